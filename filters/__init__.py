@@ -1,12 +1,13 @@
-"""Contains rules about texts: filters and edits as pure functions of columns. No Beam, files, clock or randomness.
+"""Contains rules about texts: filters and edits as pure functions of columns. They use no Beam, files, clock or
+randomness.
 
     record batch -> step.apply -> Outcome: edited columns, verdicts (the reason to drop, or null), signals
 
 Read ``step.py`` first, then ``rules.py``.
 
 - ``step``: the base class of all filters, and the class of their results.
-- ``rules``: a limit on a signal, with its citation.
-- ``ccnet``, ``c4``, ``code``, ``books``: the rules of CommonCrawl, C4, GitHub and books.
+- ``rules``: the class of a rule, which is a limit on a signal with a citation.
+- ``ccnet``, ``c4``, ``code``, ``books``: the rules for CommonCrawl, C4, GitHub and books.
 - ``near``: near-duplicate documents, for any source.
 - ``rule_sets``: the rules of Gopher and FineWeb, for any source.
 - ``wikitext``, ``latex``, ``html``: conversion of markup to text.

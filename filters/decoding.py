@@ -5,7 +5,7 @@ Evidence is used in this order:
 1. Proof in the bytes: a byte order mark; ASCII; UTF-16 or UTF-32 by the positions of zero bytes; ISO-2022-JP and
    ISO-2022-KR by their escape sequences; UTF-8 if it has multi-byte sequences and they outnumber the bad bytes.
 2. A declared encoding, unless the bytes contradict it. They contradict it if they are invalid in this encoding, or if
-   they give gibberish in this encoding but words of some language in another.
+   they give gibberish in this encoding but words of some language in another encoding.
 3. A guess among the encodings of ``encoding_guess.CANDIDATES`` by the letters that result.
 
 Bad bytes do not affect the text around them:
@@ -13,7 +13,7 @@ Bad bytes do not affect the text around them:
 - In UTF-8, an isolated byte that is not part of a damaged character is decoded as Windows-1252, because editors and
   mail programs paste such bytes into UTF-8 files. A damaged character becomes one U+FFFD.
 - In every encoding, a character that is incomplete at the end of the data is dropped.
-- In the other encodings, a byte without meaning becomes U+FFFD.
+- In every encoding except UTF-8, a byte without meaning becomes U+FFFD.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _CONTINUATIONS = frozenset(range(0x80, 0xC0))
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """The result of ``decode``."""
+    """Holds the result of ``decode``."""
 
     text: str
     """The text without byte order marks at its start. Line ends and control characters are unchanged."""

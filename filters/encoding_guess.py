@@ -33,13 +33,14 @@ _NON_LATIN = frozenset((
     "cp874", "gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp866", "mac-cyrillic", "mac-greek", "cp855",
     "cp737",
 ))  # fmt: skip
-"""Codecs of scripts other than Latin. They are chosen only if the sample has two such letters in a row."""
+"""Codecs of scripts other than Latin. They are chosen only if the sample has two letters of such a script in a row."""
 _FAR_LETTER = re.compile(r"[\u0370-\u1dff\u3041-\ud7af]{2}")
 _PRIOR_COSTS = (0.0, *[3.0] * 25, *[7.0] * (len(CANDIDATES) - 26))
-"""The costs of candidates by rarity: Windows-1252, then other encodings of the web, then encodings of DOS and Mac (our
-choice). A cost is the negative logarithm of a probability."""
+"""The costs of candidates by rarity: Windows-1252 first, then all further encodings of the web, then encodings of DOS
+and Mac (our choice). A cost is the negative logarithm of a probability."""
 _MAX_HIGH_BYTES = 1_000
-"""Size of a sample, in bytes outside ASCII. Ours: this many distinguish every pair of candidates. Bounds the time."""
+"""Size of a sample, in bytes outside ASCII. Ours: so many bytes distinguish every pair of candidates. The limit bounds
+the time."""
 _MAX_WORDS = 2_000
 """Maximum number of words that are read, counting repetitions (our choice). The sample contains each word once."""
 _MAX_WORD_BYTES = 2_000
@@ -72,7 +73,7 @@ _JOINERS = "’‘´\u00a0\u00ad·‐\u200c"
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """The most probable encoding of a sample."""
+    """Describes the most probable encoding of a sample."""
 
     codec: str
     certainty: float

@@ -76,7 +76,7 @@ def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str |
 
 
 def naming_entries(batch: pa.RecordBatch, entries: frozenset[str]) -> pa.Array:
-    """Returns for each document of a batch the entry that names it, or null.
+    """Returns one value per document of a batch: the entry that names the document, or null.
 
     >>> batch = pa.record_batch({"id": ["a", "b"], "url": ["https://example.com/1", None]})
     >>> naming_entries(batch, frozenset({"example.com"})).to_pylist()

@@ -1,7 +1,8 @@
 """Classifies pages as references: a linear model separates pages that Wikipedia cites from random web pages.
 
-LLaMA's model (section 2.1) was not published. This one is of the same kind as RedPajama's: a supervised fastText model
-over whole pages with the labels ``wiki`` and ``cc``. Train one with ``python -m pipeline.models train-reference``.
+LLaMA's model (section 2.1) was not published. The model of this module is of the same kind as RedPajama's: a supervised
+fastText model over whole pages with the labels ``wiki`` and ``cc``. Train one with
+``python -m pipeline.models train-reference``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def classifier_text(text: str) -> str:
 
 
 class ReferenceModel:
-    """A loaded fastText classifier.
+    """Wraps a loaded fastText classifier.
 
     Raises:
         ValueError: the model has no label ``wiki``.

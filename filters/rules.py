@@ -16,7 +16,7 @@ _BROKEN_IF = {"<": pc.less, ">": pc.greater, "<=": pc.less_equal, ">=": pc.great
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule that drops a document if ``signal op limit`` is true."""
+    """Drops a document if ``signal op limit`` is true."""
 
     reason: str
     """Name of the fault in snake_case. It is part of the output format: documents are counted and stored under it."""
@@ -32,7 +32,8 @@ class Rule:
 
 
 def first_broken(signals: Mapping[str, pa.Array], rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array]:
-    """Returns (verdict, detail): for each document the reason of the first broken rule and the signal's value, or null.
+    """Returns two columns: the reason of the first rule that each document breaks, and the value of the rule's signal.
+    Both are null for a document that breaks no rule.
 
     Raises:
         ValueError: a signal is null for a document that no earlier rule dropped. If a signal can be undefined, an

@@ -20,7 +20,7 @@ Models = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The result of a step for one batch of ``n`` documents. Every array has ``n`` rows, in the batch's order."""
+    """Holds the result of a step for one batch of ``n`` documents. Every array has ``n`` rows, in the batch's order."""
 
     verdict: pa.Array
     """string; the reason to drop the document, null if the document is kept."""
@@ -35,7 +35,7 @@ class Outcome:
 
 
 class Step(ABC):
-    """The base class of every filter: a frozen dataclass whose fields are the filter's settings.
+    """Serves as the base class of every filter. A filter is a frozen dataclass whose fields are the filter's settings.
 
     Each field has a default, and its name contains its unit. A subclass sets only the class variables that differ from
     the defaults below.
@@ -63,4 +63,5 @@ class Step(ABC):
 
     @abstractmethod
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every document of the batch, and can edit it. A document must not influence the result of another."""
+        """Judges every document of the batch, and can edit it. A document must not influence the result of another
+        document."""

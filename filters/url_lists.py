@@ -43,7 +43,8 @@ class UrlEntries:
     def matched(self, url: str) -> str | None:
         """Returns the entry that matches an address, or None if there is none.
 
-        An entry matches if it is the address's host, a parent domain, its path, or a parent folder of its path.
+        An entry matches if it is the host of the address, a parent domain of this host, the path of the address, or a
+        parent folder of this path.
         """
         key = url_key(url)
         if not key:

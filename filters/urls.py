@@ -1,4 +1,4 @@
-"""Makes keys that compare the URLs of pages: two spellings of one page's URL have the same key."""
+"""Makes keys by which URLs of pages are compared. Two spellings of one page's URL have the same key."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ PADDING = -1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A batch of packed sequences. A segment is the part of one document that lies in one sequence."""
+    """Holds a batch of packed sequences. A segment is the part of one document that lies in one sequence."""
 
     input_ids: Array
     """int64, shape (sequences, seq_len + 1). The inputs are ``[:, :-1]``, the labels are ``[:, 1:]``."""
@@ -74,7 +74,7 @@ class Batch:
         return int(np.diff(self.cu_seqlens()).max())
 
     def loss_mask(self) -> Array:
-        """Returns True where the label is in the same document as its input: bool, shape (sequences, seq_len).
+        """Returns a mask (bool, shape (sequences, seq_len)): True where the label is in the same document as its input.
 
         It is False at padding and at the label after a document's eos, because that label is the first token of an
         unrelated document.

@@ -1,8 +1,9 @@
 """Packs whole documents into rows of fixed length (best-fit packing), so that almost no document is cut.
 
 The method is best-fit decreasing (Ding et al. 2024, arXiv:2404.10830, "Fewer Truncations Improve Language Modeling").
-It packs the longest documents first, each into the fullest row that still has room for it. This code packs documents of
-equal length together, so the time grows with the number of different lengths, not with the number of documents.
+It packs the longest documents first, each document into the fullest row that still has room for it. This code packs
+documents of equal length together, so the time grows with the number of different lengths, not with the number of
+documents.
 
 A document of more than seq_len + 1 tokens is split into pieces of seq_len + 1 tokens; the last piece holds the rest.
 Neighbouring pieces share one token, so every token except the document's first is a label exactly once.
@@ -90,7 +91,8 @@ def pack(lengths: Array, seq_len: int) -> RowPlan:
 
 
 class _Filling(NamedTuple):
-    """One step of the packing: puts pieces of one size into rows with the same free room, one row after another."""
+    """Describes one step of the packing, which puts pieces of one size into rows of equal free room, one row after
+    another."""
 
     size: int
     room: int
@@ -103,8 +105,8 @@ class _Filling(NamedTuple):
         return self.room // self.size
 
     def rooms_left(self) -> list[tuple[int, int]]:
-        """Returns (room left, number of rows) for the rows that are now full, and then for the last row if it is not
-        full.
+        """Returns two pairs (room left, number of rows): one for the rows that are now full, and one for a last row
+        that is not full.
         """
         filled, rest = divmod(self.num_pieces, self.per_row)
         return [(self.room - self.per_row * self.size, filled), (self.room - rest * self.size, 1 if rest else 0)]

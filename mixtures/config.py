@@ -1,5 +1,5 @@
-"""Reads a run's configuration file. It names a recipe, and its keys override keys of the recipe or are about the
-run.
+"""Reads a run's configuration file. The file names a recipe. Some of its keys override keys of the recipe, and the rest
+are about the run.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
     """Returns the recipe that the file names (or the default), overridden by the file's keys.
 
     Args:
-        inputs: the sources that have input. A temperature that names no sources applies to these (default: to the
+        inputs: the sources that have input. A temperature that names no sources applies to these sources (default: the
             recipe's sources).
 
     Raises:
@@ -98,7 +98,7 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
 
 
 def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
-    """Returns the declarations of sources without code: those of the recipe, overridden by those in the file itself.
+    """Returns the declarations of sources without code. Declarations in the file itself override those in the recipe.
 
     Raises:
         ValueError: the file's ``corpora`` is not a mapping.
@@ -112,7 +112,7 @@ def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
 
 
 def decontamination_of_config(config: Mapping[str, Any]) -> Any:
-    """Returns the settings about evaluation sets: those of the named recipe, overridden by those in the file itself.
+    """Returns the settings about evaluation sets. Settings in the file itself override those in the named recipe.
 
     Returns None if neither has such settings, or if the file switches them off (``false``).
     """
@@ -159,7 +159,7 @@ def _sources(mixture: Any) -> list[str]:
 def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the base recipe without the values that the file's weights (or epochs) replace.
 
-    The base's weights and epochs are removed, and every value about a source that the file leaves out.
+    The base's weights and epochs are removed. Every value about a source that the file leaves out is removed, too.
     """
     mixture, laid = base.get("mixture"), own.get("mixture")
     if not isinstance(mixture, Mapping) or not isinstance(laid, Mapping) or not _sources(laid):
@@ -174,7 +174,7 @@ def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _laid_over(base: Any, own: Any) -> Any:
-    """Returns ``base`` with the values of ``own`` over it, mapping by mapping.
+    """Returns ``base`` with its values replaced by those of ``own``. Mappings inside are merged in the same way.
 
     >>> _laid_over({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}})
     {'a': {'b': 1, 'c': 3}}

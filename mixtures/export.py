@@ -17,8 +17,8 @@ arrayrecord ``NAME.arrayrecord``                     a record per document, a ``
 =========== ======================================== =================================================================
 
 Ids are little-endian, uint16 or uint32 as in the shards. Megatron has no uint32, so it gets int32. Documents keep the
-order of the shards, which is the global shuffle. A file gets its final name when it is complete, and the index comes
-last.
+order of the shards, which is the global shuffle. A file gets its final name only when it is complete. The index is
+written last.
 """
 
 from __future__ import annotations

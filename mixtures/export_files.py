@@ -1,4 +1,5 @@
-"""Helpers that the writers of `mixtures.export` share: outputs, their documents, and files renamed when complete."""
+"""Contains what the writers of `mixtures.export` share: outputs with their documents, and files renamed when
+complete."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from mixtures.storage import LocalStorage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """A set of output files with one name, and the shards that are written to it, in order."""
+    """Describes a set of output files with one name, and the shards that are written to it, in order."""
 
     name: str
     shards: tuple[ShardInfo, ...]
@@ -36,7 +37,8 @@ class Output:
 
 
 def batches(storage: LocalStorage, one: Output) -> Iterator[tuple[pa.RecordBatch, np.ndarray[Any, Any], Any]]:
-    """Yields each record batch, its ids as one flat array, and the number of tokens of each of its documents."""
+    """Yields three values per record batch: the batch, its ids as one flat array, and the number of tokens per
+    document."""
     for info in one.shards:
         with storage.map(info) as mapped:
             reader = pa.ipc.open_file(mapped)

@@ -4,10 +4,11 @@ Only the shards that contain the documents are rewritten. The other rows of thes
 order. Nothing replaces the removed documents, so the stream becomes shorter and the sources' shares change. The
 manifest gets the new shares.
 
-``manifest.json`` also gets an entry in ``forgotten``: the time, the reason, the rows and tokens removed per source, the
-fingerprint before, and the name of ``forgotten/NNNNN.txt``, which lists the ids. The dataset card and the report get a
-notice, because their numbers are older. New shards have temporary names until
-all are complete. If the command is killed while it renames them, the next one finishes the renaming.
+``manifest.json`` also gets an entry in ``forgotten``. The entry contains the time, the reason, the rows and tokens
+removed per source, the fingerprint before the removal, and the name of a file ``forgotten/NNNNN.txt``. This file lists
+the ids. The dataset card and the report get a notice, because their numbers are older than the new shards. New shards
+have temporary names until all are complete. If the command is killed while it renames the shards, its next call
+finishes the renaming.
 """
 
 from __future__ import annotations
@@ -120,7 +121,8 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
 
 
 def finish(folder: Path) -> bool:
-    """Finishes a command that was killed while it renamed new shards. Returns True if there was such a command."""
+    """Finishes the renaming of new shards if an earlier command was killed during it. Returns True if one was
+    killed."""
     path = folder / _NEW_MANIFEST
     if not path.is_file():
         return False

@@ -31,8 +31,8 @@ class PackedSource:
 
     - ``plain``: a dict with ``input_ids``, ``labels``, ``loss_mask``, ``segment_ids``, ``position_ids`` and
       ``sources``, each one row of what `mixtures.torch_dataset.PackedSequences` yields.
-    - ``maxtext``: a dict with ``inputs`` and ``targets``, and for each an array with the suffix ``_position`` and one
-      with ``_segmentation``, all int32. Segments count from 1. ``targets_segmentation`` is 0 where there is no loss.
+    - ``maxtext``: a dict of six int32 arrays: ``inputs``, ``inputs_position``, ``inputs_segmentation``, and the same
+      three for ``targets``. Segments count from 1. ``targets_segmentation`` is 0 where there is no loss.
     - ``torchtitan``: the pair ``({"input": ids, "positions": positions}, labels)``. Labels without a loss are -100.
     """
 
@@ -75,7 +75,7 @@ class PackedSource:
         return self._loader.steps_left()
 
     def __getitem__(self, index: SupportsIndex) -> Any:
-        """Returns one record. Raises IndexError if there is none with this index."""
+        """Returns one record. Raises IndexError if no record has this index."""
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:

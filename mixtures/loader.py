@@ -156,11 +156,12 @@ class Loader:
     def load_state_dict(self, state: State | Sequence[State]) -> None:
         """Continues from the state of a loader, or from the states of all its workers.
 
-        The saved loader may have had other numbers of ranks and workers.
+        The saved loader may have had different numbers of ranks and workers.
 
         Raises:
-            ValueError: the state belongs to other data, to another order of sequences (another seed or packing, or a
-                seq_len that this order does not support), or to only one of several workers.
+            ValueError: the state was saved on different data; or by only one of several workers; or for a different
+                order of sequences, because the seed, the packing or the seq_len differs in a way that this order does
+                not support.
         """
         states = [state] if isinstance(state, Mapping) else list(state)
         if not states:
@@ -182,7 +183,7 @@ class Loader:
         self._go_to(begin)
 
     def _check(self, state: State) -> None:
-        """Raises ValueError if the state belongs to other data or to another order of sequences."""
+        """Raises ValueError if the state was saved on different data or for a different order of sequences."""
         mine = self.state_dict()
         num_stages = self.stream.num_stages_of(state.get("data"))
         if num_stages is None and not self.settings.accept_other_data:

@@ -81,7 +81,7 @@ class Place:
 
 
 class Skips:
-    """Converts places in the order to counts that leave out the skipped ranges, and back.
+    """Converts places in the order to the numbers of places before them that are not skipped, and back.
 
     >>> skips = Skips([(2, 4)])
     >>> [int(skips.place(n)) for n in range(4)], [int(skips.count(p)) for p in range(6)]

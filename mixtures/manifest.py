@@ -25,7 +25,8 @@ NAME = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class SourceEnd:
-    """Describes the document, in the order of the hashes, at which a source's last, partial epoch ends."""
+    """Describes the document at which a source's last, partial epoch ends. Documents are in the order of their
+    hashes."""
 
     document: str
     is_cut: bool
@@ -48,19 +49,15 @@ def build_manifest(
     """Builds the manifest of a finished mixture.
 
     Args:
-        plan: the token plan.
-        seed: determines which documents are chosen, and their order.
-        encoder: the tokenizer that made the ids.
-        shards: the training shards, in the order of their names.
-        documents: rows of each source over all shards.
-        ends: the document in which the last epoch of a source ends, for each source whose last epoch is partial.
-        validation: the shards of held-out documents, by source.
-        about: ``created``, ``software``, ``models``, ``inputs``, ``decontamination`` if evaluation sets were searched
-            for, and ``parts`` if sources are divided: for each such source the column (``by``), the ``values`` of its
-            parts, and what is ``left_out``. They are copied into the file unchanged.
-        held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
-            the hashes.
-        stages: the descriptions of earlier stages by :func:`stage_of`, in the order of the training.
+        plan: the token plan. seed: determines which documents are chosen, and their order. encoder: the tokenizer that
+        made the ids. shards: the training shards, in the order of their names. documents: the number of rows of each
+        source, summed over all shards. ends: the document in which the last epoch of a source ends, for each source
+        whose last epoch is partial. validation: the shards of held-out documents, by source. about: entries that are
+        copied into the file unchanged: ``created``, ``software``, ``models``, ``inputs``, and two optional ones.
+        ``decontamination`` is given if evaluation sets were searched for. ``parts`` is given if sources are divided. It
+        has the column (``by``), the ``values`` and what is ``left_out`` of each divided source. held_out: what is held
+        out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of the hashes. stages: the
+        descriptions of earlier stages by :func:`stage_of`, in the order of the training.
 
     Raises:
         ValueError: the shards do not contain the planned tokens.
@@ -148,7 +145,7 @@ def fingerprint_of(tokenizer_sha256: str, shards: Sequence[ShardInfo]) -> str:
 
 
 def had_fingerprint(manifest: Mapping[str, Any], fingerprint: str) -> bool:
-    """True if the shards have this fingerprint, or had it before documents were removed from them."""
+    """Returns True if the shards have this fingerprint, or had it before documents were removed from them."""
     own = fingerprint_of(manifest["tokenizer"]["sha256"], shard_infos(manifest))
     return fingerprint in (own, *(one["fingerprint_before"] for one in manifest.get("forgotten", [])))
 
@@ -216,7 +213,7 @@ def _check_totals(plan: Plan, shards: Sequence[ShardInfo], documents: Mapping[st
 
 
 def _is_count(value: Any) -> bool:
-    """True for an int of a plausible size (not a bool, not negative)."""
+    """Returns True for an int of a plausible size (not a bool, not negative)."""
     return type(value) is int and 0 <= value < 2**62
 
 

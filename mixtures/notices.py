@@ -1,7 +1,7 @@
-"""Puts a notice into the documents of an output, for example that their numbers are older than the shards.
+"""Puts a notice into an output's card and report, for example that their numbers are older than the shards.
 
 A dataset card and a report are written when a run ends. A command that changes the shards later cannot compute them
-again, but their readers must know. So both have a line with :data:`MARK`, behind which notices are added.
+again, but their readers must know. So both have a line with :data:`MARK`, and notices are added after this line.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from html import escape
 from pathlib import Path
 
 MARK = "<!-- notices -->"
-"""The line behind which notices stand. It is a comment in HTML and in Markdown."""
+"""The line after which notices are added. It is a comment in HTML and in Markdown."""
 CARD, PAGE = "README.md", "report/index.html"
 
 
 def add_notice(folder: str | Path, text: str) -> list[str]:
     """Adds a notice to the card and to the report of an output. Returns the files that now have it.
 
-    A file that does not exist, has no line with the mark, or has the notice already is left as it is.
+    Nothing happens to a file that does not exist, lacks the line with the mark, or has the notice already.
     """
     written = []
     for name, form in ((CARD, _markdown), (PAGE, _html)):
@@ -35,7 +35,8 @@ def add_notice(folder: str | Path, text: str) -> list[str]:
 
 
 def _markdown(text: str) -> str:
-    r"""Returns a notice as a quotation in Markdown. What the text holds stays text.
+    r"""Returns a notice as a quotation in Markdown. Escapes characters of the text that Markdown or HTML would
+    interpret.
 
     >>> _markdown("a *b* <c>")
     '> **Note.** a \\*b\\* &lt;c>\n'

@@ -109,10 +109,11 @@ class _Segments:
         self._sources: list[Array] = []
 
     def add(self, rows: Array, at: Array, width: int, block: Block, done: int = 0) -> None:
-        """Adds the segments in the ``width`` tokens that begin at each place ``at`` of the block.
+        """Adds segments of a block. ``at`` lists places in the block; the next ``width`` tokens after each of them are
+        searched.
 
-        ``rows`` has the numbers of the sequences. The tokens begin ``done`` tokens after the beginning of each
-        sequence.
+        ``rows`` has the number of the sequence to which these tokens belong. The sequence has ``done`` tokens before
+        them.
         """
         first = block.offsets.searchsorted((at + 1).astype(np.int32)) - 1
         counts = block.offsets.searchsorted((at + width).astype(np.int32)) - first

@@ -1,11 +1,11 @@
-"""Weights below a source: a recipe may divide a source's tokens by a column of its clean documents.
+"""Divides a source's tokens among its parts, if a recipe weights them by a column of the source's clean documents.
 
     recipe (by source) -> take_parts: PartRule of each source -> (plan.by_part) -> plan, shards, manifest (by part)
 
-A part is the documents of one source that have one value in one column. Its name is ``SOURCE:VALUE``, for example
-``github:python``. ``SOURCE:other`` is every document whose value is not named, also one without a value. In the shards,
-the plan and the manifest a part takes the place of its source. Documents are still held out, ordered and chosen by the
-hashes of their source, so a document's place does not depend on the parts.
+A part consists of the documents of one source that have the same value in a column. Its name is ``SOURCE:VALUE``, for
+example ``github:python``. ``SOURCE:other`` contains all documents whose value is not named, including documents without
+a value. In the shards, the plan and the manifest a part takes the place of its source. Documents are still held out,
+ordered and chosen by the hashes of their source, so a document's place does not depend on the parts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Number = Callable[[str, Any], Decimal]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartRule:
-    """Says how a source's tokens are divided among the values of a column. Raises ValueError if it cannot be meant."""
+    """Says how a source's tokens are divided among the values of a column. Raises ValueError for impossible values."""
 
     by: str
     """The column of the clean documents. ``host`` is the host of ``url`` if there is no such column."""
@@ -74,7 +74,7 @@ class PartRule:
     def shares(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
         """Returns the share of each value in its source's tokens, from the tokens that each value has.
 
-        Values without tokens are left out, and their share goes to the others.
+        Values without tokens are left out, and their share goes to the values that have tokens.
 
         >>> rule = PartRule(by="bucket", weights={"head": Decimal(4), "middle": Decimal(1)}, is_epochs=True)
         >>> rule.shares({"head": 100, "middle": 600})
@@ -87,11 +87,11 @@ class PartRule:
         return {v: w / total for v, w in exact.items()}
 
     def most_epochs(self, value: str, of_source: Decimal) -> Decimal:
-        """Returns how often the tokens of a value may be seen. ``of_source`` is the limit of its source."""
+        """Returns how often the tokens of a value may be seen. ``of_source`` is the limit of the whole source."""
         return self.max_epochs.get(value, Decimal(1)) if self.max_epochs else of_source
 
     def as_text(self) -> str:
-        """Returns which documents the rule leaves in the mixture, so that two recipes can be compared."""
+        """Describes in a text which documents the rule leaves in the mixture, so that two recipes can be compared."""
         return f"{self.by}: {', '.join(sorted(self.weights))}"
 
 
@@ -122,7 +122,7 @@ def names_of(rules: Mapping[str, PartRule], source: str) -> tuple[str, ...]:
 
 
 def is_of(name: str, wanted: str) -> bool:
-    """True if ``name`` is the wanted source or part, or a part of the wanted source.
+    """Returns True if ``name`` is the wanted source or part, or a part of the wanted source.
 
     >>> is_of("github:python", "github"), is_of("github", "github:python")
     (True, False)
@@ -131,7 +131,7 @@ def is_of(name: str, wanted: str) -> bool:
 
 
 def rows_of_source(column: pa.DictionaryArray, wanted: str) -> pa.Array:
-    """Returns a mask of a shard's rows that are of the wanted source or part, from their column ``source``.
+    """Returns a mask of the rows of a shard that belong to the wanted source or part, from the column ``source``.
 
     >>> names = pa.array(["github:python", "books", "github:other"]).dictionary_encode()
     >>> rows_of_source(names, "github").to_pylist(), rows_of_source(names, "github:other").to_pylist()
@@ -142,7 +142,7 @@ def rows_of_source(column: pa.DictionaryArray, wanted: str) -> pa.Array:
 
 
 class Rows(NamedTuple):
-    """The documents of one part in a batch."""
+    """Holds the documents of one part in a batch."""
 
     name: str
     """The name of the part, or of the source if it is not divided."""
@@ -183,7 +183,8 @@ def part_numbers(rule: PartRule, values: pa.Array) -> np.ndarray:
 
 
 def whole_line(manifest: Mapping[str, Any], source: str) -> dict[str, Any] | None:
-    """Returns what a manifest says of a source: its line, or the sum of the lines of its parts. None if it has none."""
+    """Returns a manifest's entry about a source, or the sum of the entries about its parts. None if there is no
+    entry."""
     lines = [line for name, line in manifest.get("sources", {}).items() if source_of(name) == source]
     if len(lines) < 2:
         return dict(lines[0]) if lines else None
@@ -193,7 +194,7 @@ def whole_line(manifest: Mapping[str, Any], source: str) -> dict[str, Any] | Non
 
 
 def check_column(where: str, by: str, schema: pa.Schema) -> None:
-    """Raises ValueError if clean documents cannot be divided by this column. The message names those that can."""
+    """Raises ValueError if clean documents cannot be divided by this column. The message names the columns that can."""
     there = [f.name for f in schema if f.name not in ("id", "text", "source", "host") and _is_kind(f.type)]
     there += ["host"] if {"url", "host"} & set(schema.names) else []
     if by not in there:
@@ -206,7 +207,8 @@ def _is_kind(kind: pa.DataType) -> bool:
 
 
 def column_values(column: pa.Array) -> pa.Array:
-    """Returns a column's values as text. No value, and one that is too long to be named, become an empty text.
+    """Returns a column's values as text. A missing value becomes an empty text. So does a value that is too long for
+    the name of a part.
 
     >>> column_values(pa.array([True, None])).to_pylist(), column_values(pa.array([7])).to_pylist()
     (['true', ''], ['7'])
@@ -216,7 +218,8 @@ def column_values(column: pa.Array) -> pa.Array:
 
 
 def check_parts(parts: Mapping[str, PartRule], weights: Iterable[str], max_names: int) -> None:
-    """Raises ValueError if a divided source has no weight, or if sources and parts are too many for the shards."""
+    """Raises ValueError if a divided source has no weight, or if the sources and parts are more than shards can
+    number."""
     weighed = list(weights)
     for source in parts:
         if source not in weighed:
@@ -227,11 +230,11 @@ def check_parts(parts: Mapping[str, PartRule], weights: Iterable[str], max_names
 
 
 def take_parts(mixture: Mapping[str, Any], number: Number) -> tuple[dict[str, Any], dict[str, PartRule]]:
-    """Takes what a recipe's ``mixture`` says about parts out of it.
+    """Separates the rules about parts from a recipe's ``mixture``.
 
-    A rule may stand in ``parts: {SOURCE: {by: COLUMN, VALUE: WEIGHT}}``, in place of a source's weight
-    (``{weight: 9, by: COLUMN, VALUE: WEIGHT}``) or in place of its epochs (``{by: COLUMN, VALUE: EPOCHS}``).
-    ``max_epochs`` may have a mapping of values for a source that is divided.
+    A rule has one of three places. It is ``parts: {SOURCE: {by: COLUMN, VALUE: WEIGHT}}``; or it replaces a source's
+    weight: ``{weight: 9, by: COLUMN, VALUE: WEIGHT}``; or it replaces a source's epochs:
+    ``{by: COLUMN, VALUE: EPOCHS}``. In ``max_epochs``, a divided source may have a mapping from values to limits.
 
     Args:
         number: converts a value of YAML to a number. Its first argument names the value in errors.
@@ -272,7 +275,7 @@ def take_parts(mixture: Mapping[str, Any], number: Number) -> tuple[dict[str, An
 
 
 def _inline(key: str, source: str, one: dict[Any, Any], number: Number) -> tuple[Any, PartRule]:
-    """Returns the number of a source and its rule, from a mapping in place of its weight or epochs."""
+    """Returns a source's number and its rule, from the mapping that replaces the source's weight or epochs."""
     where = f"{key}.{source}"
     if key == "epochs":
         if "weight" in one or "epochs" in one:
@@ -302,7 +305,7 @@ def _rule(where: str, one: Mapping[Any, Any], number: Number) -> PartRule:
 
 
 def _limited(source: str, most: Mapping[Any, Any], rule: PartRule | None, number: Number) -> tuple[Decimal, PartRule]:
-    """Returns the largest limit of a source's parts, and its rule with their limits."""
+    """Returns the largest limit among a source's parts, and the source's rule with the limits of all its parts."""
     where = f"max_epochs.{source}"
     if rule is None:
         raise ValueError(

@@ -35,8 +35,8 @@ class Recipe:
 
     name: str
     weights: Mapping[str, Decimal]
-    """Percent of the stream's tokens, by source. They add up to 100 exactly. If `rule` is set and not yet resolved,
-    they only name the sources."""
+    """Percent of the stream's tokens, by source. The values add up to 100 exactly. If `rule` is set and not yet
+    resolved, they only name the sources."""
     max_epochs: Mapping[str, Decimal]
     """The largest number of times that a source's tokens may occur in the stream, by source."""
     tokens: int
@@ -61,7 +61,7 @@ class Recipe:
     exact: Mapping[str, Fraction] = field(default_factory=dict)
     """The weights before they were rounded to `weights`. Empty if `weights` are exact."""
     parts: Mapping[str, PartRule] = field(default_factory=dict)
-    """How the tokens of a source are divided by a column of its documents, for the sources that are divided."""
+    """The rules of divided sources, by source. A rule divides the source's tokens by a column of its documents."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -210,7 +210,8 @@ def _alike(sources: Mapping[str, object]) -> dict[str, Decimal]:
 
 
 def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Returns the limit of each source, from one number for all or from a mapping by source (default 1)."""
+    """Returns the limit of each source. The recipe has one number for all sources, or a mapping by source (default
+    1)."""
     if isinstance(value, Mapping):
         named = {str(s): _decimal(f"max_epochs of {s}", v) for s, v in value.items()}
         return {**dict.fromkeys(weights, Decimal(1)), **named}

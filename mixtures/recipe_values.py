@@ -1,4 +1,4 @@
-"""The parts of a recipe that are values of their own: what is held out, the size of shards, a publication's figures."""
+"""Contains the classes of three values in a recipe: what is held out, the size of shards, a publication's figures."""
 
 from __future__ import annotations
 

@@ -230,7 +230,7 @@ def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 class _HashingSink:
-    """A writable file object that computes the checksum and size of the data it receives."""
+    """Writes data to a sink, and computes the checksum and size of this data."""
 
     def __init__(self, sink: BinaryIO) -> None:
         self._sink = sink

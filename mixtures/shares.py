@@ -1,8 +1,8 @@
 """``python -m mixtures.shares DIR``: checks that the mixture is the same everywhere in an output.
 
-The command prints four shares of the tokens per source: the planned share, the share in the whole output, the share in
-the shard that differs most from it, and the share at the beginning of the loader's stream. The first two differ by less
-than one token. The other two show how well the shuffle mixes the sources.
+The command prints four shares of the tokens per source: the planned share; the share in the whole output; the share in
+the shard that differs most from the whole output; and the share at the beginning of the loader's stream. The first two
+differ by less than one token. The other two show how well the shuffle mixes the sources.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class SourceShares:
     whole: float
     """Share in the whole output."""
     worst_shard: float
-    """Share in the shard in which it differs most from ``whole``."""
+    """Share in the shard whose share differs most from ``whole``."""
     worst_path: str
-    """Path of that shard."""
+    """Path of the shard with the share ``worst_shard``."""
     first: float
     """Share at the beginning of the loader's stream."""
 

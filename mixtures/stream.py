@@ -25,7 +25,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Block(NamedTuple):
-    """One record batch of a shard, as numpy views of the mapped file."""
+    """Holds one record batch of a shard, as numpy views of the mapped file."""
 
     ids: Array
     offsets: Array

@@ -52,7 +52,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def _check_events(text: str, where: str) -> None:
-    """Raises ValueError for aliases and deep nesting. PyYAML builds values recursively, so this comes before it."""
+    """Raises ValueError for aliases and deep nesting. PyYAML builds values recursively, so this check comes first."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = f"{where}, line {_line(event)}"

@@ -41,8 +41,8 @@ def order_hashes(
 ) -> Hashes:
     """Returns one 64-bit hash per document, which depends on all five arguments and on nothing else.
 
-    The hash is XXH3 of the id, with XXH3 of the other arguments as its seed. Names are hashed with their lengths, so
-    that different arguments cannot give the same bytes.
+    The hash is XXH3 of the id, with XXH3 of the four remaining arguments as its seed. Names are hashed with their
+    lengths, so that different arguments cannot give the same bytes.
 
     >>> first, again = order_hashes(0, "books", ["11", "1342"], 0), order_hashes(0, "books", ["1342", "11"], 0)
     >>> bool((first == again[::-1]).all()), bool((first == order_hashes(0, "books", ["11", "1342"], 1)).any())

@@ -23,8 +23,8 @@ def weighted_sample(
 
     Documents are chosen by a hash of their id. The sample is the longest mixture of at most ``max_bytes`` in which no
     source exceeds the recipe's ``max_epochs`` (or one epoch, if that is more). A source with less text than its part is
-    repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory. The parts of a divided
-    source are not told apart.
+    repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory. The sample does not
+    distinguish the parts of a divided source.
 
     Args:
         documents: for each source, a function that streams (id, text).
@@ -34,7 +34,7 @@ def weighted_sample(
             only those with a larger :func:`sample_hash` than all documents that they yield.
 
     Raises:
-        ValueError: a source with a weight has no text, and the recipe does not give its weight to the others.
+        ValueError: a source with a weight has no text, and the recipe does not give its weight to the other sources.
         LookupError: a stream left out documents that are needed. The argument is the source.
     """
     weights = dict(recipe.weights if available is None else recipe.resolved(available).weights)
@@ -64,7 +64,7 @@ def plan_sample(recipe: Recipe, available: Mapping[str, int], max_bytes: int) ->
     """Returns a plan of the bytes of text that the sample takes from each source. Its "tokens" are bytes.
 
     Raises:
-        ValueError: a source with a weight has no text, and the recipe does not give its weight to the others.
+        ValueError: a source with a weight has no text, and the recipe does not give its weight to the other sources.
     """
     try:
         return plan(_of_bytes(recipe, max_bytes), {s: SourceTokens(n, 1) for s, n in available.items()})

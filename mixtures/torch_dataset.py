@@ -166,7 +166,8 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return self._loader
 
     def _iteration(self) -> tuple[str, int]:
-        """Returns a text that identifies this iteration and is equal in all its workers, and this worker's number."""
+        """Returns two values: a text that is equal in all workers of this iteration and in no other, and this worker's
+        number."""
         info = get_worker_info()
         if info is None:
             return f"process {os.getpid()} {self._num_iterations}", 0

@@ -122,7 +122,7 @@ class _Seen:
         return sum(self.rows.values()) + self.unread_rows
 
     def take_for_read(self, info: ShardInfo) -> None:
-        """Counts a shard that cannot be read with the numbers in its manifest entry.
+        """Counts an unreadable shard by the numbers in its manifest entry.
 
         The shard is already reported, so the sums should not be reported as wrong too.
         """
@@ -233,8 +233,8 @@ class _Keys:
         self._folder.cleanup()
 
     def add(self, batch: pa.RecordBatch, *, is_held_out: bool) -> None:
-        """Adds the documents of a batch. Held-out documents get epoch 0, so a copy in that epoch of the training shards
-        is found.
+        """Adds the documents of a batch. Held-out documents get epoch 0, so a copy of one in epoch 0 of the training
+        shards is found.
         """
         keys = np.empty(len(batch), _KEY)
         source = batch.column("source").dictionary_decode().to_pylist()

@@ -30,10 +30,10 @@ class WeightRule:
     """The weights of the sources, if only those of their parts follow from the available tokens. With ``parts`` and a
     temperature it only names the sources."""
     parts: Mapping[str, PartRule] = field(default_factory=dict)
-    """How the tokens of a source are divided among its parts. Then `weights` are by part."""
+    """The rules of divided sources, by source. If any are given, `weights` returns weights of parts."""
 
     def weights(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
-        """Returns the weights of the sources that have tokens, in percent. They add up to 100 exactly.
+        """Returns the weights of the sources that have tokens, in percent. The weights add up to 100 exactly.
 
         >>> rule = WeightRule(temperature=Decimal("0.5"))
         >>> {s: f"{float(w):.2f}" for s, w in rule.weights({"a": 900, "b": 100}).items()}

@@ -3,11 +3,11 @@
     python samples/build_lmplz.py DIR            # puts the programs into DIR, in about a minute
     python samples/build_lmplz.py DIR --system-boost
 
-This needs CPython with pip, a C++ compiler and the package index, and no other manual installation. CMake and Boost are
-installed as wheels (``cmake``, ``cmeel-boost``) into a temporary environment. The sources are those of the ``kenlm``
-source distribution. Boost's libraries are copied beside the programs. If Boost has no wheel for the machine,
-``--system-boost`` uses the Boost of the operating system (on Debian: libboost-program-options-dev
-libboost-thread-dev). If the programs exist, building again does nothing.
+This needs CPython with pip, a C++ compiler and the package index. Nothing more must be installed by hand. CMake and
+Boost are installed as wheels (``cmake``, ``cmeel-boost``) into a temporary environment. The sources are those of the
+``kenlm`` source distribution. Boost's libraries are copied beside the programs. If Boost has no wheel for the machine,
+``--system-boost`` uses the Boost of the operating system (on Debian: libboost-program-options-dev libboost-thread-dev).
+If the programs exist, building again does nothing.
 """
 
 from __future__ import annotations

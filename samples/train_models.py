@@ -164,7 +164,7 @@ def _scores(model: PerplexityModel, texts: Iterable[str]) -> list[float]:
 
 
 class _Sink:
-    """A file object in memory to which SentencePiece writes its model."""
+    """Collects in memory the model that SentencePiece writes."""
 
     def __init__(self) -> None:
         self.data = bytearray()

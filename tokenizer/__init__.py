@@ -18,7 +18,7 @@
 - ``decode``: joins the pieces of ids to texts.
 - ``model_file``: reads a ``.model`` without protobuf.
 - ``hugging_face``: writes a ``.model`` as a ``tokenizer.json``.
-- ``program``: the name under which a command was called.
+- ``program``: returns the name under which a command was called.
 - ``numbers``: reads numbers such as 100M in flags and settings.
 - ``interrupts``: ends a command cleanly on a signal.
 - ``train``: trains a model (``python -m tokenizer.train``).

@@ -32,7 +32,7 @@ _SCHEMES = {"r50k_base": "r50k", "cl100k_base": "cl100k", "o200k_base": "o200k"}
 
 
 class Gigatoken:
-    """A tokenizer that gigatoken loaded. :meth:`of_json` and :meth:`of_ranks` create one."""
+    """Wraps a tokenizer that gigatoken loaded. :meth:`of_json` and :meth:`of_ranks` create one."""
 
     name = f"gigatoken {VERSION}"
 
@@ -89,7 +89,7 @@ class Gigatoken:
 
 
 def is_panic(error: BaseException) -> bool:
-    """True for a panic of a library written in Rust. A panic is not an Exception."""
+    """Returns True for a panic of a library written in Rust. A panic is not an Exception."""
     return type(error).__name__ == "PanicException"
 
 

@@ -19,7 +19,7 @@ second is a conversion of the first."""
 
 
 class Codec(Protocol):
-    """A loaded tokenizer file."""
+    """Represents a loaded tokenizer file."""
 
     file_name: str
     """The name of the file in an output folder."""

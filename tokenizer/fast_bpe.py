@@ -4,8 +4,8 @@ part once.
 The ids are equal to SentencePiece's for the following reason. BPE makes a piece by merging neighbouring symbols. If a
 merge crosses a place in the text, the new piece contains the two characters at that place next to each other. If no
 piece of the vocabulary contains these two characters in a row, no merge ever crosses that place, and merges on one side
-cannot affect the other side. So the text can be split there, and each part can be encoded alone. (In LLaMA's vocabulary
-such places are before a space, around a newline, between digits, and at most punctuation.)
+cannot affect the other side. So the text can be split there, and each part can be encoded alone. (In LLaMA's
+vocabulary, these places are before a space, around a newline, between digits, and beside most punctuation marks.)
 
 Equal parts get equal ids, so each part is first looked up in a cache of bounded size. Parts that are not in the cache
 are merged together by :class:`tokenizer.merges.Merger`, or by SentencePiece if they are few or long.
@@ -184,7 +184,7 @@ class FastBpe:
 
 
 def covers(proto: model_proto.ModelProto) -> bool:
-    """True if the fast encoder is known to give SentencePiece's ids for a model of this kind.
+    """Returns True if the fast encoder is known to give SentencePiece's ids for a model of this kind.
 
     The conditions are:
 

@@ -110,7 +110,7 @@ def _replace(old: str, new: str) -> dict[str, Any]:
 
 
 def _template(bos: str, number: int) -> dict[str, Any]:
-    """Puts bos in front of a text, and in front of each text of a pair."""
+    """Returns the template that puts bos before a text, and before both texts of a pair."""
     first, second = ({"Sequence": {"id": name, "type_id": kind}} for name, kind in (("A", 0), ("B", 1)))
     marks = [{"SpecialToken": {"id": bos, "type_id": kind}} for kind in (0, 1)]
     return {

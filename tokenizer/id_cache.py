@@ -11,8 +11,8 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _SLOTS_BITS = 19
-"""2**19 slots of 33 bytes and 12 ids: 30 MB with uint16 ids, 43 MB with uint32. It never grows, because a newer part
-replaces an older part with the same hash."""
+"""The cache has 2**19 slots of 33 bytes and 12 ids: 30 MB with uint16 ids, 43 MB with uint32 ids. It never grows,
+because a newer part replaces an older part in the same slot."""
 _MAX_PART_BYTES = 31
 _MAX_IDS = 12
 _WORDS = 4
@@ -45,7 +45,7 @@ class Keys:
 
 
 class PartCache:
-    """The ids of parts of at most 31 bytes and 12 ids."""
+    """Caches the ids of parts that have at most 31 bytes and 12 ids."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         slots = 2**_SLOTS_BITS

@@ -1,5 +1,5 @@
-"""Ends an interrupted command at once and prints one line. All packages use it, so it is in the lowest one with a
-command.
+"""Ends an interrupted command at once and prints one line. All packages use this module, so it is in the lowest package
+with a command.
 
 Python raises KeyboardInterrupt only between two steps of the main thread, and a step inside a library may take minutes.
 Beam also turns it into a failure of the job. So a separate thread waits for the signal and ends the process.
@@ -53,8 +53,8 @@ def as_command(main: Callable[[], int], *, line: str = "interrupted") -> int:
 
 
 def at_end(name: str, action: Callable[[], None] | None) -> None:
-    """Registers an action to run before the process ends. It replaces an earlier action of the same name; None removes
-    it.
+    """Registers an action to run before the process ends. Removes an earlier action of the same name. None only
+    removes.
 
     The action that was registered last runs first, so that workers end before the folder that they write to is deleted.
     Actions run in another thread while the main thread continues. They must not wait for long.

@@ -1,4 +1,4 @@
-"""Encodes with Hugging Face's ``tokenizer.json`` files, by the ``tokenizers`` library, or by gigatoken if its ids are
+"""Encodes with Hugging Face's ``tokenizer.json`` files. Uses the ``tokenizers`` library, or gigatoken if its ids are
 equal.
 
 Control tokens are the tokens that the file marks as special. A text that spells one is encoded as ordinary text. Tokens
@@ -28,7 +28,7 @@ _MAX_CHARS = 1 << 20
 
 
 class HuggingFaceCodec:
-    """A ``tokenizer.json`` file."""
+    """Encodes and decodes with a ``tokenizer.json`` file."""
 
     file_name = JSON
 

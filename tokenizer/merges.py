@@ -42,8 +42,8 @@ class Merger:
     """Merges symbols by the pieces of one vocabulary.
 
     Symbols are numbered so that a symbol with a lower number is merged first. First come the pieces of two or more
-    characters in descending order of score, then every character that occurs in a piece, then one symbol for all other
-    characters.
+    characters, in descending order of score. Every character that occurs in a piece follows. The last number stands for
+    all remaining characters.
     """
 
     def __init__(self, scores: Mapping[str, float]) -> None:

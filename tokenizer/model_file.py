@@ -23,7 +23,7 @@ Field = tuple[int, int, "int | bytes"]
 
 @dataclass(frozen=True, slots=True)
 class VocabularyPiece:
-    """A piece of the vocabulary, as the model stores it. A space is stored as U+2581."""
+    """Describes a piece of the vocabulary, as the model stores it. A space is stored as U+2581."""
 
     text: str
     score: float

@@ -29,7 +29,7 @@ def number_of(value: Any) -> Decimal | None:
 
 
 def whole_number(value: Any) -> int | None:
-    """Returns a whole number given as text or as a number, or None if it is none.
+    """Returns a whole number given as text or as a number, or None if the value is no whole number.
 
     >>> whole_number("1.4T"), whole_number(1e8), whole_number("1.5"), whole_number(True)
     (1400000000000, 100000000, None, None)

@@ -1,4 +1,4 @@
-"""The name under which a command was called: ``python -m mixtures.plan``, or ``llama-mixture plan``."""
+"""Stores the name under which a command was called: ``python -m mixtures.plan``, or ``llama-mixture plan``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def name_of(module: str) -> str:
 
 
 def set_name(module: str, name: str) -> None:
-    """Registers that a command was called under another name than its module's."""
+    """Registers the name under which a command was called, if it is not the name of the command's module."""
     _called_as[module] = name
 
 

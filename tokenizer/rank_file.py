@@ -1,4 +1,4 @@
-"""Encodes with tiktoken's rank files, by tiktoken, or by gigatoken if its ids are equal.
+"""Encodes with tiktoken's rank files. Uses tiktoken, or gigatoken if its ids are equal.
 
 A rank file has one line per token: its bytes in base64, and its rank. It does not contain the pattern that splits
 texts, or the control tokens. So both are settings (:mod:`tokenizer.encoder_settings`). If the settings name no control
@@ -23,7 +23,7 @@ _NAMED = {"bos": ("<|startoftext|>", "<|begin_of_text|>"), "eos": (_END, "<|end_
 
 
 def is_rank_file(data: bytes) -> bool:
-    """True if the first line consists of a token in base64 and a rank.
+    """Returns True if the first line consists of a token in base64 and a rank.
 
     >>> is_rank_file(b"IQ== 0"), is_rank_file(b"{}")
     (True, False)
@@ -131,7 +131,7 @@ class TiktokenCodec:
 
 
 def _check_complete(ranks: Mapping[bytes, int], special: Mapping[str, int]) -> None:
-    """Raises ValueError if a single byte is missing as a token, or if a rank below the largest one is unused."""
+    """Raises ValueError if one of the 256 bytes is no token, or if a rank below the largest rank is unused."""
     if not ranks:
         raise ValueError("the tokenizer's rank file is empty")
     lacking = [byte for byte in range(256) if bytes([byte]) not in ranks]

@@ -3,9 +3,9 @@
 Gutenberg has used five generations of boilerplate since 1971. This module recognises:
 
 * the marks that have been used since 2001, ``*** START OF THE PROJECT GUTENBERG EBOOK ... ***`` and ``*** END OF ...``,
-  in their spellings (THIS or THE, with and without blanks, broken over lines, COPYRIGHTED);
-* the small print of 1991 to 2003. Until about 2001 it is before the book (its last line is ``*END*THE SMALL PRINT!``),
-  later after it;
+  in all spellings: with THIS or THE, with or without blanks, with COPYRIGHTED, and broken over lines;
+* the small print of 1991 to 2003. Until about 2001 it precedes the book, and its last line is
+  ``*END*THE SMALL PRINT!``. In later editions it follows the book;
 * headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
 * "End of Project Gutenberg's ..." in several languages, and licences without an end mark before them;
 * credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
@@ -35,10 +35,10 @@ from filters.step import Models, Outcome, Step
 
 MAX_HEADER_CHARS = 60_000
 """Longest header, in characters. Ours: the longest header of the 1990s, with small print and donation appeals, has
-22,000."""
+22,000 characters."""
 MAX_FOOTER_CHARS = 40_000
-"""Longest footer, in characters. Ours: the full licence has 19,000, and the last version of the small print has
-16,000."""
+"""Longest footer, in characters. Ours: the full licence has 19,000 characters, and the last version of the small print
+has 16,000."""
 _MIN_PART_CHARS = 3_000  # a longer text between two end marks is a book; a shorter one is part of the footer
 _MAX_GAP_CHARS = 500  # longest distance between a start mark and the small print that belongs to it
 _MAX_MARKS_AHEAD = 16  # a header and a footer have at most half a dozen marks each
@@ -106,7 +106,7 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """A book without its boilerplate, and the numbers of characters that were removed."""
+    """Holds a book without its boilerplate, and the numbers of characters that were removed."""
 
     text: str
     header_chars: int
@@ -147,7 +147,7 @@ def _unmarked_header_end(text: str, pos: int) -> int:
 
 
 def _part_follows(text: str, closed: _Mark, ahead: Sequence[_Mark]) -> bool:
-    """Returns True if another book follows the end mark ``closed``, and not only a footer."""
+    """Returns True if another book follows the end mark ``closed``, False if only a footer follows."""
     if _NOT_BLANK.search(text, closed.end) is None:
         return False
     if len(text) - closed.end > MAX_FOOTER_CHARS and not any(mark.kind == "footer" for mark in ahead[:3]):
@@ -161,8 +161,8 @@ def _part_follows(text: str, closed: _Mark, ahead: Sequence[_Mark]) -> bool:
 
 
 def _marks(text: str) -> list[_Mark]:
-    """Returns the marks of a text in order. To be ten times as fast, tests only lines that contain one of
-    ``_MARK_WORDS``.
+    """Returns the marks of a text in order. Only lines that contain one of ``_MARK_WORDS`` are tested, which is ten
+    times as fast.
     """
     lower = text.lower()
     if len(lower) != len(text):  # lower-casing can make a letter longer and so shift the positions

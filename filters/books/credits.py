@@ -108,8 +108,8 @@ _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
     """Returns True if a paragraph only says who made the electronic text.
 
-    If the book has no marks around it (``is_marked`` is false), the paragraph must begin like a credit. In addition it
-    must name the project or its proofreaders, or begin with the words with which texts of PG19 begin.
+    If the book has no marks around it (``is_marked`` is false), the paragraph must begin like a credit. The paragraph
+    must also name the project or its proofreaders, or begin like the texts of PG19.
 
     >>> is_credit("Produced by Al Haines"), is_credit("Edited by William Smith"), is_credit("Produced by the sun")
     (True, False, True)
@@ -126,7 +126,7 @@ def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
 
 
 def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
-    """Returns where the next paragraph after ``pos`` begins, at the start of its first line, and where it ends."""
+    """Returns where the next paragraph after ``pos`` starts and ends. It starts with its first line."""
     first = _NOT_BLANK.search(text, pos)
     begin = first.start() if first else len(text)
     begin = max(pos, text.rfind("\n", pos, begin) + 1) if begin > pos else begin
@@ -219,7 +219,7 @@ def _credits_behind(text: str) -> int:
 
 
 def _without_title_page_credits(body: str) -> str:
-    """Removes credits between the title and the text of a book. They are recognised by an e-mail address.
+    """Removes credits between the title and the text of a book. An e-mail address marks a paragraph as a credit.
 
     >>> _without_title_page_credits("A BOOK\\n\\nEntered by A. Body\\nbody@a.org\\n\\nIt began.\\n")
     'A BOOK\\n\\nIt began.\\n'

@@ -1,35 +1,34 @@
 """Measures how much of one book is contained in another, to find books that are almost completely inside another book.
 
-The LLaMA paper (arXiv 2302.13971, section 2.1) removes "books with more than 90% content overlap" without details.
-In this module the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two books is the
-number of shingles that they share over the size of the smaller set (:func:`overlap`), so a book inside an omnibus
-counts.
+The LLaMA paper (arXiv 2302.13971, section 2.1) removes "books with more than 90% content overlap" without details. In
+this module the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two books is the number
+of shingles that they share, divided by the size of the smaller set (:func:`overlap`). So a book inside an omnibus has a
+large overlap with the omnibus.
 
 The pipeline uses these functions for any number of books, without comparing all pairs and without shuffling a text:
 
 1. For each book it computes ``s = shingles(text)`` and a sample of the shingles, ``k = sketch(s)``. It divides the
    hashes of the sketch among buckets. For each book and bucket it shuffles one record: the hashes, and the book's key,
-   sizes and id. A book of 500 kB needs 16 kB (75,000 shingles / 64 * 8 bytes, and 40 bytes for each of 156 buckets),
-   so 200,000 such books (100 GB of text) need 3.2 GB. A worker has one bucket in memory: 20 MB of hashes, and six times
-   as much to sort them.
+   sizes and id. The records of a book of 500 kB take 16 kB: 75,000 shingles / 64 * 8 bytes for the hashes, and 40 bytes
+   for each of 156 buckets. So 200,000 such books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. Its
+   hashes take 20 MB, and sorting them takes six times as much.
 2. In each bucket :func:`filters.books.overlap_groups.pairs_of_bucket` counts the hashes that each pair of books shares
    there.
 3. The counts of a pair are summed over the buckets. :func:`filters.books.overlap_groups.is_candidate` decides from the
-   sum whether the pair is verified. The hash of a shingle alone decides whether the sketches contain it, so all
-   sketches sample the same shingles, and the shared part of two sketches estimates the overlap of the books.
+   sum whether the pair is verified. The hash of a shingle alone decides whether sketches contain the shingle. So all
+   sketches sample the same shingles, and the shared part of two sketches estimates the overlap of the two books.
    :func:`filters.books.overlap_groups.miss_probability` returns how often a true pair is missed.
 4. Candidates are verified with ``overlap(shingles(a), shingles(b))``, which is exact. Step 1 wrote all shingles to
    spill files (8 bytes each: 0.6 MB for such a book, 120 GB for all books, on disks and never shuffled). So each pair
    costs reading 1.2 MB, and no text is read twice.
 5. :func:`filters.books.overlap_groups.resolve` returns the books to drop and the kept book that contains each.
 
-**What is a word.** Two editions of one book differ in case, quotes, dashes, marks of italics, accents (Gutenberg's
-seven-bit editions write ``e`` or nothing for an accent) and line breaks. These differences must not reduce the overlap.
+**What is a word.** Two editions of one book differ in case, quotes, dashes, marks of italics, line breaks and accents.
+(For an accent, Gutenberg's seven-bit editions write ``e`` or nothing.) These differences must not reduce the overlap.
 So letters are lower-cased and lose their accents (NFKD without marks; ``ß æ œ ø ł đ ð þ`` by a table). Everything that
 is neither letter nor digit separates words. ``ae oe ue`` become ``a o u``, since seven-bit editions of German and
 Scandinavian books write ``ä`` as ``ae`` or as ``a``. (``blue`` and ``blu`` become one word, which has no effect on
-5-grams.)
-In scripts written without spaces each character is a word.
+5-grams.) In scripts written without spaces each character is a word.
 """
 
 from __future__ import annotations
@@ -58,7 +57,8 @@ _UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\
 
 
 def _ascii_table() -> bytes:
-    """Returns a table that lower-cases letters, keeps digits and bytes over 127, and turns other bytes into blanks."""
+    """Returns a table that lower-cases letters, keeps digits and bytes over 127, and turns all remaining bytes into
+    blanks."""
     table = bytearray(b" " * 128 + bytes(range(128, 256)))
     for code in range(128):
         if chr(code).isalnum():
@@ -72,7 +72,8 @@ _IS_IN_WORD = ~np.isin(np.arange(256), [32, 255])
 
 
 def _fold_run(run: str) -> str:
-    """Folds a run of characters outside ASCII: no case, no accents, and a space for all but letters and digits."""
+    """Folds a run of characters outside ASCII: no case, no accents, and spaces in place of all but letters and
+    digits."""
     decomposed = unicodedata.normalize("NFKD", run.lower()).lower().translate(_FOLDED)
     kept = "".join(
         char if char.isalnum() else " " for char in decomposed if not unicodedata.category(char).startswith("M")
@@ -110,7 +111,7 @@ def folded(text: str, known: dict[str, str]) -> bytes:
 
 
 def normalise_encoded(raw: bytes) -> bytes:
-    """Lower-cases ASCII letters, and puts a blank in place of other ASCII bytes except digits.
+    """Lower-cases ASCII letters, keeps digits, and replaces each remaining ASCII byte by a blank.
 
     This is the second half of :func:`normalise`. Bytes above 127 are not changed. So the byte 0xff,
     which UTF-8 never contains, can separate documents.
@@ -131,7 +132,8 @@ def mix(values: Hashes) -> Hashes:
 
 @functools.cache
 def _tables() -> tuple[Hashes, Hashes, Hashes]:
-    """Returns a random number per byte, and the powers of an odd number and of its inverse modulo 2^64."""
+    """Returns three tables: a random number per byte, the powers of an odd number, and the powers of its inverse modulo
+    2^64."""
     byte_value = mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(_TOKEN_SEED))
     base = 0xD6E8FEB86659FD93
     up = np.full(_BLOCK_BYTES + 1, base, np.uint64)
@@ -171,7 +173,7 @@ def word_hashes(words: bytes) -> tuple[Hashes, npt.NDArray[np.int64]]:
 
 
 def ngram_hashes(words: Hashes, width: int) -> Hashes:
-    """Returns a 64-bit hash of each run of ``width`` words, from the hashes of the words."""
+    """Computes a 64-bit hash of each run of ``width`` words from the hashes of the words."""
     num_ngrams = words.size - width + 1
     multiplier = np.uint64(0xFF51AFD7ED558CCD)
     grams = words[:num_ngrams].copy()
@@ -210,11 +212,12 @@ def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
 
 
 def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
-    """Returns the sample of a book's shingles that is compared with other books: hashes below 2^64 / ``keep_one_in``.
+    """Returns a sample of a book's shingles: all hashes below 2^64 / ``keep_one_in``. Books are compared by their
+    samples.
 
-    A shingle is in the samples of all books that have it, or in none of these samples. So shared shingles are sampled
-    at the same rate as other shingles. Short and long books need the same rate, because a finer sample of a short book
-    could not be compared with the coarser sample of an omnibus that contains the book.
+    If one book's sample has a shingle, then so have the samples of all books that contain it. So shared shingles are
+    sampled at the same rate as shingles that are not shared. Short and long books need the same rate. Otherwise a short
+    book's finer sample could not be compared with the coarser sample of an omnibus that contains the book.
 
     >>> sample = sketch(shingles(" ".join(map(str, range(10_000)))), keep_one_in=10)
     >>> 900 < len(sample) < 1100

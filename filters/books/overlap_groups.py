@@ -15,7 +15,8 @@ import numpy.typing as npt
 from filters.books.overlap import KEEP_ONE_IN, Hashes
 
 MAX_BOOKS_PER_SHINGLE = 64
-"""A shingle in more books than this is called common. Ours: with 64 books, a shingle makes at most 2,016 pairs."""
+"""A shingle that occurs in more books than this is called common. Ours: with 64 books, a shingle makes at most 2,016
+pairs."""
 NUM_LEADERS = 8
 """A book with a common shingle is paired with this many of the longest books that have the shingle."""
 MIN_SHARED = 1 / 3
@@ -26,7 +27,7 @@ books share a much smaller fraction (under 0.01 in real editions), so hardly any
 
 @dataclass(frozen=True, slots=True)
 class BucketPairs:
-    """Pairs of books that share sketched shingles in one bucket, with counts. Sum a pair's counts over all buckets."""
+    """Holds the pairs of books that share sketched shingles in one bucket. Sum a pair's counts over all buckets."""
 
     pairs: npt.NDArray[np.uint64]
     """Shape (n, 2); pairs of book keys, the smaller key first, each pair once, sorted."""
@@ -39,7 +40,8 @@ class BucketPairs:
 
 
 def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Returns the rank of each book in the order of :func:`resolve`: longest first, books of equal length by name.
+    """Returns the rank of each book in the order of :func:`resolve`. The longest book is first. Books of equal length
+    are ordered by name.
 
     Leaders must be chosen in exactly this order. Otherwise a leader might itself be dropped for a longer book, and all
     books that were compared only with that leader would stay.
@@ -69,7 +71,7 @@ def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.
 
 
 def _pairs_of_common(book_keys: Hashes, book_ranks: npt.NDArray[np.int64], num_leaders: int) -> Hashes:
-    """Returns the pairs of each book with the ``num_leaders`` longest books. Their number grows linearly."""
+    """Returns the pairs of each book with the ``num_leaders`` longest books. The number of pairs grows linearly."""
     ranked = book_keys[np.argsort(book_ranks)]
     leader, follower = np.triu_indices(num_leaders, 1, ranked.size)
     return np.stack([ranked[leader], ranked[follower]], axis=1)
@@ -85,13 +87,15 @@ def pairs_of_bucket(
 ) -> BucketPairs:
     """Counts the shared shingles of each pair of books in a bucket of sketched shingles.
 
-    ``hashes[i]`` is a shingle of the book ``book_keys[i]``, which is at place ``book_ranks[i]`` of the bucket's books
-    in the order of :func:`resolve` (see :func:`ranks`). Entries may come in any order. A repeated entry counts once.
+    ``hashes[i]`` is a shingle of the book ``book_keys[i]``. ``book_ranks[i]`` is the rank of this book among the
+    bucket's books, in the order of :func:`resolve` (see :func:`ranks`). Entries may come in any order. A repeated entry
+    counts once.
 
-    If a shingle is in up to ``max_books_per_shingle`` books, every two of these books are a pair. A *common* shingle is
-    in more books (a licence, a psalm, a book in three hundred editions). Each of its books is paired only with the
-    ``num_leaders`` longest of them, which :func:`resolve` takes first. So the work is linear in the entries, even in a
-    bucket with a very frequent shingle. This has three consequences:
+    If a shingle is in up to ``max_books_per_shingle`` books, every two of these books are a pair. A shingle in more
+    books is called *common*. It comes from a licence, a psalm, or a book in three hundred editions, for example. Each
+    book with a common shingle is paired only with the ``num_leaders`` longest books that have it, because
+    :func:`resolve` takes these first. So the work is linear in the entries, even in a bucket with a very frequent
+    shingle. This has three consequences:
 
     * each of three hundred editions of one book is still paired with the longest, which is the one that is kept;
     * if up to ``MAX_CAPPED`` of a book's sketch is common shingles, the rest of the sketch finds its pairs;
@@ -148,8 +152,8 @@ def is_candidate(num_shared: int, sketch_size_a: int, sketch_size_b: int, *, min
 
 
 MAX_CAPPED = 0.25
-"""Largest share of common shingles in a sketch that cannot hide a true pair. On average at least 0.9 - 0.25 = 0.65 of
-the sketch is then shared and not common, well above ``MIN_SHARED``."""
+"""If at most this share of a sketch is common shingles, they cannot hide a true pair. On average at least 0.9 - 0.25 =
+0.65 of the sketch is then shared and not common, well above ``MIN_SHARED``."""
 
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
@@ -200,16 +204,16 @@ def miss_probability(
 def resolve(
     num_shingles: Mapping[str, int], pairs: Iterable[tuple[str, str, float]], *, max_overlap: float = 0.9
 ) -> dict[str, tuple[str, float]]:
-    """Returns the books to drop: the id of each, with the id of the kept book that contains it and the overlap.
+    """Returns the books to drop. Maps each id to the id of the kept book that contains the book, and to their overlap.
 
     ``num_shingles`` has the size of every book named in a pair. ``pairs`` are the verified pairs with their
-    :func:`filters.books.overlap.overlap`, that is, the share of the smaller book that is in the other.
+    :func:`filters.books.overlap.overlap`, that is, the share of the smaller book that is in the larger book.
 
-    Books are judged in order of length, the longest first; books of equal length in order of id. A book is dropped if
-    more than ``max_overlap`` of *its* shingles are in one book that was judged earlier and kept. So every dropped book
-    is contained in a kept book. If B is mostly in A, C is mostly in B, and C is not in A, only B is dropped. A story in
-    two anthologies drops neither anthology. The result does not depend on the order of the pairs. Time and memory are
-    linear in the pairs.
+    Books are judged in order of length, the longest first. Books of equal length are judged in order of id. A book is
+    dropped if more than ``max_overlap`` of *its* shingles are in one book that was judged earlier and kept. So every
+    dropped book is contained in a kept book. If B is mostly in A, C is mostly in B, and C is not in A, then only B is
+    dropped. A story in two anthologies drops neither anthology. The result does not depend on the order of the pairs.
+    Time and memory are linear in the pairs.
 
     Raises:
         KeyError: a pair names a book that has no size.

@@ -1,6 +1,6 @@
 """Drops files that are named like books but are not books: listings, indexes, readmes, tables of digits, short texts.
 
-Everything else counts as a book: no rule here looks at language, style or subject.
+A file that is none of these counts as a book: no rule here looks at language, style or subject.
 """
 
 from __future__ import annotations
@@ -81,12 +81,13 @@ def _num_spaced(text: str) -> int:
 
 @functools.cache
 def _spaces() -> npt.NDArray[np.bool_]:
-    """Returns for each code point up to :data:`_SPACES_END` whether it separates words."""
+    """Returns one boolean per code point up to :data:`_SPACES_END`. It is True if the code point separates words."""
     return np.array([chr(code).isspace() for code in range(_SPACES_END + 1)])
 
 
 def listing_share(text: str) -> float:
-    """Returns the share of a text's lines that look like an entry in a list of files or books; 0 without lines.
+    """Returns the share of a text's lines that look like an entry in a list of files or books. A text without lines has
+    0.
 
     Blank lines do not count. In a long text, only 500 evenly spread lines are examined.
 
@@ -103,7 +104,7 @@ def listing_share(text: str) -> float:
 
 
 def letter_share(text: str) -> float:
-    """Returns the share of letters (and their marks) among the characters that are not blank; 0 for a blank text.
+    """Returns the share of letters (and their marks) among the characters that are not blank. A blank text has 0.
 
     In a long text, only about 16 evenly spread pieces of 1,000 characters are examined.
 
@@ -129,8 +130,8 @@ class BookQuality(Step):
     min_letter_share: float = MIN_LETTERS
     """Smallest share of letters. Ours: prose has over 0.9, tables of logarithms and the digits of pi under 0.1."""
     max_mean_word_chars: float = MAX_MEAN_WORD_CHARS
-    """Largest mean length of a word. Ours: German words have 5 to 6 on average. In scripts without blanks, a word has
-    1. In a genome or an encoded file, a whole line of 60 or more characters counts as a word."""
+    """Largest mean length of a word. Ours: German words have 5 to 6 characters on average. In scripts without blanks,
+    a word has one character. In a genome or an encoded file, a whole line of 60 or more characters counts as a word."""
 
     NAME: ClassVar[str] = "book_quality"
     DATA_VERSION: ClassVar[int] = 2

@@ -40,9 +40,10 @@ def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[
 class BadWords(Step):
     """Drops pages that contain a word of the list between non-word characters.
 
-    The page is lower-cased; the words of the list are not changed. ``drop_share`` is the fraction of pages with such a
-    word that is dropped, chosen by the MD5 of the url, as by c4_utils' ``filter_fraction``. ``is_spaced`` is true for
-    languages that separate words by spaces; c4_utils sets it to false for Japanese, Thai and Chinese.
+    The page is lower-cased; the words of the list are not changed. Among the pages with such a word, the fraction
+    ``drop_share`` is dropped. The MD5 of the url chooses these pages, as in c4_utils (``filter_fraction``).
+    ``is_spaced`` is true for languages that separate words by spaces; c4_utils sets it to false for Japanese, Thai and
+    Chinese.
     """
 
     NAME: ClassVar[str] = "bad_words"

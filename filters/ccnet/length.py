@@ -70,8 +70,8 @@ class MinLengthAfterDedup(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules. They use another signal than :class:`MinLength`, because its signal must not be
-        overwritten.
+        """Returns the limits as rules. Their signal has its own name, because it must not overwrite the signal of
+        :class:`MinLength`.
         """
         ccnet = "CCNet, cc_net/dedup.py: a document without a line left"
         return (

@@ -25,7 +25,7 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class LineHashes:
-    """The hashes of all lines of ``n`` documents, in order."""
+    """Holds the hashes of all lines of ``n`` documents, in order."""
 
     hashes: UInt64s
     """One hash per line."""
@@ -64,7 +64,7 @@ LINE_HASHES: dict[str, Callable[[pa.Array], LineHashes]] = {"ccnet": ccnet_hashe
 
 @dataclass(frozen=True, slots=True)
 class KeptLines:
-    """Documents without the dropped lines. Every array has one row per document."""
+    """Holds documents without the dropped lines. Every array has one row per document."""
 
     text: pa.Array
     num_lines: pa.Array
@@ -74,7 +74,8 @@ class KeptLines:
 
 
 def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
-    """Drops the lines for which ``is_dropped`` is True: it has one value per line of all documents, in order.
+    """Drops the lines for which ``is_dropped`` is True. ``is_dropped`` has one value per line of all documents, in
+    order.
 
     >>> kept = drop_lines(pa.array(["A\\nb\\n c", "d"]), np.array([False, True, False, True]))
     >>> kept.text.to_pylist(), kept.num_lines.to_pylist(), kept.original_num_lines.to_pylist()
@@ -175,12 +176,13 @@ def _as_array(joined: bytes) -> pa.Array:
 _Plain = Callable[[bytes], bytes]
 """Maps newline-joined lines to their normal form, line by line."""
 _TEXTS_AT_ONCE = 64
-"""Number of texts hashed at once. This number fits in the processor's cache. Hashing all texts at once takes 1.5 times
+"""Number of texts hashed at once. So many texts fit in the processor's cache. Hashing all texts at once takes 1.5 times
 as long if few lines are ASCII."""
 
 
 def _hashed(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineHashes:
-    """Hashes the normal forms of all lines: ASCII lines (most) with ``plain_ascii``, other lines with ``plain``."""
+    """Hashes the normal forms of all lines. ``plain_ascii`` makes the forms of ASCII lines, ``plain`` those of all
+    others."""
     num_lines, hashes = [np.zeros(1, np.int64)], [np.empty(0, np.uint64)]
     for at in range(0, len(texts), _TEXTS_AT_ONCE):
         lines, doc_offsets = _stripped_lines(texts.slice(at, _TEXTS_AT_ONCE))

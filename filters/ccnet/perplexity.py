@@ -1,7 +1,7 @@
 """Scores texts with a language model of Wikipedia, as CCNet does, and sorts them into CCNet's three buckets.
 
 The cut-offs are percentiles of a crawl that CCNet's authors scored. So this module scores exactly as they did,
-including their mistakes. For example, line ends are deleted like other control characters. So words at line ends are
+including their mistakes. For example, line ends are deleted like all control characters. So words at line ends are
 joined, and the whole document is scored as one sentence.
 """
 
@@ -22,13 +22,15 @@ from filters.ccnet.characters import CHARS_WITH_RULES, CONTROL_CHARS, DIGITS, UN
 from filters.step import Models, Outcome, Step
 
 HEAD_PERCENTILE, TAIL_PERCENTILE = 30, 60
-"""CCNet, cc_net/perplexity.py ``PerplexityBucket``: head is below the 30th percentile, tail from the 60th."""
+"""Percentiles of the cut-offs: head is below the 30th, tail begins at the 60th (cc_net/perplexity.py
+``PerplexityBucket``)."""
 BUCKETS = ("head", "middle", "tail", "all")
 
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """The two limits between the buckets: ``head`` is the upper limit of head, ``tail`` the lower limit of tail."""
+    """Holds the two limits between the buckets: ``head`` is the upper limit of head, ``tail`` the lower limit of
+    tail."""
 
     head: float
     tail: float
@@ -46,7 +48,8 @@ class Cutoffs:
 
 @dataclass(frozen=True, slots=True)
 class PerplexityModel:
-    """Scores texts in one language: a SentencePiece processor, a KenLM model over its pieces, and the cut-offs."""
+    """Scores texts in one language. Holds a SentencePiece processor, a KenLM model over its pieces, and the
+    cut-offs."""
 
     pieces: Any
     lm: Any
@@ -193,7 +196,8 @@ def _plain_run(run: str) -> str:
 
 
 _plain_short = functools.lru_cache(1 << 14)(_plain_run)
-"""Caches results: in English nearly all runs are a letter, a quotation mark or a dash, a few hundred different ones."""
+"""Caches results. In English nearly every run is a letter, a quotation mark or a dash. Only a few hundred different
+runs occur."""
 _SHORT_RUN_CHARS = 8
 
 

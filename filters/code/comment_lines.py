@@ -58,7 +58,7 @@ _REGION_LINE = re.compile(
 
 @dataclass(slots=True)
 class Line:
-    """A line of a comment. ``prefix`` has its marks and indentation; ``content`` is the rest, which is edited."""
+    """Holds a line of a comment. ``prefix`` has its marks and indentation; ``content`` is the rest, which is edited."""
 
     prefix: str
     content: str
@@ -145,7 +145,8 @@ def _begins_anew(line: Line, previous: Line) -> bool:
 
 
 def _is_within(end: str, content: str) -> bool:
-    """Returns True if ``content`` continues the licence sentence ``end``: text in capitals, or the rest of a name."""
+    """Returns True if ``content`` continues the licence sentence ``end``, because it is in capitals or the rest of a
+    name."""
     if end.endswith((".", "!", ":")) and not _ABBREVIATION.search(end):
         return False
     if end.isupper() and content.isupper():

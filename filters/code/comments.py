@@ -40,7 +40,7 @@ _RST_COMMENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CommentSyntax:
-    """The comment syntax of one family of languages, from ``comments.yaml``."""
+    """Holds the comment syntax of one family of languages, from ``comments.yaml``."""
 
     line: tuple[str, ...] = ()
     block: tuple[tuple[str, str], ...] = ()
@@ -56,13 +56,13 @@ class CommentSyntax:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment of the head: ``text[start:end]``, without the blanks and line end after it."""
+    """Describes a comment of the head: ``text[start:end]``, without the blanks and line end after it."""
 
     start: int
     end: int
     opening: str
     closing: str
-    """The closing mark. Empty for a run of line comments."""
+    """The closing mark. It is empty for a run of line comments."""
     is_doc: bool
 
 
@@ -164,8 +164,8 @@ def _is_doc(text: str, at: int, rules: CommentSyntax) -> bool:
 
 
 def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
-    """Returns the consecutive line comments at ``at``, as long as all or none are documentation; None if there are
-    none.
+    """Returns the run of line comments at ``at``, or None. Either all comments of a run are documentation, or none of
+    them.
     """
     for pattern, is_doc in _line_runs(rules):
         match = pattern.match(text, at)
@@ -177,7 +177,7 @@ def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
 
 @cache
 def _line_runs(rules: CommentSyntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
-    """Returns patterns for consecutive line comments: documentation, or other comments. They never backtrack."""
+    """Returns one pattern for runs of documentation lines, and one for all other runs. They never backtrack."""
     marks = "|".join(map(re.escape, rules.line))
     if rules.word:
         marks = "|".join(filter(None, (marks, rules.word.pattern)))

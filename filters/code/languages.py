@@ -1,6 +1,6 @@
-"""Determines from a file's path its language, and whether it is vendored, generated, minified, binary or data.
+"""Determines a file's language from its path, and whether the file is vendored, generated, minified, binary or data.
 
-If several languages share the ending of its name, the file's text decides between them. The tables are in
+If several languages share the ending of the file's name, the file's text decides between them. The tables are in
 ``filters/data/code/languages.yaml``, which is read once.
 """
 
@@ -41,7 +41,7 @@ PATH_REASONS = (
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The tables of ``languages.yaml``, inverted for look-up."""
+    """Holds the tables of ``languages.yaml``, inverted for look-up."""
 
     by_ending: Mapping[str, str]
     by_name: Mapping[str, str]
@@ -156,7 +156,8 @@ def _file_type_fault(name: str, language: str | None, table: Tables) -> tuple[st
 
 
 def _is_written_configure(name: str) -> bool:
-    """Returns True for ``configure.ac`` and similar names: people write these files, and generate ``configure``."""
+    """Returns True for ``configure.ac`` and similar names: people write these files, and generate ``configure`` from
+    them."""
     return name.lower().startswith("configure") and name.lower() != "configure"
 
 

@@ -124,8 +124,8 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
     """Removes the sentences of the notice from the lines.
 
     Returns:
-        True if anything was removed, and the notice's last sentence. The sentence is "" if other text follows the
-        notice. ``before`` is the sentence that the call for the previous comment returned.
+        True if anything was removed, and the notice's last sentence. The sentence is "" if text that is no notice
+        follows. ``before`` is the sentence that the call for the previous comment returned.
     """
     is_changed = _remove_framed(lines)
     is_apart = True
@@ -190,7 +190,7 @@ def _remove_frames(lines: list[Line]) -> None:
 
 
 def _join_blank_lines(lines: list[Line]) -> None:
-    """After the removal of a notice, removes empty lines that are now doubled or at the start or end of the comment."""
+    """Removes empty lines that are doubled, or at the start or end of the comment, after a notice was removed."""
     previous: Line | None = None  # the last line that is kept
     is_gap = False  # True if lines after ``previous`` were removed
     for number, line in enumerate(lines):

@@ -1,8 +1,8 @@
 """Decides which sentences of a comment are a notice of copyright or licence.
 
 A sentence belongs to a notice if it grants or states rights (:func:`speaks`). The words "licence" and "copyright" alone
-are not enough: comments also mention licence plates, copyright checkers and the redistribution of load. The sentences
-after it belong to the same notice if they contain words that are typical of licence clauses (:func:`continues`).
+are not enough: comments also mention licence plates, copyright checkers and the redistribution of load. The next
+sentences belong to the same notice if they contain words that are typical of licence clauses (:func:`continues`).
 """
 
 from __future__ import annotations

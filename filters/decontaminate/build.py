@@ -35,9 +35,10 @@ MAX_PIECE_WORDS = 1000
 """The largest number of words in a piece. Longer passages are split into several pieces, to bound the cost of an
 alignment."""
 MAX_PLACES = 32
-"""An n-gram that occurs at more places than this is not a seed, because it belongs to a set's template, not an item."""
+"""An n-gram that occurs at more places than this is not a seed, because such an n-gram belongs to a set's template and
+not to an item."""
 MAX_TEXT_CHARS = 2000
-"""The index stores at most this many characters of each text of an item. They are shown next to the hits."""
+"""The index stores at most this many characters of each text of an item, to show them next to the hits."""
 MIN_WEIGHT = 2.5
 """The least weight of a question that can be found without its answer. A rare word has the weight 1."""
 MIN_WEIGHT_WITH_ANSWER = 2.0
@@ -186,10 +187,10 @@ def _sums(weights: U8, starts: I64) -> I64:
 
 
 def _weights(words: U32, starts: I64) -> U8:
-    """Returns the weight of each word: 1 if only one piece has it, 0.1 if all pieces have it or it is a common word.
+    """Returns the weight of each word: 1 for a word in only one piece, 0.1 for a common word or a word in all pieces.
 
-    For other words the weight is the logarithm of the inverse share of pieces, as in tf-idf. A character of a script
-    without spaces counts as a word with half the weight. Weights are scaled by ``FULL_WEIGHT``.
+    For all words in between, the weight is the logarithm of the inverse share of pieces, as in tf-idf. A character of a
+    script without spaces counts as a word with half the weight. Weights are scaled by ``FULL_WEIGHT``.
     """
     piece_of = np.repeat(np.arange(len(starts) - 1, dtype=np.uint64), np.diff(starts))
     pairs = np.unique((piece_of << np.uint64(32)) | words)

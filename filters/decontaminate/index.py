@@ -3,8 +3,9 @@
 A *piece* is the text of one part of an item (its question, passage or code), as normalised words. Items of a set that
 have the same text share a piece. A *seed* is an n-gram of a piece by which the piece is found.
 
-For 20 million seeds, matching uses arrays of 285 MB: a Bloom filter of 32 MB, a table of 34 MB with the place at which
-the seeds of each bucket begin, and per seed 11 bytes: 2 for a check, 4 for a place, 4 for a word, 1 for its weight.
+For 20 million seeds, the arrays for matching take 285 MB. The Bloom filter takes 32 MB. The table of the places at
+which the buckets begin takes 34 MB. Each seed takes 11 bytes: 2 for a check, 4 for a place, 4 for a word, and 1 for the
+word's weight.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ MIN_WORDS = SEED_WORDS + STRIDE - 1
 FINDABLE, NEEDS_ANSWER, TOO_SHORT, TOO_COMMON = 0, 1, 2, 3
 STATES = ("findable", "needs_answer", "too_short", "too_common")
 """The names of the states of a piece. A ``findable`` piece is found on its own. A piece that ``needs_answer`` is found
-only with its answer near it. Pieces in the other two states are never found. A ``too_short`` piece has too few words,
-or is a short question without an answer. The words of a ``too_common`` piece are too common."""
+only with its answer near it. A ``too_short`` or ``too_common`` piece is never found. A ``too_short`` piece has too few
+words, or is a short question without an answer. The words of a ``too_common`` piece are too common."""
 
 FULL_WEIGHT = 255
 """The stored number for the weight 1, which is the weight of a word that only one piece contains."""
@@ -52,12 +53,13 @@ class Seeds:
     starts: U32
     """The seeds of bucket ``b`` are those from ``starts[b]`` to ``starts[b + 1]``."""
     checks: U16
-    """More bits of each seed's hash, to check that it is the wanted one."""
+    """More bits of each seed's hash, to check that the seed is the wanted one."""
     places: U32
     """The place of each seed in ``Index.words``."""
 
     def look_up(self, hashes: U64) -> tuple[I64, I64]:
-        """Returns two arrays of pairs: the index of a given hash, and a place where a piece probably has its n-gram."""
+        """Returns pairs as two arrays: the index of a given hash, and a place where a piece probably has the hash's
+        n-gram."""
         bits = np.uint64(1) << (hashes & np.uint64(63))
         bits |= np.uint64(1) << ((hashes >> np.uint64(6)) & np.uint64(63))
         found = np.flatnonzero((self.bloom.take(_high_bits(hashes, len(self.bloom))) & bits) == bits)
@@ -140,7 +142,7 @@ class Index:
     piece_sets: U16
     """The number of each piece's set, an index into ``sets``."""
     piece_parts: U8
-    """The part of the item that each piece is, an index into ``PARTS``."""
+    """The part of an item that each piece comes from, an index into ``PARTS``."""
     piece_states: U8
     """The state of each piece, an index into ``STATES``."""
     piece_weights: U32

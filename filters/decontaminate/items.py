@@ -33,7 +33,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetRules:
-    """Names a set, and the actions for documents that contain one of its items."""
+    """Holds the name of a set, and the actions for documents that contain one of the set's items."""
 
     name: str
     version: str = ""

@@ -33,9 +33,9 @@ RULE_VERSION = 1
 
 FULL_SCORE_WORDS, LOWEST_SCORE_WORDS = 8, 20
 MIN_SCORE_SHORT, MIN_SCORE_LONG = 0.95, 0.8
-"""A piece of 8 words must match in 95 % of its weight, a piece of 20 or more words in 80 %. Between these lengths the
-limit is interpolated. A question that differs in one of eight words may be another question; one that differs in one of
-twenty words is not."""
+"""At least 95 % of the weight of a piece of 8 words must match, and at least 80 % for 20 or more words. Between these
+lengths the limit is interpolated. A text that differs from a question in one of eight words may be a different
+question. A text that differs in one of twenty words is the same question."""
 MIN_PART_SCORE, MIN_PART_WORDS, MIN_PART_WEIGHT = 0.4, 13, 5.0
 """A piece is also found if 40 % of its weight matches and the match contains a run of 13 words (GPT-3, appendix C) that
 weighs as much as five rare words. This finds questions without their beginning or end."""
@@ -47,8 +47,8 @@ ANSWER_AFTER_WORDS, ANSWER_BEFORE_WORDS = 60, 30
 """An answer is near if it begins within 60 words after the question, or lies within the 30 words (plus its own length)
 before the question."""
 SHORT_ANSWER_AFTER_WORDS = 25
-"""If a question is found only together with its answer, the answer must begin within this many words after it, not
-60."""
+"""If a question is found only together with its answer, the answer must begin within this many words after the
+question."""
 _MIN_LONG_ANSWER_WORDS = 8
 _ANSWER_NGRAM_WORDS = 3
 
@@ -64,7 +64,8 @@ class Found:
     score: float
     """The matching share of the piece's weight."""
     answer_score: float
-    """1 if the whole answer is near the question. If the answer is long, the share of it that is near. Otherwise 0."""
+    """1 if the whole answer is near the question. For a long answer, the share of it that is near the question.
+    Otherwise 0."""
     is_whole: bool
     """False if only a part of the piece matches."""
 
@@ -84,7 +85,8 @@ def find(index: Index, texts: Sequence[str]) -> list[Found]:
 
 
 def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I64]]:
-    """Yields pairs of a document and a piece that may match, and the words of the document where it may begin."""
+    """Yields pairs of a document and a piece that may match, each with the words of the document where the piece may
+    begin."""
     alignments = [
         _aligned(index, words, seeds, places)
         for seeds, places in (
@@ -203,7 +205,7 @@ def _min_score(num_words: int) -> float:
 
 
 def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[int, int]]:
-    """Returns the start and end, in the piece, of each long enough run of equal words in an alignment."""
+    """Finds the long enough runs of equal words in an alignment. Returns where each starts and ends in the piece."""
     first, last = max(0, -shift), min(len(wanted), len(text) - shift)
     equal = np.zeros(last - first + 2, dtype=np.bool_)
     equal[1:-1] = wanted[first:last] == text[first + shift : last + shift]

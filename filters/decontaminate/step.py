@@ -43,9 +43,9 @@ HITS_SCHEMA = pa.schema(
         "item_text": pa.string(),
     }
 )
-"""The columns of a hit: the item's set and id, the document's id and source, the place in the text before this step (in
-characters), the scores, the action, and the texts of the item and of the hit. If several items of a set have the same
-text, the first item is named."""
+"""The columns of a hit: set and id of the item, id and source of the document, place, scores, action, and the texts of
+item and hit. The place counts characters of the text before this step. If several items of a set have the same text,
+the first item is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,8 @@ def text_of_item(index: Index, item: int) -> tuple[str, dict[str, str], str]:
 def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, text: str) -> list[dict[str, Any]]:
     """Returns the rows of a document's hits for the table of evidence, at most 100.
 
-    Contamination comes before public passages. Within each, the hits with the highest score times length come first.
+    Contamination comes before public passages. Within each of the two groups, the hits with the largest product of
+    score and length come first.
 
     The column ``excerpt`` begins 80 characters before the hit, and has at most 1,000 characters.
     """

@@ -63,7 +63,7 @@ class HashedWords:
 
 @functools.cache
 def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
-    """Returns two arrays by code point, the folded form and the class, and the same two tables as bytes for ASCII.
+    """Returns two tables by code point: the folded form, and the class. Also returns both for ASCII alone, as bytes.
 
     The class is letter, single, ignored or none of these.
     """

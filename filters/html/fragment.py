@@ -14,15 +14,15 @@ paragraph, heading, div   separated by empty lines; white space inside collapsed
 ``<blockquote>``          every line begins with ``> ``
 table                     one line per row, cells separated by `` | ``
 ``<sup>``, ``<sub>``      ``2<sup>n</sup>`` is ``2^n``, ``2<sup>k+1</sup>`` is ``2^(k+1)``, ``x<sub>i</sub>`` is ``x_i``
-                          and ``H<sub>2</sub>O`` is ``H₂O``: without a mark they would be other numbers and names;
+                          and ``H<sub>2</sub>O`` is ``H₂O``: without a mark, the meaning would be different;
                           ordinals (``n<sup>th</sup>``) get no mark; a space separates raised words from the word before
 ``<del>``, ``<s>``        ``~~`` around the struck words
 ``<q>``                   quotation marks around the words
-``<kbd>``, ``<ins>``      their words; a space separates two such elements, or struck words, in a row
+``<kbd>``, ``<ins>``      their words; a space separates two adjacent keys, or inserted and struck words
 ``<img>``                 nothing, or its ``alt`` if ``image_alt`` is set
 math (``$``, ``$$``)      unchanged, including its line breaks
 script, style, comment    removed
-anything else             its words
+any element not listed    its words
 ========================  ====================================================================================
 
 Entities are decoded once, after the tags were removed: ``&amp;lt;b&gt;`` becomes the text ``&lt;b>``, and
@@ -74,7 +74,8 @@ _CHILDREN = {
     **dict.fromkeys(("thead", "tbody", "tfoot"), _ROWS),
     "tr": frozenset({"td", "th"}),
 }
-"""The tags that HTML allows directly inside each tag (``""`` is the fragment). lexbor repairs all other fragments."""
+"""The tags that HTML allows directly inside each tag (``""`` is the fragment). A fragment with a tag in any other place
+is repaired by lexbor."""
 _IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
 
 _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]

@@ -262,7 +262,7 @@ class TextWriter:
 
 
 class _Nest:
-    """An open list, item or quote, and the writer's state to restore after it."""
+    """Holds an open list, item or quote, and the writer's state to restore after it."""
 
     __slots__ = ("has_items", "mark", "name", "number", "prefix")
 

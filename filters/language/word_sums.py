@@ -43,7 +43,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PrunedModel:
-    """A stored fastText classifier: hierarchical softmax over words and pruned n-grams of characters."""
+    """Holds a stored fastText classifier: hierarchical softmax over words and pruned n-grams of characters."""
 
     words: tuple[str, ...]
     """The words of the first rows of ``rows``, in order."""
@@ -64,7 +64,7 @@ class PrunedModel:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Guesses:
-    """Predictions for ``n`` texts, one entry per text."""
+    """Holds predictions for ``n`` texts, one entry per text."""
 
     labels: list[str]
     probabilities: Floats
@@ -152,7 +152,7 @@ class WordSums:
 
         ``hidden`` has the shape (dimensions, texts). ``off`` bounds the distance to fastText's hidden vectors. The
         error of a node's score is at most ``off`` times the sum of the node's absolute weights. The error of the
-        logarithm of a step's probability is this error times the probability of the other step.
+        logarithm of a step's probability is this error times the probability of the step that was not taken.
         """
         # Use einsum and not a matrix product: BLAS would start threads, which then wait in a busy loop.
         right = 1 / (1 + np.exp(-np.einsum("dt,dn->tn", hidden, self._output)))
@@ -193,7 +193,7 @@ def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:
 def _ngrams(
     words: pa.Array, max_chars: int, min_chars: int
 ) -> Iterator[tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]]:
-    """Yields three arrays per n-gram length: hashes, word indices, and True if the n-gram ends in the same word.
+    """Yields three arrays per n-gram length: hashes, word indices, and whether the n-gram ends in this word.
 
     The arrays have one entry per character, for the n-gram that begins there.
 

@@ -32,7 +32,7 @@ Frame = tuple[str, int, re.Pattern[str], str]
 
 @dataclass(slots=True)
 class MacroCall:
-    """A macro call in the source itself: its position, and how much its expansion can still add."""
+    """Describes a macro call in the source itself: its position, and how much its expansion can still add."""
 
     name: str
     start: int
@@ -61,7 +61,7 @@ class ArgumentReader:
 
     @property
     def has_at(self) -> bool:
-        r"""True if ``@`` is a letter at the current position."""
+        r"""Returns True if ``@`` is a letter at the current position."""
         return self.token is self.with_at
 
     def pop(self) -> None:

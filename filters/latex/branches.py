@@ -1,4 +1,4 @@
-r"""Evaluates tests in a macro's text (is an argument empty, is this a formula) and keeps one branch of each test.
+r"""Evaluates tests in a macro's text and keeps one branch of each. Examples: is an argument empty, is this a formula.
 
 Tests of a named switch of etoolbox or ifthen are evaluated everywhere, if an earlier line declares the switch. If only
 TeX knows the outcome of a test, the macro call is given up: the output then contains the call unchanged.
@@ -190,8 +190,8 @@ def _is_same(expander: Expander, left: str, right: str) -> bool | None:
 
 
 def _choose(expander: Expander, pos: int, holds: bool) -> bool:
-    """Continues with the first branch of a conditional (it begins at ``pos``) if ``holds`` is true, else with the
-    second.
+    """Continues with the first branch of a conditional if ``holds`` is true, else with its second. The first begins at
+    ``pos``.
 
     The macro call is given up if no closing ``fi`` follows.
     """

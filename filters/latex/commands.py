@@ -1,7 +1,7 @@
-r"""Handles the commands that the expansion executes itself: definitions, which are removed, groups and environments.
+r"""Handles the commands that the expansion executes itself: definitions, groups and environments. Removes definitions.
 
-A macro call is given up if its text needs other programming commands of TeX. The output then contains the call as its
-author wrote it, not a half-finished expansion.
+A macro call is given up if its text needs programming commands that only TeX can execute. The output then contains the
+call as its author wrote it, not a half-finished expansion.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ def _names_itself(name: str, macro: Macro) -> bool:
 
 
 def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
-    r"""Returns a macro in whose text the macro's name is replaced once by its old text: ``\edef\a{\a x}`` extends
-    ``\a``.
+    r"""Replaces the macro's own name in its new text by its old text, which is not read again: ``\edef\a{\a x}``
+    extends ``\a``.
     """
     old = expander.meanings.get(name)
     old_text = old.fill([]) if isinstance(old, Macro) and not old.parameters else ""
@@ -151,7 +151,7 @@ def _alias(expander: Expander, definition: Definition, *, is_global: bool) -> No
     r"""Gives the name of a definition the meaning of another command, as ``\let`` does.
 
     ``\let\x\relax`` before a package is loaded frees the name for the package, so calls of ``\x`` stay. If no package
-    is loaded later, it switches off the source's own macro ``\x``, so calls of ``\x`` are removed.
+    is loaded later, the command switches off the source's own macro ``\x``, so calls of ``\x`` are removed.
     """
     name, target = definition.name, definition.alias_of
     if target in _FREES:

@@ -37,7 +37,7 @@ _MAY_SETTLE = re.compile(
     r"|\\if(?:num|odd)?(?![A-Za-z@])\s*(?:-?\d|[A-Za-z]|\\[A-Za-z@]+\s*(?:-?[\dA-Za-z<=>]|\\if|\\[A-Za-z]+\s*[<=>]))"
     r"|\\ifx\s*(?:\d\d|\\(?!undefined|relax|@?empty)[A-Za-z@]+\s*\\(?!undefined|@undefined|relax|@?empty)[A-Za-z@]+)"
 )
-"""Every text that has a conditional with a known outcome contains a match. Other texts need no search."""
+"""Every text that has a conditional with a known outcome contains a match. A text without a match needs no search."""
 
 
 @dataclass(slots=True)
@@ -50,7 +50,7 @@ class _Open:
 
 @dataclass(slots=True)
 class _Switch:
-    r"""A switch of ``\newif`` (or ``\let\ifx\iftrue``), and the positions at which the source sets it.
+    r"""Describes a switch of ``\newif`` (or ``\let\ifx\iftrue``), and the positions at which the source sets it.
 
     ``is_plain`` is False if a macro or a command inside a group sets the switch. The state is then unknown.
     """
@@ -61,7 +61,7 @@ class _Switch:
     def state(self, pos: int, body_start: int) -> bool:
         """Returns the state at ``pos``. For a position in the preamble, returns the last setting in the preamble.
 
-        This is because TeX reads the whole preamble before it uses the macros defined there.
+        The reason is that TeX reads the whole preamble before it uses the macros defined there.
         """
         until = max(pos, body_start)
         return next((value for place, value in reversed(self.settings) if place < until), False)

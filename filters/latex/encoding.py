@@ -65,7 +65,7 @@ def decode_file(data: bytes, declared: str | None = None) -> Decoded:
 
 
 def decode_project(files: Mapping[str, bytes]) -> dict[str, Decoded]:
-    """Decodes every file by the declaration in the file, or else by the declaration in a main file of the project."""
+    """Decodes every file by its own declaration. A file that has none is decoded by the declaration in a main file."""
     if all(map(_is_utf8, files.values())):  # valid UTF-8 overrides any declaration
         return {path: decode(data) for path, data in files.items()}
     labels = {path: declared_encoding(data) for path, data in files.items()}

@@ -23,7 +23,7 @@ MAX_DEPTH = 200
 """Maximum depth of macro texts inside each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
 MAX_CALL_CHARS = 8_192
 """Maximum number of characters that one call may add, plus 16 times the length of its arguments. Ours: in 63 papers no
-shorthand adds more than 800; macros that add more draw figures. A macro can double its text 13 times."""
+shorthand adds more than 800 characters; macros that add more draw figures. A macro can double its text 13 times."""
 MAX_CALL_EXPANSIONS = 1_000
 """Maximum number of macros expanded in one call, plus one per character of its arguments (an argument can be a whole
 section). Ours: the 63 papers need up to 50."""
@@ -43,13 +43,13 @@ _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
 
 @dataclass(slots=True)
 class Expanded:
-    """The expanded text, the numbers of calls expanded and given up, and the names that the source defines."""
+    """Holds the expanded text, the numbers of calls expanded and given up, and the names that the source defines."""
 
     text: str
     num_expanded: int = 0
     num_left: int = 0
     own_names: frozenset[str] = frozenset()
-    """Names that the source defines, except ``saved_names``: the text can contain these in their original meaning."""
+    """Names that the source defines. ``saved_names`` are left out: the text can use them in their original meaning."""
 
 
 Handler = Callable[["Expander", int], bool]
@@ -229,7 +229,7 @@ class Expander(ArgumentReader, Scopes, Writer):
     def outside(self, start: int) -> int | None:
         """Returns ``start`` if the command at this position is outside of all macros, else None.
 
-        Call this before reading the command's arguments, because that can move to the text after the macro's text.
+        Call this before reading the command's arguments, because reading can move to the text after the macro's text.
         """
         return None if self.stack else start
 
@@ -258,7 +258,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Makes ``filled``, the text of a macro, the next input. ``is_one`` adds braces if it has several tokens."""
+        """Makes ``filled``, the text of a macro, the next input. ``is_one`` adds braces to several tokens."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS

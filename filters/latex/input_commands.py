@@ -54,7 +54,7 @@ MAX_FOLDERS = 20
 
 @dataclass(frozen=True, slots=True)
 class InputCommand:
-    """One command that reads a file, with the text to put around the file."""
+    """Describes a command that reads a file, with the text to put around the file."""
 
     name: str
     end: int
@@ -76,7 +76,7 @@ class _OwnCommand:
 
 
 class InputCommands:
-    """The commands that read files, including a paper's own commands."""
+    """Holds the commands that read files, including a paper's own commands."""
 
     def __init__(self, job_name: str) -> None:
         self._paths = {"jobname": job_name}

@@ -23,7 +23,7 @@ SEAL = re.compile(r"\x00(\d+)\x00")
 
 @dataclass(slots=True)
 class Code:
-    """LaTeX without comments. ``NUL i NUL`` in the text is the placeholder of ``sealed[i]``."""
+    """Holds LaTeX without comments. ``NUL i NUL`` in the text is the placeholder of ``sealed[i]``."""
 
     text: str
     sealed: list[str] = field(default_factory=list)

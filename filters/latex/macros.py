@@ -44,8 +44,9 @@ _WHITESPACE = " \t\n"
 class Parameter:
     """Describes how one argument is read.
 
-    ``kind`` is one of: ``m`` (a group or token), ``o`` (optional, between ``opens`` and ``closes``), ``s`` (an optional
-    token), ``u`` (all text before a delimiter), ``l`` (a literal that must be there and gives no argument).
+    ``kind`` is a letter: ``m`` for a group or token; ``o`` for an optional argument between ``opens`` and ``closes``;
+    ``s`` for an optional token; ``u`` for all text before a delimiter; ``l`` for a literal that must be there and gives
+    no argument.
     """
 
     kind: str
@@ -56,7 +57,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """A definition that can be expanded.
+    """Describes a definition that can be expanded.
 
     ``body`` contains text and parameter numbers in order. ``is_primitive`` is True if ``\\let`` copied the macro from a
     command that no source defines, so its body is not expanded again. ``has_at`` is True if ``@`` was a letter where
@@ -90,7 +91,7 @@ class Macro:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """A user's environment: the macros for its beginning, with its parameters, and for its end."""
+    """Describes a user's environment by two macros: one for its beginning, with its parameters, and one for its end."""
 
     begins: Macro
     ends: Macro
@@ -98,7 +99,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A definition as read: its name, its meaning, and where it ends."""
+    """Describes a definition as read: its name, its meaning, and where it ends."""
 
     name: str
     end: int

@@ -65,8 +65,8 @@ def find_main(
     r"""Returns the path of the file that TeX would be started on; None if no file looks like TeX.
 
     ``declared`` and ``ignored`` are the main file and the ignored files that the project's own 00README names.
-    ``stems_with_bbl`` are paths, without their ending, that have a ``.bbl`` file: arXiv asks for one ``.bbl``, named
-    like the main file.
+    ``stems_with_bbl`` are the paths of ``.bbl`` files without their ending. arXiv asks for one ``.bbl``, named like the
+    main file.
 
     >>> find_main({"sec.tex": "\\section{A}", "ms.tex": "\\documentclass{x}\\begin{document}", "x.sty": ""})
     'ms.tex'
@@ -102,7 +102,8 @@ _Rank = tuple[bool, bool, int, bool, bool, bool, bool, bool, int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class _Halves:
-    """Which halves of a document a file contains (the class, the beginning of the text), and which files it reads."""
+    """Says which halves of a document a file contains (the class, the beginning of the text), and which files it
+    reads."""
 
     document_class: str | None
     has_begin: bool
@@ -151,8 +152,8 @@ def _stem(path: str) -> str:
 
 
 def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> int:
-    """Returns 4 for a document, 3 for half a document, 2 for an included file, slides or a letter, 1 for other TeX,
-    else 0.
+    """Returns the kind of a file: 4 for a document; 3 for half a document; 2 for an included file, slides or a letter;
+    1 for all further TeX; 0 for a file that is not TeX.
     """
     if not halves.has_class and not halves.has_begin:
         return 1 if _TEX_SIGNS.search(text) else 0

@@ -19,7 +19,7 @@ _NEAR_CHARS = 200
 
 
 class MathMode:
-    r"""Tracks formulas over the pieces of an output.
+    r"""Receives an output piece by piece, and tracks whether its end is inside a formula.
 
     >>> MathMode().holds(["a $x + "]), MathMode().holds(["a $x$ "]), MathMode().holds([r"\[ x \text{ if "])
     (True, False, False)

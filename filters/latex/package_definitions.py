@@ -46,7 +46,7 @@ def read_named(text: str, pos: int, *, has_at: bool = False) -> Definition | Non
 
 
 def read_named_let(text: str, pos: int) -> Definition | None:
-    r"""Reads a definition by etoolbox's ``\cslet``: a name in braces, then the command that gives it its meaning.
+    r"""Reads a definition by etoolbox's ``\cslet``: a name in braces, then the command whose meaning it gets.
 
     >>> read_named_let(r"{a}\b", 0).alias_of
     'b'
@@ -85,7 +85,7 @@ def read_xargs(text: str, pos: int, *, has_at: bool = False) -> Definition | Non
 
 
 def read_twoopt(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads a definition by ``\newcommandtwoopt`` of the package twoopt: two optional arguments, then the others.
+    r"""Reads a definition by ``\newcommandtwoopt`` of the package twoopt. Its first two arguments are optional.
 
     >>> [p.default for p in read_twoopt(r"\p[3][a][b]{#1#2#3}", 0).meaning.parameters[:2]]
     ['a', 'b']

@@ -35,7 +35,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperText:
-    """A cleaned paper and its counts."""
+    """Holds a cleaned paper and its counts."""
 
     text: str
     title: str | None

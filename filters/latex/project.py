@@ -19,7 +19,8 @@ from filters.latex.public_styles import is_public_input, is_public_style
 from filters.latex.verbatim import Verbatim, declared_verbatim
 
 MAX_ASSEMBLED_CHARS = 20_000_000
-"""Largest paper with its inputs. Ours: arXiv accepts 50 MB with figures; the longest theses have 5 MB of text."""
+"""Longest paper with its inputs, in characters. Ours: arXiv accepts 50 MB with figures; the longest theses have 5 MB of
+text."""
 MAX_READ_CHARS = 2 * MAX_ASSEMBLED_CHARS
 """Maximum number of characters read, including unused text. Ours. A file that is read several times is counted each
 time."""
@@ -39,7 +40,7 @@ r"""Commands that begin with ``\if`` but are no conditionals of TeX: they take g
 
 @dataclass(slots=True)
 class Assembled:
-    """A paper's source, assembled from its files, with counts."""
+    """Holds a paper's source, assembled from its files, and counts."""
 
     text: str
     main: str

@@ -22,7 +22,7 @@ _REFERENCES = re.compile(
 """Matches titles of reference lists. The group ``review`` matches titles that sections of prose can also have."""
 _STEMS = ("renc", "bibliogra", "literatu", "n c e s", "encias")
 _STEMS_NOT_ASCII = ("rênc", "литератур", "библиогра", "文献", "文獻")
-"""Lower-case pieces of the names above, one in each name. Lines without any of them are skipped."""
+"""Lower-case pieces of the names above. Each name contains one of them. Lines without any of them are skipped."""
 _HAND_HEADING = re.compile(
     r"\\(?:centerline|leftline|line|bf|textbf|bfseries|sc|textsc|large|Large|LARGE|beginsection|begin\{center\}|underline"
     r"|underbar|it|em|sl|bigbf|section|heading|head|newsec|subhead|mainhead|sectionhead|chapter|noindent|bigskip)"
@@ -59,7 +59,7 @@ _MAX_BEFORE_CHARS = 600
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A heading that means "References", in any form."""
+    """Describes a heading that means "References", in any form."""
 
     start: int
     end: int

@@ -39,7 +39,7 @@ _PLAIN_BIBLIOGRAPHY = (
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The headings and lists of one kind of TeX."""
+    """Holds the patterns for the headings and lists of one kind of TeX."""
 
     heading: re.Pattern[str]
     """Matches a heading of any depth."""

@@ -29,7 +29,8 @@ _NO_CHARACTERS = "{}#$&~\x00"
 
 
 class Constants:
-    """The macros that a source defines once, as a number or a word. The source is searched at the first lookup."""
+    """Holds the macros that a source defines once, as a number or a word. The source is searched at the first
+    lookup."""
 
     def __init__(self, text: str) -> None:
         self._text = text

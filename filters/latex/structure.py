@@ -23,7 +23,7 @@ MAX_FRONT_CHARS = 20_000
 r"""Longest ``\abstract{...}``. Ours: ten times the length that arXiv accepts."""
 _MAX_FRONT_RATIO = 20
 r"""In a paper without headings, the last mark of the front matter is ignored if less than a twentieth of the text
-follows it, because some authors put ``\maketitle`` at the end. Ours."""
+follows this mark. Ours: some authors put ``\maketitle`` at the end."""
 _MAX_TRIES = 50
 """Maximum number of titles and front-matter commands examined. Ours: keeps the time linear on hostile sources."""
 
@@ -54,7 +54,7 @@ _TITLE_BOX = re.compile(r"\\(?:vbox|hbox|centerline|leftline|line|titlefont|titl
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """The result of :func:`cut_paper`: the text that is kept, the title, and counts.
+    """Holds the result of :func:`cut_paper`: the text that is kept, the title, and counts.
 
     ``num_headings`` counts headings of any depth; 0 means a paper without sections.
     """
@@ -67,7 +67,7 @@ class Removal:
 
 
 def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Removal:
-    r"""Cuts everything before the first section, the bibliography, and everything after ``\end{document}``.
+    r"""Cuts the bibliography, everything before the first section, and everything after ``\end{document}``.
 
     In two cases only the front matter is cut and not all text before the first heading: if there is no heading, or if
     there is more text before the heading than after it (a letter whose only heading is "Acknowledgements").

@@ -133,7 +133,7 @@ class Verbatim:
 
     @property
     def own_commands(self) -> set[str]:
-        r"""Commands that the source itself declares. Their names stay outside of seals, so that the expansion can
+        r"""The commands that the source itself declares. Their names stay outside of seals, so that the expansion can
         replace them, for example ``\code`` by ``\lstinline``.
         """
         return (self.commands | self.urls) - _INLINE_COMMANDS

@@ -48,8 +48,7 @@ class Writer:
 
     @staticmethod
     def behind_empty_group(text: str, pos: int, filled: str) -> int:
-        r"""If an empty group ``{}`` at ``pos`` only ends a macro's name, returns the position after the group, else
-        ``pos``.
+        r"""Skips an empty group ``{}`` at ``pos`` if it only ends a macro's name. Returns where the text continues.
 
         The group stays if ``filled`` ends in a command's name, or if an index follows the group.
         """

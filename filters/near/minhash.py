@@ -101,7 +101,8 @@ def signatures(sets: Sequence[Hashes], *, num_perm: int, seed: int, num_used: in
 
 
 def signatures_sha1(texts: Sequence[str], *, ngram_words: int, num_perm: int, seed: int) -> Signatures:
-    """Returns signatures made with datasketch's default hash function (SHA-1), for comparison with other sketches.
+    """Returns signatures made with datasketch's default hash function (SHA-1), for comparison with sketches that
+    datasketch made.
 
     It calls SHA-1 once per n-gram, so it is several times slower than :func:`signatures`.
     """

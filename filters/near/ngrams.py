@@ -45,7 +45,7 @@ def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
 
 
 class Measured(NamedTuple):
-    """The exact overlap of two documents."""
+    """Holds the exact overlap of two documents."""
 
     num_shared: int
     """The number of distinct n-grams that both contain."""
@@ -56,8 +56,7 @@ class Measured(NamedTuple):
 
 
 def measured(inner: Hashes, outer: Hashes) -> Measured:
-    """Measures how much of ``inner`` is in ``outer``. Both must be sorted and distinct. An empty set has no overlap
-    with any.
+    """Measures how much of ``inner`` is in ``outer``. Both must be sorted and distinct. An empty set overlaps no set.
 
     >>> measured(np.array([1, 2, 3, 4], np.uint64), np.array([2, 3, 4, 5, 6, 7], np.uint64))
     Measured(num_shared=3, containment=0.75, jaccard=0.42857142857142855)

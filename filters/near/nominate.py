@@ -19,9 +19,11 @@ from filters.books.overlap import Hashes
 Numbers = npt.NDArray[np.int64]
 
 MAX_DOCUMENTS_PER_KEY = 64
-"""A key that more documents share is called common. Our choice: with 64 documents, a key makes at most 2,016 pairs."""
+"""A key that more documents than this share is called common. Our choice: with 64 documents, a key makes at most 2,016
+pairs."""
 NUM_LEADERS = 8
-"""Each document with a common key is paired with this many documents that have the first ranks (our choice)."""
+"""Each document with a common key is paired with this many documents that have the key: the first by rank (our
+choice)."""
 NUM_NEIGHBOURS = 4
 """Each document with a common key is also paired with this many documents directly before it (our choice). These have
 nearly the same length, as copies do."""
@@ -39,7 +41,7 @@ class Nominated(NamedTuple):
     """Holds the pairs of documents that share keys."""
 
     pairs: Numbers
-    """An array of shape (number of pairs, 2): the document with the better rank, and the other one. The pairs are
+    """An array of shape (number of pairs, 2): first the document with the better rank, then its partner. The pairs are
     sorted and distinct."""
     counts: Numbers
     """The number of keys that nominated each pair."""
@@ -123,7 +125,7 @@ def _counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def is_candidate(num_bands: int, num_sampled: int, num_expected: float) -> bool:
-    """True if a pair must be verified, because it shares a band or enough sampled n-grams.
+    """Returns True if a pair must be verified, because it shares a band or enough sampled n-grams.
 
     ``num_expected`` is the number of sampled n-grams that pairs share on average if they overlap just enough for a
     removal.

@@ -1,7 +1,7 @@
 """Decides which documents of the verified pairs are removed. A document is removed only if its duplicate is kept.
 
 Documents are ordered by rank. Documents of the source that is first in the list of sources come first. Within a source,
-the documents with the most n-grams come first. Then the smallest hash of the id, the text and the other columns
+the documents with the most n-grams come first. Then the smallest hash of all columns, including the id and the text,
 decides. So the order depends neither on files nor on workers. Only documents that are equal in all these respects are
 ordered by the place where they were read.
 

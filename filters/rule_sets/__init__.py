@@ -9,8 +9,8 @@
 - ``english_words``: splits a run of characters without spaces into words and punctuation marks.
 - ``repetition``: measures how much of a text is repeated.
 
-Each step measures all its signals for all documents, so that other limits can be tried without reading the texts again.
-The limits and verdicts are those of datatrove's filters (0.10). ``benchmarks/rule_sets.py`` compares them.
+Each step measures all its signals for all documents, so that different limits can be tried without reading the texts
+again. The limits and verdicts are those of datatrove's filters (0.10). ``benchmarks/rule_sets.py`` compares them.
 
 >>> import pyarrow as pa
 >>> from filters.rule_sets.gopher import GopherQuality

@@ -20,9 +20,8 @@ _CODE = "datatrove `FineWebQualityFilter`"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineWebQuality(Step):
-    """Drops pages in which few lines end with a mark that ends sentences, many lines are short, many characters are in
-    repeated lines, or the number of line ends per word is as large as in a list. Blank lines are not counted as
-    lines.
+    """Drops pages in which too few lines end like a sentence, too many lines are short, too many characters are in
+    repeated lines, or the number of line ends per word is as large as in a list. Blank lines are not counted.
     """
 
     NAME: ClassVar[str] = "fineweb_quality"
@@ -74,7 +73,8 @@ class FineWebQuality(Step):
         return judged(signals, self.rules)
 
     def _lines(self, text: str) -> tuple[int, int, int, int, int, int]:
-        """Counts lines, ending lines, short lines, repeated characters, line ends, and characters without line ends."""
+        """Counts lines, lines with an end mark, short lines, repeated characters, line ends, and characters except line
+        ends."""
         lines = [line for line in text.split("\n") if line and not line.isspace()]
         num_ends = text.count("\n")
         limit = self.short_line_chars

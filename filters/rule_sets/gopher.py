@@ -31,9 +31,9 @@ _REPEATED_LENGTHS = (5, 6, 7, 8, 9, 10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GopherQuality(Step):
-    """Drops pages with too few or too many words, too short or too long words, too many symbols, bullets or ellipses,
-    too few words with letters, or too few stop words. Punctuation marks count as words, except in the number and the
-    mean length of words.
+    """Drops pages with too few or too many words, and pages whose words are too short or too long on average. Also
+    drops pages with too many symbols, bullets or ellipses, and pages with too few words that contain letters, or too
+    few stop words. Punctuation marks count as words, except in the number and the mean length of words.
     """
 
     NAME: ClassVar[str] = "gopher_quality"
@@ -114,8 +114,8 @@ class GopherQuality(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GopherRepetition(Step):
-    """Drops pages in which too many lines or paragraphs are repeated, or in which repeated lines, paragraphs or runs of
-    words contain too large a share of the characters.
+    """Drops pages in which too many lines or paragraphs are repeated. Also drops pages in which repeated lines,
+    paragraphs or runs of words contain too large a share of the characters.
     """
 
     NAME: ClassVar[str] = "gopher_repetition"
@@ -202,7 +202,8 @@ def _bullets_and_ellipses(text: str) -> tuple[int, int, int]:
 
 
 def _repeated_parts(text: str) -> tuple[int, int, int, int, int, int]:
-    """Counts paragraphs, repeated paragraphs, and the characters in repeated paragraphs, and the same for lines."""
+    """Counts paragraphs, repeated paragraphs, and the characters in repeated paragraphs. Counts the same three for
+    lines."""
     stripped = text.strip()
     if "\n\n" in stripped:
         paragraphs = _PARAGRAPHS.split(stripped)

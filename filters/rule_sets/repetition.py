@@ -17,7 +17,7 @@ once. If two pairs share a slot, the result is the same, but takes longer."""
 
 
 def duplicates(parts: Sequence[str]) -> tuple[int, int]:
-    """Returns how many parts are copies of an earlier part, and their characters (datatrove ``find_duplicates``).
+    """Counts the copies of earlier parts, and the characters in these copies (datatrove ``find_duplicates``).
 
     >>> duplicates(["ab", "c", "ab", "ab"])
     (2, 4)
@@ -63,8 +63,8 @@ class Runs:
         return at[is_shared], keys[is_shared]
 
     def _longer(self) -> tuple[Ints, Ints]:
-        """Returns the places at which two neighbouring runs are both repeated, and for each place a key of the two runs
-        together.
+        """Finds the places where a repeated run begins and the run that begins one word later is also repeated. Returns
+        these places, and per place a key of the pair of runs.
         """
         follows = np.flatnonzero(np.diff(self._at) == 1)
         at = self._at[follows]

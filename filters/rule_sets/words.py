@@ -69,7 +69,7 @@ class Words:
     table: _Table
 
     def sum_by_document(self, values: npt.NDArray[Any]) -> Ints:
-        """Returns for each document the sum of ``values``, which has one entry per word.
+        """Sums ``values`` over the words of each document. ``values`` has one entry per word.
 
         >>> words = words_of(["One two.", "", "Three"])
         >>> words.sum_by_document(words.is_word).tolist()
@@ -84,7 +84,7 @@ class Words:
         return np.diff(self.starts)
 
     def num_different(self, wanted: Collection[str]) -> Ints:
-        """Returns for each document how many of the wanted words it contains.
+        """Returns the number of different wanted words in each document.
 
         >>> words_of(["the cat and the dog", "a cat"]).num_different({"the", "and"}).tolist()
         [2, 0]

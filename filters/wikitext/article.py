@@ -140,7 +140,8 @@ def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
 
 @functools.cache
 def _letters() -> npt.NDArray[np.bool_]:
-    """Returns for each code point up to :data:`_LETTERS_END` whether Python's ``re`` counts it as a letter."""
+    """Returns one boolean per code point up to :data:`_LETTERS_END`. It is True if Python's ``re`` counts it as a
+    letter."""
     every = "".join(map(chr, range(_LETTERS_END)))
     found = np.zeros(_LETTERS_END + 1, np.bool_)
     found[[match.start() for match in _LETTER.finditer(every)]] = True

@@ -72,7 +72,7 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
 
 @dataclass(slots=True)
 class _LeadIn:
-    """A line that ends with a colon. It is removed if nothing that it announces is written."""
+    """Remembers a line that ends with a colon. The line is removed if nothing that it announces is written."""
 
     num_lines: int
     """Number of output lines before this lead-in and the headings that were written with it."""
@@ -274,7 +274,7 @@ class _Layout:
         return f"{indent}{numbers[key]}. {words}"
 
     def _pieces(self, words: str) -> str:
-        """Returns the words of a list item or term. Line breaks inside the words stay."""
+        """Returns the words of a list item or term as plain text. Line breaks inside the words stay."""
         pieces = (plain(piece, self.rules) for piece in words.split(BREAK))
         return "\n".join(piece for piece in pieces if piece)
 

@@ -25,10 +25,11 @@ _LEADING = re.compile(r"(?:[,;](?=\s|$)\s*)+")
 
 @dataclass(frozen=True, slots=True)
 class TextRules:
-    """Punctuation rules that differ between languages."""
+    """Holds the punctuation rules that differ between languages."""
 
     is_semicolon_spaced: bool = False
-    """True for French, which writes a space before ``;``. In other languages a removed template has left the space."""
+    """True for French, which writes a space before ``;``. In all other languages, such a space is left from a removed
+    template."""
 
 
 def plain(line: str, rules: TextRules) -> str:

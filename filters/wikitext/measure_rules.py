@@ -1,4 +1,5 @@
-"""Contains rules for templates that show measures, numbers and dates. Each returns the words that a call shows."""
+"""Contains rules for templates that show measures, numbers and dates. Each rule returns the words that a template's
+call shows."""
 
 from __future__ import annotations
 
@@ -184,7 +185,7 @@ def _scaled_money(call: TemplateCall) -> str:
 
 
 def _money(call: TemplateCall) -> str:
-    """Returns an amount of money: ``{{currency|5|EUR}}`` shows "€5" in English. Other wikis put the sign last."""
+    """Returns an amount of money: ``{{currency|5|EUR}}`` shows "€5" in English. All other wikis put the sign last."""
     signs = {"USD": "$", "US": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "INR": "₹", "RUB": "₽", "UAH": "₴", "PLN": "zł"}
     first, second = call.get(1), call.get(2)
     amount, code = (first, second) if not first.isalpha() else (second, first)
@@ -284,7 +285,7 @@ def _ordinal(call: TemplateCall) -> str:
 
 
 def roman(number: str) -> str:
-    """Returns the number of a century in Roman digits. Other text is returned unchanged.
+    """Returns a century's number, from 1 to 39, in Roman digits. Text that is no such number is returned unchanged.
 
     >>> roman("19"), roman("XIX"), roman("4")
     ('XIX', 'XIX', 'IV')

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 _POINT_LANGUAGES = frozenset({"en"})
-"""The languages among the twenty that write 1,234.5. All others write a decimal comma."""
+"""The languages among the twenty that write 1,234.5. All others of the twenty write a decimal comma."""
 _THOUSANDS = dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), ".") | {"en": ","}
 """Separator between groups of three digits. Wikis not listed use a space (MediaWiki's ``$separatorTransformTable``)."""
 _MIN_DIGITS_TO_GROUP = dict.fromkeys(("bg", "es", "pl", "pt"), 5)
@@ -33,7 +33,7 @@ def is_number(word: str) -> bool:
 def group_digits(number: str, language: str) -> str:
     """Converts a number with a decimal point, as programs write it, to the form of the language.
 
-    Other text is returned unchanged.
+    Text that is no such number is returned unchanged.
 
     >>> group_digits("1234567.5", "en"), group_digits("3769495", "de"), group_digits("12 km", "de")
     ('1,234,567.5', '3.769.495', '12 km')
@@ -63,8 +63,9 @@ def _grouped(digits: str, language: str) -> str:
 def local_number(number: str, language: str) -> str:
     """Converts a number that an editor typed into a template to the form of the wiki's language.
 
-    Editors use the wiki's own separators or the English separators. In a wiki with a decimal comma, a point or comma
-    before three digits can be a decimal sign or a separator, so such a number is returned unchanged.
+    Editors use the wiki's own separators or the English separators. Some wikis use a decimal comma. There, a single
+    point or comma before three digits is ambiguous: it can be a decimal sign or a separator. Such a number is returned
+    unchanged.
 
     >>> local_number("5,5", "fr"), local_number("5.5", "fr"), local_number("1.234", "de"), local_number("1,234", "en")
     ('5,5', '5,5', '1.234', '1,234')

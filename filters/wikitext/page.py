@@ -47,7 +47,7 @@ def wikitext_to_text(
 
     Keeps paragraphs, headings, lists, the words of links, formulas and code. Removes pictures with their captions,
     tables, references, comments, categories, templates without words, headings without text, and the apparatus at the
-    end (see also, references, external links). ``unknown`` collects the names of unknown templates inside sentences.
+    end (sections such as "References"). ``unknown`` collects the names of unknown templates inside sentences.
 
     >>> wikitext_to_text("'''Pears''' are [[fruit]]s.<ref>A</ref>\\n== See also ==\\n* [[Apple]]", names=syntax("en"))
     'Pears are fruits.'
@@ -146,7 +146,7 @@ class Wikitext(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Page:
-    """One page after the conversion."""
+    """Holds one page after the conversion."""
 
     text: str
     num_chars: int

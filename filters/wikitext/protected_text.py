@@ -54,8 +54,8 @@ class Held:
 def unescape_references(text: str) -> str:
     """Unescapes the text of pages that were escaped twice, where ``&lt;ref&gt;...&lt;/ref&gt;`` is a reference.
 
-    This is our choice: MediaWiki would show the word "<ref>", but no author of an article that we have seen intended
-    this.
+    This is our choice. MediaWiki would show the word "<ref>", but in all articles that we have seen, the author meant a
+    reference.
     """
     if "&lt;/ref" not in text:
         return text

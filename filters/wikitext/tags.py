@@ -175,7 +175,7 @@ def remove_html_tables(text: str) -> str:
 
 
 def remove_hidden(text: str) -> str:
-    """Removes elements with the style ``display:none``, which readers do not see, with their content.
+    """Removes elements with the style ``display:none`` and their content, because readers do not see them.
 
     >>> remove_hidden('a<span style="display:none">b<span>c</span></span> d<SPAN STYLE="x; display : none">e')
     'a de'

@@ -11,7 +11,7 @@ _CODE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
 
 @dataclass(frozen=True, slots=True)
 class TemplateCall:
-    """The arguments of one use of a template, as plain text, and the wiki's language."""
+    """Holds the arguments of one use of a template, as plain text, and the wiki's language."""
 
     positional: Sequence[str]
     named: Mapping[str, str]

@@ -1,7 +1,8 @@
-"""Looks up by a template's name how to write it as text: first in the table of its wiki, then in families of names.
+"""Finds the rule for writing a template as text. The template's name is the key. It is looked up first in the table of
+its wiki, then in families of names.
 
-A family is a pattern that matches many names, such as the templates for all languages or for all centuries, which would
-be too many for a table.
+A family is a pattern that matches many names, such as those of the templates for all languages or for all centuries. A
+table could not list so many names.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ _TABLE = 0
 
 @dataclass(slots=True)
 class Span:
-    """One template, parameter or table, from its first brace to the end of its last brace."""
+    """Describes a template, parameter or table, from its first brace to the end of its last brace."""
 
     start: int
     end: int
@@ -32,8 +32,9 @@ def find_spans(text: str) -> list[Span]:
 
     Runs of braces are paired as in MediaWiki's preprocessor. A closing run closes three or two braces of the nearest
     open run, and its remaining braces close the next open run outside of that one. A mark that closes a table discards
-    templates that were opened inside the table, and the other way round. Templates that are never closed are left out.
-    Tables that are never closed end before the next paragraph or heading.
+    templates that were opened inside the table. Braces that close a template discard tables that were opened inside the
+    template. Templates that are never closed are left out. Tables that are never closed end before the next paragraph
+    or heading.
     """
     marks = _OpenMarks([], [], 0, [])
     starts, counts, found = marks.starts, marks.counts, marks.found
@@ -67,7 +68,7 @@ def find_spans(text: str) -> list[Span]:
 
 @dataclass(slots=True)
 class _OpenMarks:
-    """The opening marks that are not closed yet. One run of braces can open several templates."""
+    """Holds the opening marks that are not closed yet. One run of braces can open several templates."""
 
     starts: list[int]
     counts: list[int]

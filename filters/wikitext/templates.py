@@ -42,7 +42,7 @@ _CODE = re.compile(r"[A-Z]{2,3}|[a-z]{2,3}|Q[0-9]+")
 
 @dataclass(slots=True)
 class UnknownTemplates:
-    """Counts the uses of unknown templates inside sentences, by name as written."""
+    """Counts how often each unknown template is used inside a sentence. The key is its name as the editor wrote it."""
 
     names: Counter[str] = field(default_factory=Counter)
 
@@ -134,7 +134,8 @@ class _Renderer:
         return _protect(_FUNCTIONS[name](call))
 
     def _is_in_sentence(self, span: Span) -> bool:
-        """Returns True if there are words around the template on its line, and the line is no table row or argument."""
+        """Returns True if words are around the template on its line, and the line is neither a table row nor an
+        argument."""
         text = self.text
         before = text[max(0, span.start - _MAX_SENTENCE_CHARS) : span.start].rpartition("\n")[2]
         after = text[span.end : span.end + _MAX_SENTENCE_CHARS].partition("\n")[0]
@@ -236,7 +237,8 @@ def _field(name: str, call: TemplateCall, title: str) -> str:
 
 
 def _protect(text: str) -> str:
-    """Replaces ``|`` and ``=`` in words by marks, so that these do not separate arguments of an enclosing template."""
+    """Replaces each ``|`` and ``=`` in a text with a placeholder. An enclosing template then does not take them as
+    separators."""
     if "|" in text:
         text = text.replace("|", PIPE)
     return text.replace("=", EQUALS) if "=" in text else text

@@ -28,7 +28,8 @@ fields are all given as arguments is used."""
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WikiNames:
-    """One wiki's names, in lower case and with spaces in place of underscores. :func:`syntax` caches the objects."""
+    """Holds one wiki's names, in lower case and with spaces in place of underscores. :func:`syntax` caches the
+    objects."""
 
     language: str
     hidden_prefixes: frozenset[str]
@@ -108,7 +109,7 @@ def syntax(language: str, namespaces: str = "") -> WikiNames:
 
 @dataclass(frozen=True, slots=True)
 class MonthNames:
-    """The months of one language, from January, and how a date is written."""
+    """Holds the names of the months in one language, from January, and how a date is written."""
 
     pattern: str
     """A date with ``{d}``, ``{m}`` and ``{y}`` in place of day, month and year."""
@@ -212,7 +213,8 @@ def _compile(value: str | list[str]) -> Rendering:
 
 
 def _split_pattern(pattern: str) -> Pattern:
-    """Splits ``c. {1}–{2}`` into ``("c. ", "1", "–", "2", "")``. A brace around something else is literal text."""
+    """Splits ``c. {1}–{2}`` into ``("c. ", "1", "–", "2", "")``. A brace around anything but the name of a field is
+    literal text."""
     pieces: list[str] = [""]
     rest = pattern
     while rest:

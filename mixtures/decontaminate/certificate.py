@@ -145,7 +145,7 @@ def _check_shard(shards: ShardList, number: int, shard: SearchedShard) -> None:
 
 
 class _written:  # noqa: N801 - used like a function
-    """Yields a temporary path, and renames the file to ``path`` if the block raises no error, else deletes it."""
+    """Yields a temporary path. Afterwards renames the file to ``path``, or deletes it if the block raised an error."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._temporary = path, path.with_name(path.name + ".tmp")
@@ -163,7 +163,7 @@ class _written:  # noqa: N801 - used like a function
 def strongest(path: Path, limit: int) -> list[dict[str, Any]]:
     """Returns the ``limit`` strongest hits of a table of hits.
 
-    Contamination comes before public passages. Within each, hits are sorted by score times length.
+    Contamination comes before public passages. Within each of the two groups, hits are sorted by score times length.
     """
 
     def key(row: dict[str, Any]) -> tuple[Any, ...]:

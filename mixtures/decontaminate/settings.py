@@ -66,7 +66,7 @@ class SetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecontaminationSettings:
-    """Holds all sets, and the actions of sets that define none."""
+    """Holds all sets, and the actions for sets that define no action of their own."""
 
     sets: tuple[SetSettings, ...] = ()
     action: ActionName = "drop"

@@ -2,7 +2,7 @@
 
 The method is winnowing (Schleimer, Wilkerson and Aiken 2003, "Winnowing: local algorithms for document
 fingerprinting"). A piece is 12 bytes long. From every window of 9 neighbouring pieces, the piece with the smallest hash
-is kept, which is about every fifth piece. A window is 20 bytes long, so every string of at least 20 bytes contains a
+is kept. So about every fifth piece is kept. A window is 20 bytes long, so every string of at least 20 bytes contains a
 whole window, regardless of the text around it.
 """
 

@@ -1,7 +1,7 @@
 """Makes and reads the index of one shard: which blocks of rows contain which pieces of text, and its rows by id.
 
 A block is a run of whole rows that begin within 8,192 tokens. The index of a shard takes at most 0.3 of the shard's
-bytes. If the pieces would need more, more pieces share a bucket, and a search then decodes more blocks that do not
+bytes. If the index would exceed this limit, more pieces share a bucket. A search then decodes more blocks that do not
 contain its string.
 
 Layout, little-endian: magic, the shard's SHA-256, eight counts; the first row of each block and the end of the last
@@ -70,7 +70,8 @@ class ShardIndex:
 
     @classmethod
     def read(cls, path: Path) -> ShardIndex:
-        """Opens the file of an index. Raises ValueError if it is damaged, incomplete or of another version."""
+        """Opens the file of an index. Raises ValueError if the file is damaged or incomplete, or has a different
+        version."""
         size = path.stat().st_size
         if size < _HEADER.size:
             raise ValueError(f"{path} is no index: it has {size:,} bytes")

@@ -1,4 +1,4 @@
-"""The command ``python -m mixtures.inspect``: prints documents with their source, or pages through them.
+"""Runs the command ``python -m mixtures.inspect``, which prints documents with their source, or pages through them.
 
 On a terminal it shows one document per page and waits for a command. Otherwise it prints the first few documents. If
 ``--tokenizer`` is not given, the run's tokenizer is used, which is next to the shards' folder.

@@ -18,7 +18,7 @@ from tokenizer.encode import Encoder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Selects the documents to show. A field that is None selects all."""
+    """Selects the documents to show. A field that is None selects all documents."""
 
     source: str | None = None
     doc_id: str | None = None
@@ -29,7 +29,7 @@ class Wanted:
     """True if ``grep`` matches small and capital letters alike."""
 
     def is_in(self, text: str) -> bool:
-        """True if the text contains ``grep``.
+        """Returns True if the text contains ``grep``.
 
         >>> Wanted(grep="Abc").is_in("xabcx"), Wanted(grep="Abc", is_case_ignored=True).is_in("xabcx")
         (False, True)
@@ -41,7 +41,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownDocument:
-    """A document from a shard, or from ``clean/`` or ``dropped/``."""
+    """Describes a document from a shard, or from ``clean/`` or ``dropped/``."""
 
     shard: str
     """The file that contains the document."""
@@ -53,8 +53,8 @@ class ShownDocument:
     """The document's epoch in the mixture. None for documents of ``clean/`` or ``dropped/``."""
     num_tokens: int = 0
     is_cut: bool = False
-    """True if the document has lost its end, and with it the eos, because its source's last, partial epoch ends in
-    it."""
+    """True if the source's last, partial epoch ends inside this document. The document has then lost its end and its
+    eos."""
     note: str = ""
     """More text for the heading, such as the reason why the document was dropped."""
 

@@ -27,7 +27,7 @@ _NO_TEXT = "(its text is not in dropped/, which has a sample of the texts: see r
 
 
 def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None, limit: int) -> list[dict[str, Any]]:
-    """Returns the pairs whose overlap is nearest to the limit: the smallest for ``pairs``, the largest for
+    """Returns the pairs whose overlap is nearest to the limit: the smallest overlaps of ``pairs``, the largest of
     ``rejected``.
 
     Args:

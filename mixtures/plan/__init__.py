@@ -2,7 +2,7 @@
 
     recipe, available tokens -> deal: tokens per source -> shares: whole epochs and the rest -> table
 
-- ``by_part``: puts the parts of divided sources in their sources' place.
+- ``by_part``: replaces each divided source by its parts.
 - ``deal``: divides the tokens of the stream among the sources, exact to the token.
 - ``shares``: holds the plan of a mixture, and of each source in it.
 - ``table``: formats a plan as a table of text.

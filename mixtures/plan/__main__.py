@@ -101,7 +101,7 @@ def read_stats(folder: Path, recipe: Recipe) -> dict[str, SourceTokens]:
 
 
 def _of_parts(path: Path, source: str, rule: PartRule, stats: dict[str, Any]) -> dict[str, SourceTokens]:
-    """Returns the tokens and documents of a source's parts. What is not counted by itself belongs to ``other``.
+    """Returns the tokens and documents of a source's parts. Values that the rule does not name belong to ``other``.
 
     Raises ValueError if a value was not counted.
     """

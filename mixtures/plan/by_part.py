@@ -13,11 +13,11 @@ from mixtures.weights import WeightRule, percentages, shown
 
 
 def by_part(recipe: Recipe) -> Recipe:
-    """Returns a recipe in which the parts of a divided source stand in its place.
+    """Returns a recipe in which the parts of a divided source replace the source.
 
-    Its weights are exact where the source's weight and the weights of values say them. Otherwise they follow from the
-    available tokens (`Recipe.resolved`). Validation is left out, because documents are held out by source. A recipe
-    without parts is returned unchanged.
+    A part's weight is exact if the recipe gives a weight for the source and weights for its values. Otherwise the
+    weight follows from the available tokens (`Recipe.resolved`). Validation is left out, because documents are held out
+    by source. A recipe without parts is returned unchanged.
 
     >>> from mixtures.recipe import recipe_of
     >>> parts = {"weight": 9, "by": "programming_language", "python": 2, "other": 1}
@@ -40,7 +40,7 @@ def by_part(recipe: Recipe) -> Recipe:
 
 
 def _nominal(recipe: Recipe, name: str) -> Fraction:
-    """Returns the weight of a part as the recipe says it, without regard to the available tokens."""
+    """Returns the weight that the recipe gives to a part. Ignores the available tokens."""
     source, value = source_of(name), value_of(name)
     whole = recipe.exact_weights()[source]
     return whole if value is None else whole / 100 * percentages(recipe.parts[source].weights)[value]

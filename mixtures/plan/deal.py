@@ -25,14 +25,14 @@ _MAX_CANDIDATES = 20_000
 
 
 def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
-    """Returns a plan that divides ``num_tokens`` among the recipe's sources, or among the parts of those divided.
+    """Returns a plan that divides ``num_tokens`` among the recipe's sources. A divided source is replaced by its parts.
 
     The wanted length is ``num_tokens``, or else the recipe's ``tokens``. If this length would exceed the ``max_epochs``
     of a source, the longest stream that fits is made, or an error is raised if the length is exact. By default
     ``num_tokens`` is exact and the recipe's ``tokens`` are not. The recipe's ``length`` decides for both.
 
-    If the recipe has ``missing: share``, the weight of a source without tokens goes to the others in proportion. If a
-    source is too small for a requested length, the others replace the missing tokens in the same way.
+    If the recipe has ``missing: share``, the weight of a source without tokens goes to the other sources in proportion.
+    If a source is too small for a requested length, the other sources replace the missing tokens in the same way.
 
     A source that earlier stages used continues where they stopped. Its ``max_epochs`` limits all stages together. If
     the recipe has ``epochs`` instead of weights, they apply to this stage alone.
@@ -144,7 +144,8 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
-    """Returns the tokens that each source must have so that its weight gives the epochs of the paper or recipe.
+    """Returns the tokens that each source must have. With its weight, it then has the epochs of the paper or the
+    recipe.
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"
@@ -205,8 +206,8 @@ def _limiting(weights: Mapping[str, Fraction], limits: Mapping[str, int]) -> str
 def _deal_within(
     num_tokens: int, weights: Mapping[str, Fraction], limits: Mapping[str, int]
 ) -> tuple[dict[str, int], list[str]]:
-    """Divides tokens so that no source exceeds its limit. Tokens that a source lacks are divided among the others by
-    their weights.
+    """Divides tokens so that no source exceeds its limit. Tokens that a source lacks are divided among the remaining
+    sources by their weights.
 
     Returns the tokens by source, and the sources that reached their limits.
     """

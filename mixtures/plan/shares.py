@@ -44,8 +44,8 @@ class SourcePlan:
 
     @property
     def remainder_tokens(self) -> int:
-        """Number of this stream's tokens that are from the last, partial epoch (number ``whole_epochs``). 0 if there is
-        none.
+        """Number of this stream's tokens that are from the last, partial epoch, which has the number ``whole_epochs``.
+        0 if no epoch is partial.
         """
         return self.tokens if self.first_epoch == self.whole_epochs else self._end % self.available_tokens
 
@@ -66,7 +66,7 @@ class SourcePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Plans the whole stream. ``sources`` are in the recipe's order and leave out sources without tokens."""
+    """Describes the whole stream. ``sources`` are in the recipe's order and leave out sources without tokens."""
 
     recipe: str
     tokens: int

@@ -41,9 +41,9 @@ def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
 
 
 def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapping[str, int]) -> list[tuple[str, ...]]:
-    """Returns rows with the columns of :data:`HEADER` that compare available and wanted tokens.
+    """Returns rows that compare available tokens with wanted tokens. The columns are those of :data:`HEADER`.
 
-    They are shown if a mixture cannot be made.
+    The rows are shown if a mixture cannot be made.
     """
     recipe, total = by_part(recipe), sum(dealt.values())
     rows: list[tuple[str, ...]] = []
@@ -77,7 +77,7 @@ def format_table(recipe: Recipe, made: Plan) -> str:
 def shortfall(recipe: Recipe, made: Plan) -> str:
     """Returns a sentence about a stream that is shorter than was wanted; empty if the wanted length was reached.
 
-    It names the source that limits the length, and says what would lengthen the stream.
+    The sentence names the source that limits the length, and says what would lengthen the stream.
     """
     if not made.limited_by:
         return ""

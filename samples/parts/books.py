@@ -61,7 +61,7 @@ _CHANGED_WORDS = {"Presently": "Soon", "upon": "on", "grey": "gray", "towards": 
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book written for this project. Each paragraph is one line; blank lines separate paragraphs."""
+    """Holds a book written for this project. Each paragraph is one line; blank lines separate paragraphs."""
 
     head: dict[str, Any]
     text: str

@@ -1,4 +1,4 @@
-"""Makes the C4 part: documents as C4 is published, and WET files from which C4 is made again."""
+"""Makes the C4 part: documents in the form of published C4, and WET files from which the pipeline makes C4 again."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _published() -> list[dict[str, str]]:
 
 
 def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Returns second versions of four documents: two with a newer text, and two with an older one."""
+    """Returns second versions of four documents: two with a newer text, and two with an older text."""
     newer = [
         {**row, "text": row["text"] + "\nRevised and extended since.", "timestamp": "2019-05-02T00:00:00Z"}
         for row in documents[1:3]
@@ -70,7 +70,8 @@ def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def _bad_lines() -> bytes:
-    """Returns lines that are not documents: incomplete JSON, no text, no object, bytes that are not UTF-8."""
+    """Returns lines that are not documents: incomplete JSON, an object without a text, JSON that is no object, bytes
+    that are not UTF-8."""
     return (
         b'{"text": "This line breaks off in the middle of its te\n'
         b'{"timestamp": "2019-04-20T09:12:44Z", "url": "https://odd.example/no-text"}\n'

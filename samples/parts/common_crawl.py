@@ -1,7 +1,7 @@
 """Makes the CommonCrawl part: three WET files and a WARC of two crawls, with the faults of real crawls.
 
 Real pages have navigation and notices of their site. Some pages are crawled twice, and some have two URLs. Some are in
-other languages, or are gibberish, chatter or advertising. Some records are broken.
+languages other than English, or are gibberish, chatter or advertising. Some records are broken.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STOCK_WORDS = "cheap best online free new top deals buy sale price discount rev
 
 @dataclass(frozen=True, slots=True)
 class Dress:
-    """The text that a site puts around each of its pages."""
+    """Holds the text that a site puts around each of its pages."""
 
     above: tuple[str, ...]
     below: tuple[str, ...]
@@ -199,7 +199,7 @@ def _odd_response(name: str, head: str, body: bytes) -> bytes:
 
 
 def _http(place: int, page: str) -> tuple[bytes, bytes]:
-    """Returns (payload, HTTP message). In turn: UTF-8, Latin-1 by header, Windows-1252 by <meta>, chunked, gzipped."""
+    """Returns (payload, HTTP message). Five forms take turns, which differ in encoding, transfer or compression."""
     way = ("plain", "latin1", "meta", "chunked", "gzip")[place % 5]
     kind = "text/html; charset=UTF-8"
     payload = page.encode()
@@ -220,7 +220,8 @@ def _http(place: int, page: str) -> tuple[bytes, bytes]:
 
 
 def _seen_again(found: Sequence[Page]) -> list[Page]:
-    """Returns pages of the first crawl again: unchanged, under another URL, and changed."""
+    """Returns twelve pages of the first crawl again: six are unchanged, three have a new URL, three have a changed
+    text."""
     again = [page for page in found if page.url.startswith("https://docs.python.example/reference/")]
     same = again[0:6]
     mirrors = [replace(page, url=page.url.replace("docs.python", "mirror-docs")) for page in again[6:9]]
@@ -259,7 +260,7 @@ def _cut_a_member(members: list[bytes]) -> list[bytes]:
 
 
 def _lie_and_zero(members: list[bytes]) -> list[bytes]:
-    """Makes one record claim too many bytes and one too few, and sets forty bytes of a third one to zero."""
+    """Makes one record claim too many bytes, another too few bytes, and sets forty bytes of a third record to zero."""
     longer, shorter, zeroed = len(members) // 4, len(members) // 2, 3 * len(members) // 4
     members = list(members)
     for place, change in ((longer, 700), (shorter, -500)):

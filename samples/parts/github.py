@@ -1,7 +1,7 @@
 """Makes the GitHub part: BigQuery's tables contents, files and licenses.
 
 The source files of CPython and of installed packages serve as repositories that every machine has. The project's own
-files add other languages and all forms of licence headers. Some files are there to be dropped.
+files add more programming languages and all forms of licence headers. Some files must be dropped.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _SUFFIXES = {".py", ".pyi", ".pyx", ".h", ".c", ".md", ".rst", ".js", ".css", ".
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file of a repository. ``content`` is None if BigQuery has no text for it."""
+    """Describes a file of a repository. ``content`` is None if BigQuery has no text for it."""
 
     repo: str
     path: str
@@ -84,7 +84,7 @@ def _standard_library() -> Iterator[Entry]:
 
 
 def _files_of(repo: str, root: Path, max_bytes: int, *, prefix: str) -> Iterator[Entry]:
-    """Yields some of a package's files, up to ``max_bytes`` in total, in the order of a hash of their paths."""
+    """Yields files of a package, up to ``max_bytes`` in total. A hash of the path decides which files come first."""
     found = [path for path in root.rglob("*") if path.suffix in _SUFFIXES and path.is_file()]
     named = sorted((path.relative_to(root).as_posix(), path) for path in found)
     named.sort(key=lambda each: pick(f"{repo} {each[0]}", 1 << 62))

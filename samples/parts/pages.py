@@ -27,7 +27,7 @@ _CODE = re.compile(r"^( {2,}|\t|>>>|\.\.\. |\.\. |[-=~^*+#|]{3,})", re.MULTILINE
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A web page as text, in lines as a browser would show them."""
+    """Holds a web page as text, in lines as a browser would show them."""
 
     url: str
     title: str

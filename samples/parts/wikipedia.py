@@ -32,7 +32,7 @@ _NAMESPACES = {
 
 @dataclass(frozen=True, slots=True)
 class WikiPage:
-    """One page of a dump."""
+    """Describes one page of a dump."""
 
     head: dict[str, Any]
     text: str

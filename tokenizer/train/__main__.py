@@ -1,4 +1,4 @@
-"""The command ``python -m tokenizer.train``."""
+"""Runs the command ``python -m tokenizer.train``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Draws the sample on which a tokenizer is trained. The size of the sample is limited.
 
-Texts are chosen by their hashes, so the choice does not depend on the order of the texts, on files or on workers.
+Texts are chosen by their hashes. The choice is the same for any order of the texts, any division into files and any
+number of workers.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ class TrainSettings:
     max_line_bytes: int = 4_192
     """Longer lines are split (LLaMA's ``max_sentence_length``; the trainer itself skips them silently)."""
     max_sample_bytes: int = 200_000_000
-    """Our choice. The trainer needs about 10 bytes of memory per byte of sample (we measured 0.5 GB for 55 MB), and the
-    sample needs two more. So training on 200 MB of text needs about 2.4 GB."""
+    """Our choice. The trainer needs about 10 bytes of memory per byte of text (we measured 0.5 GB for 55 MB), and the
+    sample itself needs 2 bytes per byte of text. So training on 200 MB of text needs about 2.4 GB."""
     lower_vocab_size: bool = False
     """True to make a smaller vocabulary if the sample is too small for ``vocab_size``, instead of an error."""
     num_threads: int = 1
