@@ -3,6 +3,7 @@
     dataclasses that the reader fills -> build -> config.schema.json -> python -m pipeline.schema -> an editor
 
 - ``value_types``: the schema of a setting, from the type of its field.
+- ``mixture``: the schema of ``mixture``, with the parts of sources.
 - ``build``: the schema of a whole file. ``python -m tests.make_schema`` writes ``config.schema.json`` with it.
 - ``__main__``: the command. It prints the file.
 

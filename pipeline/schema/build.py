@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import resources
-from typing import Any, get_args
+from typing import Any
 
 from filters.step import Step
 from mixtures.config import RECIPE_KEYS, RUN_KEYS
 from mixtures.decontaminate.settings import DecontaminationSettings, SetSettings
 from mixtures.from_yaml import setting_fields
-from mixtures.recipe import Length, Missing, Recipe, read_yaml
+from mixtures.recipe import read_yaml
 from mixtures.recipe_values import ShardSettings
-from pipeline.schema.value_types import (
-    NUMBER,
-    TEXT,
-    WHOLE_NUMBER,
-    Schema,
-    field_texts,
-    first_paragraph,
-    settings_schema,
-)  # fmt: skip
+from pipeline.schema.mixture import mixture_schema
+from pipeline.schema.value_types import TEXT, Schema, first_paragraph, settings_schema
 from pipeline.settings.dedup_settings import RemovalCeilings
 from pipeline.settings.settings import RunLimits
 from pipeline.sources import SOURCES
@@ -32,7 +25,6 @@ from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 from pipeline.sources.source import AnyStep, Source
 from tokenizer.train.training import TrainSettings
 
-_BY_SOURCE_NUMBER: Schema = {"type": "object", "additionalProperties": NUMBER}
 _GLOBS: Schema = {"anyOf": [{"type": "string", "minLength": 1},
                             {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}]}  # fmt: skip
 _EXACT = ExactDedup(NAME=EXACT, reason=EXACT, key="url", rule="Keeps one of all documents with an equal value.")
@@ -59,7 +51,7 @@ def build() -> Schema:
         "run": settings_schema(RunLimits()),
         "dedup": settings_schema(RemovalCeilings()),
         "decontamination": _decontamination(),
-        "mixture": _mixture(),
+        "mixture": mixture_schema(),
         "tokenizer": _tokenizer(),
         "shards": settings_schema(ShardSettings()),
         "sources": _sources(),
@@ -95,30 +87,6 @@ def shipped_recipes() -> list[str]:
 def closed_recipes() -> list[str]:
     """Returns the names of the recipes that ship and declare no corpus."""
     return [name for name in shipped_recipes() if not read_yaml(name).get("corpora")]
-
-
-def _mixture() -> Schema:
-    hold_out: Schema = {"type": "object", "additionalProperties": False, "minProperties": 1, "maxProperties": 1,
-                        "properties": {"share": NUMBER, "tokens": WHOLE_NUMBER}}  # fmt: skip
-    temperature: Schema = {"type": "object", "required": ["temperature"], "additionalProperties": False,
-                           "properties": {"temperature": NUMBER,
-                                          "sources": {"type": "array", "items": {"type": "string"}}}}  # fmt: skip
-    relative: Schema = {"type": "object", "required": ["relative"], "additionalProperties": False,
-                        "properties": {"relative": _BY_SOURCE_NUMBER}}  # fmt: skip
-    plain_weights = {**_BY_SOURCE_NUMBER, "propertyNames": {"not": {"enum": ["temperature", "relative"]}}}
-    properties: dict[str, Schema] = {
-        "weights": {"anyOf": [plain_weights, relative, temperature]},
-        "epochs": _BY_SOURCE_NUMBER,
-        "max_epochs": {"anyOf": [NUMBER, _BY_SOURCE_NUMBER]},
-        "tokens": dict(WHOLE_NUMBER),
-        "length": {"anyOf": [{"enum": list(get_args(Length))}, {"type": "null"}]},
-        "missing": {"enum": list(get_args(Missing)), "default": "error"},
-        "validation": {"anyOf": [hold_out, {"type": "object", "additionalProperties": hold_out}, {"type": "null"}]},
-    }
-    for name, text in field_texts(Recipe).items():
-        if name in properties:
-            properties[name]["description"] = text
-    return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
 def _tokenizer() -> Schema:
