@@ -1,4 +1,4 @@
-"""Runs C4's own code (tensorflow/datasets, given by the path of a checkout) in the same way as C4's builder.
+"""Runs C4's own code as C4's builder runs it. The code is in a checkout of tensorflow/datasets.
 
 The original's ``text/c4.py`` and ``text/c4_utils.py`` do everything from reading WET files to the validation split, on
 a local Beam runner. Stand-ins replace only what these two files import: TensorFlow's file opener, the download manager,

@@ -4,7 +4,7 @@
 
 BOOKS_DIR contains folders named after a Gutenberg number, each with the editions of one book. All methods get the same
 texts (without headers) and an omnibus made of four of them, in one process. The time is the best of ``--repeat`` runs
-(datatrove and SimHash: one run). Peers that are not installed are named and left out:
+(datatrove and SimHash: one run). A peer that is not installed is reported as left out:
 
 - ``datasketch``: MinHash of 128 hashes of word 5-grams, with its default sha1 and with xxhash, LSH at Jaccard 0.8;
 - ``datatrove``: MinHash of word 5-grams with datatrove's defaults, 14 x 8 hashes. Its signature and bucket steps run.

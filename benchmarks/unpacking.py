@@ -2,8 +2,9 @@
 
     PYTHONPATH=. python benchmarks/unpacking.py [--rounds N] [--threads 1,2] [--peers FOLDER] FILE...
 
-The files (Posts.xml, texts of books) are packed in memory: as bzip2, as a tar.gz and a zip with one member per file, as
-JSON lines with one file per line, and files named Posts.xml as a .7z. Each round measures in turn:
+The files are Posts.xml or texts of books. They are packed in memory in four ways: as bzip2; as a tar.gz and as a zip
+with one member per file; as JSON lines with one file per line; and, for files named Posts.xml, as a .7z. Each round
+measures in turn:
 
 - the library bz2 alone;
 - our search for bzip2 blocks, which are unpacked one by one, then by threads (``--threads``);

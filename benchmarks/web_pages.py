@@ -73,7 +73,8 @@ def generated(pages: list[str], seed: int = 0) -> Iterator[str]:
 
 
 def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_file: int = 8 << 20) -> list[str]:
-    """Writes about ``text_bytes`` of pages as WET files of 2019, with headers in the order that cc_net expects.
+    """Writes about ``text_bytes`` of pages as WET files in the format of 2019. The headers have the order that cc_net
+    expects.
 
     Returns the paths of the files.
     """

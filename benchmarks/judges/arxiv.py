@@ -4,9 +4,9 @@ r"""Judges cleaned arXiv papers, using only the raw tars; imports nothing of the
 
 CLEAN_DIR contains the pipeline's Parquet files (``id``, ``text``). The table has one line per paper and one for all:
 
-* macros: uses of the paper's own commands in the cleaned text, over their uses in the raw body. These are all commands
-  that any of the paper's files defines: classes, styles and macro files at any depth, directly or by macros that define
-  other macros;
+* macros: uses of the paper's own commands in the cleaned text, divided by their uses in the raw body. A command is the
+  paper's own if any file of the paper defines it, directly or by a macro that defines macros. The files include
+  classes, styles and macro files at any depth;
 * comments: number of ``%`` in the cleaned text that TeX would read as the start of a comment;
 * bibliography: number of commands and environments of a bibliography in the cleaned text;
 * words: share of the words in the raw body that are in the cleaned text, counted with repetitions. The raw body reaches
@@ -81,7 +81,7 @@ _FRONT = re.compile(r"\\maketitle|\\end\{abstract\}|\\end\{frontmatter\}")
 
 @dataclass
 class Verdict:
-    """The counts of one paper, or their sums over all papers."""
+    """Holds the counts of one paper, or their sums over all papers."""
 
     num_raw_uses: int = 0
     num_uses_left: int = 0
@@ -128,9 +128,8 @@ def closed(text: str, pos: int) -> int:
 
 
 def definitions(text: str) -> tuple[str, dict[str, bool]]:
-    """Returns the text without definitions, and a dict with True for each defined name whose body uses its arguments.
-
-    The value is also True for a macro without arguments.
+    """Returns the text without definitions, and a dict by defined name. The value is True if the macro's body uses its
+    arguments, or if the macro has no arguments.
     """
     names: dict[str, bool] = {}
     out, pos = [], 0

@@ -46,7 +46,7 @@ _LEAD = set("*#:;|!={}<")
 
 @dataclass
 class Count:
-    """The counts of one language."""
+    """Counts the pages of one language, and the faults in them."""
 
     num_pages: int = 0
     num_missing: int = 0
