@@ -124,8 +124,8 @@ def profiled(arguments: list[str]) -> pstats.Stats:
 
 
 def largest(stats: pstats.Stats) -> list[tuple[str, float]]:
-    """Returns the functions that take the most CPU time themselves, without the functions they call. The times are in
-    percent.
+    """Returns (function, percent) for the functions that take the most CPU time. The percentage is the function's share
+    of the total, without the functions that it calls.
     """
     entries: dict[tuple[str, int, str], Any] = stats.stats  # type: ignore[attr-defined]
     total = sum(entry[2] for entry in entries.values())

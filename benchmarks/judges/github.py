@@ -5,7 +5,7 @@
 The exports are JSON lines (gzip or not). ``--clean`` names Parquet files with ``id``, ``text``, ``repo_name``,
 ``path``, ``license``. One line is printed for each fault, with its count and the first few files:
 
-- licence_wrong: the recorded licence is not one of the file's repositories, or is not mit, bsd-* or apache-*
+- licence_wrong: no repository with this file has the recorded licence, or the licence is not mit, bsd-* or apache-*
 - header_left: one of the first 40 lines is before the first code and still contains ``Copyright`` with a year, the
   name of a licence, or words of a licence's clauses
 - code_lost: a line of the original is missing, and the line begins with ``#include``, ``#!``, ``import``, ``package``,

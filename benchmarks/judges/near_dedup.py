@@ -6,9 +6,9 @@ word 5-gram. It prints for each system:
 - removed: the number of documents that the system removed;
 - precision: the share of removed documents that are right. A removal is right if one kept document contains more of the
   removed document than the limit;
-- recall by overlap: the documents are grouped by how much of a document a kept one contains. The judge prints for each
-  group how large a share of its documents the system removed. A kept document counts only if the document that contains
-  it is longer;
+- recall by overlap: the documents are grouped by the largest share of them that one kept document contains. The judge
+  prints for each group how large a share of its documents the system removed. A kept document counts only if the
+  document that contains it is longer;
 - evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the one computed here.
 
 Documents with fewer than ten 5-grams are left out.

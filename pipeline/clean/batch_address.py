@@ -1,4 +1,5 @@
-"""Defines the address of a document (the id of its batch and its row), and which output part a batch goes to."""
+"""Defines the address of a document, and chooses the output part of a batch. An address is a batch id and a row number.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +18,14 @@ ADDRESS_BYTES = BATCH_ID.size + ROW.size
 TAG_REF = 0
 """The tag of a payload that refers to a spilled batch.
 
-A payload for the pass that opens a batch is the batch id, a tag byte and a body. The tag says what the body is:
-``TAG_REF`` is a reference to the spilled batch, ``TAG_ATTRIBUTES`` are columns from a join, and any other value is a
-verdict of the dedup that has this tag (see :class:`pipeline.clean.segments.GlobalStep`).
+The pass that opens a batch gets payloads. A payload is the batch id, a tag byte and a body. The tag names the kind of
+the body. With ``TAG_REF`` the body is a reference to the spilled batch. With ``TAG_ATTRIBUTES`` it is columns from a
+join. All remaining tags belong to dedups, and the body is a verdict of the dedup with this tag (see
+:class:`pipeline.clean.segments.GlobalStep`).
 """
 
 TAG_ATTRIBUTES = 255
-"""The tag of columns that a join found for a row of the batch."""
+"""The tag of a payload with columns that a join found for a row of the batch."""
 
 PART_NAME = "part-{:05d}-of-{:05d}.parquet"
 """The name of a file of clean or dropped documents. It contains the file's number and the number of files."""
@@ -47,7 +49,7 @@ def part_of(batch_id: bytes, num_parts: int) -> int:
     """Returns the number of the output part that a batch goes to. The number depends only on the id of the batch.
 
     Consecutive batches go to consecutive parts. A hash of the id would be less even: with few batches, some parts would
-    get twice as many as others, and a part is written by a single worker.
+    get twice as many batches as the average. A single worker writes each part, so a full part takes longer.
 
     >>> sorted(part_of(BATCH_ID.pack(unit, 0, 1), 4) for unit in range(8))
     [0, 0, 1, 1, 2, 2, 3, 3]

@@ -91,8 +91,8 @@ def batches(
 ) -> Iterator[pa.RecordBatch | None]:
     """Yields batches of at most 512 documents and about 8 MB of text.
 
-    Yields None for each None among the documents. Readers yield None so that the caller can write out its counts and
-    dropped rows even if no document is found for a long time.
+    Yields None for each None among the documents. A reader yields None if it finds no document for a long time. Then
+    the caller can write out its counts and dropped rows.
     """
     schema = reader_schema(columns)
     rows: list[Mapping[str, Any]] = []

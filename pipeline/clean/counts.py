@@ -28,19 +28,22 @@ READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
 """The pseudo-stage and the name for the number of rows that workers send to ``dropped/``."""
 WON_STAGE = "@won"
-"""The pseudo-stage that counts the keys for which a dedup kept a document of the dump, under the name of the dedup."""
+"""The pseudo-stage with the number of keys for which a dedup kept a document of the dump. The name is the dedup's name.
+"""
 CEILING_STAGE = "@ceilings"
-"""The pseudo-stage for removals of a near dedup that exceed a ceiling. The name of a count contains the step, the kind
-of ceiling, the number of documents, the dump (empty for the whole source) and the language or host, separated by
-tabs."""
+"""The pseudo-stage for near dedups that removed more documents than a ceiling allows. The name of a count has five
+parts, separated by tabs: the step; the kind of ceiling; the number of documents; the dump (empty for the whole source);
+and the language or host.
+"""
 LARGEST_STAGE = "@largest"
 """The pseudo-stage for the sizes of a near dedup's largest groups. The name of a count contains the members as JSON."""
 OVERLAPS_STAGE = "@overlaps"
 """The pseudo-stage for the number of documents that a near dedup removed, by their overlap with the kept document."""
 REMOVED_STAGE = "@removed"
 """The pseudo-stage for the number of documents that a near dedup removed from a language or host. The name of a count
-contains ``language`` or ``host``, the number of documents, the dump (empty for the whole source) and the language or
-host itself, separated by tabs."""
+has four parts, separated by tabs: the word ``language`` or ``host``; the number of documents; the dump (empty for the
+whole source); and the language or host.
+"""
 PAIR_FILES_STAGE = "@pair_files"
 """The pseudo-stage for the files of rejected pairs that a near dedup wrote."""
 GRAPH = "@graph"
@@ -98,8 +101,8 @@ def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, in
         stages: the names of the stages, in the order in which documents pass them.
         num_written: number of documents in the clean files.
         num_dropped_written: number of rows in the dropped files.
-        is_share: True if only a share of the dropped documents has a row. Then the rows in the files are compared with
-            the rows that were sent to them, instead of with all dropped documents.
+        is_share: True if only a share of the dropped documents has a row. Then the number of rows in the files must
+            equal the number of rows that workers sent. Otherwise it must equal the number of dropped documents.
 
     Raises:
         LostRecords: two numbers differ. The message names the stages between which documents were lost or doubled.

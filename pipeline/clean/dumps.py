@@ -1,4 +1,5 @@
-"""Cleans each dump of a source separately (CommonCrawl), so that adding a dump does not reprocess the earlier ones.
+"""Cleans each dump of a source (CommonCrawl) separately. So a run that adds a dump does not clean the earlier dumps
+again.
 
 A newer dump never changes an earlier one. Lines are compared only within a dump, and if several dumps contain a page,
 the earliest keeps it. So the output of a dump depends only on its own files and on earlier dumps, and its fingerprint
@@ -60,8 +61,8 @@ def split_into_dumps(
 ) -> tuple[PreparedDump, ...]:  # fmt: skip
     """Returns the dumps of a source, oldest first; an empty tuple if the source is cleaned in one piece.
 
-    The source is also cleaned in one piece if the path of a file does not name its dump, because the pages of that file
-    might belong to any of the dumps.
+    A source is cleaned in one piece if the path of one of its files does not name a dump. The pages in this file could
+    belong to any dump.
 
     Args:
         units_of: splits files into units.
@@ -87,9 +88,9 @@ def split_into_dumps(
 
 
 def file_without_dump(source: Source, listing: Listing) -> str:
-    """Returns the path of the first file that names no dump, which is why the source is cleaned in one piece.
+    """Returns the path of the first file that names no dump; "" if all files name one.
 
-    Returns "" if there is no such file.
+    Because of this file, the source is cleaned in one piece.
     """
     reader = source.reader
     if not comes_in_dumps(source):
@@ -147,7 +148,9 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 
 def _num_won(dump: SourceJob, step: str) -> int:
-    """Returns for how many keys a dedup kept a document of the complete dump ``dump``, from the dump's marker."""
+    """Reads the marker of the complete dump ``dump``. Returns the number of keys for which a dedup kept one of its
+    documents.
+    """
     marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
 
@@ -155,8 +158,8 @@ def _num_won(dump: SourceJob, step: str) -> int:
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
     """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``.
 
-    Each dump has a marker of the clean phase and one of the tokenize phase. If a marker remained after its dump was
-    gone, another dump could get the same part numbers in the next run.
+    Each dump has two markers, one from the clean phase and one from the tokenize phase. If a marker remained after its
+    dump was gone, another dump could get the same part numbers in the next run.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

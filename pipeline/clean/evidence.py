@@ -58,8 +58,8 @@ def gather_hits(layout: Layout, table: str | None, sources: Iterable[Source]) ->
 
     Args:
         layout: the paths of the run's output.
-        table: the path of the index with which the sources were searched. None if this run does not search. In that
-            case the folder is deleted, because an earlier run's hits do not describe the newly cleaned documents.
+        table: the path of the index with which the sources were searched. None if this run does not search. Then the
+            folder is deleted, because hits of an earlier run do not describe the newly cleaned documents.
         sources: the sources of the run.
     """
     delete_tree(join(layout.decontamination, SUMMARY_NAME))

@@ -68,7 +68,7 @@ def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None
     """Checks that the job read every key that complete earlier dumps wrote.
 
     Raises:
-        LostRecords: fewer keys were read. Documents that an earlier dump already has would be kept.
+        LostRecords: fewer keys were read than written. The job would keep documents that an earlier dump already has.
     """
     for step in {files.step for files in job.earlier_keys}:
         written = sum(files.num_keys for files in job.earlier_keys if files.step == step)
@@ -81,7 +81,8 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
     """Writes the statistics of a source whose parts are all written, and then the source's marker.
 
-    If a near dedup removed more than its ceilings, the marker gets another name, so that the source is not complete.
+    If a near dedup removed more than its ceilings allow, the marker gets the name of a held-back source. Then the
+    source is not complete.
     """
     stats = c.stats_of(job.source.name, counts, stages)
     if removed := near_stats(job.source.name, counts):
@@ -114,7 +115,7 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
 
 
 def part_range(job: SourceJob) -> tuple[int, int]:
-    """Returns the range of a job's part numbers within its source: the first, and the number after the last."""
+    """Returns the range of the job's part numbers in its source, as (first number, number after the last)."""
     first = job.sizes.first_part
     return first, first + job.sizes.scale.num_parts
 

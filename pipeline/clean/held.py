@@ -1,8 +1,8 @@
 """Holds back each source whose near dedup removed more than its ceilings allow, until the user accepts the removals.
 
-All files of such a source are written. Only its marker gets another name, so the source does not count as complete. To
-accept the removals, the user runs the same command with ``--accept-removal SOURCE``. This renames the marker and does
-not clean the source again.
+All files of such a source are written. Only its marker gets a special name (:func:`held_path`), so the source does not
+count as complete. To accept the removals, the user runs the same command with ``--accept-removal SOURCE``. This renames
+the marker and does not clean the source again.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None
     """Completes the sources that were held back and whose names are in ``accepted``.
 
     Raises:
-        RunFailed: another source is held back. The message lists the numbers and the largest groups.
+        RunFailed: a held-back source is not in ``accepted``. The message lists the numbers and the largest groups.
     """
     refused = []
     for job in jobs:

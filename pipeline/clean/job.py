@@ -1,4 +1,4 @@
-"""Defines the clean job of a source or of one of its dumps: the input, the numbers of parts and buckets, the paths."""
+"""Defines the clean job of a source or of a dump: its input, its numbers of parts and buckets, and its paths."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pipeline.sources.source import Source
 
 @dataclass(frozen=True, slots=True)
 class KeyFiles:
-    """The key files of a dump: the keys of an exact dedup, and the documents kept for them.
+    """Describes the key files that one exact dedup writes for a dump. A newer dump reads these files.
 
-    A newer dump reads these files.
+    A key file contains keys, each with the id of the document that is kept for it.
     """
 
     step: str
@@ -41,7 +41,7 @@ class KeyFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSizes:
-    """The numbers of a job's parts and buckets, and how many of its dropped documents are written."""
+    """Holds the numbers of a job's parts and buckets, and limits on its dropped rows."""
 
     scale: Scale
     sample_docs: int
@@ -61,7 +61,7 @@ class JobSizes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlaces:
-    """The paths of a job's files."""
+    """Holds the paths of a job's files."""
 
     units_path: str
     """The path of the list of units to read."""
@@ -75,7 +75,7 @@ class JobPlaces:
     keys_dir: str | None = None
     """The folder for key files; None if the source is not cleaned dump by dump."""
     pairs_dir: str = ""
-    """The folder for the pairs of near dedups."""
+    """The folder for the document pairs that near dedups found."""
     spill_dir: str = ""
     """The folder for spilled texts. It is filled in later, when the run has a folder for temporary files."""
     shuffle: Shuffle = field(default_factory=lambda: Shuffle(""))
@@ -85,7 +85,7 @@ class JobPlaces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceJob:
-    """Everything that a worker needs to know about one source, or about one dump of a source."""
+    """Holds everything that a worker needs to know about one source, or about one dump of a source."""
 
     source: Source
     fingerprint: str

@@ -29,7 +29,7 @@ _REJECTED_BYTES = 41
 
 @dataclass(slots=True)
 class Ledger:
-    """The counts and dropped rows that a worker collects for one source while it processes one element."""
+    """Collects the counts and the dropped rows of one source while a worker processes one element."""
 
     source: str
     sample_docs: int
@@ -65,14 +65,12 @@ class Ledger:
         self.counts[self.source, stage, c.NOTED + what] += number
 
     def send(self, name: str, number: int) -> None:
-        """Counts records that are sent to another stage of the graph.
-
-        The other stage counts the records that it receives under the same name.
+        """Counts records that this stage sends. The receiving stage counts them under the same name.
         """
         self.count(c.GRAPH, c.SENT + name, number)
 
     def receive(self, name: str, number: int) -> None:
-        """Counts records that another stage of the graph sent."""
+        """Counts records that this stage receives. The sending stage counted them under the same name."""
         self.count(c.GRAPH, c.RECEIVED + name, number)
 
     def read(self, batch: pa.RecordBatch) -> None:
@@ -204,7 +202,9 @@ def sample_hashes(rows: pa.RecordBatch) -> dict[tuple[str, str], list[int]]:
 
 
 def without_text_above(rows: pa.RecordBatch, limits: Mapping[tuple[str, str], int]) -> pa.RecordBatch:
-    """Returns the rows without the texts whose sample hash is above the limit of the row's stage and reason."""
+    """Removes the text of each row whose sample hash is above the limit. The limit depends on the row's stage and
+    reason.
+    """
     pairs = zip(rows.column("stage").to_pylist(), rows.column("reason").to_pylist(), strict=True)
     hashes = map(sample_hash, rows.column("id").to_pylist())
     return _with_text(rows, pa.array([h <= limits.get(p, -1) for p, h in zip(pairs, hashes, strict=True)], pa.bool_()))

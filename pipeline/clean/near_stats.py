@@ -1,4 +1,6 @@
-"""Makes the part of ``stats/SOURCE.json`` about a near dedup: overlaps, the largest groups, languages and hosts."""
+"""Makes the part of ``stats/SOURCE.json`` about a near dedup. It lists overlaps, the largest groups, languages and
+hosts.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ BIN_WIDTH = 1 / _BINS
 
 
 def overlap_bin(overlap: float) -> str:
-    """Returns the name of the bin that contains an overlap, which is the lower end of the bin.
+    """Returns the name of the bin that contains an overlap. The name is the lower end of the bin.
 
     A bin is 0.05 wide. The overlap 1 has its own bin.
 

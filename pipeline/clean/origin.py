@@ -1,4 +1,4 @@
-"""Finds where a document came from: its url, its title and its date, whatever a source calls these columns.
+"""Finds the url, the title and the date of a document, whatever a source calls these columns.
 
 Readers name their columns after what their input has (``timestamp``, ``creation_date``). A person who looks at
 documents of several sources wants the same three values for each.
@@ -15,14 +15,14 @@ URL_COLUMNS = ("url",)
 TITLE_COLUMNS = ("title",)
 DATE_COLUMNS = ("date", "timestamp", "creation_date", "yymm")
 REPOSITORY_COLUMNS = ("repo_name", "path")
-"""A file of a repository has no title. Both together name it."""
+"""The columns that together name a file of a repository. Such a file has no title."""
 COLUMNS = (*URL_COLUMNS, *TITLE_COLUMNS, *DATE_COLUMNS, *REPOSITORY_COLUMNS)
 """All columns that :func:`origin_of` reads, if a batch has them."""
 _MAX_URL_CHARS, _MAX_TITLE_CHARS, _MAX_DATE_CHARS = 2_000, 300, 32
 
 
 class Origin(NamedTuple):
-    """One value per document, null where it is not known."""
+    """Holds the urls, titles and dates of documents. A value is null if it is not known."""
 
     url: pa.Array
     title: pa.Array
@@ -47,7 +47,7 @@ def origin_of(batch: pa.RecordBatch) -> Origin:
 
 
 def _first(batch: pa.RecordBatch, names: tuple[str, ...], max_chars: int) -> pa.Array:
-    """Returns the first value of these columns that is not null, for each document."""
+    """Returns one value per document: the first value in these columns that is not null."""
     found = [_text(batch, name) for name in names if name in batch.schema.names]
     if not found:
         return pa.nulls(batch.num_rows, pa.string())
@@ -55,7 +55,7 @@ def _first(batch: pa.RecordBatch, names: tuple[str, ...], max_chars: int) -> pa.
 
 
 def _text(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """Returns a column as text. A declared corpus may have a column of this name with another type."""
+    """Returns a column as text. A declared corpus may have a column of this name that is not text."""
     column = batch.column(name)
     if pa.types.is_string(column.type):
         return column

@@ -67,7 +67,9 @@ def bin_title(low: str) -> str:
 
 
 def _group(group: Mapping[str, Any], members: Mapping[str, NearestDocument]) -> dict[str, Any]:
-    """Returns a group for the page: its members' texts, and the number of members that the statistics do not list."""
+    """Returns a group as the page shows it. The result has the texts of the group's members. The statistics do not list
+    all members, so it also has the number of those that are missing.
+    """
     return {
         "documents": group["documents"],
         "kept": _member(group["kept"], members),

@@ -177,7 +177,7 @@ def _by_language(change: Change, step: Language, documents: Documents, verdicts:
 
 
 def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdicts:
-    """Judges documents by the buckets of their perplexities under the new cut-offs."""
+    """Judges each document by its perplexity bucket. The new cut-offs decide in which bucket a perplexity is."""
     values = documents.signal("perplexity")
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
     missing = np.isnan(values)

@@ -1,8 +1,7 @@
-"""Checks that a near dedup did not remove too large a share of a source, of one of its languages or of one of its
-hosts.
+"""Checks the share of documents that a near dedup removed from a source, from each language and from each host.
 
-The largest allowed share is called a ceiling. A dedup that removes more has most likely compared boilerplate or a
-template. So the source does not become complete, and the run stops. Each batch sends its number of documents per
+The largest allowed share is called a ceiling. A dedup that removes a larger share has most likely compared boilerplate
+or a template. Then the source does not become complete, and the run stops. Each batch sends its number of documents per
 language and per host. Each removed document sends its language and host. These numbers are summed by name, one bucket
 at a time.
 """
@@ -28,7 +27,7 @@ from pipeline.engine.group_bytes import GroupBytes
 _NUMBERS = struct.Struct(">II")  # number of documents, number of removed documents
 SOURCE, LANGUAGE, HOST = "source", "language", "host"
 _MOST = "most"
-"""The name of the output for the languages and hosts with the most removed documents."""
+"""The name of the output with the languages and hosts from which the most documents were removed."""
 
 Removed = tuple[int, str, int]
 """The number of removed documents, the name of the language or host, and the number of all its documents."""
@@ -37,7 +36,7 @@ Removed = tuple[int, str, int]
 def group_payloads(
     languages: Sequence[str], hosts: Sequence[str], num_buckets: int, *, is_removed: bool = False
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload) for each language and each host that the documents have, and one for all documents
+    """Yields (bucket, payload) for each language of the documents, for each of their hosts, and for all documents
     together.
 
     >>> len(list(group_payloads(["en", "de", "en"], ["a", "a", ""], 4)))
@@ -55,7 +54,8 @@ def group_payloads(
 class CheckRemoved(beam.PTransform):
     """Takes payloads of :func:`group_payloads`. Outputs counts, as a list of PCollections.
 
-    There is one count per broken ceiling, and one for each of the languages and hosts with the most removed documents.
+    There is one count per broken ceiling. There is also one count for each language and each host from which the most
+    documents were removed.
     """
 
     def __init__(self, job: SourceJob, step: str) -> None:

@@ -30,7 +30,7 @@ _BATCH_KEYS = 1 << 16
 class KeyFileWriter:
     """Writes keys (16 bytes each) and the id of the document that is kept for each key.
 
-    A file that exists is complete.
+    A file gets its final name only when it is complete.
     """
 
     def __init__(self, path: str) -> None:
@@ -63,11 +63,11 @@ class KeyFileWriter:
 
 
 class EarlierKeys(beam.PTransform):
-    """Reads key files. Outputs counts, and payloads for one of the exact dedups: the one with the number ``index``.
+    """Reads key files. Outputs counts, and payloads for the exact dedup with the number ``index``.
 
-    That dedup compares the payloads with new documents. The input of this transform is a tuple of PCollections: first
-    the :class:`KeyFiles` of dumps that were complete before this run, then the paths of files that earlier dumps write
-    in this run.
+    The exact dedup compares the payloads with new documents. The input of this transform is a tuple of PCollections.
+    The first PCollection has the :class:`KeyFiles` of dumps that were complete before this run. The next ones have the
+    paths of files that earlier dumps write in this run.
     """
 
     def __init__(self, job: SourceJob, steps: Sequence[ExactDedup], index: int) -> None:
@@ -90,7 +90,7 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name under which the keys of earlier dumps are counted when they are read and when they are
+    """Returns the name of the count of earlier keys. The keys are counted when they are read and again when they are
     compared.
     """
     return f"{step.NAME} earlier keys"

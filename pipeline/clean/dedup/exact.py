@@ -1,4 +1,5 @@
-"""Exact dedup: of all documents of a source with an equal key, keeps one. The choice does not depend on file order.
+"""Runs the exact dedup, which keeps one of all documents with an equal key in a source. The order of the files does not
+affect the choice.
 
 All documents with the same key are compared by one worker. If a source comes in dumps, the document that an earlier
 dump keeps is always chosen, so that a newer dump changes nothing in an older dump.
@@ -43,7 +44,7 @@ _KEY = operator.itemgetter(slice(KEY_BYTES))
 
 
 class ExactKind(DedupKind):
-    """Runs exact dedups. One pass sends the keys for a whole chain (several exact dedups in a row)."""
+    """Runs exact dedups. One pass sends the keys for a whole chain, which is several exact dedups in a row."""
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [key_tag(index) for index in range(len(chain))]
@@ -77,12 +78,14 @@ def _steps_of(chain: Chain) -> list[ExactDedup]:
 class DedupExact(beam.PTransform):
     """Takes the keys of a chain, one PCollection per dedup. Outputs verdicts, counts and key files.
 
-    A verdict is (part, batch id + tag + row + id of the document that is kept). The dedups of a chain run one after
-    another, and a document that one of them drops does not take part in the next. Otherwise a page could be dropped as
-    a duplicate of a page that is itself dropped.
+    A verdict is a pair. Its first element is the output part. Its second element is the concatenation of batch id, tag,
+    row, and the id of the kept document. The dedups of a chain run one after another. A document that one dedup drops
+    does not take part in the next dedup. Otherwise a page could be dropped as a duplicate of a page that is itself
+    dropped.
 
-    For a dump, the output also has the paths of key files by step. They contain the keys of the kept documents, and
-    newer dumps read them. ``earlier`` contains the key files of the earlier dumps that are cleaned in the same run.
+    For a dump, the output also maps each step to the paths of its key files. The key files contain the keys of the kept
+    documents, and newer dumps read these files. ``earlier`` contains the key files that earlier dumps write in the same
+    run.
     """
 
     def __init__(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]] | None = None) -> None:
@@ -123,7 +126,7 @@ class DedupExact(beam.PTransform):
 class _Contest(beam.DoFn):
     """Picks the document to keep for each key.
 
-    The rows of a bucket are sorted by key and rank: the first row is kept.
+    The rows of a bucket are sorted by key and rank. The first row of each key is kept.
     """
 
     def __init__(self, job: SourceJob, chain: Chain, index: int) -> None:

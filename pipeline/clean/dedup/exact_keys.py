@@ -1,9 +1,10 @@
-"""Defines the keys that documents send to an exact dedup instead of their texts. It has only byte layouts, no Beam.
+"""Defines the keys that documents send to an exact dedup instead of their texts. The module contains only byte layouts
+and does not use Beam.
 
 An exact dedup keeps one document per key: the winner. Several exact dedups in a row form a chain.
 
-A payload is: key, rank, address of the document, keys for the later dedups of the chain, id of the document. Payloads
-are sorted as bytes, so the winner of a key comes first.
+A payload has five parts in this order: key, rank, address of the document, keys for the later dedups of the chain, id
+of the document. Payloads are sorted as bytes, so the winner of a key comes first.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ KEY_BYTES, ORDER_BYTES, TIE_BYTES = 16, 32, 24
 
 
 class KeyRow(NamedTuple):
-    """A parsed payload, which contains everything that an exact dedup knows about a document."""
+    """Holds a parsed payload. It contains everything that an exact dedup knows about a document."""
 
     key: bytes
     rank: bytes
@@ -64,7 +65,9 @@ def _rank_bytes(step: ExactDedup) -> int:
 
 
 def _entries(step: ExactDedup, batch: pa.RecordBatch) -> list[bytes]:
-    """Returns what each document of a batch sends to a step: a byte 1, the key and its order; zeros without a key."""
+    """Returns the bytes that each document of a batch sends to a step: a byte 1, the key, and its order bytes. A
+    document without a key sends zeros.
+    """
     keys = pc.cast(batch.column(step.key), pa.string()).to_pylist()
     digest = xxhash.xxh3_128_digest
     if not step.is_ordered:
@@ -97,7 +100,7 @@ def key_rows(
 
 
 def other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
-    """Returns, for each document, the values of its columns other than id and text.
+    """Returns one tuple per document: the values of all its columns except id and text.
 
     If two documents have equal ids and texts, these values decide which one is kept. So the choice does not depend on
     where the documents were read.
@@ -118,13 +121,15 @@ def _payload(entries: Sequence[bytes], index: int, tie: bytes, address: bytes, d
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The places of the parts of the payloads that one dedup of a chain compares."""
+    """Defines where the parts of a payload are. Each dedup of a chain has its own layout."""
 
     address: int
     """The first byte of the address. The hashes that break ties are before it."""
     carried: tuple[tuple[int, int, int], ...]
-    """The document's keys for the later dedups of the chain: the index of the dedup, the first byte, the byte after the
-    last. They are used if the document is kept for this key."""
+    """The document's keys for the later dedups of the chain. Each entry has three numbers: the index of the dedup, the
+    key's first byte, and the byte after the key's last. A later dedup gets its key only if this dedup keeps the
+    document.
+    """
     document_id: int
     """The first byte of the id. It reaches to the end."""
 
@@ -171,7 +176,8 @@ def next_contest(winner: bytes, layout: Layout) -> tuple[int, bytes] | None:
 
 
 def earlier_payload(key: bytes, document_id: str, steps: Sequence[ExactDedup], index: int) -> bytes:
-    """Returns a payload by which a document of an earlier dump is the winner of ``key`` in step ``index``.
+    """Returns a payload for a document that an earlier dump keeps. The payload makes this document the winner of
+    ``key`` in step ``index``.
 
     The payload has no keys for later steps.
 

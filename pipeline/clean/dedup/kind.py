@@ -1,7 +1,8 @@
 """Defines the interface of the dedups. Each kind of dedup implements it in its own file in this folder.
 
-A kind defines which keys a pass sends (``key_tags``, ``keys``), how the keys of all documents are compared (``graph``),
-and what the next pass does with the verdicts, which are the decisions of the dedup (``read``, ``apply``).
+A kind defines three things. ``key_tags`` and ``keys`` define which keys a pass sends. ``graph`` defines how the keys of
+all documents are compared. A verdict is a decision of the dedup: ``read`` and ``apply`` define what the next pass does
+with the verdicts.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ Chain = tuple[GlobalStep, ...]
 
 
 class NumberedBatch(NamedTuple):
-    """A spilled batch without the rows that were dropped later, and the row numbers that its documents had when it was
-    spilled.
+    """Holds the remaining documents of a spilled batch, and their row numbers in the spilled batch.
+
+    Rows that were dropped after the batch was spilled are not in it.
     """
 
     batch: pa.RecordBatch
@@ -52,7 +54,9 @@ class DedupKind(ABC):
     """The base class of the kinds of dedup. A subclass runs one kind in the clean phase."""
 
     spills_hashes = False
-    """True if ``before_spill`` adds a column that ``keys`` and ``apply`` both use. So it is computed only once."""
+    """True if ``before_spill`` adds a column that ``keys`` and ``apply`` both use. The column is spilled, so it is
+    computed only once.
+    """
 
     def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
         """Returns the batch with the extra columns that this kind needs. They are spilled with the text."""
@@ -64,15 +68,16 @@ class DedupKind(ABC):
 
     @abstractmethod
     def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
-        """Yields the keys of the documents of a batch: (tag, (bucket, payload))."""
+        """Yields (tag, (bucket, payload)) for each key that the documents of a batch have."""
 
     @abstractmethod
     def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
         """Returns the transform that compares the keys of all documents.
 
-        The input of the transform is one PCollection per tag. Its output is a list of PCollections of verdicts, a list
-        of PCollections of counts, and a dict of the key files that it wrote, by step. A verdict is (part, batch id +
-        tag + row + body). ``earlier`` contains, by step, the key files that earlier dumps write in the same run.
+        The input of the transform is one PCollection per tag. The output has three parts: a list of PCollections of
+        verdicts; a list of PCollections of counts; and a dict that maps each step to the key files that it wrote. A
+        verdict is a pair. Its first element is the output part. Its second element is the concatenation of batch id,
+        tag, row and body. ``earlier`` maps each step to the key files that earlier dumps write in the same run.
         """
 
     def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:

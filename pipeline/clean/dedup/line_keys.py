@@ -20,7 +20,8 @@ LINE_HASHES_COLUMN = "_line_hashes"
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
-    """Returns the batch with an added column of the hashes of its lines, unless no document is compared."""
+    """Returns the batch with a column of line hashes added. Returns it unchanged if none of its documents is compared.
+    """
     if not any_compared(batch, step):
         return batch
     found = LINE_HASHES[step.lines](batch.column("text"))
@@ -37,7 +38,9 @@ def _hashes_of(batch: pa.RecordBatch, step: LineDedup) -> LineHashes:
 
 
 def scopes_of(batch: pa.RecordBatch, scope: str) -> list[str | None]:
-    """Returns the value of each document in the column ``scope`` or ``_scope``; None if it has none."""
+    """Returns one value per document from the column ``scope`` or ``_scope``. The value is None if the document has
+    none.
+    """
     return [None if value is None else str(value) for value in _scope_column(batch, scope).to_pylist()]
 
 
@@ -58,13 +61,13 @@ def _scope_column(batch: pa.RecordBatch, scope: str) -> pa.Array:
 
 
 class Lines(NamedTuple):
-    """All lines of a batch, in order. Each array has one value per line."""
+    """Holds all lines of a batch, in order. Each array has one value per line."""
 
     hashes: np.ndarray
     """The hash of each line. Two hashes are equal only if the lines are equal and the step compares their documents
     (``LineDedup.scope``)."""
     documents: np.ndarray
-    """The row number of the document of each line."""
+    """For each line, the row number of its document."""
     is_compared: np.ndarray
     """False for lines of documents that are not compared, because their scope column is null. They are never
     removed."""
@@ -119,11 +122,11 @@ def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
 def line_payloads(
     batch: pa.RecordBatch, batch_id: bytes, step: LineDedup, num_buckets: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload) for each bucket that gets lines of the batch.
+    """Yields (bucket, payload) for each bucket to which lines of the batch belong.
 
-    The payload has the distinct line hashes of the batch that belong to the bucket, each with a value. With
-    ``keep="ccnet"`` the value is one byte: 1 if two documents of the batch contain the line, else 0. With
-    ``keep="first"`` the value is the smallest rank of the documents that contain the line (8 bytes).
+    The payload has the batch's distinct line hashes in this bucket, each with a value. With ``keep="ccnet"`` the value
+    is one byte: 1 if two documents of the batch contain the line, else 0. With ``keep="first"`` the value is the
+    smallest rank of the documents that contain the line (8 bytes).
     """
     if step.scope == "document" or not any_compared(batch, step):
         return

@@ -1,4 +1,5 @@
-"""Near dedup of any source: MinHash and sampled n-grams nominate pairs, then all n-grams of both documents decide.
+"""Runs the near dedup of any source. MinHash and sampled n-grams nominate pairs. Then all n-grams of both documents
+decide.
 
 1. Each document sends keys: the bands of its signature and sampled n-grams. Two documents that share a key are a pair.
 2. The shared keys of each pair are counted. For this the pairs are grouped by the document that would be removed. Pairs
@@ -37,8 +38,9 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.min_hash_step import MinHashDedup
 
 TOO_SHORT = "documents_not_compared"
-"""The name of the note that counts documents which are not compared, because they have too few n-grams or no value in
-the scope column."""
+"""The name of the note that counts documents without comparison. They have too few n-grams, or no value in the scope
+column.
+"""
 
 
 class MinHashKind(DedupKind):

@@ -1,8 +1,8 @@
 """Defines the byte layouts of the records and cards that documents send to the near dedup instead of their texts.
 
 A record is a key (a band of the signature, or a sampled n-gram) and the rank of the document that has the key. The
-records of a batch are packed by bucket. A card has everything that the dedup needs to verify a document and to report
-about it: its address, id, language and host, and the place of its spilled n-grams. This module does not use Beam.
+records of a batch are packed by bucket. A card has everything that the dedup needs to verify and report a document: the
+document's address, id, language, host, and the place of its spilled n-grams. This module does not use Beam.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def keyed(
 
 
 def content_hash(document_id: str, text: str, others: tuple[object, ...]) -> bytes:
-    """Returns a hash of a document. It determines the order of documents with the same number of n-grams."""
+    """Returns a hash of a document. The hash decides the order of documents that have equally many n-grams."""
     digest = xxhash.xxh3_64(document_id.encode())
     digest.update(b"\0")
     digest.update(text.encode("utf-8", "replace"))
@@ -139,8 +139,8 @@ def content_hash(document_id: str, text: str, others: tuple[object, ...]) -> byt
 
 
 def _records(ranks: list[bytes], sets: list[Hashes], salts: np.ndarray, step: MinHashDedup) -> np.ndarray:
-    """Returns the records of documents. A salt per scope changes the keys, so that documents of different scopes never
-    share a key.
+    """Returns the records of documents. Each scope has a salt that changes the keys, so documents of different scopes
+    never share a key.
     """
     own = np.frombuffer(b"".join(ranks), ">u8").reshape(len(ranks), 2)
     found = []

@@ -1,4 +1,4 @@
-"""Defines the stages of the near dedup, which nominate pairs, count shared keys, verify candidates, and decide."""
+"""Defines the four stages of the near dedup: they nominate pairs, count shared keys, verify candidates, and decide."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Nominate(beam.DoFn):
 
 
 def card_payload(rank: bytes, card: Card, num_buckets: int) -> tuple[int, bytes]:
-    """Returns (bucket, payload) of a card. The pairs of the card's document are sent to the same bucket."""
+    """Returns (bucket, payload) for a card. The pairs of the card's document go to the same bucket."""
     return card_bucket(rank, num_buckets), rank + _CARD + card.to_bytes()
 
 
@@ -159,8 +159,8 @@ class Verify(beam.DoFn):
 
 
 class Resolve(beam.DoFn):
-    """Decides which documents are removed. Yields each with the document that is kept instead, keyed by the kept
-    document.
+    """Decides which documents are removed. Yields pairs of a removed document and the document that is kept instead.
+    The key is the kept document.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -185,7 +185,8 @@ class Resolve(beam.DoFn):
 class PairsOfOverlap(beam.PTransform):
     """Takes cards and records. Outputs decisions, counts, and a sample of the rejected pairs.
 
-    A decision is (bucket, rank of the kept document + rank of the removed document + overlap).
+    A decision is a pair. Its first element is the bucket. Its second element is the concatenation of three values: the
+    rank of the kept document, the rank of the removed document, and the overlap.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:

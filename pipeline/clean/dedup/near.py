@@ -1,6 +1,7 @@
-"""Near dedup: drops documents that overlap a kept document by more than ``max_overlap``. No pair of texts is shuffled.
+"""Runs the near dedup, which drops documents that overlap a kept document by more than ``max_overlap``. No text is
+shuffled.
 
-1. Each document sends a sketch of its shingles (word n-grams). Two documents that share a shingle of a bucket are a
+1. Each document sends a sketch of its shingles (word n-grams). Two documents that share a shingle in a bucket are a
    pair.
 2. The shared shingles of each pair are summed over the buckets. Pairs that share enough are candidates.
 3. The overlap of a candidate pair is computed from all shingles of both documents.
@@ -39,11 +40,13 @@ _PAIR = struct.Struct(">QQ")
 _SHARED = struct.Struct(">III")  # number of shingles that both sketches contain, size of each sketch
 _NUM_COMMON = struct.Struct(">I")
 _INFO, _REQUEST, _COMMON = 0, 1, 2
-"""The byte after the key of a book. It says what follows: the info of the book (:meth:`Book.info`), a request of a pair
-for this info, or the number of its shingles that too many books share. The info sorts first."""
+"""The byte after the key of a book. It names the kind of the content: the info of the book (:meth:`Book.info`); a
+pair's request for this info; or the number of the book's shingles that too many books share. The info sorts first.
+"""
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
-"""The name of the note about books whose text is mostly in many other books. Duplicates of such a book may have been
-missed."""
+"""The name of the note about books that consist mostly of text in many books. Duplicates of a book with this note may
+have been missed.
+"""
 
 
 class NearKind(DedupKind):
@@ -133,7 +136,7 @@ def _pair_bucket(pair: bytes, num_buckets: int) -> int:
 
 
 class _Pairs(beam.DoFn):
-    """Yields the pairs of books that share shingles of a bucket, each with the number of shared shingles."""
+    """Yields the pairs of books that share shingles in a bucket, each with the number of shared shingles."""
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step
@@ -174,7 +177,9 @@ class _Candidates(beam.DoFn):
 
 
 class _Answers(beam.DoFn):
-    """Sends the info of a book to each pair that requested it. Counts the books whose text is mostly in many others."""
+    """Sends the info of a book to each pair that requested it. Counts the books that consist mostly of text in many
+    books.
+    """
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step

@@ -1,5 +1,5 @@
-"""Makes the data that a document sends to the near dedup: a sketch of its shingles, and a reference to the file in
-which all its shingles are spilled.
+"""Makes the data that a document sends to the near dedup: a sketch of its shingles, and a reference to all its shingles
+in a spill file.
 
 A shingle is the hash of a word n-gram, and a sketch is a fraction of a document's shingles, chosen by their values.
 Documents are called books here, because the near dedup was made for books. It works for any source.
@@ -23,7 +23,7 @@ _INFO = struct.Struct(">QIH")  # number of shingles, number of hashes in the ske
 
 
 class Book(NamedTuple):
-    """A document in the near dedup, with its shingles, a sketch of them, and its address."""
+    """Describes a document in the near dedup: its shingles, a sketch of them, and its address."""
 
     key: int
     """A hash of the address. Two books with the same id have different keys."""
@@ -66,7 +66,9 @@ def signature(document_id: str, text: str, address: bytes, ngram_words: int, spi
 
 
 class SketchSlice(NamedTuple):
-    """The part of a sketch that is in one bucket, parsed from a payload of :meth:`Book.sketch_payloads`."""
+    """Holds the part of a sketch that belongs to one bucket. It is parsed from a payload of
+    :meth:`Book.sketch_payloads`.
+    """
 
     key: int
     sketch_size: int
@@ -84,7 +86,7 @@ def parse_sketch(payload: bytes) -> SketchSlice:
 
 
 class BookInfo(NamedTuple):
-    """The part of a :class:`Book` that is needed to compute its exact overlap with another book."""
+    """Holds the part of a :class:`Book` that an exact overlap with a second book needs."""
 
     num_shingles: int
     sketch_size: int

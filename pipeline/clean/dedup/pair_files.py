@@ -1,4 +1,6 @@
-"""Writes ``dedup/``: one row per document that a near dedup removed, and a sample of the rejected pairs."""
+"""Writes the files in ``dedup/``. They have one row per document that a near dedup removed, and a sample of the
+rejected pairs.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,7 @@ def row_of(overlap: Overlap, source: str, step: DedupStep) -> Row:
 
 
 class RejectedSample:
-    """Collects the rejected pairs with the smallest hashes of their ids. They are the same for any number of
+    """Collects the rejected pairs with the smallest hashes of their ids. The sample is the same for any number of
     workers.
     """
 

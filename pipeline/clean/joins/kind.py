@@ -13,7 +13,7 @@ from pipeline.clean.segments import Segment
 
 
 class Joined(NamedTuple):
-    """The part of a source's graph up to its join: outputs of the pass after the join, and the segments that remain."""
+    """Holds the part of a source's graph up to the first pass after its join."""
 
     output: Any
     """The tagged outputs of the pass that ran ``segment``."""

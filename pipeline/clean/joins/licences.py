@@ -85,7 +85,7 @@ class LicencesGraph(JoinGraph):
 class ReadTables(ReadUnits):
     """Reads the three tables.
 
-    Spills the contents, and sends their ids and the rows of the other two tables to buckets.
+    Spills the contents. Sends the ids of the contents, and the rows of files and licences, to buckets.
     """
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
@@ -112,7 +112,9 @@ class ReadTables(ReadUnits):
 
 
 class LicenceOfFiles(beam.DoFn):
-    """Yields (id of content, repository + path + licence) for each file of a bucket of repositories."""
+    """Yields a payload for each file in a bucket of repositories. The key is the content's id. The value has the
+    repository, the path and the licence.
+    """
 
     def __init__(self, job: SourceJob) -> None:
         self._job = job

@@ -40,7 +40,8 @@ def expand_paths_list(path: str, open_file: Opener, *, prefix: str) -> list[str]
     ``prefix`` is the parent of CommonCrawl's ``crawl-data/``: a folder, ``s3://commoncrawl`` or ``https://...``.
 
     Raises:
-        ValueError: there is no prefix, or the list cannot be read, is empty, or names other files.
+        ValueError: there is no prefix, or the list cannot be read or is empty. Or a name in the list is not the name of
+            a WET or WARC file, or contains ``..``.
     """
     if not prefix:
         raise ValueError(
