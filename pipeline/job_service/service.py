@@ -1,4 +1,4 @@
-"""The job service and the pool of workers.
+"""Runs the job service and the pools of workers.
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
 the serving host, so this is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module changes
@@ -52,7 +52,8 @@ class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 class Pool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
     """Starts each requested worker as a process of this Python, with the options of the run.
 
-    Beam's own pool starts whatever the path calls "python", and tells it no options, for example no address of a store.
+    Beam's own pool starts the first "python" on PATH. It passes no options to the worker, for example no address of a
+    store.
     """
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's own name

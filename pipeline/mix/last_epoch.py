@@ -1,6 +1,7 @@
 """Finds where a subset of a source ends, exact to the token.
 
-First a histogram of all documents finds the bucket of the end. Then the documents of this bucket are compared.
+First a histogram of all documents finds the bucket in which the subset ends. Then the documents of this bucket are
+compared.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
 class FindCuts(beam.PTransform):
     """Takes (source, token file). Outputs (source, Cut) for each source in ``wanted``.
 
-    With ``rules`` the parts of a divided source stand in its place.
+    With ``rules``, a divided source has one cut per part instead.
 
     Args:
         wanted: number of tokens by source, from 1 to the number of tokens in the documents that can be chosen.
