@@ -125,7 +125,8 @@ def estimate_source(made: PreparedSource) -> SourceEstimate:
 
 
 def _sample_unit(made: PreparedSource, unit: Unit, runner: StepRunner) -> tuple[int, int, int]:
-    """Reads the first part of a unit. Returns (stored bytes read, kept documents, bytes of the kept documents' text).
+    """Reads the first part of a unit. Returns (stored bytes read, kept documents, bytes of the kept documents'
+    text).
     """
     counts: list[int] = []
     ledger = Ledger(made.source.name, 0)

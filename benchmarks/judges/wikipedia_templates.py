@@ -175,7 +175,8 @@ COMPUTED = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Matches names of templates that show a number. The number is not in the page, because the wiki computes or stores it.
+"""Matches names of templates that show a number. The number is not in the page, because the wiki computes or stores
+it.
 """
 
 

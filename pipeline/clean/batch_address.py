@@ -1,4 +1,5 @@
-"""Defines the address of a document, and chooses the output part of a batch. An address is a batch id and a row number.
+"""Defines the address of a document, and chooses the output part of a batch. An address is a batch id and a row
+number.
 """
 
 from __future__ import annotations

@@ -28,7 +28,8 @@ READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
 """The pseudo-stage and the name for the number of rows that workers send to ``dropped/``."""
 WON_STAGE = "@won"
-"""The pseudo-stage with the number of keys for which a dedup kept a document of the dump. The name is the dedup's name.
+"""The pseudo-stage with the number of keys for which a dedup kept a document of the dump. The name is the dedup's
+name.
 """
 CEILING_STAGE = "@ceilings"
 """The pseudo-stage for near dedups that removed more documents than a ceiling allows. The name of a count has five

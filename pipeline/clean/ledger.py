@@ -65,8 +65,7 @@ class Ledger:
         self.counts[self.source, stage, c.NOTED + what] += number
 
     def send(self, name: str, number: int) -> None:
-        """Counts records that this stage sends. The receiving stage counts them under the same name.
-        """
+        """Counts records that this stage sends. The receiving stage counts them under the same name."""
         self.count(c.GRAPH, c.SENT + name, number)
 
     def receive(self, name: str, number: int) -> None:

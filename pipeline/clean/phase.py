@@ -42,7 +42,8 @@ DATA_VERSION = 2
 
 
 def with_exclusion(source: Source, settings: Settings) -> Source:
-    """Returns the source. If the run has an exclusion list, the source gets an added first step that applies the list.
+    """Returns the source. If the run has an exclusion list, the source gets an added first step that applies the
+    list.
     """
     return replace(source, steps=(Excluded(), *source.steps)) if settings.exclude else source
 
@@ -180,8 +181,7 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
 
 
 def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> None:
-    """Deletes the files that a source's near dedup wrote into ``dedup/``. Keeps the files of the jobs in ``keep``.
-    """
+    """Deletes the files that a source's near dedup wrote into ``dedup/``. Keeps the files of the jobs in ``keep``."""
 
     def found(labels: Iterable[str]) -> set[str]:
         globs = [glob for label in labels for glob in layout.pair_files(label)]

@@ -101,6 +101,7 @@ def segments_of(source: Source) -> list[Segment]:
 
 
 def stage_names(source: Source) -> list[str]:
-    """Returns the names of a source's stages in the order in which documents pass them. ``stats/`` has the same names.
+    """Returns the names of a source's stages in the order in which documents pass them. ``stats/`` has the same
+    names.
     """
     return [*(source.join.STAGES if source.join else ()), *(step.NAME for step in source.steps)]

@@ -32,7 +32,8 @@ class CountJob:
     have an entry.
     """
     begun: Mapping[str, Begun] = field(default_factory=dict)
-    """Maps a source to the part of an epoch that an earlier stage took. Sources without a partial epoch have no entry.
+    """Maps a source to the part of an epoch that an earlier stage took. Sources without a partial epoch have no
+    entry.
     """
     seed: int = 0
     """The seed of the stages. It orders the documents within an epoch that an earlier stage began."""

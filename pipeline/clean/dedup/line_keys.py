@@ -20,7 +20,8 @@ LINE_HASHES_COLUMN = "_line_hashes"
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
-    """Returns the batch with a column of line hashes added. Returns it unchanged if none of its documents is compared.
+    """Returns the batch with a column of line hashes added. Returns it unchanged if none of its documents is
+    compared.
     """
     if not any_compared(batch, step):
         return batch
