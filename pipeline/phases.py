@@ -61,7 +61,7 @@ _PACKAGES = ("apache-beam", "pyarrow", "numpy", "sentencepiece", "fasttext-commu
 
 
 def estimate_run(settings: Settings) -> None:
-    """Prints what a run would do, and writes nothing into the output folder.
+    """Prints the estimate of a run. Writes nothing into the output folder.
 
     Raises:
         ValueError: the request is wrong. The message says what to change.
@@ -81,7 +81,7 @@ def run(settings: Settings) -> None:
     """Runs all phases that are not complete.
 
     Raises:
-        ValueError: the request is wrong. It is a PlanError if the sources have too few tokens for the mixture.
+        ValueError: the request is wrong. The error is a PlanError if the sources have too few tokens for the mixture.
         RunFailed: the input is too damaged, or the engine failed.
     """
     started = time.monotonic()
@@ -267,10 +267,11 @@ _MIXED = ("shards", "validation", "report", *FILE_NAMES, "README.md", ".work/tok
 
 
 def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
-    """Deletes everything that a run writes, beginning with the manifest. Other files in the output folder stay.
+    """Deletes everything that a run writes, beginning with the manifest. Files that no run wrote stay in the output
+    folder.
 
     Args:
-        cleaned: the sources that are cleaned again. The clean documents of other sources stay.
+        cleaned: the sources that are cleaned again. The clean documents of all remaining sources stay.
     """
     delete_tree(layout.manifest)
     for name in cleaned:

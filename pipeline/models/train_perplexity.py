@@ -21,11 +21,13 @@ from tokenizer.train.sample import lines
 MAX_DOCS = 1_000_000
 VOCAB_SIZE = 65_536
 SMALL_VOCAB_SIZE = 40_000
-"""Settings from CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary size for small corpora."""
+"""Three settings from CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary size for small corpora."""
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192
-"""Longer lines are split: SentencePiece's default max_sentence_length. CCNet's lines (first paragraphs) are shorter."""
+"""The largest length of a line in bytes. Longer lines are split. It is SentencePiece's default max_sentence_length.
+CCNet's lines (first paragraphs) are shorter.
+"""
 
 HOW_TO_GET_LMPLZ = (
     "lmplz is part of KenLM and no Python package brings it: build it with `make lmplz` in a checkout of this project,"
@@ -110,7 +112,7 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
     """Returns the perplexities at percentiles 0 to 100 of a corpus. Documents in other languages are skipped.
 
     Raises:
-        ValueError: there are fewer than 101 documents, so that some percentiles would be the same document.
+        ValueError: there are fewer than 101 documents, so one document would be at several percentiles.
     """
     scores = [model.perplexity(text.text) for text in texts if text.language in ("", language)]
     known = [score for score in scores if score is not None]

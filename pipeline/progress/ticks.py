@@ -44,12 +44,12 @@ def tick_step(folder: str | None, source: str, step: str, *, started: float, doc
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums of all progress reports of a run."""
+    """Holds the sums of all progress reports of a run."""
 
     stages: dict[str, dict[str, int]]
     """``units``, ``documents``, ``num_bytes`` and ``busy_us`` by stage."""
     peak_bytes: dict[str, int]
-    """Peak resident memory of each process that reported, by process id."""
+    """The peak resident memory in bytes of each process that reported, by process id."""
 
 
 def totals(folder: str | None) -> Totals:

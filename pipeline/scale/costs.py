@@ -1,8 +1,9 @@
 """Computes what the paper's mixture costs, and prints it.
 
-Every figure follows from tables of inputs (below: sizes, speeds of one core, kept shares), the bytes per element (taken
-from the code), and the given prices. All these numbers are in this file; if you change one, the result changes. Speeds
-were measured on real input with one core. docs/scale.md explains where the figures come from and what they omit.
+Every figure follows from three kinds of numbers: tables of inputs (sizes, speeds of one core, kept shares); the bytes
+per element, which are taken from the code; and prices. The tables and the bytes are in this file. If you change a
+number, the result changes. Speeds were measured on real input with one core. docs/scale.md explains where the figures
+come from and what they omit.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _GB, _TB = 1e9, 1e12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceScale:
-    """One source at full size, as in the releases that LLaMA's paper names.
+    """Describes one source at full size, as in the releases that LLaMA's paper names.
 
     ``docs/scale.md`` has the origin of the numbers.
     """
@@ -36,7 +37,7 @@ class SourceScale:
     kept: float
     """Share of the text's bytes that is kept."""
     dropped_docs: float
-    """Share of the documents (or records) that are dropped and get a row in ``dropped/``."""
+    """Share of the documents (or records) that steps drop. Each of them gets a row in ``dropped/``."""
     mb_per_s: float
     """MB of text per second and core, for reading and all steps except the language model (measured)."""
     num_passes: int
@@ -71,7 +72,9 @@ SOURCES = (
 PERPLEXITY_MB_PER_S = 5.5
 """MB of text per second and core for normalising, SentencePiece and KenLM together (on English pages)."""
 REACHES_PERPLEXITY = 0.16
-"""Share of CommonCrawl's text that is left after the line dedup and the language filter, and gets a perplexity."""
+"""Share of CommonCrawl's text for which a perplexity is computed. It is the text left after the line dedup and the
+language filter.
+"""
 TOKENIZE_MB_PER_S = 15.0
 MIX_MB_PER_S = 150.0
 """MB of tokens per second and core, from token files through the shuffle into shards."""
@@ -79,7 +82,7 @@ BYTES_PER_TOKEN = 4.0
 ELEMENT_OVERHEAD_BYTES = 30
 """Bytes of overhead per element in a shuffle: key, window, lengths."""
 ELEMENT_SECONDS = 47e-6
-"""Seconds per element that is sent from one stage to another in a different process (measured on the local runner)."""
+"""Seconds for sending an element from one stage to a stage in a different process (measured on the local runner)."""
 KEY_BYTES = 110
 REF_BYTES = 180
 BATCH_TEXT_BYTES = 8e6
@@ -90,7 +93,7 @@ upper bound: 36 bytes were measured for 568 CommonCrawl pages, 20 for 1,435 sour
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """The cost of one stage: one line of the table."""
+    """Holds the cost of one stage, which is one line of the table."""
 
     source: str
     stage: str
@@ -139,7 +142,9 @@ def stages_of(s: SourceScale) -> list[Stage]:
 
 
 def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
-    """Returns the cost of the line dedup. The lines of a batch that go to the same bucket are sent as one payload."""
+    """Returns the cost of the line dedup. If several lines of a batch go to one bucket, they are sent as one
+    payload.
+    """
     lines = lines_of_input(int(s.stored_tb * _TB))
     lines_per_batch = lines / (s.text_tb * _TB / BATCH_TEXT_BYTES)
     payloads = lines / max(lines_per_batch / num_buckets, 1)

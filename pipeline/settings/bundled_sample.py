@@ -26,7 +26,7 @@ def sample_folder() -> Path:
 def models_folder() -> Path:
     """Returns the folder of the sample's models.
 
-    They are meant for trying the pipeline out, and are too small for real use.
+    These models are meant for trying the pipeline out. They are too small for real use.
     """
     return sample_folder() / "models"
 

@@ -39,7 +39,7 @@ Known = Mapping[str, Source]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
-    """Holds the limits of a run. Each can be set under ``run:`` in the YAML file."""
+    """Holds the limits of a run. Each limit can be set under ``run:`` in the YAML file."""
 
     sample_docs: int = 100
     """Number of dropped documents per stage and reason whose text is kept."""
@@ -74,12 +74,12 @@ class Settings:
     models: str | None
     tokenizer: str | None
     encoder: EncoderSettings
-    """The settings of bos and eos, and those that a rank file does not contain."""
+    """The settings of bos and eos, and the settings of a tokenizer that a rank file does not contain."""
     retrain_tokenizer: bool
     num_tokens: int | None
     phase: Phase
     clean_from: str | None
-    """The output folder of another run whose clean documents are mixed."""
+    """The output folder of an earlier run whose clean documents are mixed."""
     continue_from: str | None
     """The output folder of the mixture that this one continues."""
     seed: int
@@ -183,7 +183,7 @@ def _output(path: str) -> str:
 def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
     """Returns the folder of --from, or else of --continue-from, or None.
 
-    Raises ValueError if --from does not fit the other flags.
+    Raises ValueError if --from contradicts the rest of the flags.
     """
     if flags.clean_from is None:
         return _output(flags.continue_from) if flags.continue_from else None
@@ -196,7 +196,9 @@ def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
 
 
 def _continue_from(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --continue-from, or None. Raises ValueError if the flag does not fit the other flags."""
+    """Returns the folder of --continue-from, or None. Raises ValueError if this flag contradicts the rest of the
+    flags.
+    """
     if flags.continue_from is None:
         return None
     if flags.phase != "mix":
@@ -216,7 +218,7 @@ def _is_same(folder: str, output: str) -> bool:
 
 
 def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: Iterable[str]) -> Recipe:
-    """Returns the recipe that the file names (or the default). The file's own values replace the recipe's values."""
+    """Returns the recipe that the file names, or the default recipe. Values in the file replace the recipe's values."""
     recipe = recipe_of_config(config, default=default, inputs=inputs)
     unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in known]
     if unknown:
