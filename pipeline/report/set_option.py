@@ -1,4 +1,4 @@
-"""Parses ``--set``: changes the settings of a run's steps, and returns each step before and after."""
+"""Parses ``--set``. Changes the settings of a run's steps, and returns each step before and after the change."""
 
 from __future__ import annotations
 
