@@ -43,7 +43,7 @@ class TokenJob:
     fingerprint: str
     dump: str = ""
     part_column: str | None = None
-    """The column whose values the token files also have, because the recipe divides the source by it."""
+    """The column by which the recipe divides the source. The token files contain this column too."""
     progress_dir: str | None = None
 
     @property

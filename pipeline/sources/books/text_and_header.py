@@ -52,7 +52,7 @@ def decode(data: bytes) -> DecodedBook | None:
 
 
 def _declared(data: bytes) -> list[str]:
-    """Returns the labels that the header declares as the encoding: the whole line, and each word of it."""
+    """Returns the labels that the header may declare as the encoding: the whole line, and each word in it."""
     found = _DECLARED.search(data, 0, _HEAD_BYTES)
     if found is None:
         return []
@@ -61,7 +61,9 @@ def _declared(data: bytes) -> list[str]:
 
 
 def tidy(text: str) -> str | None:
-    r"""Returns a text with ``\n`` as line ends and without control characters; None if it has too many of these."""
+    r"""Returns a text with ``\n`` as line ends and without control characters. Returns None if it has too many control
+    characters.
+    """
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
     if _CONTROLS.search(text):
         text, num_controls = _CONTROLS.subn("", text)

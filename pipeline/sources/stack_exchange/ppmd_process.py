@@ -16,8 +16,9 @@ from typing import IO
 from py7zr.exceptions import ArchiveError
 
 MAX_MEMORY_BYTES = 1 << 30
-"""The largest memory in bytes that an archive can require without being refused (our choice). 7-Zip's strongest level
-takes 192 MB."""
+"""An archive is refused if it requires more bytes of memory than this (our choice). 7-Zip's strongest level takes 192
+MB.
+"""
 _MAX_ORDER = 64
 _MIN_MEMORY_BYTES = 1 << 11
 _MAX_SECONDS = 120
