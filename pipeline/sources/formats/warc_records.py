@@ -1,8 +1,8 @@
 """Reads WARC files into records. Every record that is lost is reported as a rejection.
 
 The length in a record's header is checked against the bytes after the record. A broken record is rejected with its
-location, and reading continues at the next record. The next record begins at the next gzip member. If records have no
-members of their own, it begins at the next ``WARC/`` line.
+location. Then reading continues at the next gzip member, or at the next ``WARC/`` line if records have no members of
+their own.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MAX_RECORD_BYTES = 64 << 20
 """The largest record in bytes (our choice). CommonCrawl keeps at most 1 MiB of a page, and 5 MiB since
 CC-MAIN-2025-13."""
 MAX_HEADER_BYTES = 64 << 10
-"""The largest header in bytes (our choice). It is a hundred times the size of a usual header. The limit bounds the
-search for the end of the header.
+"""The largest header in bytes, a hundred times a usual one (our choice). It bounds the search for the end of the
+header.
 """
 
 _STARTS_WITH = b"WARC/"
@@ -131,9 +131,7 @@ def _lost(member: GzipMember, location: str, *, is_whole_file: bool = False) -> 
 
 
 def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the records of a damaged member that are proven complete. Also reads intact members that are too large for
-    memory.
-    """
+    """Yields the proven complete records of a damaged member. Also reads intact members too large for memory."""
     chunks = UnpackedChunks(stored, member.start)
     num_records, is_named = 0, False
     for found in _records(_Window(iter(chunks)), location=location, offset=member.start, fault=member.fault):
@@ -292,7 +290,7 @@ def _is_gap(following: bytes) -> bool:
 
 
 def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
-    """True if a record without the two final line ends is complete. Its digest shows this, or the bytes after it."""
+    """True if a record without the two final line ends is complete, as its digest or the bytes after it show."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest
@@ -301,9 +299,7 @@ def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
 
 
 def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
-    """True if the block has the SHA-1 in the header, and False if it does not. None if the header has no readable
-    digest.
-    """
+    """True if the block has the SHA-1 in the header, False if not; None if the header has no readable digest."""
     algorithm, _, digest = headers.get("warc-block-digest", "").partition(":")
     if algorithm.lower() != "sha1" or len(digest) not in (32, 40):
         return None
