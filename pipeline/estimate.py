@@ -61,7 +61,7 @@ class SourceEstimate:
 
 
 class _CountingFile(io.RawIOBase):
-    """A file that counts the bytes read from it."""
+    """Wraps a file, and counts the bytes that are read from it."""
 
     def __init__(self, file: BinaryIO, counts: list[int]) -> None:
         self._file, self._counts = file, counts

@@ -33,7 +33,7 @@ from pipeline.sources.source import Source, Unit
 
 @dataclass(frozen=True, slots=True)
 class PreparedDump:
-    """A dump of a source, before it is cleaned."""
+    """Describes a dump of a source before the dump is cleaned."""
 
     name: str
     listing: Listing

@@ -48,7 +48,7 @@ _MAX_HELD = 1000
 
 
 class SegmentDoFn(beam.DoFn):
-    """The base class of passes.
+    """Loads the models, runs a segment, spills the batches, and sends their keys. All passes derive from it.
 
     It loads the models, spills the batches after the segment has run, and sends their keys.
     """
@@ -144,7 +144,7 @@ class SegmentDoFn(beam.DoFn):
 
 
 class ReadUnits(SegmentDoFn):
-    """The first pass: reads units into documents, and runs the first segment on them."""
+    """Runs the first pass: reads units into documents, and runs the first segment on the documents."""
 
     def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
         unit_number, chunk, unit = element
@@ -182,7 +182,7 @@ class ReadUnits(SegmentDoFn):
 
 
 class OpenBatches(SegmentDoFn):
-    """A pass between the first and the last one. It opens the spilled batches of a part, applies verdicts, and runs a
+    """Runs a pass between the first and the last one: opens the spilled batches of a part, applies verdicts, runs a
     segment.
 
     If the segment has no local steps, only verdicts change the texts. Then nothing is spilled. The pass only sends
@@ -233,7 +233,9 @@ class OpenBatches(SegmentDoFn):
 
 
 class WriteClean(OpenBatches):
-    """The last pass: opens the spilled batches of a part, and writes the remaining documents to one Parquet file."""
+    """Runs the last pass: opens the spilled batches of a part, and writes the remaining documents to one Parquet
+    file.
+    """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:
         part, payloads = element

@@ -18,7 +18,7 @@ from pipeline.sources.source import AnyStep, Source
 
 @dataclass(frozen=True, slots=True)
 class GlobalStep:
-    """A step that compares all documents of a source (a dedup), with the tag that marks its verdicts."""
+    """Holds a dedup, which compares all documents of a source, and the tag that marks the verdicts of the dedup."""
 
     tag: int
     """1 + the position of the step among the steps of the source. The verdicts of this step are marked with it."""
@@ -27,7 +27,9 @@ class GlobalStep:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One pass over the texts: it applies verdicts, runs local steps, and sends keys to the next global steps."""
+    """Describes one pass over the texts. The pass applies verdicts, runs local steps, and sends keys to the next global
+    steps.
+    """
 
     index: int
     verdicts: tuple[GlobalStep, ...]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """The numbers of parts and buckets of a source. They limit the memory of a worker, however large the input is."""
+    """Holds the numbers of parts and buckets of a source. They limit the memory of a worker, however large the input
+    is.
+    """
 
     num_parts: int
     """The number of output parts. A worker streams one part."""

@@ -202,7 +202,9 @@ class _ReadBack(beam.DoFn):
 
 
 class MergedRuns:
-    """The sorted payloads of one key. They are merged while they are read, and no file stays open."""
+    """Iterates over the sorted payloads of one key. The payloads are merged while they are read, and no file stays
+    open.
+    """
 
     def __init__(self, runs: list[Run], merge_bytes: int) -> None:
         self._runs, self._merge_bytes = runs, merge_bytes
@@ -215,8 +217,9 @@ class MergedRuns:
 
 
 class SortedHere(MergedRuns, ObservableMixin):  # type: ignore[misc]
-    """The sorted payloads of one key, in files of this process. The process deletes the files when the next element is
-    requested.
+    """Iterates over the sorted payloads of one key in files of this process.
+
+    The process deletes the files when the next element is requested.
 
     If the engine runs the next step in this process, that step reads the files. If the engine encodes the group for a
     second process, the payloads are first copied to the folder that all workers share. Flink and Spark encode groups

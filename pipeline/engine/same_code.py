@@ -54,7 +54,7 @@ class WorkerNeeds:
 
 
 class Job(beam.Pipeline):
-    """A Beam pipeline that also contains the probes. Its workers look for them (see :class:`WorkerNeeds`)."""
+    """Extends a Beam pipeline with the probes for its workers (see :class:`WorkerNeeds`)."""
 
     probes: tuple[tuple[str, str], ...] = ()
 

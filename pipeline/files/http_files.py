@@ -62,7 +62,9 @@ def size_of_http(url: str, *, wait: Wait = time.sleep) -> int:
 
 
 class HttpFile(io.RawIOBase):
-    """One file on a server. A connection is opened at the first read, and again whenever the read position jumps."""
+    """Reads one file on a server. Opens a connection at the first read, and a new one whenever the read position
+    jumps.
+    """
 
     def __init__(self, url: str, wait: Wait = time.sleep) -> None:
         super().__init__()

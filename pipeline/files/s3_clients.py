@@ -15,7 +15,7 @@ _installing = threading.Lock()
 
 
 class _Boto3:
-    """A replacement for ``boto3`` in Beam's module. Beam uses ``boto3`` only to make the client of a session."""
+    """Replaces ``boto3`` in Beam's module. Beam uses ``boto3`` only to make the client of a session."""
 
     def __init__(self, boto3: Any) -> None:
         self._boto3 = boto3

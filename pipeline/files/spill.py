@@ -18,7 +18,7 @@ from pipeline.files.files import create_file, join, open_file
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A range of bytes in a spill file."""
+    """Refers to a range of bytes in a spill file."""
 
     path: str
     start: int

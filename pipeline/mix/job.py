@@ -72,7 +72,7 @@ MIX_VERSION = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixJob:
-    """The job that shuffles all documents and writes the shards."""
+    """Describes the job that shuffles all documents and writes the shards."""
 
     parts: tuple[Parts, ...]
     """The token files, by source."""

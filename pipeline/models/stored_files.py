@@ -35,7 +35,7 @@ _CHECKSUMS = "checksums.json"
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """The file of a model in a store, with the size and checksum that the launcher recorded."""
+    """Describes a model's file in a store. The launcher recorded the file's size and checksum."""
 
     url: str
     num_bytes: int

@@ -32,7 +32,7 @@ references").
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The results of a classifier at one threshold, measured on the held-back pages."""
+    """Holds the results of a classifier at one threshold, measured on the held-back pages."""
 
     threshold: float
     num_positives: int
@@ -53,7 +53,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class TrainedReference:
-    """A trained classifier and its measured results."""
+    """Holds a trained classifier and its measured results."""
 
     path: Path
     num_train: dict[str, int]

@@ -9,7 +9,7 @@ from pipeline.files.files import join
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of a run.
+    """Computes the paths of a run's files.
 
     Only the pipeline reads the folder ``work``. If it is deleted, the next run takes longer, but no output is lost.
     """

@@ -62,7 +62,9 @@ def totals(folder: str | None) -> Totals:
 
 
 class Watch:
-    """A thread that reads the workers' reports every ``interval_s`` seconds and calls ``show`` with the sums."""
+    """Runs a thread. Every ``interval_s`` seconds, the thread reads the workers' reports and calls ``show`` with the
+    sums.
+    """
 
     def __init__(
         self, folder: str, show: Callable[[dict[str, Counter[str]]], None], *, interval_s: float = 1.0

@@ -61,7 +61,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class LimitLine:
-    """A vertical line in a distribution. It marks a limit or a position with a name."""
+    """Describes a vertical line in a distribution. The line marks a limit or a position with a name."""
 
     value: float
     label: str
@@ -179,7 +179,7 @@ def describe(data: Histogram) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar and the text beside it."""
+    """Describes a bar and the text beside it."""
 
     label: str
     value: float

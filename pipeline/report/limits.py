@@ -85,7 +85,7 @@ def title_of(signal: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A limit of a step: ``stage`` drops a document for ``reason`` if ``signal op value`` is true."""
+    """Describes a limit of a step. ``stage`` drops a document for ``reason`` if ``signal op value`` is true."""
 
     stage: str
     reason: str

@@ -22,7 +22,7 @@ _ABSENT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A setting that has two different values. The values are texts."""
+    """Holds a setting that has two different values. The values are texts."""
 
     name: str
     this: str

@@ -43,7 +43,7 @@ token is rounding.
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A sentence of the verdict."""
+    """Holds a sentence of the verdict."""
 
     tone: str
     text: str

@@ -23,7 +23,7 @@ _NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser that raises ValueError for a wrong flag. argparse itself would end the process."""
+    """Parses arguments. Raises ValueError for a wrong flag, where argparse itself would end the process."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message.removeprefix("argument "))

@@ -63,7 +63,7 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of a run. Only :func:`parse`, which makes this object, reads flags and YAML."""
+    """Holds all settings of a run. Only :func:`parse` reads flags and YAML, and makes this object from them."""
 
     inputs: Mapping[str, tuple[str, ...]]
     """Globs by source. If empty, the run uses the bundled sample."""

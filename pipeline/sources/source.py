@@ -35,7 +35,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """The smallest piece of input that one worker reads on its own: a file, or a byte range of a file."""
+    """Describes the smallest piece of input that one worker reads on its own: a file, or a byte range of a file."""
 
     path: str
     num_bytes: int
@@ -197,7 +197,7 @@ AnyStep = Step | DedupStep
 
 @dataclass(frozen=True, slots=True)
 class DataLicence:
-    """The terms under which the text of a source may be used. This is not legal advice."""
+    """Describes the terms under which the text of a source may be used. This is not legal advice."""
 
     name: str
     asks: str
@@ -210,7 +210,7 @@ UNKNOWN_LICENCE = DataLicence("not known here", "look at where it came from", ""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One source of documents: how its files are read, and the steps that its documents pass, in order.
+    """Defines one source of documents: how its files are read, and which steps its documents pass, in order.
 
     Dedups may be anywhere among the steps.
     """

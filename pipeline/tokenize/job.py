@@ -14,7 +14,7 @@ from tokenizer.encoder_settings import EncoderSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleJob:
-    """The job that picks the documents from which the tokenizer's training sample is drawn."""
+    """Describes the job that picks documents. The tokenizer's training sample is drawn from these documents."""
 
     parts: tuple[Parts, ...]
     """The clean files, by source."""
@@ -27,7 +27,7 @@ class SampleJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenJob:
-    """The job that tokenizes one source, or one dump of a source."""
+    """Describes the job that tokenizes one source, or one dump of a source."""
 
     source: str
     parts: Parts

@@ -23,7 +23,7 @@ class Joined(NamedTuple):
 
 
 class JoinGraph(ABC):
-    """The Beam graph of one kind of join."""
+    """Builds the Beam graph of one kind of join."""
 
     @abstractmethod
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:

@@ -30,7 +30,7 @@ _MAX_NESTING = 50
 
 @dataclass(frozen=True, slots=True)
 class Readme:
-    """The content of a 00README: the main file, and the files to ignore."""
+    """Holds the content of a 00README: the main file, and the files to ignore."""
 
     main: str = ""
     ignored: frozenset[str] = frozenset()

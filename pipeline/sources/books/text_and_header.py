@@ -22,7 +22,7 @@ with a larger share is not text."""
 
 @dataclass(frozen=True, slots=True)
 class DecodedBook:
-    """The text of a book, and how it was decoded."""
+    """Holds the text of a book, and information about its decoding."""
 
     text: str
     """The text. Lines end in ``\\n``. It has no byte order mark, and no control characters except tab and form feed."""
@@ -74,8 +74,8 @@ def tidy(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The fields of a Gutenberg header. A field that is not in the header is None. Without a header all fields are
-    None.
+    """Holds the fields of a Gutenberg header. A field that is not in the header is None. Without a header all fields
+    are None.
     """
 
     title: str | None = None

@@ -32,8 +32,8 @@ MAX_UNPACKED_BYTES = 900_000 // 5 * 259
 has 0.9 MB.
 """
 MAX_FALSE_MARKS = 2
-"""A block is rejected if it does not unpack after this many marks inside it were taken as chance. The probability of so
-many chance marks is 2^-96.
+"""The largest number of chance marks that are expected inside a block. If a block still does not unpack with so many
+marks skipped, it is damaged. The probability of so many chance marks is 2^-96.
 """
 READ_BYTES = 256 << 10
 
@@ -65,7 +65,7 @@ _NEEDLES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The bits from one mark to the next mark or to the end of the file."""
+    """Holds the bits from one mark to the next mark or to the end of the file."""
 
     kind: Kind
     bit: int

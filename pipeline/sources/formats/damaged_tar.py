@@ -22,7 +22,7 @@ _PAX_RECORD = re.compile(rb"\d+ (path|size)=([^\n]*)\n")
 
 
 class Readable(Protocol):
-    """The type of the input of a tar: any object with ``read``."""
+    """Defines the type of a tar's input: any object with ``read``."""
 
     def read(self, num_bytes: int, /) -> bytes: ...
 
@@ -37,7 +37,7 @@ class TarDamage:
 
 
 class TarMember:
-    """A member of a tar. Its bytes can be read until the next member is requested."""
+    """Reads a member of a tar. Its bytes can be read until the next member is requested."""
 
     def __init__(self, tar: TarStream, info: tarfile.TarInfo, name: str, num_bytes: int, offset: int) -> None:
         self.name = name

@@ -21,7 +21,7 @@ _NUMBER_OF_LINE = re.compile(r"HTTP/\S*\s+(\d{1,9})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response without its transfer and content codings."""
+    """Holds a response without its transfer and content codings."""
 
     status: int
     headers: dict[str, str]

@@ -32,7 +32,7 @@ _PAGELESS = frozenset({"warcinfo", "request", "metadata"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WetRecord:
-    """The text of a page as CommonCrawl extracted it (``WARC-Type: conversion``)."""
+    """Holds the text of a page as CommonCrawl extracted it (``WARC-Type: conversion``)."""
 
     url: str
     date: str
@@ -53,7 +53,7 @@ class WetRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlRecord:
-    """A page as it was fetched (``WARC-Type: response`` or ``resource``), without its HTTP codings."""
+    """Holds a page as it was fetched (``WARC-Type: response`` or ``resource``), without its HTTP codings."""
 
     url: str
     date: str

@@ -1,8 +1,8 @@
 """Reads WARC files into records. Every record that is lost is reported as a rejection.
 
 The length in a record's header is checked against the bytes after the record. A broken record is rejected with its
-location. Then reading continues at the next gzip member, or at the next ``WARC/`` line if records have no members of
-their own.
+location. Then reading continues at the next gzip member. In a file without members it continues at the next ``WARC/``
+line.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ MAX_RECORD_BYTES = 64 << 20
 """The largest record in bytes (our choice). CommonCrawl keeps at most 1 MiB of a page, and 5 MiB since
 CC-MAIN-2025-13."""
 MAX_HEADER_BYTES = 64 << 10
-"""The largest header in bytes, a hundred times a usual one (our choice). It bounds the search for the end of the
-header.
-"""
+"""The largest header in bytes, a hundred times a usual one (our choice). It bounds the search for the header's
+end."""
 
 _STARTS_WITH = b"WARC/"
 _NEXT_RECORD = re.compile(rb"[\r\n]WARC/\d\.\d+\r?\n")
@@ -102,7 +101,7 @@ def _packed_records(stored: StoredBytes, location: str) -> Iterator[RawRecord | 
 
 
 class _Members:
-    """An iterator over gzip members that reads one member ahead.
+    """Iterates over gzip members, and reads one member ahead.
 
     Reading ahead is needed because one record may span several members.
     """
@@ -147,7 +146,7 @@ def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location:
 
 
 class _Window:
-    """A moving window over a stream of unpacked bytes. ``at`` is the current position in ``data``."""
+    """Moves a window over a stream of unpacked bytes. ``at`` is the current position in ``data``."""
 
     __slots__ = ("_is_member", "_more", "at", "base", "data")
 

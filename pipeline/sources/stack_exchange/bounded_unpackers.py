@@ -20,7 +20,7 @@ much.
 
 
 class Unpacker(Protocol):
-    """The interface of py7zr's decompressors."""
+    """Defines the interface of py7zr's decompressors."""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         """Takes packed bytes and returns at most ``max_length`` unpacked bytes (no limit if negative).

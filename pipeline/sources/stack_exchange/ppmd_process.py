@@ -39,7 +39,7 @@ while head := sys.stdin.buffer.read(12):
 
 
 class PpmdProcess:
-    """Unpacks PPMd in another process. It has the interface of py7zr's decompressors."""
+    """Unpacks PPMd in a separate process. It has the interface of py7zr's decompressors."""
 
     def __init__(self, properties: bytes) -> None:
         if len(properties) not in (5, 7):

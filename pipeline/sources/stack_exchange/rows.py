@@ -51,7 +51,7 @@ Attributes = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PostRow:
-    """The decoded attributes of a row, and the byte at which the row begins."""
+    """Holds the decoded attributes of a row, and the byte at which the row begins."""
 
     offset: int
     attributes: Attributes
@@ -59,7 +59,7 @@ class PostRow:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Complete rows.
+    """Holds complete rows.
 
     ``data`` begins with a row. ``starts`` are the offsets of the rows in ``data``, and ``offset`` is the offset of
     ``data`` in the file.

@@ -65,8 +65,8 @@ class _Abandoned(Exception):  # noqa: N818 - not an error: the reader has stoppe
 
 
 class SevenZipStream(io.RawIOBase):
-    """A stream of the bytes of one member. It is read from start to end. If it ends because of damage, ``error`` has
-    the exception.
+    """Streams the bytes of one member from start to end. If the stream ends because of damage, ``error`` has the
+    exception.
     """
 
     def __init__(self, archive: BinaryIO, member: str, *, max_bytes: int) -> None:
@@ -178,7 +178,7 @@ class _Factory(py7zr.WriterFactory):  # type: ignore[misc]
 
 
 class _Writer(py7zr.Py7zIO):  # type: ignore[misc]
-    """The object to which py7zr writes a member."""
+    """Receives the bytes of a member from py7zr."""
 
     def __init__(self, stream: SevenZipStream) -> None:
         self._stream = stream
