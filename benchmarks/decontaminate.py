@@ -10,8 +10,8 @@ lines with ``question``, ``answer`` and ``passage``. They are added to the items
 ``--decon`` is the path of AI2's program decon, which gets the same documents and sets. It runs with default settings
 and one thread.
 
-Each item is inserted as question and answer between two paragraphs of a clean document. It counts as recalled if a hit
-names the item, or an item with the same text.
+Each item is inserted as question and answer between two paragraphs of a clean document. The item counts as recalled if
+a hit names it, or names an item with an equal text.
 """
 
 from __future__ import annotations

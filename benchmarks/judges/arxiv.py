@@ -45,7 +45,7 @@ _NAMES_ONLY = re.compile(
     r"|DeclarePairedDelimiter(?:X|XPP)?|define|redefine|LetLtxMacro)\*?\s*\{?\s*\\([A-Za-z]+)"
     r"|\\(?:@namedef|csdef|csgdef)\s*\{([A-Za-z]+)\}|\\csname\s*([A-Za-z]+)\s*\\endcsname\s*(?=[#{])"
 )
-"""Matches other forms of definition. The defined names are collected, but the definitions are not removed."""
+"""Matches forms of definition from which only the names are collected. The definitions are not removed."""
 _DEFINER = re.compile(r"\\(?:def\s*\\([A-Za-z]+)\s*#1|newcommand\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?\s*\[1\])\s*(?=\{)")
 _MADE_NAME = re.compile(
     r"(?:def|newcommand\*?)\s*\{?\s*\\csname\s*([A-Za-z]*)#1([A-Za-z]*)\s*\\endcsname|@namedef\s*\{([A-Za-z]*)#1([A-Za-z]*)\}"
@@ -65,7 +65,9 @@ cite ref pageref eqref thesection thesubsection figurename tablename refname bas
 caption label
 """
 _STANDARD = frozenset(_STANDARD_NAMES.split())
-"""Commands that all papers share. If an author redefines such a command, the cleaned text contains it unchanged."""
+"""Commands that all papers share. If an author redefines one of them, the cleaned text contains the command
+unchanged.
+"""
 _SAVES = re.compile(r"\\let\s*\\[A-Za-z]+\s*=?\s*\\([A-Za-z]+)|\\let\s*\\([A-Za-z]+)\s*=?\s*\\undefined(?![A-Za-z])")
 _HEADING = re.compile(r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*[\[{]")
 _BIBLIOGRAPHY = re.compile(

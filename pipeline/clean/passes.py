@@ -48,9 +48,8 @@ _MAX_HELD = 1000
 
 
 class SegmentDoFn(beam.DoFn):
-    """Loads the models, runs a segment, spills the batches, and sends their keys. All passes derive from it.
-
-    It loads the models, spills the batches after the segment has run, and sends their keys.
+    """Has the code that all passes share. It loads the models, runs the segment, spills the batches, and sends their
+    keys.
     """
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
@@ -186,7 +185,7 @@ class OpenBatches(SegmentDoFn):
     segment.
 
     If the segment has no local steps, only verdicts change the texts. Then nothing is spilled. The pass only sends
-    keys, and the next pass opens the same batches again and applies all verdicts.
+    keys. The next pass opens the batches again and applies all verdicts.
     """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:

@@ -51,7 +51,7 @@ class Segment:
     def spills(self) -> bool:
         """True if the pass spills its documents.
 
-        A pass that changes no document spills nothing: the next pass opens the same batches.
+        A pass that changes no document spills nothing. The next pass opens the batches of an earlier pass again.
         """
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 

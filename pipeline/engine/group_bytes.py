@@ -48,8 +48,8 @@ class GroupBytes(beam.PTransform):
 
     Keys are integers from 0 to ``num_keys - 1``. The input is one PCollection or a tuple of them. Each PCollection of a
     tuple is spilled by its own transform, so payloads are not flattened. If a payload begins with a big-endian id, the
-    order is the same in every run, and payloads with the same id are adjacent. A group reads its payloads from disk
-    each time it is iterated.
+    order is equal in every run, and payloads with an equal id are adjacent. A group reads its payloads from disk each
+    time it is iterated.
 
     Args:
         num_keys: number of keys.
@@ -92,7 +92,7 @@ class _SortGroup(beam.DoFn):
     """Sorts a group that the engine shuffled.
 
     A group larger than the buffer is sorted through files on the worker's disk. The files are deleted after the next
-    step has read the group, or after the group was encoded for another worker.
+    step has read the group, or after the group was encoded for a second process.
     """
 
     def __init__(self, folder: str, buffer_bytes: int, merge_bytes: int) -> None:

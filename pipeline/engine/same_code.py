@@ -94,7 +94,7 @@ def needs_of(pipeline: Any) -> WorkerNeeds | None:
 
 
 def check_worker(needs: WorkerNeeds | None) -> None:
-    """Checks that this worker has what the launcher asks for.
+    """Checks that this worker has the code, the packages and the folders that the launcher requires.
 
     Raises:
         StaleWorker: the code or the packages of the worker differ from the launcher's. The message lists the

@@ -1,4 +1,4 @@
-"""Writes and reads spill files. Workers append batches to them, and other workers read the batches back by
+"""Writes and reads spill files. A worker appends batches to a spill file. Any worker reads a batch back by
 reference.
 """
 
@@ -52,7 +52,7 @@ _BLOB = struct.Struct(">QQQ")
 
 
 def blob_bytes(blob: Blob) -> bytes:
-    """Returns a reference to a blob as bytes, in the form that is sent to other workers."""
+    """Returns a reference to a blob as bytes, in the form that workers send to each other."""
     return _BLOB.pack(blob.start, blob.num_bytes, blob.checksum) + blob.path.encode()
 
 

@@ -27,8 +27,9 @@ from pipeline.engine.watched_connection import WatchedConnection
 from pipeline.engine.worker import PARENT_VARIABLE
 
 _NO_FLUSHER = 0
-"""The time in milliseconds after which a data channel sends its buffer. 0 means never. For other values Beam starts a
-second thread, which loses records."""
+"""The time in milliseconds after which a data channel sends its buffer. 0 means never. For any value above 0 Beam
+starts a second thread, which loses records.
+"""
 
 
 class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):

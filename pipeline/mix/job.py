@@ -67,7 +67,9 @@ class SourceShare:
 
 
 MIX_VERSION = 2
-"""Data version of the shards. Increase it when the same token files and plan would give other shards."""
+"""Data version of the shards. Increase it when unchanged token files and an unchanged plan would give different
+shards.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -298,7 +298,9 @@ def _about_manifest(counted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
-    """Returns the manifest of a mixture; None if there is none or if a shard is missing or has another size."""
+    """Returns the manifest of a mixture. Returns None if there is no manifest, if a shard is missing, or if the size of
+    a shard differs from the manifest.
+    """
     if not exists(layout.manifest):
         return None
     try:

@@ -83,7 +83,7 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
 
 
 def portable(path: ModelPath) -> ModelPath:
-    """Returns the path of a model in a form that a worker on another machine can use.
+    """Returns the path of a model in a form that a worker on any machine can use.
 
     For a file in a store, the result includes its checksum.
     """

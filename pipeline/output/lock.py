@@ -76,7 +76,7 @@ def only_run(layout: Layout) -> Iterator[None]:
     """Locks the folder against a second run on this machine, which would delete the spill files of this run.
 
     Raises:
-        ValueError: another run has locked the folder.
+        ValueError: a second run has locked the folder.
     """
     if not is_local(layout.output):
         yield

@@ -16,7 +16,7 @@ class Layout:
 
     output: str
     clean_from: str | None = None
-    """The output folder of another run whose clean documents are mixed (read only); None to clean in this run."""
+    """The output folder of an earlier run whose clean documents are mixed (read only); None to clean in this run."""
     tokens_from: frozenset[str] = frozenset()
     """The sources whose token files are also read from ``clean_from``. The run in that folder used the tokenizer of
     this run.

@@ -16,7 +16,7 @@
 - ``near_dedups``: shows the documents that a near dedup removed.
 - ``eval_sets``: makes a page for each evaluation set that was searched for.
 - ``dataset_card``: writes the ``README.md`` of the output.
-- ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with other settings.
+- ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with changed settings.
 - ``compare``, ``settings``, ``terminal``: compare two runs and their settings, and print to the terminal.
 - ``against``: makes the section of the page that compares two runs.
 

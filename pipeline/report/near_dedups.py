@@ -26,8 +26,7 @@ def members_of_groups(source: SourceState) -> set[str]:
 
 
 def near_dedup(source: SourceState, members: Mapping[str, NearestDocument]) -> dict[str, Any] | None:
-    """Returns the values about the documents that a source's near dedup removed; None if there are no such
-    documents.
+    """Returns the values about the documents that a source's near dedup removed; None if it removed none.
 
     Args:
         members: documents in the largest groups, by their id. Only documents whose text was read are here.

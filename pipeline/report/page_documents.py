@@ -22,7 +22,7 @@ from pipeline.report.nearest import EXCERPT_CHARS, NearestDocument, excerpt
 
 _EXCERPTS = (EXCERPT_CHARS, 1000, 600, 400, 300, 200)
 NOT_THERE = -1
-"""Stands for a kept document that was not found."""
+"""The number that represents a kept document that was not found."""
 _FEWEST = 3
 """The smallest number of documents per group, however many groups there are."""
 _ID_CHARS = 200

@@ -1,4 +1,4 @@
-"""Says in a sentence why a document was dropped, or why a record never became a document.
+"""Contains a sentence for each reason why a document is dropped, or why a record never becomes a document.
 
 A reason that compares a signal with a limit needs no entry here, because its sentence is the comparison
 (:func:`pipeline.report.explained.reason_sentence`). All remaining reasons of the bundled sources need an entry. A test

@@ -1,4 +1,4 @@
-"""Flattens the settings of a run into a table, to compare the run with its recipe or with another run."""
+"""Flattens the settings of a run into a table, to compare the run with its recipe or with a second run."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def list_inputs(
 def _without_output(
     glob: str, matched: dict[str, tuple[int, float]], output: str | None
 ) -> dict[str, tuple[int, float]]:
-    """Returns the matched files without those below ``output``, unless the glob begins there.
+    """Returns the matched files. Files below ``output`` are left out, unless the glob begins there.
 
     Otherwise a run whose output folder is below its input would read its own output when it is continued.
     """

@@ -181,7 +181,7 @@ def _output(path: str) -> str:
 
 
 def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --from, or else of --continue-from, or None.
+    """Returns the folder of --from. Without --from, returns the folder of --continue-from, or None.
 
     Raises ValueError if --from contradicts the rest of the flags.
     """

@@ -35,7 +35,7 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc": "warc"}
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 _UNSTRIPPED_LINE = re.compile(r"\n(?:(?<=[^\S\n]\n)|(?=[^\S\n]))")
-"""Matches white space next to a line end. CommonCrawl removes such white space except in ``<pre>`` (ia-web-commons,
+"""Matches white space next to a line end. CommonCrawl removes this white space except in ``<pre>`` (ia-web-commons,
 ExtractingParseObserver.handleTextNode and appendParagraphSeparator). The pattern begins with a literal character, to
 which ``re`` jumps. So the search takes a third of the time that splitting, stripping and joining would take.
 """
@@ -87,7 +87,9 @@ class CommonCrawlReader(Reader):
             raise ValueError(f"dump must be a name of letters, digits, '-' and '_', not {self.dump!r}")
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the files in a published list (``wet.paths.gz``, ``LIST@PREFIX``); None for other paths."""
+        """Returns the files in a published list (``wet.paths.gz``, ``LIST@PREFIX``); None if ``given`` is not such a
+        list.
+        """
         found = paths_list_of(given)
         return None if found is None else expand_paths_list(found[0], open_file, prefix=found[1])
 

@@ -41,7 +41,7 @@ class DedupStep:
         raise NotImplementedError
 
     def chains_with(self, following: object) -> bool:
-        """True if the step after this one can get its keys from the same pass."""
+        """True if one pass can send the keys for this step and for the step after it."""
         return False
 
     @property
@@ -231,7 +231,8 @@ class NearDedup(DedupStep):
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
     """The name of the signal. For a dropped document it is the overlap with the kept document. For a kept document it
-    is the largest overlap with another kept document."""
+    is the largest overlap with any second kept document.
+    """
     REPORTED: ClassVar[float] = 0.5
     """Overlaps of at least this value are reported as a signal. Our choice: it is below the limit, but above overlaps
     by chance.

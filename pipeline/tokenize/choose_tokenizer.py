@@ -222,9 +222,7 @@ def _sha256_of_manifest(layout: Layout) -> str | None:
 
 
 def _replacing(layout: Layout, present: bytes | None, sha256: str) -> str:
-    """Returns a warning if the shards in the output were made with a tokenizer other than the new one; an empty text if
-    not.
-    """
+    """Returns a warning if the shards in the output were not made with this tokenizer; an empty text if they were."""
     if present is None or _sha256(present) == sha256 or not _has_shards(layout, _sha256(present)):
         return ""
     return f"; it replaces another tokenizer, with which the shards in {layout.output} were made: their ids differ"

@@ -1,8 +1,8 @@
 """Writes and reads the keys of the documents that a dump keeps.
 
 If a document of a newer dump has one of these keys, it is a duplicate. Each dump writes one file per bucket with the
-keys of the documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files,
-no matter whether these were cleaned in the same run or a year ago.
+keys of the documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files. It
+does not matter whether the earlier dumps were cleaned in this run or a year ago.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ decide.
    that share enough keys become candidates.
 3. The exact overlap of each candidate is computed from all n-grams of both documents. For this the candidates are
    grouped by the document that would be kept.
-4. One worker goes through the overlapping pairs by rank. It removes a document only if it keeps the other one.
+4. One worker goes through the overlapping pairs by rank. It removes one document of a pair only if it keeps the second.
 5. The pairs of each kept document are written, and the size of its group is counted.
 """
 

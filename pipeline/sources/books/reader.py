@@ -2,8 +2,8 @@
 
 If the header of a book has a Gutenberg number, the id of the book is this number and a hash of the text. The hash is
 needed because several editions can have the same number: a seven-bit and a UTF-8 edition, or older editions in
-``old/``. So all editions reach the near dedup, and only equal texts are duplicates by id. The id of any other book is
-only a hash of its text.
+``old/``. So all editions reach the near dedup, and only equal texts are duplicates by id. The id of a book without a
+Gutenberg number is only a hash of its text.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _KINDS = {
     "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst"),
 }
 _LARGE = "large_"
-"""The prefix of the kind of a large file. One task unpacks such a file into chunks, which other tasks read."""
+"""The prefix of the kind of a large file. One task unpacks a large file into chunks. Many tasks read the chunks."""
 _MEMBER_ENDINGS = (*_TEXT_ENDINGS, ".zip")
 _GUTENBERG_URL = re.compile(r"gutenberg\.org/(?:ebooks|etext|files)/(\d{1,6})\b")
 
@@ -53,7 +53,9 @@ def _kind_of(path: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BooksReader(Reader):
-    """Reads ``.txt``, ``.zip`` and ``.tar[.gz]`` of such files, and ``.jsonl[.gz,.zst]`` with ``text`` and ``meta``."""
+    """Reads ``.txt``, ``.zip`` and ``.tar[.gz]`` files of ``.txt``, and ``.jsonl[.gz,.zst]`` with ``text`` and
+    ``meta``.
+    """
 
     max_book_bytes: int = 32 << 20
     """The largest book in bytes. Ours: Gutenberg's longest book, a dictionary, has 29 MB. Longer files are genomes and

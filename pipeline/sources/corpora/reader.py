@@ -66,7 +66,7 @@ class CorpusReader(Reader):
     columns: tuple[tuple[str, ...], ...] = ()
     """Further columns, each as name, type and path."""
     constants: tuple[tuple[str, ...], ...] = ()
-    """Columns with the same value in all documents, each as name and value."""
+    """Columns that have one value in all documents, each as name and value."""
     optional: tuple[str, ...] = ()
     """Names of columns that may be missing in a file. Their values are then null."""
     max_text_bytes: int = 16 << 20
@@ -90,7 +90,9 @@ class CorpusReader(Reader):
         return bool(self._form_of(path))
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the data files of a folder that Hugging Face's ``save_to_disk`` wrote, or None for other paths."""
+        """Returns the data files of a folder that Hugging Face's ``save_to_disk`` wrote, or None if ``given`` is not
+        such a folder.
+        """
         about = _json_in(given, "state.json", open_file)
         if about is not None:
             files = about.get("_data_files")

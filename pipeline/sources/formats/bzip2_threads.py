@@ -97,7 +97,7 @@ class ThreadedUnpacker:
             self._begin()
 
     def _is_due(self, *, has_more: bool) -> bool:
-        """True if the oldest block should be moved to the output now: it is ready, or there is nothing else to do."""
+        """True if the oldest block should be moved to the output now: it is ready, or there is no work to do before."""
         future = self._begun[0][1]
         is_ready = future is None or future.done()
         return is_ready or len(self._begun) >= self._max_ahead or not (has_more or self._out)

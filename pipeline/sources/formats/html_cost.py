@@ -7,7 +7,7 @@ page of 1 MiB can take hours:
   main content read all text and links below each ``div``, ``ul``, ``article`` and ``footer``. If these elements are
   nested, the text is read once per level.
 - Formatting elements that stay open (``<b>``, ``<font color=...>``). The parser opens them again in every later block.
-- Tags with many attributes. The parser compares each attribute with those before it.
+- Tags with many attributes. The parser compares each attribute with all attributes before it.
 
 Depth and open formatting elements are estimated without a tree. A start tag that is directly followed by its end tag
 leaves nothing open, so such pairs are removed, innermost first. In most pages few tags are left. These tags are

@@ -1,7 +1,7 @@
 """Finds the media type and the charset of a page. The page's own bytes decide. If they do not, the headers decide.
 
 Servers send headers with errors (``text/html;;charset=utf-8``, ``text/html, text/html``, ``html``), or name a type that
-the body does not have. The byte marks are those of the WHATWG's MIME Sniffing standard.
+the body does not have. The byte marks are from the WHATWG's MIME Sniffing standard.
 """
 
 from __future__ import annotations

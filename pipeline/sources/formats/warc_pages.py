@@ -71,8 +71,9 @@ class HtmlRecord:
 def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[WetRecord | Rejected]:
     """Yields the texts of a WET file, with or without gzip.
 
-    ``location`` replaces ``path`` in the locations of rejected records, if the bytes were unpacked from another file. A
-    record that is not a WET text is rejected as ``not_text``. A text that is not UTF-8 is rejected as ``not_utf8``.
+    ``location`` is given if the bytes were unpacked from a container. It replaces ``path`` in the locations of rejected
+    records. A record that is not a WET text is rejected as ``not_text``. A text that is not UTF-8 is rejected as
+    ``not_utf8``.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):

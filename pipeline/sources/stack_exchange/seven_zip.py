@@ -97,7 +97,7 @@ class SevenZipStream(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Accepts only a seek to the start before anything was read.
 
-        The reader of rows makes such a seek on every stream.
+        The reader of rows seeks to the start of every stream.
         """
         if offset or whence:
             raise io.UnsupportedOperation("a stream out of a 7z is read front to back")

@@ -6,7 +6,7 @@ stream or many), the place of a page is the beginning of the block that contains
 in this order: the setting ``language``; the wiki's code in the file's name (``dewiki-20220620-...``); the code in the
 dump's header.
 
-The paper used dumps of June to August 2022, and removed hyperlinks, comments and other formatting boilerplate.
+The paper used dumps of June to August 2022, and removed formatting boilerplate such as hyperlinks and comments.
 """
 
 from __future__ import annotations

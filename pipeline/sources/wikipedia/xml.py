@@ -1,8 +1,8 @@
 """Parses MediaWiki's export XML: the header of a dump, and its pages one at a time.
 
 The bytes are split at ``<page>`` and ``</page>`` (a page's text always has ``&lt;`` for ``<``), and each page is parsed
-separately. So only one page is in memory, no document type can declare an entity, a broken page does not affect other
-pages, and reading can start anywhere in the file.
+separately. This has four advantages. Only one page is in memory. No document type can declare an entity. A broken page
+affects only itself. Reading can start anywhere in the file.
 """
 
 from __future__ import annotations
