@@ -1,6 +1,6 @@
 """Runs CCNet's own code as ``mine.py`` runs it. The code is in a checkout of facebookresearch/cc_net.
 
-CCNet runs in one process and writes no output, which makes it faster here than in a real run. If the package ``getpy``
+Here CCNet runs in one process and writes no output. So it is faster here than in a real run. If the package ``getpy``
 is missing, CCNet keeps hashes in a dictionary and prints a message.
 """
 

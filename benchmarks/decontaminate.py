@@ -4,11 +4,11 @@ n-grams.
     python benchmarks/decontaminate.py CLEAN... [--evals FILE.jsonl.gz ...] [--decon PROGRAM] [--items N]
                                        [--speed_ngrams N] [--megabytes N] [--show N] [--seed N]
 
-CLEAN are files of real text without evaluation items: ``.txt`` (split into documents of 5,000 characters), ``.jsonl``
-(``text`` or ``content``; also ``.gz``), ``.warc.wet.gz`` or ``.parquet`` (``text``). ``--evals`` are real sets as JSON
-lines with ``question``, ``answer`` and ``passage``. They are added to the items that ``decontaminate_items`` makes.
-``--decon`` is the path of AI2's program decon, which gets the same documents and sets. It runs with default settings
-and one thread.
+CLEAN are files of real text without evaluation items. They have one of four formats: ``.txt``, which is split into
+documents of 5,000 characters; ``.jsonl`` or ``.jsonl.gz`` with ``text`` or ``content``; ``.warc.wet.gz``; ``.parquet``
+with ``text``. ``--evals`` are real sets as JSON lines with ``question``, ``answer`` and ``passage``. They are added to
+the items that ``decontaminate_items`` makes. ``--decon`` is the path of AI2's program decon. decon gets the documents
+and sets that we get. It runs with default settings and one thread.
 
 Each item is inserted as question and answer between two paragraphs of a clean document. The item counts as recalled if
 a hit names it, or names an item with an equal text.

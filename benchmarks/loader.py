@@ -123,7 +123,9 @@ def ours(folder: Path, *, positions: bool, packing: Packing = "concatenate") -> 
 
 
 def ours_through_grain(folder: Path) -> Iterator[Any]:
-    """Yields batches made of MaxText's records, which include positions. Grain requests several records at a time."""
+    """Yields batches made of MaxText's records. The records include positions. Grain requests several records at a
+    time.
+    """
     source = PackedSource(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=1), form="maxtext")
     for first in range(0, len(source) - BATCH, BATCH):
         records = source.__getitems__(range(first, first + BATCH))
@@ -208,7 +210,7 @@ def write_mds(raw: Path, target: Path) -> None:
 
 
 def rate(make: Callable[[], Iterator[Any]], rounds: int, max_tokens: int) -> float:
-    """Returns tokens per CPU second in the best round. The first 8 batches, which open the files, are not timed."""
+    """Returns tokens per CPU second in the best round. The first 8 batches open the files and are not timed."""
     best = 0.0
     for _ in range(rounds):
         batches = make()

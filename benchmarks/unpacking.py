@@ -7,13 +7,13 @@ with one member per file; as JSON lines with one file per line; and, for files n
 measures in turn:
 
 - the library bz2 alone;
-- our search for bzip2 blocks, which are unpacked one by one, then by threads (``--threads``);
+- our search for bzip2 blocks. The blocks are unpacked first one by one, then by threads (``--threads``);
 - indexed_bzip2 and rapidgzip with as many threads, if installed (``--peers``: a folder with the packages);
 - the libraries zlib and isal alone, and our chunks of members and lines;
 - a .7z into chunks, stored (only the serial part) and with bzip2 (as in a run).
 
-Figures are the best of the rounds. N threads can only be judged if N processors are free. Compare them with the line
-"bz2, N at once", which measures N threads that share nothing.
+Figures are the best of the rounds. A figure for N threads is valid only if N processors are free. To check this, see
+the line "bz2, N at once". It measures N threads that share nothing.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ _PART_OF_ANOTHER = "part-of-another/"
 
 @dataclass(frozen=True, slots=True)
 class SourceEstimate:
-    """Holds the estimate for a source, which is scaled up from a part of its input."""
+    """Holds the estimate for a source. The numbers are scaled up from a part of the source's input."""
 
     source: str
     num_files: int

@@ -1,7 +1,7 @@
 """Runs all phases in order: clean, tokenize, plan, mix, report. Skips what an earlier run completed.
 
-:func:`run` performs the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker,
-which contains a fingerprint of the inputs and settings of the phase. A phase is complete if its files exist and if the
+:func:`run` performs the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker. The
+marker contains a fingerprint of the phase's inputs and settings. A phase is complete if its files exist and if the
 fingerprint in its marker equals the one that this run computes.
 """
 

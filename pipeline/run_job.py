@@ -71,7 +71,7 @@ class Workplace:
 
 @contextlib.contextmanager
 def workplace(settings: Settings, engine: Engine, layout: Layout, display: Display) -> Iterator[Workplace]:
-    """Yields a workplace with a new spill folder, which is deleted at the end.
+    """Yields a workplace with a new spill folder. The folder is deleted at the end.
 
     First deletes folders that a killed run left behind.
     """

@@ -57,8 +57,9 @@ _PUBLIC_NAMES = re.compile(
     r"|feynm|youngtab|diagrams|xy|slashed|braket)[\w-]*\Z",
     re.IGNORECASE,
 )
-"""Matches names of public classes and packages, which authors submit but did not write. Their commands do not count as
-macros."""
+"""Matches names of public classes and packages. Authors submit these files but did not write them. Their commands do
+not count as macros.
+"""
 _STANDARD_NAMES = """
 section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
 cite ref pageref eqref thesection thesubsection figurename tablename refname baselinestretch arraystretch footnote

@@ -1,6 +1,6 @@
 """Keeps one S3 client per process.
 
-Beam makes a new client for every call on an ``s3://`` path, which takes 0.15 to 0.3 s of CPU each time. Beam wraps the
+Beam makes a new client for every call on an ``s3://`` path. Each client takes 0.15 to 0.3 s of CPU time. Beam wraps the
 library's client in an object that stores the position of a read. The wrapper is still made for each call. The client
 inside stores no position, so threads can share it. The client is made only once, with the arguments that Beam gives.
 """

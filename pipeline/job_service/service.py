@@ -1,9 +1,10 @@
 """Runs the job service and the pools of workers.
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
-the serving host, so this is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module changes
-three limits of Beam's portable job service: it has only one worker, requests it from only one address, and waits for
-ever for a worker that was killed. It also gives the options of the run to the workers of a pool, which Beam does not.
+the serving host, so this is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module removes
+three limits of Beam's portable job service. Beam's service has only one worker, requests this worker from only one
+address, and waits for ever for a worker that was killed. This module also passes the options of the run to the workers
+of a pool. Beam does not pass them.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def token_batches(path: str, *, with_tokens: bool = False) -> Iterator[pa.Record
 
 
 def lengths(batch: pa.RecordBatch) -> np.ndarray:
-    """Returns the number of tokens of each document of a batch."""
+    """Returns one number per document of a batch: the number of its tokens."""
     found: np.ndarray = np.diff(batch.column("input_ids").offsets.to_numpy()).astype(np.int64)
     return found
 

@@ -159,7 +159,7 @@ class _CitedKeys(_Reading):
 class _PageKeys(_Reading):
     """Yields the keys of pages with their places.
 
-    Also yields the places of the pages with the smallest hashes, which are the random sample.
+    Also yields the places of the pages with the smallest hashes. These pages are the random sample.
     """
 
     def process(self, element: UnitElement) -> Iterator[Any]:

@@ -73,7 +73,7 @@ def check_writable(output: str) -> None:
 
 @contextlib.contextmanager
 def only_run(layout: Layout) -> Iterator[None]:
-    """Locks the folder against a second run on this machine, which would delete the spill files of this run.
+    """Locks the folder against a second run on this machine. A second run would delete the spill files of this run.
 
     Raises:
         ValueError: a second run has locked the folder.

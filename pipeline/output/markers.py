@@ -44,7 +44,7 @@ def _checksum(marker: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PartSpan:
-    """Selects the parts of a folder with numbers from ``first`` to ``end`` - 1, which are the parts of one dump."""
+    """Selects the parts of one dump in a folder. Their numbers are ``first`` to ``end`` - 1."""
 
     folder: str
     first: int

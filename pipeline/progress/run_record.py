@@ -1,4 +1,4 @@
-"""Writes ``.work/run.json``, which describes a run for the report: its settings, times and memory.
+"""Writes ``.work/run.json``. This file describes a run for the report: its settings, times and memory.
 
 The record is written at the beginning, when it is marked as not finished. It is written again at the end. Only the
 report reads the record, so its times affect only the report.

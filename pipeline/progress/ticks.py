@@ -16,7 +16,9 @@ from pathlib import Path
 _handles: dict[tuple[str, int], int] = {}
 _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 STEP_MARK = "/"
-"""Separates source and step in the label of a step (``books/near_dedup``), which only the report shows."""
+"""Separates source and step in the label of a step (``books/near_dedup``). Only the report shows labels with this
+mark.
+"""
 
 
 def tick(

@@ -1,4 +1,5 @@
-"""Makes the report of a run, which is one HTML page that needs no network. Also recounts documents and compares runs.
+"""Makes the report of a run. The report is one HTML page that needs no network. Also recounts documents and compares
+runs.
 
     output folder -> output_state -> collect -> verdict, funnel, figures, page_documents -> build -> index.html
                                   \\-> set_option -> rejudge -> recount -> terminal      (--set)

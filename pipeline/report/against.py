@@ -110,7 +110,7 @@ def _dropped(state: RunState) -> Mapping[tuple[str, str, str], int]:
 def _bars(other: RunState, this: RunState) -> Iterator[dict[str, Any]]:
     """Yields a pair of bars for each source that is in both runs, with the losses that differ.
 
-    Each drop reason has one shade, which is used in both bars.
+    Each drop reason has one shade, and both bars use this shade.
     """
     before = {bar["name"]: bar for bar in overview(other.sources)}
     for bar in overview(this.sources):

@@ -186,7 +186,7 @@ class Bar:
     text: str
     colour: str = "kept"
     mark: float | None = None
-    """The intended value, which is marked on the same axis. None to draw no mark."""
+    """The intended value. It is marked on the axis of the bar. None to draw no mark."""
 
 
 def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:

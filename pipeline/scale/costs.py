@@ -93,7 +93,7 @@ upper bound: 36 bytes were measured for 568 CommonCrawl pages, 20 for 1,435 sour
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Holds the cost of one stage, which is one line of the table."""
+    """Holds the cost of one stage. The table has one line per stage."""
 
     source: str
     stage: str

@@ -1,7 +1,7 @@
 """Defines the steps that need all documents of a source: exact, line and near dedup.
 
-Like the filters, the steps are values and do not use Beam. ``pipeline/clean/dedup`` runs them. It has one file per
-kind, and the table ``KINDS``, which maps each class below to its code.
+Like the filters, the steps are values and do not use Beam. ``pipeline/clean/dedup`` runs them. That folder has one file
+per kind of dedup. Its table ``KINDS`` maps each class below to the code.
 """
 
 from __future__ import annotations

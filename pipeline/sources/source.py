@@ -181,7 +181,7 @@ class Join:
     __slots__ = ()
 
     STAGES: ClassVar[tuple[str, ...]] = ()
-    """The names of stages in the join itself, which documents pass before the first step."""
+    """The names of the join's own stages. Documents pass them before the first step."""
     OPENS_BATCHES: ClassVar[bool] = False
     """True if the join spills documents before their first step, so that the first segment opens batches."""
     FIRST_PASS: ClassVar[str] = "read"

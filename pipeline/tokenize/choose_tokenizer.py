@@ -48,8 +48,8 @@ def get_tokenizer(
     First encodes some documents of the run, and compares the tokenizer's ids with the ids of its reference library.
 
     Raises:
-        ValueError: the given file is not a tokenizer, its ids differ from those of its reference library, or there is
-            too little text to train one.
+        ValueError: the given file is not a tokenizer; the tokenizer's ids differ from its reference library's; or there
+            is too little text to train a tokenizer.
     """
     encoder = _chosen(settings, layout, sources, run_sample, say)
     encoder, line = proven(encoder, list(_some_texts(layout, sources)))
@@ -117,7 +117,7 @@ def _chosen(
 
 
 def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str, Any]) -> Encoder:
-    """Returns the tokenizer in the output, and records its settings, which may have changed."""
+    """Returns the tokenizer in the output. Records its settings, because they may have changed."""
     encoder = Encoder(model, _settings(settings, layout))
     if marker.get("sha256") == encoder.sha256:
         _write_marker(layout, marker, encoder)

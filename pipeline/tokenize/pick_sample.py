@@ -92,7 +92,7 @@ class _PickPart(beam.DoFn):
 def text_bytes_of(path: str) -> int:
     """Returns the number of bytes of text in the clean file from which documents were picked.
 
-    ``path`` is the file of picked documents, which records this number.
+    ``path`` is the file of picked documents. The file records this number.
     """
     return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 

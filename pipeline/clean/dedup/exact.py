@@ -1,8 +1,8 @@
-"""Runs the exact dedup, which keeps one of all documents with an equal key in a source. The order of the files does not
-affect the choice.
+"""Runs the exact dedup. If several documents of a source have an equal key, it keeps one of them. The order of the
+files does not affect the choice.
 
 All documents with the same key are compared by one worker. If a source comes in dumps, the document that an earlier
-dump keeps is always chosen, so that a newer dump changes nothing in an older dump.
+dump keeps is always chosen. So a newer dump changes nothing in an older dump.
 """
 
 from __future__ import annotations

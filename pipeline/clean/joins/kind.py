@@ -1,4 +1,4 @@
-"""Defines the interface of the joins. A join makes one document from several records, which can be in different
+"""Defines the interface of the joins. A join makes one document from several records. The records can be in different
 files.
 """
 

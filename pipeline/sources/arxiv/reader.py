@@ -76,7 +76,7 @@ def _kind_and_stem(path: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArxivReader(Reader):
-    """Reads bulk tars or single papers. Each file is a unit, which a worker reads as a stream."""
+    """Reads bulk tars or single papers. Each file is a unit. A worker reads a unit as a stream."""
 
     DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {

@@ -47,7 +47,7 @@ MAX_ATTRIBUTE_PAIRS = 50_000_000
 _FEW_PAGE_TAGS = 8
 _NO_TAG, _RAW, _LONG = 0, 1, 2
 _RAW_GROUP, _LONG_GROUP = 2, 4
-"""Values of ``lastindex`` of a match of :data:`TOKEN`."""
+"""Two values of ``lastindex`` in a match of :data:`TOKEN`."""
 _FIRST_NUMBER = 3
 _START_TAG = re.compile("<[a-zA-Z]")
 _PAGE_TAG = re.compile("<(?:[hH][tT][mM][lL]|[bB][oO][dD][yY])(?![a-zA-Z])")

@@ -5,10 +5,10 @@ license). A table is recognised by its file name. If the name contains no table,
 ``content`` and ``path`` is a joined table. The id of a document is the content's id (git's SHA-1 of the blob). Some
 joined tables have no content id. Then the id of a document is ``REPOSITORY/PATH``.
 
-If several files have the same content, they become one document, which records one of the files (:func:`choose_copy`).
-Files with a permissive licence are preferred. Among these, files that the path rules keep are preferred. Among these,
-the file with the greatest hash of repository and path is chosen. A joined table leads to the same choice as three
-tables, because its column ``_choice`` contains this hash.
+Files with equal content become one document. The document records one of the files (:func:`choose_copy`). Files with a
+permissive licence are preferred. Among these, files that the path rules keep are preferred. Among these, the file with
+the greatest hash of repository and path is chosen. A joined table leads to the same choice as three tables, because its
+column ``_choice`` contains this hash.
 """
 
 from __future__ import annotations

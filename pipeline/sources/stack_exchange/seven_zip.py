@@ -5,8 +5,8 @@ the bytes into a queue of two pieces. If the reader is slow, the thread waits. A
 MB of the archive, at most 128 MB (py7zr's limit).
 
 The dumps of archive.org are packed with bzip2, whose blocks can be unpacked separately. Each processor that the task
-may use gets a thread, up to eight: one thread (20 to 30 MB/s) would need over an hour for Stack Overflow's 97 GB. py7zr
-still checks order, sizes and checksums.
+may use gets a thread, up to eight threads. A single thread unpacks 20 to 30 MB/s. It would need over an hour for Stack
+Overflow's 97 GB. py7zr still checks order, sizes and checksums.
 """
 
 from __future__ import annotations
