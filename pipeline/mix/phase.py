@@ -134,7 +134,7 @@ def _about_parts(source: str, rule: PartRule, found: Mapping[str, Any]) -> dict[
 def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
     """True if the tokenize phase has counted exactly the documents that this rule holds out.
 
-    It cannot count them if the rule is a number of tokens.
+    The tokenize phase cannot count them if the rule is a number of tokens.
     """
     share = None if rule is None or rule.share is None else str(rule.share)
     return (rule is None or rule.tokens is None) and marker["validation_share"] == share

@@ -1,4 +1,4 @@
-"""The command ``python -m pipeline.report``: builds a run's page, recounts, or compares two runs."""
+"""Runs the command ``python -m pipeline.report``: builds a run's page, recounts, or compares two runs."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def _recount_row(one: Recount) -> tuple[str, ...]:
 
 
 def lines_of(one: Recount) -> list[str]:
-    """Returns one line per change, then lines about what is unknown and why."""
+    """Returns one line per change, then lines about the unknown verdicts and their causes."""
     name = one.source
     lines = [
         f"{name}: {n:,} kept in the run would be dropped as {stage}: {why}"
