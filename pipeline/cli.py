@@ -147,7 +147,7 @@ def _add_parsers(parser: argparse.ArgumentParser, inner: Mapping[str, argparse.A
 
 
 def _complete_files(parser: argparse.ArgumentParser, file: Any, folder: Any) -> None:
-    """Lets the shell complete names of files and folders where a flag takes one."""
+    """Makes the shell complete the names of files and folders after flags that take one."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for one in set(action.choices.values()):

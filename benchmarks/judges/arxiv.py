@@ -178,8 +178,9 @@ def own_names(files: dict[str, str]) -> set[str]:
 def raw_text(files: dict[str, str], cleaned: str) -> str:
     """Returns the raw document that was cleaned, with its inputs and without comments.
 
-    A project can contain several documents (a long version, a journal's template, an answer to referees). The document
-    that shares most words with the cleaned text is used, so this judge does not test whether it is the right one.
+    A project can contain several documents (a long version, a journal's template, an answer to referees). This judge
+    uses the document that shares the most words with the cleaned text. So it does not test whether the right document
+    was cleaned.
     """
     plain = {name: without_comments(text) for name, text in files.items()}
 

@@ -61,7 +61,7 @@ def check_conservation(counts: Mapping[CountKey, int]) -> None:
     """Checks that each stage kept or dropped every document that it took in, and received every record sent to it.
 
     Raises:
-        LostRecords: two numbers differ. The message names the source and each stage.
+        LostRecords: two numbers that must be equal differ. The message names the source and each stage.
 
     >>> counts = {("c4", "rules", DOCS_IN): 3, ("c4", "rules", DOCS_KEPT): 2, ("c4", "rules", "dropped:x"): 1}
     >>> check_conservation(counts)

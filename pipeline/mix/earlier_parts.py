@@ -99,10 +99,10 @@ def moved(places: Sequence[Place], new: Sequence[Place]) -> tuple[Place, ...]:
 
 
 def place_of(name: str, values: ValueSet, places: Sequence[Place]) -> Place | None:
-    """Returns where a part continues; None if no stage used any of its documents.
+    """Returns the place at which a part continues; None if no stage used any of the part's documents.
 
     Raises:
-        ValueError: its documents stopped at different places.
+        ValueError: the documents of the part stopped at different places.
     """
     for place in places:
         if place.values.holds(values):

@@ -1,4 +1,4 @@
-"""Compares two runs: counts, shares, drop reasons, and settings that differ."""
+"""Compares two runs by their counts, shares, drop reasons and settings."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def _mixture_row(state: RunState, name: str, line: Mapping[str, Any]) -> dict[st
 
 
 def _percent(value: float) -> str:
-    """Returns a percentage without the noise of rounding to whole tokens.
+    """Returns a percentage as text. Removes the small error that comes from rounding to whole tokens.
 
     >>> _percent(67.000026), _percent(4.499957), _percent(0.0123)
     ('67', '4.5', '0.0123')

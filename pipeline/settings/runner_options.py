@@ -1,8 +1,8 @@
 """Lists options for Flink and Spark that Beam's Java job servers know and Beam's Python package does not.
 
 Beam's Python package learns these options from the job server when a job is submitted. A misspelt flag must be found
-before that, so this module lists the options. The names are from two places: Beam's table of Flink options
-(https://beam.apache.org/documentation/runners/flink/), and the interfaces ``FlinkPipelineOptions``,
+before the job is submitted, so this module lists the options. The names are from two places: Beam's table of Flink
+options (https://beam.apache.org/documentation/runners/flink/), and the interfaces ``FlinkPipelineOptions``,
 ``SparkPipelineOptions``, ``SparkCommonPipelineOptions`` and ``SparkPortableStreamingPipelineOptions``.
 
 >>> sorted(RUNNER_OPTIONS)

@@ -46,9 +46,9 @@ def url_key(url: str) -> str:
 
 
 def split_hash(document_id: str) -> int:
-    """Returns a hash by which documents are held out.
+    """Returns a hash of a document. The documents with the smallest hashes are held out.
 
-    The documents in the original validation split have the smallest hashes.
+    The documents in the original validation split have the smallest hashes of all.
 
     c4.py holds out the pages for which ``md5(url_key(url)) % 1000`` is 0. So a ``validation`` share of 0.001 gives
     exactly that split. A larger share includes that split, and a smaller share is a part of it.

@@ -90,8 +90,8 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name of the count of earlier keys. The keys are counted when they are read and again when they are
-    compared.
+    """Returns the name under which the keys of earlier dumps are counted. One count is made when the keys are read, and
+    one when they are compared. The two must be equal.
     """
     return f"{step.NAME} earlier keys"
 

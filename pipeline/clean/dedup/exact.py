@@ -44,7 +44,7 @@ _KEY = operator.itemgetter(slice(KEY_BYTES))
 
 
 class ExactKind(DedupKind):
-    """Runs exact dedups. One pass sends the keys for a whole chain, which is several exact dedups in a row."""
+    """Runs exact dedups. Several exact dedups in a row form a chain. One pass sends the keys for a whole chain."""
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [key_tag(index) for index in range(len(chain))]

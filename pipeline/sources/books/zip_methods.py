@@ -42,7 +42,7 @@ class _Deflate:
 
 
 def unpacked_member(packed: IO[bytes], method: int, max_bytes: int) -> bytes:
-    """Returns at most the first ``max_bytes`` bytes of the unpacked data.
+    """Unpacks a member. Returns the unpacked data, or only its first ``max_bytes`` bytes if it is longer.
 
     Raises:
         NotImplementedError: the method is none of stored, deflate, bzip2 and LZMA.

@@ -100,7 +100,7 @@ class StackExchangeReader(Reader):
             raise ValueError("unit_bytes and max_unpack_ratio must be at least 1")
 
     def knows(self, path: str) -> bool:
-        """True if this source reads files with such a name: a site's archive, or a Posts.xml."""
+        """True if the path is named like a site's archive or like a Posts.xml. This source reads only these files."""
         folder, name = posixpath.split(path.replace("\\", "/"))
         stem, extension = posixpath.splitext(name)
         if extension in (".7z", ".xml") and other_table(stem):

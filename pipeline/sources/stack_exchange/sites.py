@@ -45,8 +45,8 @@ def other_table(name: str) -> bool:
 
 
 def is_meta(site: str) -> bool:
-    """True if a site is a meta site, which is about a site: ``meta.stackoverflow.com``,
-    ``french.meta.stackexchange.com``.
+    """True if a site is a meta site, such as ``meta.stackoverflow.com`` or ``french.meta.stackexchange.com``. A meta
+    site is about a site.
 
     >>> is_meta("meta.datascience.stackexchange.com"), is_meta("metaphysics.stackexchange.com")
     (True, False)

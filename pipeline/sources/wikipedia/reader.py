@@ -85,7 +85,9 @@ class WikipediaReader(Reader):
             raise ValueError(f"wikipedia: max_unit_bytes must be positive, not {self.max_unit_bytes}")
 
     def knows(self, path: str) -> bool:
-        """True if this source reads files with such a name: an XML dump, plain or bz2, or its index."""
+        """True if the path is named like an XML dump (plain or bz2) or like an index of a dump. This source reads only
+        these files.
+        """
         name = path.rsplit("/", 1)[-1].lower()
         packed = (".gz", ".7z", ".zst", ".zip", ".xz")
         return is_index_name(name) or (".xml" in name and (name.endswith(".bz2") or not name.endswith(packed)))
