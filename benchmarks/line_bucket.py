@@ -57,7 +57,7 @@ def bucket(num_lines: int, folder: Path) -> None:
 
 
 def _payloads(num_lines: int, lines_a_payload: int = 8) -> list[bytes]:
-    """Returns the records of one bucket, each with ``lines_a_payload`` lines of one batch of documents.
+    """Returns the records of one bucket. Each record has ``lines_a_payload`` lines, all from one batch of documents.
 
     Half of the lines occur in two batches. This is similar to real pages, where the dedup drops 44 % of the lines.
     """

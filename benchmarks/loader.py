@@ -123,7 +123,9 @@ def ours(folder: Path, *, positions: bool, packing: Packing = "concatenate") -> 
 
 
 def ours_through_grain(folder: Path) -> Iterator[Any]:
-    """Yields batches made of MaxText's records, which include positions. Grain requests several records at a time."""
+    """Yields batches made of MaxText's records. The records include positions. Grain requests several records at a
+    time.
+    """
     source = PackedSource(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=1), form="maxtext")
     for first in range(0, len(source) - BATCH, BATCH):
         records = source.__getitems__(range(first, first + BATCH))
@@ -161,7 +163,8 @@ def datasets_batches(folder: Path) -> Iterator[Any]:
 def packed(pieces: Iterator[Any]) -> Iterator[Any]:
     """Yields batches of the ids in ``pieces``, cut into sequences of SEQ_LEN + 1 ids.
 
-    Neighbouring sequences do not overlap. This is cheaper than if each began with the last token of the previous one.
+    Neighbouring sequences do not overlap. It would take more time to begin each one with the last token of the previous
+    one.
     """
     size = BATCH * (SEQ_LEN + 1)
     out, filled = np.empty(size, np.int64), 0
@@ -207,7 +210,7 @@ def write_mds(raw: Path, target: Path) -> None:
 
 
 def rate(make: Callable[[], Iterator[Any]], rounds: int, max_tokens: int) -> float:
-    """Returns tokens per CPU second in the best round. The first 8 batches, which open the files, are not timed."""
+    """Returns tokens per CPU second in the best round. The first 8 batches open the files and are not timed."""
     best = 0.0
     for _ in range(rounds):
         batches = make()

@@ -1,8 +1,9 @@
-"""Makes input of any size for each source: real files, each once, then files like them with other words.
+"""Makes input of any size for each source: real files, each once, then copies of them with new words.
 
 The files have the form in which the source is published. In a text that is made, markup and the lines that several real
-texts share (menus, notices, licences) stay. Every other word is drawn from the same text and from one other text of its
-kind. So the lengths, the markup and the share of repeated lines are those of the real files, and no text occurs twice.
+texts share (menus, notices, licences) stay. All remaining words are replaced by words from two texts: the same text,
+and a second text of its kind. So the lengths, the markup and the share of repeated lines are those of the real files,
+and no text occurs twice.
 """
 
 from __future__ import annotations
@@ -44,9 +45,13 @@ class Mixer:
 
     texts: Sequence[str]
     words: re.Pattern[str]
-    """Matches what is replaced in the group ``word``, and what stays in the group ``keep``."""
+    """The pattern that divides a text. The group ``word`` matches a word to replace, and the group ``keep`` a part that
+    stays.
+    """
     origins: Sequence[str] = ()
-    """Where each text is from. Lines that occur in texts of several origins stay. By default each text has its own."""
+    """The origin of each text. A line that occurs in texts of several origins stays. By default each text has its own
+    origin.
+    """
     kept_lines: tuple[str, ...] = ()
     """The beginnings of lines that stay."""
     _num_origins: Counter[str] = field(default_factory=Counter)

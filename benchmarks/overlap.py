@@ -4,13 +4,14 @@
 
 BOOKS_DIR contains folders named after a Gutenberg number, each with the editions of one book. All methods get the same
 texts (without headers) and an omnibus made of four of them, in one process. The time is the best of ``--repeat`` runs
-(datatrove and SimHash: one run). Peers that are not installed are named and left out:
+(datatrove and SimHash: one run). A peer that is not installed is reported as left out:
 
 - ``datasketch``: MinHash of 128 hashes of word 5-grams, with its default sha1 and with xxhash, LSH at Jaccard 0.8;
 - ``datatrove``: MinHash of word 5-grams with datatrove's defaults, 14 x 8 hashes. Its signature and bucket steps run.
   All books that the buckets connect are pairs. Needs ``spacy regex tokenizers xxhash<3.7``;
-- ``simhash``: RedPajama v1's method for "more than 90% content overlap" (data_prep/book/dedup.py: 64 bits of the
-  6-grams of characters of the lower-cased text without ``[^\\w]+``, a distance of up to 5).
+- ``simhash``: RedPajama v1's method for "more than 90% content overlap" (data_prep/book/dedup.py). A text is
+  lower-cased, and ``[^\\w]+`` is removed. Its hash has 64 bits, made from character 6-grams. Pairs have a distance of
+  up to 5 bits.
 
 ``--show`` prints the clusters that our rule makes, and the overlap and distance of each pair on which SimHash and our
 rule differ.

@@ -1,12 +1,12 @@
-"""Measures how fast documents are made of Posts.xml, in MB of XML per CPU second.
+"""Measures how fast Posts.xml is converted to documents, in MB of XML per CPU second.
 
     python benchmarks/stack_exchange.py [--repeat N] Posts.xml...
 
 Three methods are compared: our code, lxml alone (the limit), and RedPajama's method. RedPajama's method is rebuilt from
 its description: it parses each line as one row with ElementTree, turns ``<li>`` and ``<ol>`` into ``*``, uses
-BeautifulSoup (lxml) for the rest, and sorts scores as text. It needs beautifulsoup4 and is reported as not run without
-it. Figures are the best of N runs, because other work on the machine only ever adds time. Each line also shows how many
-rows were read, because RedPajama's method misses rows that do not fill exactly one line.
+BeautifulSoup (lxml) for the rest, and sorts scores as text. It needs beautifulsoup4, and is reported as skipped if that
+package is missing. Figures are the best of N runs, because other work on the machine only ever adds time. Each line
+also shows how many rows were read, because RedPajama's method misses rows that do not fill exactly one line.
 """
 
 from __future__ import annotations

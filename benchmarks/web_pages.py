@@ -1,9 +1,9 @@
 """Makes web pages for measurements: real pages, each once, then generated pages with the same statistics.
 
-A generated page is a real page with different words. A line that several real pages share (menus, notices) is kept.
-Every other line keeps its length and punctuation, and each of its words is drawn from its page and from another page in
-the same language. So the lengths of pages and lines, the fraction of repeated lines and the mix of languages are those
-of the real pages, and no page occurs twice.
+A generated page is a real page with different words. A line that several real pages share (menus, notices) is kept. All
+remaining lines keep their lengths and punctuation. Their words are drawn from two pages: the line's own page, and a
+second page in its language. So the lengths of pages and lines, the fraction of repeated lines and the mix of languages
+are those of the real pages, and no page occurs twice.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def generated(pages: list[str], seed: int = 0) -> Iterator[str]:
 
 
 def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_file: int = 8 << 20) -> list[str]:
-    """Writes about ``text_bytes`` of pages as WET files of 2019, with headers in the order that cc_net expects.
+    """Writes about ``text_bytes`` of pages as WET files in the format of 2019. The headers have the order that cc_net
+    expects.
 
     Returns the paths of the files.
     """

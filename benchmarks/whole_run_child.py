@@ -1,4 +1,4 @@
-"""Does one part of ``whole_runs.py`` in a process of its own: the steps without Beam, or a run with a profile.
+"""Does one part of ``whole_runs.py`` in a separate process: calls the steps without Beam, or profiles a run.
 
     python benchmarks/whole_run_child.py kernels SOURCE GLOB... --models DIR
     python benchmarks/whole_run_child.py profile [arguments of pipeline.run]
@@ -37,7 +37,7 @@ NUM_ENTRIES = 10
 
 
 def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
-    """Reads the input and applies all steps but the dedups: no Beam, no counts, nothing spilled or written.
+    """Reads the input and applies all steps except the dedups. It uses no Beam, counts nothing, and writes nothing.
 
     Returns the CPU seconds, without loading models, and the bytes of text that the reader (or the join) gave.
     """
@@ -97,8 +97,8 @@ def _with_licences(records: Iterator[Any]) -> Iterator[dict[str, Any]]:
 def profiled(arguments: list[str]) -> pstats.Stats:
     """Runs ``pipeline.run`` in one process with a profile.
 
-    Each thread has a profile that counts the CPU time of the thread; the profiles are added up. The time of a function
-    contains what it calls in compiled code.
+    Each thread has a profile of its own CPU time, and the profiles are added up. A function's time includes the
+    compiled code that the function calls.
     """
     from pipeline.run import main
 
@@ -124,7 +124,9 @@ def profiled(arguments: list[str]) -> pstats.Stats:
 
 
 def largest(stats: pstats.Stats) -> list[tuple[str, float]]:
-    """Returns the functions with the largest CPU time of their own, in percent."""
+    """Returns (function, percent) for the functions that take the most CPU time. The percentage is the function's share
+    of the total, without the functions that it calls.
+    """
     entries: dict[tuple[str, int, str], Any] = stats.stats  # type: ignore[attr-defined]
     total = sum(entry[2] for entry in entries.values())
     found = sorted(entries.items(), key=lambda item: -item[1][2])[:NUM_ENTRIES]

@@ -4,13 +4,14 @@
                                                     [--write pipeline/scale/rates.json] [--scratch DIR]
 
 Each source is cleaned twice, from two sizes of distinct text (``multiplied.py`` makes it of real input). The difference
-of the two runs gives the CPU seconds per MB, without the start-up. Beside it stand the same steps called without Beam:
-the reader, the join and all steps but the dedups; nothing is counted, spilled, compared or written. Runs use one
-process. Seconds are user and system time of the process and its children, because other programs may use the machine.
-With several rounds the least of each is taken, as other work only adds time.
+of the two runs gives the CPU seconds per MB, without the start-up. The table also has the CPU seconds of the same steps
+without Beam: the reader, the join and all steps except the dedups. These steps do not count, spill, compare or write
+anything. Runs use one process. Seconds are user and system time of the process and its children, because other programs
+may use the machine. If there are several rounds, the smallest time counts, because foreign processes can only add time.
 
-Two kinds of MB are told: of the input as published, without its compression (XML, wikitext, JSON), and of the text that
-the reader or the join gives, before any step. ``pipeline.scale`` and the README use the file that ``--write`` names.
+Rates are reported per MB of two kinds. The first is the published input after decompression (XML, wikitext, JSON). The
+second is the text that the reader or the join yields, before any step. ``pipeline.scale`` and the README use the file
+that ``--write`` writes.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ Run: ``python benchmarks/wikipedia.py DUMP_OR_FOLDER... [--peers FOLDER] [--roun
 - mwparserfromhell: ``parse(...).strip_code()``, as the Hugging Face recipe uses it;
 - wikiextractor: ``Extractor.clean_text``.
 
-Peers are imported from the installed packages and from ``--peers`` (a folder ``site-packages`` of another environment).
-A peer that cannot be imported is reported as skipped.
+Peers are imported from the installed packages and from ``--peers`` (a folder ``site-packages`` of a separate
+environment). A peer that cannot be imported is reported as skipped.
 
 The pages are real, and each text is used once. All converters get the same pages in the same order. The time is the
 process's CPU time in the best round. The size of a page is the size of its wikitext in UTF-8.
@@ -37,7 +37,7 @@ Page = tuple[str, int, str, str]
 
 
 def load_judge() -> ModuleType:
-    """Imports ``judges/wikipedia.py``, which finds markup in a text. It is not in a package."""
+    """Imports ``judges/wikipedia.py``, although it is not in a package. This module finds markup in a text."""
     spec = importlib.util.spec_from_file_location(
         "judge_of_wikipedia", Path(__file__).parent / "judges" / "wikipedia.py"
     )

@@ -1,4 +1,4 @@
-"""Turns raw files into shards with Apache Beam. No other package uses Beam.
+"""Turns raw files into shards with Apache Beam. This is the only package that uses Beam.
 
     raw files -> clean -> clean/, dropped/, stats/ -> tokenize -> token files -> mix -> shards/, manifest.json
 
@@ -11,7 +11,7 @@ The parts of a run, from the command line to the report:
 - ``graph``: every Beam job on one page. ``run_job``: runs one job. ``failures``: the errors that end a run.
 - ``sources``: define how raw files become documents, and the steps of each source. They do not use Beam.
 - ``clean``, ``tokenize``, ``mix``: the three phases.
-- ``report``: makes the report page and the dataset card, and recounts documents under other settings.
+- ``report``: makes the report page and the dataset card, and recounts documents for changed settings.
 
 Shared by these parts:
 

@@ -1,7 +1,8 @@
-"""The command ``llama-mixture``: every command of this project under one name, and the completion for shells.
+"""Runs the command ``llama-mixture``. It has every command of this project as a subcommand, and prints completions for
+shells.
 
-``llama-mixture plan --stats out`` is ``python -m mixtures.plan --stats out``. Only the module of the wanted command is
-imported, so a wrong flag is answered at once.
+``llama-mixture plan --stats out`` is ``python -m mixtures.plan --stats out``. Only the module of the given command is
+imported, so an error in a flag is reported at once.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command: the module that has its ``main`` and ``build_parser``, and what it does."""
+    """Describes a command. It names the module with the command's ``main`` and ``build_parser``, and has a line of
+    help.
+    """
 
     module: str
     help: str
     flags: tuple[str, ...] = ()
     """Flags that the command always has."""
     file: str = "__main__"
-    """The file of the module; empty if the module is a file."""
+    """The file in the module's package that has ``main``; empty if the module itself is a file."""
 
     @property
     def code(self) -> Any:
@@ -144,7 +147,7 @@ def _add_parsers(parser: argparse.ArgumentParser, inner: Mapping[str, argparse.A
 
 
 def _complete_files(parser: argparse.ArgumentParser, file: Any, folder: Any) -> None:
-    """Lets the shell complete names of files and folders where a flag takes one."""
+    """Makes the shell complete the names of files and folders after flags that take one."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for one in set(action.choices.values()):

@@ -1,4 +1,4 @@
-"""Prints the passes that a run will make over a source's text, and the data that they send to the dedups.
+"""Prints the passes that a run will make over a source's text, and the data that each pass sends to the dedups.
 
 python -m pipeline.run --explain books
 """

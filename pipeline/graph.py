@@ -1,7 +1,6 @@
 """Defines the Beam graph of a run on one page: all jobs in order, and the outputs of each step.
 
-There are five jobs. Each is a Beam pipeline that writes files and then a marker, so that it can be run again without
-the others.
+There are five jobs. Each is a Beam pipeline that writes files and then a marker. So each job can be run again alone.
 
     clean      input files -> documents -> steps -> clean/, dropped/, stats/  (pipeline.clean.source_graph)
     sample     clean/ -> a sample of texts to train a tokenizer on  (if no tokenizer is given and there is much text)
@@ -60,7 +59,7 @@ def tokenize(p: beam.Pipeline, jobs: Sequence[TokenJob]) -> None:
 
 
 def count(p: beam.Pipeline, job: CountJob) -> None:
-    """Counts the tokens held out for validation and the tokens left for training, per source."""
+    """Counts, per source, the tokens that are held out for validation and the tokens that are left for training."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, token file)
     _ = parts | "count" >> CountHeldOut(job)  # Output: the path of the file of counts
 

@@ -1,7 +1,7 @@
 """Runs all phases in order: clean, tokenize, plan, mix, report. Skips what an earlier run completed.
 
-:func:`run` performs the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker,
-which contains a fingerprint of the inputs and settings of the phase. A phase is complete if its files exist and if the
+:func:`run` performs the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker. The
+marker contains a fingerprint of the phase's inputs and settings. A phase is complete if its files exist and if the
 fingerprint in its marker equals the one that this run computes.
 """
 
@@ -62,7 +62,7 @@ _PACKAGES = ("apache-beam", "pyarrow", "numpy", "sentencepiece", "fasttext-commu
 
 
 def estimate_run(settings: Settings) -> None:
-    """Prints what a run would do, and writes nothing into the output folder.
+    """Prints the estimate of a run. Writes nothing into the output folder.
 
     Raises:
         ValueError: the request is wrong. The message says what to change.
@@ -82,7 +82,7 @@ def run(settings: Settings) -> None:
     """Runs all phases that are not complete.
 
     Raises:
-        ValueError: the request is wrong. It is a PlanError if the sources have too few tokens for the mixture.
+        ValueError: the request is wrong. The error is a PlanError if the sources have too few tokens for the mixture.
         RunFailed: the input is too damaged, or the engine failed.
     """
     started = time.monotonic()
@@ -276,10 +276,11 @@ _MIXED = ("shards", "validation", "report", *FILE_NAMES, "README.md", ".work/tok
 
 
 def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
-    """Deletes everything that a run writes, beginning with the manifest. Other files in the output folder stay.
+    """Deletes everything that a run writes, beginning with the manifest. Files that no run wrote stay in the output
+    folder.
 
     Args:
-        cleaned: the sources that are cleaned again. The clean documents of other sources stay.
+        cleaned: the sources that are cleaned again. The clean documents of all remaining sources stay.
     """
     delete_tree(layout.manifest)
     for name in cleaned:

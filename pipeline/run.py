@@ -1,4 +1,4 @@
-"""The command ``python -m pipeline.run``. It parses the arguments, starts the work, and reports errors."""
+"""Runs the command ``python -m pipeline.run``: parses the arguments, starts the work, and reports errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tokenizer.interrupts import as_command
 __all__ = ["build_parser", "main", "one_line"]
 
 MAX_LINE_CHARS = 900
-"""Longer messages are truncated, because a message can quote a wrong value, and the value can be as long as a file."""
+"""The largest number of characters of a message. Longer messages are truncated: a message can quote a wrong value, and
+the value can be as long as a file.
+"""
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 INTERRUPTED_LINE = "interrupted: run the same command again to resume"
 
@@ -66,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refused(error: object) -> int:
-    """Prints a wrong request: an error in one line, and a text as it is."""
+    """Reports a wrong request. An error is printed on one line. A text is printed unchanged."""
     _say(error if isinstance(error, str) else one_line(error))
     return WRONG_REQUEST
 

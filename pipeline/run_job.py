@@ -33,7 +33,7 @@ class Workplace:
     """Runs the jobs of a run. Contains the run's folders for temporary files."""
 
     probes: tuple[tuple[str, str], ...] = ()
-    """For workers on other machines: a flag, and the path of a file that the workers look for."""
+    """Pairs of a flag and the path of a file. Remote workers look for each file."""
 
     def __init__(self, engine: Engine, spill_dir: str, progress_dir: str | None, display: Display) -> None:
         self.engine, self.spill_dir, self.progress_dir, self._display = engine, spill_dir, progress_dir, display
@@ -45,7 +45,7 @@ class Workplace:
 
         Raises:
             RunFailed: the job failed for a known cause.
-            JobFailed: the job failed for another cause.
+            JobFailed: the job failed, and the cause is not known.
         """
         begun = time.monotonic()
         engine = self.engine
@@ -71,7 +71,7 @@ class Workplace:
 
 @contextlib.contextmanager
 def workplace(settings: Settings, engine: Engine, layout: Layout, display: Display) -> Iterator[Workplace]:
-    """Yields a workplace with a new spill folder, which is deleted at the end.
+    """Yields a workplace with a new spill folder. The folder is deleted at the end.
 
     First deletes folders that a killed run left behind.
     """

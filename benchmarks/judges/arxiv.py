@@ -4,9 +4,9 @@ r"""Judges cleaned arXiv papers, using only the raw tars; imports nothing of the
 
 CLEAN_DIR contains the pipeline's Parquet files (``id``, ``text``). The table has one line per paper and one for all:
 
-* macros: uses of the paper's own commands in the cleaned text, over their uses in the raw body. These are all commands
-  that any of the paper's files defines: classes, styles and macro files at any depth, directly or by macros that define
-  other macros;
+* macros: uses of the paper's own commands in the cleaned text, divided by their uses in the raw body. A command is the
+  paper's own if any file of the paper defines it, directly or by a macro that defines macros. The files include
+  classes, styles and macro files at any depth;
 * comments: number of ``%`` in the cleaned text that TeX would read as the start of a comment;
 * bibliography: number of commands and environments of a bibliography in the cleaned text;
 * words: share of the words in the raw body that are in the cleaned text, counted with repetitions. The raw body reaches
@@ -45,7 +45,7 @@ _NAMES_ONLY = re.compile(
     r"|DeclarePairedDelimiter(?:X|XPP)?|define|redefine|LetLtxMacro)\*?\s*\{?\s*\\([A-Za-z]+)"
     r"|\\(?:@namedef|csdef|csgdef)\s*\{([A-Za-z]+)\}|\\csname\s*([A-Za-z]+)\s*\\endcsname\s*(?=[#{])"
 )
-"""Matches other forms of definition. The defined names are collected, but the definitions are not removed."""
+"""Matches forms of definition from which only the names are collected. The definitions are not removed."""
 _DEFINER = re.compile(r"\\(?:def\s*\\([A-Za-z]+)\s*#1|newcommand\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?\s*\[1\])\s*(?=\{)")
 _MADE_NAME = re.compile(
     r"(?:def|newcommand\*?)\s*\{?\s*\\csname\s*([A-Za-z]*)#1([A-Za-z]*)\s*\\endcsname|@namedef\s*\{([A-Za-z]*)#1([A-Za-z]*)\}"
@@ -57,15 +57,18 @@ _PUBLIC_NAMES = re.compile(
     r"|feynm|youngtab|diagrams|xy|slashed|braket)[\w-]*\Z",
     re.IGNORECASE,
 )
-"""Matches names of public classes and packages, which authors submit but did not write. Their commands do not count as
-macros."""
+"""Matches names of public classes and packages. Authors submit these files but did not write them. Their commands do
+not count as macros.
+"""
 _STANDARD_NAMES = """
 section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
 cite ref pageref eqref thesection thesubsection figurename tablename refname baselinestretch arraystretch footnote
 caption label
 """
 _STANDARD = frozenset(_STANDARD_NAMES.split())
-"""Commands that all papers share. If an author redefines such a command, the cleaned text contains it unchanged."""
+"""Commands that all papers share. If an author redefines one of them, the cleaned text contains the command
+unchanged.
+"""
 _SAVES = re.compile(r"\\let\s*\\[A-Za-z]+\s*=?\s*\\([A-Za-z]+)|\\let\s*\\([A-Za-z]+)\s*=?\s*\\undefined(?![A-Za-z])")
 _HEADING = re.compile(r"\\(?:chapter|part|(?:sub)*section|(?:sub)?paragraph)\*?\s*[\[{]")
 _BIBLIOGRAPHY = re.compile(
@@ -81,7 +84,7 @@ _FRONT = re.compile(r"\\maketitle|\\end\{abstract\}|\\end\{frontmatter\}")
 
 @dataclass
 class Verdict:
-    """The counts of one paper, or their sums over all papers."""
+    """Holds the counts of one paper, or their sums over all papers."""
 
     num_raw_uses: int = 0
     num_uses_left: int = 0
@@ -128,9 +131,8 @@ def closed(text: str, pos: int) -> int:
 
 
 def definitions(text: str) -> tuple[str, dict[str, bool]]:
-    """Returns the text without definitions, and a dict with True for each defined name whose body uses its arguments.
-
-    The value is also True for a macro without arguments.
+    """Returns the text without definitions, and a dict by defined name. The value is True if the macro's body uses its
+    arguments, or if the macro has no arguments.
     """
     names: dict[str, bool] = {}
     out, pos = [], 0
@@ -176,8 +178,9 @@ def own_names(files: dict[str, str]) -> set[str]:
 def raw_text(files: dict[str, str], cleaned: str) -> str:
     """Returns the raw document that was cleaned, with its inputs and without comments.
 
-    A project can contain several documents (a long version, a journal's template, an answer to referees). The document
-    that shares most words with the cleaned text is used, so this judge does not test whether it is the right one.
+    A project can contain several documents (a long version, a journal's template, an answer to referees). This judge
+    uses the document that shares the most words with the cleaned text. So it does not test whether the right document
+    was cleaned.
     """
     plain = {name: without_comments(text) for name, text in files.items()}
 

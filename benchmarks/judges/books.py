@@ -4,13 +4,14 @@
 
 RAW_DIR contains folders named after a Gutenberg number, each with the editions of one book. Three tables are printed:
 
-* for every pair of editions, and every pair of different books: the exact overlap of word 5-grams (number of shared
-  5-grams / number of 5-grams in the smaller book), and the verdict of SimHash as in RedPajama v1
-  (data_prep/book/dedup.py: 64 bits, character 6-grams of the lower-cased text with only word characters, at most 5 bits
-  apart);
-* the same two verdicts for artificial pairs with a known overlap, including a book inside an omnibus;
-* with ``--clean`` (the pipeline's Parquet files): the lines of each kept book that name Gutenberg, and the share of the
-  words between the raw file's start and end marks that the kept book contains.
+* two verdicts on every pair of editions and on every pair of different books. The first is the exact overlap of word
+  5-grams (shared 5-grams / 5-grams of the smaller book). The second is SimHash as in RedPajama v1
+  (data_prep/book/dedup.py). SimHash has 64 bits, uses character 6-grams of the lower-cased text with only word
+  characters, and pairs books that are at most 5 bits apart;
+* these two verdicts on artificial pairs with a known overlap, including a book inside an omnibus;
+* with ``--clean`` (the pipeline's Parquet files): two figures per kept book. The first is the number of its lines that
+  name Gutenberg. The second is the share of the raw words that the kept book contains. Raw words are those between the
+  raw file's start mark and its end mark.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def distance(a: int, b: int) -> int:
 
 
 def editions(root: Path) -> dict[str, str]:
-    """Returns texts by path: those with at least 1,000 words and "Gutenberg" in the first 5,000 characters."""
+    """Returns texts by path. A text must have at least 1,000 words, and "Gutenberg" in its first 5,000 characters."""
     texts = {str(path.relative_to(root)): decoded(path) for path in sorted(root.rglob("*.txt"))}
     return {name: text for name, text in texts.items() if "Gutenberg" in text[:5_000] and len(words(text)) >= 1_000}
 

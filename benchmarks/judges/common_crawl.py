@@ -3,11 +3,11 @@
 It counts:
 
 - lines: kept lines that are in two kept documents of a dump, or twice in one document (CCNet's rule allows neither).
-  Also lines that were dropped from a kept document although they occur only once in all pages, ignoring case and
-  digits. Such a line can be right only because CCNet also ignores some punctuation;
+  Also lines that were dropped from a kept document although they occur only once in all pages. The judge ignores case
+  and digits. CCNet also ignores some punctuation, so a dropped line that occurs once can still be right;
 - foreign: kept documents with words that their page does not have;
 - short: kept documents under 100 characters;
-- content: how many texts of an article and how many texts of boilerplate are in the raw pages, and how many of each are
+- content: the number of article texts and of boilerplate texts in the raw pages, and the number of each kind that is
   left in the clean documents. The texts come from a gold standard (``--gold``, trafilatura's evaluation set) and show
   how the line dedup affects articles and boilerplate.
 
@@ -57,7 +57,7 @@ def clean_documents(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def folded(line: str) -> str:
-    """Folds case and digits. CCNet's normal form also removes some punctuation."""
+    """Returns a line with case and digits folded. CCNet's normal form also removes some punctuation."""
     return "".join("0" if char.isdigit() else char for char in line.lower())
 
 
@@ -89,7 +89,7 @@ def judge(folder: Path, wets: list[str]) -> dict[str, int]:
 
 
 def content(folder: Path, wets: list[str], gold: Path) -> dict[str, int]:
-    """Counts texts of articles and of boilerplate in the raw pages, and how many are left in the clean documents."""
+    """Counts the article texts and the boilerplate texts, first in the raw pages and then in the clean documents."""
     wanted = json.loads(gold.read_text("utf-8"))
     raw = {url: "\n".join(lines) for path in wets for _, url, lines in raw_pages(path)}
     count: Counter[str] = Counter()

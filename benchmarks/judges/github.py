@@ -8,11 +8,11 @@ The exports are JSON lines (gzip or not). ``--clean`` names Parquet files with `
 - licence_wrong: no repository with this file has the recorded licence, or the licence is not mit, bsd-* or apache-*
 - header_left: one of the first 40 lines is before the first code and still contains ``Copyright`` with a year, the
   name of a licence, or words of a licence's clauses
-- code_lost: a line of the original is missing which begins with ``#include``, ``#!``, ``import``, ``package``,
+- code_lost: a line of the original is missing, and the line begins with ``#include``, ``#!``, ``import``, ``package``,
   ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
 - comment_lost: any line of the original is missing, although none of the original's first 400 lines mentions a licence
-- documentation_lost: a line with words is missing, and neither this line nor a line near it has a word of licences
-- duplicate: another kept file has the same text
+- documentation_lost: a line with words is missing. Neither this line nor a line near it has a word that licences use
+- duplicate: two kept files have equal texts
 - line_too_long, mean_too_long, too_few_alphanumeric: the file breaks the limits of 1000 characters, 100 characters or a
   share of 0.25. The judge measures them again
 """
@@ -90,7 +90,7 @@ def faults_of(before: str, kept: dict[str, Any], licences: set[str]) -> Iterator
 
 
 def documentation_lost(old: list[str], new: list[str]) -> bool:
-    """Returns True if a line with two or more words is missing, and no line near it has a word of licences."""
+    """Returns True if a line with two or more words is missing, and no line near it has a word that licences use."""
     left = Counter(new)
     kept_text = "\n".join(new)
     for at, line in enumerate(old):

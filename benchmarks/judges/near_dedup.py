@@ -4,16 +4,17 @@ It computes the exact containment (shared 5-grams / 5-grams of the document) for
 word 5-gram. It prints for each system:
 
 - removed: the number of documents that the system removed;
-- precision: the share of removed documents for which one kept document contains more than the limit;
-- recall by overlap: documents are grouped by the share of them that another document contains. For each group, the
-  share of its documents that the system removed is printed. A kept document counts only if the document that contains
-  it is longer;
+- precision: the share of removed documents that are right. A removal is right if one kept document contains more of the
+  removed document than the limit;
+- recall by overlap: the documents are grouped by the largest share of them that one kept document contains. The judge
+  prints for each group how large a share of its documents the system removed. A kept document counts only if the
+  document that contains it is longer;
 - evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the one computed here.
 
 Documents with fewer than ten 5-grams are left out.
 
 Run: ``python benchmarks/judges/near_dedup.py DOCUMENTS.json.gz [--limit 0.8] [--evidence DEDUP] NAME=REMOVED...``
-REMOVED is a text file with the url (or the url, @ and the timestamp) of a removed document per line.
+REMOVED is a text file with one line per removed document. The line is the document's url, or ``URL@TIMESTAMP``.
 """
 
 from __future__ import annotations
@@ -72,7 +73,10 @@ def grams(text: str) -> set[bytes]:
 
 
 class Containments:
-    """The containment of every document in every other, as a sparse matrix: rows are contained in columns."""
+    """Computes, for pairs of documents, how much of one document is contained in the other.
+
+    The share for documents i and j says how much of document i is contained in document j.
+    """
 
     def __init__(self, texts: list[str]) -> None:
         sets = [grams(text) for text in texts]
@@ -85,7 +89,7 @@ class Containments:
         self._found = sparse.csr_matrix((ones, (rows, columns)), shape=(len(sets), int(columns.max()) + 1))
 
     def pairs(self, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Returns the pairs (document, other) in which the other contains at least this share of the document."""
+        """Returns (document, containing document, share) for each pair whose share is at least ``least``."""
         found, across = [], self._found.T.tocsc()
         for start in range(0, len(self.sizes), BLOCK):
             block = (self._found[start : start + BLOCK] @ across).tocoo()
@@ -97,7 +101,9 @@ class Containments:
 
 
 def best_in(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], allowed: np.ndarray, size: int) -> np.ndarray:
-    """Returns for each document how much of it one other document contains at most, in the allowed pairs."""
+    """Returns one share per document: the largest share of it that a single document contains. Only the pairs in
+    ``allowed`` count.
+    """
     best = np.zeros(size)
     np.maximum.at(best, pairs[0][allowed], pairs[2][allowed])
     return best

@@ -1,9 +1,10 @@
 """Makes a file of documents with planted near duplicates, for the judge of near dedup. It imports nothing of ours.
 
 Real documents come from DATA: WET pages and C4 texts, source files, questions and answers, wiki pages, and passages of
-books. Planted are: exact copies; copies with single words replaced, so that 0.5 to 1.0 of the word 5-grams are left;
-truncated copies; copies between menus; a document inside a longer page; pages of one template with other data;
-anthologies of several documents; and passages of two editions of one book, which the data itself has.
+books. Seven kinds of near duplicates are planted: exact copies; copies with single words replaced, which keep 0.5 to
+1.0 of the word 5-grams; truncated copies; copies between menus; a document inside a longer page; pages that share a
+template and differ in data; anthologies of several documents. The data itself also has passages from two editions of
+one book.
 
 Run: ``python benchmarks/judges/near_dedup_corpus.py DATA OUT.json.gz [--documents N]``. Each line has ``url`` (which
 describes the document), ``timestamp`` and ``text``, as C4 has them.
@@ -87,7 +88,9 @@ def real_documents(data: Path, num_documents: int) -> list[tuple[str, str]]:
 
 
 def edited(draw: random.Random, text: str, share_left: float) -> str:
-    """Replaces words so that about ``share_left`` of the word 5-grams are left: each edit takes five of them."""
+    """Replaces words until about ``share_left`` of the word 5-grams are left. Each replaced word removes five
+    5-grams.
+    """
     words = text.split(" ")
     num_edits = round(len(words) * (1 - share_left) / 5)
     for place in draw.sample(range(len(words)), min(num_edits, len(words))):

@@ -1,4 +1,5 @@
-"""Compares documents with the raw dumps: how much of the posts they contain. Imports nothing of the pipeline.
+"""Compares documents with the raw dumps, and measures how much of the posts the documents contain. Imports nothing of
+the pipeline.
 
 Reads Posts.xml with the standard library's ElementTree and bodies with its html.parser. Reads the documents as JSON
 lines (``id``, ``text``, ``answer_scores``) or as Parquet from ``clean/stack_exchange``. Each site must be given only

@@ -6,7 +6,7 @@ Reports three measures per language:
   page sees (inside ``<nowiki>``, ``<pre>``, ``<syntaxhighlight>``) do not count;
 - junk: the share of pages whose text contains remains of a picture, table or style (``thumb|``, ``200px``,
   ``colspan=``);
-- kept: the share of the words of the dump's prose that the text contains. Prose is a paragraph outside of templates,
+- kept: the share of words in the dump's prose that the text contains. Prose is a paragraph outside of templates,
   tables, pictures, references and lists, found by a rough parser of this judge (:func:`prose_words`).
 
 Run: ``python benchmarks/judges/wikipedia.py CLEAN_FOLDER DUMP...`` with the cleaned documents as Parquet (columns
@@ -46,7 +46,7 @@ _LEAD = set("*#:;|!={}<")
 
 @dataclass
 class Count:
-    """The counts of one language."""
+    """Counts the pages of one language, and the faults in them."""
 
     num_pages: int = 0
     num_missing: int = 0

@@ -1,10 +1,11 @@
-"""Judges whether templates inside sentences kept their words, from wikitext and text. Imports nothing of the project.
+"""Compares wikitext with cleaned text, and judges whether templates inside sentences kept their words. Imports nothing
+of the project.
 
 A sentence is a line of prose or a list item with at least `MIN_WORDS` words outside of templates. For each template in
-a sentence, the judge searches the cleaned text for the words before and after the template. If these are next to each
-other, the template's words are lost. Templates that show nothing to a reader (:data:`SILENT`: notes, citations,
-requests for sources, anchors, icons) are not judged. If the surrounding words are not found, the use counts as not
-judged.
+a sentence, the judge searches the cleaned text for the words before and after the template. If the words before and
+after are next to each other, the template's words are lost. Templates that show nothing to a reader (:data:`SILENT`:
+notes, citations, requests for sources, anchors, icons) are not judged. If the surrounding words are not found, the use
+counts as not judged.
 
 Run: ``python benchmarks/judges/wikipedia_templates.py CLEAN_FOLDER DUMP...`` (columns ``page_id language text``).
 """
@@ -148,7 +149,7 @@ _SILENT_OF = {
 
 @dataclass
 class TemplateCount:
-    """The counts of one language."""
+    """Counts the judged templates of one language."""
 
     num_words: int = 0
     num_uses: int = 0
@@ -174,7 +175,9 @@ COMPUTED = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Matches names of templates that show a number which is not in the page (the wiki computes or stores it)."""
+"""Matches names of templates that show a number. The number is not in the page, because the wiki computes or stores
+it.
+"""
 
 
 def is_silent(name: str, language: str) -> bool:

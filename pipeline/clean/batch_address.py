@@ -1,6 +1,5 @@
-"""Defines the address of a document, and chooses the output part of a batch.
-
-An address is a batch id and a row number.
+"""Defines the address of a document, and chooses the output part of a batch. An address is a batch id and a row
+number.
 """
 
 from __future__ import annotations
@@ -8,8 +7,9 @@ from __future__ import annotations
 import struct
 
 BATCH_ID = struct.Struct(">III")
-"""Packs the id of a batch: the number of the unit, the number of the chunk (0 unless the unit was unpacked), and the
-number of the batch in the chunk. The numbers are big-endian, so that packed ids sort like the numbers."""
+"""Packs the id of a batch. The id has three numbers: the unit; the chunk of the unit (0 unless the unit was unpacked);
+and the batch in the chunk. They are big-endian, so packed ids sort like the numbers.
+"""
 
 ROW = struct.Struct(">I")
 """Packs the number of a row in a batch."""

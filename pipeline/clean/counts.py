@@ -28,7 +28,8 @@ READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
 """The pseudo-stage and the name for the number of rows that workers send to ``dropped/``."""
 WON_STAGE = "@won"
-"""The pseudo-stage with the number of keys for which a dedup kept a document of the dump. The name is the dedup's name.
+"""The pseudo-stage with the number of keys for which a dedup kept a document of the dump. The name is the dedup's
+name.
 """
 CEILING_STAGE = "@ceilings"
 """The pseudo-stage for near dedups that removed more documents than a ceiling allows. The name of a count has five
@@ -60,7 +61,7 @@ def check_conservation(counts: Mapping[CountKey, int]) -> None:
     """Checks that each stage kept or dropped every document that it took in, and received every record sent to it.
 
     Raises:
-        LostRecords: two numbers differ. The message names the source and each stage.
+        LostRecords: two numbers that must be equal differ. The message names the source and each stage.
 
     >>> counts = {("c4", "rules", DOCS_IN): 3, ("c4", "rules", DOCS_KEPT): 2, ("c4", "rules", "dropped:x"): 1}
     >>> check_conservation(counts)

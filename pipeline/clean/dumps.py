@@ -33,7 +33,7 @@ from pipeline.sources.source import Source, Unit
 
 @dataclass(frozen=True, slots=True)
 class PreparedDump:
-    """A dump of a source, before it is cleaned."""
+    """Describes a dump of a source before the dump is cleaned."""
 
     name: str
     listing: Listing
@@ -158,8 +158,8 @@ def _num_won(dump: SourceJob, step: str) -> int:
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
     """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``.
 
-    Each dump has two markers, one from the clean phase and one from the tokenize phase. If a marker remained after its
-    dump was gone, another dump could get the same part numbers in the next run.
+    Each dump has two markers, one from the clean phase and one from the tokenize phase. A marker must not remain after
+    its dump is gone. In the next run a new dump could get the part numbers of the dump that is gone.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

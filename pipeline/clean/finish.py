@@ -1,4 +1,4 @@
-"""Finishes a source: checks the counts of all stages against each other, then writes the statistics and the marker."""
+"""Finishes a source: compares the counts of all stages, then writes the statistics and the marker."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Holds back each source whose near dedup removed more than its ceilings allow, until the user accepts the removals.
 
-All files of such a source are written. Only its marker gets a special name (:func:`held_path`), so the source does not
-count as complete. To accept the removals, the user runs the same command with ``--accept-removal SOURCE``. This renames
-the marker and does not clean the source again.
+All files of a held-back source are written. Only its marker gets a special name (:func:`held_path`), so the source does
+not count as complete. To accept the removals, the user runs the same command with ``--accept-removal SOURCE``. This
+renames the marker and does not clean the source again.
 """
 
 from __future__ import annotations

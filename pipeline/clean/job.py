@@ -23,7 +23,7 @@ class KeyFiles:
     step: str
     folder: str
     num_keys: int = 0
-    """The number of keys in all files, known once the dump is complete. A newer dump must read the same number."""
+    """The number of keys in all files, known once the dump is complete. A newer dump must read exactly this number."""
 
     def path(self, bucket: int) -> str:
         """Returns the path of the key file of a bucket.

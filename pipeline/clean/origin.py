@@ -1,7 +1,7 @@
 """Finds the url, the title and the date of a document, whatever a source calls these columns.
 
 Readers name their columns after what their input has (``timestamp``, ``creation_date``). A person who looks at
-documents of several sources wants the same three values for each.
+documents of several sources wants these three values for every document.
 """
 
 from __future__ import annotations

@@ -36,7 +36,9 @@ def tags_of(segment: Segment) -> list[str]:
 
 
 def open_pass(opened: Any, job: SourceJob, segment: Segment, side: Side) -> Any:
-    """Adds the pass that opens spilled batches with their verdicts and runs a segment on them."""
+    """Adds a pass to the graph. The pass opens spilled batches with their verdicts, and runs a segment on the
+    batches.
+    """
     names = [step.NAME for step in segment.local] or ["hash" if segment.dedups else "write"]
     label = f"pass_{segment.index}_{names[0]}"
     do = WriteClean(job, segment) if segment.is_last else OpenBatches(job, segment)

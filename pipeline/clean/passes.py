@@ -1,6 +1,7 @@
 """Defines the Beam transforms (DoFns) of a pass over the texts of a source.
 
-They read or open batches, run a segment (the steps between two dedups), and send keys to dedups or write the documents.
+A pass reads the input or opens spilled batches. It runs a segment (the steps between two dedups). Then it sends keys to
+dedups, or it writes the documents.
 """
 
 from __future__ import annotations
@@ -47,9 +48,8 @@ _MAX_HELD = 1000
 
 
 class SegmentDoFn(beam.DoFn):
-    """The base class of passes.
-
-    It loads the models, spills the batches after the segment has run, and sends their keys.
+    """Has the code that all passes share. It loads the models, runs the segment, spills the batches, and sends their
+    keys.
     """
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
@@ -100,10 +100,11 @@ class SegmentDoFn(beam.DoFn):
         """Packs documents into batches, and runs the segment on each batch.
 
         Args:
-            documents: the documents. If one is None, the ledger or ``held`` is full, and its content must be yielded.
+            documents: the documents. A None among them means that the ledger or ``held`` is full. Then the content of
+                both is yielded.
             chunk_id: the numbers of the unit and of the chunk that the documents come from.
-            held: a list to which ``documents`` adds outputs while it is iterated. They are yielded and removed after
-                each batch.
+            held: a list of outputs. ``documents`` adds outputs to it during the iteration. After each batch they are
+                yielded and removed.
         """
         numbers = itertools.count(1)
         source = self._job.source
@@ -142,7 +143,7 @@ class SegmentDoFn(beam.DoFn):
 
 
 class ReadUnits(SegmentDoFn):
-    """The first pass: reads units into documents, and runs the first segment on them."""
+    """Runs the first pass: reads units into documents, and runs the first segment on the documents."""
 
     def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
         unit_number, chunk, unit = element
@@ -180,10 +181,11 @@ class ReadUnits(SegmentDoFn):
 
 
 class OpenBatches(SegmentDoFn):
-    """A pass that is neither first nor last: opens the spilled batches of a part, applies verdicts, and runs a segment.
+    """Runs a pass between the first and the last one: opens the spilled batches of a part, applies verdicts, runs a
+    segment.
 
     If the segment has no local steps, only verdicts change the texts. Then nothing is spilled. The pass only sends
-    keys, and the next pass opens the same batches again and applies all verdicts.
+    keys. The next pass opens the batches again and applies all verdicts.
     """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:
@@ -209,7 +211,7 @@ class OpenBatches(SegmentDoFn):
     def _batches(self, payloads: Iterable[bytes]) -> Iterator[tuple[bytes, Blob, Verdicts]]:
         """Yields each batch of a part with its verdicts.
 
-        The sorted payloads have a reference to the batch, then its verdicts.
+        The payloads are sorted. For each batch, the reference to it comes first, and its verdicts follow.
         """
         kinds = {v.tag: kind_of(v.step) for v in self._segment.verdicts}
         current, blob, verdicts = b"", None, Verdicts()
@@ -230,7 +232,9 @@ class OpenBatches(SegmentDoFn):
 
 
 class WriteClean(OpenBatches):
-    """The last pass: opens the spilled batches of a part, and writes the remaining documents to one Parquet file."""
+    """Runs the last pass: opens the spilled batches of a part, and writes the remaining documents to one Parquet
+    file.
+    """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:
         part, payloads = element

@@ -36,20 +36,22 @@ from pipeline.sources.source import UNKNOWN_FORM, Source, Unit
 from tokenizer.encoder_settings import EncoderSettings
 
 _NOT_MODELS = ("exclude", "tokenizer", "decontamination")
-"""The keys of files that steps read but that are not models. The manifest reports these files elsewhere."""
+"""The keys of files that steps read and that are not models. The manifest's entry about models leaves them out."""
 DATA_VERSION = 2
 """Data version of the clean phase. Increase it when unchanged steps would produce different output."""
 
 
 def with_exclusion(source: Source, settings: Settings) -> Source:
-    """Returns the source with the exclusion list as its first step, if the run has one."""
+    """Returns the source. If the run has an exclusion list, the source gets an added first step that applies the
+    list.
+    """
     return replace(source, steps=(Excluded(), *source.steps)) if settings.exclude else source
 
 
 def with_decontamination(source: Source, settings: Settings) -> Source:
-    """Returns the source with the search for evaluation sets as its last step, if the run has one.
+    """Returns the source. If the run has evaluation sets, the source gets an added last step that searches for them.
 
-    It is the last step, so that it searches exactly the texts that are written.
+    The search is the last step, so it sees exactly the texts that are written.
     """
     return replace(source, steps=(*source.steps, Decontaminate())) if settings.decontamination else source
 
@@ -184,9 +186,7 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
 
 
 def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> None:
-    """Deletes the files that the near dedup of a source wrote into ``dedup/``, except the files of the jobs in
-    ``keep``.
-    """
+    """Deletes the files that a source's near dedup wrote into ``dedup/``. Keeps the files of the jobs in ``keep``."""
 
     def found(labels: Iterable[str]) -> set[str]:
         globs = [glob for label in labels for glob in layout.pair_files(label)]
@@ -207,7 +207,7 @@ def accept_held(prepared: Iterable[PreparedSource], layout: Layout, settings: Se
 
 
 def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
-    """True if the output has all clean documents of a source, made from the same input and settings as in this run."""
+    """True if the output has all clean documents of a source, made from the input and settings of this run."""
     name = prepared.source.name
     folders = {"clean": layout.clean(name), "dropped": layout.dropped(name)}
     folders |= {"evidence": layout.hits(name)} if leaves_evidence(prepared.source) else {}
@@ -215,7 +215,7 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
 
 
 def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
-    """Returns the names of the sources that have no job, and the dumps without a job of all other sources."""
+    """Returns the names of the sources without any job. For a source with jobs, returns the dumps without a job."""
     labels = {job.label for job in jobs}
     complete = []
     for one in prepared:

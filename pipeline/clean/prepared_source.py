@@ -1,4 +1,4 @@
-"""A source of a run before it is cleaned: its files, units, models and fingerprint."""
+"""Describes a source of a run before it is cleaned: its files, units, models and fingerprint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.sources.source import Source, Unit
 
 @dataclass(frozen=True, slots=True)
 class PreparedSource:
-    """A source of a run, with everything that is known before it is cleaned."""
+    """Holds a source of a run, and everything that is known about it before it is cleaned."""
 
     source: Source
     listing: Listing

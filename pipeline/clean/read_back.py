@@ -15,7 +15,7 @@ def clean_batches(path: str, columns: Sequence[str], *, batch_size: int) -> Iter
     """Yields the record batches of a clean file, limited to the requested columns that exist.
 
     Raises:
-        DamagedFile: the file is damaged. (Without checksums, a changed byte would silently change a document.)
+        DamagedFile: the file is damaged. (Without the checksums, a damaged byte would silently change a document.)
     """
     try:
         with open_file(path) as file:

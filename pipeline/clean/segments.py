@@ -18,7 +18,7 @@ from pipeline.sources.source import AnyStep, Source
 
 @dataclass(frozen=True, slots=True)
 class GlobalStep:
-    """A step that compares all documents of a source (a dedup), with the tag that marks its verdicts."""
+    """Holds a dedup, which compares all documents of a source, and the tag that marks the verdicts of the dedup."""
 
     tag: int
     """1 + the position of the step among the steps of the source. The verdicts of this step are marked with it."""
@@ -27,15 +27,18 @@ class GlobalStep:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One pass over the texts: it applies verdicts, runs local steps, and sends keys to the next global steps."""
+    """Describes one pass over the texts. The pass applies verdicts, runs local steps, and sends keys to the next global
+    steps.
+    """
 
     index: int
     verdicts: tuple[GlobalStep, ...]
     """The global steps whose verdicts are applied first."""
     local: tuple[Step, ...]
     dedups: tuple[GlobalStep, ...]
-    """The global steps that the segment sends keys to: a chain of exact dedups, one line dedup, or one near dedup.
-    Empty in the last segment."""
+    """The global steps that the segment sends keys to. They are a chain of exact dedups, one line dedup or one near
+    dedup. The last segment has none.
+    """
     origin: int = -1
     """The index of the segment that spilled the batches that this segment opens; -1 if this segment reads the input."""
 
@@ -48,7 +51,7 @@ class Segment:
     def spills(self) -> bool:
         """True if the pass spills its documents.
 
-        A pass that changes no document spills nothing: the next pass opens the same batches.
+        A pass that changes no document spills nothing. The next pass opens the batches of an earlier pass again.
         """
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 
@@ -100,5 +103,7 @@ def segments_of(source: Source) -> list[Segment]:
 
 
 def stage_names(source: Source) -> list[str]:
-    """Returns the names of a source's stages as in ``stats/``, in the order in which documents pass them."""
+    """Returns the names of a source's stages in the order in which documents pass them. ``stats/`` has the same
+    names.
+    """
     return [*(source.join.STAGES if source.join else ()), *(step.NAME for step in source.steps)]

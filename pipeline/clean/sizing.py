@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """The numbers of parts and buckets of a source. They limit the memory of a worker, however large the input is."""
+    """Holds the numbers of parts and buckets of a source. They limit the memory of a worker, however large the input
+    is.
+    """
 
     num_parts: int
     """The number of output parts. A worker streams one part."""
     num_line_buckets: int
-    """The number of buckets of line hashes. A worker holds one bucket in memory. This takes 17 bytes for each line that
-    is distinct within its batch, and memory for sorting."""
+    """The number of buckets of line hashes. A worker holds one bucket in memory. A line takes 17 bytes, and 68 bytes
+    while the worker sorts. A line that is repeated in a batch counts once.
+    """
     num_key_buckets: int
     """The number of buckets of document keys and of rows of joins. A worker streams one bucket."""
 
@@ -22,20 +25,23 @@ _PART_BYTES = (1 << 20, 256 << 20)
 """The smallest and largest number of stored input bytes per part. A part has 1 MB until there are 64 parts. With larger
 inputs the parts grow, up to 256 MB."""
 _MANY_PARTS = 64
-"""The number of parts that gives all workers of a machine work. There are more only if a part would exceed 256 MB."""
+"""This number of parts keeps all workers of a machine busy. There are more parts only if a part would exceed 256 MB."""
 
 
 LINES_PER_BUCKET = 250_000
 """The target number of lines per bucket. ``_NUM_LINE_BUCKETS`` limits the number of buckets."""
 
 _NUM_LINE_BUCKETS = (16, 8192)
-"""The smallest and largest number of line buckets. There are at least 16, so that workers share the lines, and at most
-8192, because the lines of a batch (about 90,000) are packed by bucket: with more buckets a payload would have only a
-few lines. Above 2e9 lines the buckets grow, up to 12 million lines each at 1e11 lines."""
+"""The smallest and largest number of line buckets. There are at least 16, so that several workers share the lines.
+There are at most 8192, because the lines of a batch (about 90,000) are packed by bucket. With more buckets a payload
+would have only a few lines. For inputs of more than 2e9 lines the buckets grow. For 1e11 lines a bucket has 12 million
+lines.
+"""
 
 _INPUT_BYTES_PER_LINE = 15
 """The number of compressed input bytes per line. A line of web text has about 45 bytes (44 in 500 pages of real WET
-files), and a third of that when compressed."""
+files). Compression reduces this to a third.
+"""
 
 MAX_BUCKET_LINES = 16_000_000
 """The largest number of lines that a process holds. A larger bucket is split on the worker's disk."""

@@ -1,5 +1,5 @@
-"""Builds the Beam graph of a source's clean phase. The first pass reads the input, and another pass follows each
-dedup.
+"""Builds the Beam graph of a source's clean phase. The first pass reads the input. Each dedup is followed by a further
+pass.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.engine.group_bytes import GroupBytes
 class CleanSource(beam.PTransform):
     """Cleans the units of a source, and writes its clean documents, dropped documents and statistics.
 
-    Passes send each other only references, keys and verdicts. The texts are spilled to disk and read again.
+    Passes exchange only references, keys and verdicts. The texts are spilled to disk and read again.
 
     ``earlier`` contains the outputs of the earlier dumps of the source. The output is a dict. Its entry ``done`` is the
     name of the source. If the source is a dump, the dict also has one entry per dedup step: the paths of the key files
@@ -76,7 +76,9 @@ class CleanSource(beam.PTransform):
         return output[UNITS] | "spread" >> beam.Reshuffle()
 
     def _dedup(self, output: Any, segment: Segment) -> tuple[list[Any], list[Any], dict[str, Any]]:
-        """Adds the dedups that get keys from a segment. Returns their verdicts, counts, and key files (of a dump)."""
+        """Adds the dedups that get keys from a segment. Returns their verdicts, their counts, and the key files that
+        they write for a dump.
+        """
         first = segment.dedups[0].step
         names = {global_step.step.NAME for global_step in segment.dedups}
         earlier = {name: [files[name] for files in self._earlier if name in files] for name in names}

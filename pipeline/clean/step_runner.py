@@ -1,4 +1,4 @@
-"""Runs a segment on a batch: applies the verdicts of dedups, runs local steps, and counts everything. No Beam."""
+"""Runs a segment on a batch, without Beam: applies the verdicts of dedups, runs local steps, and counts everything."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def clean_schema(source: Source) -> pa.Schema:
 
 
 def evidence_schema(steps: Iterable[AnyStep]) -> pa.Schema | None:
-    """Returns the schema of the evidence (rows for ``decontamination/``) that a step records; None if no step does."""
+    """Returns the schema of the evidence that a step records; None if no step records any. Evidence is rows for
+    ``decontamination/``.
+    """
     return next((step.EVIDENCE for step in steps if isinstance(step, Step) and step.EVIDENCE is not None), None)
 
 

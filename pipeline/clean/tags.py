@@ -16,8 +16,9 @@ SIGNAL = struct.Struct(">cd")
 SIGNAL_MARK = b"\xff"
 MEMBERS = struct.Struct(">cI")
 MEMBERS_MARK = b"\xfe"
-"""The first byte of a payload with the number of documents that were dropped as duplicates of a row. No detail begins
-with this byte."""
+"""The first byte of a payload that contains a number: how many documents were dropped as duplicates of a row. No detail
+begins with this byte.
+"""
 
 
 def signal_bytes(value: float) -> bytes:

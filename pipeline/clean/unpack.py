@@ -17,7 +17,9 @@ UNITS = "units"
 
 
 class UnpackUnits(SegmentDoFn):
-    """Unpacks containers into spill files. Outputs one unit per chunk, and other units unchanged."""
+    """Unpacks containers into spill files. Outputs one unit per chunk. A unit that is not a container is passed on
+    unchanged.
+    """
 
     def setup(self) -> None:
         """Does nothing: no step runs in this pass, so no model is needed."""

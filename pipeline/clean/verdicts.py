@@ -14,12 +14,12 @@ class Verdicts:
     """Holds the decisions about one batch. The decisions of dedups are grouped by the tag of the dedup."""
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
-    """The rows to drop, as a mapping of tag and row number to the detail of the drop."""
+    """The rows to drop. Each tag and row number maps to the detail of the drop."""
     lines: dict[int, list[np.ndarray]] = field(default_factory=dict)
     """The hashes of the lines to remove, by tag."""
     signals: dict[int, dict[int, float]] = field(default_factory=dict)
     """Measurements of rows, by tag and row number."""
     members: dict[int, dict[int, int]] = field(default_factory=dict)
-    """The number of documents that were dropped as duplicates of a kept row, by tag and row number."""
+    """The number of duplicates that were dropped in favour of a kept row, by tag and row number."""
     attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     """The columns that a join found, by row number."""

@@ -12,7 +12,9 @@ from pipeline.progress.work import Work
 
 
 def clean_work(prepared: Sequence[PreparedSource], jobs: Sequence[SourceJob]) -> dict[str, Work]:
-    """Returns the work of each pass, by its label: units to read for the first pass, parts to write for the others."""
+    """Returns the work of each pass, by the pass's label. The first pass reads units, and all later passes write
+    parts.
+    """
     inputs = {p.source.name: (p.units, p.listing.num_bytes) for p in prepared}
     inputs |= {f"{p.source.name}@{d.name}": (d.units, d.listing.num_bytes) for p in prepared for d in p.dumps}
     work: dict[str, Work] = {}

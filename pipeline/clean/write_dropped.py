@@ -1,4 +1,4 @@
-"""Writes the dropped documents: the id, stage and reason of each, and the texts of a bounded sample."""
+"""Writes the dropped documents. Each has its id, stage and reason. A bounded sample also has the texts."""
 
 from __future__ import annotations
 

@@ -2,10 +2,10 @@
 
     engine -> cluster/boot.sh --id=... --provision_endpoint=... -> options, addresses -> pipeline.engine.worker
 
-Flink, Spark, Prism and the pools of ``pipeline.job_service`` start one such process per worker. It asks the engine's
-provision service for the options of the run and for the addresses that the command line does not give. Then it becomes
-the worker. It installs nothing and fetches no staged file, so its virtual environment must have this package. The first
-step of every job checks that.
+Flink, Spark, Prism and the pools of ``pipeline.job_service`` start one such process per worker. The process requests
+two things from the engine's provision service: the options of the run, and the addresses that the command line does not
+give. Then the process becomes the worker. It installs nothing and fetches no staged file, so its virtual environment
+must have this package. The first step of every job checks that.
 
 The protocol is that of Beam's own container program:
 https://github.com/apache/beam/blob/master/sdks/python/container/boot.go
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def provision(endpoint: str, worker_id: str) -> Any:
-    """Returns what the engine tells a new worker: the options of the run, and addresses."""
+    """Requests the options of the run and the addresses from the engine's provision service, and returns the answer."""
     with grpc.insecure_channel(endpoint) as channel:
         stub = beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
         answer = stub.GetProvisionInfo(
@@ -63,10 +63,10 @@ def provision(endpoint: str, worker_id: str) -> Any:
 def worker_variables(given: Mapping[str, str], told: Any | None) -> dict[str, str]:
     """Returns the environment variables from which Beam's worker program reads its settings.
 
-    An address on the command line replaces the one that the engine's provision service tells.
+    An address on the command line replaces the address in the answer of the engine's provision service.
 
     Raises:
-        ValueError: nobody gives the address of the control service.
+        ValueError: neither the command line nor the provision service gives the address of the control service.
 
     >>> worker_variables({"id": "1", "control_endpoint": "localhost:7"}, None)["CONTROL_API_SERVICE_DESCRIPTOR"]
     'url: "localhost:7"'

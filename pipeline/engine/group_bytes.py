@@ -1,9 +1,10 @@
 """Groups bytes by key, with groups larger than memory. Every dedup, join and shuffle uses this transform.
 
-Beam's local runner keeps a GroupByKey in memory at several times its size. Flink and Spark hold each group as one value
-in the heap, and send it to the worker as one list. So payloads are written to sorted spill files, and only references
-to byte ranges are grouped. The reader merges the ranges while it iterates. Dataflow shuffles through its own service
-and yields a group piece by piece, so on Dataflow its GroupByKey is used. Tests check that both ways give equal groups.
+A group can be too large for an engine's own GroupByKey. Beam's local runner keeps all groups in memory, and needs
+several times their size. Flink and Spark hold each group as one value in the heap, and send the group to the worker as
+one list. So payloads are written to sorted spill files, and only references to byte ranges are grouped. The reader
+merges the ranges while it iterates. Dataflow's GroupByKey needs no spill files: Dataflow shuffles through its own
+service and yields a group piece by piece. Tests check that both ways give equal groups.
 """
 
 from __future__ import annotations
@@ -43,12 +44,12 @@ Run = tuple[str, int, int, int]
 
 
 class GroupBytes(beam.PTransform):
-    """Groups (key, payload) into (key, payloads in the order of their bytes).
+    """Groups (key, payload) pairs by key. Outputs (key, payloads), with the payloads in the order of their bytes.
 
     Keys are integers from 0 to ``num_keys - 1``. The input is one PCollection or a tuple of them. Each PCollection of a
     tuple is spilled by its own transform, so payloads are not flattened. If a payload begins with a big-endian id, the
-    order is the same in every run, and payloads with the same id are adjacent. A group reads its payloads from disk
-    each time it is iterated.
+    order is equal in every run, and payloads with an equal id are adjacent. A group reads its payloads from disk each
+    time it is iterated.
 
     Args:
         num_keys: number of keys.
@@ -91,7 +92,7 @@ class _SortGroup(beam.DoFn):
     """Sorts a group that the engine shuffled.
 
     A group larger than the buffer is sorted through files on the worker's disk. The files are deleted after the next
-    step has read the group, or after the group was encoded for another worker.
+    step has read the group, or after the group was encoded for a second process.
     """
 
     def __init__(self, folder: str, buffer_bytes: int, merge_bytes: int) -> None:
@@ -201,7 +202,9 @@ class _ReadBack(beam.DoFn):
 
 
 class MergedRuns:
-    """The sorted payloads of one key. They are merged while they are read, and no file stays open."""
+    """Iterates over the sorted payloads of one key. The payloads are merged while they are read, and no file stays
+    open.
+    """
 
     def __init__(self, runs: list[Run], merge_bytes: int) -> None:
         self._runs, self._merge_bytes = runs, merge_bytes
@@ -214,14 +217,17 @@ class MergedRuns:
 
 
 class SortedHere(MergedRuns, ObservableMixin):  # type: ignore[misc]
-    """The sorted payloads of one key in files of this process, which deletes them when the next element is asked for.
+    """Iterates over the sorted payloads of one key in files of this process.
 
-    A step that the engine runs in the same process reads these files. An engine may also encode the group for another
-    process, for example Flink and Spark before every step with a side input. Then the payloads are first copied to the
-    folder that all workers share. So no engine must keep two steps together for the group to be readable.
+    The process deletes the files when the next element is requested.
 
-    It is an ObservableMixin for one reason: Beam encodes a sample of the elements to learn their size, and would
-    start the copy. Beam does not encode an ObservableMixin for this.
+    If the engine runs the next step in this process, that step reads the files. If the engine encodes the group for a
+    second process, the payloads are first copied to the folder that all workers share. Flink and Spark encode groups
+    before every step with a side input. So the group is readable whether or not the engine runs the two steps in one
+    process.
+
+    The class is an ObservableMixin for one reason. Beam encodes a sample of the elements to measure their size, and
+    this would start the copy. Beam does not encode an ObservableMixin for this purpose.
     """
 
     def __init__(self, runs: list[Run], merge_bytes: int, folder: str) -> None:

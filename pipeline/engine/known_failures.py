@@ -75,7 +75,7 @@ def _is_unknown(record: logging.LogRecord) -> bool:
 
 
 class _OtherText:
-    """A stream that drops the tracebacks of known failures and writes all other text to the wrapped stream."""
+    """Wraps a stream. Drops the tracebacks of known failures, and writes all remaining text to the wrapped stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -53,7 +53,7 @@ def end_workers() -> None:
 
 
 class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
-    """One worker process."""
+    """Starts and ends one worker process."""
 
     _is_closing = False
 
@@ -108,7 +108,9 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
         }
 
     def _report_lost(self, status: int) -> None:
-        """Ends the run after a worker has died. Ends the other workers first, so that the error is printed last."""
+        """Ends the run after a worker has died. First ends the workers that still run, so that the error is printed
+        last.
+        """
         with _starts:
             is_first = not _is_lost.is_set()
             _is_lost.set()

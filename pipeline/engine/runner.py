@@ -42,7 +42,7 @@ _USE = "use DirectRunner here, DataflowRunner, FlinkRunner or SparkRunner on man
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A runner with its options."""
+    """Holds a runner and its options."""
 
     name: str
     is_local: bool
@@ -60,7 +60,7 @@ class Engine:
     def options_of(self, job: str) -> PipelineOptions:
         """Returns the options of one of the run's jobs.
 
-        On Dataflow each job has a different name, by which it can be found.
+        On Dataflow each job of the run has its own name, so that a user can find the job.
         """
         if not self.is_dataflow:
             return self.options
@@ -71,8 +71,8 @@ class Engine:
 class LocalRunner(fn_api_runner.FnApiRunner):
     """Beam's local runner, with our own worker program.
 
-    This object is made directly from the class, because for the name "DirectRunner" Beam would first try to download
-    another runner.
+    The object is made directly from this class. For the name "DirectRunner", Beam would first try to download its
+    runner Prism.
     """
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:

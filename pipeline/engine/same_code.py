@@ -1,4 +1,5 @@
-"""Checks that workers on other machines run the launcher's code and see its files. The launcher started the run.
+"""Checks that remote workers run the launcher's code and see its files. The launcher is the process that started the
+run.
 
 The output is stored under a fingerprint that the launcher computed. A worker image built last week would run without an
 error and write last week's output under this fingerprint. So the launcher sends a checksum of its code, and the
@@ -44,16 +45,16 @@ class NotShared(RuntimeError):  # noqa: N818 - the name says what it is
 
 @dataclass(frozen=True, slots=True)
 class WorkerNeeds:
-    """What every worker of a run on other machines must have."""
+    """Describes what every remote worker must have."""
 
     code: dict[str, str]
     """The launcher's :func:`identity`."""
     probes: tuple[tuple[str, str], ...] = ()
-    """A flag that names a folder, and the path of a file that the launcher wrote into it."""
+    """Pairs of a flag that names a folder, and the path of a file that the launcher wrote into this folder."""
 
 
 class Job(beam.Pipeline):
-    """A Beam pipeline that knows the probes which its workers look for (see :class:`WorkerNeeds`)."""
+    """Extends a Beam pipeline with the probes for its workers (see :class:`WorkerNeeds`)."""
 
     probes: tuple[tuple[str, str], ...] = ()
 
@@ -93,10 +94,11 @@ def needs_of(pipeline: Any) -> WorkerNeeds | None:
 
 
 def check_worker(needs: WorkerNeeds | None) -> None:
-    """Checks that this worker has what the launcher asks for.
+    """Checks that this worker has the code, the packages and the folders that the launcher requires.
 
     Raises:
-        StaleWorker: the worker has other code or other packages. The message says in one line where they differ.
+        StaleWorker: the code or the packages of the worker differ from the launcher's. The message lists the
+            differences in one line.
         NotShared: the worker does not see a folder of the launcher. The message names the folder and the flag.
 
     >>> check_worker(None); check_worker(WorkerNeeds(identity()))
@@ -117,7 +119,7 @@ def check_worker(needs: WorkerNeeds | None) -> None:
 
 
 def checked(elements: Any) -> Any:
-    """Returns the same elements. Adds a step that checks each worker process that gets some of them.
+    """Returns the elements unchanged. Adds a step that checks each worker process to which some elements are sent.
 
     Adds nothing if the workers are processes of this machine.
     """

@@ -39,4 +39,6 @@ def _units(path: str, needs: WorkerNeeds | None) -> Iterator[UnitElement]:
 
 
 UnitElement = tuple[int, int, Unit]
-"""A unit with its numbers: (number among the source's units, number of the chunk if it was unpacked, unit)."""
+"""A unit with its numbers. The tuple has three elements: the unit's number in its source; the number of the chunk, if
+the unit was unpacked; and the unit.
+"""

@@ -1,4 +1,4 @@
-"""Provides a connection to a worker that notices when the worker is lost, instead of waiting for ever."""
+"""Provides a connection to a worker. The connection notices when the worker is lost, and does not wait for ever."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from apache_beam.runners.portability.fn_api_runner import worker_handlers
 
 
 class WatchedConnection(worker_handlers.ControlConnection):
-    """A connection to a worker that answers all waiting requests with an error if the worker is lost.
+    """Connects the runner to a worker. If the worker is lost, answers all waiting requests with an error.
 
     A worker is lost if the connection ends before the work does, or if the worker does not connect within
     ``start_seconds`` seconds.

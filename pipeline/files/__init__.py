@@ -7,7 +7,7 @@
 - ``http_files``: reads files over HTTP, with retries and resumed transfers.
 - ``s3_clients``: keeps one S3 client per process.
 - ``spill``: appends bytes to large files and reads them back by reference.
-- ``checked``: reads and writes work files with checksums, which later jobs or runs read.
+- ``checked``: writes and reads work files with checksums. Later jobs or runs read these files.
 
 >>> import tempfile
 >>> from pipeline.files.spill import SpillFile

@@ -1,4 +1,4 @@
-"""Writes and reads files with checksums. One job or run writes them, a later one reads them.
+"""Writes and reads files with checksums. A later job or run reads what an earlier one wrote.
 
 The right size alone does not prove that a file is intact. The first line of a small file is the checksum of the rest.
 In an Arrow file, the metadata of each batch has one checksum per piece of a column. So a reader that skips the token
@@ -77,7 +77,7 @@ def checked_batches(path: str, *, unread: str = "", remedy: str) -> Iterator[pa.
     """Yields the batches of a file that :class:`CheckedBatches` wrote. A file on this machine's disk is memory-mapped.
 
     Args:
-        unread: a piece that the caller does not use, for example ``input_ids.values``. It is not checked.
+        unread: a piece that the caller does not use, for example ``input_ids.values``. This piece is not checked.
         remedy: what the user should do about a damaged file.
 
     Raises:
@@ -89,7 +89,7 @@ def checked_batches(path: str, *, unread: str = "", remedy: str) -> Iterator[pa.
 
 
 def note_of(path: str, *, remedy: str) -> dict[str, Any]:
-    """Returns the note with which a file was closed. Checks the whole file first."""
+    """Checks the whole file. Then returns the note with which the file was closed."""
     for _, metadata in _with_metadata(path, "", remedy):
         if _END in metadata:
             note: dict[str, Any] = json.loads(metadata[_END])

@@ -29,7 +29,7 @@ def is_local(path: str) -> bool:
 
 
 def prepare(path: str) -> None:
-    """Prepares the store of a path. Call it before using Beam's FileSystems on a path."""
+    """Prepares access to the store of a path. Call this function before you use Beam's FileSystems on the path."""
     if path.startswith("s3://"):
         share_clients()
 

@@ -1,7 +1,7 @@
 """Reads files on a web server as seekable streams. Waits if the server is busy, and resumes broken transfers.
 
-CommonCrawl's server answers frequent requests with ``503 Slow Down``, and connections that last hours break. Both are
-normal and not the fault of the data, so this module handles them.
+CommonCrawl's server answers frequent requests with ``503 Slow Down``. Connections that last hours break. Both errors
+are normal and no fault of the data, so this module tries again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 MAX_TRIES = 10
-"""A file is given up after this many consecutive tries that read nothing (our choice). The waits add up to six
-minutes."""
+"""After this many consecutive tries without a byte, reading the file fails (our choice). The waits between the tries
+add up to six minutes.
+"""
 _MAX_WAIT_SECONDS = 120.0
 _TIMEOUT_SECONDS = 60.0
 _BUFFER_BYTES = 1 << 20
@@ -61,7 +62,9 @@ def size_of_http(url: str, *, wait: Wait = time.sleep) -> int:
 
 
 class HttpFile(io.RawIOBase):
-    """One file on a server. A connection is opened at the first read, and again whenever the read position jumps."""
+    """Reads one file on a server. Opens a connection at the first read, and a new one whenever the read position
+    jumps.
+    """
 
     def __init__(self, url: str, wait: Wait = time.sleep) -> None:
         super().__init__()
@@ -202,8 +205,8 @@ def _skip(response: Any, num_bytes: int) -> None:
 
 
 def _said(error: urllib.error.HTTPError) -> str:
-    """Returns the status of an answer, and the error code of the store from the answer's XML (``SlowDown``,
-    ``NoSuchKey``).
+    """Returns the status of a server's answer. If the answer has XML with the store's error code (``SlowDown``,
+    ``NoSuchKey``), returns this code too.
     """
     try:
         body = error.read(_MAX_ERROR_BYTES).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Writes and reads spill files. Workers append batches to them, and other workers read the batches back by
+"""Writes and reads spill files. A worker appends batches to a spill file. Any worker reads a batch back by
 reference.
 """
 
@@ -18,7 +18,7 @@ from pipeline.files.files import create_file, join, open_file
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A range of bytes in a spill file."""
+    """Refers to a range of bytes in a spill file."""
 
     path: str
     start: int
@@ -35,15 +35,15 @@ class Blob:
 
 @dataclass(frozen=True, slots=True)
 class Shuffle:
-    """How the workers of a run group payloads by key."""
+    """Describes how the workers of a run group payloads by key."""
 
     folder: str
     """The spill folder. Every worker sees it under this path, and it is deleted at the end of the run."""
     by_reference: bool = True
     """True: payloads are written to the folder, and only references to them go through the engine.
 
-    False: the engine shuffles the payloads. Then the folder has only sorted groups that an engine sent to another
-    worker.
+    False: the engine shuffles the payloads. Then the folder has only sorted groups that the engine sent from one worker
+        to another.
     """
 
 
@@ -52,7 +52,7 @@ _BLOB = struct.Struct(">QQQ")
 
 
 def blob_bytes(blob: Blob) -> bytes:
-    """Returns a reference to a blob as bytes, in the form that is sent to other workers."""
+    """Returns a reference to a blob as bytes, in the form that workers send to each other."""
     return _BLOB.pack(blob.start, blob.num_bytes, blob.checksum) + blob.path.encode()
 
 
@@ -87,8 +87,8 @@ def read_range(path: str, start: int, end: int) -> bytes:
 class SpillFile:
     """Appends blobs to a file with a unique name. The file is opened when the first blob is appended.
 
-    A bundle that fails leaves a file to which no reference points. The run deletes its spill folder at the end.
-    References are used only after a grouping, when the bundle has closed the file.
+    A bundle that fails leaves a file to which no reference points. The run deletes this file at its end, with the whole
+    spill folder. References are used only after a grouping. By then the bundle has closed the file.
     """
 
     def __init__(self, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""The command ``python -m pipeline.job_service``: serve, pool."""
+"""Runs the command ``python -m pipeline.job_service``. It has two subcommands: serve and pool."""
 
 from __future__ import annotations
 

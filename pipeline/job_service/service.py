@@ -1,9 +1,10 @@
-"""The job service and the pool of workers.
+"""Runs the job service and the pools of workers.
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
-the serving host, so this is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module changes
-three limits of Beam's portable job service: it has only one worker, requests it from only one address, and waits for
-ever for a worker that was killed. It also gives the options of the run to the workers of a pool, which Beam does not.
+the serving host, so this is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module removes
+three limits of Beam's portable job service. Beam's service has only one worker, requests this worker from only one
+address, and waits for ever for a worker that was killed. This module also passes the options of the run to the workers
+of a pool. Beam does not pass them.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from pipeline.engine.watched_connection import WatchedConnection
 from pipeline.engine.worker import PARENT_VARIABLE
 
 _NO_FLUSHER = 0
-"""The time in milliseconds after which a data channel sends its buffer. 0 means never. For other values Beam starts a
-second thread, which loses records."""
+"""The time in milliseconds after which a data channel sends its buffer. 0 means never. For any value above 0 Beam
+starts a second thread, which loses records.
+"""
 
 
 class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -52,7 +54,8 @@ class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 class Pool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
     """Starts each requested worker as a process of this Python, with the options of the run.
 
-    Beam's own pool starts whatever the path calls "python", and tells it no options, for example no address of a store.
+    Beam's own pool starts the first "python" on PATH. It passes no options to the worker, for example no address of a
+    store.
     """
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's own name

@@ -22,7 +22,7 @@ from pipeline.mix.last_epoch import FindCuts, lengths, tagged, token_batches
 from pipeline.tokenize.held_out import HeldOut, validation_hashes
 
 _MAX_VALUES = 30
-"""The most values of a column that are kept for a message: those with the most documents."""
+"""The largest number of a column's values in a message. The values with the most documents are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class _All:
 
 
 class CountHeldOut(beam.PTransform):
-    """Takes (source, token file). Outputs the path of one file with the numbers of held-out and remaining documents and
-    tokens, by source.
+    """Takes (source, token file). Outputs the path of one file. For each source, the file has the numbers of held-out
+    documents and tokens, and of the remaining ones.
 
     Either a share of a source's documents is held out, or all its documents up to a cut. If a source is divided, its
-    documents and tokens are counted by part. Documents that its rule leaves out are counted by source.
+    documents and tokens are counted by part. Documents that the source's rule leaves out are counted by source.
     """
 
     def __init__(self, job: CountJob) -> None:

@@ -1,8 +1,9 @@
 """Finds where the parts of a source continue if earlier stages divided the source otherwise.
 
-Each stage leaves every set of documents at a place: an epoch, and the last document taken in it. A part of a later
-stage continues at the place of the set that contains it. So a source may be divided more finely from stage to stage. A
-part that joins documents which stopped at different places is refused: it would repeat some of them and skip others.
+Each stage leaves every set of documents at a place. A place is an epoch and the last document that was taken in this
+epoch. A part of a later stage continues at the place of the set that contains the part. So a source may be divided more
+finely from stage to stage. A part is refused if its documents stopped at different places. It would repeat some of them
+and skip some.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mixtures.subset import Begun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueSet:
-    """A set of values of a column: those named, or all except those named."""
+    """Describes a set of values in a column: either the named values, or all values except the named ones."""
 
     by: str
     """The column. It is empty for all documents of a source."""
@@ -44,7 +45,7 @@ class ValueSet:
         return bool(self.values & other.values)
 
     def without(self, other: ValueSet) -> ValueSet | None:
-        """Returns this set without another one that it contains; None if nothing is left."""
+        """Returns this set without the values of ``other``, which is a subset; None if nothing is left."""
         if not other.by:
             return None
         if other.is_rest:
@@ -61,7 +62,7 @@ WHOLE = ValueSet(by="", values=frozenset())
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place at which a set of documents continues."""
+    """Holds a set of documents, and the place at which it continues."""
 
     values: ValueSet
     epoch: int
@@ -69,7 +70,8 @@ class Place:
 
 
 def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str, ValueSet]:
-    """Returns the set of each part, by name. ``rule`` is a recipe's rule, or what a manifest says of it.
+    """Returns the set of each part, by the part's name. ``rule`` is a recipe's rule, or a manifest's record of such a
+    rule.
 
     >>> sets_of("c4", {"by": "site", "values": ["a", "other"]})["c4:other"].values
     frozenset({'a'})
@@ -83,7 +85,9 @@ def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str,
 
 
 def moved(places: Sequence[Place], new: Sequence[Place]) -> tuple[Place, ...]:
-    """Returns the places of a source after a stage that moved some of its documents to new places."""
+    """Returns the places of a source after one more stage. This stage moved some of the source's documents to new
+    places.
+    """
     left = list(places)
     for one in new:
         rests = []
@@ -95,10 +99,10 @@ def moved(places: Sequence[Place], new: Sequence[Place]) -> tuple[Place, ...]:
 
 
 def place_of(name: str, values: ValueSet, places: Sequence[Place]) -> Place | None:
-    """Returns where a part continues; None if no stage used any of its documents.
+    """Returns the place at which a part continues; None if no stage used any of the part's documents.
 
     Raises:
-        ValueError: its documents stopped at different places.
+        ValueError: the documents of the part stopped at different places.
     """
     for place in places:
         if place.values.holds(values):

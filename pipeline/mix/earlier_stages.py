@@ -36,12 +36,14 @@ class Earlier:
     stages: tuple[Mapping[str, Any], ...] = ()
     """The earlier stages as this stage's manifest lists them, oldest first."""
     epochs: Mapping[str, int] = field(default_factory=dict)
-    """The epoch in which each source, or each part of this mixture's recipe, continues."""
+    """Maps each source to the epoch in which it continues. A divided source has one entry per part of this mixture's
+    recipe.
+    """
     begun: Mapping[str, Begun] = field(default_factory=dict)
     held_out: Mapping[str, HoldOut | None] = field(default_factory=dict)
     """The validation rule of each source of the earlier stages; None if nothing of the source is held out."""
     cuts: Mapping[str, Cut] = field(default_factory=dict)
-    """The last document that is held out, by source, if the source's rule is a number of tokens."""
+    """Maps each source to its last held-out document. Only sources whose rule is a number of tokens have an entry."""
 
     def available(self, source: str, tokens: int, documents: int, taken_tokens: int = 0) -> SourceTokens:
         """Returns the tokens of a source, including the number that earlier stages took."""
@@ -72,15 +74,15 @@ class Earlier:
 def earlier_of(
     manifest: Mapping[str, Any], folder: str, output: str, rules: Mapping[str, PartRule] | None = None
 ) -> Earlier:
-    """Returns everything that a mixture in ``output`` takes over from the mixture in ``folder`` and that mixture's
+    """Returns everything that the mixture in ``output`` takes over from the mixture in ``folder`` and from its earlier
     stages.
 
     Args:
         rules: how this mixture's recipe divides sources.
 
     Raises:
-        ValueError: an earlier version of the pipeline made the mixture, and did not record where its sources end. Or
-            the documents of a part stopped at different places.
+        ValueError: the mixture does not record where its sources end, because an earlier version of the pipeline made
+            it. Or the documents of a part stopped at different places.
     """
     seed = int(manifest["seed"])
     places: dict[str, tuple[Place, ...]] = {}
@@ -118,7 +120,9 @@ def earlier_of(
 
 
 def _places_now(places: Mapping[str, tuple[Place, ...]], rules: Mapping[str, PartRule]) -> dict[str, Place]:
-    """Returns where each source or part of this mixture continues, without those that no stage used."""
+    """Returns the place at which each source or part of this mixture continues. Sources and parts that no stage used
+    are left out.
+    """
     found = {
         name: place_of(name, values, of_source)
         for source, of_source in places.items()

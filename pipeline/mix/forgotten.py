@@ -14,7 +14,7 @@ from pipeline.models.load import load
 def check_forgotten(folders: Iterable[str | None], exclude: str | None) -> None:
     """Checks that the exclusion list names all documents that were forgotten in these outputs.
 
-    Their texts are still in ``clean/``, so a new mixture would contain them again.
+    The texts of forgotten documents are still in ``clean/``. Without the list, a new mixture would contain them again.
 
     Args:
         folders: the outputs whose clean documents are mixed, or whose mixture is continued or replaced.

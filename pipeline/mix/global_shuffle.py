@@ -1,5 +1,5 @@
-"""Runs the global shuffle, which sends every occurrence of a document to the place in the shards that its hash
-determines.
+"""Runs the global shuffle. It sends every occurrence of a document to a place in the shards. A hash determines the
+place.
 """
 
 from __future__ import annotations
@@ -110,16 +110,17 @@ def validation_keys(job: MixJob) -> dict[str, int]:
 
 
 def _rows(job: MixJob, source: str, batch: pa.RecordBatch) -> Iterator[Rows]:
-    """Yields the documents of each part of a batch that is in the mixture."""
+    """Divides a batch into parts. Yields the documents of each part that is in the mixture."""
     for rows in rows_by_part(job.rules.get(source), source, batch, lengths(batch)):
         if rows.name in job.shares:
             yield rows
 
 
 def _epochs(job: MixJob, rows: Rows, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (epoch, number of tokens of each of the documents in this epoch) for each epoch of their part.
+    """Yields (epoch, token counts) for each epoch of a part. ``rows`` are documents of this part, and each has one
+    count.
 
-    The number is 0 for documents that are held out or that an earlier stage took.
+    The count is 0 if the document is held out, or if an earlier stage took it.
     """
     share, source = job.shares[rows.name], source_of(rows.name)
     ids, num_tokens = rows.ids, rows.num_tokens
@@ -133,9 +134,9 @@ def _epochs(job: MixJob, rows: Rows, cuts: dict[str, Cut]) -> Iterator[tuple[int
 
 
 class _Places(beam.DoFn):
-    """Counts the tokens of all occurrences of documents by their places in the order.
+    """Counts the tokens of all occurrences of documents, by the place of the occurrence in the order.
 
-    From these counts the order is divided into shards of almost equal size.
+    With these counts the order is divided into shards of almost equal size.
     """
 
     def __init__(self, job: MixJob) -> None:

@@ -28,9 +28,13 @@ class CountJob:
     tokens in the source."""
     result_path: str
     cuts: Mapping[str, Cut] = field(default_factory=dict)
-    """The last document that an earlier stage held out, by source, if the source's rule is a number of tokens."""
+    """Maps a source to the last document that an earlier stage held out. Only sources whose rule is a number of tokens
+    have an entry.
+    """
     begun: Mapping[str, Begun] = field(default_factory=dict)
-    """The part of an epoch that an earlier stage took, for each source of which it took a partial epoch."""
+    """Maps a source to the part of an epoch that an earlier stage took. Sources without a partial epoch have no
+    entry.
+    """
     seed: int = 0
     """The seed of the stages. It orders the documents within an epoch that an earlier stage began."""
     rules: Mapping[str, PartRule] = field(default_factory=dict)
@@ -39,19 +43,20 @@ class CountJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShare:
-    """The part of the plan that is about one source, or about one part of a divided source."""
+    """Holds the part of the plan about one source, or about one part of a divided source."""
 
     whole_epochs: int
     """The number of complete epochs, including epochs of earlier stages. This is also the number of the last, partial
     epoch, because epochs count from 0."""
     remainder_tokens: int
-    """The number of tokens in the last, partial epoch. The epoch consists of the documents with the smallest hashes,
-    the last of which is cut."""
+    """The number of tokens in the last, partial epoch. The epoch consists of the documents with the smallest hashes.
+    The last of these documents is cut.
+    """
     held_out: HeldOut
     first_epoch: int = 0
     """The epoch in which the source begins. Earlier stages took the epochs before."""
     begun: Begun | None = None
-    """The part of the first epoch that earlier stages took; None if they took no part."""
+    """The part of the first epoch that earlier stages took; None if they took nothing of this epoch."""
 
     def left(self, source: str, epoch: int, seed: int, doc_ids: pa.Array) -> np.ndarray:
         """Returns a mask of the documents of an epoch that earlier stages did not take."""
@@ -62,23 +67,25 @@ class SourceShare:
 
 
 MIX_VERSION = 2
-"""Data version of the shards. Increase it when the same token files and plan would give other shards."""
+"""Data version of the shards. Increase it when unchanged token files and an unchanged plan would give different
+shards.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixJob:
-    """The job that shuffles all documents and writes the shards."""
+    """Describes the job that shuffles all documents and writes the shards."""
 
     parts: tuple[Parts, ...]
     """The token files, by source."""
     shares: Mapping[str, SourceShare]
-    """By source. The parts of a divided source stand in its place."""
+    """Maps each source to its share. A divided source has one entry per part instead."""
     source_names: tuple[str, ...]
     """All sources and parts of the recipe, sorted. They are the dictionary of the shards' source column."""
     seed: int
     num_shards: int
     num_validation_shards: Mapping[str, int]
-    """By source, whether or not it is divided."""
+    """Maps each source to its number of validation shards. A divided source has one entry too."""
     output: str
     vocab_size: int
     metadata: Mapping[str, str]

@@ -1,6 +1,7 @@
 """Finds where a subset of a source ends, exact to the token.
 
-First a histogram of all documents finds the bucket of the end. Then the documents of this bucket are compared.
+First a histogram of all documents finds the bucket in which the subset ends. Then the documents of this bucket are
+compared.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def token_batches(path: str, *, with_tokens: bool = False) -> Iterator[pa.Record
 
 
 def lengths(batch: pa.RecordBatch) -> np.ndarray:
-    """Returns the number of tokens of each document of a batch."""
+    """Returns one number per document of a batch: the number of its tokens."""
     found: np.ndarray = np.diff(batch.column("input_ids").offsets.to_numpy()).astype(np.int64)
     return found
 
@@ -48,7 +49,7 @@ def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
 class FindCuts(beam.PTransform):
     """Takes (source, token file). Outputs (source, Cut) for each source in ``wanted``.
 
-    With ``rules`` the parts of a divided source stand in its place.
+    With ``rules``, a divided source has one cut per part instead.
 
     Args:
         wanted: number of tokens by source, from 1 to the number of tokens in the documents that can be chosen.

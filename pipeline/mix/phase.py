@@ -33,15 +33,17 @@ from tokenizer.encode import Encoder
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The tokens of each source that are held out for validation, and the tokens that are left for training."""
+    """Holds the number of tokens that are held out for validation, and the number left for training, by source."""
 
     held_out: Mapping[str, HeldOut]
     held_tokens: Mapping[str, int]
-    """By source. The parts of a divided source stand in its place, as in ``available``."""
+    """Maps each source to its number of held-out tokens. As in ``available``, a divided source has one entry per part
+    instead.
+    """
     available: Mapping[str, SourceTokens]
     held_rules: Mapping[str, HoldOut] = field(default_factory=dict)
     parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What was counted of each divided source, as its statistics have it."""
+    """Maps each divided source to the counts of its parts, in the form of the statistics."""
     values: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """The most common values of the column by which a source is divided, with their numbers of documents."""
 
@@ -117,7 +119,9 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
 
 
 def _about_parts(source: str, rule: PartRule, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the documents and tokens of each part of a source, held out or not, and of what its rule leaves out."""
+    """Returns the numbers of documents and tokens of each part of a source, including the held-out documents. Also
+    returns the numbers for documents that the rule leaves out.
+    """
     values = {}
     for value in rule.weights:
         own = found["sources"][part_name(source, value)]
@@ -130,7 +134,7 @@ def _about_parts(source: str, rule: PartRule, found: Mapping[str, Any]) -> dict[
 def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
     """True if the tokenize phase has counted exactly the documents that this rule holds out.
 
-    It cannot count them if the rule is a number of tokens.
+    The tokenize phase cannot count them if the rule is a number of tokens.
     """
     share = None if rule is None or rule.share is None else str(rule.share)
     return (rule is None or rule.tokens is None) and marker["validation_share"] == share
@@ -140,8 +144,7 @@ def read_earlier(settings: Settings) -> Earlier:
     """Returns everything that this mixture takes over from the mixture that it continues.
 
     Raises:
-        ValueError: the earlier mixture is not complete, one of that mixture's earlier stages was replaced, or the
-            request contradicts the earlier mixture.
+        ValueError: the earlier mixture is not complete; a stage before it was replaced; or the request contradicts it.
     """
     folder = settings.continue_from
     if folder is None:
@@ -173,7 +176,8 @@ def read_earlier(settings: Settings) -> Earlier:
 def make_plan(settings: Settings, counted: Counted) -> Plan:
     """Returns the plan: how many tokens each source contributes.
 
-    Raises PlanError, with the table, if there are too few tokens, or if no document has a value that is named.
+    Raises PlanError if there are too few tokens, or if the recipe names a value that no document has. The message has
+    the table.
     """
     available = {s: a for s, a in counted.available.items() if source_of(s) in settings.recipe.weights}
     lacking = [n for n, a in available.items() if source_of(n) != n and not a.tokens]
@@ -294,7 +298,9 @@ def _about_manifest(counted: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
-    """Returns the manifest of a mixture; None if there is none or if a shard is missing or has another size."""
+    """Returns the manifest of a mixture. Returns None if there is no manifest, if a shard is missing, or if the size of
+    a shard differs from the manifest.
+    """
     if not exists(layout.manifest):
         return None
     try:

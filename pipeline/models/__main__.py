@@ -1,4 +1,6 @@
-"""The command ``python -m pipeline.models``: fetch, fetch-evals, train-lm, cutoffs, train-reference."""
+"""Runs the command ``python -m pipeline.models``. Its subcommands are fetch, fetch-evals, train-lm, cutoffs and
+train-reference.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checksums of models, computed once per file."""
+"""Computes the checksums of models, once per file."""
 
 from __future__ import annotations
 

@@ -28,8 +28,9 @@ from pipeline.sources.source import InputFile, Unit
 from pipeline.sources.wikipedia.reader import WikipediaReader
 
 MAX_PAGES = 300_000
-"""The largest number of cited pages, and of random pages. RedPajama v1 (data_prep/cc/classifier) fetched about
-300,000."""
+"""The largest number of cited pages, and also of random pages. RedPajama v1 (data_prep/cc/classifier) fetched about
+300,000 pages.
+"""
 _BYTES_PER_BUCKET = 1 << 30
 
 
@@ -50,7 +51,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class FoundPages:
-    """The result of the join."""
+    """Holds the result of the join."""
 
     by: By
     num_pages: int

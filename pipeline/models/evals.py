@@ -27,7 +27,9 @@ class EvalFiles:
 
     urls: tuple[str, ...]
     columns: Mapping[str, str]
-    """Maps the fields of ``mixtures.decontaminate.settings.SetSettings`` that name columns to the set's columns."""
+    """Maps fields of ``mixtures.decontaminate.settings.SetSettings`` to the names of the set's columns. Only fields
+    that name a column are in it.
+    """
     max_bytes: int = 20 * _MB
     """The largest size of a file, in bytes."""
     public: tuple[str, ...] = field(default=("passage",))
@@ -115,7 +117,7 @@ def fetch_evals(
 
     Raises:
         ValueError: a name is unknown.
-        FetchError: a file could not be downloaded. All other files were still tried.
+        FetchError: a file could not be downloaded. The function tried all remaining files before it raised this.
     """
     failures = []
     for name in wanted_evals(names):

@@ -15,7 +15,9 @@ import numpy as np
 from filters.language.word_sums import PrunedModel
 
 _MAGIC, _VERSION = 793712314, 12
-"""The magic number and version in fastText, src/fasttext.cc. Version 11 (2017) has other meanings for some settings."""
+"""The magic number and version in fastText, src/fasttext.cc. In version 11 (2017), some settings have meanings that
+differ from version 12.
+"""
 _HEAD = struct.Struct("<ii12id")
 _SIZES = struct.Struct("<iiiqq")
 _ENTRY = struct.Struct("<qb")
@@ -24,11 +26,11 @@ _WORD, _LABEL = 0, 1
 
 
 def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
-    """Returns the parts of a loaded model; None if the model is of another kind.
+    """Returns the parts of a loaded model; None if the model is not of the supported kind.
 
-    If a model is of another kind, fastText itself runs it. The supported kind is a quantized classifier with a cut-off
+    fastText itself runs models that are not of this kind. The supported kind is a quantized classifier with a cut-off
     and hierarchical softmax, without word n-grams. fastText publishes lid.176.ftz in this form. Models that are not
-    quantized need no support: they are fast enough (12 MB/s; fastText runs lid.176.ftz at 6 MB/s).
+    quantized need no support. fastText runs them at 12 MB/s, which is fast enough. It runs lid.176.ftz at 6 MB/s.
 
     Raises:
         ValueError, struct.error: the file ends too early, although fastText has loaded it.

@@ -37,7 +37,9 @@ BAD_WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A published file: its name in the folder of models, its address, and its checksum (empty if not known)."""
+    """Describes a published file: its name in the folder of models, its address, and its checksum (empty if not
+    known).
+    """
 
     name: str
     url: str
@@ -85,7 +87,7 @@ def fetch(
     """Downloads a file into ``folder``, unless it is already there and complete. Returns its path.
 
     Raises:
-        FetchError: the download failed, or the checksum is wrong. After a failed download the next try resumes it.
+        FetchError: the download failed, or the checksum is wrong. The next call resumes a failed download.
     """
     target = folder / file.name
     target.parent.mkdir(parents=True, exist_ok=True)

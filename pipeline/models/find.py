@@ -41,8 +41,9 @@ from pipeline.models.stored_files import (
 from pipeline.sources.source import Source
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
-"""The models that a run does not need. If there is no list of bad words, of exclusions or of evaluation items, its step
-keeps every document. If there is no tokenizer, one is trained on the clean documents."""
+"""The models that a run does not need. The lists of bad words, of exclusions and of evaluation items each belong to a
+step. Without its list, a step keeps every document. If there is no tokenizer, one is trained on the clean documents.
+"""
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"
 _URL_LIST = re.compile(r"urls/[^/]+/(?:domains|urls)")
 
@@ -84,7 +85,7 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
 
 
 def portable(path: ModelPath) -> ModelPath:
-    """Returns the path of a model in a form that a worker on another machine can use.
+    """Returns the path of a model in a form that a worker on any machine can use.
 
     For a file in a store, the result includes its checksum.
     """
@@ -104,7 +105,7 @@ def require_models(
 
     Raises:
         MissingModels: some models are missing. The message names all of them and the commands that get them.
-        ValueError: a file is truncated or of another kind.
+        ValueError: a file is truncated, or is not a model of the needed kind.
     """
     needed: dict[str, ModelPath] = {}
     missing: list[str] = []

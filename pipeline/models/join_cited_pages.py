@@ -1,4 +1,4 @@
-"""Finds, among the user's pages, those that Wikipedia cites. Addresses are joined; texts are not shuffled.
+"""Finds the user's pages that Wikipedia cites. It joins addresses and shuffles no texts.
 
     dumps -> keys of cited addresses  \\
                                         group by key -> places of cited pages (unit, row)
@@ -57,7 +57,7 @@ class ReferenceJob:
     by: By
     """The key by which pages and citations are joined: the address (``url``) or the host."""
     max_pages: int
-    """The largest number of cited pages, and of random pages. The pages with the smallest hashes are taken."""
+    """The largest number of cited pages, and also of random pages. The pages with the smallest hashes are taken."""
     num_buckets: int
     language: str
     """The language of the raw pages to use; empty for all. Clean documents are not filtered by language again."""
@@ -101,7 +101,7 @@ class FindReferences(beam.PTransform):
 
 
 def pages_of(unit: Unit, job: ReferenceJob, models: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
-    """Yields (number in the unit, url, text) for each page in the unit if the page is suitable for training."""
+    """Yields (number in the unit, url, text) for each page in the unit that is suitable for training."""
     if unit.kind == CLEAN:
         with open_file(unit.path) as file:
             rows = (
@@ -159,7 +159,7 @@ class _CitedKeys(_Reading):
 class _PageKeys(_Reading):
     """Yields the keys of pages with their places.
 
-    Also yields the places of the pages with the smallest hashes, which are the random sample.
+    Also yields the places of the pages with the smallest hashes. These pages are the random sample.
     """
 
     def process(self, element: UnitElement) -> Iterator[Any]:
@@ -188,9 +188,9 @@ class _PageKeys(_Reading):
 
 
 class _Match(beam.DoFn):
-    """Yields the places of the pages of a bucket whose keys are cited.
+    """Yields the places of the pages in a bucket whose keys are cited.
 
-    Payloads are sorted: a citation comes before pages.
+    The payloads are sorted. Within a key, a citation comes before the pages.
     """
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, tuple[str, int, bytes]]]:

@@ -27,7 +27,7 @@ from tokenizer.encoder_settings import EncoderSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """The files of a model that consists of several files, by their names in the folder."""
+    """Holds the files of a model that consists of several files, by their names in the folder."""
 
     paths: tuple[tuple[str, str | StoredFile], ...]
 
@@ -45,7 +45,7 @@ class ModelFiles:
 
 @dataclass(frozen=True, slots=True)
 class RankFile:
-    """The rank file of a tokenizer, with the settings that such a file does not contain."""
+    """Holds the path of a tokenizer's rank file, and the settings that a rank file does not contain."""
 
     path: str
     settings: EncoderSettings
@@ -68,7 +68,7 @@ def load(key: str, path: ModelPath) -> Any:
     mapped.
 
     Raises:
-        ValueError: the file is damaged or of another kind. The message names it and says what to do.
+        ValueError: the file is damaged, or is not a model of this kind. The message names the file and says what to do.
     """
     with _loading:
         stamp = _stamp(path)
@@ -183,7 +183,7 @@ def _load_pieces(path: str) -> Any:
 
 
 def _load_tokenizer(path: ModelPath) -> Any:
-    """Loads a tokenizer of any kind. Only its ``encode`` is used. A ``.model`` is loaded by SentencePiece itself."""
+    """Loads a tokenizer of any kind. Callers use only its ``encode``. SentencePiece itself loads a ``.model``."""
     if isinstance(path, RankFile):
         return Encoder.load(local_path(path.path), settings=replace(path.settings, bos=False, eos=False))
     check_file(str(path))
@@ -238,7 +238,7 @@ def check_file(path: str) -> None:
     """Checks that the file of a model exists and is complete.
 
     Raises:
-        ValueError: it does not exist or is damaged. The message names it and the command that gets it.
+        ValueError: the file does not exist or is damaged. The message names the file and the command that gets it.
     """
     if not os.path.isfile(path):
         raise ValueError(f"{path}: no such file; {get_again(path)}")

@@ -1,7 +1,7 @@
 """Checks that a model's file is complete before a library reads it.
 
 The libraries do not check this. fastText reads words until a zero byte, even past the end of a truncated file, and
-never returns. SentencePiece loads a file in which the last pieces are missing. KenLM does not check the words at the
+never returns. SentencePiece accepts a file in which the last pieces are missing. KenLM does not check the words at the
 end of a file. So this module compares the sizes that the headers state with the size of the file. Only the dictionary
 of a fastText model is read entry by entry.
 """
@@ -37,10 +37,11 @@ class TruncatedModel(ValueError):  # noqa: N818 - the name says what is wrong
 
 
 def check_model_file(path: str) -> None:
-    """Checks the file of a model. The ending of its name decides its kind; files with other endings are not checked.
+    """Checks the file of a model. The ending of the file's name decides the kind of model. A file with an unknown
+    ending is not checked.
 
     Raises:
-        ValueError: the file is truncated or of another kind.
+        ValueError: the file is truncated, or is not a model of the kind that its name says.
     """
     stat = os.stat(path)
     if stat.st_size:  # the loader reports an empty file
@@ -60,7 +61,7 @@ def _check(path: str, num_bytes: int, mtime_ns: int) -> None:
 
 
 class _Walk:
-    """A position in a file that moves from value to value. It raises an error if a value is not inside the file."""
+    """Walks through a file from value to value. Raises an error if a value is not inside the file."""
 
     def __init__(self, data: mmap.mmap, at: int = 0) -> None:
         self.data, self.at = data, at

@@ -1,9 +1,10 @@
-"""Copies models from a store (``gs://``, ``s3://``) to each machine once and checks them. All its processes share a
-copy.
+"""Copies models from a store (``gs://``, ``s3://``) to each machine once, and checks the copies. The processes of a
+machine share them.
 
-The launcher (the process that starts the run) records the size and checksum of each file. A worker stops if a file has
-another checksum. The copy is in a folder named after the checksum. It gets its final name only after its last byte was
-checked, so a file with the final name is complete. KenLM maps the copy into memory, and all processes share the map.
+The launcher (the process that starts the run) records the size and checksum of each file. A worker stops if the
+checksum of a file differs from the recorded one. The copy is in a folder named after the checksum. The copy gets its
+final name only after its last byte was checked. So a file with the final name is complete. KenLM maps the copy into
+memory, and all processes share the map.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _CHECKSUMS = "checksums.json"
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """The file of a model in a store, with the size and checksum that the launcher recorded."""
+    """Describes a model's file in a store. The launcher recorded the file's size and checksum."""
 
     url: str
     num_bytes: int
@@ -138,7 +139,7 @@ def packaged_path(name: str) -> str | None:
 def cache_dir() -> str:
     """Returns the folder of copies on this machine.
 
-    Beam's own folder, if there is one, is shared by a machine's containers.
+    If Beam has a folder that the machine's containers share, this folder is used.
     """
     root = os.environ.get(CACHE_VARIABLE) or os.environ.get("SEMI_PERSISTENT_DIRECTORY") or tempfile.gettempdir()
     return os.path.join(root, f"models-of-{os.getuid()}")

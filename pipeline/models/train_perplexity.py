@@ -21,11 +21,13 @@ from tokenizer.train.sample import lines
 MAX_DOCS = 1_000_000
 VOCAB_SIZE = 65_536
 SMALL_VOCAB_SIZE = 40_000
-"""Settings from CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary size for small corpora."""
+"""Three settings from CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary size for small corpora."""
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192
-"""Longer lines are split: SentencePiece's default max_sentence_length. CCNet's lines (first paragraphs) are shorter."""
+"""The largest length of a line in bytes. Longer lines are split. It is SentencePiece's default max_sentence_length.
+CCNet's lines (first paragraphs) are shorter.
+"""
 
 HOW_TO_GET_LMPLZ = (
     "lmplz is part of KenLM and no Python package brings it: build it with `make lmplz` in a checkout of this project,"
@@ -58,8 +60,8 @@ def train_language_model(
 
     If KenLM's build_binary is not found, the 5-gram model is ``<language>.arpa`` instead. CCNet trained on the first
     paragraphs of Wikipedia's articles, one article per line. This function trains on one document per line.
-    SentencePiece's trainer silently skips long lines, so they are split for it. Documents that are known to be in
-    another language are skipped and counted.
+    SentencePiece's trainer silently skips long lines, so they are split for it. Documents that are known to be in a
+    different language are skipped and counted.
 
     Raises:
         ValueError: the corpus is too small, or a program failed. The message contains the program's output.
@@ -107,10 +109,10 @@ class _OfLanguage:
 
 
 def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -> list[float]:
-    """Returns the perplexities at percentiles 0 to 100 of a corpus. Documents in other languages are skipped.
+    """Returns the perplexities at percentiles 0 to 100 of a corpus. Documents that are not in ``language`` are skipped.
 
     Raises:
-        ValueError: there are fewer than 101 documents, so that some percentiles would be the same document.
+        ValueError: there are fewer than 101 documents, so one document would be at several percentiles.
     """
     scores = [model.perplexity(text.text) for text in texts if text.language in ("", language)]
     known = [score for score in scores if score is not None]
@@ -120,7 +122,7 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
 
 
 def write_cutoffs(path: Path, language: str, column: list[float]) -> None:
-    """Writes a language's column into ``cutoff.csv``. The columns of other languages are not changed."""
+    """Writes a language's column into ``cutoff.csv``. The remaining columns are not changed."""
     rows = [["", *()], *([str(percentile)] for percentile in range(101))]
     if path.is_file():
         with open(path, newline="", encoding="utf-8") as file:

@@ -1,4 +1,6 @@
-"""Trains the classifier that separates pages that Wikipedia cites from random pages, and measures its accuracy."""
+"""Trains the classifier of references, and measures its accuracy. It separates random pages from pages that Wikipedia
+cites.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,21 @@ from pipeline.models.scratch import scratch_folder
 from pipeline.models.training_texts import Text
 
 MIN_POSITIVE_CHARS = 1000
-"""RedPajama v1, data_prep/cc/classifier/create_corpus.py: positives have at least 1,000 characters."""
+"""The smallest number of characters of a positive (RedPajama v1, data_prep/cc/classifier/create_corpus.py)."""
 MIN_POSITIVES = 1000
 """The smallest number of positives (our choice). With fewer positives, precision and recall are too uncertain to
 use."""
 HELD_OUT_PERCENT = 10
 _LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
 THRESHOLDS = (0.25, 0.5)
-"""The scores at which results are measured: RedPajama's threshold, and LLaMA's ("classified as references")."""
+"""The scores at which results are measured. 0.25 is RedPajama's threshold. 0.5 is LLaMA's ("classified as
+references").
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """The results of a classifier at one threshold, measured on the held-back pages."""
+    """Holds the results of a classifier at one threshold, measured on the held-back pages."""
 
     threshold: float
     num_positives: int
@@ -49,7 +53,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class TrainedReference:
-    """A trained classifier and its measured results."""
+    """Holds a trained classifier and its measured results."""
 
     path: Path
     num_train: dict[str, int]
@@ -69,7 +73,7 @@ def train_reference(
 
     A tenth of the hosts is held back for measuring. The split is by host, because pages of a site look alike. With a
     split by page, a classifier that has only learnt the sites would seem good. Pages without a url are split by their
-    text. Duplicate pages are used once.
+    text. Each of several equal pages is used once.
 
     Raises:
         ValueError: a class has no pages to train on, or none that are held back.

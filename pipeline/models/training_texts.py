@@ -20,7 +20,7 @@ _ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """The parts of a document that training needs.
+    """Holds the parts of a document that training needs.
 
     ``language`` and ``url`` are empty if the file does not have them.
     """
@@ -52,7 +52,7 @@ def read_texts(paths: Iterable[str]) -> Iterator[Text]:
     ``language`` and ``url``. Empty documents are skipped.
 
     Raises:
-        ValueError: a file has another format, or a line is not valid. The message names the file.
+        ValueError: the format of a file is not supported, or a line is not valid. The message names the file.
     """
     for path in paths:
         name = path.removesuffix(".gz").removesuffix(".zst")

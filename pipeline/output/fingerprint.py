@@ -1,8 +1,9 @@
 """Computes fingerprints of settings. They contain no names of classes, fields or files.
 
 So classes, fields and files can be renamed, and complete outputs are still recognised. A fingerprint contains the name
-of a stage, its data version, and each setting that differs from its default, by its position in the class. Therefore
-new settings are added at the end of a class. ``tests/golden/settings.json`` has the order and the defaults.
+of a stage, the stage's data version, and each setting that differs from its default. A setting is identified by its
+position in the class. Therefore new settings are added at the end of a class. ``tests/golden/settings.json`` has the
+order and the defaults.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def fingerprint(*values: Any) -> str:
 
 
 def canonical(value: Any) -> Any:
-    """Converts a value to a JSON value that is equal for equal values.
+    """Converts a value to a JSON value. Equal values give equal JSON values.
 
     A dataclass becomes a list: its stage name, its data version, and (position, value) of each setting that is not the
     default.

@@ -32,7 +32,7 @@ _WRITTEN = frozenset(
 def _is_of_a_run(output: str) -> bool:
     """True if a run wrote this folder. It is called for folders without ``.work``.
 
-    If a run wrote the folder, the user has deleted ``.work``, and the new run starts over.
+    If a run wrote the folder, the user has deleted its ``.work``. Then the new run starts over.
     """
     try:
         manifest = json.loads(read_bytes(join(output, "manifest.json")))
@@ -73,10 +73,10 @@ def check_writable(output: str) -> None:
 
 @contextlib.contextmanager
 def only_run(layout: Layout) -> Iterator[None]:
-    """Locks the folder against a second run on this machine, which would delete the spill files of this run.
+    """Locks the folder against a second run on this machine. A second run would delete the spill files of this run.
 
     Raises:
-        ValueError: another run has locked the folder.
+        ValueError: a second run has locked the folder.
     """
     if not is_local(layout.output):
         yield
@@ -93,7 +93,8 @@ def only_run(layout: Layout) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(output: str | None, flag: str = "--from") -> Iterator[None]:
-    """Locks another run's output against runs that would write to it. Several runs can read it at the same time.
+    """Locks the output of an earlier run against runs that would write to it. Several runs can read it at the same
+    time.
 
     Raises:
         ValueError: a run writes to the folder, or there is no output of a run.

@@ -44,7 +44,7 @@ def _checksum(marker: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PartSpan:
-    """Selects the parts of a folder with numbers from ``first`` to ``end`` - 1, which are the parts of one dump."""
+    """Selects the parts of one dump in a folder. Their numbers are ``first`` to ``end`` - 1."""
 
     folder: str
     first: int
@@ -52,10 +52,12 @@ class PartSpan:
 
 
 def is_done(path: str, fingerprint: str, folders: Mapping[str, str | PartSpan] | None = None) -> bool:
-    """True if a step is complete and was made from the same inputs, settings and data version.
+    """True if a step is complete and its marker has this fingerprint. Then its inputs, settings and data version have
+    not changed.
 
     Args:
-        folders: the folders of the step's parts, by the name under which the marker records their state.
+        folders: the folders of the step's parts. The marker records the state of each folder under the key of this
+            mapping.
     """
     marker = read_marker(path)
     return marker is not None and marker.get("fingerprint") == fingerprint and are_whole(marker, folders or {})
@@ -103,7 +105,8 @@ def delete_unfinished(folder: str) -> None:
 def delete_unfinished_below(folder: str) -> None:
     """Deletes the unfinished files that killed workers left anywhere below a folder.
 
-    It is for engines that try again when a worker is lost: the run then succeeds, and no later run would delete them.
+    Some engines try again when a worker is lost, and the run succeeds. No later run would delete the lost worker's
+    files.
     """
     (found,) = FileSystems.match([join(folder, "**")])
     for entry in found.metadata_list:

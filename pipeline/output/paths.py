@@ -9,16 +9,18 @@ from pipeline.files.files import join
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The paths of a run.
+    """Computes the paths of a run's files.
 
     Only the pipeline reads the folder ``work``. If it is deleted, the next run takes longer, but no output is lost.
     """
 
     output: str
     clean_from: str | None = None
-    """The output folder of another run whose clean documents are mixed (read only); None to clean in this run."""
+    """The output folder of an earlier run whose clean documents are mixed (read only); None to clean in this run."""
     tokens_from: frozenset[str] = frozenset()
-    """The sources whose token files are also read from ``clean_from``, because that run used the same tokenizer."""
+    """The sources whose token files are also read from ``clean_from``. The run in that folder used the tokenizer of
+    this run.
+    """
 
     @property
     def clean_output(self) -> str:
@@ -33,8 +35,8 @@ class Layout:
 
     @property
     def dedup(self) -> str:
-        """The folder for the pairs of near dedups: the removed documents, each with the document that was kept
-        instead.
+        """The folder for the document pairs that near dedups found. A pair is a removed document and the document that
+        was kept instead.
         """
         return join(self.clean_output, "dedup")
 

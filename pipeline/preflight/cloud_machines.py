@@ -39,7 +39,7 @@ _CUSTOM = re.compile(r"(?:(\w+)-)?custom-(\d+)-(\d+)(-ext)?")
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The number of CPUs and the memory of a machine type."""
+    """Holds the number of CPUs and the memory of a machine type."""
 
     num_cpus: int
     memory_gb: float

@@ -37,7 +37,8 @@ _DEFAULT_DISK_GB = 25
 
 
 def check_options(settings: Settings, engine: Engine) -> None:
-    """Checks the options of a run on many machines. A local engine must not have options of another runner.
+    """Checks the options of a run on many machines. A local engine must not have options that only a remote runner
+    uses.
 
     Raises:
         ValueError: options are missing or cannot work. The message has one line per fault.
@@ -122,7 +123,7 @@ def _worker_faults(settings: Settings, engine: Engine) -> Iterator[str]:
 
 
 def check_machines(engine: Engine, need: Need) -> None:
-    """Compares the memory and disk that a Dataflow worker needs with the machine type that was chosen.
+    """Checks that the chosen machine type has the memory and disk that a Dataflow worker needs.
 
     Raises:
         ValueError: the machine is too small. The message has the numbers, and a machine type that is large enough.

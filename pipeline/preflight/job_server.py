@@ -1,7 +1,7 @@
 """Checks what a run through a job server needs: Flink, Spark, or a job service that is already running.
 
-Every fault is reported in one line before anything is submitted. A job server or a master that does not answer is found
-here within seconds. Beam waits for minutes without a word.
+Every fault is reported in one line before anything is submitted. Checks here take seconds if a job server or a master
+does not answer. Beam would wait for minutes and print nothing.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def raise_faults(name: str, faults: list[str]) -> None:
 
 
 def option_faults(engine: Engine) -> Iterator[str]:
-    """Yields a fault for each option that belongs to another runner. A job service may be of any runner."""
+    """Yields a fault for each option that belongs to a runner other than the chosen one. A job service may be of any
+    runner.
+    """
     for arg in engine.beam_args:
         flag = arg.split("=", 1)[0]
         owners = runners_of(flag)
@@ -56,7 +58,9 @@ def option_faults(engine: Engine) -> Iterator[str]:
 
 
 def package_faults(image: str | None, setup_file: str | None) -> Iterator[str]:
-    """Yields faults if the workers would not have our package, or would have another version of Python."""
+    """Yields faults if the workers would not have our package, or if their version of Python would differ from the
+    launcher's.
+    """
     if setup_file and not os.path.isfile(setup_file):
         yield f"--setup_file={setup_file}: there is no such file"
     if not image and not setup_file:
@@ -135,7 +139,7 @@ def _names_a_command(config: str) -> bool:
 def addresses(engine: Engine) -> list[tuple[str, str]]:
     """Returns (flag, HOST:PORT) for each program that must answer before a job can be submitted.
 
-    A job server that is already running knows its own master, so the master is then not asked.
+    A job server that is already running knows its own master, so this function leaves the master out.
 
     >>> from pipeline.engine.runner import choose_engine
     >>> addresses(choose_engine(["--runner=SparkRunner", "--spark_master_url=spark://one:7077,two:7077"]))

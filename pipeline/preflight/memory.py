@@ -1,8 +1,8 @@
 """Estimates how much memory a run will need, and refuses a local run that does not fit.
 
-A worker process needs memory for Beam and its libraries, for the models that cannot be shared, for the buffers of the
-groupings that are fused into one pass, for sorting one bucket of line hashes, and for one batch with its copies while
-steps run. None of these grows with the input: a larger input has more buckets, not larger ones
+A worker process needs memory for five things: Beam and its libraries; models that processes cannot share; buffers of
+the groupings in one pass; sorting one bucket of line hashes; and one batch, with its copies while steps run. None of
+the five grows with the input. A larger input has more buckets, but not larger buckets
 (``pipeline.clean.sizing.scale_of``).
 """
 
@@ -21,32 +21,40 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import Source
 
 BASE_BYTES = 330 << 20
-"""Memory of one process without data: Python, Beam, Arrow, the libraries of the sources (measured: docs/scale.md)."""
+"""Memory in bytes of one process without data: Python, Beam, Arrow and the libraries of the sources. It was measured
+(docs/scale.md).
+"""
 BUFFER_BYTES = 4 * (32 << 20)
-"""Memory for the buffers of the four groupings in one pass, 32 MB each: references, two kinds of keys, dropped rows."""
+"""Memory in bytes for the buffers of the four groupings in one pass. They group references, two kinds of keys, and
+dropped rows. Each takes 32 MB.
+"""
 BATCH_BYTES = 160 << 20
-"""Memory of a batch of 8 MB of text while steps run: columns, edited copies, Python strings of the longest document."""
+"""Memory in bytes of a batch with 8 MB of text while steps run: its columns, edited copies, and Python strings of the
+longest document.
+"""
 BYTES_PER_LINE = 17 * 4
 """Bytes per line of a bucket: hash, place and flag, and three copies while the bucket is sorted."""
 DRIVER_BYTES = 250 << 20
 TEXT_PER_INPUT_BYTE = 5
-"""Upper bound of the bytes of text per stored byte in a join, for example of posts (XML in 7z)."""
+"""The largest number of bytes of text per stored byte in a join. The input is for example posts (XML in 7z)."""
 SORTED_BYTES_PER_LINE = 2 * 25
 _MAPPED = (".arpa.bin", ".evals")
-"""The endings of models and indexes that are mapped into memory, so that the processes of a machine share them."""
+"""The endings of files that are mapped into memory. The processes of a machine share these models and indexes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """The memory and disk that one machine needs."""
+    """Holds the memory and disk that one machine needs."""
 
     process_bytes: int
     shared_bytes: int
-    """Bytes of mapped models, once per machine."""
+    """Bytes of mapped models. A machine needs this memory once."""
     fetched_bytes: int
     """Bytes of models that are copied to the machine's disk."""
     sort_bytes: int
-    """Bytes of the largest group that a process sorts on its disk. Used only if the engine does the shuffle."""
+    """Bytes of the largest group that a process sorts on its disk. The number matters only if the engine does the
+    shuffle.
+    """
 
     def machine_bytes(self, num_processes: int) -> int:
         return self.process_bytes * num_processes + self.shared_bytes

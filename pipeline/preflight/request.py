@@ -40,7 +40,7 @@ def check_exclusions(path: str) -> None:
 
 
 def check_mixable(settings: Settings, layout: Layout) -> None:
-    """Raises ValueError if the mixture would lack a source, so that the user knows this before hours of cleaning."""
+    """Raises ValueError if the mixture would lack a source. So the user learns of it before hours of cleaning."""
     if settings.recipe.missing != "error":
         return
     lacking = [

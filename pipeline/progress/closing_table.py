@@ -30,7 +30,7 @@ HEADER = (
 
 
 def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
-    """Returns one row per source, with the columns of :data:`HEADER`.
+    """Returns one row per source. The columns are those of :data:`HEADER`.
 
     Seconds are summed over all workers. MB/s are megabytes of stored input per second.
     """
@@ -63,7 +63,9 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
 
 
 def part_rows(manifest: dict[str, Any], source: str, stats: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Returns one row per part of a divided source, and one for what its rule leaves out of the mixture."""
+    """Returns one row per part of a divided source, and one row for the documents that the rule leaves out of the
+    mixture.
+    """
     said = stats.get("parts") if source in manifest.get("parts", {}) else None
     if not said:
         return []
@@ -107,7 +109,8 @@ def told_of_records(source: str, stats: dict[str, Any]) -> str:
 
 
 def dropped_all(source: str, stats: dict[str, Any]) -> str:
-    """Returns a warning if documents were read and all of them were dropped; else an empty string.
+    """Returns a warning if all documents that were read were dropped; an empty string if some were kept or none were
+    read.
 
     >>> stage = {"stage": "wiki_languages", "dropped": {"other_language": 3}}
     >>> dropped_all("wikipedia", {"documents": {"in": 3, "kept": 0}, "stages": [stage]})
@@ -136,7 +139,7 @@ def excluded(stats: Iterable[dict[str, Any]]) -> int:
 
 
 def summary(layout: Layout, settings: Settings, *, seconds: float, report: str, made: Plan | None) -> dict[str, Any]:
-    """Returns the closing table as values, for ``--json``. What a phase did not make is left out."""
+    """Returns the closing table as values, for ``--json``. Values of a phase that did not run are left out."""
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     record = _load(f"{layout.work}/run.json")
     sources: dict[str, Any] = {}
@@ -165,7 +168,7 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
     """Prints the mixture table, the time, the speed and the path of the report.
 
     Args:
-        made: the plan of the mixture, if one was made. If the stream is shorter than was asked for, a line says so.
+        made: the plan of the mixture, if one was made. If the stream is shorter than requested, a line reports that.
     """
     if settings.as_json:
         print(json.dumps(summary(layout, settings, seconds=seconds, report=report, made=made), indent=2))

@@ -29,7 +29,7 @@ uncertain."""
 
 @dataclass(frozen=True, slots=True)
 class StageRow:
-    """The progress of a stage."""
+    """Holds the progress of a stage."""
 
     stage: str
     units: int
@@ -55,7 +55,7 @@ class StageRow:
 
     @property
     def done(self) -> str:
-        """The number of units done, and the total number if it is known.
+        """The number of units that are done, and the number of all units if it is known.
 
         >>> StageRow("books: read", 3, 9, 0, 1.0, Work(12, 0)).done
         '3 of 12'
@@ -103,13 +103,13 @@ class Display:
 
 
 class _Board:
-    """The progress of a job, summed over all workers. It has one row per stage."""
+    """Collects the progress of a job, summed over all workers. It has one row per stage."""
 
     def __init__(self, name: str, work: Mapping[str, Work], started: float) -> None:
         self.name, self.work, self.started = name, work, started
         self._sums: dict[str, Counter[str]] = {}
         self._times: dict[str, tuple[float, float]] = {}
-        """The times at which each stage first and last made progress."""
+        """Two times per stage: when the stage first made progress, and when it last did."""
         self._lock = threading.Lock()
 
     def update(self, sums: Mapping[str, Mapping[str, int]]) -> None:

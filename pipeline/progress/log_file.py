@@ -1,4 +1,4 @@
-"""The file of ``--log-file``: what a run prints about its progress, its warnings and its errors, with times."""
+"""Writes the file of ``--log-file``. It has the progress, the warnings and the errors of a run, with times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 def log_to(path: str | None) -> None:
-    """Sends warnings of all libraries to stderr, and also to the file if one is given. The file is appended to.
+    """Sends warnings of all libraries to stderr. If a file is given, appends the warnings to it too.
 
     Raises:
         ValueError: the file cannot be written.
@@ -35,7 +35,7 @@ def log_to(path: str | None) -> None:
 
 
 def note(text: str, *, level: int = logging.INFO) -> None:
-    """Writes a text into the file of ``--log-file``, line by line. Does nothing if there is none."""
+    """Writes a text into the file of ``--log-file``, line by line. Does nothing if the run has no log file."""
     if _LOG.handlers:
         for line in text.splitlines():
             _LOG.log(level, "%s", line)

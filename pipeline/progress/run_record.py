@@ -1,7 +1,7 @@
-"""Writes ``.work/run.json``, which describes a run for the report: its settings, times and memory.
+"""Writes ``.work/run.json``. This file describes a run for the report: its settings, times and memory.
 
-The record is written at the beginning, marked as not finished, and again at the end. Only the report reads it, so times
-do not affect any other output.
+The record is written at the beginning, when it is marked as not finished. It is written again at the end. Only the
+report reads the record, so its times affect only the report.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(slots=True)
 class Measured:
-    """The times that were measured in a run so far."""
+    """Holds the times that were measured in a run so far."""
 
     jobs: dict[str, float] = field(default_factory=dict)
     """The wall-clock seconds of each job that ran."""
@@ -110,7 +110,9 @@ def settings_said(settings: Settings) -> dict[str, Any]:
 
 
 def _steps(totals: Totals) -> dict[str, dict[str, dict[str, float]]]:
-    """Returns, by source and step, the documents and bytes that the step got, and its seconds over all workers."""
+    """Returns three numbers per source and step: the documents and the bytes that the step got, and its seconds over
+    all workers.
+    """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for label, counts in totals.stages.items():
         source, mark, step = label.partition(STEP_MARK)

@@ -16,7 +16,9 @@ from pathlib import Path
 _handles: dict[tuple[str, int], int] = {}
 _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 STEP_MARK = "/"
-"""Separates source and step in the label of a step (``books/near_dedup``), which only the report shows."""
+"""Separates source and step in the label of a step (``books/near_dedup``). Only the report shows labels with this
+mark.
+"""
 
 
 def tick(
@@ -44,12 +46,12 @@ def tick_step(folder: str | None, source: str, step: str, *, started: float, doc
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """The sums of all progress reports of a run."""
+    """Holds the sums of all progress reports of a run."""
 
     stages: dict[str, dict[str, int]]
     """``units``, ``documents``, ``num_bytes`` and ``busy_us`` by stage."""
     peak_bytes: dict[str, int]
-    """Peak resident memory of each process that reported, by process id."""
+    """The peak resident memory in bytes of each process that reported, by process id."""
 
 
 def totals(folder: str | None) -> Totals:
@@ -62,7 +64,9 @@ def totals(folder: str | None) -> Totals:
 
 
 class Watch:
-    """A thread that reads the workers' reports every ``interval_s`` seconds and calls ``show`` with the sums."""
+    """Runs a thread. Every ``interval_s`` seconds, the thread reads the workers' reports and calls ``show`` with the
+    sums.
+    """
 
     def __init__(
         self, folder: str, show: Callable[[dict[str, Counter[str]]], None], *, interval_s: float = 1.0

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """The amount of work of a stage, known before the stage begins."""
+    """Holds the amount of work of a stage. It is known before the stage begins."""
 
     units: int
     """The number of files to read, or of parts to write."""
     num_bytes: int
-    """The stored bytes of the stage's input. The estimate of a job's time left weights its stages by them."""
+    """The stored bytes of the stage's input. The estimate of the time left weights a job's stages by these bytes."""

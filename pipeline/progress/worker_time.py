@@ -17,8 +17,8 @@ def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
     Source and part are the first two components of a transform's label.
 
     The engine samples the state of its threads five times per second, so times of less than a few seconds are rough.
-    Loading models and starting processes are not included. Returns nothing for an engine that does not give these
-    numbers (Dataflow shows them on its own pages).
+    The times do not include loading models and starting processes. The result is empty for an engine that does not
+    provide these numbers (Dataflow shows them on its own pages).
     """
     if not hasattr(result, "monitoring_infos"):
         return {}

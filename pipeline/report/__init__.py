@@ -1,4 +1,5 @@
-"""Makes the report of a run, which is one HTML page that needs no network. Also recounts documents and compares runs.
+"""Makes the report of a run. The report is one HTML page that needs no network. Also recounts documents and compares
+runs.
 
     output folder -> output_state -> collect -> verdict, funnel, figures, page_documents -> build -> index.html
                                   \\-> set_option -> rejudge -> recount -> terminal      (--set)
@@ -9,13 +10,14 @@
 - ``collect``: gathers the numbers and texts of one source.
 - ``limits``: lists the limits of steps on signals. ``nearest``: finds kept documents near a limit.
 - ``passages``: finds the part of a text that decided. ``run_models``: loads the run's models, which score passages.
-- ``verdict``: says first how the run came out. ``funnel``: draws what each stage kept and lost, by reason.
-- ``explained``, ``reasons``: have sentences about stages and reasons.
-- ``figures``, ``charts``, ``run_tables``, ``page_documents``: make more parts of the page. ``build``: joins the parts.
+- ``verdict``: summarises the run in words. ``funnel``: computes what each stage kept and lost, by reason.
+- ``explained``, ``reasons``: contain sentences about stages and reasons.
+- ``figures``, ``charts``, ``run_tables``, ``page_documents``: make the remaining parts of the page. ``build``: joins
+  all parts.
 - ``near_dedups``: shows the documents that a near dedup removed.
 - ``eval_sets``: makes a page for each evaluation set that was searched for.
 - ``dataset_card``: writes the ``README.md`` of the output.
-- ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with other settings.
+- ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with changed settings.
 - ``compare``, ``settings``, ``terminal``: compare two runs and their settings, and print to the terminal.
 - ``against``: makes the section of the page that compares two runs.
 

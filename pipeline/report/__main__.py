@@ -1,4 +1,4 @@
-"""The command ``python -m pipeline.report``: builds a run's page, recounts, or compares two runs."""
+"""Runs the command ``python -m pipeline.report``: builds a run's page, recounts, or compares two runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    """Imports the report here, because that takes seconds, and a wrong flag is answered before."""
+    """Runs the command after its flags are checked. Imports the report here, because that takes seconds."""
     if len(args.dirs) > 2:
         raise ValueError(f"{len(args.dirs)} folders: give one, or two to compare")
     if args.page and len(args.dirs) != 2:
@@ -50,7 +50,9 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _written(folder: str, other: str | None) -> str:
-    """Writes the page of a run, and its dataset card if documents left the shards since. Returns the page's path."""
+    """Writes the page of a run and returns its path. Also writes the dataset card if documents were removed from the
+    shards since the run.
+    """
     from pipeline.report.build import write_report  # matplotlib is loaded only to draw
     from pipeline.report.dataset_card import write_card
     from pipeline.report.output_state import read_state

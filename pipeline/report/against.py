@@ -1,6 +1,6 @@
-"""Compares a run with another one on the page: in words first, then side by side in bars and tables.
+"""Makes the page's comparison of two runs: sentences first, then bars and tables side by side.
 
-The rows of the tables are those that the terminal prints (:mod:`pipeline.report.compare`).
+The tables have the rows that the terminal prints (:mod:`pipeline.report.compare`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from pipeline.report.settings import differences, settings_of
 
 _MAX_SENTENCES = 5
 _MAX_ROWS = 400
-"""The number of rows of a table on the page. The terminal prints all."""
+"""The largest number of rows of a table on the page. The terminal prints all rows."""
 
 
 def against(other: RunState, this: RunState) -> dict[str, Any]:
-    """Returns what the page shows about the differences between another run, which comes first, and this one."""
+    """Returns the values that the page shows about the differences between two runs. ``other`` comes first on the
+    page.
+    """
     settings = differences(settings_of(other), settings_of(this))
     reasons = [row for row in reason_rows(other, this) if row[2] != row[3]]
     tables: list[tuple[str, tuple[str, ...], Rows, int]] = [
@@ -106,9 +108,9 @@ def _dropped(state: RunState) -> Mapping[tuple[str, str, str], int]:
 
 
 def _bars(other: RunState, this: RunState) -> Iterator[dict[str, Any]]:
-    """Yields a pair of bars for each source that both runs have, and the losses that differ.
+    """Yields a pair of bars for each source that is in both runs, with the losses that differ.
 
-    A reason has the same shade in both bars.
+    Each drop reason has one shade, and both bars use this shade.
     """
     before = {bar["name"]: bar for bar in overview(other.sources)}
     for bar in overview(this.sources):

@@ -36,18 +36,19 @@ from pipeline.report.verdict import verdict
 
 MAX_PAGE_BYTES = 5_000_000
 _SCRIPTS = ("search.js", "cards.js", "export.js", "page.js")
-"""The files of the page's script, in the order in which one uses the other."""
+"""The files of the page's script. A file comes after the files that it uses."""
 _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
-"""Limits of the bytes of documents in the page. If the page is too large with one limit, the next limit is tried."""
+"""Limits on the number of bytes of documents in the page. If the page is too large with one limit, the next limit is
+tried.
+"""
 
 
 def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES, other: str | None = None) -> str:
     """Builds the report of a run, finished or not. Returns the path of the page.
 
     Args:
-        sample_bytes: the largest number of stored bytes to read per source. If a source is larger, a fair sample is
-            read.
-        other: the output of another run. A section of the page compares this run with it.
+        sample_bytes: the largest number of stored bytes to read per source. A fair sample of a larger source is read.
+        other: the output of a second run. A section of the page compares the two runs.
 
     Raises:
         ValueError: the folder is not the output of a run.
@@ -182,7 +183,9 @@ def _html(page: dict[str, Any], samples_json: str) -> str:
 
 
 def _mark_drawings(page: dict[str, Any]) -> None:
-    """Marks the charts as safe HTML, because this package draws them. The template escapes everything else."""
+    """Marks the charts as safe HTML, because this package draws them. The template escapes all values without this
+    mark.
+    """
     for one in filter(None, (source["near_dedup"] for source in page["sources"])):
         one["chart"] = Markup(one["chart"])
     if page["per_token"]:

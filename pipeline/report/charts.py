@@ -1,7 +1,7 @@
 """Draws charts as SVG with matplotlib. They need no scripts, and the page's style sheet sets their colours.
 
 matplotlib draws in placeholder colours. In the SVG they are replaced by the page's CSS variables, so one drawing serves
-dark and light pages. Text stays text, and is not converted to outlines.
+dark and light pages. Text in a chart stays text and is not converted to outlines.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class LimitLine:
-    """A vertical line in a distribution: a limit, or another mark."""
+    """Describes a vertical line in a distribution. The line marks a limit or a position with a name."""
 
     value: float
     label: str
@@ -72,7 +72,9 @@ class LimitLine:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """The values of a signal: for kept documents, documents dropped by its limit, and documents dropped elsewhere."""
+    """Holds the values of a signal in three groups: kept documents; documents that the signal's limit dropped; and
+    documents that were dropped for any reason besides this limit.
+    """
 
     title: str
     kept: Floats
@@ -80,7 +82,9 @@ class Histogram:
     other: Floats
     lines: Sequence[LimitLine] = ()
     dropped_weight: float = 1.0
-    """The weight of a dropped document relative to a kept one; not 1 if they were sampled at different rates."""
+    """The weight of a dropped document relative to a kept one. It differs from 1 if the two were sampled at different
+    rates.
+    """
 
 
 def histogram(data: Histogram) -> str:
@@ -175,14 +179,14 @@ def describe(data: Histogram) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar and the text beside it."""
+    """Describes a bar and the text beside it."""
 
     label: str
     value: float
     text: str
     colour: str = "kept"
     mark: float | None = None
-    """The intended value, which is marked on the same axis. None to draw no mark."""
+    """The intended value. It is marked on the axis of the bar. None to draw no mark."""
 
 
 def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
@@ -211,7 +215,7 @@ def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
 
 
 def flag(data: Histogram) -> str:
-    """Draws a yes-or-no signal as SVG. Each group of documents has one bar for yes and one for no, if not empty."""
+    """Draws a yes-or-no signal as SVG. Each group of documents that is not empty has one bar for yes and one for no."""
     weight = data.dropped_weight
     layers = (("kept", data.kept, 1.0), ("fell", data.fell, weight), ("other", data.other, weight))
     drawn = []
@@ -256,7 +260,7 @@ def short_bytes(num_bytes: int) -> str:
 
 
 def percent(value: float) -> str:
-    """Returns a percentage with one decimal. Small ones keep two digits, so that nothing that is there becomes 0.
+    """Returns a percentage with one decimal. A small percentage keeps two digits, so that only zero is shown as 0.
 
     >>> percent(13.0081), percent(100.0), percent(0.0), percent(0.0412)
     ('13', '100', '0', '0.041')
@@ -265,7 +269,9 @@ def percent(value: float) -> str:
 
 
 def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Any]:
-    """Returns a figure of this size with fixed margins. A layout engine would need to draw everything twice."""
+    """Returns a figure of this size with fixed margins. Without fixed margins, a layout engine would draw everything
+    twice.
+    """
     figure = Figure(figsize=(width, height))
     FigureCanvasSVG(figure)
     right, top = 0.2 / width, 0.1 / height  # half of a number extends beyond the axis

@@ -1,7 +1,7 @@
-"""Reads a source's output once: the signals of its documents, and documents to show.
+"""Reads a source's output once. Collects the signals of all documents that are read, and some documents to show.
 
-Memory is bounded: one float per signal and document, and the first characters of a bounded number of texts per reason.
-If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
+Memory is bounded. It holds one float per signal and document. It also holds the beginnings of a limited number of texts
+per reason. If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 
 KEPT = ""
-"""The name of the group of kept documents. All other groups are of dropped documents."""
+"""The name of the group of kept documents. All groups with a different name have dropped documents."""
 _SHOWN_COLUMNS = ("id", "language", "stage", "reason", "detail", "signals", "url", "title", "date", "text")
 """The columns of ``dropped`` that are shown. Older outputs have no ``language``, ``url``, ``title`` and ``date``."""
 _PART_NUMBER = re.compile(r"part-(\d+)-of-")
@@ -47,23 +47,25 @@ _PART_NUMBER = re.compile(r"part-(\d+)-of-")
 
 @dataclass(slots=True)
 class Group:
-    """Documents that a stage dropped for one reason, and kept documents to compare them with."""
+    """Holds documents that a stage dropped for one reason, and kept documents to compare them with."""
 
     stage: str
     reason: str
     dropped: list[NearestDocument]
     kept: list[NearestDocument | None] = field(default_factory=list)
-    """Kept documents to compare with. None beside a copy whose original was not found."""
+    """Kept documents to compare with. An entry is None if the dropped document is a copy whose original was not
+    found.
+    """
     beside: str = ""
     """A description of the kept documents, shown in the page."""
     limit: Limit | None = None
     is_paired: bool = False
-    """True if each kept document belongs to the dropped document at the same place of the list."""
+    """True if the lists are paired: the kept document at an index belongs to the dropped document at this index."""
 
 
 @dataclass(slots=True)
 class Collected:
-    """The numbers and texts that were read from a source's output."""
+    """Holds the numbers and texts that were read from a source's output."""
 
     limits: list[Limit]
     values: dict[str, dict[str, list[Floats]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(list)))
@@ -77,7 +79,7 @@ class Collected:
     """The number of tokens by language. Documents whose number of tokens is unknown are not counted."""
     tokenized_bytes: Counter[str] = field(default_factory=Counter)
     members: dict[str, NearestDocument] = field(default_factory=dict)
-    """Documents of the largest groups of a near dedup whose text is at hand, by their id."""
+    """Documents in the largest groups of a near dedup, by their id. Only documents whose text was read are here."""
 
     def of(self, signal: str, group: str) -> Floats:
         """Returns all values of a signal in a group as one array."""
@@ -91,10 +93,10 @@ def collect(
     """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder.
 
     Args:
-        scores: the run's models that are at hand, by their key. They find the passages with the worst scores.
+        scores: the run's models that are on this machine, by their key. They find the passages with the worst scores.
 
     Returns:
-        What it collected.
+        The numbers and texts that were read.
     """
     steps = state.source.steps if state.source else ()
     found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
@@ -116,14 +118,16 @@ def collect(
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """What finds the passages that decided."""
+    """Finds the passages that decided about documents."""
 
     scores: Mapping[str, Any]
     hits: Mapping[str, tuple[Span, ...]]
-    """Where evaluation items were found, by the id of the document."""
+    """The places at which evaluation items were found, by the id of the document."""
 
     def passage(self, reason: str, document: NearestDocument) -> Passage:
-        """Returns the passage for which a document was dropped, or could have been."""
+        """Returns the passage of a document that a drop reason is about. The document can be a dropped or a kept
+        one.
+        """
         if document.doc_id in self.hits:
             return Passage(self.hits[document.doc_id], "the evaluation item")
         scored = scored_passage(reason, document.text, self.scores, document.language)
@@ -135,7 +139,7 @@ def _dropped_texts(
 ) -> dict[tuple[str, str], list[NearestDocument]]:
     """Returns the dropped documents whose text is in the output, by (stage, reason).
 
-    Of copies the whole text is returned, because it is compared with the text of the document that was kept.
+    A copy is returned with its whole text, because this text is compared with the text of the kept document.
     """
     found: dict[tuple[str, str], list[NearestDocument]] = defaultdict(list)
     for batch in read_texts(folder):
@@ -159,7 +163,7 @@ def _dropped_texts(
 
 
 def _mark_kept(groups: Sequence[Group], deciding: Deciding) -> None:
-    """Cuts the kept documents to excerpts, at the passage that the reason of their group is about."""
+    """Cuts each kept document to an excerpt. The reason of its group decides around which passage."""
     unmarked: dict[int, NearestDocument] = {}  # the page stores a document once if it is the same in all groups
     for group in groups:
         if group.is_paired:
@@ -174,7 +178,9 @@ def _mark_kept(groups: Sequence[Group], deciding: Deciding) -> None:
 
 
 def _beside(one: NearestDocument, other: NearestDocument | None) -> NearestDocument:
-    """Returns a document of a pair, with what both have marked. Nothing is marked if the texts are equal."""
+    """Returns one document of a pair, with the passages marked that both documents have. Nothing is marked if the texts
+    are equal.
+    """
     is_equal = other is None or one.text == other.text
     passage = Passage() if is_equal else shared(one.text, other.text if other else "")
     return excerpt(one, EXCERPT_CHARS, passage)
@@ -266,7 +272,7 @@ class Tokens:
 
 def _grouped(state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[NearestDocument]],
              kept: Kept, names_kept: Set[str]) -> list[Group]:  # fmt: skip
-    """Returns the groups in the order of the stages. In a group, the documents nearest to the limit come first."""
+    """Returns the groups in the order of the stages. In each group, the documents nearest to the limit come first."""
     order = {stage: place for place, stage in enumerate(state.stages)}
     groups = []
     for stage, reason in sorted(by_reason, key=lambda key: (order.get(key[0], len(order)), key[1])):

@@ -1,4 +1,4 @@
-"""Compares two runs: counts, shares, drop reasons, and settings that differ."""
+"""Compares two runs by their counts, shares, drop reasons and settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rows = list[tuple[str, ...]]
 
 
 def print_comparison(out: Console, a: RunState, b: RunState) -> None:
-    """Prints the differences between two runs, or that nothing differs."""
+    """Prints the differences between two runs. If there are none, prints a line that says so."""
     out.print(f"A: {a.layout.output}\nB: {b.layout.output}", highlight=False, markup=False)
     for name, state in (("A", a), ("B", b)):
         if state.status != WHOLE:
@@ -51,7 +51,7 @@ def _stats(state: RunState, name: str) -> Mapping[str, Any] | None:
 
 
 def count_rows(a: RunState, b: RunState) -> Rows:
-    """Returns rows with the documents, bytes and tokens of each source."""
+    """Returns rows that compare the documents, the bytes and the tokens of each source."""
     rows: Rows = []
     for name in _names(a, b):
         for label, path in (
@@ -87,7 +87,9 @@ def _pair(a: int | None, b: int | None) -> tuple[str, str, str]:
 
 
 def share_rows(a: RunState, b: RunState) -> Rows:
-    """Returns rows with the shares, epochs and tokens of the sources; no rows if neither run was mixed."""
+    """Returns rows that compare the shares, the epochs and the tokens of the sources. Returns no rows if neither run
+    was mixed.
+    """
     lines = [(state.manifest or {"sources": {}})["sources"] for state in (a, b)]
     rows: Rows = []
     for name in dict.fromkeys([*_names(a, b), *lines[0], *lines[1]]):
@@ -99,7 +101,7 @@ def share_rows(a: RunState, b: RunState) -> Rows:
 
 
 def reason_rows(a: RunState, b: RunState) -> Rows:
-    """Returns rows with the numbers of dropped documents and rejected records, by reason."""
+    """Returns rows that compare the numbers of dropped documents and of rejected records, by reason."""
     rows: Rows = []
     for name in _names(a, b):
         counts = [_reasons(_stats(state, name)) for state in (a, b)]

@@ -21,11 +21,11 @@ from pipeline.sources.source import UNKNOWN_LICENCE, Source
 from tokenizer.codec import JSON, MODEL, RANKS
 
 _LANGUAGE_BYTES = 4 << 20
-"""The largest number of stored bytes of clean documents per source that are read to count languages."""
+"""The largest number of stored bytes per source. So much of the clean documents is read to count languages."""
 _RARE = 0.001
 _KINDS = {MODEL: "SentencePiece", JSON: "Hugging Face tokenizers", RANKS: "tiktoken"}
 _LIKENESS = {"perplexity": "a language model", "reference": "a classifier"}
-"""What a model is called that chooses documents by their likeness to Wikipedia, by the model's key."""
+"""Words for the models that choose documents by their likeness to Wikipedia, by the model's key."""
 
 
 def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
@@ -58,19 +58,23 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
 
 
 def _source(layout: Layout, name: str) -> Source | None:
-    """Returns a source as it was when it was cleaned, for its licence; None if it is not known."""
+    """Returns a source with the settings with which it was cleaned; None if the source is not known. The card needs its
+    licence.
+    """
     about = (read_marker(layout.marker(f"clean-{name}")) or {}).get("about") or {}
     return source_of_output(name, about.get("declared"))
 
 
 def _judges(layout: Layout, source: Source) -> list[str]:
-    """Returns what chose a source's documents by their likeness to Wikipedia: the steps that ran and have a model."""
+    """Returns words for the models that chose a source's documents by their likeness to Wikipedia. Only models with
+    which the source was cleaned count.
+    """
     about = (read_marker(layout.marker(f"clean-{source.name}")) or {}).get("about") or {}
     return [said for model, said in _LIKENESS.items() if model in about.get("models", {})]
 
 
 def _marks(tokenizer: Mapping[str, Any]) -> str:
-    """Returns which ids stand around a document.
+    """Returns a phrase about the ids before and after a document.
 
     >>> _marks({"bos_id": -1, "eos_id": 2})
     'eos included, no bos'

@@ -1,8 +1,8 @@
 """Reads the requested columns of a bounded number of documents in ``clean/`` and ``dropped/``.
 
 A hash decides which documents an output part contains, so a few parts are a fair sample of a source. A folder of up to
-``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen, and from each part as many
-evenly spread row groups as the budget allows. One batch is in memory at a time.
+``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen. From each of these parts,
+evenly spread row groups are read, as many as the budget allows. One batch is in memory at a time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.files.files import is_local, join, open_file
 
 SAMPLE_BYTES = 96 << 20
-"""The largest number of stored bytes per source that are read for its distributions (about 250 MB of text)."""
+"""The largest number of stored bytes per source that are read for the distributions. This is about 250 MB of text."""
 _SAMPLE_PARTS = 16
 _BATCH_DOCS = 256
 _THREADS = 8
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(slots=True)
 class Read:
-    """How much of a folder was read."""
+    """Counts how much of a folder was read."""
 
     num_files: int = 0
     num_files_read: int = 0
@@ -45,7 +45,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One output file of a folder."""
+    """Describes one output file of a folder."""
 
     path: str
     num_bytes: int

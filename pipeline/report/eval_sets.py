@@ -1,8 +1,9 @@
-"""Writes one page per evaluation set. It shows each item that was found next to the document with the hit, and lists
-the items that were not found.
+"""Writes one page per evaluation set. A page shows each item that was found, next to the document with the hit. It also
+lists the items that were not found.
 
-The data comes from ``decontamination/``. A page shows a limited part of it: the 300 items with the most hits, three
-hits of each, and the ids of 2,000 other items per state. The tables in ``decontamination/`` contain all rows.
+The data comes from ``decontamination/``. A page shows a limited part of the data: the 300 items with the most hits,
+three hits per item, and the ids of 2,000 items that were not found per state. The tables in ``decontamination/``
+contain all rows.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ MAX_ITEMS, MAX_HITS_PER_ITEM, MAX_OTHERS = 300, 3, 2000
 _CONTEXT_CHARS = 80
 """The number of characters in an excerpt before the hit, as ``filters.decontaminate.step`` writes it."""
 _MAX_MARKED_DOCS = 100_000
-"""The number of documents in which the report of a run can mark items."""
+"""The largest number of documents per source in which a report marks items."""
 _STATES = {
     "findable": "searched for and not found",
     "needs_answer": "short: searched for together with their answer, and not found",
@@ -41,7 +42,7 @@ class _SetRows:
     """Collects what the page of one set shows."""
 
     found: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
-    """A heap of the items with the most hits, each as number of hits, id and row."""
+    """A heap of the items with the most hits. An entry is the number of hits, the item's id and its row."""
     others: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     """Ids of items that were not found, by state."""
     num_others: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -102,7 +103,9 @@ def _read(layout: Layout) -> dict[str, _SetRows]:
 
 
 def hit_spans(layout: Layout, source: str) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Returns where items were found in the documents of a source, by id, for a bounded number of documents."""
+    """Returns the places at which items were found in a source's documents, by the document's id. The number of
+    documents is bounded.
+    """
     found: dict[str, list[tuple[int, int]]] = {}
     (files,) = FileSystems.match([join(layout.decontamination, "hits-*.parquet")])
     for path in sorted(entry.path for entry in files.metadata_list):

@@ -1,6 +1,6 @@
-"""Explains stages and reasons in sentences: the rule, its settings in this run, where it comes from, and why it drops.
+"""Explains stages and reasons in sentences. An explanation has the rule, its settings in this run, and its origin.
 
-The rules are those of ``docs/recipe.md``, which takes them from the same docstrings.
+The rules come from docstrings. ``docs/recipe.md`` is made from these docstrings too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ADDED_DOCS = {Excluded.NAME: "formats.md#configuration", Decontaminate.NAME: "d
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a person who looks at a stage wants to know about it."""
+    """Explains a stage to a person who looks at it."""
 
     rule: str
     cite: str
@@ -53,7 +53,8 @@ def explain_stage(source: SourceState, stage: str) -> Explanation:
 
 
 def rule_of(step: Any) -> str:
-    """Returns the rule of a step or a reader: its own text, or else the first paragraph of its docstring.
+    """Returns the rule of a step or a reader. This is its text about the rule. Without such a text, it is the first
+    paragraph of the docstring.
 
     >>> from pipeline.sources import SOURCES
     >>> rule_of(SOURCES["common_crawl"].steps[0])
@@ -124,7 +125,8 @@ def limit_sentence(limit: Limit) -> str:
 
 
 def record_sentence(reason: str) -> str:
-    """Returns a sentence about a reason of a record that never became a document; empty if there is none.
+    """Returns a sentence about the reason why a record never became a document; empty if there is no sentence for the
+    reason.
 
     >>> record_sentence("not_json")
     'The line is no JSON.'

@@ -23,7 +23,7 @@ _NEARLY = Fraction(1001, 1000)
 
 
 def mixture(state: RunState) -> dict[str, Any] | None:
-    """Returns the intended and the resulting mixture, one row per source; None if nothing was mixed."""
+    """Returns the intended and the resulting mixture, with one row per source. Returns None if nothing was mixed."""
     manifest = state.manifest
     if manifest is None:
         return None
@@ -78,7 +78,7 @@ def _mixture_row(state: RunState, name: str, line: Mapping[str, Any]) -> dict[st
 
 
 def _percent(value: float) -> str:
-    """Returns a percentage without the noise of rounding to whole tokens.
+    """Returns a percentage as text. Removes the small error that comes from rounding to whole tokens.
 
     >>> _percent(67.000026), _percent(4.499957), _percent(0.0123)
     ('67', '4.5', '0.0123')
@@ -114,7 +114,9 @@ def constants(found: Collected) -> list[str]:
 
 
 def _the_only(*groups: Floats) -> float | None:
-    """Returns the value that all documents have; None if they have different values; 0 if there are no documents."""
+    """Returns the value that all documents have. Returns None if they have different values, and 0 if there are no
+    documents.
+    """
     values = np.concatenate([g for g in groups if len(g)] or [np.zeros(1)])
     return float(values[0]) if values.min() == values.max() else None
 
@@ -168,7 +170,9 @@ def _notes(limits: Sequence[Limit]) -> list[str]:
 
 
 def _weight(state: SourceState, found: Collected) -> float:
-    """Returns the weight of a dropped document relative to a kept one, if both were sampled."""
+    """Returns the weight of a dropped document relative to a kept one. The weight corrects for different sampling
+    rates.
+    """
     if state.stats is None or not found.clean.num_docs or not found.dropped.num_docs:
         return 1.0
     kept, dropped = state.stats["documents"]["kept"], state.stats["documents"]["in"] - state.stats["documents"]["kept"]

@@ -1,8 +1,8 @@
-"""Computes a source's funnel: how many documents each stage kept, and how many it lost for which reason.
+"""Computes a source's funnel: how many documents each stage kept, and how many it lost for each reason.
 
-All bars have one scale: the documents that were read. So a bar shows what is left, what is lost here, and by the empty
-rest what was lost before. The page draws the bars as elements whose width is a percentage, because they then fill any
-screen, can be printed, and have text that can be read aloud.
+All bars have one scale: the documents that were read. So a bar has three parts: what is left, what this stage lost, and
+an empty rest for what earlier stages lost. The page draws a bar as elements whose width is a percentage. Such bars fit
+any screen, can be printed, and have text that can be read aloud.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.report.explained import explain_stage, limits_by_reason, reason_se
 from pipeline.report.output_state import RunState, SourceState
 
 NUM_SHADES = 5
-"""The number of different shades of losses. Neighbouring parts of a bar never have the same one."""
+"""The number of different shades of losses. Neighbouring parts of a bar always have different shades."""
 
 _NUM_NAMED = 4
 """The number of losses of a source that the overview names."""

@@ -3,7 +3,7 @@
 The page draws the limits into distributions, and ``--set`` changes them.
 
 Most steps have their limits in ``rules``, a table of :class:`filters.rules.Rule`. This module lists the limits of the
-other steps.
+steps without such a table.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def title_of(signal: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """A limit of a step: ``stage`` drops a document for ``reason`` if ``signal op value`` is true."""
+    """Describes a limit of a step. ``stage`` drops a document for ``reason`` if ``signal op value`` is true."""
 
     stage: str
     reason: str
@@ -119,7 +119,9 @@ class Limit:
 
 
 def limits_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[Limit, ...]:
-    """Returns the limits of a step in the order in which they are applied; none if the step compares no numbers."""
+    """Returns the limits of a step in the order in which they are applied. Returns none if the step compares no
+    numbers.
+    """
     if isinstance(step, Perplexity):
         return tuple(_of_perplexity(step, cutoffs))
     return tuple(
@@ -172,7 +174,9 @@ def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> 
 
 
 def marks_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[tuple[str, float], ...]:
-    """Returns (name, position) of other lines to draw on a signal's axis, such as the end of the head bucket."""
+    """Returns (name, position) of the lines on a signal's axis that are not limits, such as the end of the head
+    bucket.
+    """
     if not isinstance(step, Perplexity):
         return ()
     return tuple(

@@ -16,7 +16,7 @@ from pipeline.report.output_state import SourceState
 from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 
 _MEMBER_CHARS = 280
-"""The number of characters of a member of a group that the page shows."""
+"""The page shows this many characters of each member of a group."""
 
 
 def members_of_groups(source: SourceState) -> set[str]:
@@ -26,11 +26,10 @@ def members_of_groups(source: SourceState) -> set[str]:
 
 
 def near_dedup(source: SourceState, members: Mapping[str, NearestDocument]) -> dict[str, Any] | None:
-    """Returns the values about the documents that a source's near dedup removed; None if there are no such
-    documents.
+    """Returns the values about the documents that a source's near dedup removed; None if it removed none.
 
     Args:
-        members: documents of the largest groups whose text is at hand, by their id.
+        members: documents in the largest groups, by their id. Only documents whose text was read are here.
     """
     stats = source.stats or {}
     found = stats.get("near_dedup")
@@ -58,7 +57,7 @@ def _overlaps(overlaps: Mapping[str, int], name: str) -> str:
 
 
 def bin_title(low: str) -> str:
-    """Returns a text for a bin of overlaps, which the statistics name by its lower end.
+    """Returns a title for a bin of overlaps. ``low`` is the lower end of the bin, by which the statistics name it.
 
     >>> bin_title("0.85"), bin_title("1.00")
     ('0.85 to 0.90', '1')

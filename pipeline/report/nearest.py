@@ -27,7 +27,7 @@ _UNKNOWN = ""
 
 @dataclass(frozen=True, slots=True)
 class NearestDocument:
-    """A document that the page shows: a part of its text, and what is known about it."""
+    """Holds a document that the page shows: a part of its text, and its columns."""
 
     doc_id: str
     text: str
@@ -40,17 +40,19 @@ class NearestDocument:
     starts_at: int = 0
     """The number of characters of the document before ``text``."""
     num_chars: int = 0
-    """The length of the text that was at hand. Of a dropped document it is at most 20,000 characters."""
+    """The number of characters of the stored text. The stored text of a dropped document has at most 20,000
+    characters.
+    """
     marks: tuple[Span, ...] = ()
-    """The passages that decided, as places in ``text``."""
+    """The passages that decided about the document, as places in ``text``."""
     why: str = ""
-    """What the marks are, in a few words."""
+    """A few words about the marks."""
 
 
 def excerpt(document: NearestDocument, max_chars: int, passage: Passage | None = None) -> NearestDocument:
     """Returns a document with at most ``max_chars`` characters of its text, around the passage that decided.
 
-    Without a passage, the text is cut around the marks that it has.
+    Without a passage, the text is cut around the document's marks.
 
     >>> one = NearestDocument("a", "0123456789" * 10, num_chars=100)
     >>> short = excerpt(one, 20, Passage(((50, 55),), "why"))
@@ -125,7 +127,7 @@ def _values(origins: Origin, row: int) -> tuple[str, str, str]:
 def _offer(heap: list[tuple[float, int, NearestDocument]], distance: float, order: int, row: int, shown: Any) -> None:
     """Adds a document to the heap if it is among the nearest.
 
-    Of two equally near documents, the document with the smaller hash stays in the heap.
+    If two documents are equally near, the one with the smaller hash stays in the heap.
     """
     key = (-distance, -order)
     if len(heap) < KEPT_PER_REASON:

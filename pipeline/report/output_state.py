@@ -31,7 +31,7 @@ _NOT_SETTINGS = ("type", "data_version", "NAME", "DATA_VERSION", "reason", "REAS
 
 @dataclass(slots=True)
 class SourceState:
-    """The state of one source of a run."""
+    """Holds the state of one source of a run."""
 
     name: str
     stats: dict[str, Any] | None
@@ -54,7 +54,7 @@ class SourceState:
 
 @dataclass(slots=True)
 class RunState:
-    """What is known about a run from its output folder."""
+    """Holds what the output folder of a run says about the run."""
 
     layout: Layout
     status: str
@@ -148,7 +148,8 @@ def _source_as_it_was(
 ) -> Source | None:
     """Returns a source with the steps that it had in the run.
 
-    They are taken from ``declared``, which was recorded with the documents, or else from the recipe.
+    The steps are taken from ``declared``, which was recorded with the documents. If nothing was recorded, they are
+    taken from the recipe.
     """
     if declared is None and recipe is not None:
         steps = recipe.sources.get(name, {}).get("steps")
@@ -215,7 +216,9 @@ def _fault(stats: Any) -> str | None:
 
 
 def _recipe(record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Recipe | None:
-    """Returns the recipe that the run used, or the bundled recipe of that name; None if no recipe is known."""
+    """Returns the recipe that the run used. If only its name is known, returns the bundled recipe of that name. Returns
+    None if no recipe is known.
+    """
     data = record.get("settings", {}).get("recipe")
     try:
         if data is not None:
@@ -239,5 +242,5 @@ def _recipe_of(data: Mapping[str, Any]) -> Recipe:
 
 
 def _rule_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how a source was divided, in the form of a recipe."""
+    """Returns the rule by which a source was divided, in the form that a recipe has."""
     return {"by": data["by"], **({"epochs": data["weights"]} if data["is_epochs"] else data["weights"])}

@@ -1,7 +1,7 @@
 """Packs sampled documents into JSON of limited size. The script in the report page shows them as text.
 
 The data is in a block that browsers do not run. The script inserts it into the page as text nodes, so whatever a
-document contains (a script, an image, a link) stays text. The page's content policy forbids everything else.
+document contains (a script, an image, a link) stays text. The page's content policy allows only the page's own script.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from pipeline.report.nearest import EXCERPT_CHARS, NearestDocument, excerpt
 
 _EXCERPTS = (EXCERPT_CHARS, 1000, 600, 400, 300, 200)
 NOT_THERE = -1
-"""Stands for a kept document that was not found."""
+"""The number that represents a kept document that was not found."""
 _FEWEST = 3
 """The smallest number of documents per group, however many groups there are."""
 _ID_CHARS = 200
 _MAX_HOSTS = 200
-"""The number of hosts that the page offers to choose from."""
+"""The largest number of hosts in the page's menu."""
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _UNSAFE_TABLE = str.maketrans(_UNSAFE)
 
 
 @dataclass(slots=True)
 class Samples:
-    """The packed documents, and the options that the page offers to select them."""
+    """Holds the packed documents, and the choices in the page's menus."""
 
     text: str
     """JSON that is safe inside a ``script`` element."""
@@ -46,14 +46,15 @@ class Samples:
     """The stages and reasons, each as ``stage: reason``."""
     languages: list[str]
     hosts: list[str]
-    """The hosts with most documents, by name."""
+    """The hosts with the most documents, sorted by name."""
 
 
 def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[str, str, str], int], *,
                budget_bytes: int) -> Samples:  # fmt: skip
     """Returns the sampled documents of all sources, packed into JSON of at most ``budget_bytes`` if possible.
 
-    If they do not fit, the excerpts are shortened first. Then the groups get fewer documents, but at least three each.
+    If the documents do not fit, the excerpts are shortened first. Then each group gets fewer documents, and at least
+    three.
 
     Args:
         counts: numbers of dropped documents, by (source, stage, reason).
@@ -73,7 +74,7 @@ def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[st
 
 
 def _least_bytes(groups: Sequence[tuple[str, Group]], excerpt_chars: int, most: int) -> int:
-    """Returns a lower bound for the bytes of the texts. It avoids packing documents that cannot fit."""
+    """Returns a lower bound for the bytes of the texts. With it the caller avoids packing documents that cannot fit."""
     return sum(min(len(s.text), excerpt_chars) for _, g in groups for s in g.dropped[:most])
 
 
@@ -164,7 +165,7 @@ def _cut(text: str) -> str:
 
 
 def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:
-    """True if the detail of a document is the value that is shown anyway."""
+    """True if the detail of a document repeats a value that the page already shows."""
     value = shown.signals.get(limit.signal) if limit else None
     try:
         return value is not None and math.isclose(float(shown.detail), value, rel_tol=1e-6)

@@ -1,7 +1,7 @@
 """Finds the passage of a text that decided about a document: a line, a span, or the window with the worst score.
 
-A reason names what to look for. The same search is done in dropped and in kept documents, so that documents on both
-sides of a limit can be compared. A text without such a passage is shown from its beginning.
+The drop reason decides what is searched for. Dropped and kept documents are searched in one way, so that documents on
+both sides of a limit can be compared. If the search finds no passage, the text is shown from its beginning.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from filters.c4.lines_and_pages import END_MARKS
 
 Span = tuple[int, int]
-"""The first character of a passage, and the one after its last."""
+"""The place of a passage: the index of its first character, and the index after its last."""
 MAX_SPANS = 40
 """The largest number of passages that are marked in a text."""
 _NGRAM_WORDS = 5
@@ -38,17 +38,17 @@ _NO_LETTERS = re.compile(r"(?<!\w)[^\W_]*\d[\d.,:/%-]*|[^\w\s]{2,}")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What decided about a document."""
+    """Holds the parts of a text that decided about a document."""
 
     spans: tuple[Span, ...] = ()
     """The marked parts, in the order of the text. They do not overlap."""
     says: str = ""
-    """What is marked, in a few words."""
+    """A few words about what is marked."""
 
 
 Find = Callable[[str], Passage]
 Score = Callable[[str], float | None]
-"""Scores a part of a text; None if it has no score."""
+"""A function that returns the score of a part of a text; None if the part has no score."""
 
 
 def _lines(text: str) -> Iterator[re.Match[str]]:
@@ -94,7 +94,9 @@ def _repeated(pattern: re.Pattern[str], says: str) -> Find:
 
 
 def _repeated_words(number: int, *, only_top: bool) -> Find:
-    """Marks runs of words that the text repeats: all of them, or only the most frequent one."""
+    """Returns a function that marks runs of words that the text repeats: all such runs, or only the most frequent
+    one.
+    """
 
     def find(text: str) -> Passage:
         words = list(_WORD.finditer(text))
@@ -109,7 +111,9 @@ def _repeated_words(number: int, *, only_top: bool) -> Find:
 
 
 def _share_without(pattern: str) -> Callable[[str], float]:
-    """Returns a function that gives the share of characters of a line that do not match. Short lines count less."""
+    """Returns a function that computes, for a line, the share of characters that do not match. Short lines count
+    less.
+    """
     compiled = re.compile(pattern)
     return lambda line: (len(line) - len(compiled.findall(line))) * min(1.0, len(line) / 60)
 
@@ -151,13 +155,14 @@ FINDERS: Mapping[str, Find] = {
         re.compile(r"\b(?:the|be|to|of|and|that|have|with)\b", re.IGNORECASE), "stop words that were found"
     ),
 }
-"""How to find the passage, by the reason."""
+"""The functions that find the passage, by the drop reason."""
 
 
 def by_reason(reason: str, text: str, detail: str = "") -> Passage:
     """Returns the passage that a reason is about.
 
-    If the detail of a document is a part of its text (a word of a list, the note of a generator), it is marked.
+    If the detail of a document is a part of its text, this part is marked. It is for example a word from a list, or the
+    note of a code generator.
 
     >>> by_reason("curly_bracket", "Text.\\nif (a) {").spans
     ((6, 14),)
@@ -173,7 +178,7 @@ def by_reason(reason: str, text: str, detail: str = "") -> Passage:
 
 
 def shared(text: str, other: str) -> Passage:
-    """Returns the runs of words of a text that another one has too, in runs of at least five words.
+    """Returns the runs of at least five words that both texts have, as places in ``text``.
 
     >>> shared("One two three four five six.", "A one two three four five b.").spans
     ((0, 23),)
@@ -188,7 +193,7 @@ def shared(text: str, other: str) -> Passage:
 
 
 def merged(spans: Iterator[Span] | Sequence[Span]) -> tuple[Span, ...]:
-    """Returns sorted spans with those that touch or overlap joined.
+    """Returns the spans sorted. Spans that touch or overlap are joined.
 
     >>> merged([(0, 5), (3, 9), (12, 14)])
     ((0, 9), (12, 14))
@@ -245,10 +250,11 @@ def windows(text: str) -> list[Span]:
 
 
 def scored_passage(reason: str, text: str, scores: Mapping[str, Any], language: str) -> Passage | None:
-    """Returns the window with the worst score for reasons of models; None if the reason or the model is another.
+    """Returns the window with the worst score if a model decided. Returns None if the reason is not a model's, or if
+    the model is not in ``scores``.
 
     Args:
-        scores: the models of the run that are at hand, by their key.
+        scores: the models of the run that are on this machine, by their key.
     """
     if reason in ("tail_perplexity", "middle_perplexity", "head_perplexity") and "perplexity" in scores:
         model = scores["perplexity"].get(language)

@@ -1,8 +1,8 @@
-"""Says in a sentence why a document was dropped, or why a record never became a document.
+"""Contains a sentence for each reason why a document is dropped, or why a record never becomes a document.
 
-Reasons that compare a signal with a limit need no entry here, because their sentence is the comparison
-(:func:`pipeline.report.explained.reason_sentence`). A test checks that no other reason of the bundled sources lacks
-one.
+A reason that compares a signal with a limit needs no entry here, because its sentence is the comparison
+(:func:`pipeline.report.explained.reason_sentence`). All remaining reasons of the bundled sources need an entry. A test
+checks that none is missing.
 """
 
 from __future__ import annotations

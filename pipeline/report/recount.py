@@ -1,15 +1,16 @@
-"""Computes from the signals in ``clean`` and ``dropped`` which documents other settings would keep, without a new run.
+"""Computes which documents a run with changed settings would keep. It uses the signals in ``clean`` and ``dropped``,
+and needs no new run.
 
 There are three kinds of documents:
 
 - For most documents, the signals tell whether they would be kept.
 - Some documents would pass the stage that dropped them, but no later stage has measured them. They are counted
-  separately. The number of them that would be kept is estimated from the share of other documents that the later stages
-  kept.
+  separately. How many of them would be kept is an estimate. It assumes that later stages keep the share that they kept
+  in the run.
 - For some documents the signals are not enough, for example because a count stopped at its limit.
 
-The results of dedups are taken from the run. This is not exact, because a dedup may have dropped a document as the
-duplicate of one that other settings would drop.
+The results of dedups are taken from the run. This is not exact. A dedup may have dropped a document as the duplicate of
+a document that the changed settings would drop.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pipeline.sources.dedup_steps import DedupStep
 
 @dataclass(slots=True)
 class Recount:
-    """The numbers of documents of a source that other settings would keep or drop."""
+    """Holds the numbers of a source's documents that changed settings would keep or drop."""
 
     source: str
     kept_before: int = 0
@@ -39,16 +40,20 @@ class Recount:
     fall: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of documents that the run kept and the new settings drop, by (stage, reason)."""
     come_back: Counter[str] = field(default_factory=Counter)
-    """The number of documents that now pass the stage that dropped them, by stage. What later stages do is unknown."""
+    """The number of documents that now pass the stage that dropped them, by this stage. The verdicts of later stages
+    are unknown.
+    """
     surely_back: int = 0
     """The number of documents in ``come_back`` that no later stage could drop."""
     other_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """The number of documents now dropped at another stage or for another reason, by the new (stage, reason)."""
+    """The number of documents whose stage or drop reason changes, by the new (stage, reason)."""
     unknown_kept: Counter[str] = field(default_factory=Counter)
     """The number of documents that the run kept and that the new settings could drop, by the stage that could do so."""
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
-    """For each stage: of the documents that it kept, the share that also passed all later stages in the run."""
+    """Maps each stage to a share. Of the documents that the stage kept in the run, this share also passed all later
+    stages.
+    """
     tokens_before: int = 0
     tokens_kept: int = 0
     has_tokens: bool = True
@@ -70,8 +75,8 @@ class Recount:
     def likely(self) -> float:
         """The estimated number of kept documents.
 
-        It assumes that later stages would keep the same share of returning documents as of other documents. It also
-        assumes that documents for which the signals are not enough are kept or dropped as before.
+        The estimate makes two assumptions. Later stages keep the share of returning documents that they kept of all
+        documents in the run. A document without enough signals is kept or dropped as in the run.
         """
         back = sum(number * self.pass_share.get(stage, 1.0) for stage, number in self.come_back.items())
         return self.still_kept + self.unknown_kept.total() + back
@@ -109,7 +114,7 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Returns for each stage the share that passed all later stages, among the documents that the stage kept. The share
+    """Returns one share per stage. Of the documents that the stage kept, this share passed all later stages. The share
     of the last stage is 1.
     """
     shares: dict[str, float] = {}

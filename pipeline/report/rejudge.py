@@ -1,7 +1,7 @@
-"""Computes the verdicts of a step with other settings, from the signals that a run stored.
+"""Computes the verdicts of a step with changed settings, from the signals that a run stored.
 
-A verdict (decision about a document) is one of four: as in the run, kept, dropped with a reason, or unknown. Unknown
-verdicts are reported and never guessed.
+A verdict is a decision about a document. There are four verdicts: as in the run, kept, dropped with a reason, and
+unknown. Unknown verdicts are reported and never guessed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BROKEN = {
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """Some documents of one source, with the signals that the run stored."""
+    """Holds some documents of one source, with the signals that the run stored."""
 
     stages: npt.NDArray[np.object_]
     """The stage that dropped each document; empty for documents that were kept."""
@@ -55,7 +55,9 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A step before and after a change of its settings or of the cut-offs of perplexity."""
+    """Describes a change of a step's settings or of the perplexity cut-offs. Holds the step before and after the
+    change.
+    """
 
     before: AnyStep
     after: AnyStep | None
@@ -69,7 +71,7 @@ class Change:
 
 
 def why_unknown(change: Change) -> str:
-    """Returns the reason why the signals are not enough to judge a change; empty if they are enough."""
+    """Returns a text that says why the signals are not enough to judge a change; empty if they are enough."""
     before, after = change.before, change.after
     if after is None:
         edits = before.edits_text if isinstance(before, DedupStep) else isinstance(before, C4Lines)
@@ -96,7 +98,9 @@ _KNOWN_FIELDS: Mapping[str, frozenset[str]] = {
     "C4TooLong": frozenset({"max_chars"}),
     BadWords.__name__: frozenset(),
 }
-"""The settings that change a limit on a signal, for steps that use more than a table of rules."""
+"""The settings that change a limit on a signal, by step. Steps whose limits are all in a table of rules have no
+entry.
+"""
 
 
 def _rules_differ(change: Change) -> bool:
@@ -124,9 +128,9 @@ def _dropped_here(change: Change, documents: Documents) -> npt.NDArray[np.bool_]
 
 
 def _by_limits(change: Change, documents: Documents) -> Verdicts:
-    """Returns, for each document, the reason of the first limit that it breaks.
+    """Returns one verdict per document: the reason of the first limit that the document breaks.
 
-    Other drop reasons stay as they were.
+    If the step dropped a document for a reason without a limit, this verdict stays.
     """
     assert change.after is not None
     limits = limits_of(change.after, change.cutoffs_after)
@@ -149,8 +153,8 @@ def _broken(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Returns two masks: the documents that break a limit, and the documents for which the signal cannot decide.
 
-    If a document has no signal and this step did not drop it, the step did not check it (published C4). It is assumed
-    that the step would not check it with the new settings either.
+    If a document has no signal and this step did not drop it, the step did not check the document (published C4). With
+    the new settings, the step is assumed not to check it either.
     """
     values = documents.signal(limit.signal)
     missing = np.isnan(values)
@@ -166,7 +170,9 @@ def _broken(
 
 
 def _by_language(change: Change, step: Language, documents: Documents, verdicts: Verdicts) -> Verdicts:
-    """Adds verdicts by language to ``verdicts``, which are by score: the step judges the score first."""
+    """Adds the verdicts on languages to ``verdicts``. These already have the verdicts on scores, because the step
+    judges the score first.
+    """
     known = documents.languages != ""
     is_other = ~np.isin(documents.languages, list(step.languages)) if step.languages else np.zeros(len(documents), bool)
     passes = verdicts == KEPT
@@ -198,7 +204,8 @@ def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdic
 def _by_dedup(change: Change, step: DedupStep, documents: Documents) -> Verdicts:
     """Judges documents by the new limits of a dedup.
 
-    A run does not store which of two kept documents would be dropped under other limits. Their verdict is unknown.
+    Two kept documents may overlap by more than a new limit. A run does not store which of the two a dedup would drop,
+    so their verdict is unknown.
     """
     assert isinstance(change.before, DedupStep)
     dropped = _dropped_here(change, documents)

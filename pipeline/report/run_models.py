@@ -1,6 +1,7 @@
-"""Finds the models of a run again, if they are still on this machine, to score passages and to judge their size.
+"""Finds the models of a run again, if they are still on this machine. The report uses them to score passages, and
+checks whether they are full-size models.
 
-The page never needs them: without models it has no passages by score, and says nothing about their size.
+The page can be made without models. Then it marks no passages by score, and has no remark about the size of models.
 """
 
 from __future__ import annotations
@@ -19,9 +20,13 @@ from pipeline.settings.bundled_sample import models_folder
 JUDGES = ("language", "perplexity", "reference")
 """The models that give documents a score."""
 TINY_BYTES = 10_000_000
-"""Ours: CCNet's models of one language have gigabytes. Those of the sample have 0.5 MB."""
+"""Models with fewer bytes than this are too small for real use. Ours: CCNet's models of one language have gigabytes.
+The sample's models have 0.5 MB.
+"""
 _MAX_CHECKED_BYTES = 300_000_000
-"""The checksum of a larger model is not computed again. Its scores are compared with those of the run anyway."""
+"""The checksum of a larger model is not computed again. The report compares the model's scores with the scores of the
+run anyway.
+"""
 
 
 def models_of(state: RunState) -> dict[str, ModelPath]:
@@ -51,7 +56,7 @@ def used_models(state: RunState) -> dict[str, Any]:
 
 
 def _as_used(path: ModelPath, name: str) -> ModelPath:
-    """Returns the files of a model that the run used. It uses only those of the languages that are kept."""
+    """Returns the files of a model that the run used. A run uses only the files of the languages that it keeps."""
     if isinstance(path, ModelFiles):
         names = set(name.split())
         return ModelFiles(tuple((one, file) for one, file in path.paths if one in names))

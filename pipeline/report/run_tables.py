@@ -12,7 +12,9 @@ from pipeline.report.settings import default_settings, differences, recipe_setti
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text. ``left`` contains the indexes of the columns of words, which are aligned left."""
+    """Holds a table of text. ``left`` contains the indexes of the columns with words. These columns are aligned
+    left.
+    """
 
     title: str
     header: tuple[str, ...]
@@ -20,7 +22,7 @@ class Table:
     note: str = ""
     left: tuple[int, ...] = ()
     is_grouped: bool = False
-    """True if the first cell of a row becomes a heading above all consecutive rows with the same first cell."""
+    """True if consecutive rows with equal first cells form a group. The first cell becomes the heading of the group."""
 
 
 def tables(state: RunState) -> list[Table]:

@@ -1,4 +1,4 @@
-"""Parses ``--set``: changes the settings of a run's steps, and returns each step before and after."""
+"""Parses ``--set``. Changes the settings of a run's steps, and returns each step before and after the change."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ parts of its model."""
 def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Change]]:
     """Returns the changed steps by source, from the values of ``--set``.
 
-    A value is ``SOURCE.STEP.FIELD=VALUE``, ``SOURCE.FIELD=VALUE`` (for every step that has the field) or
-    ``SOURCE.STEP=off``.
+    A value has one of three forms: ``SOURCE.STEP.FIELD=VALUE``; ``SOURCE.FIELD=VALUE``, which applies to every step
+    with this field; or ``SOURCE.STEP=off``.
 
     Raises:
         ValueError: a name or a value is wrong. The message lists the known names.

@@ -1,4 +1,4 @@
-"""Flattens the settings of a run into a table, to compare the run with its recipe or with another run."""
+"""Flattens the settings of a run into a table, to compare the run with its recipe or with a second run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ABSENT = "-"
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A setting that has two different values. The values are texts."""
+    """Holds a setting that has two different values. The values are texts."""
 
     name: str
     this: str

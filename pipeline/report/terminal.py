@@ -35,8 +35,8 @@ def print_table(out: Console, title: str, header: Sequence[str], rows: Sequence[
 
 
 def print_recounts(out: Console, state: RunState, settings: Sequence[str], found: Sequence[Recount]) -> None:
-    """Prints the numbers of documents that other settings would keep and drop, what is unknown, and the resulting
-    mixture.
+    """Prints the numbers of documents that changed settings would keep and drop, the number of unknown verdicts, and
+    the resulting mixture.
     """
     out.print(f"with {', '.join(settings)}:", highlight=False, markup=False)
     header = ("source", "kept in the run", "surely kept", "likely", "at most", "tokens in the run", "tokens, likely")
@@ -53,7 +53,7 @@ def _recount_row(one: Recount) -> tuple[str, ...]:
 
 
 def lines_of(one: Recount) -> list[str]:
-    """Returns one line per change, then lines about what is unknown and why."""
+    """Returns one line per change, then lines about the unknown verdicts and their causes."""
     name = one.source
     lines = [
         f"{name}: {n:,} kept in the run would be dropped as {stage}: {why}"
@@ -113,7 +113,7 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
 
 
 def _available(state: RunState, name: str) -> SourceTokens | None:
-    """Returns how many tokens of a source or part the run could use for training; None if they were not counted.
+    """Returns the number of tokens that a source or part has for training; None if they were not counted.
 
     Without a manifest, the number includes the tokens that are held out for validation.
     """

@@ -1,6 +1,8 @@
-"""Says in words how a run came out: the mixture, what limits it, the largest losses, and what looks wrong.
+"""Writes a summary of a run in words: the mixture, the source that limits it, the largest losses, and signs of
+mistakes.
 
-A person who opens the page reads this first. Every sentence follows from the run's own numbers by a rule below.
+A person who opens the page reads the summary first. Every sentence follows from the run's own numbers by a rule in this
+module.
 """
 
 from __future__ import annotations
@@ -22,22 +24,26 @@ from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 GOOD, LOOK, BAD = "good", "look", "bad"
 NUM_LOSSES = 5
 _MANY = 0.9
-"""A step that drops a larger share than this is named as wrong. Ours: even CCNet's perplexity step drops 40 %."""
+"""If a step drops a larger share than this, a remark says that something looks wrong. Ours: even CCNet's perplexity
+step drops only 40 %.
+"""
 _HALF = 0.5
 _LEAST_DOCS = 20
-"""Shares of fewer documents say nothing about a step."""
+"""The smallest number of documents for a remark about a share. Shares of fewer documents say nothing about a step."""
 _FEW_DOCS = 100
 _NEAR = 0.5
-"""The share of a ceiling from which the page says that it is near."""
+"""If removals reach this share of a ceiling, the page says that the ceiling is near."""
 _GOOD_EPOCHS = 4.0
 """Data that is repeated up to four times is nearly as good as new data (Muennighoff et al. 2023, arXiv:2305.16264)."""
 _SAME_SHARE = 0.005
-"""Shares that differ by less, in points of a percent, are the same. A token more or less is rounding."""
+"""Two shares of the mixture count as equal if they differ by less than this many percentage points. A difference of one
+token is rounding.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A sentence of the verdict."""
+    """Holds a sentence of the verdict."""
 
     tone: str
     text: str
@@ -47,7 +53,7 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Documents that a source lost for one reason."""
+    """Describes the documents that a source lost for one reason."""
 
     source: str
     anchor: str
@@ -55,7 +61,7 @@ class Loss:
     reason: str
     count: int
     share: float
-    """In percent of the documents that the source had."""
+    """The lost documents, in percent of all documents of the source."""
     sentence: str
 
 
@@ -101,7 +107,9 @@ def _mixture(state: RunState, mixture: Mapping[str, Any] | None) -> Iterator[Rem
 
 
 def _asked(state: RunState) -> tuple[int, str] | None:
-    """Returns the number of tokens that were asked for, and by whom; None if it is not known."""
+    """Returns the requested number of tokens, and where it was requested (a flag or the recipe). Returns None if the
+    number is not known.
+    """
     flag = state.record.get("settings", {}).get("tokens")
     if isinstance(flag, int):
         return flag, "that --tokens asks for"
@@ -136,7 +144,9 @@ def losses(state: RunState) -> list[Loss]:
 
 
 def _most_cut(state: RunState) -> str:
-    """Returns a sentence about the stage that lost most text, by dropping documents or by editing them."""
+    """Returns a sentence about the stage that lost the most text. A stage loses text when it drops or edits
+    documents.
+    """
     most = (0, "", "", 0.0)
     for source in state.sources:
         for row in (source.stats or {"stages": ()})["stages"]:

@@ -1,4 +1,4 @@
-"""The command ``python -m pipeline.scale``."""
+"""Runs the command ``python -m pipeline.scale``."""
 
 from __future__ import annotations
 

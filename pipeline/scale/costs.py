@@ -24,7 +24,7 @@ _GB, _TB = 1e9, 1e12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceScale:
-    """One source at full size, as in the releases that LLaMA's paper names.
+    """Describes one source at full size, as in the releases that LLaMA's paper names.
 
     ``docs/scale.md`` has the origin of the numbers.
     """
@@ -79,7 +79,7 @@ _PERPLEXITY_GB = 0.14
 ELEMENT_OVERHEAD_BYTES = 30
 """Bytes of overhead per element in a shuffle: key, window, lengths."""
 ELEMENT_SECONDS = 47e-6
-"""Seconds per element that is sent from one stage to another in a different process (measured on the local runner)."""
+"""Seconds for sending an element from one stage to a stage in a different process (measured on the local runner)."""
 KEY_BYTES = 110
 REF_BYTES = 180
 BATCH_TEXT_BYTES = 8e6
@@ -90,7 +90,7 @@ upper bound: 36 bytes were measured for 568 CommonCrawl pages, 20 for 1,435 sour
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """The cost of one stage: one line of the table."""
+    """Holds the cost of one stage. The table has one line per stage."""
 
     source: str
     stage: str
@@ -141,7 +141,9 @@ def stages_of(s: SourceScale) -> list[Stage]:
 
 
 def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
-    """Returns the cost of the line dedup. The lines of a batch that go to the same bucket are sent as one payload."""
+    """Returns the cost of the line dedup. If several lines of a batch go to one bucket, they are sent as one
+    payload.
+    """
     lines = lines_of_input(int(s.stored_tb * _TB))
     lines_per_batch = lines / (s.text_tb * _TB / BATCH_TEXT_BYTES)
     payloads = lines / max(lines_per_batch / num_buckets, 1)

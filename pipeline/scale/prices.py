@@ -1,4 +1,4 @@
-"""The prices from which the cost of a run follows."""
+"""Defines the prices from which the cost of a run is computed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """List prices in dollars. They change, so each price can be set by a flag.
+    """Holds list prices in dollars. Prices change, so each can be set by a flag.
 
     >>> Prices(cpu_hour=0.05).cpu_hour
     0.05
@@ -17,4 +17,4 @@ class Prices:
     memory_gb_hour: float = 0.003557
     shuffle_gb: float = 0.011
     disk_gb_month: float = 0.02
-    """The price of storage in a bucket."""
+    """The price of a gigabyte in a bucket for a month."""

@@ -1,9 +1,9 @@
 """Simulates how uneven the buckets of a shuffle get. It counts a billion keys without creating them.
 
-The number of occurrences of a line falls with its rank (Zipf's law), and the most frequent line is on a given share of
-all pages. A batch sends each line's hash at most once, which limits the most frequent key. Occurrences go to buckets by
-hash. Frequent keys are assigned one by one. The counts of the many rare keys are drawn from their multinomial
-distribution. The mixing shuffle distributes documents by a hash of their id.
+The number of occurrences of a line falls with the line's rank (Zipf's law). The most frequent line is on a given share
+of all pages. A batch sends each line's hash at most once. This limits the count of the most frequent key. Occurrences
+go to buckets by hash. Frequent keys are assigned one by one. The counts of the many rare keys are drawn from their
+multinomial distribution. The mixing shuffle distributes documents by a hash of their id.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from rich.table import Table
 from pipeline.clean.sizing import scale_of
 
 LINE_BUCKETS = scale_of(42 * 10**12).num_line_buckets
-"""The number of buckets of the line dedup, for five dumps."""
+"""The number of buckets of the line dedup for an input of five dumps."""
 _FREQUENT = 2_000_000
-"""This many of the most frequent keys are assigned one by one. The counts of all other keys are drawn at random."""
+"""This many of the most frequent keys are assigned one by one. The counts of the remaining keys are drawn at random."""
 
 
 @dataclass(frozen=True, slots=True)
 class Skew:
-    """The simulated buckets of one shuffle."""
+    """Describes the simulated buckets of one shuffle."""
 
     what: str
     num_keys: float

@@ -1,4 +1,4 @@
-"""The JSON Schema of configuration files, by which an editor completes and checks them.
+"""Makes the JSON Schema of configuration files. Editors use it to complete and check these files.
 
     dataclasses that the reader fills -> build -> config.schema.json -> python -m pipeline.schema -> an editor
 
@@ -7,8 +7,8 @@
 - ``build``: the schema of a whole file. ``python -m tests.make_schema`` writes ``config.schema.json`` with it.
 - ``__main__``: the command. It prints the file.
 
-The schema knows names, types and descriptions. What only the reader can check, such as weights that add up to 100, it
-leaves to the reader.
+The schema contains names, types and descriptions. It cannot check everything: for example, only the reader of the file
+checks that weights add up to 100.
 
 >>> from pipeline.schema.value_types import schema_of
 >>> schema_of(bool)

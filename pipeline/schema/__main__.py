@@ -1,4 +1,4 @@
-"""The command ``python -m pipeline.schema``: prints the JSON Schema of configuration files."""
+"""Runs the command ``python -m pipeline.schema``: prints the JSON Schema of configuration files."""
 
 from __future__ import annotations
 

@@ -79,13 +79,13 @@ def build() -> Schema:
 
 
 def shipped_recipes() -> list[str]:
-    """Returns the names of the recipes that ship."""
+    """Returns the names of the recipes that come with the package."""
     folder = resources.files("mixtures") / "recipes"
     return sorted(one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml"))
 
 
 def closed_recipes() -> list[str]:
-    """Returns the names of the recipes that ship and declare no corpus."""
+    """Returns the names of the recipes that come with the package and declare no corpus."""
     return [name for name in shipped_recipes() if not read_yaml(name).get("corpora")]
 
 
@@ -124,7 +124,9 @@ def _sources() -> Schema:
 
 
 def _source(source: Source) -> Schema:
-    """Returns the schema of a source's settings. Steps of other sources can be set only if ``steps`` lists them."""
+    """Returns the schema of a source's settings. The source's own steps can always be set. All remaining steps can be
+    set only if ``steps`` lists them.
+    """
     own: dict[str, Any] = {"reader": _optional(settings_schema(source.reader, fixed=DedupStep.FIXED))}
     own["reader"]["description"] = first_paragraph(type(source.reader).__doc__)
     if source.join is not None and setting_fields(source.join):

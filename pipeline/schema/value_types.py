@@ -56,7 +56,8 @@ def _one(kind: Any) -> Schema:
 
 
 def settings_schema(value: Any, *, fixed: Collection[str] = ()) -> Schema:
-    """Returns the schema of a mapping of settings, from the instance of a dataclass that holds the defaults.
+    """Returns the schema of a mapping of settings. The settings and their defaults are the fields of a dataclass
+    instance.
 
     Args:
         value: the instance.
@@ -99,7 +100,7 @@ def first_paragraph(text: str | None) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Returns a default as JSON has it; None if JSON has no such value."""
+    """Returns a default value as a JSON value; None if JSON cannot represent it."""
     if isinstance(value, tuple | list):
         return [plain(one) for one in value]
     if isinstance(value, frozenset):

@@ -3,7 +3,7 @@
     flags, config file, recipe -> settings.parse -> Settings -> the phases
 
 - ``flags``: the command's flags, and Beam's (``beam_flags.json``).
-- ``runner_options``: the options of Flink's and Spark's job servers, which Beam's Python package does not know.
+- ``runner_options``: lists options of Flink's and Spark's job servers that Beam's Python package does not know.
 - ``settings``: combines flags, file and recipe, and checks them.
 - ``source_settings``: applies settings to a source's reader, join and steps.
 - ``dedup_settings``: limits how much a near dedup may remove.

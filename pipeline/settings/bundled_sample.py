@@ -26,7 +26,7 @@ def sample_folder() -> Path:
 def models_folder() -> Path:
     """Returns the folder of the sample's models.
 
-    They are meant for trying the pipeline out, and are too small for real use.
+    These models are meant for trying the pipeline out. They are too small for real use.
     """
     return sample_folder() / "models"
 
@@ -48,7 +48,7 @@ def _maker() -> ModuleType:
 
 
 def sample_inputs(work: str) -> dict[str, tuple[str, ...]]:
-    """Returns the globs of the sample's input, by source. Makes the input below ``work`` unless it is already there."""
+    """Makes the sample's input below ``work`` unless it is already there. Returns the globs of the input, by source."""
     target = Path(work).resolve() / "sample" / _material_hash()
     if not target.is_dir():
         temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")

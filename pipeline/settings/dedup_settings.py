@@ -1,5 +1,5 @@
-"""Reads the ``dedup:`` section of a configuration file, which says how much a near dedup may remove before the run
-stops.
+"""Reads the ``dedup:`` section of a configuration file. It limits the share of documents that a near dedup may remove
+before the run stops.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from mixtures.from_yaml import with_settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovalCeilings:
-    """The shares of documents that a near dedup may remove. If it removes more, the run stops.
+    """Holds the shares of documents that a near dedup may remove. If it removes a larger share, the run stops.
 
     The ceilings do not change any output, so they are not part of a source's fingerprint.
     """
 
     max_removed_share: float = 0.5
-    """The largest share of all documents of a source. Ours: a dedup that removes more has most likely compared text
-    from a template."""
+    """The largest share of all documents of a source. Ours: a dedup that removes a larger share has most likely
+    compared text from a template.
+    """
     max_removed_share_of_language: float = 0.5
     max_removed_share_of_host: float = 1.0
     """The largest share of the documents of one host. The default 1 sets no limit, because a site may serve every page

@@ -1,7 +1,7 @@
 """Parses the flags of ``pipeline.run``, and separates them from the flags of Apache Beam.
 
-It imports neither Beam nor the sources, because that takes seconds. So ``--help`` and a wrong flag are answered at
-once.
+The module imports neither Beam nor the sources, because that takes seconds. So ``--help`` and errors about flags appear
+at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser that raises ValueError for a wrong flag. argparse itself would end the process."""
+    """Parses arguments. Raises ValueError for a wrong flag, where argparse itself would end the process."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message.removeprefix("argument "))
@@ -93,7 +93,7 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_phases(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that name the output, the phase, and other outputs to start from."""
+    """Adds the flags that name the output, the phase, and the earlier outputs to start from."""
     add = parser.add_argument
     add("--output", metavar="DIR", type=_output, help="where everything is written (default: ./out)")
     add(
@@ -125,7 +125,9 @@ def _add_phases(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_requests(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags about the seed, documents to leave out, and other ways to run."""
+    """Adds the flags that set the seed, leave documents out, print an estimate or an explanation, or change how a run
+    is done.
+    """
     add = parser.add_argument
     add("--seed", metavar="N", type=seed_of, help="of the shuffle and of partial epochs (default: 0)")
     add(

@@ -18,19 +18,20 @@ from pipeline.files.http_files import HttpFileError, is_http, size_of_http
 from pipeline.sources.source import InputFile
 
 NUM_SIZES_ASKED = 8
-"""For a list of files on a server (about 56,000 files), the sizes of this many files are requested. All files in the
-list then get the mean of these sizes."""
+"""The number of files on a server whose sizes are requested. A published list has about 56,000 files. Every file in the
+list gets the mean of the requested sizes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The input files of one source."""
+    """Holds the input files of one source."""
 
     files: tuple[InputFile, ...]
     written: tuple[float, ...]
     """The time of each file's last change, in seconds; 0 if it is not known."""
     not_files: tuple[str, ...] = ()
-    """Paths that match but are not files: broken links, pipes, sockets and devices. They are reported and not read."""
+    """Paths that match and are not files: broken links, pipes, sockets and devices. They are reported and not read."""
 
     @property
     def fingerprint(self) -> str:
@@ -97,7 +98,7 @@ def list_inputs(
 def _without_output(
     glob: str, matched: dict[str, tuple[int, float]], output: str | None
 ) -> dict[str, tuple[int, float]]:
-    """Returns the matched files without those below ``output``, unless the glob begins there.
+    """Returns the matched files. Files below ``output`` are left out, unless the glob begins there.
 
     Otherwise a run whose output folder is below its input would read its own output when it is continued.
     """
@@ -110,9 +111,10 @@ def _without_output(
 
 
 def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
-    """Returns (size, time) of each file of a list.
+    """Returns (size, time) of each file in a list.
 
-    Sizes of local files are exact. For other files a few sizes are requested, and all get their mean.
+    Sizes of local files are exact. For remote files, a few sizes are requested, and each file gets the mean of these
+    sizes.
     """
     local = [p for p in paths if is_local(p)]
     gone = [p for p in local if not os.path.isfile(p)]
@@ -132,7 +134,7 @@ def _check_readable(source: str, paths: Iterable[str]) -> None:
     """Checks that this user has permission to read the files, before hours of work.
 
     Raises:
-        ValueError: permission is missing for a file. The message has the number of such files and the first of them.
+        ValueError: the user may not read a file. The message has the number of unreadable files and the first of them.
     """
     closed = [path for path in paths if is_local(path) and not os.access(path, os.R_OK)]
     if closed:

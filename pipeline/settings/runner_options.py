@@ -1,8 +1,8 @@
-"""The options that Beam's Java job servers for Flink and Spark know, and Beam's Python package does not.
+"""Lists options for Flink and Spark that Beam's Java job servers know and Beam's Python package does not.
 
-Beam's Python package learns these options from the job server when a job is submitted. This is too late to tell an
-option from a misspelt flag, so they are listed here. The names are those of Beam's table of Flink options
-(https://beam.apache.org/documentation/runners/flink/) and of its interfaces ``FlinkPipelineOptions``,
+Beam's Python package learns these options from the job server when a job is submitted. A misspelt flag must be found
+before the job is submitted, so this module lists the options. The names are from two places: Beam's table of Flink
+options (https://beam.apache.org/documentation/runners/flink/), and the interfaces ``FlinkPipelineOptions``,
 ``SparkPipelineOptions``, ``SparkCommonPipelineOptions`` and ``SparkPortableStreamingPipelineOptions``.
 
 >>> sorted(RUNNER_OPTIONS)
@@ -43,13 +43,14 @@ RUNNER_OPTIONS = {
     "FlinkRunner": (_FLINK_VALUES, _FLINK_SWITCHES),
     "SparkRunner": (_SPARK_VALUES, _SPARK_SWITCHES),
 }
-"""For each runner its options that take a value, and its switches."""
+"""Maps each runner to its options that take a value, and to its switches."""
 
 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of all runners to a parser, as Beam adds them when it asks the job server.
+    """Adds the options of all runners to a parser. Beam adds options in the same way after it has requested them from
+    the job server.
 
-    A switch stands alone: Beam refuses ``--object_reuse=true``.
+    A switch takes no value: Beam refuses ``--object_reuse=true``.
     """
     for values, switches in RUNNER_OPTIONS.values():
         for name in values:

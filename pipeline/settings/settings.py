@@ -39,7 +39,7 @@ Known = Mapping[str, Source]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
-    """Holds the limits of a run. Each can be set under ``run:`` in the YAML file."""
+    """Holds the limits of a run. Each limit can be set under ``run:`` in the YAML file."""
 
     sample_docs: int = 100
     """Number of dropped documents per stage and reason whose text is kept."""
@@ -63,7 +63,7 @@ class RunLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of a run. Only :func:`parse`, which makes this object, reads flags and YAML."""
+    """Holds all settings of a run. Only :func:`parse` reads flags and YAML, and makes this object from them."""
 
     inputs: Mapping[str, tuple[str, ...]]
     """Globs by source. If empty, the run uses the bundled sample."""
@@ -74,12 +74,12 @@ class Settings:
     models: str | None
     tokenizer: str | None
     encoder: EncoderSettings
-    """The settings of bos and eos, and those that a rank file does not contain."""
+    """The settings of bos and eos, and the settings of a tokenizer that a rank file does not contain."""
     retrain_tokenizer: bool
     num_tokens: int | None
     phase: Phase
     clean_from: str | None
-    """The output folder of another run whose clean documents are mixed."""
+    """The output folder of an earlier run whose clean documents are mixed."""
     continue_from: str | None
     """The output folder of the mixture that this one continues."""
     reuse: str | None
@@ -187,9 +187,9 @@ def _output(path: str) -> str:
 
 
 def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --from, or else of --continue-from, or None.
+    """Returns the folder of --from. Without --from, returns the folder of --continue-from, or None.
 
-    Raises ValueError if --from does not fit the other flags.
+    Raises ValueError if --from contradicts the rest of the flags.
     """
     if flags.clean_from is None:
         return _output(flags.continue_from) if flags.continue_from else None
@@ -213,7 +213,9 @@ def _reuse(flags: argparse.Namespace, output: str) -> str | None:
 
 
 def _continue_from(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --continue-from, or None. Raises ValueError if the flag does not fit the other flags."""
+    """Returns the folder of --continue-from, or None. Raises ValueError if this flag contradicts the rest of the
+    flags.
+    """
     if flags.continue_from is None:
         return None
     if flags.phase != "mix":
@@ -233,7 +235,7 @@ def _is_same(folder: str, output: str) -> bool:
 
 
 def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: Iterable[str]) -> Recipe:
-    """Returns the recipe that the file names (or the default). The file's own values replace the recipe's values."""
+    """Returns the recipe that the file names, or the default recipe. Values in the file replace the recipe's values."""
     recipe = recipe_of_config(config, default=default, inputs=inputs)
     unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in known]
     if unknown:

@@ -20,8 +20,8 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
     """Returns the source with a run's settings.
 
     ``settings`` maps ``reader``, ``join`` or the name of a step to its settings. False (``off``) leaves a step out.
-    ``steps`` can be another list of steps. Then the settings of steps apply to the steps of that list.
-    ``near_dedup`` can be named without being in the list: True (``on``) or settings add it as the last step.
+    ``steps`` replaces the source's list of steps. Then the settings of steps apply to the steps of the new list.
+    ``near_dedup`` can have settings although no list contains it: True (``on``) or settings add it as the last step.
 
     Raises:
         ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known names.

@@ -23,7 +23,7 @@ from pipeline.sources.source import AnyStep
 
 EXACT = "exact_dedup"
 UNPLACED: tuple[Step, ...] = (GopherQuality(), GopherRepetition(), FineWebQuality(), UrlList())
-"""Filters that no source defined in code uses."""
+"""Filters that only a configuration file can add to a source."""
 
 
 def _all_filters() -> dict[str, Step]:
@@ -45,8 +45,9 @@ def steps_named(where: str, given: Any, own: Mapping[str, AnyStep]) -> tuple[Any
 
     Args:
         where: the name of the list for messages.
-        given: the list from the configuration file.
-        own: further steps that the list can name. They take precedence over :data:`FILTERS` and the dedups.
+        given: the list in the configuration file.
+        own: the source's own steps, which the list can also name. They take precedence over :data:`FILTERS` and the
+            dedups.
 
     Raises:
         ValueError: a step or a setting is unknown, or two steps have the same name.

@@ -1,11 +1,11 @@
 """C4 (15 % of the mixture): reads the published JSON, or makes C4 from WET files by the rules of TensorFlow Datasets.
 
 Published C4 is only deduplicated by url, because every rule was applied when it was made. Pages of WET files go through
-all rules of ``c4_utils`` in their order (:mod:`filters.c4.lines_and_pages`). Both kinds can be given together; the
-column ``_form`` says of which kind a document is.
+all rules of ``c4_utils`` in their order (:mod:`filters.c4.lines_and_pages`). Both kinds of files can be given together.
+The column ``_form`` has the kind of each document.
 
-The id is the url and the time of the fetch, ``URL@TIMESTAMP``. A page that was fetched twice gives two records, and the
-newer one is kept (``duplicate_url``). A record that is read twice is kept once (``duplicate_id``). Rows without a url
+The id is the url and the time of the fetch, ``URL@TIMESTAMP``. A page that was fetched twice gives two records, and
+``duplicate_url`` keeps the newer one. A record that is read twice is kept once by ``duplicate_id``. Rows without a url
 have the SHA-256 of their text as their id.
 """
 
@@ -46,9 +46,9 @@ def url_key(url: str) -> str:
 
 
 def split_hash(document_id: str) -> int:
-    """Returns a hash by which documents are held out.
+    """Returns a hash of a document. The documents with the smallest hashes are held out.
 
-    The documents in the original validation split have the smallest hashes.
+    The documents in the original validation split have the smallest hashes of all.
 
     c4.py holds out the pages for which ``md5(url_key(url)) % 1000`` is 0. So a ``validation`` share of 0.001 gives
     exactly that split. A larger share includes that split, and a smaller share is a part of it.
@@ -99,7 +99,9 @@ class C4Reader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, "no_content")
 
     published_language: str = "en"
-    """ISO 639-1 code of published C4, which was filtered to this language (LLaMA used the variant ``en``)."""
+    """The ISO 639-1 code of published C4. Its publishers filtered it to this language (LLaMA used the variant
+    ``en``).
+    """
     is_header_like_dropped: bool = True
     """Drop lines that begin like a header, as the original does (:data:`METADATA_PREFIXES`)."""
 
@@ -110,7 +112,7 @@ class C4Reader(Reader):
         """Returns one unit per file. The ending of the file's name decides the unit's kind.
 
         Raises:
-            ValueError: a name has none of the known endings.
+            ValueError: the name of a file has an unknown ending.
         """
         units = []
         for file in files:

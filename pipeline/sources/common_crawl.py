@@ -35,14 +35,15 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc": "warc"}
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 _UNSTRIPPED_LINE = re.compile(r"\n(?:(?<=[^\S\n]\n)|(?=[^\S\n]))")
-"""Matches white space next to a line end. CommonCrawl removes such white space except in ``<pre>`` (ia-web-commons,
-ExtractingParseObserver.handleTextNode and appendParagraphSeparator). The search takes a third of the time of splitting,
-stripping and joining, because ``re`` jumps to the literal character with which the pattern begins."""
+"""Matches white space next to a line end. CommonCrawl removes this white space except in ``<pre>`` (ia-web-commons,
+ExtractingParseObserver.handleTextNode and appendParagraphSeparator). The pattern begins with a literal character, to
+which ``re`` jumps. So the search takes a third of the time that splitting, stripping and joining would take.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonCrawlReader(Reader):
-    """Reads pages as CCNet does: lines are stripped; the first line is the title and not part of the text.
+    """Reads pages as CCNet does. Lines are stripped. The first line is the title and not part of the text.
 
     For HTML the title is the page's ``<title>``, and ``digest`` is computed over the extracted text. So pages with
     equal text have equal digests, as in WET files.
@@ -70,13 +71,14 @@ class CommonCrawlReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, *HTML_NOT_BROKEN)
 
     dump: str = ""
-    """The dump (``CC-MAIN-YYYY-WW``) of files whose paths do not name their dump."""
+    """The dump (``CC-MAIN-YYYY-WW``) of files whose paths name no dump."""
     is_main_content: bool = True
     """Leave out navigation, footers and the like. Only for HTML."""
     group_files: int = 1750
-    """Files per group for the scope ``group`` of the line dedup. A group is this many consecutive files of a dump, in
-    sorted order. CCNet, cc_net/mine.py: hash_in_mem=50 of num_shards=1600, which is a thirty-second of a dump of 56,000
-    files."""
+    """Number of files per group, for the scope ``group`` of the line dedup. A group is this many consecutive files of a
+    dump, in sorted order. CCNet (cc_net/mine.py) has hash_in_mem=50 and num_shards=1600, so its group is a
+    thirty-second of a dump. A dump has 56,000 files.
+    """
 
     def __post_init__(self) -> None:
         if self.group_files < 1:
@@ -85,7 +87,9 @@ class CommonCrawlReader(Reader):
             raise ValueError(f"dump must be a name of letters, digits, '-' and '_', not {self.dump!r}")
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the files in a published list (``wet.paths.gz``, ``LIST@PREFIX``); None for other paths."""
+        """Returns the files in a published list (``wet.paths.gz``, ``LIST@PREFIX``); None if ``given`` is not such a
+        list.
+        """
         found = paths_list_of(given)
         return None if found is None else expand_paths_list(found[0], open_file, prefix=found[1])
 
@@ -93,13 +97,13 @@ class CommonCrawlReader(Reader):
         return path.lower().endswith(tuple(_KIND_OF_ENDING))
 
     def dump_of(self, path: str) -> str:
-        """Returns the dump that the path names. If it names none, returns the setting ``dump``."""
+        """Returns the dump that the path names. If the path names none, returns the setting ``dump``."""
         return _dump_of_path(path) or self.dump
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """Returns one unit per file.
 
-        The ending of the name decides its kind. Raises ValueError for an unknown ending.
+        The ending of the file's name decides the unit's kind. Raises ValueError for an unknown ending.
         """
         num_of_dump: Counter[str] = Counter()
         units = []

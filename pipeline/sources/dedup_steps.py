@@ -1,7 +1,7 @@
 """Defines the steps that need all documents of a source: exact, line and near dedup.
 
-Like the filters, the steps are values and do not use Beam. ``pipeline/clean/dedup`` runs them. It has one file per
-kind, and the table ``KINDS``, which maps each class below to its code.
+Like the filters, the steps are values and do not use Beam. ``pipeline/clean/dedup`` runs them. That folder has one file
+per kind of dedup. Its table ``KINDS`` maps each class below to the code.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ class DedupStep:
     FIXED: ClassVar[frozenset[str]] = frozenset({"NAME", "DATA_VERSION", "reason", "rule", "cite"})
     """Fields that a configuration file cannot set."""
     rule: str
-    """One or two sentences about what the step does, for the table in ``docs/recipe.md``. Like ``cite``, it is not a
-    setting, so it does not affect comparisons or the fingerprint."""
+    """One or two sentences about what the step does, for the table in ``docs/recipe.md``. ``rule`` and ``cite`` are not
+    settings, so they do not affect comparisons or the fingerprint.
+    """
     cite: str
     """The source of the rule, for the same table."""
 
@@ -40,7 +41,7 @@ class DedupStep:
         raise NotImplementedError
 
     def chains_with(self, following: object) -> bool:
-        """True if the step after this one can get its keys from the same pass."""
+        """True if one pass can send the keys for this step and for the step after it."""
         return False
 
     @property
@@ -60,7 +61,7 @@ class DedupStep:
 
     @property
     def travels(self) -> str:
-        """A few words about what is sent between machines instead of the texts. ``--explain`` prints them."""
+        """A few words about the data that machines exchange instead of the texts. ``--explain`` prints these words."""
         raise NotImplementedError
 
     @property
@@ -79,7 +80,9 @@ class DedupStep:
         return {}
 
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset()
-    """Settings for which the effect of a change can be computed from the signals that a run stored."""
+    """Settings whose effect can be recounted. For these, the signals that a run stored show which documents a change
+    would affect.
+    """
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -87,15 +90,16 @@ class DedupStep:
         return ()
 
     def may_fall_above(self, before: Self) -> float | None:
-        """Returns the signal above which a document that was kept with the settings ``before`` could now be dropped.
+        """Returns a value of the signal. Kept documents with a larger value could be dropped if the settings ``before``
+        change to these.
 
-        Returns None if no such document could be dropped. It is not certain which ones would be, because a run does not
-        store which of two kept documents a dedup would drop.
+        Returns None if no kept document could be dropped. Which documents would be dropped is not certain: a run does
+        not store which of two kept documents a dedup would drop.
         """
         return None
 
     def check(self, columns: Collection[str]) -> None:
-        """Raises ValueError if a setting names a column that the source does not have."""
+        """Raises ValueError if a setting of this step names a column that the source does not have."""
 
 
 def check_columns(step: str, columns: Collection[str], **settings: str | None) -> None:
@@ -115,7 +119,7 @@ def check_scope(step: str, scope: str, words: Collection[str], columns: Collecti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactDedup(DedupStep):
-    """Of all documents with the same value in the ``key`` column, keeps one. A null key equals no other key.
+    """Keeps one of all documents with an equal value in the ``key`` column. Documents with a null key are all kept.
 
     If ``newest`` is set, the document with the greatest value in this column is kept. If ``earliest`` is set, the
     document with the smallest value is kept. Nulls come last. Ties go to the smallest hash of the id, then to the
@@ -171,10 +175,10 @@ class ExactDedup(DedupStep):
 class LineDedup(DedupStep):
     """Removes lines that several documents share. If a line is repeated inside one document, the first copy is kept.
 
-    ``keep="ccnet"`` removes a line from every document if two of the compared documents contain it.
-    ``keep="first"`` keeps a line only in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url).
-    ``lines`` names a function of ``filters.ccnet.line_hashes``. ``scope`` is ``all``, ``document``, or the name of a
-    column: only documents with an equal value in that column are compared (``group`` also finds ``_group``).
+    ``keep="ccnet"`` removes a line from every document if two of the compared documents contain it. ``keep="first"``
+    keeps a line only in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url). ``lines`` names a
+    function of ``filters.ccnet.line_hashes``. ``scope`` is ``all``, ``document``, or the name of a column. With a
+    column, only documents with an equal value in it are compared (``group`` also finds ``_group``).
     """
 
     NAME: str = "line_dedup"
@@ -227,10 +231,12 @@ class NearDedup(DedupStep):
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
     """The name of the signal. For a dropped document it is the overlap with the kept document. For a kept document it
-    is the largest overlap with another kept document."""
+    is the largest overlap with any second kept document.
+    """
     REPORTED: ClassVar[float] = 0.5
-    """Overlaps of at least this are reported as a signal. Our choice: it is below the limit, but above overlaps by
-    chance."""
+    """Overlaps of at least this value are reported as a signal. Our choice: it is below the limit, but above overlaps
+    by chance.
+    """
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.9

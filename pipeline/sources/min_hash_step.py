@@ -30,8 +30,9 @@ class MinHashDedup(DedupStep):
     ``measure``."""
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
     GROUP_SIZE: ClassVar[str] = "near_dedup_group_size"
-    """The name of the column that contains, for a kept document, 1 + the number of documents dropped as its
-    duplicates."""
+    """The name of the column with the size of a kept document's group: 1 + the number of documents dropped as its
+    duplicates.
+    """
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.8
@@ -40,7 +41,9 @@ class MinHashDedup(DedupStep):
     """``containment``: shared n-grams / n-grams of the smaller document. ``jaccard``: shared n-grams / distinct n-grams
     of both documents together."""
     scope: str = ALL
-    """``all``, or the name of a column: only documents with an equal value in that column are compared."""
+    """``all``, or the name of a column. With a column, only documents with an equal value in this column are
+    compared.
+    """
     ngram_words: int = 5
     method: Literal["both", "minhash", "sampled"] = "both"
     """The method that finds candidate pairs. MinHash misses a document that is inside a much longer one. Sampling
@@ -106,5 +109,6 @@ class MinHashDedup(DedupStep):
 
 
 OPTIONAL_STEPS: Mapping[str, DedupStep] = {step.NAME: step for step in (MinHashDedup(),)}
-"""Steps that a configuration file can add to any source. Books have another near dedup,
-:class:`pipeline.sources.dedup_steps.NearDedup`."""
+"""Steps that a configuration file can add to any source. Books have a near dedup of their own,
+:class:`pipeline.sources.dedup_steps.NearDedup`.
+"""

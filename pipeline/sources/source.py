@@ -1,7 +1,7 @@
 """Defines what a source is. A source is a value without Beam, so it can be used in a test or at the prompt.
 
-A source defines how its files are split into units (the smallest piece of input that one worker reads on its own), how
-a unit is read into documents, and which steps the documents pass, in order.
+A source defines three things: how its files are split into units; how a unit is read into documents; and which steps
+the documents pass, in order. A unit is the smallest piece of input that one worker reads on its own.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ UNKNOWN_FORM = "unknown_form"
 """The kind of a unit for a file in an unsupported format, and the reason with which the file is rejected."""
 
 Document = dict[str, Any]
-"""A document as a reader yields it: ``id``, ``text``, optionally ``language``, and the columns of the reader. The id is
-made from the record itself, never from the place where the record was read."""
+"""A document as a reader yields it. It has ``id``, ``text``, optionally ``language``, and the columns of the reader.
+The id is made from the record itself, never from the place where the record was read.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file of the input of a source. ``num_bytes`` is its stored (compressed) size."""
+    """Describes an input file of a source. ``num_bytes`` is its stored (compressed) size."""
 
     path: str
     num_bytes: int
@@ -34,7 +35,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """The smallest piece of input that one worker reads on its own: a file, or a byte range of a file."""
+    """Describes the smallest piece of input that one worker reads on its own: a file, or a byte range of a file."""
 
     path: str
     num_bytes: int
@@ -56,7 +57,9 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A record that did not become a document. It is counted under ``records``, and written to ``dropped/``."""
+    """Describes a record that did not become a document. It is counted under ``records``, and written to
+    ``dropped/``.
+    """
 
     location: str
     """The location of the record: ``FILE#MEMBER``, ``FILE@BYTE_OFFSET`` or ``FILE:LINE``."""
@@ -64,15 +67,19 @@ class Rejected:
     """The drop reason in snake_case: ``truncated_gzip``, ``not_json``, ``pdf``, ``redirect``, ..."""
     detail: str = ""
     is_bad: bool = True
-    """True if the input is broken. It counts towards the limit of bad records. A PDF or a redirect is not broken."""
+    """True if the input is broken. Broken records count towards the limit on bad records. A PDF or a redirect is not
+    broken.
+    """
     is_whole_file: bool = False
-    """True if nothing (more) of a file could be read. Such files count towards the limit of unreadable files."""
+    """True if the rest of a file, or the whole file, could not be read. Such a file counts towards the limit on
+    unreadable files.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A record that a join makes into a part of a document, such as a file or licence (GitHub) or a post (Stack
-    Exchange).
+    """Holds a record from which a join makes a part of a document. It is for example a file or a licence (GitHub), or a
+    post (Stack Exchange).
     """
 
     table: str
@@ -87,7 +94,7 @@ class Opener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Consecutive complete records that were unpacked from a container."""
+    """Holds consecutive complete records that were unpacked from a container."""
 
     kind: str
     origin: str
@@ -103,8 +110,9 @@ class Reader(ABC):
     __slots__ = ()
 
     DATA_VERSION: ClassVar[int] = 1
-    """Version of the reader's output. Increase it when the same input and settings would give other documents, and
-    explain the change in CHANGELOG."""
+    """Version of the reader's output. Increase it when the same input and settings would give different documents.
+    Explain the change in CHANGELOG.
+    """
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     """The source's own columns that ``read`` fills. Columns that begin with ``_`` are not written to ``clean/``."""
     RULE: ClassVar[str] = ""
@@ -119,13 +127,14 @@ class Reader(ABC):
     CONTAINERS: ClassVar[frozenset[str]] = frozenset()
     """The ``kind`` of units that only one task can unpack (a .7z). ``unpack`` splits them into chunks. The pipeline
     spills the chunks to files, and gives them to ``read`` as units that are read in parallel. The ``path`` of such a
-    unit is the spill file; its ``origin`` and ``kind`` are those of the chunk."""
+    unit is the spill file. Its ``origin`` and ``kind`` are those of the chunk.
+    """
     HAS_DUMPS: ClassVar[bool] = False
-    """True if the files come in dumps, one after another. Then a newer dump is cleaned without reading older dumps."""
+    """True if the files are published in dumps over time. Then a newer dump is cleaned without reading older dumps."""
 
     @abstractmethod
     def knows(self, path: str) -> bool:
-        """True if the source reads files with such a name."""
+        """True if the source reads files whose names look like this path."""
 
     @abstractmethod
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
@@ -144,7 +153,7 @@ class Reader(ABC):
         raise NotImplementedError(f"{type(self).__name__} names no containers")
 
     def dump_of(self, path: str) -> str:
-        """Returns the dump that a file belongs to, from its path; empty if the path names none.
+        """Returns the dump that the path of a file names; empty if it names none.
 
         Names of dumps sort by date.
         """
@@ -153,7 +162,7 @@ class Reader(ABC):
     def is_side_table(self, path: str) -> bool:
         """True if the file is a table that documents are joined with.
 
-        Such tables are always read completely (``--fraction``).
+        A run with ``--fraction`` also reads such tables completely.
         """
         return False
 
@@ -172,11 +181,11 @@ class Join:
     __slots__ = ()
 
     STAGES: ClassVar[tuple[str, ...]] = ()
-    """The names of stages in the join itself, which documents pass before the first step."""
+    """The names of the join's own stages. Documents pass them before the first step."""
     OPENS_BATCHES: ClassVar[bool] = False
     """True if the join spills documents before their first step, so that the first segment opens batches."""
     FIRST_PASS: ClassVar[str] = "read"
-    """The name in the graph of the pass over joined documents, unless this pass opens batches."""
+    """The name of the pass over joined documents in the graph. A pass that opens batches does not use it."""
     EXPLAINED: ClassVar[tuple[str, ...]] = ()
     """Lines that describe what the join does. ``--explain`` prints them."""
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
@@ -188,7 +197,7 @@ AnyStep = Step | DedupStep
 
 @dataclass(frozen=True, slots=True)
 class DataLicence:
-    """The terms under which the text of a source may be used. This is not legal advice."""
+    """Describes the terms under which the text of a source may be used. This is not legal advice."""
 
     name: str
     asks: str
@@ -201,7 +210,7 @@ UNKNOWN_LICENCE = DataLicence("not known here", "look at where it came from", ""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One source of documents: how its files are read, and the steps that its documents pass, in order.
+    """Defines one source of documents: how its files are read, and which steps its documents pass, in order.
 
     Dedups may be anywhere among the steps.
     """
@@ -210,7 +219,7 @@ class Source:
     reader: Reader
     steps: tuple[AnyStep, ...]
     cite: str
-    """One line about what the paper says about this source."""
+    """One line with the paper's statement about this source."""
     licence: DataLicence = UNKNOWN_LICENCE
     join: Join | None = None
     """The join that makes documents from records; None if the reader yields documents."""
@@ -218,8 +227,9 @@ class Source:
     """Maps a document's id to a uniform 64-bit number. Documents with the smallest numbers are held out for validation.
     The default is the hash of the id that all sources share."""
     declared: Mapping[str, Any] | None = field(default=None, compare=False)
-    """The part of the configuration file that defines this source: the declaration of a corpus without code, or the
-    list of ``steps`` for a source with code. None if there is neither."""
+    """The part of the configuration file that defines this source. For a declared corpus it is the declaration. For a
+    source defined in code it is the list of ``steps``. None if the file has neither.
+    """
 
     def __post_init__(self) -> None:
         columns = {*self.reader.COLUMNS}

@@ -1,7 +1,8 @@
-"""Chooses the tokenizer of a run: one that the user gives, the one of the shards in the output, or a new one.
+"""Chooses the tokenizer of a run. There are three choices: a tokenizer that the user gives; the tokenizer of the shards
+in the output; and a new one.
 
-If shards were made with a tokenizer, it is kept, whatever else changes. With another tokenizer of the same size, a
-model trained on these shards would misread the new ids. ``--retrain-tokenizer`` trains another one nevertheless.
+If shards were made with a tokenizer, it is kept, even if all settings change. A model trained on these shards would
+misread the ids of a new tokenizer. ``--retrain-tokenizer`` trains a new tokenizer nevertheless.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ def get_tokenizer(
 ) -> Encoder:
     """Returns the tokenizer and writes it to the output. Reports which tokenizer it is and why.
 
-    On some documents of the run, the tokenizer's ids are first compared with the ids of its reference library.
+    First encodes some documents of the run, and compares the tokenizer's ids with the ids of its reference library.
 
     Raises:
-        ValueError: the given file is not a tokenizer, its ids differ from those of its reference library, or there is
-            too little text to train one.
+        ValueError: the given file is not a tokenizer; the tokenizer's ids differ from its reference library's; or there
+            is too little text to train a tokenizer.
     """
     encoder = _chosen(settings, layout, sources, run_sample, say)
     encoder, line = proven(encoder, list(_some_texts(layout, sources)))
@@ -116,7 +117,7 @@ def _chosen(
 
 
 def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str, Any]) -> Encoder:
-    """Returns the tokenizer in the output, and records its settings, which may have changed."""
+    """Returns the tokenizer in the output. Records its settings, because they may have changed."""
     encoder = Encoder(model, _settings(settings, layout))
     if marker.get("sha256") == encoder.sha256:
         _write_marker(layout, marker, encoder)
@@ -124,8 +125,8 @@ def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str,
 
 
 def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
-    """Returns the settings of encoding in the configuration. If it has none, returns those with which the output was
-    made.
+    """Returns the settings of encoding in the configuration. If there are none, returns the settings with which the
+    output was made.
     """
     if settings.encoder.said():
         return settings.encoder
@@ -135,7 +136,9 @@ def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
 
 
 def _about(encoder: Encoder) -> str:
-    """Returns a text about the pattern and eos that are used with a rank file; empty for other tokenizers."""
+    """Returns a text about the pattern and eos that are used with a rank file; empty for tokenizers without a rank
+    file.
+    """
     if encoder.file_name != RANKS:
         return ""
     pattern = encoder.settings.pattern or f"{DEFAULT_PATTERN}, because tokenizer.pattern names none"
@@ -145,7 +148,7 @@ def _about(encoder: Encoder) -> str:
 def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -> Encoder:
     """Writes the tokenizer of the mixture that is continued to the output, and returns it.
 
-    Raises ValueError if the user gives another tokenizer.
+    Raises ValueError if the user gives a different tokenizer.
     """
     folder = settings.continue_from
     assert folder is not None
@@ -198,7 +201,7 @@ def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str
 
 
 def _present(layout: Layout) -> bytes | None:
-    """Returns the tokenizer in the output; None if the marker or the manifest names another tokenizer."""
+    """Returns the tokenizer in the output; None if the marker or the manifest names a different one."""
     marker = read_marker(layout.marker("tokenizer")) or {}
     for name in FILE_NAMES:
         if exists(layout.tokenizer(name)):
@@ -219,7 +222,7 @@ def _sha256_of_manifest(layout: Layout) -> str | None:
 
 
 def _replacing(layout: Layout, present: bytes | None, sha256: str) -> str:
-    """Returns a warning if the shards in the output were made with another tokenizer; else an empty text."""
+    """Returns a warning if the shards in the output were not made with this tokenizer; an empty text if they were."""
     if present is None or _sha256(present) == sha256 or not _has_shards(layout, _sha256(present)):
         return ""
     return f"; it replaces another tokenizer, with which the shards in {layout.output} were made: their ids differ"
@@ -239,7 +242,7 @@ def _changes(before: Any, now: Mapping[str, Any]) -> str:
 def _put_tokenizer(layout: Layout, encoder: Encoder) -> None:
     """Writes the tokenizer to the output, and a ``tokenizer.json`` beside a ``.model`` that can be converted exactly.
 
-    If it replaces another one, deletes the manifest first.
+    If the output already has a different tokenizer, deletes the manifest first.
     """
     files: dict[str, bytes] = {encoder.file_name: encoder.model}
     if encoder.file_name == MODEL and (text := tokenizer_json(encoder.model)) is not None:

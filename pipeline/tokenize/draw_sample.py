@@ -1,8 +1,9 @@
 """Draws the weighted sample of clean documents on which a tokenizer is trained.
 
-If there is little text, the driver reads all of it. If there is much, workers pick the documents with the smallest
-hashes from every clean file, somewhat more than needed, and the driver draws the sample from these. Both ways give
-exactly the same sample, because documents are chosen by their hashes, and the clean phase has counted the text.
+If there is little text, the driver reads all of it. If there is much text, workers pick the documents with the smallest
+hashes from every clean file. They pick somewhat more than needed, and the driver draws the sample from the picked
+documents. Both ways give exactly the same sample. Documents are chosen by their hashes, and the clean phase has counted
+the text.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from pipeline.tokenize.pick_sample import documents, exclusions_file, picked, sa
 from tokenizer.train.sample import Sample
 
 _READ_ALL_SHARE = 4
-"""The driver reads all text if its size is at most this many times the sample's size. With LLaMA's settings this is 0.8
-GB."""
+"""The driver reads all text if the text is at most this many times as large as the sample. With LLaMA's settings the
+limit is 0.8 GB.
+"""
 _MARGIN = Fraction(3, 2)
-"""Workers pick this many times the needed text, because documents differ in size. If that is too little, they pick four
-times as much."""
+"""Workers pick this many times the needed text, because documents differ in size. If the picked text is too little,
+they pick four times as much.
+"""
 _MIN_SHARE = Fraction(1, 100_000)
 _HASHES = 1 << 64
 

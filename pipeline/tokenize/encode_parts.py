@@ -41,7 +41,7 @@ def token_file(job_dir: str, part: int) -> str:
 def _encoder(path: str, settings: EncoderSettings, fingerprint: str) -> Encoder:
     """Returns the encoder.
 
-    It is loaded once per process and job, because another job may have another tokenizer at the same path.
+    The encoder is loaded once per process and job, because two jobs may have different tokenizers at one path.
     """
     return Encoder.load(read_bytes(path), settings=settings)
 

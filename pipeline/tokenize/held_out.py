@@ -12,14 +12,14 @@ from mixtures.subset import VALIDATION, Cut, held_out_by_share, held_out_by_toke
 from pipeline.sources import SOURCES
 
 _VALIDATION_SEED = 0
-"""The seed is the same for all runs, so that a document that is held out once is held out in every run."""
+"""The seed of the hashes. It is the same in all runs, so a document that is held out once is held out in every run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """Selects the documents of a source to hold out: a share of all, or all up to a cut.
+    """Selects the documents of a source to hold out: a share of all documents, or all documents up to a cut.
 
-    With neither a share nor a cut, no document is held out.
+    Without a share and without a cut, no document is held out.
     """
 
     share: Decimal | None = None

@@ -14,7 +14,7 @@ from tokenizer.encoder_settings import EncoderSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleJob:
-    """The job that picks the documents from which the tokenizer's training sample is drawn."""
+    """Describes the job that picks documents. The tokenizer's training sample is drawn from these documents."""
 
     parts: tuple[Parts, ...]
     """The clean files, by source."""
@@ -27,7 +27,7 @@ class SampleJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenJob:
-    """The job that tokenizes one source, or one dump of a source."""
+    """Describes the job that tokenizes one source, or one dump of a source."""
 
     source: str
     parts: Parts
@@ -43,7 +43,7 @@ class TokenJob:
     fingerprint: str
     dump: str = ""
     part_column: str | None = None
-    """The column whose values the token files also have, because the recipe divides the source by it."""
+    """The column by which the recipe divides the source. The token files contain this column too."""
     progress_dir: str | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""Reads the column by which a recipe divides a source, and checks before work starts that there is one."""
+"""Reads the column by which a recipe divides a source. Before work starts, checks that the source has this column."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _HOST = "host"
 
 
 def check_columns(rules: Mapping[str, PartRule], sources: Iterable[Source]) -> None:
-    """Raises ValueError if the documents of a source that will be cleaned will not have the column of its rule."""
+    """Raises ValueError if a source that will be cleaned lacks the column in its rule."""
     for source in sources:
         if source.name in rules:
             check_column(f"parts of {source.name}", rules[source.name].by, clean_schema(source))
 
 
 def check_files(rules: Mapping[str, PartRule], files: Mapping[str, str]) -> None:
-    """Raises ValueError if the clean documents of a source do not have the column of its rule.
+    """Raises ValueError if the clean documents of a source lack the column in the source's rule.
 
     Args:
         files: one clean file of each source.

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The files of one source in a folder, by number.
+    """Describes the files of one source in a folder, by number.
 
-    The names are computed, because at full scale a list of them would not fit into a graph.
+    The names are computed. At full scale, a list of all names would not fit into a graph.
     """
 
     source: str
@@ -18,7 +18,7 @@ class Parts:
     form: str
     """The format string of a file's name. It is filled with the file's number and the number of files."""
     only: tuple[int, int] | None = None
-    """The numbers of a dump's parts: the first, and the one after the last. None for all parts."""
+    """The range of a dump's parts: the number of the first part, and the number after the last. None for all parts."""
 
     @property
     def numbers(self) -> range:

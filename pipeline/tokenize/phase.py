@@ -27,18 +27,18 @@ from pipeline.tokenize.parts import Parts
 from tokenizer.encode import Encoder
 
 TOKENS_VERSION = 2
-"""Data version of the token files. Increase it when the same documents and tokenizer would give other files."""
+"""Data version of the token files. Increase it when the same documents and tokenizer would give different files."""
 
 _SUMMED = ("documents", "tokens", "excluded", "documents_in", "held_documents", "held_tokens")
 _SEVERAL = "several"
-"""Replaces the held-out share if the dumps of a source have different ones. Then the tokens are counted again."""
+"""Replaces the held-out share of a source if the shares of its dumps differ. Then the tokens are counted again."""
 
 
 def clean_parts(layout: Layout, source: str) -> list[str]:
     """Returns the paths of the clean files of a source.
 
     Raises:
-        ValueError: there are none, or they were changed. The message says how to make them.
+        ValueError: there are no clean files, or they were changed. The message says how to make them.
     """
     marker = read_marker(layout.marker(f"clean-{source}"))
     if marker is None:
@@ -101,7 +101,7 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
 def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
     """Returns a layout that also reads token files from ``clean_from``.
 
-    It does so for the sources for which this run would write the same token files.
+    Sources are read from there if this run would write the same token files for them.
     """
     assert layout.clean_from is not None
     fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)
@@ -119,9 +119,10 @@ def copy_stats(layout: Layout, sources: Iterable[str]) -> None:
 
 
 def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str, str], str]:
-    """Returns a function that maps a source and the fingerprint of its clean documents to that of the token files.
+    """Returns a function for the fingerprints of token files. It takes a source and the fingerprint of the source's
+    clean documents.
 
-    The values that a recipe names do not matter: the token files have the whole column by which a source is divided.
+    The values that a recipe names do not affect a fingerprint, because the token files have the whole column.
     """
     excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
 
@@ -194,7 +195,7 @@ def _marker(layout: Layout, step: str) -> dict[str, Any]:
 
 
 def write_parts_into_stats(layout: Layout, parts: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes what was counted of the parts of each divided source into its statistics."""
+    """Writes the counts of the parts of each divided source into the source's statistics."""
     for source, counted in parts.items():
         if exists(layout.stats(source)):
             stats: dict[str, Any] = json.loads(read_bytes(layout.stats(source))) | {"parts": dict(counted)}

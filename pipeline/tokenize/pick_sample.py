@@ -1,4 +1,6 @@
-"""Picks the documents with the smallest hashes from clean files. The tokenizer's training sample is drawn from them."""
+"""Picks the documents with the smallest hashes from clean files. The tokenizer's training sample is drawn from these
+documents.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,8 @@ def exclusions_file(folder: str) -> str:
 
 
 def documents(path: str, excluded: frozenset[str], rule: PartRule | None = None) -> Iterator[pa.RecordBatch]:
-    """Yields batches with id and text of the documents in a clean file, without those excluded by id or url.
+    """Yields batches with the id and text of the documents in a clean file. Documents excluded by id or url are left
+    out.
 
     Documents that ``rule`` leaves out of the mixture are left out too.
     """
@@ -89,7 +92,7 @@ class _PickPart(beam.DoFn):
 def text_bytes_of(path: str) -> int:
     """Returns the number of bytes of text in the clean file from which documents were picked.
 
-    ``path`` is the file of picked documents, which records this number.
+    ``path`` is the file of picked documents. The file records this number.
     """
     return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 

@@ -1,8 +1,8 @@
 """Writes and reads the keys of the documents that a dump keeps.
 
 If a document of a newer dump has one of these keys, it is a duplicate. Each dump writes one file per bucket with the
-keys of the documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files,
-no matter whether these were cleaned in the same run or a year ago.
+keys of the documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files. It
+does not matter whether the earlier dumps were cleaned in this run or a year ago.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name of the count of earlier keys. The keys are counted when they are read and again when they are
-    compared.
+    """Returns the name under which the keys of earlier dumps are counted. One count is made when the keys are read, and
+    one when they are compared. The two must be equal.
     """
     return f"{step.NAME} earlier keys"
 

@@ -1,8 +1,8 @@
-"""Runs the exact dedup, which keeps one of all documents with an equal key in a source. The order of the files does not
-affect the choice.
+"""Runs the exact dedup. If several documents of a source have an equal key, it keeps one of them. The order of the
+files does not affect the choice.
 
 All documents with the same key are compared by one worker. If a source comes in dumps, the document that an earlier
-dump keeps is always chosen, so that a newer dump changes nothing in an older dump.
+dump keeps is always chosen. So a newer dump changes nothing in an older dump.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _KEY = operator.itemgetter(slice(KEY_BYTES))
 
 
 class ExactKind(DedupKind):
-    """Runs exact dedups. One pass sends the keys for a whole chain, which is several exact dedups in a row."""
+    """Runs exact dedups. Several exact dedups in a row form a chain. One pass sends the keys for a whole chain."""
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [key_tag(index) for index in range(len(chain))]

@@ -27,7 +27,7 @@ from pipeline.files.spill import SpillFile
 from pipeline.sources.dedup_steps import DedupStep
 
 Chain = tuple[GlobalStep, ...]
-"""The dedups that one pass sends keys to: several exact dedups, or a single dedup of another kind."""
+"""The dedups that one pass sends keys to: several exact dedups, or a single line dedup or near dedup."""
 
 
 class NumberedBatch(NamedTuple):

@@ -20,7 +20,9 @@ LINE_HASHES_COLUMN = "_line_hashes"
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
-    """Returns the batch with a column of line hashes. Returns it unchanged if none of its documents is compared."""
+    """Returns the batch with a column of line hashes added. Returns it unchanged if none of its documents is
+    compared.
+    """
     if not any_compared(batch, step):
         return batch
     found = LINE_HASHES[step.lines](batch.column("text"))
@@ -161,7 +163,7 @@ def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np
 
 
 def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
-    """Yields, for each batch of a bucket, the sorted hashes of the lines to remove from all documents of the batch.
+    """Yields one array per batch in a bucket: the sorted hashes of the lines to remove from all documents of the batch.
 
     With ``keep="ccnet"`` these are the lines that two of the compared documents contain. With ``keep="first"`` a line
     that several batches contain is removed from all of them except the batch of the document with the smallest rank.

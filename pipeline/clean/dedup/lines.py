@@ -1,7 +1,7 @@
 """Runs the line dedup, which removes lines that several documents share. It shuffles the hashes of lines, not the
 texts.
 
-The setting ``LineDedup.scope`` decides which documents are compared, for example only those of the same dump.
+The setting ``LineDedup.scope`` decides which documents are compared. An example is: only documents of one dump.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ decide.
    that share enough keys become candidates.
 3. The exact overlap of each candidate is computed from all n-grams of both documents. For this the candidates are
    grouped by the document that would be kept.
-4. One worker goes through the overlapping pairs by rank. It removes a document only if it keeps the other one.
+4. One worker goes through the overlapping pairs by rank. It removes one document of a pair only if it keeps the second.
 5. The pairs of each kept document are written, and the size of its group is counted.
 """
 
@@ -105,8 +105,9 @@ def _min_hash(step: DedupStep) -> MinHashDedup:
 class DedupMinHash(beam.PTransform):
     """Takes cards, records, and the number of documents per language and host. Outputs verdicts and counts.
 
-    A worker holds one bucket of records in memory (24 bytes per record, and four times as much while it sorts them),
-    and the n-grams of two documents. The worker that makes the decisions holds 100 bytes per removed document.
+    A worker holds one bucket of records in memory. A record takes 24 bytes, and 96 bytes while the worker sorts. The
+    worker also holds the n-grams of two documents. The worker that makes the decisions holds 100 bytes per removed
+    document.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

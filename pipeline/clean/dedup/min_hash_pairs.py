@@ -27,9 +27,10 @@ NOT_COMPARED, VERIFIED, REJECTED_PAIRS = "pairs_not_compared", "pairs_verified",
 candidates that were verified, and the candidates whose overlap is too small."""
 
 _CARD, _PAIR, _NEEDED = b"\x00", b"\x01", b"\x02"
-"""The byte after the rank of a document, which gives the kind of payload. The payloads of a document sort in this
-order: its card, the pairs in which it would be removed, and a note that its card is needed because it would be kept in
-some pair."""
+"""The kind of a payload, as one byte after the rank of the document. The payloads of a document sort in this order:
+first its card; then the pairs in which it would be removed; then a note that its card is needed. The note is sent if
+the document would be kept in some pair.
+"""
 _SHARED = struct.Struct(">HH")  # numbers of bands and sampled n-grams that a pair shares in a bucket of keys
 _MAX_COUNT = 0xFFFF
 _PAIR_PAYLOAD = np.dtype(

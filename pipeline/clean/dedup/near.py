@@ -5,7 +5,7 @@ shuffled.
    pair.
 2. The shared shingles of each pair are summed over the buckets. Pairs that share enough are candidates.
 3. The overlap of a candidate pair is computed from all shingles of both documents.
-4. One worker decides, longest document first, which documents of the overlapping pairs are dropped.
+4. One worker decides which documents of the overlapping pairs are dropped. It begins with the longest document.
 """
 
 from __future__ import annotations

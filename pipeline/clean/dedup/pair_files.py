@@ -98,7 +98,7 @@ class RejectedSample:
 
 
 class _SmallestPairs(beam.CombineFn):
-    """Combines samples of rejected pairs into one sample, which has the pairs with the smallest hashes."""
+    """Combines samples of rejected pairs into one sample. It has the pairs with the smallest hashes."""
 
     def create_accumulator(self) -> list[tuple[int, bytes]]:
         return []

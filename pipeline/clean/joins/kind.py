@@ -1,4 +1,4 @@
-"""Defines the interface of the joins. A join makes one document from several records, which can be in different
+"""Defines the interface of the joins. A join makes one document from several records. The records can be in different
 files.
 """
 
@@ -23,7 +23,7 @@ class Joined(NamedTuple):
 
 
 class JoinGraph(ABC):
-    """The Beam graph of one kind of join."""
+    """Builds the Beam graph of one kind of join."""
 
     @abstractmethod
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:

@@ -21,8 +21,9 @@ MAX_MEMBERS = 20_000
 """The largest number of files in one project. Ours: arXiv's largest projects have some thousand figures."""
 BOMB_BASE_BYTES = 100_000_000
 MAX_RATIO = 200
-"""A paper may unpack to 100 MB plus 200 times its stored size. The limit of deflate is 1,032 times; drawings reach 50
-times."""
+"""A paper may unpack to 100 MB plus 200 times its stored size. Deflate can unpack to at most 1,032 times the stored
+size. Drawings reach 50 times.
+"""
 _PIECE_BYTES = 1 << 16
 _MAX_FILL_BYTES = 1 << 18
 _GZIP_WBITS = 31
@@ -57,7 +58,7 @@ _MAX_NOTICE_BYTES = 2_000
 
 
 class BadPaperError(Exception):
-    """Raised if a paper cannot be read. ``reason`` is in snake_case; ``is_bad`` is True if the input is damaged."""
+    """Raised if a paper cannot be read. ``reason`` is the drop reason. ``is_bad`` is True if the input is damaged."""
 
     def __init__(self, reason: str, detail: str = "", *, is_bad: bool = True) -> None:
         super().__init__(reason, detail)
@@ -68,7 +69,7 @@ class BadPaperError(Exception):
 
 @dataclass(slots=True)
 class Project:
-    """The TeX files of a paper by their path, and further information from the archive."""
+    """Holds the TeX files of a paper by their path, and information about the archive."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     unsafe_names: list[str] = field(default_factory=list)

@@ -38,7 +38,7 @@ _NOT_BAD_MEMBERS = (".pdf", ".txt", ".html", ".ps.gz", ".dvi.gz", ".html.gz")
 
 @dataclass(frozen=True, slots=True)
 class PaperId:
-    """The identity of a paper, read from the name of its file."""
+    """Holds the identity of a paper, read from the name of its file."""
 
     id: str
     arxiv_id: str | None
@@ -49,7 +49,8 @@ class PaperId:
 def paper_id(name: str) -> PaperId:
     """Returns the identity of a paper from the name of its file (without the ending).
 
-    If the name contains no arXiv id, the name itself is the id, and the other fields are None.
+    If the name contains no arXiv id, the name itself becomes ``id``, and ``arxiv_id``, ``yymm`` and ``version`` are
+    None.
 
     >>> paper_id("math0101001"), paper_id("1911.02782v2").version
     (PaperId(id='math/0101001', arxiv_id='math/0101001', yymm='0101', version=None), 2)
@@ -75,7 +76,7 @@ def _kind_and_stem(path: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArxivReader(Reader):
-    """Reads bulk tars or single papers. Each file is a unit, which a worker reads as a stream."""
+    """Reads bulk tars or single papers. Each file is a unit. A worker reads a unit as a stream."""
 
     DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {

@@ -1,8 +1,8 @@
 """Reads arXiv's ``00README``, in which a project names its main file and files to ignore.
 
-arXiv documents JSON and YAML (``sources:`` with ``filename`` and ``usage``) and the classic ``00README.XXX`` of lines
-``NAME toplevelfile`` and ``NAME ignore`` (info.arxiv.org/help/00README.html). The content decides the format, not the
-ending of the file's name.
+arXiv documents two formats (info.arxiv.org/help/00README.html). The first is JSON or YAML: ``sources:`` with
+``filename`` and ``usage``. The second is the classic ``00README.XXX``, with lines ``NAME toplevelfile`` and ``NAME
+ignore``. The content of the file decides which format it is. The ending of its name does not matter.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MAX_NESTING = 50
 
 @dataclass(frozen=True, slots=True)
 class Readme:
-    """The content of a 00README: the main file, and the files to ignore."""
+    """Holds the content of a 00README: the main file, and the files to ignore."""
 
     main: str = ""
     ignored: frozenset[str] = frozenset()
@@ -58,7 +58,7 @@ def read_readme(text: str) -> Readme:
 
 
 def _structured(text: str) -> list[tuple[str, str]] | None:
-    """Returns (file, usage) pairs from JSON, YAML or TOML; None if the text is none of them."""
+    """Returns (file, usage) pairs from JSON, YAML or TOML; None if the text is in none of these formats."""
     if _nesting(text) > _MAX_NESTING:
         return None
     try:

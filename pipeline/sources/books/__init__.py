@@ -1,4 +1,4 @@
-"""Books: plain text files, archives of text files, and JSON lines.
+"""Books: reads plain text files, archives of text files, and JSON lines.
 
     .txt | .zip, .tar -> archives | .jsonl -> bytes -> text_and_header -> reader: one document per book
 

@@ -25,11 +25,13 @@ from pipeline.sources.formats.damaged_tar import TarDamage, TarStream
 from pipeline.sources.source import Rejected
 
 MAX_DIRECTORY_BYTES = 64 << 20
-"""The largest directory of a zip, in bytes (our choice). Half a million books need this much. Python holds it in
-memory."""
+"""The largest directory of a zip, in bytes (our choice). The directory of half a million books has this size. Python
+holds the directory in memory.
+"""
 MAX_EXPANSION = 200
-"""An archive may unpack to this many times its stored size plus 64 MB (our choice). Text in deflate unpacks to 3 to 10
-times."""
+"""An archive may unpack to 64 MB plus this many times its stored size (our choice). Text in deflate unpacks to 3 to 10
+times its stored size.
+"""
 _FREE_BYTES = 64 << 20
 
 _ZIP_ERRORS = (
@@ -47,7 +49,7 @@ _GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, isal_zlib.error, isal_zlib.IsalErr
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """A file from an archive. If the file is longer than the limit, ``data`` has one byte more than the limit."""
+    """Holds a file from an archive. If the file is longer than the limit, ``data`` has one byte more than the limit."""
 
     location: str
     name: str
@@ -81,11 +83,12 @@ def _bomb(location: str) -> Rejected:
 def zip_members(
     file: BinaryIO, location: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
 ) -> Iterator[ArchiveMember | Rejected]:
-    """Yields the members whose names have one of the ``endings``. Other members are rejected as ``unknown_form``.
+    """Yields the members whose names have one of the ``endings``. A member with a different ending is rejected as
+    ``unknown_form``.
 
-    The other reasons are ``damaged_zip`` (either the whole zip is damaged, or one member, and then the next one is
-    read), ``encrypted``, ``unsupported_compression`` (Gutenberg's oldest zips are shrunk or imploded) and
-    ``archive_bomb``.
+    There are four more reasons for rejections. ``damaged_zip``: the whole zip or one member is damaged. After a damaged
+    member, the next member is read. ``encrypted``: the member needs a password. ``unsupported_compression``:
+    Gutenberg's oldest zips are shrunk or imploded. ``archive_bomb``: the zip unpacks to too many bytes.
     """
     if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
         yield Rejected(location=location, reason="archive_bomb", detail="directory", is_whole_file=True)
@@ -159,8 +162,9 @@ def tar_members(
 ) -> Iterator[ArchiveMember | Rejected]:
     """Yields the regular files of a ``.tar`` or ``.tar.gz`` that have one of the ``endings``. Reads the file once.
 
-    Files with other endings are rejected as ``unknown_form``. Each damaged stretch is rejected as ``damaged_tar``, and
-    reading continues at the next header. After ``truncated_gzip``, ``damaged_gzip`` or ``archive_bomb`` reading ends.
+    A file with a different ending is rejected as ``unknown_form``. Each damaged stretch is rejected as ``damaged_tar``,
+    and reading continues at the next header. After ``truncated_gzip``, ``damaged_gzip`` or ``archive_bomb`` reading
+    ends.
     """
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)

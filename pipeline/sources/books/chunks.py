@@ -1,8 +1,8 @@
 """Splits large archives and files of lines into chunks.
 
 One task unpacks a file into chunks, and many tasks read the chunks. A gzip file can be unpacked only from its start, so
-a single task must do it. This task does nothing else: it passes members and lines on unchanged. The tasks that read
-the chunks decode, tidy and filter them.
+a single task must do it. This task only unpacks, and passes members and lines on unchanged. The tasks that read the
+chunks decode, tidy and filter the members and lines.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pipeline.sources.formats.json_lines import Row, parse_object
 from pipeline.sources.source import Chunk, Rejected
 
 CHUNK_BYTES = 8 << 20
-"""The size of a chunk in bytes. The last member or line of a chunk can exceed it; the readers limit members to 32 MB
-and lines to 64 MB."""
+"""The size of a chunk in bytes. The last member or line of a chunk can exceed this size. The readers limit members to
+32 MB and lines to 64 MB.
+"""
 MEMBERS, LINES = "members", "lines"
 """The kinds of chunks."""
 

@@ -2,8 +2,8 @@
 
 If the header of a book has a Gutenberg number, the id of the book is this number and a hash of the text. The hash is
 needed because several editions can have the same number: a seven-bit and a UTF-8 edition, or older editions in
-``old/``. So all editions reach the near dedup, and only equal texts are duplicates by id. The id of any other book is
-only a hash of its text.
+``old/``. So all editions reach the near dedup, and only equal texts are duplicates by id. The id of a book without a
+Gutenberg number is only a hash of its text.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ _KINDS = {
     "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst"),
 }
 _LARGE = "large_"
-"""The prefix of the kind of a large file. One task unpacks such a file into chunks, which other tasks read."""
+"""The prefix of the kind of a large file. One task unpacks a large file into chunks. Many tasks read the chunks."""
 _MEMBER_ENDINGS = (*_TEXT_ENDINGS, ".zip")
 _GUTENBERG_URL = re.compile(r"gutenberg\.org/(?:ebooks|etext|files)/(\d{1,6})\b")
 
 
 def _kind_of(path: str) -> str:
-    """Returns the format of a file from the ending of its name; ``other`` if the ending is not known.
+    """Returns the format of a file, which the ending of its name decides. Returns ``other`` for an unknown ending.
 
     >>> _kind_of("1342/1342-0.TXT"), _kind_of("books3.tar.gz"), _kind_of("1342/1342-h.htm")
     ('text', 'tar', 'other')
@@ -53,14 +53,17 @@ def _kind_of(path: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BooksReader(Reader):
-    """Reads ``.txt``, ``.zip`` and ``.tar[.gz]`` of such files, and ``.jsonl[.gz,.zst]`` with ``text`` and ``meta``."""
+    """Reads ``.txt``, ``.zip`` and ``.tar[.gz]`` files of ``.txt``, and ``.jsonl[.gz,.zst]`` with ``text`` and
+    ``meta``.
+    """
 
     max_book_bytes: int = 32 << 20
     """The largest book in bytes. Ours: Gutenberg's longest book, a dictionary, has 29 MB. Longer files are genomes and
     digits of numbers."""
     max_unit_bytes: int = 64 << 20
-    """The largest archive or file of lines, in stored bytes, that one task reads alone. A larger one is unpacked into
-    chunks, which many tasks read. Ours: one worker reads this much in under a minute."""
+    """The largest archive or file of lines that one task reads alone, in stored bytes. A larger file is unpacked into
+    chunks, and many tasks read the chunks. Ours: one worker reads this much in under a minute.
+    """
 
     DATA_VERSION: ClassVar[int] = 3
     CONTAINERS: ClassVar[frozenset[str]] = frozenset({"large_zip", "large_tar", "large_jsonl"})
@@ -96,10 +99,10 @@ class BooksReader(Reader):
         return _kind_of(path) != "other"
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. Large files are containers, which are unpacked first.
+        """Returns one unit per file. Large files are containers. They are unpacked first.
 
-        The folders of a mirror also have the books in other formats (``.htm``, ``.tex``, images). Each of these files
-        becomes a unit that is reported as ``unknown_form``.
+        The folders of a mirror also have files in formats that this source does not read (``.htm``, ``.tex``, images).
+        Each of these files becomes a unit that is reported as ``unknown_form``.
 
         Raises:
             ValueError: none of the files is in a format that this source reads.
@@ -133,8 +136,9 @@ class BooksReader(Reader):
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
         """Yields the books of a file.
 
-        In addition to the reasons of archives, files are rejected as ``empty``, ``not_text``, ``too_many_bytes``,
-        ``nested_archive``, ``no_text`` (a line of JSON without text) and ``unknown_form``.
+        Files are rejected as ``empty``, ``not_text``, ``too_many_bytes``, ``nested_archive``, ``unknown_form`` or
+        ``no_text``. ``no_text`` is a line of JSON without text. Archives have more reasons
+        (:mod:`pipeline.sources.books.archives`).
         """
         if unit.kind == "jsonl":
             for found in read_json_lines(unit.path, open_file, location=unit.location):

@@ -22,7 +22,7 @@ with a larger share is not text."""
 
 @dataclass(frozen=True, slots=True)
 class DecodedBook:
-    """The text of a book, and how it was decoded."""
+    """Holds the text of a book, and information about its decoding."""
 
     text: str
     """The text. Lines end in ``\\n``. It has no byte order mark, and no control characters except tab and form feed."""
@@ -52,7 +52,7 @@ def decode(data: bytes) -> DecodedBook | None:
 
 
 def _declared(data: bytes) -> list[str]:
-    """Returns the labels that the header declares as the encoding: the whole line, and each word of it."""
+    """Returns the labels that the header may declare as the encoding: the whole line, and each word in it."""
     found = _DECLARED.search(data, 0, _HEAD_BYTES)
     if found is None:
         return []
@@ -61,7 +61,9 @@ def _declared(data: bytes) -> list[str]:
 
 
 def tidy(text: str) -> str | None:
-    r"""Returns a text with ``\n`` as line ends and without control characters; None if it has too many of these."""
+    r"""Returns a text with ``\n`` as line ends and without control characters. Returns None if it has too many control
+    characters.
+    """
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
     if _CONTROLS.search(text):
         text, num_controls = _CONTROLS.subn("", text)
@@ -72,8 +74,8 @@ def tidy(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The fields of a Gutenberg header. A field that is not in the header is None. Without a header all fields are
-    None.
+    """Holds the fields of a Gutenberg header. A field that is not in the header is None. Without a header all fields
+    are None.
     """
 
     title: str | None = None

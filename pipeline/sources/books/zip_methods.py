@@ -1,6 +1,6 @@
 """Unpacks a member of a zip by its compression method. Never returns more than a given number of bytes.
 
-``zipfile`` limits the output only for deflate: 2 kB of bzip2 can contain 6 GB.
+``zipfile`` limits the output only for deflate. 2 kB of bzip2 can unpack to 6 GB.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import IO, Protocol
 
 _READ_BYTES = 64 << 10
 _MAX_DICTIONARY_BYTES = 256 << 20
-"""The largest LZMA dictionary in bytes (our choice). It is held in memory. 7-Zip's strongest level has 64 MB."""
+"""The largest LZMA dictionary in bytes (our choice). It is held in memory. 7-Zip's strongest level has a dictionary of
+64 MB.
+"""
 _NAMES = {1: "shrink", 6: "implode", 9: "deflate64", 93: "zstd", 95: "xz", 98: "ppmd"}
 
 
@@ -40,7 +42,7 @@ class _Deflate:
 
 
 def unpacked_member(packed: IO[bytes], method: int, max_bytes: int) -> bytes:
-    """Returns at most the first ``max_bytes`` bytes of the unpacked data.
+    """Unpacks a member. Returns the unpacked data, or only its first ``max_bytes`` bytes if it is longer.
 
     Raises:
         NotImplementedError: the method is none of stored, deflate, bzip2 and LZMA.

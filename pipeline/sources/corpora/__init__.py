@@ -1,4 +1,5 @@
-"""Reads corpora that a configuration file declares: any columns of Parquet, JSON lines or Arrow files.
+"""Reads corpora that a configuration file declares. A corpus can have any columns, in Parquet, JSON lines or Arrow
+files.
 
     YAML -> declare: Source -> reader: files, units -> rows -> values: text, id, columns -> documents | Rejected
 

@@ -23,8 +23,9 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
-"""The value that :func:`value_at` returns if a row has nothing at the path. If the row has a null there, it returns
-None."""
+"""The value that :func:`value_at` returns if a row has nothing at the path. If the row has a null at the path, the
+function returns None.
+"""
 
 
 def value_at(row: Mapping[str, Any], path: str) -> Any:

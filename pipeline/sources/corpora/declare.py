@@ -1,4 +1,5 @@
-"""Converts a declaration in a configuration file to a `Source`, the class that sources defined in code use too.
+"""Converts a declaration in a configuration file to a `Source`. Sources defined in code are instances of this class
+too.
 
 ::
 
@@ -27,7 +28,7 @@ KEYS = ("files", "form", "columns", "constants", "max_text_bytes", "steps", "lic
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _COLUMN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _TAKEN = frozenset({"source", "signals", "records", "read", "clean"})
-"""Names that the output uses for something else."""
+"""Names that a corpus cannot have, because the output already uses them."""
 _DUPLICATE_ID = ExactDedup(
     NAME="duplicate_id", reason="duplicate_id", key="id", rule="Keeps one copy of a document that was read twice."
 )

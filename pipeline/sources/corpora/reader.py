@@ -22,10 +22,13 @@ UNIT_BYTES = 64 << 20
 """A Parquet file is split into units of about this many stored bytes, so that several workers can read it (our
 choice)."""
 MAX_FILES_SPLIT = 256
-"""With more files than this, Parquet files are not split (our choice). There are enough units then, and splitting would
-read the end of each file before a run."""
+"""With more files than this, Parquet files are not split (our choice). So many files are enough units. To split a file,
+its end would be read before the run.
+"""
 ROWS_LOOKED_AT = 100
-"""JSON has no schema, so the declared columns are searched for in this many rows of the first file (our choice)."""
+"""The number of rows of the first JSON file in which the declared columns are searched (our choice). JSON has no
+schema.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,15 +60,17 @@ class CorpusReader(Reader):
     id: tuple[str, ...] = ()
     """The paths whose values, joined by ``/``, are the id. If empty, the id is a hash of the text."""
     language: str = ""
-    """The path of the language. If empty, ``constants`` may set it, else it is ``und`` until a step detects it."""
+    """The path of the language. If it is empty, ``constants`` may set the language. Otherwise the language is ``und``
+    until a step detects it.
+    """
     columns: tuple[tuple[str, ...], ...] = ()
     """Further columns, each as name, type and path."""
     constants: tuple[tuple[str, ...], ...] = ()
-    """Columns with the same value in all documents, each as name and value."""
+    """Columns that have one value in all documents, each as name and value."""
     optional: tuple[str, ...] = ()
     """Names of columns that may be missing in a file. Their values are then null."""
     max_text_bytes: int = 16 << 20
-    """The largest size of a text in bytes (our choice). Longer texts are rejected. A book has under 8 MB."""
+    """The largest size of a text in bytes (our choice). Longer texts are rejected. Almost all books have under 8 MB."""
 
     def __post_init__(self) -> None:
         if self.form not in ("", *ENDINGS):
@@ -85,7 +90,9 @@ class CorpusReader(Reader):
         return bool(self._form_of(path))
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the data files of a folder that Hugging Face's ``save_to_disk`` wrote, or None for other paths."""
+        """Returns the data files of a folder that Hugging Face's ``save_to_disk`` wrote, or None if ``given`` is not
+        such a folder.
+        """
         about = _json_in(given, "state.json", open_file)
         if about is not None:
             files = about.get("_data_files")
@@ -176,7 +183,9 @@ class CorpusReader(Reader):
         ]
 
     def _schema_fault(self, unit: Unit, open_file: Opener) -> Rejected | None:
-        """Returns a rejection of the whole file if its schema allows no document, else None."""
+        """Returns a rejection of the whole file if its schema allows no document. Returns None if it allows
+        documents.
+        """
         schema = schema_of(unit.path, unit.kind, open_file)
         if schema is None:
             return None  # read_rows reports the damage

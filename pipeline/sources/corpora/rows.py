@@ -1,7 +1,7 @@
-"""Reads the rows of JSON lines, Parquet and Arrow files, with the place of each row for messages.
+"""Reads the rows of JSON lines, Parquet and Arrow files. Each row comes with its place, for messages.
 
-If an Arrow file is damaged, everything after the damage is rejected, because the format has no marks at which reading
-could continue. In a Parquet file only the damaged row groups are rejected.
+If an Arrow file is damaged, the rest of the file is rejected, because the format has no marks at which reading could
+continue. In a Parquet file only the damaged row groups are rejected.
 """
 
 from __future__ import annotations
@@ -26,14 +26,16 @@ ENDINGS = {JSON: _JSON_NAMES, PARQUET: (".parquet", ".pq"), ARROW: (".arrow", ".
 _NO_CORPUS = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
 """Files with metadata in folders that Hugging Face's ``datasets`` writes."""
 _CACHE = "cache-"
-"""Beginning of the names of cache files. ``datasets`` writes them next to the data, and they repeat its rows."""
+"""The beginning of the names of cache files. ``datasets`` writes these files next to the data. They repeat rows of the
+data.
+"""
 _ROWS_AT_A_TIME = 64
 _ARROW_FILE_MAGIC = b"ARROW1"
 _DAMAGE = (pa.ArrowException, OSError, EOFError)
 
 
 def form_of(path: str) -> str | None:
-    """Returns the format of a file, which follows from its name, or None if it is not a data file.
+    """Returns the format of a file by its name. Returns None if the file is not a data file.
 
     >>> form_of("a/part.jsonl.zst"), form_of("A.PARQUET"), form_of("a.txt"), form_of("ds/state.json")
     ('json', 'parquet', None, None)
@@ -48,7 +50,7 @@ def read_rows(unit: Unit, paths: Sequence[str], open_file: Opener) -> Iterator[t
     """Yields each row of a unit with its place (``FILE:LINE`` or ``FILE#row N``), or a rejection.
 
     Args:
-        paths: the paths to read. Other columns of a Parquet file are not read.
+        paths: the paths to read. Only their columns of a Parquet file are read.
     """
     if unit.kind == JSON:
         yield from read_json_lines(unit.path, open_file, location=unit.location)
@@ -72,7 +74,9 @@ def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
 
 
 def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]:
-    """Splits a Parquet file into units of about ``num_bytes``. A unit is the row groups ``start`` to ``end - 1``."""
+    """Splits a Parquet file into units of about ``num_bytes``. A unit consists of the row groups ``start`` to ``end -
+    1``.
+    """
     with open_file(file.path) as opened:
         try:
             metadata = pq.ParquetFile(opened).metadata

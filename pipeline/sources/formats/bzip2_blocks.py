@@ -1,13 +1,14 @@
 """Unpacks each block of a bzip2 file separately. So reading can start anywhere, and damage affects only one block.
 
 A bzip2 stream is a header of four bytes, blocks of at most 900 kB each, and an end mark. A block may begin at any bit.
-It begins with a mark of 48 bits (the digits of pi) and its checksum, and does not depend on other blocks. So the bits
-between two marks can be made into a stream of one block: they are shifted to begin at a byte, and get a header before
-them and an end mark after them. The marks are found by a search. By chance, the bits of a mark also occur inside a
-block, once in 2^48 bits. So if a block does not unpack, the bits after the next mark are added and it is tried again.
+It begins with a mark of 48 bits (the digits of pi) and its checksum. A block can be unpacked without any of the blocks
+before it. So the bits between two marks can be made into a stream of one block. The bits are shifted to begin at a
+byte, a header is put before them, and an end mark is put after them. The marks are found by a search. By chance, the
+bits of a mark also occur inside a block, once in 2^48 bits. So if a block does not unpack, the bits after the next mark
+are added, and the longer block is tried.
 
-The checksum of every block is tested. The checksum of the whole stream covers the same bytes and is not tested, because
-a reader that starts in the middle cannot compute it.
+The checksum of every block is tested. The checksum of the whole stream is not tested. It covers bytes that the blocks'
+checksums also cover, and a reader that starts in the middle cannot compute it.
 """
 
 from __future__ import annotations
@@ -23,13 +24,17 @@ import numpy as np
 
 HEADER_BYTES = 4
 MAX_BLOCK_BYTES = 2_400_000
-"""The largest stored block in bytes: 900,000 symbols of 20 bits, and under 20 kB of tables. Text takes 0.2 MB."""
+"""The largest stored block in bytes: 900,000 symbols of 20 bits, and under 20 kB of tables. A stored block of text has
+0.2 MB.
+"""
 MAX_UNPACKED_BYTES = 900_000 // 5 * 259
-"""The largest unpacked block in bytes. Four equal bytes and a count can represent 259 bytes. A block of text has 0.9
-MB."""
+"""The largest unpacked block in bytes. Four equal bytes and a count can represent 259 bytes. An unpacked block of text
+has 0.9 MB.
+"""
 MAX_FALSE_MARKS = 2
-"""A block is given up after this many consecutive marks that could be there by chance. The probability of that is
-2^-96."""
+"""The largest number of chance marks that are expected inside a block. If a block still does not unpack with so many
+marks skipped, it is damaged. The probability of so many chance marks is 2^-96.
+"""
 READ_BYTES = 256 << 10
 
 _HEADER = re.compile(rb"BZh[1-9]")
@@ -37,12 +42,13 @@ _MARK_BITS = 48
 _END_BITS = 80  # bits of an end mark and its checksum; zeros follow up to the next byte
 _END_MARK = 0x177245385090
 _WINDOW_BYTES = 7
-"""The number of bytes that a mark touches unless it begins at a byte. The five bytes in the middle depend only on the
-bit at which the mark begins, so they are the search pattern."""
+"""The number of bytes that contain a mark, unless it begins at a byte. The five bytes in the middle depend only on the
+bit at which the mark begins. So these five are the search pattern.
+"""
 
 
 class Kind(Enum):
-    """The kind of mark at the beginning of a region."""
+    """Names the kind of mark at the beginning of a region."""
 
     HEAD = 0
     """There is no mark: these are the bits before the first mark."""
@@ -59,7 +65,7 @@ _NEEDLES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """The bits from one mark to the next mark or to the end of the file."""
+    """Holds the bits from one mark to the next mark or to the end of the file."""
 
     kind: Kind
     bit: int
@@ -95,7 +101,9 @@ def regions(file: BinaryIO, start: int) -> Iterator[Region]:
 
 
 class RegionCutter:
-    """Splits stored bytes at marks. The bytes are fed piece by piece. Holds one region and one piece in memory."""
+    """Splits stored bytes at marks. The caller feeds the bytes piece by piece. One region and one piece are in
+    memory.
+    """
 
     __slots__ = ("_at", "_bit", "_buffer", "_is_first", "_is_passing", "_kind")
 
@@ -154,7 +162,7 @@ def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
 
 
 def fault_behind(region: Region) -> str:
-    """Returns a description of bytes between two streams that are not a stream; empty if there are none.
+    """Describes bytes between two streams that belong to neither. Returns an empty string if there are none.
 
     >>> fault_behind(Region(Kind.HEAD, 0, 32, b"BZh9")), fault_behind(Region(Kind.HEAD, 0, 40, b"xBZh9"))
     ('', '1 bytes that are no bz2 stream')
@@ -272,9 +280,7 @@ def _shifted(region: Region) -> bytes:
 
 
 def _as_stream(region: Region) -> bytes:
-    """Returns a stream that contains only this block. The checksum of the stream is equal to the checksum of the
-    block.
-    """
+    """Returns a stream that contains only this block. In such a stream, the stream's checksum equals the block's."""
     data = _shifted(region)
     num_whole, num_over = divmod(region.num_bits, 8)
     over = data[num_whole] >> (8 - num_over) if num_over else 0

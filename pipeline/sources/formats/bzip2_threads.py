@@ -1,7 +1,7 @@
-"""Unpacks a bzip2 stream from start to end with several threads of one task. The reader of .7z files uses it.
+"""Unpacks a bzip2 stream from start to end with several threads of one task. The reader of .7z files uses this module.
 
-It replaces ``bz2.BZ2Decompressor``: ``decompress`` takes the next stored bytes, and returns the next unpacked bytes
-that are ready. Meanwhile the threads unpack later blocks of the bytes that it was given so far.
+The unpacker replaces ``bz2.BZ2Decompressor``: ``decompress`` takes the next stored bytes, and returns the next unpacked
+bytes that are ready. Meanwhile the threads unpack later blocks from the bytes that were passed so far.
 """
 
 from __future__ import annotations
@@ -26,13 +26,15 @@ MAX_THREADS = 8
 """The largest number of threads (our choice). At 20 MB/s or more per thread, eight threads unpack 100 GB in eleven
 minutes, and two threads in under an hour."""
 _BLOCKS_PER_THREAD = 2
-"""The number of blocks per thread. One is unpacked while the other one waits, so that no thread has to wait for
-input."""
+"""The number of blocks per thread. While a thread unpacks one block, a second block is ready. So no thread waits for
+input.
+"""
 _AHEAD_BYTES = 4 << 20
-"""The largest number of bytes that are unpacked from a block before its turn. A block of text has 0.9 MB. If a crafted
-block has 47 MB, the rest is unpacked only when it is the block's turn. So each block ahead takes under 12 MB (stored,
-shifted and unpacked bytes, and 3.6 MB for the decoder). With eight threads we measured 110 MB for text and 650 MB for
-zeros. Most of the latter are py7zr's requests of up to 128 MB per call."""
+"""The largest number of bytes that are unpacked from a block before its turn. A block of text has 0.9 MB. A crafted
+block can have 47 MB. Its rest is unpacked only when it is the block's turn. So each block ahead takes under 12 MB
+(stored, shifted and unpacked bytes, and 3.6 MB for the decoder). With eight threads we measured 110 MB of memory for
+text and 650 MB for zeros. Most of the 650 MB are py7zr's requests of up to 128 MB per call.
+"""
 
 _Begun = tuple[BlockUnpacker, bytes]
 
@@ -95,7 +97,9 @@ class ThreadedUnpacker:
             self._begin()
 
     def _is_due(self, *, has_more: bool) -> bool:
-        """True if the oldest block should be moved to the output now: it is ready, or there is nothing else to do."""
+        """True if the oldest block should be moved to the output now. This is so if the block is ready, if the queue of
+        blocks is full, or if there is no more input and the output is empty.
+        """
         future = self._begun[0][1]
         is_ready = future is None or future.done()
         return is_ready or len(self._begun) >= self._max_ahead or not (has_more or self._out)

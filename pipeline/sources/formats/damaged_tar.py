@@ -22,14 +22,14 @@ _PAX_RECORD = re.compile(rb"\d+ (path|size)=([^\n]*)\n")
 
 
 class Readable(Protocol):
-    """The type of the input of a tar: any object with ``read``."""
+    """Defines the type of a tar's input: any object with ``read``."""
 
     def read(self, num_bytes: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
 class TarDamage:
-    """A stretch of the file that is not a tar: its offset, and True if the file ended inside it."""
+    """Describes a stretch of the file that is not a tar: its offset, and whether the file ended inside it."""
 
     offset: int
     is_cut: bool
@@ -37,7 +37,7 @@ class TarDamage:
 
 
 class TarMember:
-    """A member of a tar. Its bytes can be read until the next member is requested."""
+    """Reads a member of a tar. Its bytes can be read until the next member is requested."""
 
     def __init__(self, tar: TarStream, info: tarfile.TarInfo, name: str, num_bytes: int, offset: int) -> None:
         self.name = name
@@ -51,7 +51,7 @@ class TarMember:
     def read(self, num_bytes: int = -1, /) -> bytes:
         """Returns up to ``num_bytes`` of the member's bytes (all if negative).
 
-        Returns fewer only at the member's end.
+        Returns fewer than ``num_bytes`` only at the member's end.
         """
         wanted = self.num_left if num_bytes < 0 else min(num_bytes, self.num_left)
         data = self._tar.take(wanted)
@@ -124,7 +124,9 @@ class TarStream:
         return None
 
     def _member(self, info: tarfile.TarInfo, offset: int) -> TarMember | None:
-        """Returns a member with the name and size from the records before it; None if no header follows them."""
+        """Returns the next member. Its name and size come from the records before its header. Returns None if no header
+        follows these records.
+        """
         name, num_bytes = "", None
         while info.type in (b"L", b"K", b"x", b"g", b"X"):
             if info.size > _MAX_NAME_BYTES:

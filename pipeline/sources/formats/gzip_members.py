@@ -22,12 +22,13 @@ _PIECE_BYTES = 1 << 14
 _STREAM_PIECE_BYTES = 1 << 18
 _PROBE_BYTES = 4096
 _MAX_OVERLAPPING_TRIES = 64
-"""The largest number of tries in bytes that were already unpacked (our choice). It keeps the time linear for crafted
-files."""
+"""The largest number of tries to unpack bytes that were already unpacked once (our choice). The limit keeps the time
+linear for crafted files.
+"""
 
 
 class StoredBytes:
-    """Random access to a stored file, with one cached block. Cheap if the offsets increase."""
+    """Gives random access to a stored file, with one cached block. Reading is cheap if the offsets increase."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -59,7 +60,9 @@ class StoredBytes:
 
 @dataclass(frozen=True, slots=True)
 class GzipMember:
-    """A gzip member, or a stretch of bytes between two members that does not unpack (``is_gap``)."""
+    """Describes a gzip member. If ``is_gap`` is True, it is a stretch of bytes between two members that does not
+    unpack.
+    """
 
     start: int
     end: int
@@ -76,7 +79,7 @@ def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> 
     Args:
         stored: the file.
         max_bytes: largest number of unpacked bytes to hold. A larger member has no data, but its checksum is tested.
-        starts_with: first unpacked bytes of a member. After damage the next member is recognised by them.
+        starts_with: first unpacked bytes of every member. After damage the next member is recognised by these bytes.
     """
     offset, high, num_overlapping = 0, 0, 0
     while stored.read_at(offset, 1):
@@ -172,7 +175,9 @@ def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) 
 
 
 def _next_member(stored: StoredBytes, offset: int, starts_with: bytes) -> int:
-    """Returns the offset of the next member whose data begin with ``starts_with``; if none, the end of the file."""
+    """Returns the offset of the next member whose data begin with ``starts_with``. If there is none, returns the end of
+    the file.
+    """
     while True:
         window = stored.read_across(offset, _BLOCK_BYTES)
         at = window.find(MAGIC)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 _MAX_BYTES = 8_192
-"""The number of bytes that are searched. Ours: browsers search 1,024 bytes, and more while the page loads. Pages with a
-long head declare their encoding later."""
+"""The number of bytes that are searched. Ours: browsers first search 1,024 bytes, and search further while the page
+loads. A page with a long head declares its encoding after the first 1,024 bytes.
+"""
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CHARSET = re.compile(
     rb"<(?:meta\s[^<>]*?\bcharset\s*=\s*[\"']?\s*|\?xml\s[^<>]*?\bencoding\s*=\s*[\"']\s*)([a-z0-9][\w.:-]{0,39})",

@@ -1,13 +1,13 @@
-"""Estimates before a page is parsed whether Resiliparse would need more than linear time for it.
+"""Estimates whether Resiliparse would need more than linear time for a page, before the page is parsed.
 
-Resiliparse (2.0.1, with lexbor 2.1) is fast on usual pages. On three kinds of page it takes quadratic time, so that 1
-MiB can take hours:
+Resiliparse (2.0.1, with lexbor 2.1) is fast on usual pages. On three kinds of pages it takes quadratic time, so that a
+page of 1 MiB can take hours:
 
 - Deep nesting, for example by forgotten end tags. For many tags the parser walks up all open elements. The rules for
-  main content read all text and links below a ``div``, ``ul``, ``article`` or ``footer``, and do so again for each such
-  element.
+  main content read all text and links below each ``div``, ``ul``, ``article`` and ``footer``. If these elements are
+  nested, the text is read once per level.
 - Formatting elements that stay open (``<b>``, ``<font color=...>``). The parser opens them again in every later block.
-- Tags with many attributes. The parser compares each attribute with those before it.
+- Tags with many attributes. The parser compares each attribute with all attributes before it.
 
 Depth and open formatting elements are estimated without a tree. A start tag that is directly followed by its end tag
 leaves nothing open, so such pairs are removed, innermost first. In most pages few tags are left. These tags are
@@ -23,7 +23,9 @@ from pipeline.sources.formats.html_open_elements import UNSTACKED, OpenElements
 from pipeline.sources.formats.html_tags import TOKEN, num_attributes
 
 FEW_TAGS, FEW_CHARS = 800, 100_000
-"""A page with fewer ``<`` and fewer characters than these takes at most half a second, whatever its tags are."""
+"""Limits on the number of ``<`` and of characters. A page below both limits takes at most half a second, whatever its
+tags are.
+"""
 MAX_TAGS_PER_CHAR = 1 / 16
 SPARE_TAGS = 20_000
 """A page may have ``SPARE_TAGS`` tags, and more in proportion to its characters (85,000 for 1 MiB). Real pages have
@@ -38,14 +40,14 @@ SPARE_CHARS_TIMES_DEPTH = 50_000_000
 pages reach 40."""
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
-"""The limit on how many formatting elements the parser could open again. Each takes 5 µs."""
+"""The limit on how many formatting elements the parser could open again. Each element takes 5 µs."""
 MAX_ATTRIBUTE_PAIRS = 50_000_000
-"""The limit of attribute pairs that the parser compares within tags. Each takes 3 ns."""
+"""The limit on the number of attribute pairs that the parser compares within tags. Each comparison takes 3 ns."""
 
 _FEW_PAGE_TAGS = 8
 _NO_TAG, _RAW, _LONG = 0, 1, 2
 _RAW_GROUP, _LONG_GROUP = 2, 4
-"""Values of ``lastindex`` of a match of :data:`TOKEN`."""
+"""Two values of ``lastindex`` in a match of :data:`TOKEN`."""
 _FIRST_NUMBER = 3
 _START_TAG = re.compile("<[a-zA-Z]")
 _PAGE_TAG = re.compile("<(?:[hH][tT][mM][lL]|[bB][oO][dD][yY])(?![a-zA-Z])")
@@ -54,7 +56,7 @@ _PAGE_TAG = re.compile("<(?:[hH][tT][mM][lL]|[bB][oO][dD][yY])(?![a-zA-Z])")
 class _Numbers(dict[str | int | None, int]):
     """Maps the spelling of a tag to a number.
 
-    A start tag has a positive number, its end tag the same number negated.
+    A start tag has a positive number. Its end tag has this number with a minus sign.
     """
 
     def __init__(self) -> None:
@@ -108,7 +110,7 @@ def is_too_costly(markup: str) -> bool:
 
 
 class _Limits:
-    """The limits for a page of a given size."""
+    """Holds the limits for a page of a given size."""
 
     def __init__(self, num_chars: int, num_tags: int) -> None:
         self._num_tags = num_tags

@@ -1,6 +1,7 @@
-"""Follows the open elements of a page tag by tag, by the rules of the HTML standard (section 13.2.6), without a tree.
+"""Follows the open elements of a page from tag to tag, without a tree. The rules are those of the HTML standard
+(section 13.2.6).
 
-Some rules that close elements are left out, so this module keeps elements open at least as long as a parser does.
+Some rules that close elements are left out. So this module keeps elements open at least as long as a parser does.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ _HOLDS_HTML = _words("annotation-xml desc foreignobject mi mn mo ms mtext title"
 
 
 class OpenElements:
-    """The stack of open elements and the list of active formatting elements."""
+    """Holds the stack of open elements, and the list of active formatting elements."""
 
     def __init__(self) -> None:
         self.max_depth = 0
@@ -66,7 +67,7 @@ class OpenElements:
         self._num_markers = 0
 
     def see(self, name: str, tag: str) -> None:
-        """Processes the next tag. ``name`` is in lower case; for an end tag it begins with ``/``."""
+        """Processes the next tag. ``name`` is in lower case. The name of an end tag begins with ``/``."""
         if name[0] == "/":
             self._close(name[1:])
         else:
@@ -137,9 +138,9 @@ class OpenElements:
                 return
 
     def _pop_to(self, names: Collection[str], *, until: Collection[str]) -> None:
-        """Closes the innermost open element in ``names`` and everything inside it.
+        """Closes the innermost open element in ``names``, and all elements inside it.
 
-        Does nothing if an element in ``until`` is open inside of it.
+        Does nothing if an element in ``until`` is open inside the element.
         """
         for number in range(len(self._stack) - 1, -1, -1):
             if self._stack[number] in names:

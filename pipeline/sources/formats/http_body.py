@@ -2,8 +2,8 @@
 
 gzip, Zstandard and bzip2 data begin with marks that no text contains, so they are unpacked even if no header names
 them. deflate and brotli have no mark, so they are tried only if a header names them. A body that is readable text stays
-unchanged, whatever coding the header names, because crawlers unpack bodies and keep the header, and servers write
-``none``, ``UTF-8`` or ``binary`` into it. No unpacker returns more than about ``max_bytes``.
+unchanged, whatever coding the header names. There are two reasons: crawlers unpack bodies and keep the header; and
+servers write ``none``, ``UTF-8`` or ``binary`` into the header. No unpacker returns more than about ``max_bytes``.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ _MAX_CODINGS = 4
 _MAX_WINDOW_BYTES = 8 << 20
 """The largest window of Zstandard for HTTP, 8 MB (RFC 9659)."""
 _TEXT_BYTES = 512
-"""The number of bytes that are checked for control characters. Ours: of packed data of this size, only one stretch in
-10^25 contains no control character."""
+"""The number of bytes that are checked for control characters. Ours: only one in 10^25 stretches of packed data of this
+size contains no control character.
+"""
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _BOMS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _GZIP = b"\x1f\x8b\x08"
@@ -94,7 +95,8 @@ def _by_mark(body: bytes) -> Unpack | None:
 def _by_name(body: bytes, name: str, max_bytes: int) -> bytes:
     """Undoes a coding that has no mark.
 
-    If this fails, returns the body unchanged if it is text, else raises HttpError.
+    If this fails and the body is text, returns the body unchanged. If it fails and the body is not text, raises
+    HttpError.
     """
     coding = _NAMES.get(name)
     try:

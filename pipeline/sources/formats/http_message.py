@@ -1,6 +1,6 @@
 """Reads the HTTP response in a WARC record: parses its header, and undoes its transfer and content codings.
 
-Crawlers store different things: CommonCrawl stores the body unpacked, Wget and Heritrix store it as it was sent.
+Crawlers store bodies in two forms. CommonCrawl stores a body unpacked. Wget and Heritrix store a body as it was sent.
 Headers can be wrong, so the bytes decide which codings a body has (:mod:`pipeline.sources.formats.http_body`).
 """
 
@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from pipeline.sources.formats.http_body import HttpError, decoded_body
 
 _MAX_CHUNK_LINE_BYTES = 1024
-"""The largest number of bytes in which the end of the line before a chunk is searched (our choice). It has only a
-size."""
+"""The largest length in bytes of the line before a chunk (our choice). The line contains only the chunk's size."""
 _MAX_HEADS = 8
-"""The largest number of interim responses, proxy answers and redirects before the response (our choice)."""
+"""The largest number of responses before the final one (our choice): interim responses, proxy answers and redirects."""
 _STATUS_LINE = re.compile(rb"HTTP/\d(?:\.\d)?[ \t]+(\d{3})(?!\d)[^\r\n]*(?:\r?\n|\Z)", re.IGNORECASE)
 _NUMBER_OF_LINE = re.compile(r"HTTP/\S*\s+(\d{1,9})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """A response without its transfer and content codings."""
+    """Holds a response without its transfer and content codings."""
 
     status: int
     headers: dict[str, str]
@@ -33,12 +32,12 @@ class HttpResponse:
 def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
     """Parses a response as it is stored in a WARC record.
 
-    Responses without a body that come before it are skipped: ``100 Continue`` and other interim responses, and a
-    proxy's ``200 Connection established``. They are recognised by the status line that follows their header.
+    Responses without a body before the final response are skipped. They are interim responses such as ``100 Continue``,
+    or a proxy's ``200 Connection established``. Such a response is recognised by the status line after its header.
 
     Raises:
-        HttpError: ``bad_http`` if there is no status line, ``http_body_too_large`` if the body unpacks to more than
-            ``max_body_bytes``, ``bad_http_body`` if it does not unpack.
+        HttpError: ``bad_http`` if there is no status line. ``http_body_too_large`` if the body unpacks to more than
+            ``max_body_bytes``. ``bad_http_body`` if the body does not unpack.
 
     >>> head = b"HTTP/1.1 100 Continue\\r\\n\\r\\nHTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n"
     >>> parse_http_response(head + b"2\\r\\nab\\r\\n0\\r\\n\\r\\n", max_body_bytes=9).body

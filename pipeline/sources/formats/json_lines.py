@@ -1,8 +1,8 @@
 """Reads files with one JSON object per line (``.jsonl``, ``.json``; packed with gzip or Zstandard, or not packed).
 
-The first bytes decide how a file is packed, because some stores unpack ``.gz`` in transit and keep the name. A line
-that is not an object is rejected with its number and skipped. After a damaged gzip member reading continues at the next
-member.
+The first bytes of a file show how it is packed. Its name does not, because some stores unpack ``.gz`` in transit and
+keep the name. A line that is not an object is rejected with its number and skipped. After a damaged gzip member reading
+continues at the next member.
 """
 
 from __future__ import annotations
@@ -32,17 +32,20 @@ MAX_LINE_BYTES = 64 << 20
 """The largest number of bytes of a line (our choice). It is far longer than any row of the tables read here (a file on
 BigQuery has at most 1 MiB, or 6 MiB in JSON)."""
 MAX_SKIPPED_BYTES = 4 << 30
-"""If a line has more bytes than this, the rest of the file is not read, because it is a bomb or a file without lines
-(our choice)."""
+"""If a line has more bytes than this, the rest of the file is not read (our choice). The file is then a bomb or has no
+lines.
+"""
 _GZIP_WBITS = 31
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
 _ZSTD_PIECE_BYTES = 2048
-"""The number of bytes fed to the library per call. This is the only way to limit its output. Four bytes of a crafted
-file unpack to 128 kB, so this many bytes unpack to at most 64 MB."""
+"""The number of bytes fed to the library per call. Only a small input limits the library's output. Four bytes of a
+crafted file unpack to 128 kB, so this many bytes unpack to at most 64 MB.
+"""
 _MAX_DAMAGED_MEMBERS = 64
-"""The largest number of damaged members after which the next one is searched (our choice). In the worst case each
-search unpacks the rest of the file, so this keeps the time linear for crafted files."""
+"""After this many damaged members, no further member is searched (our choice). In the worst case each search unpacks
+the rest of the file. So the limit keeps the time linear for crafted files.
+"""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -52,7 +55,9 @@ class _Mark(Enum):
     BREAK = 0
     """Bytes were lost, so the unfinished line is dropped."""
     SEAM = 1
-    """A gzip member or Zstandard frame ended. The unfinished line may be complete, or continue in the next one."""
+    """A gzip member or Zstandard frame ended. The unfinished line may be complete, or may continue in the next member
+    or frame.
+    """
 
 
 Piece = bytes | Rejected | _Mark

@@ -1,7 +1,7 @@
-"""Finds the media type and the charset of a page. The page's own bytes decide first, then the headers.
+"""Finds the media type and the charset of a page. The page's own bytes decide. If they do not, the headers decide.
 
 Servers send headers with errors (``text/html;;charset=utf-8``, ``text/html, text/html``, ``html``), or name a type that
-the body does not have. The byte marks are those of the WHATWG's MIME Sniffing standard.
+the body does not have. The byte marks are from the WHATWG's MIME Sniffing standard.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ _OTHER_MARKS = {
 
 
 def media_type_of(body: bytes, *declared: str) -> str:
-    """Returns the media type of a body from its first bytes, or else from headers; empty if it is not known.
+    """Returns the media type of a body from its first bytes. If these do not show it, returns the type from the
+    headers. Returns an empty string if the type is not known.
 
     The headers are given in order, the most trusted one first.
 

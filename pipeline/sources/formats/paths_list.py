@@ -1,6 +1,7 @@
 """Reads lists of a crawl's files as CommonCrawl publishes them: ``wet.paths``, ``warc.paths``, with or without gzip.
 
-A list names files below ``crawl-data/``. The parent of that folder is taken from the list's path, or given as a prefix.
+A list names files below ``crawl-data/``. The parent of ``crawl-data/`` is taken from the list's path, or given as a
+prefix.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Reads the pages of WARC and WET files: texts as CommonCrawl extracted them, or HTML as it was fetched.
+"""Reads the pages of WARC and WET files. A WET file has the texts that CommonCrawl extracted. A WARC file has HTML as
+it was fetched.
 
-Headers are found by name. CommonCrawl has added headers over the years, and readers that count lines lose every page.
-Records that are not pages (``warcinfo``, ``request``, ``metadata``) are skipped.
+Headers are found by name. CommonCrawl has added headers over the years. Readers that count lines instead lose every
+page. Records that are not pages (``warcinfo``, ``request``, ``metadata``) are skipped.
 """
 
 from __future__ import annotations
@@ -22,14 +23,16 @@ WET_BROKEN = (*WARC_BROKEN, "not_utf8")
 WET_NOT_BROKEN = ("not_text",)
 HTML_BROKEN = (*WARC_BROKEN, "bad_http", "bad_http_body", "http_body_too_large")
 HTML_NOT_BROKEN = ("http_status", "not_html", "revisit")
-"""The reasons for which WET texts and HTML pages are rejected, separately for broken and intact records."""
+"""The reasons for rejecting WET texts and HTML pages. There is one tuple for broken records and one for intact
+records.
+"""
 _PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
 _PAGELESS = frozenset({"warcinfo", "request", "metadata"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WetRecord:
-    """The text of a page as CommonCrawl extracted it (``WARC-Type: conversion``)."""
+    """Holds the text of a page as CommonCrawl extracted it (``WARC-Type: conversion``)."""
 
     url: str
     date: str
@@ -50,7 +53,7 @@ class WetRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlRecord:
-    """A page as it was fetched (``WARC-Type: response`` or ``resource``), without its HTTP codings."""
+    """Holds a page as it was fetched (``WARC-Type: response`` or ``resource``), without its HTTP codings."""
 
     url: str
     date: str
@@ -68,8 +71,9 @@ class HtmlRecord:
 def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[WetRecord | Rejected]:
     """Yields the texts of a WET file, with or without gzip.
 
-    ``location`` replaces ``path`` in the locations of rejected records, if the bytes were unpacked from another file.
-    Records of other types are rejected as ``not_text``, and texts that are not UTF-8 as ``not_utf8``.
+    ``location`` is given if the bytes were unpacked from a container. It replaces ``path`` in the locations of rejected
+    records. A record that is not a WET text is rejected as ``not_text``. A text that is not UTF-8 is rejected as
+    ``not_utf8``.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):

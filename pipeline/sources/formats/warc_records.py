@@ -1,8 +1,8 @@
 """Reads WARC files into records. Every record that is lost is reported as a rejection.
 
 The length in a record's header is checked against the bytes after the record. A broken record is rejected with its
-location, and reading continues at the next record: the next gzip member, or the next ``WARC/`` line if records have no
-members of their own.
+location. Then reading continues at the next gzip member. In a file without members it continues at the next ``WARC/``
+line.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MAX_RECORD_BYTES = 64 << 20
 """The largest record in bytes (our choice). CommonCrawl keeps at most 1 MiB of a page, and 5 MiB since
 CC-MAIN-2025-13."""
 MAX_HEADER_BYTES = 64 << 10
-"""The largest header in bytes, a hundred times a usual header (our choice). It limits the search for the end of the
-header."""
+"""The largest header in bytes, a hundred times a usual one (our choice). It bounds the search for the header's
+end."""
 
 _STARTS_WITH = b"WARC/"
 _NEXT_RECORD = re.compile(rb"[\r\n]WARC/\d\.\d+\r?\n")
@@ -40,7 +40,7 @@ _GZIP_TRAILER_BYTES = 8
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """A record of any type. ``headers`` has lower-case names and always has ``warc-type``."""
+    """Holds a record of any type. ``headers`` has lower-case names and always has ``warc-type``."""
 
     headers: dict[str, str]
     block: bytes
@@ -53,7 +53,7 @@ class RawRecord:
 def read_raw_records(path: str, open_file: Opener, location: str) -> Iterator[RawRecord | Rejected]:
     """Yields the records of a file.
 
-    The first bytes decide whether it is gzip. If they do not decide, the file's name does.
+    The first bytes decide whether the file is gzip. If they do not show it, the file's name decides.
     """
     with open_file(path) as file:
         stored = StoredBytes(file)
@@ -101,7 +101,7 @@ def _packed_records(stored: StoredBytes, location: str) -> Iterator[RawRecord | 
 
 
 class _Members:
-    """An iterator over gzip members that reads one member ahead.
+    """Iterates over gzip members, and reads one member ahead.
 
     Reading ahead is needed because one record may span several members.
     """
@@ -130,7 +130,7 @@ def _lost(member: GzipMember, location: str, *, is_whole_file: bool = False) -> 
 
 
 def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the records of a damaged member that are proven complete. Also reads intact members too large to hold."""
+    """Yields the proven complete records of a damaged member. Also reads intact members too large for memory."""
     chunks = UnpackedChunks(stored, member.start)
     num_records, is_named = 0, False
     for found in _records(_Window(iter(chunks)), location=location, offset=member.start, fault=member.fault):
@@ -146,7 +146,7 @@ def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location:
 
 
 class _Window:
-    """A moving window over a stream of unpacked bytes. ``at`` is the current position in ``data``."""
+    """Moves a window over a stream of unpacked bytes. ``at`` is the current position in ``data``."""
 
     __slots__ = ("_is_member", "_more", "at", "base", "data")
 
@@ -289,7 +289,7 @@ def _is_gap(following: bytes) -> bool:
 
 
 def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
-    """True if a record without the two final line ends is complete, judged by its digest or by what follows."""
+    """True if a record without the two final line ends is complete, as its digest or the bytes after it show."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest
@@ -298,7 +298,7 @@ def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
 
 
 def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
-    """True if the block has the SHA-1 in the header, else False; None if the header has no digest that can be read."""
+    """True if the block has the SHA-1 in the header, False if not; None if the header has no readable digest."""
     algorithm, _, digest = headers.get("warc-block-digest", "").partition(":")
     if algorithm.lower() != "sha1" or len(digest) not in (32, 40):
         return None

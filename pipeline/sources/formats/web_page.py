@@ -15,7 +15,7 @@ from pipeline.sources.formats.html_tags import text_between_tags
 
 @dataclass(frozen=True, slots=True)
 class PageText:
-    """The text of a page, one line per block."""
+    """Holds the title and text of a page, with one line per block."""
 
     title: str
     """The page's ``<title>`` on one line; empty if there is none."""
@@ -34,7 +34,7 @@ def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -
     Args:
         html: the bytes of the page.
         charset: the encoding that the HTTP header declares. It overrides the ``<meta>`` of the page. If the bytes prove
-            another encoding, that one is used (:func:`filters.decoding.decode`).
+            a different encoding, the proven encoding is used (:func:`filters.decoding.decode`).
         is_main_content: leave out navigation, footers and the like. A WET file contains these.
 
     >>> page_text(b"<title>A\\nb</title><nav>Home</nav><main><p>One <b>two</b>.</p><p>Three.</p></main>")

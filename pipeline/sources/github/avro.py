@@ -1,8 +1,8 @@
 """Reads Avro files block by block.
 
-fastavro decodes the records. This module reads the container, because fastavro unpacks a block of any size completely
-and stops at the first fault. This module limits the size of a block before it is unpacked, and continues at the next
-sync marker after a damaged block. Codecs: none, deflate (BigQuery's ``DEFLATE``), snappy, zstandard.
+fastavro decodes the records, but this module reads the container itself. fastavro would unpack a whole block, however
+large, and would stop at the first fault. This module limits the size of a block before it unpacks the block. After a
+damaged block, it continues at the next sync marker. Codecs: none, deflate (BigQuery's ``DEFLATE``), snappy, zstandard.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _unpacked(stored: bytes, codec: str) -> bytes:
 
 
 def _unsnapped(stored: bytes) -> bytes:
-    """Unpacks a Snappy block. Snappy data begin with their unpacked size. Four bytes of CRC-32 follow the data."""
+    """Unpacks a Snappy block. The data begin with their unpacked size. Four bytes of CRC-32 follow the data."""
     size = shift = 0
     for byte in stored[:5]:
         size |= (byte & 0x7F) << shift

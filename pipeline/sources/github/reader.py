@@ -1,14 +1,14 @@
 """GitHub (4.5 % of the mixture): reads exports of BigQuery's ``github_repos``, as three tables or as one joined table.
 
 The tables are ``contents`` (id, content, size, binary), ``files`` (id, repo_name, path) and ``licenses`` (repo_name,
-license). A table is recognised by its file name, or else by its columns. A table with ``content`` and ``path`` is a
-joined table. The id of a document is the content's id (git's SHA-1 of the blob). If there is no such id, as in some
-joined tables, it is ``REPOSITORY/PATH``.
+license). A table is recognised by its file name. If the name contains no table, the columns decide. A table with
+``content`` and ``path`` is a joined table. The id of a document is the content's id (git's SHA-1 of the blob). Some
+joined tables have no content id. Then the id of a document is ``REPOSITORY/PATH``.
 
-If several files have the same content, they become one document, which records one of the files (:func:`choose_copy`).
-Files with a permissive licence are preferred. Among these, files are preferred that the path rules keep. Among these,
-the file with the greatest hash of repository and path is chosen. In a joined table the same file is chosen, because the
-column ``_choice`` contains the same hash.
+Files with equal content become one document. The document records one of the files (:func:`choose_copy`). Files with a
+permissive licence are preferred. Among these, files that the path rules keep are preferred. Among these, the file with
+the greatest hash of repository and path is chosen. A joined table leads to the same choice as three tables, because its
+column ``_choice`` contains this hash.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def check_tables(units: Iterable[Unit]) -> None:
     """Checks that the given tables belong together.
 
     Raises:
-        ValueError: one of ``contents``, ``files``, ``licenses`` is given without the others.
+        ValueError: only one or two of ``contents``, ``files`` and ``licenses`` are given.
     """
     found = {unit.kind.partition(".")[0] for unit in units} & set(TABLES)
     lacking = [table for table in TABLES if table not in found]
@@ -163,11 +163,12 @@ class GitHubReader(Reader):
         return path.lower().endswith(KNOWN_ENDINGS)
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. The table of a file is recognised by its name, or else by its columns.
+        """Returns one unit per file. The name of a file says which table it has. If it does not, the file's columns
+        decide.
 
         Raises:
-            ValueError: a file has another format, its columns fit no table (the message names them), or a table is
-                given without the tables that belong to it.
+            ValueError: the format of a file is not supported; its columns fit no table (the message names the columns);
+                or a table is given without the tables that belong to it.
         """
         units: list[Unit] = []
         seen: set[str] = set()
@@ -214,7 +215,7 @@ class GitHubReader(Reader):
         return table_by_name(path) in ("files", "licenses")
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Yields the documents of ``contents`` and joined tables, and the rows of the other tables."""
+        """Yields the documents of ``contents`` and joined tables, and the rows of ``files`` and ``licenses``."""
         table, _, form = unit.kind.partition(".")
         if table not in NEEDED:
             raise ValueError(f"github: unknown kind of unit {unit.kind!r}")

@@ -41,7 +41,7 @@ KNOWN_ENDINGS = tuple(ending for endings in _FORMATS.values() for ending in endi
 
 
 def file_format(path: str) -> str:
-    """Returns ``json``, ``parquet`` or ``avro``, from the ending of a name. Raises ValueError for another ending."""
+    """Returns ``json``, ``parquet`` or ``avro``, from the ending of a name. Raises ValueError for an unknown ending."""
     name = path.lower()
     for form, endings in _FORMATS.items():
         if name.endswith(endings):
@@ -51,7 +51,8 @@ def file_format(path: str) -> str:
 
 
 def table_by_name(path: str) -> str | None:
-    """Returns the table that is named in a file's name, or else in the name of its folder; None if no table is named.
+    """Returns the table that a file's name contains. If the file's name contains none, the name of its folder decides.
+    Returns None if neither contains one.
 
     >>> table_by_name("x/contents-000000000001.json.gz"), table_by_name("x/licenses/000.avro"), table_by_name("a.json")
     ('contents', 'licenses', None)
@@ -65,7 +66,7 @@ def table_by_name(path: str) -> str | None:
 
 
 def table_by_columns(columns: Sequence[str]) -> str | None:
-    """Returns the first table whose needed columns are all among ``columns``; None if there is none.
+    """Returns the first table whose needed columns are all in ``columns``; None if there is no such table.
 
     The joined table is tried first.
 
@@ -79,7 +80,7 @@ def table_by_columns(columns: Sequence[str]) -> str | None:
 
 
 def missing_columns(table: str, columns: Sequence[str]) -> list[str]:
-    """Returns the needed columns of a table that are not among ``columns``, sorted."""
+    """Returns the columns that a table needs and that are not in ``columns``, sorted."""
     return sorted(NEEDED[table].difference(columns))
 
 

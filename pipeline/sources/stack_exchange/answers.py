@@ -1,4 +1,6 @@
-"""Defines the rules that make one document from a question and its answers, and that choose the sites. No Beam."""
+"""Defines two kinds of rules, without Beam: how a document is made from a question and its answers, and which sites are
+taken.
+"""
 
 from __future__ import annotations
 
@@ -45,17 +47,20 @@ class AnswerJoin(Join):
     """The number of sites. LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites. Size is the number of posts,
     as in RedPajama."""
     sites: tuple[str, ...] = ()
-    """Take exactly these sites, whatever their size. If empty, take the largest."""
+    """Take exactly these sites, whatever their size. If the list is empty, take the largest sites."""
     with_meta_sites: bool = True
-    """True if a site about another site can be among the largest. RedPajama takes all sites that are large."""
+    """True if a meta site (a site about a site) can be among the largest sites. RedPajama takes every large site."""
     layout: str = "redpajama"
-    """``redpajama``: ``Q: TITLE BODY``, then one line ``A: ANSWER`` per answer. ``pile``: EleutherAI's layout, the same
-    words separated by empty lines, with one ``A:`` per answer. ``plain``: title, body and answers without marks."""
+    """``redpajama``: ``Q: TITLE BODY``, then one line ``A: ANSWER`` per answer. ``pile`` is EleutherAI's layout: title,
+    body and answers are separated by empty lines, with one ``A:`` per answer. ``plain``: title, body and answers
+    without marks.
+    """
     keep_unanswered: bool = True
     keep_closed: bool = True
     min_answer_score: int | None = None
-    """Leave out answers with a lower score, except the accepted answer. The Pile has a minimum of 3; RedPajama and the
-    paper have none."""
+    """Leave out answers with a lower score, except the accepted answer. The Pile has a minimum of 3. RedPajama and the
+    paper have none.
+    """
     max_text_chars: int = 10_000_000
     """Leave out the first answer that would make the text longer than this, and all answers after it. Ours: the size of
     a document must be limited. The longest question of Stack Overflow has less than a tenth of this limit."""
@@ -84,8 +89,8 @@ class AnswerJoin(Join):
         """Returns the document of a question, and a rejection for each post that is left out of it.
 
         Args:
-            posts: the posts with one ``group_key``, in any order. If a post occurs twice (a site read from two
-                dumps), the copy with the later activity is taken.
+            posts: the posts with one ``group_key``, in any order. A post can occur twice if a site is read from two
+                dumps. Then the copy with the later activity is taken.
         """
         made: list[Document | Rejected] = []
         by_id: dict[int, Post] = {}
@@ -166,7 +171,7 @@ def _text(question: Post, answers: list[Post], layout: str) -> str:
 def _recency(post: Post) -> tuple[str, str]:
     """Returns a sort key that is greater for a post with later activity.
 
-    If the activity is equal, the whole content of the posts decides, so that the order of reading does not matter.
+    If the activity of two posts is equal, their whole content decides. So the order of reading does not matter.
     """
     return post["last_activity_date"] or "", json.dumps(post, sort_keys=True)
 

@@ -1,7 +1,8 @@
 """Provides unpackers for py7zr that return at most the requested number of bytes.
 
-py7zr's own unpackers for zstd, deflate and deflate64 ignore that limit, so 1 MB of an archive could unpack to 32 GB at
-once. Its own unpacker for brotli fails at the limit. The unpackers here keep the packed bytes that are not needed yet.
+py7zr's own unpackers for zstd, deflate and deflate64 ignore the requested number, so 1 MB of an archive could unpack to
+32 GB at once. py7zr's unpacker for brotli fails when it reaches the number. The unpackers here keep the packed bytes
+that are not needed yet.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import brotli  # type: ignore[import-untyped]
 from py7zr.compressor import BrotliDecompressor, Deflate64Decompressor, DeflateDecompressor, ZstdDecompressor
 
 _SLICE_BYTES = 16 << 10
-"""The number of packed bytes fed at once. Deflate64 unpacks them to at most about 1,000 times as many (16 MB)."""
+"""The number of packed bytes fed at once. With deflate64 they unpack to at most about 16 MB, a thousand times as
+much.
+"""
 
 
 class Unpacker(Protocol):
-    """The interface of py7zr's decompressors."""
+    """Defines the interface of py7zr's decompressors."""
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
         """Takes packed bytes and returns at most ``max_length`` unpacked bytes (no limit if negative).
@@ -27,7 +30,9 @@ class Unpacker(Protocol):
 
 
 def bounded(unpacker: Any) -> Unpacker:
-    """Returns an unpacker that respects the limit: the given one, which must be unused, or else a replacement."""
+    """Returns an unpacker that respects the limit. This is the given unpacker or a replacement. The given one must be
+    unused.
+    """
     if isinstance(unpacker, ZstdDecompressor):
         return _Zstd(type(unpacker.decompressor))
     if isinstance(unpacker, BrotliDecompressor):

@@ -16,8 +16,9 @@ from typing import IO
 from py7zr.exceptions import ArchiveError
 
 MAX_MEMORY_BYTES = 1 << 30
-"""The largest memory in bytes that an archive can require without being refused (our choice). 7-Zip's strongest level
-takes 192 MB."""
+"""An archive is refused if it requires more bytes of memory than this (our choice). 7-Zip's strongest level takes 192
+MB.
+"""
 _MAX_ORDER = 64
 _MIN_MEMORY_BYTES = 1 << 11
 _MAX_SECONDS = 120
@@ -38,7 +39,7 @@ while head := sys.stdin.buffer.read(12):
 
 
 class PpmdProcess:
-    """Unpacks PPMd in another process. It has the interface of py7zr's decompressors."""
+    """Unpacks PPMd in a separate process. It has the interface of py7zr's decompressors."""
 
     def __init__(self, properties: bytes) -> None:
         if len(properties) not in (5, 7):

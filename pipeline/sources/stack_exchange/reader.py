@@ -1,12 +1,13 @@
 """Stack Exchange: reads dumps of questions and answers, one file per site, as archive.org publishes them.
 
-A dump is ``<site>.7z`` with a Posts.xml inside, ``stackoverflow.com-Posts.7z``, or ``Posts.xml`` in a folder named
-after the site. Each post becomes a row of the table ``posts``, with its body converted to plain text. The join makes
-documents from these rows (:class:`AnswerJoin`). The dump's other tables (comments, votes, ...) are skipped.
+A dump has one of three forms: ``<site>.7z`` with a Posts.xml inside; ``stackoverflow.com-Posts.7z``; or ``Posts.xml``
+in a folder named after the site. Each post becomes a row of the table ``posts``, with its body converted to plain text.
+The join makes documents from these rows (:class:`AnswerJoin`). The dump's tables without posts (comments, votes, ...)
+are skipped.
 
-Posts are questions and answers (PostTypeId 1 and 2), including community wikis. Tag wikis, nominations and other types
-are left out and counted as ``not_question_or_answer``. Posts marked as deleted are counted as ``deleted``; no public
-dump has any.
+Posts are questions and answers (PostTypeId 1 and 2), including community wikis. Posts of all remaining types (tag
+wikis, nominations, ...) are left out and counted as ``not_question_or_answer``. Posts marked as deleted are counted as
+``deleted``. No public dump has deleted posts.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _QUESTION, _ANSWER = "1", "2"
 _POSTS = "Posts.xml"
 _CHUNK_BYTES = 8 << 20
 _SMALL_UNPACKED_BYTES = 64 << 20
-"""The number of unpacked bytes that is allowed for every archive, however small the archive is."""
+"""Every archive may unpack to this many bytes, however small the archive is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ class StackExchangeReader(Reader):
             raise ValueError("unit_bytes and max_unpack_ratio must be at least 1")
 
     def knows(self, path: str) -> bool:
-        """True if this source reads files with such a name: a site's archive, or a Posts.xml."""
+        """True if the path is named like a site's archive or like a Posts.xml. This source reads only these files."""
         folder, name = posixpath.split(path.replace("\\", "/"))
         stem, extension = posixpath.splitext(name)
         if extension in (".7z", ".xml") and other_table(stem):
@@ -109,7 +110,9 @@ class StackExchangeReader(Reader):
         )
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per archive, one per ``unit_bytes`` of a Posts.xml, and none for other tables."""
+        """Returns one unit per archive, and one unit per ``unit_bytes`` of a Posts.xml. Tables without posts get no
+        unit.
+        """
         units: list[Unit] = []
         for file in files:
             folder, name = posixpath.split(file.path.replace("\\", "/"))

@@ -1,10 +1,9 @@
 """Reads Posts.xml as a sequence of rows.
 
-The file can be split anywhere and is read once. Only the broken rows are lost. A row is one element ``<row .../>`` or
-``<row ...></row>``. ``<`` cannot be in an attribute, so every ``<row`` begins a row, wherever lines end. Files are
-split there: a row belongs to the range in which its ``<row`` begins. The bytes before the first row (declaration,
-DOCTYPE) are not given to the parser. So entities that a file defines are not known, and a row that uses them is
-rejected.
+A row is one element ``<row .../>`` or ``<row ...></row>``. ``<`` cannot be in an attribute, so every ``<row`` begins a
+row, wherever lines end. So the file can be split into any ranges, and a row belongs to the range in which its ``<row``
+begins. The file is read once. Only broken rows are lost. The parser does not get the bytes before the first row
+(declaration, DOCTYPE). So it does not know entities that a file defines, and a row with such an entity is rejected.
 """
 
 from __future__ import annotations
@@ -21,8 +20,9 @@ from pipeline.sources.source import Rejected
 
 READ_BYTES = 1 << 20
 MAX_ROW_BYTES = 8 << 20
-"""The largest row in bytes; a longer row is skipped. Ours: the longest post is 30,000 characters of Markdown, and
-libxml2 accepts 10 MB."""
+"""The largest row in bytes. A longer row is skipped. Ours: the longest post has 30,000 characters of Markdown, and
+libxml2 accepts 10 MB.
+"""
 
 _ROW_START = re.compile(rb"<row(?=[\s/>])")
 _ROW_START_BYTES = 5  # length of the pattern's match, including the byte after it
@@ -51,7 +51,7 @@ Attributes = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class PostRow:
-    """The decoded attributes of a row, and the byte at which the row begins."""
+    """Holds the decoded attributes of a row, and the byte at which the row begins."""
 
     offset: int
     attributes: Attributes
@@ -59,7 +59,7 @@ class PostRow:
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Complete rows.
+    """Holds complete rows.
 
     ``data`` begins with a row. ``starts`` are the offsets of the rows in ``data``, and ``offset`` is the offset of
     ``data`` in the file.
@@ -123,13 +123,13 @@ def row_blocks(
 ) -> Iterator[RowBlock | Rejected]:
     """Splits bytes ``start`` to ``end`` of a Posts.xml into blocks of complete rows of about ``read_bytes`` bytes.
 
-    These are the rows that begin in the range; the last row can end after the range. The range that begins at 0 also
-    reports faults in the head of the file. The range with the last row reports whether the file was truncated. Memory
-    is a few times ``read_bytes``, or a few times the longest row (at most ``MAX_ROW_BYTES``).
+    The blocks have the rows that begin in the range. The last row can end after the range. The range that begins at 0
+    also reports faults in the head of the file. The range with the last row also reports a truncated file. Memory is a
+    few times ``read_bytes``, or a few times the longest row (at most ``MAX_ROW_BYTES``).
 
     Args:
-        base: given if the stream is a sequence of complete rows from a file, without head and tail. It is the offset in
-            the file at which the stream begins.
+        base: the offset in the file at which the stream begins. It is given if the stream has complete rows from a
+            file, without the file's head and tail.
     """
     stream.seek(start)
     is_file = base is None
@@ -182,7 +182,7 @@ def _block(data: bytes, starts: list[int], cut: int, data_at: int) -> RowBlock:
 def _faults_of_head(head: bytes, *, is_empty: bool, location: str) -> Iterator[Rejected]:
     """Yields faults in the bytes before the first row.
 
-    A DOCTYPE is reported and skipped. A file of another kind is rejected.
+    A DOCTYPE is reported and skipped. A file that is not a Posts.xml is rejected.
     """
     first = _ROW_START.search(head)
     before = head[: first.start()] if first else head

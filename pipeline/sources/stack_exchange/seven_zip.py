@@ -1,12 +1,12 @@
 """Reads the Posts.xml of a 7z as a stream. It writes nothing to disk, and memory does not grow with the archive.
 
-py7zr writes the unpacked bytes to a writer object. In this module it runs in a separate thread, and the writer puts the
-bytes into a queue of two pieces. If the reader is slow, the thread waits. A piece contains the unpacked bytes of 1 MB
-of the archive, at most 128 MB (py7zr's limit).
+py7zr writes the unpacked bytes to a writer object. In this module py7zr runs in a separate thread, and the writer puts
+the bytes into a queue of two pieces. If the reader is slow, the thread waits. A piece contains the unpacked bytes of 1
+MB of the archive, at most 128 MB (py7zr's limit).
 
 The dumps of archive.org are packed with bzip2, whose blocks can be unpacked separately. Each processor that the task
-may use gets a thread, up to eight: one thread (20 to 30 MB/s) would need over an hour for Stack Overflow's 97 GB. py7zr
-still checks order, sizes and checksums.
+may use gets a thread, up to eight threads. A single thread unpacks 20 to 30 MB/s. It would need over an hour for Stack
+Overflow's 97 GB. py7zr still checks order, sizes and checksums.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ class _Abandoned(Exception):  # noqa: N818 - not an error: the reader has stoppe
 
 
 class SevenZipStream(io.RawIOBase):
-    """The bytes of one member, read from start to end. Damage ends the stream. Then ``error`` has the exception."""
+    """Streams the bytes of one member from start to end. If the stream ends because of damage, ``error`` has the
+    exception.
+    """
 
     def __init__(self, archive: BinaryIO, member: str, *, max_bytes: int) -> None:
         super().__init__()
@@ -95,7 +97,7 @@ class SevenZipStream(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Accepts only a seek to the start before anything was read.
 
-        The reader of rows makes such a seek on every stream.
+        The reader of rows seeks to the start of every stream.
         """
         if offset or whence:
             raise io.UnsupportedOperation("a stream out of a 7z is read front to back")
@@ -139,8 +141,8 @@ class SevenZipStream(io.RawIOBase):
 def _own_unpackers(opened: py7zr.SevenZipFile) -> Iterator[None]:
     """Replaces unpackers of py7zr. bzip2 is unpacked by block in threads, PPMd in a separate process.
 
-    All other unpackers return no more bytes than requested. On a single processor bzip2 is unpacked in the same way, so
-    that a damaged archive gives the same result everywhere.
+    Unpackers for all remaining codecs return no more bytes than requested. Even on a single processor, bzip2 is
+    unpacked by block. So a damaged archive gives the same result on every machine.
     """
     num = num_threads()
     streams = opened.header.main_streams
@@ -176,7 +178,7 @@ class _Factory(py7zr.WriterFactory):  # type: ignore[misc]
 
 
 class _Writer(py7zr.Py7zIO):  # type: ignore[misc]
-    """The object to which py7zr writes a member."""
+    """Receives the bytes of a member from py7zr."""
 
     def __init__(self, stream: SevenZipStream) -> None:
         self._stream = stream
@@ -240,7 +242,9 @@ def members(archive: BinaryIO) -> list[tuple[str, int]]:
 
 @contextmanager
 def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[SevenZipStream]:
-    """Yields the bytes of a member as a stream. At the end, raises an error that was not the archive's fault."""
+    """Yields the bytes of a member as a stream. At the end, raises the stream's error if the archive did not cause
+    it.
+    """
     stream = SevenZipStream(archive, member, max_bytes=max_bytes)
     try:
         yield stream
@@ -253,8 +257,8 @@ def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[Seve
 def is_damage(error: BaseException) -> bool:
     """True if an error is the fault of the archive, and not of the disk or this program.
 
-    This includes the errors in ``DAMAGE``, and any error that py7zr or a codec called by it raised, because each codec
-    has its own errors.
+    The errors in ``DAMAGE`` are the archive's fault. So is any error that py7zr or one of its codecs raised, because
+    each codec has its own errors.
     """
     if not isinstance(error, Exception) or getattr(error, "errno", None) is not None:
         return False

@@ -21,7 +21,8 @@ OTHER_TABLES = frozenset(
 
 
 def site_of(name: str) -> str | None:
-    """Returns the host of a site from the name of a file or folder (without ``.7z``); None if the name contains none.
+    """Returns the host of a site from the name of a file or folder (without ``.7z``); None if the name contains no
+    host.
 
     >>> site_of("stackoverflow.com-Posts"), site_of("ai.stackexchange.com.2017"), site_of("dumps")
     ('stackoverflow.com', 'ai.stackexchange.com', None)
@@ -44,7 +45,8 @@ def other_table(name: str) -> bool:
 
 
 def is_meta(site: str) -> bool:
-    """True if a site is about another site: ``meta.stackoverflow.com``, ``french.meta.stackexchange.com``.
+    """True if a site is a meta site, such as ``meta.stackoverflow.com`` or ``french.meta.stackexchange.com``. A meta
+    site is about a site.
 
     >>> is_meta("meta.datascience.stackexchange.com"), is_meta("metaphysics.stackexchange.com")
     (True, False)
@@ -53,7 +55,7 @@ def is_meta(site: str) -> bool:
 
 
 def largest_sites(num_posts: Mapping[str, int], *, num_sites: int, with_meta: bool) -> frozenset[str]:
-    """Returns the sites with the most posts. If sites have equally many posts, the first by name is taken.
+    """Returns the sites with the most posts. If two sites have equally many posts, the first by name is taken.
 
     >>> sorted(largest_sites({"a.com": 2, "b.com": 9, "meta.b.com": 9}, num_sites=1, with_meta=True))
     ['b.com']

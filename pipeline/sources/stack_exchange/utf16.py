@@ -22,7 +22,7 @@ def utf16_codec(head: bytes) -> str | None:
 
 
 class Utf8Stream(io.RawIOBase):
-    """Converts a stream in UTF-16 to UTF-8. It is read from start to end. Offsets are in bytes of UTF-8.
+    """Converts a stream in UTF-16 to UTF-8. The stream is read from start to end. Offsets count bytes of UTF-8.
 
     A lone surrogate or a last odd byte becomes U+FFFD. A stream that is not UTF-16 is not changed.
     """

@@ -1,8 +1,8 @@
-"""Splits a large dump into units: at the streams that its index lists, or into pieces of equal size.
+"""Splits a large dump into units. They begin at streams that the dump's index lists, or are pieces of equal size.
 
 The index of a multistream dump (``...-multistream-index*.txt.bz2``) has one line ``OFFSET:PAGE_ID:TITLE`` per page,
 with the offset of the page's stream. The reader finds the first block in its range without the index, so no page is
-lost wherever the file is split. The index only makes units begin at a stream, and a wrong index does no harm.
+lost wherever the file is split. The index only makes units begin at a stream, so a wrong index does no harm.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, 
 
 
 def _offsets(index: InputFile, open_file: Opener) -> Iterator[int]:
-    """Yields the offsets of the streams in the order of the index. Consecutive equal offsets are yielded only once."""
+    """Yields the offsets of the streams in the order of the index. If consecutive offsets are equal, only one is
+    yielded.
+    """
     with open_file(index.path) as stored:
         is_packed = index.path.endswith(".bz2")
         line = b""

@@ -10,7 +10,7 @@ from pipeline.sources.wikipedia.streams import Event, StreamPiece, read_bz2, rea
 from pipeline.sources.wikipedia.xml import BrokenPageError, Page, PageCutter, SiteInfo, parse_page, parse_siteinfo
 
 _HEAD_BYTES = 1 << 20
-"""The number of bytes in which the header is searched. Ours: it has about 5 kB, or 20 kB for a large wiki."""
+"""The number of bytes in which the header is searched. Ours: a header has about 5 kB, and 20 kB for a large wiki."""
 _TAIL_BYTES = 64
 _PAGE_END = b"</page>"
 _END_TAG = b"</mediawiki>"
@@ -19,7 +19,7 @@ _END_TAG = b"</mediawiki>"
 def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
     """Returns the header of a dump; None if there is none.
 
-    It is read from the file's beginning, whatever the unit's range.
+    The header is read from the file's beginning, whatever the unit's range is.
     """
     head = bytearray()
     for piece in read_bz2(stored, 0) if kind == "bz2" else read_plain(stored, 0):
@@ -83,7 +83,7 @@ def _loss(unit: Unit, piece: StreamPiece, cutter: PageCutter) -> Rejected:
 
 
 def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:
-    """Yields the faults at the end of the file. It is called only for the unit that reads the end."""
+    """Yields the faults at the end of the file. The caller uses it only for the unit that reads the end."""
     if cutter.has_begun:
         if unit.end is None or cutter.offset < unit.end:
             yield Rejected(

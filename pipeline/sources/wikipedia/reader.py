@@ -1,12 +1,12 @@
 """Wikipedia (4.5 % of the mixture): reads XML dumps of twenty languages.
 
 The files are named ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2``. A large file is split into units, so
-that several workers can read it. A unit is the pages that begin in a range of bytes. In a bz2 file (with one stream or
-many), the place of a page is the beginning of the block that contains its first byte. The language is the setting
-``language``, or else the wiki's code in the file's name (``dewiki-20220620-...``), or else the code in the dump's
-header.
+that several workers can read it. A unit consists of the pages that begin in a range of bytes. In a bz2 file (with one
+stream or many), the place of a page is the beginning of the block that contains its first byte. The language is found
+in this order: the setting ``language``; the wiki's code in the file's name (``dewiki-20220620-...``); the code in the
+dump's header.
 
-The paper used dumps of June to August 2022, and removed hyperlinks, comments and other formatting boilerplate.
+The paper used dumps of June to August 2022, and removed formatting boilerplate such as hyperlinks and comments.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class WikipediaReader(Reader):
     """Reads the articles of Wikipedia's XML dumps. The column ``text`` contains wikitext.
 
     The id is the wiki's code and the page's number, ``de:3317``, because each wiki numbers its own pages. Redirects and
-    pages of other namespaces are reported as rejected, not as bad. If the header disagrees with the file's name, the
-    name decides, and the difference is reported once per file. If the name has no wiki's code
+    pages that are not in the namespace of articles are rejected, but do not count as bad. If the header disagrees with
+    the file's name, the name decides, and the difference is reported once per file. If the name has no wiki's code
     (``smallwiki-latest...``), the header decides.
     """
 
@@ -85,7 +85,9 @@ class WikipediaReader(Reader):
             raise ValueError(f"wikipedia: max_unit_bytes must be positive, not {self.max_unit_bytes}")
 
     def knows(self, path: str) -> bool:
-        """True if this source reads files with such a name: an XML dump, plain or bz2, or its index."""
+        """True if the path is named like an XML dump (plain or bz2) or like an index of a dump. This source reads only
+        these files.
+        """
         name = path.rsplit("/", 1)[-1].lower()
         packed = (".gz", ".7z", ".zst", ".zip", ".xz")
         return is_index_name(name) or (".xml" in name and (name.endswith(".bz2") or not name.endswith(packed)))
@@ -177,7 +179,7 @@ class _DocumentMaker:
         self._is_redirect = re.compile(rf"\s*#\s?(?:{words})\s*:?\s*\[\[", re.IGNORECASE)
 
     def document(self, page: Page, offset: int) -> Document | Rejected:
-        """Returns the page as a document, or the reason why it is not one."""
+        """Returns the page as a document, or a rejection with the reason why the page is not a document."""
         namespace = page.namespace if page.namespace is not None else self._site.namespace_of(page.title)
         reason = ""
         if namespace != 0:

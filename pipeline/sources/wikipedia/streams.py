@@ -29,11 +29,11 @@ from pipeline.sources.formats.bzip2_blocks import (
 
 
 class Event(Enum):
-    """The kind of a piece: bytes of the dump, or a fault."""
+    """Names the kind of a piece: bytes of the dump, or a fault."""
 
     DATA = "data"
     DAMAGED = "damaged"
-    """A block could not be unpacked. The next piece is from another block."""
+    """A block could not be unpacked. The next piece is from a later block."""
     GAP = "gap"
     """Bytes that belong to no stream, such as a damaged header."""
     TRUNCATED = "truncated"
@@ -42,13 +42,14 @@ class Event(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StreamPiece:
-    """Some bytes of a dump, or a report of a fault in it."""
+    """Holds some bytes of a dump, or reports a fault in the dump."""
 
     event: Event
     offset: int
-    """An offset in the stored file. In plain XML it is the offset of the bytes. In bz2 it is the offset of their block,
-    or of the stream for its first block. A gap has the offset of the end mark before it, so the unit that reads the
-    mark reports the gap."""
+    """An offset in the stored file. In plain XML it is the offset of the bytes. In bz2 it is the offset of the block
+    that contains the bytes. The first block of a stream has the offset of the stream. A gap has the offset of the end
+    mark before it, so the unit that reads the mark reports the gap.
+    """
     data: bytes = b""
     detail: str = ""
     location: int | None = None

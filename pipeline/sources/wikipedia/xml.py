@@ -1,8 +1,8 @@
 """Parses MediaWiki's export XML: the header of a dump, and its pages one at a time.
 
 The bytes are split at ``<page>`` and ``</page>`` (a page's text always has ``&lt;`` for ``<``), and each page is parsed
-separately. So only one page is in memory, no document type can declare an entity, a broken page does not affect other
-pages, and reading can start anywhere in the file.
+separately. This has four advantages. Only one page is in memory. No document type can declare an entity. A broken page
+affects only itself. Reading can start anywhere in the file.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 MAX_PAGE_BYTES = 16 << 20
-"""The largest page in bytes. Ours: eight times MediaWiki's limit on a page's wikitext ($wgMaxArticleSize, 2,048 kB).
-Pages with their whole history can be longer; this reader does not support such dumps."""
+"""The largest page in bytes. Ours: eight times MediaWiki's limit on a page's wikitext ($wgMaxArticleSize, 2,048 kB). A
+page with its whole history can be longer. This reader does not support dumps with histories.
+"""
 
 _PAGE_OPEN = re.compile(rb"<page[\s>]")
 _PAGE_CLOSE = b"</page>"
@@ -37,16 +38,16 @@ class BrokenPageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SiteInfo:
-    """The header of a dump. Every field can be missing."""
+    """Holds the header of a dump. Every field can be missing."""
 
     wiki: str = ""
-    """The code of the Wikipedia (``de``); empty if the header names another project or none."""
+    """The code of the Wikipedia (``de``); empty if the header names no Wikipedia."""
     name: str = ""
     """The ``dbname`` or ``sitename``, used in messages."""
     namespaces: dict[int, str] = field(default_factory=dict)
 
     def namespace_of(self, title: str) -> int:
-        """Returns the number of the namespace by the prefix of a title, for dumps without ``<ns>``."""
+        """Returns the number of the namespace that the prefix of a title names. It is for dumps without ``<ns>``."""
         prefix, colon, _ = title.partition(":")
         if not colon:
             return 0
@@ -56,7 +57,7 @@ class SiteInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """A page in its newest revision."""
+    """Holds the newest revision of a page."""
 
     page_id: int
     title: str
@@ -134,7 +135,7 @@ class PageCutter:
         return self._offset
 
     def reset(self) -> None:
-        """Discards a page that has begun and whose end will not follow."""
+        """Discards the page that has begun. It is called if the end of the page will not follow."""
         self._buffer.clear()
         self._is_open = False
 
