@@ -144,7 +144,7 @@ def _with_sources(own: dict[str, Any], sources: list[str]) -> dict[str, Any]:
 
 
 def _sources(mixture: Any) -> list[str]:
-    """Returns the sources to which a mixture gives weights or epochs, in any of the forms that a recipe may use."""
+    """Returns the sources to which a mixture gives weights or epochs. Accepts every form of weights and epochs."""
     if not isinstance(mixture, Mapping):
         return []
     given = mixture.get("epochs") or mixture.get("weights")

@@ -29,8 +29,8 @@ BUCKETS = ("head", "middle", "tail", "all")
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """Holds the two limits between the buckets: ``head`` is the upper limit of head, ``tail`` the lower limit of
-    tail."""
+    """Holds the two limits between the buckets: ``head`` is the upper limit of the head bucket, and ``tail`` is the
+    lower limit of the tail bucket."""
 
     head: float
     tail: float

@@ -2,8 +2,8 @@
 
 From the comments at the head of a file, only the sentences that state copyright or licence are removed. Shebangs,
 encoding and editor lines, build tags, documentation in the same comment and all code stay (``#include`` is no comment
-in C, nor is ``# Title`` in Markdown). If only decoration is left of a comment, the whole comment is removed, together
-with a ``#region`` around it.
+in C, nor is ``# Title`` in Markdown). If nothing but decoration remains in a comment, the whole comment is removed,
+together with a ``#region`` around it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Shows the pairs of a near dedup side by side: the removed document and the kept document.
 
 The pairs are in ``dedup/`` of a run's output. The text of the kept document is in ``clean/``. The text of the removed
-document is in ``dropped/``, if it is in the sample of dropped texts. Brackets enclose the words that are in none of the
-word n-grams that both texts contain.
+document is in ``dropped/``, if it is in the sample of dropped texts. Words outside all n-grams that the two texts
+share are in brackets.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def part_folders(job: SourceJob) -> dict[str, str]:
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
-    """Returns the folders with the files of a job. The keys are the names of the folders in the marker."""
+    """Returns the folders with the files of a job. Each key is the name that the marker uses for the folder."""
     spans: dict[str, str | PartSpan] = {
         name: PartSpan(folder, *part_range(job)) for name, folder in part_folders(job).items()
     }

@@ -79,7 +79,7 @@ class Ledger:
         self.count(c.READ_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Counts the lines of a batch that is written, after all steps have run."""
+        """Counts the lines of a batch that has passed all steps and is written."""
         self.count(c.WRITE_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
 
     def split(self, stage: str, before: pa.RecordBatch, after: pa.RecordBatch, verdict: pa.Array,

@@ -198,7 +198,7 @@ def _read_dropped(folder: str, found: Collected, budget_bytes: int) -> None:
 
 
 def group_name(stage: str, reason: str) -> str:
-    """Returns the name of the group of documents that a stage dropped for a reason."""
+    """Returns the name of the group of documents that the given stage dropped for the given reason."""
     return f"{stage}: {reason}"
 
 

@@ -47,7 +47,7 @@ class SiteInfo:
     namespaces: dict[int, str] = field(default_factory=dict)
 
     def namespace_of(self, title: str) -> int:
-        """Returns the number of the namespace that the prefix of a title names. It is for dumps without ``<ns>``."""
+        """Returns the number of the namespace that a title's prefix stands for. Dumps without ``<ns>`` need this."""
         prefix, colon, _ = title.partition(":")
         if not colon:
             return 0
