@@ -22,9 +22,9 @@ def weighted_sample(
     """Returns a sample in which each source's share of the bytes is the recipe's weight.
 
     Documents are chosen by a hash of their id. The sample is the longest mixture of at most ``max_bytes`` in which no
-    source exceeds the recipe's ``max_epochs`` (or one epoch, if that is more). If a source has less text than its
-    part needs, its text is repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory. The sample does not
-    distinguish the parts of a divided source.
+    source exceeds the recipe's ``max_epochs`` (or one epoch, if that is more). If a source has less text than its part
+    needs, its text is repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory. The
+    sample does not distinguish the parts of a divided source.
 
     Args:
         documents: for each source, a function that streams (id, text).

@@ -38,7 +38,8 @@ def rendering_finder(names: WikiNames) -> Callable[[str], Rendering | None]:
 
     The function returns patterns or the name of a rule. It returns an empty tuple if the template shows nothing, and
     None if the template is unknown. Some names are equal except for capitals after the first letter: in German,
-    ``{{RuS}}`` shows Russian words and ``{{RUS}}`` shows a country. So a name is looked up first as it is written, then in lower case.
+    ``{{RuS}}`` shows Russian words and ``{{RUS}}`` shows a country. So a name is looked up first as it is written, then
+    in lower case.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> find = rendering_finder(syntax("de"))
