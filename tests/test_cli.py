@@ -16,9 +16,16 @@ import pytest
 
 from pipeline.cli import COMMANDS, main
 from tests.make_beam_flags import FILE, text
+from tokenizer import program
 
 ROOT = Path(__file__).parents[1]
 CLI = [sys.executable, "-m", "pipeline.cli"]
+
+
+@pytest.fixture(autouse=True)
+def names_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgets the names of commands after each test, because other tests look at the help of the same commands."""
+    monkeypatch.setattr(program, "_called_as", {})
 
 
 def run(*words: str, **more: Any) -> subprocess.CompletedProcess[str]:

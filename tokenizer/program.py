@@ -12,8 +12,8 @@ DISTRIBUTION = "llama-mixture"
 def name_of(module: str) -> str:
     """Returns how a command is called, for its ``--help``.
 
-    >>> name_of("mixtures.plan")
-    'python -m mixtures.plan'
+    >>> name_of("my.module")
+    'python -m my.module'
     """
     return _called_as.get(module, f"python -m {module}")
 

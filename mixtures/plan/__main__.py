@@ -217,6 +217,7 @@ def _billions(tokens: Fraction) -> str:
 
 def _as_json(recipe: Recipe, made: Plan) -> dict[str, Any]:
     """Returns the plan as values, with the columns of the table."""
+    limits = by_part(recipe).max_epochs
     return {
         "recipe": made.recipe,
         "tokens": made.tokens,
@@ -226,7 +227,7 @@ def _as_json(recipe: Recipe, made: Plan) -> dict[str, Any]:
             s.source: {
                 "weight": float(s.weight), "share": float(made.share(s.source)), "tokens": s.tokens,
                 "available_tokens": s.available_tokens, "available_documents": s.available_documents,
-                "epochs": float(s.epochs), "max_epochs": float(recipe.max_epochs[s.source]),
+                "epochs": float(s.epochs), "max_epochs": float(limits[s.source]),
             }
             for s in made.sources
         },
