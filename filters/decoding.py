@@ -39,7 +39,8 @@ _BOMS = (
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _MIN_MARGIN = 10.0
-"""UTF-8 with many bad bytes must be more probable than any other encoding by the factor exp(10) (our choice)."""
+"""UTF-8 with many bad bytes is chosen only if it is more probable than any other encoding by the factor exp(10) (our
+choice)."""
 _SAMPLE_BYTES = 16_384
 _MAX_BAD_FRACTION = 0.02
 """If a larger share of the bytes outside ASCII is bad, the bytes contradict the declared encoding (our choice)."""

@@ -53,7 +53,7 @@ _WORD_BREAK = re.compile(rb"[\x00-\x20<>\"&;]")
 _BAD_CATEGORIES = frozenset(("Cc", "Cn", "Co", "Cs"))
 _LETTERS = Path(__file__).parent / "data" / "encodings" / "letters.yaml"
 _LANGUAGE_BONUS = 8.0
-"""The expected language is more probable than each other language by the factor exp(8) (our choice)."""
+"""The expected language is more probable than every other language by the factor exp(8) (our choice)."""
 _ANY_COST_PER_LETTER = 0.3
 """The cost per letter of using the sample's own letter frequencies instead of a language's table (our choice)."""
 _SIGN_IN_WORD = 7.0
@@ -92,7 +92,7 @@ class _Tables:
     classes: NDArray[np.uint8]
     """The class of each code point up to U+FFFF."""
     log_probs: NDArray[np.float64]
-    """Natural logarithms of probabilities, by row and language. Row 0 is for all characters that are no letters."""
+    """Natural logarithms of probabilities, by row and language. Row 0 is for all characters except letters."""
     languages: list[str]
     western: NDArray[np.int64]
     """The rows of the letters of Windows-1252 outside ASCII."""
@@ -144,7 +144,7 @@ def is_text(text: str) -> bool:
 def _sample(data: bytes) -> bytes:
     """Returns the first words that have bytes outside ASCII, one per line.
 
-    Words end at ASCII bytes that are not the second byte of a character in any candidate.
+    A word ends at an ASCII byte, unless one of the candidates can have this byte as the second byte of a character.
     """
     words: dict[bytes, None] = {}
     num_high_bytes = num_words = at = 0

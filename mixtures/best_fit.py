@@ -96,7 +96,7 @@ class _Filling(NamedTuple):
 
     size: int
     room: int
-    """Free tokens in each of these rows. New rows have the whole row length."""
+    """Free tokens in each of these rows. In a new row, all tokens are free."""
     num_rows: int
     num_pieces: int
 

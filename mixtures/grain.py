@@ -45,7 +45,7 @@ class PackedSource:
             data: a run's output folder, or a stream that is already open.
             settings: the training's settings. `batch_size` and `drop_last` are ignored, because Grain makes batches.
             form: the format of the records.
-            state: a saved state. If given, the records begin after the sequences that it has read.
+            state: a saved state. If given, the records begin after the sequences that the state counts as read.
 
         Raises:
             ValueError: a shard does not match the manifest, the state belongs to other data, or `epochs` is None.
@@ -67,7 +67,7 @@ class PackedSource:
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """The names of the sources. The numbers in ``sources`` are indices into it."""
+        """The names of the sources. The numbers in ``sources`` are indices into these names."""
         return self._loader.stream.source_names
 
     def __len__(self) -> int:
@@ -79,7 +79,7 @@ class PackedSource:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
-        """Returns several records. This is much faster than asking for one at a time."""
+        """Returns several records. This is much faster than requesting one record at a time."""
         places = np.array([index.__index__() for index in indices], np.int64)
         if len(places) and (places.min() < 0 or places.max() >= len(self)):
             raise IndexError(f"records {places.min()} to {places.max()} are not among {len(self)}")

@@ -138,7 +138,8 @@ class Loader:
         return self._batch(self._order.numbers(np.asarray(self._skips.place(counts), np.int64)))
 
     def state_dict(self) -> dict[str, int | str]:
-        """Returns the state before this loader's next step: the sequences that all ranks have received until then.
+        """Returns the state before this loader's next step: the number of sequences that all ranks have received until
+        then.
 
         With several workers, pass the states of all workers to :meth:`load_state_dict`. If the number of workers is the
         same, each worker can also load only the state of the worker with its number.

@@ -1,5 +1,5 @@
 """Reads all stages of a training as one stream. Each stage is one output. The manifest of the last stage lists the
-earlier ones.
+earlier stages.
 """
 
 from __future__ import annotations

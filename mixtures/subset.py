@@ -208,6 +208,6 @@ def held_out_by_tokens(
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Returns a mask of the documents that a number of validation tokens takes: whole documents, up to ``end``.
 
-    Together they have at least that number of tokens, and exceed it by less than their last document.
+    Together they have at least that number of tokens. Without the last of them they would have fewer.
     """
     return np.asarray(tokens_kept(hashes, doc_ids, num_tokens, end) > 0)

@@ -64,7 +64,8 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
             rank: the number of this process. Give it together with ``num_ranks``, or give neither.
 
         Raises:
-            ValueError: a shard does not match the manifest, or there are several ranks and this one is unknown.
+            ValueError: a shard does not match the manifest, or there are several ranks and this process's rank is
+                unknown.
         """
         super().__init__()
         self.stream: Stream = data if isinstance(data, TokenStream | StagedStream) else open_stages(data)
@@ -80,7 +81,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """The names of the sources. The numbers in ``sources`` are indices into it."""
+        """The names of the sources. The numbers in ``sources`` are indices into these names."""
         return self.stream.source_names
 
     def __len__(self) -> int:
@@ -228,7 +229,8 @@ def document_mask(segment_ids: torch.Tensor) -> torch.Tensor:
 
 
 def _ranks(rank: int | None, num_ranks: int | None) -> tuple[int, int]:
-    """Returns the rank and the number of ranks. Raises ValueError if there are several and this one is unknown."""
+    """Returns the rank and the number of ranks. Raises ValueError if there are several ranks and this process's rank is
+    unknown."""
     if (rank is None) != (num_ranks is None):
         raise ValueError("give rank and num_ranks together, or neither")
     if rank is not None and num_ranks is not None:

@@ -104,7 +104,7 @@ class FastBpe:
         return data[offsets[0] : offsets[-1]], offsets[:-1] - offsets[0]
 
     def _cut(self, data: Array, starts: Array, at: int) -> Array:
-        """Returns the places where the parts of the window at ``at`` begin, and last the place where the window
+        """Returns the places where the parts of the window at ``at`` begin, followed by the place where the window
         ends.
         """
         num_bytes = _WINDOW_BYTES
@@ -193,7 +193,7 @@ def covers(proto: model_proto.ModelProto) -> bool:
     - All pieces are normal, byte, control or unknown pieces. SentencePiece matches user-defined symbols before it
       merges, and splits unused pieces after it has merged.
     - Every piece of a single character is a normal piece.
-    - There are no more symbols than the merger can number.
+    - The merger can number all symbols.
     """
     kinds = {p.kind for p in proto.pieces}
     normal = [p for p in proto.pieces if p.kind == model_proto.NORMAL]

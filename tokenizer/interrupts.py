@@ -2,7 +2,8 @@
 with a command.
 
 Python raises KeyboardInterrupt only between two steps of the main thread, and a step inside a library may take minutes.
-Beam also turns it into a failure of the job. So a separate thread waits for the signal and ends the process.
+Beam also turns this exception into a failure of the job. So a separate thread waits for the signal and ends the
+process.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def as_command(main: Callable[[], int], *, line: str = "interrupted") -> int:
 
 
 def at_end(name: str, action: Callable[[], None] | None) -> None:
-    """Registers an action to run before the process ends. Removes an earlier action of the same name. None only
-    removes.
+    """Registers an action to run before the process ends. Removes an earlier action of the same name. If ``action`` is
+    None, only removes the earlier action.
 
     The action that was registered last runs first, so that workers end before the folder that they write to is deleted.
     Actions run in another thread while the main thread continues. They must not wait for long.

@@ -23,7 +23,7 @@ _HASH = np.uint64(0x9E3779B97F4A7C15)
 _VALUE_BITS = 20
 _VALUE_MASK = np.int64(2**_VALUE_BITS - 1)
 MAX_SYMBOLS = 2**_VALUE_BITS
-"""The largest number of symbols, so that a pair of symbols and the symbol that they merge to fit in 60 bits."""
+"""The largest number of symbols. A pair of symbols and the symbol that they merge to must fit in 60 bits."""
 
 
 def num_symbols(pieces: Iterable[str]) -> int:

@@ -16,7 +16,7 @@ lorem_ipsum            page   a line contains "lorem ipsum"
 (javascript)           line   contains "javascript"
 curly_bracket          page   a line contains ``{``
 (policy)               line   is about terms of use, privacy or cookies
-too_few_sentences      page   under 3 sentences in the lines left
+too_few_sentences      page   under 3 sentences in the kept lines
 =====================  =====  ==========================================================================
 
 Signals report the number of lines by decision (``num_lines_no_end_mark``, ...) and the number of sentences before and
@@ -105,8 +105,8 @@ class C4Lines(Step):
     """Drops lines without an end mark, with too few words or with boilerplate, and pages with too few sentences.
 
     The step works like ``clean_page`` in c4_utils. It also removes citation marks from the lines that are kept. The
-    column ``_line_scope`` is null for published C4, which takes no part in the line dedup because it was deduplicated
-    before.
+    column ``_line_scope`` is null for published C4. The line dedup skips published C4, because it is already
+    deduplicated.
     """
 
     NAME: ClassVar[str] = "c4_lines"
@@ -202,7 +202,8 @@ class C4Lines(Step):
 
 
 def _is_clean(text: str) -> bool:
-    """Returns True if the text has nothing that :func:`_judge_phrases` looks for. This is true of most pages."""
+    """Returns True if the text has nothing that :func:`_judge_phrases` looks for. Most pages have nothing of this
+    kind."""
     if "{" in text:
         return False
     lower = text.lower()

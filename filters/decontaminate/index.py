@@ -25,8 +25,8 @@ U16 = npt.NDArray[np.uint16]
 SEED_WORDS = 6
 """Number of words in a seed."""
 STRIDE = 3
-"""Every third n-gram of a document is looked up, counted from the document's first word. Every run of 8 words that a
-document shares with a piece contains at least one of these n-grams."""
+"""Every third n-gram of a document is looked up, beginning with the n-gram at the document's first word. Every run of 8
+words that a document shares with a piece contains at least one of these n-grams."""
 SHORT_SEED_WORDS = 3
 """Number of words in the seed of a short piece. Every n-gram of this length in a document is looked up."""
 MIN_WORDS = SEED_WORDS + STRIDE - 1
@@ -136,7 +136,7 @@ class Index:
     words: U32
     """The hashed words of all pieces, one piece after another."""
     weights: U8
-    """The weight of each of these words. The rarest words have 255 (``FULL_WEIGHT``)."""
+    """The weight of each word in ``words``. The rarest words have the weight 255 (``FULL_WEIGHT``)."""
     piece_starts: I64
     """Piece ``i`` has the words from ``piece_starts[i]`` to ``piece_starts[i + 1]``."""
     piece_sets: U16

@@ -71,7 +71,7 @@ class Named:
 def headings_named(body: str, list_starts: list[int]) -> Iterator[Named]:
     """Yields the headings that mean "References": sections anywhere, and headings made by hand before a list.
 
-    If ``list_starts`` is empty, headings made by hand are searched in the whole body.
+    If ``list_starts`` is empty, the whole body is searched for headings made by hand.
     """
     section_starts = set()
     for match in _SECTION_NAMED.finditer(body):

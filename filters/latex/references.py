@@ -92,7 +92,7 @@ WORK_PER_CHAR = 20
 """Budget for finding the ends of lists: characters searched per character of the body. Ours: a paper has one or two
 lists."""
 _MAX_CONTENT_CHARS = 400_000
-"""Number of characters examined after a heading. Ours: the longest lists of references have 200,000."""
+"""Number of characters examined after a heading. Ours: the longest lists of references have 200,000 characters."""
 
 
 def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:

@@ -17,8 +17,8 @@ VERBATIM_ENVIRONMENTS = words(
     " alltt spverbatim verbatimtab listing* tcblisting pyverbatim pycode pyblock luacode luacode* sageblock sagesilent"
     " Sinput Soutput Scode CodeInput CodeOutput asy gnuplot rawhtml boxedverbatim"
 )
-"""Environments whose body is not LaTeX. They are from LaTeX, fancyvrb, listings and minted, and from styles of journals
-for code."""
+"""Environments whose body is not LaTeX. They are from LaTeX, fancyvrb, listings and minted, and from the styles that
+journals provide for code."""
 REMOVED_ENVIRONMENTS = frozenset({"comment", "filecontents", "filecontents*"})
 """Environments that TeX does not print: ``comment`` of the package ``comment``, and files shipped inside the source."""
 URL_COMMANDS = words("url path nolinkurl href")
@@ -33,7 +33,8 @@ _MAX_INLINE_CHARS = 4096
 r"""Number of characters searched for the end of ``\verb`` or ``\url``. TeX ends ``\verb`` at the end of the line. URLs
 have under 2,048."""
 _MAX_UNREAD = 200
-"""Number of unreadable definitions of environments after which no more are read, so that the time stays linear."""
+"""After this many unreadable definitions of environments, no further definitions are read, so that the time stays
+linear."""
 _MAX_BODY_CHARS = 2000
 """Longest definition of an environment that is read. Ours: definitions that hide text are one short line."""
 

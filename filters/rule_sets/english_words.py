@@ -216,7 +216,7 @@ def _data() -> dict[str, Any]:
 
 @cache
 def exceptions() -> dict[str, tuple[str, ...]]:
-    """Returns the parts of each run of characters that the rules would split wrongly.
+    """Returns a dict. Each key is a run of characters that the rules would split wrongly. Its value is the right parts.
 
     >>> exceptions()["shouldn’t"], exceptions()["10am"], exceptions()["Mr."]
     (('should', 'n’t'), ('10', 'am'), ('Mr.',))

@@ -180,5 +180,5 @@ def _words_of(texts: Sequence[str], table: _Table) -> Words:
 
 
 def _view(values: array[int], kind: type[np.generic]) -> npt.NDArray[Any]:
-    """Returns a numpy view of the same memory. It must be deleted before ``values`` grows."""
+    """Returns a numpy view of the memory of ``values``. The view must be deleted before ``values`` grows."""
     return np.frombuffer(values, kind) if len(values) else np.zeros(0, kind)

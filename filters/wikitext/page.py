@@ -95,8 +95,8 @@ class Wikitext(Step):
     """
     is_citing: bool = False
     """True to fill the column ``cited_urls`` with the URLs that each page cites (:mod:`filters.wikitext.cited_urls`).
-    The classifier of references is trained on the pages at these URLs. This takes half as long as the conversion. If
-    False, the column is null."""
+    The classifier of references is trained on the pages at these URLs. Finding the URLs takes half as long as the
+    conversion. If False, the column is null."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Converts every page. Drops pages over ``max_wikitext_chars`` without converting them."""

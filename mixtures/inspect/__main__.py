@@ -41,8 +41,8 @@ def _files(paths: Sequence[str]) -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """Returns the files with documents in a folder. If it is a run's output, they are from the first group of
-    :data:`_OF_OUTPUT`.
+    """Returns the files in a folder that contain documents. If the folder is a run's output, the files are those of the
+    first group in :data:`_OF_OUTPUT`.
     """
     if (folder / "manifest.json").is_file() or (folder / ".work").is_dir():
         for names in _OF_OUTPUT:
