@@ -80,8 +80,8 @@ def learning_rate_at(step: int, args: argparse.Namespace) -> float:
 def losses_of(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Returns the loss of every token (B, T). Attention stays within documents, and positions restart in each.
 
-    The loss is 0 at padding. It is also 0 at a label whose input token is in another document. To get a mean, divide
-    the sum by ``loss_mask.sum()``.
+    The loss is 0 at padding, and at the label after the end of a document. To get a mean, divide the sum by
+    ``loss_mask.sum()``.
     """
     logits = model(
         input_ids=batch["input_ids"],
@@ -104,7 +104,8 @@ def by_source(losses: torch.Tensor, batch: dict[str, torch.Tensor], names: tuple
 
 @torch.no_grad()
 def validation_losses(model: LlamaForCausalLM, folder: str, args: argparse.Namespace) -> dict[str, float]:
-    """Returns the mean loss of each source on its held-out documents. Tokens that do not fill a sequence are unused."""
+    """Returns the mean loss of each source on its held-out documents. Tokens at the end that do not fill a sequence are
+    not used."""
     model.eval()
     found = {}
     for source in sorted(validation_infos(TokenStream(folder).manifest)):

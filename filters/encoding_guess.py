@@ -55,7 +55,7 @@ _LETTERS = Path(__file__).parent / "data" / "encodings" / "letters.yaml"
 _LANGUAGE_BONUS = 8.0
 """The expected language is more probable than every other language by the factor exp(8) (our choice)."""
 _ANY_COST_PER_LETTER = 0.3
-"""The cost per letter of using the sample's own letter frequencies instead of a language's table (our choice)."""
+"""The cost per letter if the sample's own letter frequencies replace the table of a language (our choice)."""
 _SIGN_IN_WORD = 7.0
 _CONTRADICTION = 0.4
 _MIN_CONTRADICTION = 10.0

@@ -89,7 +89,7 @@ def naming_entries(batch: pa.RecordBatch, entries: frozenset[str]) -> pa.Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excluded(Step):
-    """Drops documents whose id, url or host the exclusion file names."""
+    """Drops documents if the exclusion file names their id, url or host."""
 
     NAME: ClassVar[str] = "excluded"
     DATA_VERSION: ClassVar[int] = 1

@@ -1,6 +1,6 @@
 """Defines rules: a rule is a limit on a signal (a measurement), with a citation for the limit.
 
-A filter's rules document the filter: they list its reasons to drop, the cases to test, and the limits to vary.
+The rules of a filter describe the filter: they list its reasons to drop, the cases to test, and the limits to vary.
 """
 
 from __future__ import annotations

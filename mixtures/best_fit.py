@@ -91,7 +91,7 @@ def pack(lengths: Array, seq_len: int) -> RowPlan:
 
 
 class _Filling(NamedTuple):
-    """Describes one step of the packing, which puts pieces of one size into rows of equal free room, one row after
+    """Describes one step of the packing. The step puts pieces of one size into rows of equal free room, one row after
     another."""
 
     size: int
@@ -140,7 +140,8 @@ def _fillings(sizes: Array, capacity: int) -> Iterator[_Filling]:
 
 
 def _assign(sizes: Array, capacity: int) -> Array:
-    """Returns the row of each piece. Among equal sizes the first piece goes first, into the row that waited longest."""
+    """Returns the row of each piece. Of pieces with equal sizes, the first piece is packed first. It is put into the
+    row that has waited longest."""
     row = np.empty(len(sizes), np.int64)
     by_size = np.argsort(-sizes, kind="stable")
     waiting: dict[int, deque[Array]] = {}

@@ -1,5 +1,5 @@
-"""Reads a run's configuration file. The file names a recipe. Some of its keys override keys of the recipe, and the rest
-are about the run.
+"""Reads a run's configuration file. The file names a recipe. Some keys of the file override keys of the recipe. All
+other keys are about the run.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "corpora", "
 DECONTAMINATION = "decontamination"
 """The key about evaluation sets. A recipe may have this key, too, although the key does not affect the mixture."""
 _WHOLE_KEYS = ("weights", "epochs", "validation", "parts")
-"""A file that has one of these keys replaces the recipe's whole mapping, because partly overridden weights would not
-add up to 100."""
+"""If a file has one of these keys, its mapping replaces the recipe's whole mapping, because partly overridden weights
+would not add up to 100."""
 
 
 def read_config(path: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Provides the packed sequences as a random-access data source for Grain: an object with ``len()`` and ``[]``.
 
-The records are in the loader's order, so Grain must not shuffle them. States count the same sequences as `Loader`'s, so
-either class can load a state of the other, with any number of processes.
+The records are in the loader's order, so Grain must not shuffle them. The states count the same sequences as the states
+of `Loader`, so either class can load a state of the other, with any number of processes.
 """
 
 from __future__ import annotations

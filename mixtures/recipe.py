@@ -178,7 +178,8 @@ def _check_weights(weights: Mapping[str, Decimal]) -> None:
 
 
 def _weights(mixture: Mapping[str, Any]) -> tuple[dict[str, Decimal], dict[str, Fraction], WeightRule | None]:
-    """Returns the weights in percent, the exact weights if the first are rounded, and the rule if there is one."""
+    """Returns the weights in percent, the exact weights if those in percent are rounded, and the rule if there is
+    one."""
     if mixture.get("epochs") is not None:
         if mixture.get("weights") is not None:
             raise ValueError("mixture has both weights and epochs: give one of them, the other follows from it")

@@ -252,7 +252,7 @@ def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) 
 
 
 def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Raises ValueError if the metadata or columns of a shard are not those that the manifest's run writes."""
+    """Raises ValueError if a shard has other metadata or columns than the shards of the manifest's run."""
     line = info.line()
     try:
         metadata = ShardMetadata.of(schema)

@@ -79,7 +79,7 @@ def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]
 
 
 def in_bucket(hashes: Hashes, bucket: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Returns a mask of the documents in this bucket, which are those that :func:`cut` needs."""
+    """Returns a mask of the documents in this bucket. :func:`cut` needs exactly these documents."""
     return np.asarray((hashes >> _BUCKET_SHIFT) == np.uint64(bucket))
 
 
@@ -132,8 +132,8 @@ def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """Describes the part of an epoch that earlier stages used: all documents up to a certain one, in the order of the
-    hashes.
+    """Describes the part of an epoch that earlier stages used: all documents up to a certain document, in the order of
+    the hashes.
     """
 
     epoch: int

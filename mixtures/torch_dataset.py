@@ -167,8 +167,8 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return self._loader
 
     def _iteration(self) -> tuple[str, int]:
-        """Returns two values: a text that is equal in all workers of this iteration and in no other, and this worker's
-        number."""
+        """Returns a text that identifies this iteration, and this worker's number. The text is equal in all workers of
+        the iteration."""
         info = get_worker_info()
         if info is None:
             return f"process {os.getpid()} {self._num_iterations}", 0

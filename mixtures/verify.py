@@ -233,8 +233,8 @@ class _Keys:
         self._folder.cleanup()
 
     def add(self, batch: pa.RecordBatch, *, is_held_out: bool) -> None:
-        """Adds the documents of a batch. Held-out documents get epoch 0. So if a held-out document also has a row of epoch
-        0 in the training shards, the document is found.
+        """Adds the documents of a batch. Held-out documents get epoch 0. So if a held-out document also has a row of
+        epoch 0 in the training shards, the document is found.
         """
         keys = np.empty(len(batch), _KEY)
         source = batch.column("source").dictionary_decode().to_pylist()

@@ -235,7 +235,7 @@ def _without_prefix(model: bytes) -> bytes:
 
 
 def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Array]:
-    """Returns the distinct parts among the wanted ones, and the index of each wanted part in that list.
+    """Returns the distinct parts among the wanted parts, and for each wanted part its index in that list.
 
     ``wanted`` contains the indices of the parts.
     """

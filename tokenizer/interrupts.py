@@ -1,5 +1,5 @@
-"""Ends an interrupted command at once and prints one line. All packages use this module, so it is in the lowest package
-with a command.
+"""Ends an interrupted command immediately and prints one line. All packages use this module, so it is in the lowest
+package with a command.
 
 Python raises KeyboardInterrupt only between two steps of the main thread, and a step inside a library may take minutes.
 Beam also turns this exception into a failure of the job. So a separate thread waits for the signal and ends the
@@ -66,7 +66,8 @@ def at_end(name: str, action: Callable[[], None] | None) -> None:
 
 
 def delete_at_end(name: str, folder: str) -> None:
-    """Registers a folder to delete at the end. Other threads may still make files in it while it is deleted."""
+    """Registers a folder to delete before the process ends. Other threads may still make files in it while it is
+    deleted."""
 
     def delete() -> None:
         for _ in range(_DELETE_TRIES):

@@ -161,7 +161,8 @@ MAX_CAPPED = 0.25
 
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
-    """Returns True if a pair with the book could be missed, because too many shingles of its sketch are common."""
+    """Returns True if a pair with the book could be missed, because too many shingles in the book's sketch are
+    common."""
     return num_capped > MAX_CAPPED * sketch_size
 
 

@@ -72,7 +72,7 @@ class PerplexityModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Perplexity(Step):
-    """Scores documents with the model of their language and keeps those in the buckets of ``keep``.
+    """Scores each document with the model of its language, and keeps the documents in the buckets that ``keep`` lists.
 
     A document whose language has no model has no perplexity and gets the bucket ``all``, as in CCNet. It is dropped
     as ``no_perplexity`` unless ``keep`` contains ``all``. The step needs the column ``language``.

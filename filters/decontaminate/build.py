@@ -35,8 +35,8 @@ MAX_PIECE_WORDS = 1000
 """The largest number of words in a piece. Longer passages are split into several pieces, to bound the cost of an
 alignment."""
 MAX_PLACES = 32
-"""An n-gram that occurs at more places than this is not a seed, because such an n-gram belongs to a set's template and
-not to an item."""
+"""An n-gram at more places than this is not a seed, because a frequent n-gram belongs to the template of a set, not to
+one item."""
 MAX_TEXT_CHARS = 2000
 """The index stores at most this many characters of each text of an item, to show them next to the hits."""
 MIN_WEIGHT = 2.5

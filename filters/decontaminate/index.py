@@ -53,7 +53,7 @@ class Seeds:
     starts: U32
     """The seeds of bucket ``b`` are those from ``starts[b]`` to ``starts[b + 1]``."""
     checks: U16
-    """More bits of each seed's hash, to check that the seed is the wanted one."""
+    """Further bits of each seed's hash. They show whether a seed in the bucket is the seed that is looked up."""
     places: U32
     """The place of each seed in ``Index.words``."""
 

@@ -1,7 +1,7 @@
 r"""Handles the commands that the expansion executes itself: definitions, groups and environments. Removes definitions.
 
-A macro call is given up if its text needs programming commands that only TeX can execute. The output then contains the
-call as its author wrote it, not a half-finished expansion.
+A macro call is given up if the macro's text needs programming commands that only TeX can execute. The output then
+contains the call as its author wrote it, not a half-finished expansion.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class _Halves:
         return self.document_class is not None
 
     def with_inputs(self, by_stem: Mapping[str, _Halves]) -> _Halves:
-        """Adds the halves that are in the file's inputs, because some papers have a separate preamble file."""
+        """Adds the halves that the file's inputs contain, because some papers have a separate preamble file."""
         if self.has_class == self.has_begin:
             return self
         read = [by_stem[stem] for stem in self.inputs if stem in by_stem]

@@ -46,7 +46,7 @@ class Assembled:
     main: str
     reached: set[str] = field(default_factory=set)
     num_missing: int = 0
-    """Number of inputs that name a file the project does not have."""
+    """Number of inputs whose file is not in the project."""
     num_loops: int = 0
     """Number of inputs that were not added: a file that reads itself, or an input beyond the limits."""
 

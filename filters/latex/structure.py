@@ -1,7 +1,7 @@
 r"""Finds a paper's title, front matter, headings and appendix, and cuts the parts that the LLaMA paper removes.
 
-The text must have its macros expanded and its verbatim text sealed, so that every heading is a real one. The time is
-linear.
+The macros of the text must already be expanded, and its verbatim text must be sealed, so that every match is a real
+heading. The time is linear.
 """
 
 from __future__ import annotations

@@ -26,7 +26,8 @@ _INLINE_COMMANDS = words(
     "verb Verb EscVerb spverb fverb SaveVerb lstinline mintinline mint pygmentize url path nolinkurl href"
 )
 _STRICT_COMMANDS = frozenset({"verb"})
-r"""Commands whose delimiter must directly follow the name and can be a brace. Only LaTeX's ``\verb`` is like this."""
+r"""Commands whose delimiter must directly follow the name and can be a brace. Only LaTeX's ``\verb`` has these
+properties."""
 _LANGUAGE_COMMANDS = words("mintinline mint SaveVerb")
 """Commands with an argument (a language, a name) before the verbatim text."""
 _MAX_INLINE_CHARS = 4096
@@ -102,8 +103,8 @@ _DECLARES = (
 )
 """Declarations: (words, pattern). A text that matches the pattern contains at least one of the words."""
 _DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "\\newminted")
-"""If the text after the preamble contains one of these words, declarations are searched in the whole text, otherwise
-only in the preamble."""
+"""If the text after the preamble contains one of these words, the whole text is searched for declarations. Otherwise
+only the preamble is searched."""
 _HIDES = re.compile(r"\\comment(?![A-Za-z@])|\\begin\s*\{comment\}")
 _BOXES = re.compile(r"\\(?:setbox|savebox|lrbox(?![A-Za-z])|begin\s*\{lrbox\})")
 _SHOWS_BOX = re.compile(r"\\(?:usebox|box|copy|unvbox|unhbox|unvcopy|unhcopy)(?![A-Za-z])")

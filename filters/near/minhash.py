@@ -67,7 +67,7 @@ def permutations(num_perm: int, seed: int) -> Permutations:
 
 
 class Bands(NamedTuple):
-    """Says how LSH splits a signature into bands. LSH uses the first ``num_bands * num_rows`` numbers of the signature."""
+    """Says how LSH splits a signature into bands. LSH uses the signature's first ``num_bands * num_rows`` numbers."""
 
     num_bands: int
     num_rows: int

@@ -22,7 +22,7 @@ MAX_DOCUMENTS_PER_KEY = 64
 """If more than this number of documents share a key, the key is called common. Our choice: with 64 documents, a key
 makes at most 2,016 pairs."""
 NUM_LEADERS = 8
-"""Each document with a common key is paired with this many documents that have the key: the first by rank (our
+"""Each document with a common key is paired with this many documents that have the key: those with the first ranks (our
 choice)."""
 NUM_NEIGHBOURS = 4
 """Each document with a common key is also paired with this many documents directly before it in the order of ranks (our

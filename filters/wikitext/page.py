@@ -43,7 +43,8 @@ _UNSPACED = TextRules()
 def wikitext_to_text(
     wikitext: str, *, names: WikiNames, title: str = "", unknown: UnknownTemplates | None = None
 ) -> str:
-    """Returns the article's words without its markup. ``title`` only replaces ``{{PAGENAME}}``; it is not added.
+    """Returns the article's words without its markup. ``title`` only replaces ``{{PAGENAME}}``; the title itself is not
+    added to the words.
 
     Keeps paragraphs, headings, lists, the words of links, formulas and code. Removes pictures with their captions,
     tables, references, comments, categories, templates without words, headings without text, and the apparatus at the

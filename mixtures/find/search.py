@@ -101,7 +101,7 @@ class Finder:
         """Yields the rows of the wanted documents.
 
         Args:
-            wanted: the source and id of each document. The source None stands for all sources.
+            wanted: the source and id of each document. With the source None, an id may be from any source.
 
         Raises:
             ValueError: a shard has no index.

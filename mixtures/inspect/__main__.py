@@ -28,7 +28,7 @@ _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
 
 
 def _files(paths: Sequence[str]) -> list[Path]:
-    """Returns the files with these paths. A folder stands for all shards and Parquet files in it."""
+    """Returns the files with these paths. For a folder, returns all shards and Parquet files in it."""
     found: list[Path] = []
     for path in map(Path, paths):
         inside = _in_folder(path) if path.is_dir() else [path]

@@ -68,7 +68,8 @@ def _nearest(rows: list[dict[str, Any]], limit: int, sign: int) -> list[dict[str
 
 
 def texts_of(output: Path, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], str]:
-    """Returns the texts of the documents in these pairs, from ``clean/`` and ``dropped/``, by source and id."""
+    """Returns a mapping from (source, id) to text for the documents in these pairs. The texts are from ``clean/`` and
+    ``dropped/``."""
     wanted: dict[str, set[str]] = {}
     for row in rows:
         for end in ("removed", "kept"):
