@@ -3,7 +3,7 @@
 A sample of the words that have bytes outside ASCII is decoded with every candidate. Each result gets the probability
 of its letters in the most likely language (``filters/data/encodings/letters.yaml``). Things that prose does not have
 lower the probability: a capital after a small letter, two scripts in one word, a sign inside a word, a control
-character. This is naive Bayes; detectors such as Mozilla's use the same evidence.
+character. The method is naive Bayes; detectors such as Mozilla's use the same evidence.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def split_documents(lengths: Array, seq_len: int) -> tuple[Array, Array, Array]:
 
 
 def count_rows(lengths: Array, seq_len: int) -> int:
-    """Returns how many rows `pack` fills with documents of these lengths. This is much faster than packing them.
+    """Returns how many rows `pack` fills with documents of these lengths. Counting is much faster than packing.
 
     >>> count_rows(np.array([2, 3, 3, 2]), 4)
     2
@@ -113,7 +113,8 @@ class _Filling(NamedTuple):
 
 
 def _fillings(sizes: Array, capacity: int) -> Iterator[_Filling]:
-    """Yields the steps of best-fit decreasing packing. They depend only on how many pieces of each size there are."""
+    """Yields the steps of best-fit decreasing packing. The steps depend only on how many pieces of each size there
+    are."""
     counts = np.bincount(sizes, minlength=1)
     rooms: list[int] = []
     rows: dict[int, int] = {}

@@ -10,7 +10,7 @@ sequences are shuffled over the whole stream. Shards in an object store are fetc
 within windows of the stream.
 
 The settings and the step alone determine which sequences a batch holds. The state is one number, which counts the
-sequences that all ranks together have received so far. It can therefore be loaded with another number of ranks, workers
+sequences that all ranks together have received so far. So the state can be loaded with another number of ranks, workers
 or sequences per batch.
 """
 

@@ -67,7 +67,7 @@ class LoaderSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Identifies one loading process. It loads every ``num_workers``-th batch of its rank."""
+    """Identifies one loading process. The process loads every ``num_workers``-th batch of its rank."""
 
     rank: int = 0
     num_ranks: int = 1

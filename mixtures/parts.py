@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 OTHER = "other"
 """Stands for every value that a rule does not name."""
 MAX_EPOCHS = 255
-"""The largest number of epochs. It follows from the shards, which store ``epoch`` as uint8."""
+"""The largest number of epochs. The limit follows from the shards, which store ``epoch`` as uint8."""
 _MAX_VALUE_CHARS = 100
 _MARK = ":"
 """Separates the source from the value in the name of a part. Names of sources contain no colon."""
@@ -91,7 +91,7 @@ class PartRule:
         return self.max_epochs.get(value, Decimal(1)) if self.max_epochs else of_source
 
     def as_text(self) -> str:
-        """Returns a text that names the documents which the rule keeps in the mixture. It serves to compare two
+        """Returns a text that names the documents which the rule keeps in the mixture. The text serves to compare two
         recipes."""
         return f"{self.by}: {', '.join(sorted(self.weights))}"
 

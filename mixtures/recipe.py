@@ -21,9 +21,9 @@ from mixtures.weights import WeightRule, check_percent, percentages, rounded, sh
 from tokenizer.numbers import number_of
 
 MAX_EPOCHS = 255
-"""The largest number of epochs. It follows from the shards, which store ``epoch`` as uint8."""
+"""The largest number of epochs. The limit follows from the shards, which store ``epoch`` as uint8."""
 MAX_SOURCES = 127
-"""The largest number of sources. It follows from the shards, which store ``source`` as a dictionary with int8
+"""The largest number of sources. The limit follows from the shards, which store ``source`` as a dictionary with int8
 indices."""
 _HUNDRED = Decimal(100)
 

@@ -5,7 +5,8 @@ does not depend on files, batches or workers. Choosing takes two passes over (ha
 
 1. Every worker makes a :func:`histogram` of tokens by the top 16 bits of the hash. The histograms are added with ``+``.
 2. :func:`find_bucket` returns the bucket in which the wanted number of tokens is reached. :func:`cut` then looks only
-   at the documents in that bucket. It returns the document, and the token in it, at which the subset ends.
+   at the documents in that bucket. :func:`cut` returns the document at which the subset ends, and the token in this
+   document.
 
 A document is in the subset if its (hash, id) is smaller than the (hash, id) of the last document. The last document
 keeps its first tokens.

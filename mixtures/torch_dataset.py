@@ -37,10 +37,10 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
     ================ ========== =====================================================================
 
     **Passes.** Every iteration is one pass of ``epochs`` epochs. Every pass has a different order, unless ``shuffle``
-    is False. This holds for any number of workers, persistent or not. After an iteration that was stopped early, the
-    next iteration begins the next pass. To resume the stopped pass instead, load the state from `state_after`. The
-    first iteration after `load_state_dict` yields the rest of the state's pass. With ``epochs=None`` there is one
-    endless pass, so a second iteration without a loaded state raises ValueError.
+    is False. The orders differ for any number of workers, persistent or not. After an iteration that was
+    stopped early, the next iteration begins the next pass. To resume the stopped pass instead, load the state from
+    `state_after`. The first iteration after `load_state_dict` yields the rest of the state's pass. With ``epochs=None``
+    there is one endless pass, so a second iteration without a loaded state raises ValueError.
 
     **Ranks** come from ``rank`` and ``num_ranks``, else from ``torch.distributed`` if it is initialised, else from the
     environment variables ``RANK`` and ``WORLD_SIZE``.

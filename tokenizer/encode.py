@@ -61,8 +61,8 @@ class Encoder:
                 file has a bos.
             eos: the same for the end of each document. If None, the file must have an eos.
             fast: ``off`` encodes with the reference library alone.
-            settings: replaces ``bos``, ``eos`` and ``fast``. They also contain the pattern and the control tokens of a
-                rank file.
+            settings: replaces ``bos``, ``eos`` and ``fast``. The settings also contain the pattern and the control
+                tokens of a rank file.
 
         Raises:
             ValueError: the file does not exist, is not a tokenizer, or lacks the requested bos or eos.

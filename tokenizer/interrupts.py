@@ -58,7 +58,7 @@ def at_end(name: str, action: Callable[[], None] | None) -> None:
     None, only removes the earlier action.
 
     The action that was registered last runs first, so that workers end before the folder that they write to is deleted.
-    Actions run in another thread while the main thread continues. They must not wait for long.
+    Actions run in another thread while the main thread continues. Actions must not wait for long.
     """
     _at_end.pop(name, None)
     if action is not None:

@@ -17,7 +17,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _NONE = np.int32(2**31 - 1)
-"""Means that a pair does not merge. It is greater than any symbol."""
+"""The value for a pair that does not merge. This value is greater than any symbol."""
 _MAX_CODEPOINT = 0x110000
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 _VALUE_BITS = 20

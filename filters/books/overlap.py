@@ -218,8 +218,8 @@ def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
     are compared.
 
     If a book's sample has a shingle, the samples of all other books with this shingle have it, too. So shared shingles
-    are sampled at the same rate as shingles that are not shared. Short and long books need the same rate. Otherwise a
-    short book's finer sample could not be compared with the coarser sample of an omnibus that contains the book.
+    are sampled at the same rate as shingles that are not shared. Short and long books need the same rate. If a short
+    book had a finer sample, it could not be compared with the coarser sample of an omnibus that contains the book.
 
     >>> sample = sketch(shingles(" ".join(map(str, range(10_000)))), keep_one_in=10)
     >>> 900 < len(sample) < 1100

@@ -44,8 +44,8 @@ def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.i
     """Returns the rank of each book in the order of :func:`resolve`. The longest book is first. Books of equal length
     are ordered by name.
 
-    Leaders must be chosen in exactly this order. Otherwise a leader might itself be dropped for a longer book, and all
-    books that were compared only with that leader would stay.
+    Leaders must be chosen in exactly this order. In any other order, a leader might itself be dropped for a longer
+    book, and all books that were compared only with that leader would stay.
 
     >>> ranks([3, 9, 3], ["b", "c", "a"]).tolist()
     [2, 0, 1]
@@ -95,10 +95,10 @@ def pairs_of_bucket(
     counts once.
 
     If a shingle is in up to ``max_books_per_shingle`` books, every two of these books are a pair. A shingle in more
-    books is called *common*. It comes from a licence, a psalm, or a book in three hundred editions, for example. Each
-    book with a common shingle is paired only with the ``num_leaders`` longest books that have it, because
+    books is called *common*. Common shingles come from a licence, a psalm, or a book in three hundred editions, for
+    example. Each book with a common shingle is paired only with the ``num_leaders`` longest books that have it, because
     :func:`resolve` takes these first. So the work is linear in the entries, even in a bucket with a very frequent
-    shingle. This has three consequences:
+    shingle. The restriction to the longest books has three consequences:
 
     * each of three hundred editions of one book is still paired with the longest edition, which is kept;
     * if common shingles make up at most ``MAX_CAPPED`` of a book's sketch, the rest of the sketch finds the book's
@@ -209,7 +209,7 @@ def miss_probability(
 def resolve(
     num_shingles: Mapping[str, int], pairs: Iterable[tuple[str, str, float]], *, max_overlap: float = 0.9
 ) -> dict[str, tuple[str, float]]:
-    """Returns a mapping of the books to drop. A key is the id of a dropped book. Its value is the id of the kept book
+    """Returns a mapping of the books to drop. A key is the id of a dropped book. The value is the id of the kept book
     that contains the dropped book, and the overlap of the two.
 
     ``num_shingles`` has the size of every book named in a pair. ``pairs`` are the verified pairs with their

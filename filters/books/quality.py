@@ -83,7 +83,8 @@ def _num_spaced(text: str) -> int:
 
 @functools.cache
 def _spaces() -> npt.NDArray[np.bool_]:
-    """Returns one boolean per code point up to :data:`_SPACES_END`. It is True if the code point separates words."""
+    """Returns one boolean per code point up to :data:`_SPACES_END`. The boolean is True if the code point separates
+    words."""
     return np.array([chr(code).isspace() for code in range(_SPACES_END + 1)])
 
 

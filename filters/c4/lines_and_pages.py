@@ -21,8 +21,8 @@ too_few_sentences      page   under 3 sentences in the kept lines
 
 Signals report the number of lines by decision (``num_lines_no_end_mark``, ...) and the number of sentences before and
 after the line dedup. Sentences are counted up to the limit, since the rule needs no more (``is_counted_whole`` counts
-all sentences). These rules were already applied to published C4. So a document whose ``_form`` is not ``wet`` is kept
-unchanged unless ``is_for_published`` is set.
+all sentences). The rules of this module were already applied to published C4. So a document whose ``_form`` is not
+``wet`` is kept unchanged unless ``is_for_published`` is set.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 
 def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
-    """Returns one boolean per document. It is True if C4's rules apply to the document. Documents of published C4 get
-    False."""
+    """Returns one boolean per document. The boolean is True if C4's rules apply to the document. Documents of published
+    C4 get False."""
     if is_for_published or "_form" not in batch.schema.names:
         return [True] * batch.num_rows
     judged: list[bool] = pc.fill_null(pc.equal(batch.column("_form"), "wet"), True).to_pylist()

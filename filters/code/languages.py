@@ -23,7 +23,7 @@ _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+)*)?(?:\S*/)?([A-Za-z][
 _VERSION = re.compile(r"[\d.]+$")
 
 _PROSE = frozenset({"Markdown", "reStructuredText", "HTML", "TeX", "Org", "Texinfo"})
-"""Languages of prose. They distinguish licence files from code: ``LICENSE.md`` is a licence file, ``license.js`` is
+"""Languages of prose. ``LICENSE.md`` is a licence file, because Markdown is one of these languages. ``license.js`` is
 code."""
 
 PATH_REASONS = (

@@ -1,4 +1,5 @@
-"""Defines the index of the items of evaluation sets. It is plain arrays, so that all processes can map one file.
+"""Defines the index of the items of evaluation sets. The index consists of plain arrays, so that all processes can map
+one file.
 
 A *piece* is the text of one part of an item (its question, passage or code), as normalised words. Items of a set that
 have the same text share a piece. A *seed* is an n-gram of a piece by which the piece is found.

@@ -38,7 +38,7 @@ lengths the limit is interpolated. A text that differs from a question in one of
 question. A text that differs in one of twenty words is the same question."""
 MIN_PART_SCORE, MIN_PART_WORDS, MIN_PART_WEIGHT = 0.4, 13, 5.0
 """A piece is also found if 40 % of its weight matches and the match contains a run of 13 words (GPT-3, appendix C) that
-weighs as much as five rare words. This finds questions without their beginning or end."""
+weighs as much as five rare words. This rule finds questions that lack their beginning or end."""
 MIN_RUN_WORDS = 3
 """The least length of a run of equal words. Shorter runs are ignored as coincidence."""
 MAX_SHIFT_WORDS = 40

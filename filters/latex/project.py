@@ -80,7 +80,7 @@ class _Assembler:
         self.num_inputs = 0
         self.open_files: list[str] = []
         self.has_class = False
-        """True once a file with a document class was read. This can be an input, if the main file is a wrapper."""
+        """True once a file with a document class was read. If the main file is a wrapper, this file can be an input."""
         self.is_at_letter = False
         self.verbatim = Verbatim()
         self.commands = InputCommands(posixpath.splitext(posixpath.basename(main))[0])

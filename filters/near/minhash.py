@@ -37,7 +37,7 @@ documents must not get bands, because all of them would match each other."""
 
 SCHEME = "affine32"
 _BLOCK = 1 << 16
-"""The number of hashes that are permuted at once. They take 256 kB, which fit in the cache of a core."""
+"""The number of hashes that are permuted together. So many hashes take 256 kB, which fit in the cache of a core."""
 
 
 def ngram_hash(ngram: bytes) -> int:

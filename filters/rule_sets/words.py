@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from filters.rule_sets.english_words import split
 
 MAX_CHUNKS = 1 << 20
-"""The largest number of different runs of characters in a table (our choice). They take about 200 MB."""
+"""The largest number of different runs of characters in a table (our choice). So many runs take about 200 MB."""
 MAX_CHARS = 64 << 20
 """The largest number of characters in all runs of a table together (our choice)."""
 Ints = npt.NDArray[np.int64]

@@ -142,8 +142,8 @@ def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
 
 @functools.cache
 def _letters() -> npt.NDArray[np.bool_]:
-    """Returns one boolean per code point up to :data:`_LETTERS_END`. It is True if Python's ``re`` counts it as a
-    letter."""
+    """Returns one boolean per code point up to :data:`_LETTERS_END`. The boolean is True if Python's ``re`` counts the
+    code point as a letter."""
     every = "".join(map(chr, range(_LETTERS_END)))
     found = np.zeros(_LETTERS_END + 1, np.bool_)
     found[[match.start() for match in _LETTER.finditer(every)]] = True

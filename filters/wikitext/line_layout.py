@@ -1,7 +1,7 @@
 """Lays out the lines of a page (headings, lists, code), and removes sections of apparatus and lead-ins.
 
 Sections of apparatus are sections of references or external links. A lead-in is a line that announces a table or list,
-such as "The members are:". It is removed if that table or list was removed.
+such as "The members are:". If the table or list was removed, the lead-in is removed, too.
 """
 
 from __future__ import annotations

@@ -66,9 +66,8 @@ def language_of_wiki(code: str) -> str:
 
 
 def redirect_words(language: str) -> tuple[str, ...]:
-    """Returns the words that begin a redirect page, in lower case without ``#``. They always include the English
-    word.
-    """
+    """Returns the words that begin a redirect page, in lower case without ``#``. The result includes the English
+    word."""
     table = _table("redirects")
     return (*table["all"], *table.get(language, ()))
 

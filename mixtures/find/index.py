@@ -120,7 +120,7 @@ class ShardIndex:
 
 
 def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
-    """Returns the index of a shard. Decodes the whole shard once. This needs about four times as much memory as the
+    """Returns the index of a shard. Decodes the whole shard once. The decoding needs memory of about four times the
     shard's size.
 
     Args:

@@ -224,7 +224,7 @@ def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
     """Makes every missing or outdated index of a shard, and deletes indexes that belong to no shard.
 
     Args:
-        num_workers: number of processes. Each process needs about four times as much memory as the size of a shard.
+        num_workers: number of processes. Each process needs memory of about four times the size of a shard.
 
     Returns:
         The index files that were written.

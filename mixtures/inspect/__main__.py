@@ -1,7 +1,7 @@
 """Runs the command ``python -m mixtures.inspect``, which prints documents with their source, or pages through them.
 
-On a terminal it shows one document per page and waits for a command. Otherwise it prints the first few documents. If
-``--tokenizer`` is not given, the run's tokenizer is used, which is next to the shards' folder.
+If the output is a terminal, the command shows one document per page and waits for input. If not, it prints the first
+few documents. If ``--tokenizer`` is not given, the run's tokenizer is used, which is next to the shards' folder.
 """
 
 from __future__ import annotations

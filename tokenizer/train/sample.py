@@ -112,8 +112,8 @@ def lines(text: str, *, max_line_bytes: int) -> Iterator[str]:
     UTF-8.
 
     A long line is split before the last space of its first ``max_line_bytes``, if that space is in the second half of
-    these bytes. Otherwise it is split between characters. U+2585 also ends a line, because the trainer skips lines that
-    contain it.
+    these bytes. If not, the line is split between characters. U+2585 also ends a line, because the trainer skips lines
+    that contain it.
     """
     for line in text.replace("\u2585", "\n").split("\n"):
         data = line.encode("utf-8")
