@@ -71,7 +71,7 @@ class PackedSource:
         return self._loader.stream.source_names
 
     def __len__(self) -> int:
-        """Returns the number of sequences that are left in the pass."""
+        """Returns the number of remaining sequences in the pass."""
         return self._loader.steps_left()
 
     def __getitem__(self, index: SupportsIndex) -> Any:

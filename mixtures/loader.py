@@ -104,7 +104,8 @@ class Loader:
                     break
 
     def steps_left(self) -> int:
-        """Returns the steps left in this pass, summed over all workers. Raises TypeError if the pass never ends."""
+        """Returns the number of remaining steps in this pass, summed over all workers. Raises TypeError if the pass
+        never ends."""
         if self.settings.epochs is None:
             raise TypeError("epochs=None never ends, so its steps cannot be counted")
         return max(0, -(-(self._end() - self._begin) // self._step_sequences))

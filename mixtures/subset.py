@@ -28,7 +28,8 @@ SUBSET = "subset"
 ORDER = "order"
 """Purpose of hashes that place documents in the global shuffle."""
 VALIDATION = "validation"
-"""Purpose of hashes that choose the documents held out for validation. Their epoch is always 0."""
+"""Purpose of hashes that choose the documents held out for validation. These hashes are always computed with the epoch
+0."""
 
 NUM_BUCKETS = 65_536
 _BUCKET_SHIFT = np.uint64(48)

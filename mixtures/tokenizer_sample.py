@@ -30,12 +30,12 @@ def weighted_sample(
         documents: for each source, a function that streams (id, text).
         recipe: the weights and limits.
         max_bytes: the largest size of the sample's text, in bytes.
-        available: the bytes of text of each source, if they are known. The streams may then leave out documents, but
-            only those with a larger :func:`sample_hash` than all documents that they yield.
+        available: the bytes of text of each source, if they are known. In this case a stream may omit documents. Every
+            omitted document must have a larger :func:`sample_hash` than all documents that the stream yields.
 
     Raises:
         ValueError: a source with a weight has no text, and the recipe does not give its weight to the other sources.
-        LookupError: a stream left out documents that are needed. The argument is the source.
+        LookupError: a stream omitted documents that are needed. The argument of the error is the source.
     """
     weights = dict(recipe.weights if available is None else recipe.resolved(available).weights)
     if recipe.missing == "share":

@@ -2,7 +2,7 @@
 
 gigatoken is young. Only version :data:`VERSION` is used, because we examined no other version. Before a run uses
 gigatoken, :func:`tokenizer.proof.prove` compares its ids with those of the reference library on some of the run's text.
-Three of its properties are worked around:
+This module handles three properties of gigatoken:
 
 - It stores every distinct word that it sees, so it is loaded again after :data:`RESTART_BYTES` of text.
 - It crashes on bytes that are not UTF-8, so it is given only strings that were checked.

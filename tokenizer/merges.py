@@ -77,7 +77,7 @@ class Merger:
             num_chars: characters per row, at least one.
 
         Returns:
-            The symbols that are left, in order, and the index in ``chars`` at which each begins.
+            The remaining symbols, in order, and the index in ``chars`` at which each symbol begins.
         """
         starts = np.cumsum(num_chars) - num_chars
         left = np.full(len(chars), _NONE, np.int32)
@@ -93,7 +93,7 @@ class Merger:
         return left[begin], begin
 
     def _merge_rows(self, chars: Array, starts: Array, lengths: Array, width: int, left: Array) -> None:
-        """Merges rows of at most ``width`` characters. Writes each symbol that is left to the place of its first
+        """Merges rows of at most ``width`` characters. Writes each remaining symbol to the place of its first
         character.
 
         Matrices have one more column than characters. This column means "no symbol": it contains the end symbol, which

@@ -65,7 +65,7 @@ def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
 
 @dataclass(frozen=True, slots=True)
 class CleanedPage:
-    """Holds a page after the line rules: the text that is left, the reason to drop the page if any, and counts of
+    """Holds a page after the line rules: the remaining text, the reason to drop the page if any, and counts of
     lines."""
 
     text: str
@@ -253,7 +253,7 @@ class C4SentencesAfterDedup(Step):
     is_for_published: bool = False
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page by the text that is left."""
+        """Judges every page by its remaining text."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
         verdict: list[str | None] = []
         detail: list[str | None] = []

@@ -68,7 +68,7 @@ class KeptLines:
 
     text: pa.Array
     num_lines: pa.Array
-    """int32; 0 if no line is left. (The text is then empty. It is also empty if one empty line is left.)"""
+    """int32; 0 if no line remains. (The text is then empty. It is also empty if one empty line remains.)"""
     original_num_lines: pa.Array
     """int32; the number of lines before any was dropped."""
 

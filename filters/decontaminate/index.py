@@ -35,9 +35,10 @@ MIN_WORDS = SEED_WORDS + STRIDE - 1
 
 FINDABLE, NEEDS_ANSWER, TOO_SHORT, TOO_COMMON = 0, 1, 2, 3
 STATES = ("findable", "needs_answer", "too_short", "too_common")
-"""The names of the states of a piece. A ``findable`` piece is found on its own. A piece that ``needs_answer`` is found
-only with its answer near it. A ``too_short`` or ``too_common`` piece is never found. A ``too_short`` piece has too few
-words, or is a short question without an answer. The words of a ``too_common`` piece are too common."""
+"""The names of the states of a piece. A ``findable`` piece is found even without its answer. A piece that
+``needs_answer`` is found only with its answer near it. A ``too_short`` or ``too_common`` piece is never found. A
+``too_short`` piece has too few words, or is a short question without an answer. The words of a ``too_common`` piece are
+too common."""
 
 FULL_WEIGHT = 255
 """The stored number for the weight 1, which is the weight of a word that only one piece contains."""

@@ -1,6 +1,6 @@
 r"""Executes loops that define a macro per item: ``\@for``, ``\@tfor``, ``\foreach``, ``\docsvlist``, ``\forcsvlist``.
 
-A loop is executed only if its text defines something. Other loops draw figures and are left unchanged.
+A loop is executed only if its text defines something. Other loops draw figures and stay unchanged.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _items(source: str) -> list[str]:
 def _turn(expander: Expander, name: str, items: list[str], body: str, outside: int | None) -> bool:
     """Queues copies of the loop's body, one per item, as the next input of the expander.
 
-    Returns False if the loop is left unchanged.
+    Returns False if the loop stays unchanged.
     """
     num_chars = len(items) * (len(body) + 10)
     if len(items) > MAX_ITEMS or _DEFINES.search(body) is None or num_chars > expander.work_left:

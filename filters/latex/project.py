@@ -161,7 +161,7 @@ class _Assembler:
         return depth
 
     def _follow(self, text: str, pos: int, match: re.Match[str], folder: str | None) -> int:
-        """Processes one command. Returns where the text continues, or -1 if the command is left unchanged."""
+        """Processes one command. Returns where the text continues, or -1 if the command stays unchanged."""
         if match["at"]:
             self.is_at_letter = match["at"] == "makeatletter"
             return -1

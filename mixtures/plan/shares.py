@@ -9,7 +9,8 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class SourceTokens:
-    """Counts a source's tokens (with bos and eos) and documents, without those held out for validation."""
+    """Counts the documents of a source, and their tokens with bos and eos. Documents held out for validation do not
+    count."""
 
     tokens: int
     documents: int
