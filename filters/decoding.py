@@ -210,8 +210,8 @@ def _from_surrogates(bad: bytes) -> str | None:
 def _repaired_bytes(bad: bytes, leads: set[int], *, is_after_character: bool) -> Iterator[str]:
     """Yields a character for each isolated bad byte, and one U+FFFD for the bytes of each damaged character.
 
-    A byte is isolated in two cases: it is no lead byte of any character of the document (``leads``) and no continuation
-    byte follows, or it is a continuation byte with only ASCII around it.
+    A byte is isolated in two cases. First, it is not among the document's lead bytes (``leads``), and no continuation
+    byte follows. Second, it is a continuation byte with only ASCII around it.
     """
     at = 0
     while at < len(bad):

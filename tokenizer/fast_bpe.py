@@ -189,7 +189,7 @@ def covers(proto: model_proto.ModelProto) -> bool:
     The conditions are:
 
     - The model is a BPE model, and every byte has a piece.
-    - Normalisation changes nothing, except that spaces (all of which are kept) are written as U+2581.
+    - Normalisation only writes spaces as U+2581. It removes no space and changes nothing else.
     - All pieces are normal, byte, control or unknown pieces. SentencePiece matches user-defined symbols before it
       merges, and splits unused pieces after it has merged.
     - Every piece of a single character is a normal piece.

@@ -57,8 +57,8 @@ def at_end(name: str, action: Callable[[], None] | None) -> None:
     """Registers an action to run before the process ends. Removes an earlier action of the same name. If ``action`` is
     None, only removes the earlier action.
 
-    The action that was registered last runs first, so that workers end before the folder that they write to is deleted.
-    Actions run in another thread while the main thread continues. Actions must not wait for long.
+    The action that was registered last runs first. So workers end before their folder is deleted. Actions run in
+    another thread while the main thread continues. Actions must not wait for long.
     """
     _at_end.pop(name, None)
     if action is not None:

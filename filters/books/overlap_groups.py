@@ -184,10 +184,10 @@ def miss_probability(
     """Returns the probability that a pair with an overlap of exactly ``max_overlap`` is missed, that is, not verified.
 
     Pairs with a larger overlap are missed less often. The smaller book has ``num_shingles`` shingles. Its sketch
-    contains each shingle with a probability of 1 / ``keep_one_in``. X is the number of shingles in its sketch that the
-    larger book also has and that are not common. Y is the number of all other shingles in its sketch. X and Y are
-    independent and binomial. The pair is missed if X is 0, or if X is less than ``min_shared`` times X + Y. Poisson
-    distributions, which have heavier tails, approximate X and Y.
+    contains each shingle with a probability of 1 / ``keep_one_in``. X counts shingles in its sketch: the shingles that
+    the larger book also has, except common shingles. Y counts all other shingles in its sketch. X and Y are independent
+    and binomial. The pair is missed if X is 0, or if X is less than ``min_shared`` times X + Y. Poisson distributions,
+    which have heavier tails, approximate X and Y.
 
     >>> f"{miss_probability(996):.0e}", miss_probability(3_000) < 1e-12
     ('5e-06', True)

@@ -69,8 +69,9 @@ class Removal:
 def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Removal:
     r"""Cuts the bibliography, everything before the first section, and everything after ``\end{document}``.
 
-    In two cases only the front matter is cut and not all text before the first heading: if there is no heading, or if
-    there is more text before the heading than after it (a letter whose only heading is "Acknowledgements").
+    In two cases only the front matter is cut, and the other text before the first heading stays. The first case is a
+    paper without headings. The second is a paper with more text before the heading than after it (for example, a letter
+    whose only heading is "Acknowledgements").
 
     >>> cut_paper(r"\title{T}\begin{document}\maketitle x \section{One} a \bibliography{b}\end{document} z").text
     '\\section{One} a '

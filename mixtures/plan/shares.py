@@ -46,8 +46,8 @@ class SourcePlan:
 
     @property
     def remainder_tokens(self) -> int:
-        """Number of this stream's tokens that are from the last, partial epoch, which has the number ``whole_epochs``.
-        0 if no epoch is partial.
+        """Number of this stream's tokens from the last, partial epoch. This epoch has the number ``whole_epochs``. 0 if
+        no epoch is partial.
         """
         return self.tokens if self.first_epoch == self.whole_epochs else self._end % self.available_tokens
 
