@@ -1,7 +1,8 @@
 """Draws the losses of ``examples/train.py`` as one SVG file: ``python examples/plot_losses.py checkpoints``.
 
 The thin line is the loss of each step. The thick line is the mean over neighbouring steps. Text below the lines gives
-the losses by source, over the last tenth of the steps and on the held-out documents. The script needs only Python.
+each source's loss over the last tenth of the steps, and each source's loss on the held-out documents. The script needs
+only Python.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def svg(lines: list[dict[str, Any]], held_out: dict[str, float]) -> str:
 
     Args:
         lines: the lines of ``losses.jsonl``.
-        held_out: the loss by source on held-out documents. Empty if there are none.
+        held_out: the loss of each source on held-out documents. Empty if no documents are held out.
     """
     losses = [line["loss"] for line in lines]
     low, high = int(min(losses)), int(max(losses)) + 1
@@ -81,7 +82,7 @@ def svg(lines: list[dict[str, Any]], held_out: dict[str, float]) -> str:
 
 
 def smoothed(losses: list[float]) -> list[float]:
-    """Returns for each step the mean loss of the step and its neighbours, five on each side.
+    """Returns one mean loss per step: the mean over the step itself and its neighbours, five on each side.
 
     >>> smoothed([1.0, 3.0])
     [2.0, 2.0]

@@ -2,14 +2,14 @@
 
 The model is Hugging Face's ``LlamaForCausalLM`` with random weights (RMSNorm, SwiGLU, RoPE). The optimiser and its
 schedule are those of Touvron et al. 2023 (arXiv:2302.13971), section 2.3: AdamW with betas 0.9 and 0.95, weight decay
-0.1, gradients clipped at 1.0, 2,000 steps of warm-up, then a cosine down to 10% of the learning rate. If there are
-fewer than 20,000 steps, the warm-up is a tenth of them. ``--warmup-steps`` overrides this.
+0.1, gradients clipped at 1.0, 2,000 steps of warm-up, then a cosine down to 10% of the learning rate. If a training has
+fewer than 20,000 steps, a tenth of its steps are the warm-up. ``--warmup-steps`` sets another number.
 
 With the defaults, training takes about two minutes on a laptop's CPU. ``--checkpoints DIR`` names the folder for the
 results. ``DIR/losses.jsonl`` gets one line per step. ``DIR/checkpoint.pt`` gets the model, the optimiser and the
 loader's state. If the script is killed, run the same command again: it continues after the last checkpoint, and writes
-the same losses as an uninterrupted run. With the output of a later stage (``--continue-from``), training continues from
-the checkpoint of the stage before.
+the same losses as an uninterrupted run. If the output belongs to a later stage (``--continue-from``), training
+continues from the checkpoint of the previous stage.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ CLIP = 1.0
 
 
 def make_model(vocab_size: int, args: argparse.Namespace) -> LlamaForCausalLM:
-    """Returns a LLaMA of the requested size. Its feed-forward layers have 8/3 of the width (the paper, section 2.2)."""
+    """Returns a LLaMA of the requested size. Its feed-forward layers are 8/3 times as wide as the model (the paper,
+    section 2.2)."""
     config = LlamaConfig(
         vocab_size=vocab_size,
         hidden_size=args.width,
@@ -57,7 +58,7 @@ def make_model(vocab_size: int, args: argparse.Namespace) -> LlamaForCausalLM:
 
 
 def make_optimizer(model: LlamaForCausalLM, learning_rate: float) -> torch.optim.AdamW:
-    """Returns an AdamW optimiser with weight decay for matrices, but not for the gains of norms."""
+    """Returns an AdamW optimiser. Matrices get weight decay; the gains of norms get none."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": 0.1},
@@ -79,7 +80,7 @@ def learning_rate_at(step: int, args: argparse.Namespace) -> float:
 def losses_of(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
     """Returns the loss of every token (B, T). Attention stays within documents, and positions restart in each.
 
-    The loss is 0 at padding and at labels in another document than their input. To get a mean, divide the sum by
+    The loss is 0 at padding, and at the label after the end of a document. To get a mean, divide the sum by
     ``loss_mask.sum()``.
     """
     logits = model(
@@ -103,7 +104,8 @@ def by_source(losses: torch.Tensor, batch: dict[str, torch.Tensor], names: tuple
 
 @torch.no_grad()
 def validation_losses(model: LlamaForCausalLM, folder: str, args: argparse.Namespace) -> dict[str, float]:
-    """Returns the mean loss of each source on its held-out documents. Tokens that do not fill a sequence are unused."""
+    """Returns the mean loss of each source on its held-out documents. Tokens at the end that do not fill a sequence are
+    not used."""
     model.eval()
     found = {}
     for source in sorted(validation_infos(TokenStream(folder).manifest)):
@@ -172,7 +174,7 @@ class Run:
     def save(self) -> None:
         """Writes the checkpoint under a temporary name, then renames it.
 
-        If the process is killed before that, the old checkpoint remains.
+        If the process is killed before the renaming, the old checkpoint remains.
         """
         state = {
             "model": self.model.state_dict(),

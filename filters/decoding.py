@@ -39,7 +39,8 @@ _BOMS = (
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _MIN_MARGIN = 10.0
-"""UTF-8 with many bad bytes must be more probable than any other encoding by the factor exp(10) (our choice)."""
+"""UTF-8 with many bad bytes is chosen only if it is more probable than any other encoding by the factor exp(10) (our
+choice)."""
 _SAMPLE_BYTES = 16_384
 _MAX_BAD_FRACTION = 0.02
 """If a larger share of the bytes outside ASCII is bad, the bytes contradict the declared encoding (our choice)."""
@@ -209,8 +210,8 @@ def _from_surrogates(bad: bytes) -> str | None:
 def _repaired_bytes(bad: bytes, leads: set[int], *, is_after_character: bool) -> Iterator[str]:
     """Yields a character for each isolated bad byte, and one U+FFFD for the bytes of each damaged character.
 
-    A byte is isolated in two cases: it is no lead byte of any character of the document (``leads``) and no continuation
-    byte follows, or it is a continuation byte with only ASCII around it.
+    A byte is isolated in two cases. First, it is not among the document's lead bytes (``leads``), and no continuation
+    byte follows. Second, it is a continuation byte with only ASCII around it.
     """
     at = 0
     while at < len(bad):

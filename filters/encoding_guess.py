@@ -3,7 +3,7 @@
 A sample of the words that have bytes outside ASCII is decoded with every candidate. Each result gets the probability
 of its letters in the most likely language (``filters/data/encodings/letters.yaml``). Things that prose does not have
 lower the probability: a capital after a small letter, two scripts in one word, a sign inside a word, a control
-character. This is naive Bayes; detectors such as Mozilla's use the same evidence.
+character. The method is naive Bayes; detectors such as Mozilla's use the same evidence.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ _WORD_BREAK = re.compile(rb"[\x00-\x20<>\"&;]")
 _BAD_CATEGORIES = frozenset(("Cc", "Cn", "Co", "Cs"))
 _LETTERS = Path(__file__).parent / "data" / "encodings" / "letters.yaml"
 _LANGUAGE_BONUS = 8.0
-"""The expected language is more probable than each other language by the factor exp(8) (our choice)."""
+"""The expected language is more probable than every other language by the factor exp(8) (our choice)."""
 _ANY_COST_PER_LETTER = 0.3
-"""The cost per letter of using the sample's own letter frequencies instead of a language's table (our choice)."""
+"""The cost per letter if the sample's own letter frequencies replace the table of a language (our choice)."""
 _SIGN_IN_WORD = 7.0
 _CONTRADICTION = 0.4
 _MIN_CONTRADICTION = 10.0
@@ -92,7 +92,7 @@ class _Tables:
     classes: NDArray[np.uint8]
     """The class of each code point up to U+FFFF."""
     log_probs: NDArray[np.float64]
-    """Natural logarithms of probabilities, by row and language. Row 0 is for all characters that are no letters."""
+    """Natural logarithms of probabilities, by row and language. Row 0 is for all characters except letters."""
     languages: list[str]
     western: NDArray[np.int64]
     """The rows of the letters of Windows-1252 outside ASCII."""
@@ -144,7 +144,7 @@ def is_text(text: str) -> bool:
 def _sample(data: bytes) -> bytes:
     """Returns the first words that have bytes outside ASCII, one per line.
 
-    Words end at ASCII bytes that are not the second byte of a character in any candidate.
+    A word ends at an ASCII byte, unless one of the candidates can have this byte as the second byte of a character.
     """
     words: dict[bytes, None] = {}
     num_high_bytes = num_words = at = 0

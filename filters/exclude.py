@@ -17,8 +17,8 @@ _COMMENT = re.compile(r"(?:^|\s)#")
 
 
 def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
-    """Returns the ids, urls and hosts in the lines, one per line. A ``#`` at a line's start or after a space begins a
-    comment.
+    """Returns the ids, urls and hosts that the lines contain. Each line has one entry. A ``#`` at a line's start or
+    after a space begins a comment.
 
     A url names one page. Its scheme, the case of its host and its final slash do not matter.
 
@@ -89,7 +89,7 @@ def naming_entries(batch: pa.RecordBatch, entries: frozenset[str]) -> pa.Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excluded(Step):
-    """Drops documents whose id, url or host the exclusion file names."""
+    """Drops documents if the exclusion file names their id, url or host."""
 
     NAME: ClassVar[str] = "excluded"
     DATA_VERSION: ClassVar[int] = 1

@@ -66,7 +66,7 @@ class Reference(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("not_reference",)
 
     min_score: float = 0.5
-    """Lowest score that is kept. 0.5 is the simplest reading of the paper: it keeps pages that are references with a
+    """Lowest score that is kept. 0.5 is the simplest reading of the paper: a page is kept if it is a reference with a
     probability of at least one half. RedPajama v1 keeps pages from 0.25."""
 
     def __post_init__(self) -> None:

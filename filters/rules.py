@@ -1,6 +1,6 @@
 """Defines rules: a rule is a limit on a signal (a measurement), with a citation for the limit.
 
-A filter's rules document the filter: they list its reasons to drop, the cases to test, and the limits to vary.
+The rules of a filter describe the filter: they list its reasons to drop, the cases to test, and the limits to vary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ class Rule:
     """Drops a document if ``signal op limit`` is true."""
 
     reason: str
-    """Name of the fault in snake_case. It is part of the output format: documents are counted and stored under it."""
+    """Name of the fault in snake_case. It is part of the output format, because dropped documents are counted and
+    stored by reason."""
     signal: str
     op: str
     limit: float
@@ -36,8 +37,8 @@ def first_broken(signals: Mapping[str, pa.Array], rules: Sequence[Rule]) -> tupl
     Both are null for a document that breaks no rule.
 
     Raises:
-        ValueError: a signal is null for a document that no earlier rule dropped. If a signal can be undefined, an
-            earlier rule must drop these documents with a separate reason.
+        ValueError: a signal is null for a document that no earlier rule dropped. If a signal can be undefined for some
+            documents, an earlier rule must drop these documents with a separate reason.
 
     >>> rules = [Rule("too_short", "num_chars", "<", 3, "ours")]
     >>> verdict, detail = first_broken({"num_chars": pa.array([2.0, 5.0])}, rules)

@@ -87,7 +87,7 @@ def _first_in(hashes: npt.NDArray[np.uint64], names: list[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlList(Step):
-    """Drops pages whose host, parent domain or path is on a list of one of the ``categories``.
+    """Drops a page if its host, parent domain or path is on the list of one of the ``categories``.
 
     The lists are files in the folder of models: ``urls/CATEGORY/domains`` and ``urls/CATEGORY/urls``.
     """

@@ -21,7 +21,7 @@ What a trainer uses:
 - ``stages``: joins the outputs of several training stages into one stream.
 - ``packing``, ``permutation``, ``loader``: pack sequences, shuffle them, and yield batches.
 - ``torch_dataset``: provides the batches to PyTorch's ``DataLoader``.
-- ``grain``: provides the sequences to Grain, in its own format or in those of MaxText and torchtitan.
+- ``grain``: provides the sequences to Grain, in its own format or in the formats of MaxText and torchtitan.
 - ``export``: writes the shards in other trainers' formats (``export_files``, ``export_mds``, ``export_arrayrecord``).
 
 What a person uses:

@@ -58,7 +58,7 @@ def split_documents(lengths: Array, seq_len: int) -> tuple[Array, Array, Array]:
 
 
 def count_rows(lengths: Array, seq_len: int) -> int:
-    """Returns how many rows `pack` fills with documents of these lengths. This is much faster than packing them.
+    """Returns how many rows `pack` fills with documents of these lengths. Counting is much faster than packing.
 
     >>> count_rows(np.array([2, 3, 3, 2]), 4)
     2
@@ -91,12 +91,12 @@ def pack(lengths: Array, seq_len: int) -> RowPlan:
 
 
 class _Filling(NamedTuple):
-    """Describes one step of the packing, which puts pieces of one size into rows of equal free room, one row after
+    """Describes one step of the packing. The step puts pieces of one size into rows of equal free room, one row after
     another."""
 
     size: int
     room: int
-    """Free tokens in each of these rows. New rows have the whole row length."""
+    """Free tokens in each of these rows. In a new row, all tokens are free."""
     num_rows: int
     num_pieces: int
 
@@ -113,7 +113,8 @@ class _Filling(NamedTuple):
 
 
 def _fillings(sizes: Array, capacity: int) -> Iterator[_Filling]:
-    """Yields the steps of best-fit decreasing packing. They depend only on how many pieces of each size there are."""
+    """Yields the steps of best-fit decreasing packing. The steps depend only on how many pieces of each size there
+    are."""
     counts = np.bincount(sizes, minlength=1)
     rooms: list[int] = []
     rows: dict[int, int] = {}
@@ -140,7 +141,8 @@ def _fillings(sizes: Array, capacity: int) -> Iterator[_Filling]:
 
 
 def _assign(sizes: Array, capacity: int) -> Array:
-    """Returns the row of each piece. Among equal sizes the first piece goes first, into the row that waited longest."""
+    """Returns the row of each piece. Of pieces with equal sizes, the first piece is packed first. It is put into the
+    row that has waited longest."""
     row = np.empty(len(sizes), np.int64)
     by_size = np.argsort(-sizes, kind="stable")
     waiting: dict[int, deque[Array]] = {}

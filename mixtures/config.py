@@ -1,5 +1,5 @@
-"""Reads a run's configuration file. The file names a recipe. Some of its keys override keys of the recipe, and the rest
-are about the run.
+"""Reads a run's configuration file. The file names a recipe. Some keys of the file override keys of the recipe. All
+other keys are about the run.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "d
 """Keys of a configuration file that are about the run. All other keys belong to the recipe."""
 RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "corpora", "paper")
 DECONTAMINATION = "decontamination"
-"""The key about evaluation sets. A recipe may have it too, although it does not affect the mixture."""
+"""The key about evaluation sets. A recipe may have this key, too, although the key does not affect the mixture."""
 _WHOLE_KEYS = ("weights", "epochs", "validation", "parts")
-"""A file that has one of these keys replaces the recipe's whole mapping, because partly overridden weights would not
-add up to 100."""
+"""If a file has one of these keys, its mapping replaces the recipe's whole mapping, because partly overridden weights
+would not add up to 100."""
 
 
 def read_config(path: str) -> dict[str, Any]:
@@ -61,9 +61,10 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
 
 
 def recipe_of_file(name_or_path: str) -> Recipe:
-    """Returns the recipe with this name or in this file. For a run's configuration file it is the run's recipe.
+    """Returns the recipe with this name or in this file. If the file is a run's configuration file, returns the run's
+    recipe.
 
-    So one file serves all commands.
+    So the same file can be passed to all commands.
 
     Raises:
         ValueError: there is no such recipe, or the file is neither a recipe nor a configuration file.
@@ -98,7 +99,8 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
 
 
 def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
-    """Returns the declarations of sources without code. Declarations in the file itself override those in the recipe.
+    """Returns the declarations of sources that have no code. Declarations in the file itself override those in the
+    recipe.
 
     Raises:
         ValueError: the file's ``corpora`` is not a mapping.
@@ -159,7 +161,8 @@ def _sources(mixture: Any) -> list[str]:
 def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the base recipe without the values that the file's weights (or epochs) replace.
 
-    The base's weights and epochs are removed. Every value about a source that the file leaves out is removed, too.
+    The base's weights and epochs are removed. If the file's mapping does not contain a source, every other value about
+    this source is removed, too.
     """
     mixture, laid = base.get("mixture"), own.get("mixture")
     if not isinstance(mixture, Mapping) or not isinstance(laid, Mapping) or not _sources(laid):

@@ -14,7 +14,8 @@ from tokenizer.encoder_settings import EncoderSettings
 def find_tokenizer(shard: Path) -> Path:
     """Returns the tokenizer's file, from the shard's folder or the folder above it.
 
-    A ``tokenizer.json`` beside a ``tokenizer.model`` is a conversion of it, so the ``tokenizer.model`` is returned.
+    If a folder has ``tokenizer.model`` and ``tokenizer.json``, the second is a conversion of the first, so
+    ``tokenizer.model`` is returned.
 
     Raises:
         ValueError: neither folder has a tokenizer.

@@ -69,7 +69,7 @@ def export(
     Args:
         folder: the run's output folder.
         form: one of :data:`FORMATS`.
-        validation_source: exports the documents held out of this source instead of the training stream.
+        validation_source: if given, the held-out documents of this source are exported instead of the training stream.
         shards_per_file: number of shards per output. The default is all shards for megatron and mds, which open their
             index as a whole, and one for the other formats.
 

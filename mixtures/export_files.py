@@ -1,5 +1,5 @@
-"""Contains what the writers of `mixtures.export` share: outputs with their documents, and files renamed when
-complete."""
+"""Contains what the writers of `mixtures.export` share: outputs with their documents, and files that get their final
+names when they are complete."""
 
 from __future__ import annotations
 

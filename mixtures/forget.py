@@ -121,8 +121,8 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
 
 
 def finish(folder: Path) -> bool:
-    """Finishes the renaming of new shards if an earlier command was killed during it. Returns True if one was
-    killed."""
+    """Finishes the renaming of new shards if an earlier command was killed while it renamed them. Returns True in this
+    case."""
     path = folder / _NEW_MANIFEST
     if not path.is_file():
         return False
@@ -137,7 +137,8 @@ def finish(folder: Path) -> bool:
 
 
 def _notice(entry: Mapping[str, Any]) -> str:
-    """Returns what the card and the report say about removed documents until they are written again."""
+    """Returns the notice about removed documents. The card and the report contain the notice until both are written
+    again."""
     tokens = sum(entry["tokens"].values()) + sum(entry["validation_tokens"].values())
     why = f" ({entry['why']})" if entry["why"] else ""
     what = "document" if entry["documents"] == 1 else "documents"

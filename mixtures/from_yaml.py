@@ -26,7 +26,8 @@ _WORDS = {
 
 
 def setting_fields(kind: Any, *, fixed: Collection[str] = ()) -> list[dataclasses.Field[Any]]:
-    """Returns the fields of a dataclass that YAML can set: all except ``fixed`` and those with ``compare=False``."""
+    """Returns the fields of a dataclass that YAML can set: all except fields in ``fixed`` and fields with
+    ``compare=False``."""
     return [f for f in dataclasses.fields(kind) if f.name not in fixed and f.compare]
 
 

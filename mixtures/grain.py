@@ -1,7 +1,7 @@
 """Provides the packed sequences as a random-access data source for Grain: an object with ``len()`` and ``[]``.
 
-The records are in the loader's order, so Grain must not shuffle them. States count the same sequences as `Loader`'s, so
-either class can load a state of the other, with any number of processes.
+The records are in the loader's order, so Grain must not shuffle them. The states count the same sequences as the states
+of `Loader`, so either class can load a state of the other, with any number of processes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class PackedSource:
             data: a run's output folder, or a stream that is already open.
             settings: the training's settings. `batch_size` and `drop_last` are ignored, because Grain makes batches.
             form: the format of the records.
-            state: a saved state. If given, the records begin after the sequences that it has read.
+            state: a saved state. If given, the records begin after the sequences that the state counts as read.
 
         Raises:
             ValueError: a shard does not match the manifest, the state belongs to other data, or `epochs` is None.
@@ -67,11 +67,11 @@ class PackedSource:
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """The names of the sources. The numbers in ``sources`` are indices into it."""
+        """The names of the sources. The numbers in ``sources`` are indices into these names."""
         return self._loader.stream.source_names
 
     def __len__(self) -> int:
-        """Returns the number of sequences that are left in the pass."""
+        """Returns the number of remaining sequences in the pass."""
         return self._loader.steps_left()
 
     def __getitem__(self, index: SupportsIndex) -> Any:
@@ -79,7 +79,7 @@ class PackedSource:
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
-        """Returns several records. This is much faster than asking for one at a time."""
+        """Returns several records. This is much faster than requesting one record at a time."""
         places = np.array([index.__index__() for index in indices], np.int64)
         if len(places) and (places.min() < 0 or places.max() >= len(self)):
             raise IndexError(f"records {places.min()} to {places.max()} are not among {len(self)}")

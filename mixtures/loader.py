@@ -10,7 +10,7 @@ sequences are shuffled over the whole stream. Shards in an object store are fetc
 within windows of the stream.
 
 The settings and the step alone determine which sequences a batch holds. The state is one number, which counts the
-sequences that all ranks together have received so far. It can therefore be loaded with another number of ranks, workers
+sequences that all ranks together have received so far. So the state can be loaded with another number of ranks, workers
 or sequences per batch.
 """
 
@@ -104,7 +104,8 @@ class Loader:
                     break
 
     def steps_left(self) -> int:
-        """Returns the steps left in this pass, summed over all workers. Raises TypeError if the pass never ends."""
+        """Returns the number of remaining steps in this pass, summed over all workers. Raises TypeError if the pass
+        never ends."""
         if self.settings.epochs is None:
             raise TypeError("epochs=None never ends, so its steps cannot be counted")
         return max(0, -(-(self._end() - self._begin) // self._step_sequences))
@@ -138,7 +139,8 @@ class Loader:
         return self._batch(self._order.numbers(np.asarray(self._skips.place(counts), np.int64)))
 
     def state_dict(self) -> dict[str, int | str]:
-        """Returns the state before this loader's next step: the sequences that all ranks have received until then.
+        """Returns the state before this loader's next step: the number of sequences that all ranks have received until
+        then.
 
         With several workers, pass the states of all workers to :meth:`load_state_dict`. If the number of workers is the
         same, each worker can also load only the state of the worker with its number.

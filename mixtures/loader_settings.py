@@ -67,7 +67,7 @@ class LoaderSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Identifies one loading process. It loads every ``num_workers``-th batch of its rank."""
+    """Identifies one loading process. The process loads every ``num_workers``-th batch of its rank."""
 
     rank: int = 0
     num_ranks: int = 1
@@ -81,7 +81,7 @@ class Place:
 
 
 class Skips:
-    """Converts places in the order to the numbers of places before them that are not skipped, and back.
+    """Converts a place in the order to the number of unskipped places before it, and back.
 
     >>> skips = Skips([(2, 4)])
     >>> [int(skips.place(n)) for n in range(4)], [int(skips.count(p)) for p in range(6)]
@@ -96,7 +96,8 @@ class Skips:
         return place - sum(min(max(place - first, 0), end - first) for first, end in self._ranges)
 
     def place(self, count: Any) -> Any:
-        """Returns the place with ``count`` unskipped places before it. ``count`` is an integer or an array of them."""
+        """Returns the place with ``count`` unskipped places before it. ``count`` is an integer or an array of
+        integers."""
         for first, end in self._ranges:
             count = count + (count >= first) * (end - first)
         return count

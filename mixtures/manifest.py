@@ -49,15 +49,20 @@ def build_manifest(
     """Builds the manifest of a finished mixture.
 
     Args:
-        plan: the token plan. seed: determines which documents are chosen, and their order. encoder: the tokenizer that
-        made the ids. shards: the training shards, in the order of their names. documents: the number of rows of each
-        source, summed over all shards. ends: the document in which the last epoch of a source ends, for each source
-        whose last epoch is partial. validation: the shards of held-out documents, by source. about: entries that are
-        copied into the file unchanged: ``created``, ``software``, ``models``, ``inputs``, and two optional ones.
-        ``decontamination`` is given if evaluation sets were searched for. ``parts`` is given if sources are divided. It
-        has the column (``by``), the ``values`` and what is ``left_out`` of each divided source. held_out: what is held
-        out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of the hashes. stages: the
-        descriptions of earlier stages by :func:`stage_of`, in the order of the training.
+        plan: the token plan.
+        seed: determines which documents are chosen, and their order.
+        encoder: the tokenizer that made the ids.
+        shards: the training shards, in the order of their names.
+        documents: the number of rows of each source, summed over all shards.
+        ends: for each source whose last epoch is partial, the document in which this epoch ends.
+        validation: the shards of held-out documents, by source.
+        about: entries that are copied into the file unchanged: ``created``, ``software``, ``models``, ``inputs``, and
+            two optional ones. ``decontamination`` is given if evaluation sets were searched for. ``parts`` is given if
+            sources are divided. For each divided source it has the column (``by``), the ``values``, and what is
+            ``left_out``.
+        held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
+            the hashes.
+        stages: the descriptions of earlier stages by :func:`stage_of`, in the order of the training.
 
     Raises:
         ValueError: the shards do not contain the planned tokens.

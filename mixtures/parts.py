@@ -23,10 +23,10 @@ import pyarrow.compute as pc
 OTHER = "other"
 """Stands for every value that a rule does not name."""
 MAX_EPOCHS = 255
-"""The limit follows from the shards, which store ``epoch`` as uint8."""
+"""The largest number of epochs. The limit follows from the shards, which store ``epoch`` as uint8."""
 _MAX_VALUE_CHARS = 100
 _MARK = ":"
-"""Names of sources contain no colon."""
+"""Separates the source from the value in the name of a part. Names of sources contain no colon."""
 _EXAMPLE = "{weight: 9, by: programming_language, python: 2, other: 1}"
 
 Number = Callable[[str, Any], Decimal]
@@ -41,9 +41,9 @@ class PartRule:
     weights: Mapping[str, Decimal]
     """The weight of each value, relative to the source's other values. With ``is_epochs``, the epochs of each value."""
     is_epochs: bool = False
-    """True if a value's tokens are proportional to its epochs times the tokens that it has."""
+    """True if each value gets tokens in proportion to its epochs times its available tokens."""
     max_epochs: Mapping[str, Decimal] = field(default_factory=dict)
-    """How often the tokens of each value may be seen. If empty, the limit of the source applies to each of them."""
+    """How often the tokens of each value may be seen. If empty, the limit of the source applies to each value."""
 
     def __post_init__(self) -> None:
         if not self.weights:
@@ -68,11 +68,11 @@ class PartRule:
 
     @property
     def has_other(self) -> bool:
-        """False if documents with another value are left out of the mixture."""
+        """False if documents whose value is not named are left out of the mixture."""
         return OTHER in self.weights
 
     def shares(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
-        """Returns the share of each value in its source's tokens, from the tokens that each value has.
+        """Returns each value's share of the source's tokens. ``tokens`` contains the tokens that each value has.
 
         Values without tokens are left out, and their share goes to the values that have tokens.
 
@@ -91,7 +91,8 @@ class PartRule:
         return self.max_epochs.get(value, Decimal(1)) if self.max_epochs else of_source
 
     def as_text(self) -> str:
-        """Describes in a text which documents the rule leaves in the mixture, so that two recipes can be compared."""
+        """Returns a text that names the documents which the rule keeps in the mixture. The text serves to compare two
+        recipes."""
         return f"{self.by}: {', '.join(sorted(self.weights))}"
 
 
@@ -169,7 +170,7 @@ def rows_by_part(rule: PartRule | None, source: str, batch: pa.RecordBatch, num_
 
 
 def part_numbers(rule: PartRule, values: pa.Array) -> np.ndarray:
-    """Returns the place of each value in the rule's weights, or -1 if the rule leaves it out.
+    """Returns the place of each value in the rule's weights, or -1 if the rule leaves the value out.
 
     >>> rule = PartRule(by="language", weights={"en": Decimal(2), "other": Decimal(1)})
     >>> part_numbers(rule, pa.array(["de", "en", "other", None])).tolist()

@@ -1,7 +1,7 @@
 """Numbers the passes over a data set, so that all processes with a copy of it use the same number.
 
-A ``DataLoader`` copies its data set into worker processes, either once or for every pass. No process learns the number
-of the pass from it. The copies agree on the number through a small temporary file that they lock.
+A ``DataLoader`` copies its data set into worker processes, either once or for every pass. The ``DataLoader`` tells no
+process the number of the pass. The copies agree on the number through a small temporary file that they lock.
 """
 
 from __future__ import annotations

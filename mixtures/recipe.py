@@ -1,4 +1,5 @@
-"""Reads recipes. A recipe sets each source's share of the stream, how often it may repeat, and the size of shards.
+"""Reads recipes. A recipe sets each source's share of the stream, how often a source may be repeated, and the size of
+shards.
 
 A recipe is one YAML file. Weights are read as exact decimals, never as floats.
 """
@@ -20,9 +21,10 @@ from mixtures.weights import WeightRule, check_percent, percentages, rounded, sh
 from tokenizer.numbers import number_of
 
 MAX_EPOCHS = 255
-"""The limit follows from the shards, which store ``epoch`` as uint8."""
+"""The largest number of epochs. The limit follows from the shards, which store ``epoch`` as uint8."""
 MAX_SOURCES = 127
-"""The limit follows from the shards, which store ``source`` as a dictionary with int8 indices."""
+"""The largest number of sources. The limit follows from the shards, which store ``source`` as a dictionary with int8
+indices."""
 _HUNDRED = Decimal(100)
 
 Missing = Literal["error", "share"]
@@ -176,7 +178,8 @@ def _check_weights(weights: Mapping[str, Decimal]) -> None:
 
 
 def _weights(mixture: Mapping[str, Any]) -> tuple[dict[str, Decimal], dict[str, Fraction], WeightRule | None]:
-    """Returns the weights in percent, the exact weights if the first are rounded, and the rule if there is one."""
+    """Returns the weights in percent, the exact weights if those in percent are rounded, and the rule if there is
+    one."""
     if mixture.get("epochs") is not None:
         if mixture.get("weights") is not None:
             raise ValueError("mixture has both weights and epochs: give one of them, the other follows from it")

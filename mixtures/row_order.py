@@ -1,4 +1,4 @@
-"""Packs a stream into rows and orders the rows. Both depend only on the stream and the settings."""
+"""Packs a stream into rows and orders the rows. The rows and their order depend only on the stream and the settings."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Reads and writes shards. A shard is an uncompressed Arrow IPC file with one document per row.
 
-Without compression it can be memory-mapped. Its bytes depend only on its rows and metadata: rows are split into record
-batches by their sizes, regardless of the batches in which they arrive.
+An uncompressed file can be memory-mapped. A shard's bytes depend only on its rows and metadata: rows are split into
+record batches by their sizes, regardless of the batches in which they arrive.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ FORMAT = 1
 """Version of the file format. Increase it when older code would misread new shards."""
 MAX_BATCH_ROWS = 8_192
 MAX_BATCH_TOKENS = 2**21
-"""A record batch ends before it would exceed either limit. A longer document is alone in its batch."""
+"""A record batch ends before it would exceed ``MAX_BATCH_ROWS`` or ``MAX_BATCH_TOKENS``. A longer document is alone in
+its batch."""
 
 SOURCE_TYPE = pa.dictionary(pa.int8(), pa.string())
 

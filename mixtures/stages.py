@@ -1,5 +1,5 @@
 """Reads all stages of a training as one stream. Each stage is one output. The manifest of the last stage lists the
-earlier ones.
+earlier stages.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class StagedStream:
         self.fingerprint = self._fingerprints[-1]
 
     def num_stages_of(self, fingerprint: object) -> int | None:
-        """Returns N if this is the fingerprint of the first N stages together, or None if it belongs to other data."""
+        """Returns N if this is the fingerprint of the first N stages together, or None if the fingerprint belongs to
+        other data."""
         return self._fingerprints.index(str(fingerprint)) + 1 if fingerprint in self._fingerprints else None
 
 

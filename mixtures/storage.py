@@ -77,8 +77,9 @@ class LocalStorage:
 class RemoteStorage:
     """Reads a folder in an object store.
 
-    A shard is fetched as a whole and its checksum is compared. Its file is mapped and then deleted at once, so it takes
-    disk space only while it is mapped. A killed trainer leaves behind at most the shards being fetched.
+    A shard is fetched as a whole and its checksum is compared. Its file is mapped and then immediately deleted, so it
+    takes disk space only while it is mapped. If a trainer is killed, at most the files of the shards that it was
+    fetching remain.
     """
 
     is_remote = True

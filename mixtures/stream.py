@@ -61,7 +61,7 @@ class PackedDocument:
     num_tokens: int
 
     def in_folder(self, path: str) -> PackedDocument:
-        """Returns the same piece with ``path``, the folder of its output, put before the path of its shard."""
+        """Returns the same piece, but with ``path`` (the folder of the output) before the path of its shard."""
         return replace(self, shard=f"{path}/{self.shard}")
 
 
@@ -70,7 +70,7 @@ class TokenStream:
 
     Attributes:
         num_tokens: number of tokens in the whole stream.
-        source_names: the names of the sources. The numbers in ``sources`` are indices into it.
+        source_names: the names of the sources. The numbers in ``sources`` are indices into these names.
         fingerprint: a checksum of the tokens and their order. A loader's state contains it.
         row_counts: a cache for best-fit packing: the number of rows of each shard, by seq_len.
     """
@@ -85,7 +85,8 @@ class TokenStream:
         cache_bytes: int = 2 * 2**30,
         source_names: Sequence[str] | None = None,
     ) -> None:
-        """Reads the manifest, and checks that every shard exists, has the right size, is readable, and is of this run.
+        """Reads the manifest, and checks that every shard exists, has the right size, is readable, and belongs to this
+        run.
 
         Args:
             folder: a run's output folder, or its URL (``gs://``, ``s3://``).
@@ -251,7 +252,7 @@ def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) 
 
 
 def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Raises ValueError if the metadata or columns of a shard are not those that the manifest's run writes."""
+    """Raises ValueError if a shard has other metadata or columns than the shards of the manifest's run."""
     line = info.line()
     try:
         metadata = ShardMetadata.of(schema)

@@ -5,7 +5,8 @@ does not depend on files, batches or workers. Choosing takes two passes over (ha
 
 1. Every worker makes a :func:`histogram` of tokens by the top 16 bits of the hash. The histograms are added with ``+``.
 2. :func:`find_bucket` returns the bucket in which the wanted number of tokens is reached. :func:`cut` then looks only
-   at the documents in that bucket. It returns the document, and the token in it, at which the subset ends.
+   at the documents in that bucket. :func:`cut` returns the document at which the subset ends, and the token in this
+   document.
 
 A document is in the subset if its (hash, id) is smaller than the (hash, id) of the last document. The last document
 keeps its first tokens.
@@ -27,7 +28,8 @@ SUBSET = "subset"
 ORDER = "order"
 """Purpose of hashes that place documents in the global shuffle."""
 VALIDATION = "validation"
-"""Purpose of hashes that choose the documents held out for validation. Their epoch is always 0."""
+"""Purpose of hashes that choose the documents held out for validation. These hashes are always computed with the epoch
+0."""
 
 NUM_BUCKETS = 65_536
 _BUCKET_SHIFT = np.uint64(48)
@@ -79,7 +81,7 @@ def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]
 
 
 def in_bucket(hashes: Hashes, bucket: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Returns a mask of the documents in this bucket, which are those that :func:`cut` needs."""
+    """Returns a mask of the documents in this bucket. :func:`cut` needs exactly these documents."""
     return np.asarray((hashes >> _BUCKET_SHIFT) == np.uint64(bucket))
 
 
@@ -132,8 +134,8 @@ def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """Describes the part of an epoch that earlier stages used: all documents up to a certain one, in the order of the
-    hashes.
+    """Describes the part of an epoch that earlier stages used: all documents up to a certain document, in the order of
+    the hashes.
     """
 
     epoch: int
@@ -208,6 +210,6 @@ def held_out_by_tokens(
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Returns a mask of the documents that a number of validation tokens takes: whole documents, up to ``end``.
 
-    Together they have at least that number of tokens, and exceed it by less than their last document.
+    Together they have at least that number of tokens. Without the last of them they would have fewer.
     """
     return np.asarray(tokens_kept(hashes, doc_ids, num_tokens, end) > 0)

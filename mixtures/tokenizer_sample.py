@@ -21,21 +21,21 @@ def weighted_sample(
 ) -> Sample:
     """Returns a sample in which each source's share of the bytes is the recipe's weight.
 
-    Documents are chosen by a hash of their id. The sample is the longest mixture of at most ``max_bytes`` in which no
-    source exceeds the recipe's ``max_epochs`` (or one epoch, if that is more). If a source has less text than its part
-    needs, its text is repeated. Each source is read once, and at most twice ``max_bytes`` of text is in memory. The
-    sample does not distinguish the parts of a divided source.
+    Documents are chosen by a hash of their id. The sample has at most ``max_bytes``, and no source in it exceeds the
+    recipe's ``max_epochs`` (or one epoch, if that is more). Within these limits it is as long as possible. If a source
+    has less text than its part needs, its text is repeated. Each source is read once, and at most twice ``max_bytes``
+    of text is in memory. The sample does not distinguish the parts of a divided source.
 
     Args:
         documents: for each source, a function that streams (id, text).
         recipe: the weights and limits.
         max_bytes: the largest size of the sample's text, in bytes.
-        available: the bytes of text of each source, if they are known. The streams may then leave out documents, but
-            only those with a larger :func:`sample_hash` than all documents that they yield.
+        available: the bytes of text of each source, if they are known. In this case a stream may omit documents. Every
+            omitted document must have a larger :func:`sample_hash` than all documents that the stream yields.
 
     Raises:
         ValueError: a source with a weight has no text, and the recipe does not give its weight to the other sources.
-        LookupError: a stream left out documents that are needed. The argument is the source.
+        LookupError: a stream omitted documents that are needed. The argument of the error is the source.
     """
     weights = dict(recipe.weights if available is None else recipe.resolved(available).weights)
     if recipe.missing == "share":

@@ -37,10 +37,10 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
     ================ ========== =====================================================================
 
     **Passes.** Every iteration is one pass of ``epochs`` epochs. Every pass has a different order, unless ``shuffle``
-    is False. This holds for any number of workers, persistent or not. After an iteration that was stopped early, the
-    next iteration begins the next pass. To resume the stopped pass instead, load the state from `state_after`. The
-    first iteration after `load_state_dict` yields the rest of the state's pass. With ``epochs=None`` there is one
-    endless pass, so a second iteration without a loaded state raises ValueError.
+    is False. The orders differ for any number of workers, persistent or not. After an iteration that was
+    stopped early, the next iteration begins the next pass. To resume the stopped pass instead, load the state from
+    `state_after`. The first iteration after `load_state_dict` yields the rest of the state's pass. With ``epochs=None``
+    there is one endless pass, so a second iteration without a loaded state raises ValueError.
 
     **Ranks** come from ``rank`` and ``num_ranks``, else from ``torch.distributed`` if it is initialised, else from the
     environment variables ``RANK`` and ``WORLD_SIZE``.
@@ -64,7 +64,8 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
             rank: the number of this process. Give it together with ``num_ranks``, or give neither.
 
         Raises:
-            ValueError: a shard does not match the manifest, or there are several ranks and this one is unknown.
+            ValueError: a shard does not match the manifest, or there are several ranks and this process's rank is
+                unknown.
         """
         super().__init__()
         self.stream: Stream = data if isinstance(data, TokenStream | StagedStream) else open_stages(data)
@@ -80,7 +81,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """The names of the sources. The numbers in ``sources`` are indices into it."""
+        """The names of the sources. The numbers in ``sources`` are indices into these names."""
         return self.stream.source_names
 
     def __len__(self) -> int:
@@ -166,8 +167,8 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return self._loader
 
     def _iteration(self) -> tuple[str, int]:
-        """Returns two values: a text that is equal in all workers of this iteration and in no other, and this worker's
-        number."""
+        """Returns a text that identifies this iteration, and this worker's number. The text is equal in all workers of
+        the iteration."""
         info = get_worker_info()
         if info is None:
             return f"process {os.getpid()} {self._num_iterations}", 0
@@ -228,7 +229,8 @@ def document_mask(segment_ids: torch.Tensor) -> torch.Tensor:
 
 
 def _ranks(rank: int | None, num_ranks: int | None) -> tuple[int, int]:
-    """Returns the rank and the number of ranks. Raises ValueError if there are several and this one is unknown."""
+    """Returns the rank and the number of ranks. Raises ValueError if there are several ranks and this process's rank is
+    unknown."""
     if (rank is None) != (num_ranks is None):
         raise ValueError("give rank and num_ranks together, or neither")
     if rank is not None and num_ranks is not None:

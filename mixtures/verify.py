@@ -9,8 +9,8 @@ Checks of each shard:
 Checks of all shards together:
 
 - The totals are right.
-- No document occurs twice in an epoch, and no held-out document is in the training shards. This includes the shards of
-  earlier stages that the run continues.
+- No document occurs twice in an epoch, and no held-out document is in the training shards. The training shards include
+  the shards of earlier stages that the run continues.
 - The folders of the shards contain no other file.
 """
 
@@ -53,7 +53,7 @@ _MAX_KEYS = 16_000_000
 """This many keys of documents are compared in memory at a time (256 MB). If there are more, temporary files hold
 them."""
 _MAX_FILES = 512
-"""The largest number of temporary files that are open at a time. It is enough for 8 billion documents."""
+"""The largest number of temporary files that are open at a time. So many files are enough for 8 billion documents."""
 _KEY = np.dtype([("high", np.uint64), ("low", np.uint64)])
 
 
@@ -233,8 +233,8 @@ class _Keys:
         self._folder.cleanup()
 
     def add(self, batch: pa.RecordBatch, *, is_held_out: bool) -> None:
-        """Adds the documents of a batch. Held-out documents get epoch 0, so a copy of one in epoch 0 of the training
-        shards is found.
+        """Adds the documents of a batch. Held-out documents get epoch 0. So if a held-out document also has a row of
+        epoch 0 in the training shards, the document is found.
         """
         keys = np.empty(len(batch), _KEY)
         source = batch.column("source").dictionary_decode().to_pylist()

@@ -14,7 +14,7 @@ _HUNDRED = Decimal(100)
 PRINTED_PLACES = 4
 """Number of decimal places in printed weights."""
 _SLIP = (Decimal(50), Decimal(150))
-"""Plain weights whose sum is in this range, but is not 100, are rejected as percent with a mistake."""
+"""If the sum of plain weights is in this range but is not 100, the weights are rejected as percent with a mistake."""
 _CONTEXT = Context(prec=28)
 
 
@@ -27,8 +27,8 @@ class WeightRule:
     temperature: Decimal | None = None
     """A source's weight is proportional to tokens ** temperature: 1 follows the sizes, 0 weights all sources alike."""
     fixed: Mapping[str, Fraction] = field(default_factory=dict)
-    """The weights of the sources, if only those of their parts follow from the available tokens. With ``parts`` and a
-    temperature it only names the sources."""
+    """The weights of the sources, if only the weights of parts follow from the available tokens. With ``parts`` and a
+    temperature, ``fixed`` only names the sources."""
     parts: Mapping[str, PartRule] = field(default_factory=dict)
     """The rules of divided sources, by source. If any are given, `weights` returns weights of parts."""
 

@@ -3,8 +3,8 @@
     python samples/make.py DIR
 
 The texts in ``material/`` were written for this project. Text that every machine has (CPython's documentation, and the
-documentation and source files of installed packages) is read when the sample is made. It serves as web pages and as
-GitHub files. Nothing is downloaded and nothing is random: on one machine, the same material gives the same bytes.
+documentation and source files of installed packages) is read when the sample is made. This text serves as web pages and
+as GitHub files. Nothing is downloaded and nothing is random: on one machine, the same material gives the same bytes.
 ``material/FAULTS.md`` lists what is broken in the sample, and why.
 
 The folder works in a checkout, in a wheel (as ``pipeline/sample``), and when this file is loaded by its path.

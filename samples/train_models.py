@@ -55,7 +55,7 @@ def part(name: str) -> ModuleType:
 
 
 def prose() -> list[str]:
-    """Returns the project's English prose, cleaned as the pipeline would."""
+    """Returns the project's English prose, cleaned as the pipeline would clean it."""
     material = part("material")
     texts = [book.text for book in part("books").books().values()]
     names = syntax("en")

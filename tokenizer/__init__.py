@@ -5,7 +5,7 @@
     .tiktoken -> rank_file -> tiktoken, or accelerator -> ids
 
 - ``encode``: encodes and decodes batches of texts with any kind of file; puts bos and eos around documents.
-- ``encoder_settings``: holds the settings of bos and eos, and those that a rank file does not contain.
+- ``encoder_settings``: holds the settings of bos and eos, and the settings that a rank file does not contain.
 - ``codec``: defines the interface of all kinds of files.
 - ``sentence_piece``: encodes and decodes with SentencePiece's ``.model``.
 - ``json_file``: encodes and decodes with Hugging Face's ``tokenizer.json``.

@@ -1,8 +1,8 @@
 """Runs gigatoken, an optional library that computes the ids of ``tokenizers`` and ``tiktoken`` faster.
 
-gigatoken is young. Only version :data:`VERSION` is used, because we examined no other version. Before a run uses it,
-:func:`tokenizer.proof.prove` compares its ids with those of the reference library on some of the run's text. Three of
-its properties are worked around:
+gigatoken is young. Only version :data:`VERSION` is used, because we examined no other version. Before a run uses
+gigatoken, :func:`tokenizer.proof.prove` compares its ids with those of the reference library on some of the run's text.
+This module handles three properties of gigatoken:
 
 - It stores every distinct word that it sees, so it is loaded again after :data:`RESTART_BYTES` of text.
 - It crashes on bytes that are not UTF-8, so it is given only strings that were checked.
@@ -76,7 +76,8 @@ class Gigatoken:
             raise
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids (uint32) of all texts (large_string, valid UTF-8), concatenated, and the number of each."""
+        """Returns the ids (uint32) of all texts (large_string, valid UTF-8), concatenated, and the number of ids of
+        each text."""
         if not len(texts):
             return np.empty(0, np.uint32), np.empty(0, np.int64)
         self._seen_bytes += int(pc.sum(pc.binary_length(texts)).as_py())

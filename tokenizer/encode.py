@@ -59,10 +59,10 @@ class Encoder:
             model: the path of the file, or its bytes.
             bos: True puts a bos before each document; a text names the token to use for it. None puts one only if the
                 file has a bos.
-            eos: the same for the end of each document. With None the file must have one.
+            eos: the same for the end of each document. If None, the file must have an eos.
             fast: ``off`` encodes with the reference library alone.
-            settings: replaces ``bos``, ``eos`` and ``fast``. They also contain the pattern and the control tokens of a
-                rank file.
+            settings: replaces ``bos``, ``eos`` and ``fast``. The settings also contain the pattern and the control
+                tokens of a rank file.
 
         Raises:
             ValueError: the file does not exist, is not a tokenizer, or lacks the requested bos or eos.

@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 Mark = bool | str | None
-"""Says whether documents get a bos (or eos): True, False, or the text of the token. With None they get one only if the
-tokenizer has one."""
+"""Says whether documents get a bos (or eos): True, False, or the text of the token. With None, they get a bos (or eos)
+only if the tokenizer has one."""
 Fast = Literal["auto", "off"]
 KEYS = ("path", "bos", "eos", "fast", "pattern", "special_tokens")
 """The keys of ``tokenizer:`` that are about encoding. All others are about training."""

@@ -104,7 +104,7 @@ class FastBpe:
         return data[offsets[0] : offsets[-1]], offsets[:-1] - offsets[0]
 
     def _cut(self, data: Array, starts: Array, at: int) -> Array:
-        """Returns the places where the parts of the window at ``at`` begin, and last the place where the window
+        """Returns the places where the parts of the window at ``at`` begin, followed by the place where the window
         ends.
         """
         num_bytes = _WINDOW_BYTES
@@ -189,11 +189,11 @@ def covers(proto: model_proto.ModelProto) -> bool:
     The conditions are:
 
     - The model is a BPE model, and every byte has a piece.
-    - Normalisation changes nothing, except that spaces (all of which are kept) are written as U+2581.
+    - Normalisation only writes spaces as U+2581. It removes no space and changes nothing else.
     - All pieces are normal, byte, control or unknown pieces. SentencePiece matches user-defined symbols before it
       merges, and splits unused pieces after it has merged.
     - Every piece of a single character is a normal piece.
-    - There are no more symbols than the merger can number.
+    - The merger can number all symbols.
     """
     kinds = {p.kind for p in proto.pieces}
     normal = [p for p in proto.pieces if p.kind == model_proto.NORMAL]
@@ -235,7 +235,7 @@ def _without_prefix(model: bytes) -> bytes:
 
 
 def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Array]:
-    """Returns the distinct parts among the wanted ones, and the index of each wanted part in that list.
+    """Returns the distinct parts among the wanted parts, and for each wanted part its index in that list.
 
     ``wanted`` contains the indices of the parts.
     """

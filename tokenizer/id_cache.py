@@ -70,7 +70,8 @@ class PartCache:
         return Keys((first, second), long_at, (third, fourth), size <= _MAX_PART_BYTES)
 
     def counts(self, keys: Keys) -> tuple[Array, Array]:
-        """Returns the number of ids of each part, and which parts are not in the cache. These have the count 0."""
+        """Returns the number of ids of each part, and which parts are not in the cache. Parts that are not in the cache
+        have the count 0."""
         known = self._words[0].take(keys.slot) == keys.first
         known &= self._words[1].take(keys.slot) == keys.second
         known &= keys.fits

@@ -1,8 +1,9 @@
-"""Ends an interrupted command at once and prints one line. All packages use this module, so it is in the lowest package
-with a command.
+"""Ends an interrupted command immediately and prints one line. All packages use this module, so it is in the lowest
+package with a command.
 
 Python raises KeyboardInterrupt only between two steps of the main thread, and a step inside a library may take minutes.
-Beam also turns it into a failure of the job. So a separate thread waits for the signal and ends the process.
+Beam also turns this exception into a failure of the job. So a separate thread waits for the signal and ends the
+process.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ def as_command(main: Callable[[], int], *, line: str = "interrupted") -> int:
 
 
 def at_end(name: str, action: Callable[[], None] | None) -> None:
-    """Registers an action to run before the process ends. Removes an earlier action of the same name. None only
-    removes.
+    """Registers an action to run before the process ends. Removes an earlier action of the same name. If ``action`` is
+    None, only removes the earlier action.
 
-    The action that was registered last runs first, so that workers end before the folder that they write to is deleted.
-    Actions run in another thread while the main thread continues. They must not wait for long.
+    The action that was registered last runs first. So workers end before their folder is deleted. Actions run in
+    another thread while the main thread continues. Actions must not wait for long.
     """
     _at_end.pop(name, None)
     if action is not None:
@@ -65,7 +66,8 @@ def at_end(name: str, action: Callable[[], None] | None) -> None:
 
 
 def delete_at_end(name: str, folder: str) -> None:
-    """Registers a folder to delete at the end. Other threads may still make files in it while it is deleted."""
+    """Registers a folder to delete before the process ends. Other threads may still make files in it while it is
+    deleted."""
 
     def delete() -> None:
         for _ in range(_DELETE_TRIES):

@@ -17,13 +17,13 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _NONE = np.int32(2**31 - 1)
-"""Means that a pair does not merge. It is greater than any symbol."""
+"""The value for a pair that does not merge. This value is greater than any symbol."""
 _MAX_CODEPOINT = 0x110000
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 _VALUE_BITS = 20
 _VALUE_MASK = np.int64(2**_VALUE_BITS - 1)
 MAX_SYMBOLS = 2**_VALUE_BITS
-"""The largest number of symbols, so that a pair of symbols and the symbol that they merge to fit in 60 bits."""
+"""The largest number of symbols. A pair of symbols and the symbol that they merge to must fit in 60 bits."""
 
 
 def num_symbols(pieces: Iterable[str]) -> int:
@@ -77,7 +77,7 @@ class Merger:
             num_chars: characters per row, at least one.
 
         Returns:
-            The symbols that are left, in order, and the index in ``chars`` at which each begins.
+            The remaining symbols, in order, and the index in ``chars`` at which each symbol begins.
         """
         starts = np.cumsum(num_chars) - num_chars
         left = np.full(len(chars), _NONE, np.int32)
@@ -93,7 +93,7 @@ class Merger:
         return left[begin], begin
 
     def _merge_rows(self, chars: Array, starts: Array, lengths: Array, width: int, left: Array) -> None:
-        """Merges rows of at most ``width`` characters. Writes each symbol that is left to the place of its first
+        """Merges rows of at most ``width`` characters. Writes each remaining symbol to the place of its first
         character.
 
         Matrices have one more column than characters. This column means "no symbol": it contains the end symbol, which

@@ -7,7 +7,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 _MAX_EXPONENT = 30
-"""Ours: larger and smaller numbers are typing errors, and would take unlimited time as exact decimals."""
+"""Largest exponent, positive or negative. Ours: numbers beyond it are typing errors, and would take unlimited time as
+exact decimals."""
 _SUFFIXES = {letter: Decimal(1000) ** power for power, letter in enumerate("KMBT", 1)}
 
 
@@ -39,7 +40,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def count_flag(text: str) -> int:
-    """Returns the number that a flag gives. It is made for the argument ``type`` of argparse.
+    """Returns the number in the text of a flag. The argument ``type`` of argparse takes this function.
 
     Raises:
         argparse.ArgumentTypeError: the text is not a whole number from 0 to below 2**62.
@@ -54,7 +55,7 @@ def count_flag(text: str) -> int:
 
 
 def tokens_flag(text: str) -> int:
-    """Returns the number of tokens that a flag gives. It is made for the argument ``type`` of argparse.
+    """Returns the number of tokens in the text of a flag. The argument ``type`` of argparse takes this function.
 
     Raises:
         argparse.ArgumentTypeError: the text is not a whole number from 1 to below 2**62.

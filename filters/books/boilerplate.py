@@ -9,7 +9,7 @@ Gutenberg has used five generations of boilerplate since 1971. This module recog
 * headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
 * "End of Project Gutenberg's ..." in several languages, and licences without an end mark before them;
 * credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
-  transcribers' notes at its very beginning or end.
+  transcribers' notes at the very beginning or end of the book.
 
 Everything in between stays. A text with none of these marks is returned unchanged, to the byte. If a file contains
 several books and each has a header, the boilerplate between them is removed and the books stay. A paragraph that could
@@ -17,7 +17,7 @@ be a part of the book stays.
 
 The phrases were collected from real editions of 1991 to 2015 and from the marks that the packages ``gutenberg``
 (Python) and ``gutenbergr`` (R) look for. Unlike these packages, this module checks the text after an end mark before
-it cuts.
+cutting anything.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ class Stripped:
 
 
 def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
-    """Returns where the book begins after the header at ``pos``. ``ahead`` contains the next marks of the text."""
+    """Returns the position at which the book begins, after the header at ``pos``. ``ahead`` contains the next marks of
+    the text."""
     closing = next((index for index, mark in enumerate(ahead) if mark.kind == "end"), len(ahead))
     header = [mark for mark in ahead[:closing] if mark.start - pos <= MAX_HEADER_CHARS]
     start = next((mark for mark in header if mark.kind == "start"), None)
@@ -131,7 +132,7 @@ def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
 
 
 def _unmarked_header_end(text: str, pos: int) -> int:
-    """Returns the end of the last paragraph of a header without a closing mark; ``pos`` if there is no header."""
+    """Returns where a header without a closing mark ends, after its last paragraph; ``pos`` if there is no header."""
     end = pos
     first = _NOT_BLANK.search(text, pos)
     if first is None or not _NAMES_GUTENBERG.search(text, first.start(), first.start() + 400):
@@ -161,8 +162,8 @@ def _part_follows(text: str, closed: _Mark, ahead: Sequence[_Mark]) -> bool:
 
 
 def _marks(text: str) -> list[_Mark]:
-    """Returns the marks of a text in order. Only lines that contain one of ``_MARK_WORDS`` are tested, which is ten
-    times as fast.
+    """Returns the marks of a text in order. Only lines that contain one of ``_MARK_WORDS`` are tested, because testing
+    all lines takes ten times as long.
     """
     lower = text.lower()
     if len(lower) != len(text):  # lower-casing can make a letter longer and so shift the positions

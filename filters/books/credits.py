@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 
 MAX_CREDIT_CHARS = 2_000
-"""Longest paragraph that can be a credit. Ours: the longest credit seen, which lists URLs of scans, has 900."""
+"""Longest paragraph that can be a credit. Ours: the longest credit seen, which lists URLs of scans, has 900
+characters."""
 MAX_NOTES_CHARS = 20_000
 """Longest transcribers' notes at the end of a book. Ours: enough for lists of a few hundred corrections."""
 _MAX_CREDITS = 12
@@ -126,7 +127,8 @@ def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
 
 
 def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
-    """Returns where the next paragraph after ``pos`` starts and ends. It starts with its first line."""
+    """Returns where the next paragraph after ``pos`` starts and ends. The start is the beginning of the paragraph's
+    first line."""
     first = _NOT_BLANK.search(text, pos)
     begin = first.start() if first else len(text)
     begin = max(pos, text.rfind("\n", pos, begin) + 1) if begin > pos else begin
@@ -168,7 +170,7 @@ def _is_set_in(text: str, begin: int, paragraph: str) -> bool:
 
 
 def _credits_before(text: str, *, is_marked: bool) -> int:
-    """Returns the number of characters of credits and notes before the book."""
+    """Returns how many characters the credits and notes before the book have."""
     cut = 0
     for _ in range(_MAX_CREDITS):
         begin, end = _paragraph_end(text, cut)
@@ -240,7 +242,8 @@ def _without_title_page_credits(body: str) -> str:
 
 
 def strip_credits(text: str, *, is_marked: bool) -> tuple[str, int]:
-    """Removes credits and notes from both ends of a book. Returns the rest and the number of characters cut before it.
+    """Removes credits and notes from both ends of a book. Returns the remaining text, and the number of characters that
+    were cut before it.
 
     If ``is_marked`` is true (Gutenberg's marks were around the book), blank lines at both ends are removed too. If it
     is false, the text is returned unchanged unless its first paragraph is certainly a credit.

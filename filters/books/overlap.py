@@ -1,34 +1,35 @@
 """Measures how much of one book is contained in another, to find books that are almost completely inside another book.
 
-The LLaMA paper (arXiv 2302.13971, section 2.1) removes "books with more than 90% content overlap" without details. In
-this module the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two books is the number
-of shingles that they share, divided by the size of the smaller set (:func:`overlap`). So a book inside an omnibus has a
-large overlap with the omnibus.
+The LLaMA paper (arXiv 2302.13971, section 2.1) says that it removes "books with more than 90% content overlap", and
+gives no details. In this module the content is the set of a book's word 5-grams (:func:`shingles`). The overlap of two
+books is the number of shingles that they share, divided by the size of the smaller set (:func:`overlap`). So a book
+inside an omnibus has a large overlap with the omnibus.
 
 The pipeline uses these functions for any number of books, without comparing all pairs and without shuffling a text:
 
 1. For each book it computes ``s = shingles(text)`` and a sample of the shingles, ``k = sketch(s)``. It divides the
    hashes of the sketch among buckets. For each book and bucket it shuffles one record: the hashes, and the book's key,
    sizes and id. The records of a book of 500 kB take 16 kB: 75,000 shingles / 64 * 8 bytes for the hashes, and 40 bytes
-   for each of 156 buckets. So 200,000 such books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. Its
-   hashes take 20 MB, and sorting them takes six times as much.
+   for each of 156 buckets. So 200,000 such books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. The
+   hashes of a bucket take 20 MB, and sorting them takes six times as much memory.
 2. In each bucket :func:`filters.books.overlap_groups.pairs_of_bucket` counts the hashes that each pair of books shares
    there.
 3. The counts of a pair are summed over the buckets. :func:`filters.books.overlap_groups.is_candidate` decides from the
-   sum whether the pair is verified. The hash of a shingle alone decides whether sketches contain the shingle. So all
+   sum whether the pair is verified. Whether a sketch contains a shingle depends only on the shingle's hash. So all
    sketches sample the same shingles, and the shared part of two sketches estimates the overlap of the two books.
    :func:`filters.books.overlap_groups.miss_probability` returns how often a true pair is missed.
 4. Candidates are verified with ``overlap(shingles(a), shingles(b))``, which is exact. Step 1 wrote all shingles to
-   spill files (8 bytes each: 0.6 MB for such a book, 120 GB for all books, on disks and never shuffled). So each pair
-   costs reading 1.2 MB, and no text is read twice.
-5. :func:`filters.books.overlap_groups.resolve` returns the books to drop and the kept book that contains each.
+   spill files (8 bytes per shingle: 0.6 MB for a book of 500 kB, 120 GB for 200,000 books). Spill files are on disks
+   and are never shuffled. So 1.2 MB are read to verify a pair, and no text is read twice.
+5. :func:`filters.books.overlap_groups.resolve` returns the books to drop, and for each of them the kept book that
+   contains it.
 
 **What is a word.** Two editions of one book differ in case, quotes, dashes, marks of italics, line breaks and accents.
-(For an accent, Gutenberg's seven-bit editions write ``e`` or nothing.) These differences must not reduce the overlap.
-So letters are lower-cased and lose their accents (NFKD without marks; ``ß æ œ ø ł đ ð þ`` by a table). Everything that
-is neither letter nor digit separates words. ``ae oe ue`` become ``a o u``, since seven-bit editions of German and
-Scandinavian books write ``ä`` as ``ae`` or as ``a``. (``blue`` and ``blu`` become one word, which has no effect on
-5-grams.) In scripts written without spaces each character is a word.
+(Gutenberg's seven-bit editions replace an accent by ``e`` or by nothing.) These differences must not reduce the
+overlap. So letters are lower-cased and lose their accents (NFKD without marks; ``ß æ œ ø ł đ ð þ`` by a table).
+Everything that is neither letter nor digit separates words. ``ae oe ue`` become ``a o u``, since seven-bit editions of
+German and Scandinavian books write ``ä`` as ``ae`` or as ``a``. (``blue`` and ``blu`` become one word, which has no
+effect on 5-grams.) In scripts written without spaces each character is a word.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ Hashes = npt.NDArray[np.uint64]
 
 NGRAM_WORDS = 5
 KEEP_ONE_IN = 64
-"""The sketch contains one shingle in this many. Ours: with 64, a pair of the shortest books that reach the dedup (1,000
-words) is missed five times in a million, and pairs of longer books far less often; see ``miss_probability``."""
+"""On average, a sketch contains one of this many shingles. Ours: with 64, a pair of the shortest books that reach the
+dedup (1,000 words) is missed five times in a million, and pairs of longer books far less often; see
+``miss_probability``."""
 
 _BLOCK_BYTES = 1 << 18  # fits a core's cache; measured fastest among 64 kB to 4 MB
 _TOKEN_SEED = 0x9E3779B97F4A7C15
@@ -72,8 +74,8 @@ _IS_IN_WORD = ~np.isin(np.arange(256), [32, 255])
 
 
 def _fold_run(run: str) -> str:
-    """Folds a run of characters outside ASCII: no case, no accents, and spaces in place of all but letters and
-    digits."""
+    """Folds a run of characters outside ASCII: lower-cases letters, removes accents, and replaces everything except
+    letters and digits by spaces."""
     decomposed = unicodedata.normalize("NFKD", run.lower()).lower().translate(_FOLDED)
     kept = "".join(
         char if char.isalnum() else " " for char in decomposed if not unicodedata.category(char).startswith("M")
@@ -212,12 +214,12 @@ def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
 
 
 def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
-    """Returns a sample of a book's shingles: all hashes below 2^64 / ``keep_one_in``. Books are compared by their
-    samples.
+    """Returns a sample of a book's shingles: all hashes below 2^64 / ``keep_one_in``. To compare books, their samples
+    are compared.
 
-    If one book's sample has a shingle, then so have the samples of all books that contain it. So shared shingles are
-    sampled at the same rate as shingles that are not shared. Short and long books need the same rate. Otherwise a short
-    book's finer sample could not be compared with the coarser sample of an omnibus that contains the book.
+    If a book's sample has a shingle, the samples of all other books with this shingle have it, too. So shared shingles
+    are sampled at the same rate as shingles that are not shared. Short and long books need the same rate. If a short
+    book had a finer sample, it could not be compared with the coarser sample of an omnibus that contains the book.
 
     >>> sample = sketch(shingles(" ".join(map(str, range(10_000)))), keep_one_in=10)
     >>> 900 < len(sample) < 1100
@@ -230,7 +232,7 @@ def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
 
 
 def overlap(a: Hashes, b: Hashes) -> float:
-    """Returns the exact share of the smaller set of shingles that is in the larger: |A and B| / min(|A|, |B|).
+    """Returns how much of the smaller set of shingles the larger set contains: exactly |A and B| / min(|A|, |B|).
 
     Both sets must be sorted and distinct, as :func:`shingles` returns them. The overlap with an empty set is 0.
 

@@ -15,19 +15,20 @@ import numpy.typing as npt
 from filters.books.overlap import KEEP_ONE_IN, Hashes
 
 MAX_BOOKS_PER_SHINGLE = 64
-"""A shingle that occurs in more books than this is called common. Ours: with 64 books, a shingle makes at most 2,016
-pairs."""
+"""If more than this number of books have a shingle, the shingle is called common. Ours: with 64 books, a shingle makes
+at most 2,016 pairs."""
 NUM_LEADERS = 8
 """A book with a common shingle is paired with this many of the longest books that have the shingle."""
 MIN_SHARED = 1 / 3
-"""A pair is verified if at least this fraction of the smaller sketch is in the larger sketch. Our choice. It is so far
-below 0.9 that a true pair of the shortest books (1,000 words) is missed only five times in a million. Two different
-books share a much smaller fraction (under 0.01 in real editions), so hardly any pair is verified in vain."""
+"""A pair is verified if at least this fraction of the smaller sketch is in the larger sketch. Our choice. The fraction
+is so far below 0.9 that a true pair of the shortest books (1,000 words) is missed only five times in a million. Two
+different books share a much smaller fraction (under 0.01 in real editions), so hardly any such pair is verified."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketPairs:
-    """Holds the pairs of books that share sketched shingles in one bucket. Sum a pair's counts over all buckets."""
+    """Holds the pairs of books that share sketched shingles in one bucket. The total of a pair is the sum of its counts
+    over all buckets."""
 
     pairs: npt.NDArray[np.uint64]
     """Shape (n, 2); pairs of book keys, the smaller key first, each pair once, sorted."""
@@ -43,8 +44,8 @@ def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.i
     """Returns the rank of each book in the order of :func:`resolve`. The longest book is first. Books of equal length
     are ordered by name.
 
-    Leaders must be chosen in exactly this order. Otherwise a leader might itself be dropped for a longer book, and all
-    books that were compared only with that leader would stay.
+    Leaders must be chosen in exactly this order. In any other order, a leader might itself be dropped for a longer
+    book, and all books that were compared only with that leader would stay.
 
     >>> ranks([3, 9, 3], ["b", "c", "a"]).tolist()
     [2, 0, 1]
@@ -56,7 +57,8 @@ def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.i
 
 
 def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> list[Hashes]:
-    """Returns all pairs of books that share a shingle. Handles all shingles with equally many books in one call.
+    """Returns all pairs of books that share a shingle. One call handles all shingles that are in the same number of
+    books.
 
     The ``sizes[i]`` books with shingle i begin at ``book_keys[starts[i]]``.
     """
@@ -71,7 +73,8 @@ def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.
 
 
 def _pairs_of_common(book_keys: Hashes, book_ranks: npt.NDArray[np.int64], num_leaders: int) -> Hashes:
-    """Returns the pairs of each book with the ``num_leaders`` longest books. The number of pairs grows linearly."""
+    """Pairs each book with the ``num_leaders`` longest books, and returns the pairs. The number of pairs grows
+    linearly."""
     ranked = book_keys[np.argsort(book_ranks)]
     leader, follower = np.triu_indices(num_leaders, 1, ranked.size)
     return np.stack([ranked[leader], ranked[follower]], axis=1)
@@ -92,15 +95,16 @@ def pairs_of_bucket(
     counts once.
 
     If a shingle is in up to ``max_books_per_shingle`` books, every two of these books are a pair. A shingle in more
-    books is called *common*. It comes from a licence, a psalm, or a book in three hundred editions, for example. Each
-    book with a common shingle is paired only with the ``num_leaders`` longest books that have it, because
+    books is called *common*. Common shingles come from a licence, a psalm, or a book in three hundred editions, for
+    example. Each book with a common shingle is paired only with the ``num_leaders`` longest books that have it, because
     :func:`resolve` takes these first. So the work is linear in the entries, even in a bucket with a very frequent
-    shingle. This has three consequences:
+    shingle. The restriction to the longest books has three consequences:
 
-    * each of three hundred editions of one book is still paired with the longest, which is the one that is kept;
-    * if up to ``MAX_CAPPED`` of a book's sketch is common shingles, the rest of the sketch finds its pairs;
-    * if more of the sketch is common, pairs with books other than the longest may be missed. ``capped_counts`` shows
-      such books (see :func:`is_at_risk`).
+    * each of three hundred editions of one book is still paired with the longest edition, which is kept;
+    * if common shingles make up at most ``MAX_CAPPED`` of a book's sketch, the rest of the sketch finds the book's
+      pairs;
+    * if common shingles make up more of the sketch, pairs with books other than the longest may be missed.
+      ``capped_counts`` shows such books (see :func:`is_at_risk`).
 
     >>> hashes, books = np.array([5, 5, 5, 9], np.uint64), np.array([1, 2, 3, 3], np.uint64)
     >>> found = pairs_of_bucket(hashes, books, np.array([0, 1, 2, 2]))
@@ -152,12 +156,13 @@ def is_candidate(num_shared: int, sketch_size_a: int, sketch_size_b: int, *, min
 
 
 MAX_CAPPED = 0.25
-"""If at most this share of a sketch is common shingles, they cannot hide a true pair. On average at least 0.9 - 0.25 =
-0.65 of the sketch is then shared and not common, well above ``MIN_SHARED``."""
+"""If common shingles make up at most this share of a sketch, they cannot hide a true pair: on average, at least 0.9 -
+0.25 = 0.65 of the sketch is shared and not common, well above ``MIN_SHARED``."""
 
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
-    """Returns True if a pair with the book could be missed, because too many shingles of its sketch are common."""
+    """Returns True if a pair with the book could be missed, because too many shingles in the book's sketch are
+    common."""
     return num_capped > MAX_CAPPED * sketch_size
 
 
@@ -179,10 +184,10 @@ def miss_probability(
     """Returns the probability that a pair with an overlap of exactly ``max_overlap`` is missed, that is, not verified.
 
     Pairs with a larger overlap are missed less often. The smaller book has ``num_shingles`` shingles. Its sketch
-    contains each with a probability of 1 / ``keep_one_in``. X is the number of shingles in its sketch that the larger
-    book also has and that are not common. Y is the number of all other shingles in its sketch. X and Y are independent
-    and binomial. The pair is missed if X is 0 or under ``min_shared`` of X + Y. Poisson distributions, which have
-    heavier tails, approximate X and Y.
+    contains each shingle with a probability of 1 / ``keep_one_in``. X counts shingles in its sketch: the shingles that
+    the larger book also has, except common shingles. Y counts all other shingles in its sketch. X and Y are independent
+    and binomial. The pair is missed if X is 0, or if X is less than ``min_shared`` times X + Y. Poisson distributions,
+    which have heavier tails, approximate X and Y.
 
     >>> f"{miss_probability(996):.0e}", miss_probability(3_000) < 1e-12
     ('5e-06', True)
@@ -204,7 +209,8 @@ def miss_probability(
 def resolve(
     num_shingles: Mapping[str, int], pairs: Iterable[tuple[str, str, float]], *, max_overlap: float = 0.9
 ) -> dict[str, tuple[str, float]]:
-    """Returns the books to drop. Maps each id to the id of the kept book that contains the book, and to their overlap.
+    """Returns a mapping of the books to drop. A key is the id of a dropped book. The value is the id of the kept book
+    that contains the dropped book, and the overlap of the two.
 
     ``num_shingles`` has the size of every book named in a pair. ``pairs`` are the verified pairs with their
     :func:`filters.books.overlap.overlap`, that is, the share of the smaller book that is in the larger book.
@@ -212,8 +218,8 @@ def resolve(
     Books are judged in order of length, the longest first. Books of equal length are judged in order of id. A book is
     dropped if more than ``max_overlap`` of *its* shingles are in one book that was judged earlier and kept. So every
     dropped book is contained in a kept book. If B is mostly in A, C is mostly in B, and C is not in A, then only B is
-    dropped. A story in two anthologies drops neither anthology. The result does not depend on the order of the pairs.
-    Time and memory are linear in the pairs.
+    dropped. Two anthologies that share one story both stay. The result does not depend on the order of the pairs. Time
+    and memory are linear in the pairs.
 
     Raises:
         KeyError: a pair names a book that has no size.

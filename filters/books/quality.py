@@ -1,6 +1,6 @@
 """Drops files that are named like books but are not books: listings, indexes, readmes, tables of digits, short texts.
 
-A file that is none of these counts as a book: no rule here looks at language, style or subject.
+Every other file counts as a book: no rule here looks at language, style or subject.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from filters.step import Models, Outcome, Step
 
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _SPACES_END = 0x3001
-"""Blanks have smaller code points than this."""
+"""The code point of every blank is below this number."""
 _CHARS_AT_ONCE = 1 << 18
-"""Number of characters whose words are counted at once: as many as fit a processor's cache."""
+"""The words of about this many characters are counted at once, because so many characters fit into a processor's
+cache."""
 _FILE_NAME = (
     r"[\w.~+-]{1,60}\.(?:txt|zip|htm|html|tex|pdf|lit|prc|rtf|doc|xml|mp3|ogg|jpg|gif|png|gz|tar|epub|mobi|utf-8|iso)"
 )
@@ -40,7 +41,8 @@ _LISTING_LINE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _MAY_LIST = re.compile(r"\d|\.\w|://|directory\s+of|[rwxst-]{9}", re.IGNORECASE)
-"""Matches in every line that ``_LISTING_LINE`` matches. Most lines of prose have no match, which is found sooner."""
+"""Has a match in every line that ``_LISTING_LINE`` matches. Most lines of prose have no match, and this pattern needs
+less time to show it."""
 _VOWEL_SIGNS = "".join(
     chr(code) for code in (*range(0x300, 0x370), *range(0x900, 0x10A0)) if unicodedata.category(chr(code))[0] == "M"
 )
@@ -81,13 +83,14 @@ def _num_spaced(text: str) -> int:
 
 @functools.cache
 def _spaces() -> npt.NDArray[np.bool_]:
-    """Returns one boolean per code point up to :data:`_SPACES_END`. It is True if the code point separates words."""
+    """Returns one boolean per code point up to :data:`_SPACES_END`. The boolean is True if the code point separates
+    words."""
     return np.array([chr(code).isspace() for code in range(_SPACES_END + 1)])
 
 
 def listing_share(text: str) -> float:
-    """Returns the share of a text's lines that look like an entry in a list of files or books. A text without lines has
-    0.
+    """Returns the share of a text's lines that look like an entry in a list of files or books. Returns 0 for a text
+    without lines.
 
     Blank lines do not count. In a long text, only 500 evenly spread lines are examined.
 
@@ -104,7 +107,8 @@ def listing_share(text: str) -> float:
 
 
 def letter_share(text: str) -> float:
-    """Returns the share of letters (and their marks) among the characters that are not blank. A blank text has 0.
+    """Returns the share of letters (and their marks) among the characters that are not blank. Returns 0 for a blank
+    text.
 
     In a long text, only about 16 evenly spread pieces of 1,000 characters are examined.
 
@@ -140,7 +144,7 @@ class BookQuality(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules. ``not_a_book`` comes first, so that it is the reason for a short listing."""
+        """Returns the limits as rules. ``not_a_book`` comes first, so that a short listing gets this reason."""
         return (
             Rule("not_a_book", "listing_share", ">", self.max_listing_share, "ours"),
             Rule("too_few_words", "num_words", "<", self.min_num_words, "ours"),

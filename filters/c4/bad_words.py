@@ -1,4 +1,4 @@
-"""Drops pages that contain a word from a list. This is C4's last filter. The original uses the list of LDNOOBW.
+"""Drops pages that contain a word from a list, as C4's last filter does. The original uses the list of LDNOOBW.
 
 The project does not ship this list. The model ``bad_words`` is a sequence of words and phrases. Without it, every page
 is kept and no signal is written.

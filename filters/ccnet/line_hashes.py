@@ -68,7 +68,7 @@ class KeptLines:
 
     text: pa.Array
     num_lines: pa.Array
-    """int32; 0 if no line is left. (The text is then empty. It is also empty if one empty line is left.)"""
+    """int32; 0 if no line remains. (The text is then empty. It is also empty if one empty line remains.)"""
     original_num_lines: pa.Array
     """int32; the number of lines before any was dropped."""
 
@@ -181,8 +181,8 @@ as long if few lines are ASCII."""
 
 
 def _hashed(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineHashes:
-    """Hashes the normal forms of all lines. ``plain_ascii`` makes the forms of ASCII lines, ``plain`` those of all
-    others."""
+    """Hashes the normal forms of all lines. ``plain_ascii`` makes the forms of ASCII lines. ``plain`` makes the forms
+    of all other lines."""
     num_lines, hashes = [np.zeros(1, np.int64)], [np.empty(0, np.uint64)]
     for at in range(0, len(texts), _TEXTS_AT_ONCE):
         lines, doc_offsets = _stripped_lines(texts.slice(at, _TEXTS_AT_ONCE))

@@ -72,7 +72,7 @@ class PerplexityModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Perplexity(Step):
-    """Scores documents with the model of their language and keeps those in the buckets of ``keep``.
+    """Scores each document with the model of its language, and keeps the documents in the buckets that ``keep`` lists.
 
     A document whose language has no model has no perplexity and gets the bucket ``all``, as in CCNet. It is dropped
     as ``no_perplexity`` unless ``keep`` contains ``all``. The step needs the column ``language``.
@@ -173,7 +173,8 @@ _PLAIN_FOR = (
 _PLAINER = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _OTHER_SPACES = tuple(char for char in map(chr, range(128, 0x10000)) if char.isspace())
-"""White space outside ASCII. (White space in ASCII, except the space, is control characters, which are deleted.)"""
+"""White space outside ASCII. (White space in ASCII consists of the space and of control characters, which are
+deleted.)"""
 _ASTRAL_BYTE = re.compile(rb"[\xf0-\xf4]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))

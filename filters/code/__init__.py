@@ -6,7 +6,8 @@
 - ``languages``: determines the language of a file, and whether it is vendored, generated or data.
 - ``licence_header``: removes comments about copyright or licence from the head of a file.
 - ``comments``: finds the comments at the head of a file, in the syntax of its language.
-- ``comment_lines``: splits a comment into sentences. ``licence_words``: finds those that state copyright or licence.
+- ``comment_lines``: splits a comment into sentences. ``licence_words``: finds the sentences that state copyright or
+  licence.
 
 >>> from filters.code.languages import language_of
 >>> language_of("src/tide.rs"), language_of("Makefile"), language_of("photo.jpeg")

@@ -145,8 +145,8 @@ def _begins_anew(line: Line, previous: Line) -> bool:
 
 
 def _is_within(end: str, content: str) -> bool:
-    """Returns True if ``content`` continues the licence sentence ``end``, because it is in capitals or the rest of a
-    name."""
+    """Returns True if ``content`` continues the licence sentence ``end``, because ``content`` is in capitals or is the
+    rest of a name."""
     if end.endswith((".", "!", ":")) and not _ABBREVIATION.search(end):
         return False
     if end.isupper() and content.isupper():

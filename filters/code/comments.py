@@ -18,7 +18,8 @@ import yaml
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _BLANKS = re.compile(r"\s*")
 _MAX_COMMENTS = 200
-"""Maximum number of comments that are searched. Ours: only files that consist of nothing but comments have more."""
+"""Maximum number of comments that are searched. Ours: only files that consist of nothing but comments have more
+comments than this."""
 _SHEBANG = re.compile(r"\ufeff?#!(?!\[)[^\n]*\n?")
 _BEFORE = {
     "guard": re.compile(

@@ -23,7 +23,8 @@ _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+)*)?(?:\S*/)?([A-Za-z][
 _VERSION = re.compile(r"[\d.]+$")
 
 _PROSE = frozenset({"Markdown", "reStructuredText", "HTML", "TeX", "Org", "Texinfo"})
-"""Languages of prose: ``LICENSE.md`` is a licence file, ``license.js`` is code."""
+"""Languages of prose. ``LICENSE.md`` is a licence file, because Markdown is one of these languages. ``license.js`` is
+code."""
 
 PATH_REASONS = (
     "vendored_tree",
@@ -36,7 +37,7 @@ PATH_REASONS = (
     "data_file",
     "unknown_file_type",
 )
-"""Reasons to drop a file by its path, in the order in which they are tested."""
+"""Reasons to drop a file because of its path, in the order in which they are tested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def tables() -> Tables:
 
 
 def language_of(path: str, text: str = "") -> str | None:
-    """Returns the language of a file, or None if neither its name nor its shebang shows it.
+    """Returns the language of a file, or None if neither the file's name nor its shebang shows the language.
 
     >>> language_of("src/a.C"), language_of("a.R"), language_of("docs/README.MD"), language_of("x.tar.gz")
     ('C++', 'R', 'Markdown', None)
@@ -114,7 +115,7 @@ def language_of(path: str, text: str = "") -> str | None:
 
 
 def path_fault(path: str, language: str | None) -> tuple[str, str] | None:
-    """Returns (reason, matching part of the path) if a file is dropped by its path, else None.
+    """Returns (reason, matching part of the path) if a file is dropped because of its path, else None.
 
     The reason is one of :data:`PATH_REASONS`.
 

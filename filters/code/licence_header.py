@@ -24,7 +24,7 @@ from filters.code.comments import Comment, head_comments
 from filters.code.licence_words import continues, is_part_of, may_speak, speaks
 
 _SEARCHED_CHARS = 60_000
-"""Number of characters searched in one comment. Ours: the longest licence (the GPL) has 35,000."""
+"""Number of characters searched in one comment. Ours: the longest licence (the GPL) has 35,000 characters."""
 _CACHED_CHARS = 4_096
 """Results for comments up to this length are cached, because most files of a repository have the same notice."""
 _FRAME_BEGIN = re.compile(r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b|\bCopyrightBegin%")
@@ -124,8 +124,8 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
     """Removes the sentences of the notice from the lines.
 
     Returns:
-        True if anything was removed, and the notice's last sentence. The sentence is "" if text that is no notice
-        follows. ``before`` is the sentence that the call for the previous comment returned.
+        True if anything was removed, and the notice's last sentence. The sentence is "" if other text follows the
+        notice. ``before`` is the sentence that the call for the previous comment returned.
     """
     is_changed = _remove_framed(lines)
     is_apart = True
@@ -158,7 +158,7 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
 
 
 def _remove_framed(lines: list[Line]) -> bool:
-    """Removes everything from ``BEGIN LICENSE BLOCK`` to its end (as in files of Mozilla and Sun).
+    """Removes everything from ``BEGIN LICENSE BLOCK`` to the end of this block (as in files of Mozilla and Sun).
 
     Returns True if there was such a block.
     """
@@ -190,7 +190,8 @@ def _remove_frames(lines: list[Line]) -> None:
 
 
 def _join_blank_lines(lines: list[Line]) -> None:
-    """Removes empty lines that are doubled, or at the start or end of the comment, after a notice was removed."""
+    """Cleans up after a notice was removed: removes doubled empty lines, and empty lines at the start or end of the
+    comment."""
     previous: Line | None = None  # the last line that is kept
     is_gap = False  # True if lines after ``previous`` were removed
     for number, line in enumerate(lines):

@@ -89,7 +89,8 @@ _NEEDED_WORDS = (
     "權所", "無断", "copying", "subject to", "governed", "may not use", "bsd", "mit", "under the terms", "copy&",
     "apache",
 )  # fmt: skip
-"""Every sentence that ``speaks`` accepts has one of these words. Testing for them first is ten times as fast."""
+"""Every sentence that ``speaks`` accepts has one of these words. Searching for these words first saves
+nine tenths of the time."""
 
 _CLAUSES = re.compile(
     r"\b(?:neither\s+the\s+names?|warrant(?:y|ies|ed)|liab(?:le|ility)|merchantab|infring|redistribut|hereby|sublicen|endorse|trademark|"
@@ -114,7 +115,8 @@ _CLAUSE_WORDS = frozenset(
 )
 _MIN_CLAUSE_WORDS = 4
 _CACHED_SENTENCES = 4_096
-"""Number of sentences whose results are cached, because files repeat the same licences. Ours: takes about 2 MB."""
+"""Number of sentences whose results are cached, because files repeat the same licences. Ours: the results take about 2
+MB."""
 _STRONG_CLAUSES = re.compile(
     r"\b(?:above\s+copyright|substantial\s+portions|merchantab|non-?infring|sublicen|warrant(?:y|ies)|liable\s+for|"
     r"any\s+later\s+version|free\s+software\s+foundation|hope\s+that\s+it\s+will\s+be|prior\s+written\s+permission|"

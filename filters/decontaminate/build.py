@@ -35,8 +35,8 @@ MAX_PIECE_WORDS = 1000
 """The largest number of words in a piece. Longer passages are split into several pieces, to bound the cost of an
 alignment."""
 MAX_PLACES = 32
-"""An n-gram that occurs at more places than this is not a seed, because such an n-gram belongs to a set's template and
-not to an item."""
+"""An n-gram at more places than this is not a seed, because a frequent n-gram belongs to the template of a set, not to
+one item."""
 MAX_TEXT_CHARS = 2000
 """The index stores at most this many characters of each text of an item, to show them next to the hits."""
 MIN_WEIGHT = 2.5
@@ -189,8 +189,9 @@ def _sums(weights: U8, starts: I64) -> I64:
 def _weights(words: U32, starts: I64) -> U8:
     """Returns the weight of each word: 1 for a word in only one piece, 0.1 for a common word or a word in all pieces.
 
-    For all words in between, the weight is the logarithm of the inverse share of pieces, as in tf-idf. A character of a
-    script without spaces counts as a word with half the weight. Weights are scaled by ``FULL_WEIGHT``.
+    For all other words, the weight is the logarithm of the inverse share of the pieces that have the word, as in
+    tf-idf. A character of a script without spaces counts as a word with half the weight. Weights are scaled by
+    ``FULL_WEIGHT``.
     """
     piece_of = np.repeat(np.arange(len(starts) - 1, dtype=np.uint64), np.diff(starts))
     pairs = np.unique((piece_of << np.uint64(32)) | words)
@@ -204,7 +205,8 @@ def _weights(words: U32, starts: I64) -> U8:
 
 
 def _known_weights(answers: U32, words: U32, weights: U8) -> U8:
-    """Returns the weights of the words of answers: their weights in the pieces, or 1 for words that no piece has."""
+    """Returns the weight of each word of the answers: the word's weight in the pieces, or 1 if no piece has the
+    word."""
     found = np.full(len(answers), FULL_WEIGHT, dtype=np.uint8)
     if len(words) and len(answers):
         known, first = np.unique(words, return_index=True)

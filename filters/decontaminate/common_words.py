@@ -1,4 +1,5 @@
-"""Lists common words, which say little about a text. A matching common word counts a tenth of a matching rare word.
+"""Lists common words, which say little about a text. A matching common word counts a tenth as much as a matching rare
+word.
 
 A small set does not show which words are common in a language, so they are listed here: the function words of English
 and of other large languages in evaluation sets, and words that are typical of questions.

@@ -1,4 +1,4 @@
-r"""Removes the paragraphs of a text in which something was found.
+r"""Removes paragraphs from a text if something was found in them.
 
 >>> cut_paragraphs("First.\n\nWho wrote Hamlet?\nShakespeare.\n\nLast.", [(8, 25)])
 'First.\n\nLast.'

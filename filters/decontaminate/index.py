@@ -1,4 +1,5 @@
-"""Defines the index of the items of evaluation sets. It is plain arrays, so that all processes can map one file.
+"""Defines the index of the items of evaluation sets. The index consists of plain arrays, so that all processes can map
+one file.
 
 A *piece* is the text of one part of an item (its question, passage or code), as normalised words. Items of a set that
 have the same text share a piece. A *seed* is an n-gram of a piece by which the piece is found.
@@ -25,8 +26,8 @@ U16 = npt.NDArray[np.uint16]
 SEED_WORDS = 6
 """Number of words in a seed."""
 STRIDE = 3
-"""Every third n-gram of a document is looked up, counted from the document's first word. Every run of 8 words that a
-document shares with a piece contains at least one of these n-grams."""
+"""Every third n-gram of a document is looked up, beginning with the n-gram at the document's first word. Every run of 8
+words that a document shares with a piece contains at least one of these n-grams."""
 SHORT_SEED_WORDS = 3
 """Number of words in the seed of a short piece. Every n-gram of this length in a document is looked up."""
 MIN_WORDS = SEED_WORDS + STRIDE - 1
@@ -34,9 +35,10 @@ MIN_WORDS = SEED_WORDS + STRIDE - 1
 
 FINDABLE, NEEDS_ANSWER, TOO_SHORT, TOO_COMMON = 0, 1, 2, 3
 STATES = ("findable", "needs_answer", "too_short", "too_common")
-"""The names of the states of a piece. A ``findable`` piece is found on its own. A piece that ``needs_answer`` is found
-only with its answer near it. A ``too_short`` or ``too_common`` piece is never found. A ``too_short`` piece has too few
-words, or is a short question without an answer. The words of a ``too_common`` piece are too common."""
+"""The names of the states of a piece. A ``findable`` piece is found even without its answer. A piece that
+``needs_answer`` is found only with its answer near it. A ``too_short`` or ``too_common`` piece is never found. A
+``too_short`` piece has too few words, or is a short question without an answer. The words of a ``too_common`` piece are
+too common."""
 
 FULL_WEIGHT = 255
 """The stored number for the weight 1, which is the weight of a word that only one piece contains."""
@@ -53,7 +55,7 @@ class Seeds:
     starts: U32
     """The seeds of bucket ``b`` are those from ``starts[b]`` to ``starts[b + 1]``."""
     checks: U16
-    """More bits of each seed's hash, to check that the seed is the wanted one."""
+    """Further bits of each seed's hash. They show whether a seed in the bucket is the seed that is looked up."""
     places: U32
     """The place of each seed in ``Index.words``."""
 
@@ -136,7 +138,7 @@ class Index:
     words: U32
     """The hashed words of all pieces, one piece after another."""
     weights: U8
-    """The weight of each of these words. The rarest words have 255 (``FULL_WEIGHT``)."""
+    """The weight of each word in ``words``. The rarest words have the weight 255 (``FULL_WEIGHT``)."""
     piece_starts: I64
     """Piece ``i`` has the words from ``piece_starts[i]`` to ``piece_starts[i + 1]``."""
     piece_sets: U16

@@ -8,7 +8,7 @@ from typing import Literal
 
 Part = Literal["question", "passage", "code"]
 PARTS: tuple[Part, ...] = ("question", "passage", "code")
-"""The parts of an item that are searched for. Answers are only searched for near a question."""
+"""The parts of an item that are searched for. An answer is searched for only near its question."""
 
 Action = Literal["drop", "cut", "mark"]
 ACTIONS: tuple[Action, ...] = ("drop", "cut", "mark")

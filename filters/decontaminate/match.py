@@ -3,8 +3,8 @@
     words -> seeds of the index -> alignments of pieces and documents -> those that match enough -> hits
 
 An alignment assumes that word 0 of a piece is at a certain word of a document. All alignments that seeds suggest are
-compared word by word, in numpy. Python examines only the few pieces of which an alignment matches at least 40 % of the
-weight.
+compared word by word, in numpy. Python examines only the few pieces for which an alignment matches at least 40 % of the
+piece's weight.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ lengths the limit is interpolated. A text that differs from a question in one of
 question. A text that differs in one of twenty words is the same question."""
 MIN_PART_SCORE, MIN_PART_WORDS, MIN_PART_WEIGHT = 0.4, 13, 5.0
 """A piece is also found if 40 % of its weight matches and the match contains a run of 13 words (GPT-3, appendix C) that
-weighs as much as five rare words. This finds questions without their beginning or end."""
+weighs as much as five rare words. This rule finds questions that lack their beginning or end."""
 MIN_RUN_WORDS = 3
 """The least length of a run of equal words. Shorter runs are ignored as coincidence."""
 MAX_SHIFT_WORDS = 40
@@ -64,8 +64,8 @@ class Found:
     score: float
     """The matching share of the piece's weight."""
     answer_score: float
-    """1 if the whole answer is near the question. For a long answer, the share of it that is near the question.
-    Otherwise 0."""
+    """1 if the whole answer is near the question. If only a part of a long answer is near the question, the share of
+    this part. Otherwise 0."""
     is_whole: bool
     """False if only a part of the piece matches."""
 
@@ -85,7 +85,7 @@ def find(index: Index, texts: Sequence[str]) -> list[Found]:
 
 
 def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I64]]:
-    """Yields pairs of a document and a piece that may match, each with the words of the document where the piece may
+    """Yields each pair of a document and a piece that may match, and the words of the document at which the piece may
     begin."""
     alignments = [
         _aligned(index, words, seeds, places)
@@ -129,7 +129,8 @@ def _places(words: HashedWords, num_words: int, stride: int) -> I64:
 def _aligned(index: Index, words: HashedWords, seeds: Seeds, places: I64) -> tuple[I64, I64, I64]:
     """Returns the alignments that seeds suggest: documents, pieces, and the words where the pieces would begin.
 
-    The word is counted in the document. It is negative if the document begins within the piece.
+    The number of a word is counted from the start of its document. It is negative if the document begins inside the
+    piece.
     """
     which, at = seeds.look_up(ngram_hashes(words.hashes, places, seeds.num_words))
     places = places[which]

@@ -1,8 +1,8 @@
 r"""Splits texts into normalised words. Returns numpy arrays with a hash of each word and its place in the text.
 
-Two spellings of a text have the same words if they differ only in case, punctuation, white space, accents, the width of
-characters, invisible characters, or HTML entities. In scripts that are written without spaces (Chinese, Japanese, Thai,
-Lao, Khmer, Burmese), each character is a word.
+If two spellings of a text differ only in case, punctuation, white space, accents, the width of characters, invisible
+characters, or HTML entities, they have the same words. In scripts that are written without spaces (Chinese, Japanese,
+Thai, Lao, Khmer, Burmese), each character is a word.
 
 >>> a = split_words(["What's  the <b>capital</b> of FRANCE?"])
 >>> b = split_words(["what&#39;s the\ncapital of france"])

@@ -37,7 +37,8 @@ _BREAK = "\v"  # replaces <br> until the block is written; XML and HTML do not c
 
 
 class TextWriter:
-    """Collects text into blocks, and blocks into the whole text. Accepts calls in any order, in linear time."""
+    """Collects text into blocks, and blocks into the whole text. The calls may come in any order. The time is
+    linear."""
 
     __slots__ = (
         "_blocks",
@@ -207,7 +208,7 @@ class TextWriter:
             self._prefix += indent
 
     def _leave(self, name: str) -> None:
-        """Closes a list, an item or a quote, and all elements left open in it."""
+        """Closes a list, an item or a quote, and all elements inside it that are still open."""
         if not self._num_open[name]:
             return
         while True:

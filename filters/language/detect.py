@@ -34,8 +34,8 @@ class LanguageModel:
     def top(self, text: str, line_end: str = "") -> tuple[str, float]:
         """Returns the most likely language of the whole text and its probability; ("und", 0.0) if there is none.
 
-        ``line_end`` replaces line ends. The default deletes them, as cc_net/split_by_lang.py does, which joins words at
-        line ends.
+        ``line_end`` replaces line ends. The default deletes line ends, as cc_net/split_by_lang.py does. This joins the
+        words before and after a line end.
         """
         labels, probabilities = self.predict(text.replace("\n", line_end))
         return (labels[0].removeprefix(_LABEL), probabilities[0]) if labels else (UNDETERMINED, 0.0)
@@ -127,7 +127,8 @@ class DetectLanguage(Step):
     min_score: float = 0.5
     """Lowest score that sets the language: CCNet's threshold for pages."""
     max_chars: int = 100_000
-    """Number of characters that the model reads. Ours: the first pages of a book show its language. Bounds the time."""
+    """Number of characters that the model reads. Ours: the first pages of a book show its language. The limit bounds
+    the time."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         texts = batch.column("text")

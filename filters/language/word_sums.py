@@ -1,8 +1,8 @@
 """Computes the same predictions as fastText for a whole batch of texts, in half the time, for models like lid.176.ftz.
 
 Such a model is quantized with a cut-off, so most of its n-grams are pruned. fastText looks up every n-gram of every
-word of every page in a hash table, although most are not there. This module looks up every distinct word of a batch
-once, in arrays. The vector of a page is a sum over its words.
+word of every page in a hash table, although the table lacks most of them. This module looks up every distinct word of a
+batch once, in arrays. The vector of a page is a sum over its words.
 
 fastText adds up a page's n-grams one after another in float32, with rounding errors. This module uses float64. So each
 result comes with a bound on the distance to fastText's own result. If that distance could change the caller's decision,
@@ -49,11 +49,12 @@ class PrunedModel:
     """The words of the first rows of ``rows``, in order."""
     labels: tuple[str, ...]
     label_counts: tuple[int, ...]
-    """The count of each label, in descending order, as fastText sorts labels. fastText's tree is built from them."""
+    """The count of each label, in descending order, as fastText sorts labels. fastText's tree is built from the
+    counts."""
     label_prefix: str
     min_chars: int
     max_chars: int
-    """Longest n-gram, at least 2. ``min_chars`` is the shortest, at least 1."""
+    """Length of the longest n-gram, at least 2. ``min_chars`` is the length of the shortest n-gram, at least 1."""
     row_of_bucket: npt.NDArray[np.int32]
     """Row of each n-gram by the bucket of its hash; -1 if the n-gram was pruned."""
     rows: npt.NDArray[np.float32]
@@ -198,8 +199,8 @@ def _ngrams(
     The arrays have one entry per character, for the n-gram that begins there.
 
     fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>`` and counts them in characters. It
-    hashes their UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram continues the hash of its beginning,
-    which is one character shorter.
+    hashes their UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram is computed from the hash of the n-gram
+    that lacks its last character.
     """
     # In fastText an empty word (from a text without words) has no n-grams. Here `<>` would be one.
     marked = pc.if_else(pc.equal(words, ""), "", pc.binary_join_element_wise("<", words, ">", ""))

@@ -138,7 +138,8 @@ class ArgumentReader:
         return found[0]
 
     def read_token_or_group(self) -> str | None:
-        """Reads one undelimited argument as TeX does: a group without its braces, or a token; None if none is left."""
+        """Reads one undelimited argument as TeX does: a group without its braces, or a token; None if no input
+        remains."""
         pos, text = self.pos, self.text
         if not text.startswith("{", pos):
             pos, text = self._next(), self.text  # _next() may have switched to the frame below

@@ -190,8 +190,8 @@ def _is_same(expander: Expander, left: str, right: str) -> bool | None:
 
 
 def _choose(expander: Expander, pos: int, holds: bool) -> bool:
-    """Continues with the first branch of a conditional if ``holds`` is true, else with its second. The first begins at
-    ``pos``.
+    """Continues with the first branch of a conditional if ``holds`` is true, else with the second branch. The first
+    branch begins at ``pos``.
 
     The macro call is given up if no closing ``fi`` follows.
     """

@@ -1,7 +1,7 @@
 r"""Handles the commands that the expansion executes itself: definitions, groups and environments. Removes definitions.
 
-A macro call is given up if its text needs programming commands that only TeX can execute. The output then contains the
-call as its author wrote it, not a half-finished expansion.
+A macro call is given up if the macro's text needs programming commands that only TeX can execute. The output then
+contains the call as its author wrote it, not a half-finished expansion.
 """
 
 from __future__ import annotations
@@ -150,8 +150,9 @@ def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
 def _alias(expander: Expander, definition: Definition, *, is_global: bool) -> None:
     r"""Gives the name of a definition the meaning of another command, as ``\let`` does.
 
-    ``\let\x\relax`` before a package is loaded frees the name for the package, so calls of ``\x`` stay. If no package
-    is loaded later, the command switches off the source's own macro ``\x``, so calls of ``\x`` are removed.
+    If a package is loaded after ``\let\x\relax``, the command frees the name for the package, so calls of ``\x`` stay.
+    If no package is loaded later, the command switches off the source's own macro ``\x``, so calls of ``\x`` are
+    removed.
     """
     name, target = definition.name, definition.alias_of
     if target in _FREES:

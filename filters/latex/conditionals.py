@@ -2,8 +2,8 @@ r"""Resolves conditionals whose outcome is certain from the source: ``\iffalse``
 ``\newif``.
 
 Authors put old text, referees' remarks and the long version of a paper into such conditionals. The branch that TeX
-would skip is removed, and so are the words of the conditional itself. All other conditionals are left unchanged. The
-time is linear.
+would skip is removed. The commands of the conditional itself are also removed. All other conditionals stay unchanged.
+The time is linear.
 """
 
 from __future__ import annotations

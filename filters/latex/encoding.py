@@ -65,7 +65,8 @@ def decode_file(data: bytes, declared: str | None = None) -> Decoded:
 
 
 def decode_project(files: Mapping[str, bytes]) -> dict[str, Decoded]:
-    """Decodes every file by its own declaration. A file that has none is decoded by the declaration in a main file."""
+    """Decodes every file in the encoding that the file declares. If a file declares none, the encoding that a main file
+    declares is used."""
     if all(map(_is_utf8, files.values())):  # valid UTF-8 overrides any declaration
         return {path: decode(data) for path, data in files.items()}
     labels = {path: declared_encoding(data) for path, data in files.items()}

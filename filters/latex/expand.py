@@ -22,11 +22,11 @@ from filters.latex.writer import Writer
 MAX_DEPTH = 200
 """Maximum depth of macro texts inside each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
 MAX_CALL_CHARS = 8_192
-"""Maximum number of characters that one call may add, plus 16 times the length of its arguments. Ours: in 63 papers no
-shorthand adds more than 800 characters; macros that add more draw figures. A macro can double its text 13 times."""
+"""One call may add this many characters, plus 16 times the length of its arguments. Ours: in 63 papers no shorthand
+adds more than 800 characters; macros that add more draw figures. A macro can double its text 13 times."""
 MAX_CALL_EXPANSIONS = 1_000
-"""Maximum number of macros expanded in one call, plus one per character of its arguments (an argument can be a whole
-section). Ours: the 63 papers need up to 50."""
+"""One call may expand this many macros, plus one per character of its arguments (an argument can be a whole section).
+Ours: the 63 papers need up to 50."""
 WORK_CHARS_BASE = 2_000_000
 WORK_PER_CHAR = 6
 """Budget of all calls together, per character of the document. Real papers need far less. A hostile source of 20 MB
@@ -49,7 +49,8 @@ class Expanded:
     num_expanded: int = 0
     num_left: int = 0
     own_names: frozenset[str] = frozenset()
-    """Names that the source defines. ``saved_names`` are left out: the text can use them in their original meaning."""
+    """Names that the source defines. ``saved_names`` are left out, because the text can use these names in their
+    original meaning."""
 
 
 Handler = Callable[["Expander", int], bool]
@@ -258,7 +259,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Makes ``filled``, the text of a macro, the next input. ``is_one`` adds braces to several tokens."""
+        """Makes ``filled``, the text of a macro, the next input. ``is_one`` puts several tokens into braces."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS
@@ -284,7 +285,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos, self.token, self.frame_name = filled, 0, token, name
 
     def _stop_expanding(self) -> None:
-        """Leaves every macro unexpanded from here on, because the document's budget is spent."""
+        """Leaves all further macros unexpanded, because the document's budget is spent."""
         self.give_up(for_good=True)
         for name, meaning in self.meanings.items():
             if isinstance(meaning, Macro):

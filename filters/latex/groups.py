@@ -64,8 +64,8 @@ def _group_end_with_escapes(text: str, pos: int, limit: int, depth: int) -> int:
 def whole_lines(text: str, start: int, end: int) -> int:
     r"""Returns where the text continues after the removal of ``start`` to ``end``.
 
-    This is ``end``, or the start of the next line if whole lines are removed. Otherwise an empty line would be left,
-    which begins a new paragraph in TeX.
+    If whole lines are removed, this is the start of the next line, because an empty line would begin a new paragraph in
+    TeX. In all other cases it is ``end``.
 
     >>> whole_lines("a\n  CUT \nb", 4, 7), whole_lines("a CUT\nb", 2, 5)
     (9, 5)

@@ -45,7 +45,7 @@ _INNER_INPUT = re.compile(r"\\(?:@?input|include|subfile)\s*\{([^{}\n]{1,200})\}
 _ALIAS = re.compile(r"\\let\s*\\([A-Za-z]+)\s*=?\s*\\(input|include|@input|@@input|subfile)(?![A-Za-z@])")
 _INPUT_PATH = re.compile(r"\\def\s*\\input@path\s*\{((?:\s*\{[^{}]{0,200}\}){1,20}\s*)\}")
 _MAX_BODY_CHARS = 600
-"""Longest text of a paper's own command that reads a file. Ours: such commands are a heading and an input."""
+"""Longest text of a paper's own command that reads a file. Ours: such commands consist of a heading and an input."""
 _MAX_LEARNED_CHARS = 200_000
 """Number of characters of a file that are searched for a paper's own commands. Ours: preambles define them."""
 MAX_OWN_COMMANDS = 100
@@ -127,7 +127,8 @@ class InputCommands:
         return [posixpath.join(root, folder) for folder in self._folders]
 
     def read(self, text: str, match: re.Match[str]) -> InputCommand | None:
-        """Reads the command that begins with ``match``. Returns None if it reads no file or gives no file name."""
+        """Reads the command that begins with ``match``. Returns None if the command reads no file or gives no file
+        name."""
         if match["from"]:
             folder = _BRACED_NAME.match(text, match.end())
             name = None if folder is None else _BRACED_NAME.match(text, folder.end())

@@ -1,6 +1,6 @@
 r"""Executes loops that define a macro per item: ``\@for``, ``\@tfor``, ``\foreach``, ``\docsvlist``, ``\forcsvlist``.
 
-A loop is executed only if its text defines something. Other loops draw figures and are left unchanged.
+A loop is executed only if its text defines something. Other loops draw figures and stay unchanged.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from filters.latex.expand import Expander, Handler
 from filters.latex.macros import Macro, read_group, skip_space
 
 MAX_ITEMS = 1_000
-"""Maximum number of turns of one loop. Ours: loops that define macros go over the alphabet, 52 letters at most."""
+"""Maximum number of turns of one loop. Ours: loops that define macros have one turn per letter of the alphabet, 52 at
+most."""
 _FOR = re.compile(r"\s*\\([A-Za-z@]+)\s*:=\s*")
 _FOREACH = re.compile(r"\s*\\([A-Za-z@]+)\s+in\s*")
 _DEFINES = re.compile(
@@ -42,7 +43,7 @@ def _items(source: str) -> list[str]:
 def _turn(expander: Expander, name: str, items: list[str], body: str, outside: int | None) -> bool:
     """Queues copies of the loop's body, one per item, as the next input of the expander.
 
-    Returns False if the loop is left unchanged.
+    Returns False if the loop stays unchanged.
     """
     num_chars = len(items) * (len(body) + 10)
     if len(items) > MAX_ITEMS or _DEFINES.search(body) is None or num_chars > expander.work_left:

@@ -20,7 +20,8 @@ PROTECTED = words(
     " label \\ left right middle tiny scriptsize footnotesize small normalsize large Large LARGE huge Huge"
 )
 """Names that keep their standard meaning even if a source redefines them. They mark the structure of a paper, which
-later steps search for. If a source redefines ``\\section``, it changes a journal's layout and adds no shorthand."""
+later steps search for. If a source redefines ``\\section``, the new definition changes a journal's layout and is no
+shorthand."""
 PROTECTED_ENVIRONMENTS = words(
     "document abstract thebibliography verbatim lstlisting figure figure* table table* equation equation* align align*"
     " itemize enumerate description tabular array center quote quotation proof appendix appendices"
@@ -69,7 +70,8 @@ class Macro:
     is_primitive: bool = False
     has_at: bool = False
     is_new: bool = False
-    r"""True if ``\newcommand`` made the macro: its name had no other meaning, so it outlives the group it is in."""
+    r"""True if ``\newcommand`` made the macro: its name had no other meaning, so the macro stays defined after the end
+    of its group."""
 
     def fill(self, arguments: list[str]) -> str:
         r"""Returns the body with its arguments. Adds a space if an argument would otherwise extend a command's name.
@@ -106,7 +108,7 @@ class Definition:
     meaning: Macro | Environment | None
     """The new meaning of the name. None if the name gets the meaning of ``alias_of``."""
     alias_of: str = ""
-    r"""The name ``b`` in ``\\let\a\b``; empty for all definitions but ``\\let``, copies and ``\\undef``."""
+    r"""The name ``b`` in ``\\let\a\b``; empty for all definitions except ``\\let``, copies and ``\\undef``."""
 
 
 def cut_body(body: str) -> tuple[str | int, ...]:

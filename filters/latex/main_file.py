@@ -114,7 +114,7 @@ class _Halves:
         return self.document_class is not None
 
     def with_inputs(self, by_stem: Mapping[str, _Halves]) -> _Halves:
-        """Adds the halves that are in the file's inputs, because some papers have a separate preamble file."""
+        """Adds the halves that the file's inputs contain, because some papers have a separate preamble file."""
         if self.has_class == self.has_begin:
             return self
         read = [by_stem[stem] for stem in self.inputs if stem in by_stem]
@@ -153,7 +153,7 @@ def _stem(path: str) -> str:
 
 def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> int:
     """Returns the kind of a file: 4 for a document; 3 for half a document; 2 for an included file, slides or a letter;
-    1 for all further TeX; 0 for a file that is not TeX.
+    1 for all other TeX; 0 for a file that is not TeX.
     """
     if not halves.has_class and not halves.has_begin:
         return 1 if _TEX_SIGNS.search(text) else 0

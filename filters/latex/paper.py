@@ -117,8 +117,8 @@ def has_words(text: str) -> bool:
 class Latex(Step):
     """Removes comments, front matter and bibliography of a paper, and expands user macros with their arguments.
 
-    The step drops papers without a word. It drops papers without a heading if ``no_sections`` is ``drop``. It replaces
-    the column ``text``, a paper's assembled source, by the paper's body in LaTeX.
+    The step drops papers that have no words. If ``no_sections`` is ``drop``, the step also drops papers that have no
+    heading. It replaces the column ``text``, a paper's assembled source, by the paper's body in LaTeX.
     """
 
     keep_abstract: bool = False
@@ -126,7 +126,8 @@ class Latex(Step):
     drop_appendix: bool = False
     """Cuts the paper at its appendix. The paper names only the bibliography, so appendices stay by default."""
     no_sections: Literal["keep", "drop"] = "keep"
-    """``keep`` removes only the front matter of papers without headings (physics letters). ``drop`` drops them."""
+    """``keep`` removes only the front matter of papers without headings (physics letters). ``drop`` drops such
+    papers."""
 
     NAME: ClassVar[str] = "latex"
     CITE: ClassVar[str] = "the paper"

@@ -46,7 +46,7 @@ class Assembled:
     main: str
     reached: set[str] = field(default_factory=set)
     num_missing: int = 0
-    """Number of inputs that name a file the project does not have."""
+    """Number of inputs whose file is not in the project."""
     num_loops: int = 0
     """Number of inputs that were not added: a file that reads itself, or an input beyond the limits."""
 
@@ -80,7 +80,7 @@ class _Assembler:
         self.num_inputs = 0
         self.open_files: list[str] = []
         self.has_class = False
-        """True once a file with a document class was read. This can be an input, if the main file is a wrapper."""
+        """True once a file with a document class was read. If the main file is a wrapper, this file can be an input."""
         self.is_at_letter = False
         self.verbatim = Verbatim()
         self.commands = InputCommands(posixpath.splitext(posixpath.basename(main))[0])
@@ -161,7 +161,7 @@ class _Assembler:
         return depth
 
     def _follow(self, text: str, pos: int, match: re.Match[str], folder: str | None) -> int:
-        """Processes one command. Returns where the text continues, or -1 if the command is left unchanged."""
+        """Processes one command. Returns where the text continues, or -1 if the command stays unchanged."""
         if match["at"]:
             self.is_at_letter = match["at"] == "makeatletter"
             return -1

@@ -22,7 +22,8 @@ _REFERENCES = re.compile(
 """Matches titles of reference lists. The group ``review`` matches titles that sections of prose can also have."""
 _STEMS = ("renc", "bibliogra", "literatu", "n c e s", "encias")
 _STEMS_NOT_ASCII = ("rênc", "литератур", "библиогра", "文献", "文獻")
-"""Lower-case pieces of the names above. Each name contains one of them. Lines without any of them are skipped."""
+"""Lower-case pieces of the names above. Each of the names contains one of these pieces. Lines without any of the pieces
+are skipped."""
 _HAND_HEADING = re.compile(
     r"\\(?:centerline|leftline|line|bf|textbf|bfseries|sc|textsc|large|Large|LARGE|beginsection|begin\{center\}|underline"
     r"|underbar|it|em|sl|bigbf|section|heading|head|newsec|subhead|mainhead|sectionhead|chapter|noindent|bigskip)"
@@ -71,7 +72,7 @@ class Named:
 def headings_named(body: str, list_starts: list[int]) -> Iterator[Named]:
     """Yields the headings that mean "References": sections anywhere, and headings made by hand before a list.
 
-    If ``list_starts`` is empty, headings made by hand are searched in the whole body.
+    If ``list_starts`` is empty, the whole body is searched for headings made by hand.
     """
     section_starts = set()
     for match in _SECTION_NAMED.finditer(body):

@@ -67,7 +67,7 @@ _HAND_STOPS = re.compile(
     r"|(?:list[ \t]+of[ \t]+(?:figures|tables))|captions?\b|legends?\b|appendi(?:x|ces)\b|acknowledge?ments?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
-r"""Matches lines that end a list that has no end mark: captions of figures, an appendix headed by hand."""
+r"""Matches lines at which a list without an end mark ends: captions of figures, an appendix headed by hand."""
 _ARGUMENT = re.compile(r"\*?[ \t]*\n?[ \t]*(?:\[[^\[\]]{0,500}\]\s{0,3})?(?:\{[^{}]{0,2000}\})?")
 _LIST_ENVIRONMENT = re.compile(
     r"\\begin\s?\{(enumerate|itemize|description|list|trivlist|compactenum|bibliolist|reflist)\}"
@@ -92,7 +92,7 @@ WORK_PER_CHAR = 20
 """Budget for finding the ends of lists: characters searched per character of the body. Ours: a paper has one or two
 lists."""
 _MAX_CONTENT_CHARS = 400_000
-"""Number of characters examined after a heading. Ours: the longest lists of references have 200,000."""
+"""Number of characters examined after a heading. Ours: the longest lists of references have 200,000 characters."""
 
 
 def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:

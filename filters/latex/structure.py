@@ -1,7 +1,7 @@
 r"""Finds a paper's title, front matter, headings and appendix, and cuts the parts that the LLaMA paper removes.
 
-The text must have its macros expanded and its verbatim text sealed, so that every heading is a real one. The time is
-linear.
+The macros of the text must already be expanded, and its verbatim text must be sealed, so that every match is a real
+heading. The time is linear.
 """
 
 from __future__ import annotations
@@ -69,8 +69,9 @@ class Removal:
 def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Removal:
     r"""Cuts the bibliography, everything before the first section, and everything after ``\end{document}``.
 
-    In two cases only the front matter is cut and not all text before the first heading: if there is no heading, or if
-    there is more text before the heading than after it (a letter whose only heading is "Acknowledgements").
+    In two cases only the front matter is cut, and the other text before the first heading stays. The first case is a
+    paper without headings. The second is a paper with more text before the heading than after it (for example, a letter
+    whose only heading is "Acknowledgements").
 
     >>> cut_paper(r"\title{T}\begin{document}\maketitle x \section{One} a \bibliography{b}\end{document} z").text
     '\\section{One} a '

@@ -22,7 +22,7 @@ def _declare_switch(expander: Expander, start: int) -> bool:
 
 
 def _set_switch(value: bool | None) -> Handler:
-    """Returns a handler that sets a switch to ``value``, or to the value after the switch's name if it is None."""
+    """Returns a handler that sets a switch to ``value``. If ``value`` is None, the value follows the switch's name."""
 
     def handle(expander: Expander, start: int) -> bool:
         match = _SWITCH_NAME.match(expander.text, expander.pos)

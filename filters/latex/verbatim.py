@@ -17,8 +17,8 @@ VERBATIM_ENVIRONMENTS = words(
     " alltt spverbatim verbatimtab listing* tcblisting pyverbatim pycode pyblock luacode luacode* sageblock sagesilent"
     " Sinput Soutput Scode CodeInput CodeOutput asy gnuplot rawhtml boxedverbatim"
 )
-"""Environments whose body is not LaTeX. They are from LaTeX, fancyvrb, listings and minted, and from styles of journals
-for code."""
+"""Environments whose body is not LaTeX. They are from LaTeX, fancyvrb, listings and minted, and from the styles that
+journals provide for code."""
 REMOVED_ENVIRONMENTS = frozenset({"comment", "filecontents", "filecontents*"})
 """Environments that TeX does not print: ``comment`` of the package ``comment``, and files shipped inside the source."""
 URL_COMMANDS = words("url path nolinkurl href")
@@ -26,14 +26,16 @@ _INLINE_COMMANDS = words(
     "verb Verb EscVerb spverb fverb SaveVerb lstinline mintinline mint pygmentize url path nolinkurl href"
 )
 _STRICT_COMMANDS = frozenset({"verb"})
-r"""Commands whose delimiter must directly follow the name and can be a brace. Only LaTeX's ``\verb`` is like this."""
+r"""Commands whose delimiter must directly follow the name and can be a brace. Only LaTeX's ``\verb`` has these
+properties."""
 _LANGUAGE_COMMANDS = words("mintinline mint SaveVerb")
 """Commands with an argument (a language, a name) before the verbatim text."""
 _MAX_INLINE_CHARS = 4096
 r"""Number of characters searched for the end of ``\verb`` or ``\url``. TeX ends ``\verb`` at the end of the line. URLs
 have under 2,048."""
 _MAX_UNREAD = 200
-"""Number of unreadable definitions of environments after which no more are read, so that the time stays linear."""
+"""After this many unreadable definitions of environments, no further definitions are read, so that the time stays
+linear."""
 _MAX_BODY_CHARS = 2000
 """Longest definition of an environment that is read. Ours: definitions that hide text are one short line."""
 
@@ -101,8 +103,8 @@ _DECLARES = (
 )
 """Declarations: (words, pattern). A text that matches the pattern contains at least one of the words."""
 _DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "\\newminted")
-"""If the text after the preamble contains one of these words, declarations are searched in the whole text, otherwise
-only in the preamble."""
+"""If the text after the preamble contains one of these words, the whole text is searched for declarations. Otherwise
+only the preamble is searched."""
 _HIDES = re.compile(r"\\comment(?![A-Za-z@])|\\begin\s*\{comment\}")
 _BOXES = re.compile(r"\\(?:setbox|savebox|lrbox(?![A-Za-z])|begin\s*\{lrbox\})")
 _SHOWS_BOX = re.compile(r"\\(?:usebox|box|copy|unvbox|unhbox|unvcopy|unhcopy)(?![A-Za-z])")

@@ -5,7 +5,7 @@ A signature has ``num_perm`` numbers. The fraction of positions at which two sig
 Jaccard similarity of two documents. Locality-sensitive hashing (LSH) cuts a signature into bands of rows. Documents
 that agree in all rows of one band are candidates: with b bands of r rows, two documents of similarity J become
 candidates with a probability of 1 - (1 - J^r)^b (Leskovec et al., Mining of Massive Datasets, section 3.4). This module
-only finds candidates. Whether one of them is removed is decided later, from their n-grams.
+only finds candidates. A later step decides from the n-grams of the candidates which of them are removed.
 
 The permutations are equal to those of ``datasketch.MinHash(num_perm, seed)`` with the scheme ``affine32``. To query our
 signatures with datasketch, pass it our hash function:
@@ -37,7 +37,7 @@ documents must not get bands, because all of them would match each other."""
 
 SCHEME = "affine32"
 _BLOCK = 1 << 16
-"""The number of hashes that are permuted at once. They take 256 kB, which fit in the cache of a core."""
+"""The number of hashes that are permuted together. So many hashes take 256 kB, which fit in the cache of a core."""
 
 
 def ngram_hash(ngram: bytes) -> int:
@@ -67,9 +67,7 @@ def permutations(num_perm: int, seed: int) -> Permutations:
 
 
 class Bands(NamedTuple):
-    """Says how LSH splits a signature into bands. It uses the first ``num_bands * num_rows`` numbers of the
-    signature.
-    """
+    """Says how LSH splits a signature into bands. LSH uses the signature's first ``num_bands * num_rows`` numbers."""
 
     num_bands: int
     num_rows: int

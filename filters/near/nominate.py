@@ -19,14 +19,14 @@ from filters.books.overlap import Hashes
 Numbers = npt.NDArray[np.int64]
 
 MAX_DOCUMENTS_PER_KEY = 64
-"""A key that more documents than this share is called common. Our choice: with 64 documents, a key makes at most 2,016
-pairs."""
+"""If more than this number of documents share a key, the key is called common. Our choice: with 64 documents, a key
+makes at most 2,016 pairs."""
 NUM_LEADERS = 8
-"""Each document with a common key is paired with this many documents that have the key: the first by rank (our
+"""Each document with a common key is paired with this many documents that have the key: those with the first ranks (our
 choice)."""
 NUM_NEIGHBOURS = 4
-"""Each document with a common key is also paired with this many documents directly before it (our choice). These have
-nearly the same length, as copies do."""
+"""Each document with a common key is also paired with this many documents directly before it in the order of ranks (our
+choice). These documents have nearly the same length, as copies do."""
 MIN_SAMPLED = 0.3
 """A candidate pair must share at least this fraction of the expected number of sampled n-grams (our choice). The
 expected number is the average for pairs that overlap just enough to be removed. For example, if a document has 150
@@ -46,7 +46,8 @@ class Nominated(NamedTuple):
     counts: Numbers
     """The number of keys that nominated each pair."""
     num_not_compared: int
-    """The number of pairs that share a common key but were not paired for it. Another key may still nominate them."""
+    """The number of pairs that share a common key but were not nominated by this key. Another key may still nominate
+    them."""
 
 
 def nominate(

@@ -32,11 +32,12 @@ def rank_of(priority: int, num_ngrams: int, content: bytes, place: bytes) -> byt
     """Returns the rank of a document as 16 bytes. Of two documents, the one whose bytes sort first is kept.
 
     Args:
-        priority: the position of its source in the list of sources, from 0.
-        content: its id, text and other columns, or a hash of them. The rank contains 5 bytes of a hash of ``content``.
-        place: where it was read, which is different for each document. The rank contains 7 bytes of a hash of
-            ``place``, so that equal documents have different ranks. Among a million equal documents, the probability
-            that two ranks are equal is one in 100,000.
+        priority: the position of the document's source in the list of sources, from 0.
+        content: the document's id, text and other columns, or a hash of them. The rank contains 5 bytes of a hash of
+            ``content``.
+        place: the place where the document was read. Every document has a different place. The rank contains 7 bytes of
+            a hash of ``place``, so that equal documents have different ranks. Among a million equal documents, the
+            probability that two ranks are equal is one in 100,000.
 
     >>> rank_of(0, 9, b"b", b"1") < rank_of(0, 8, b"a", b"2") < rank_of(1, 100, b"a", b"3")
     True

@@ -19,8 +19,8 @@ import yaml
 
 _DATA = Path(__file__).parents[1] / "data" / "rule_sets" / "english.yaml"
 MAX_AFFIXES = 10_000
-"""At most this many marks are removed from the ends of one run of characters (our choice). This bounds the time for
-malicious texts."""
+"""At most this many marks are removed from the ends of one run of characters (our choice). The limit bounds the time
+for malicious texts."""
 
 _QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉⟦⟧"
 _MARKS = ",:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
@@ -216,7 +216,8 @@ def _data() -> dict[str, Any]:
 
 @cache
 def exceptions() -> dict[str, tuple[str, ...]]:
-    """Returns the parts of each run of characters that the rules would split wrongly.
+    """Returns a dict. Each key is a run of characters that the rules would split wrongly. The value is the right parts
+    of this run.
 
     >>> exceptions()["shouldn’t"], exceptions()["10am"], exceptions()["Mr."]
     (('should', 'n’t'), ('10', 'am'), ('Mr.',))

@@ -140,9 +140,10 @@ class GopherRepetition(Step):
     max_repeated_line_chars: float = 0.2
     """Largest share of characters in lines that occurred before on the page."""
     max_top_ngrams: tuple[float, ...] = (0.20, 0.18, 0.16)
-    """Largest share of characters in all copies of the most frequent run of 2, 3 and 4 words."""
+    """Largest shares of characters in all copies of the most frequent run of words, for runs of 2, 3 and 4 words."""
     max_repeated_ngrams: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.10)
-    """Largest share of characters in runs of 5, 6, 7, 8, 9 and 10 words that occurred before on the page."""
+    """Largest shares of characters in runs of words that occurred before on the page, for runs of 5, 6, 7, 8, 9 and 10
+    words."""
 
     def __post_init__(self) -> None:
         if len(self.max_top_ngrams) != len(_TOP_LENGTHS) or len(self.max_repeated_ngrams) != len(_REPEATED_LENGTHS):

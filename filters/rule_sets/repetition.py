@@ -1,6 +1,7 @@
 """Counts repeated parts of texts: lines, paragraphs, and runs of words (n-grams), and their characters.
 
-Repeated runs of n words are searched only where runs of n - 1 words are repeated, because they cannot occur elsewhere.
+A repeated run of n words is searched for only where a run of n - 1 words is repeated, because it cannot occur
+elsewhere.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Runs:
         self._total_chars = np.concatenate([[0], np.cumsum(words.num_chars, dtype=np.int64)])
         self.length = 1
         self._at: Ints = np.zeros(0, np.int64)
-        """Places at which a run begins that occurs several times in its document, in ascending order."""
+        """Places in ascending order. At each place, a run begins that occurs several times in its document."""
         self._group: Ints = np.zeros(0, np.int64)
         """For each place, the number of its group of equal runs."""
 
@@ -74,8 +75,8 @@ class Runs:
         return at, self._group[follows] * num_groups + self._group[follows + 1]
 
     def _chars(self, at: Ints) -> Ints:
-        """Returns the number of characters, without spaces, of each run of ``length`` words that begins at one of these
-        words.
+        """Returns one number per word in ``at``: the number of characters, without spaces, of the run of ``length``
+        words that begins at the word.
         """
         chars: Ints = self._total_chars[at + self.length] - self._total_chars[at]
         return chars
@@ -101,7 +102,8 @@ class Runs:
         return top
 
     def repeated_chars(self) -> Ints:
-        """Returns the characters in runs that occurred before, without overlaps (datatrove ``find_all_duplicate``).
+        """Returns the number of characters in runs that occurred before (datatrove ``find_all_duplicate``). No
+        character counts twice.
 
         A document is read from its start. After a repeated run, reading continues at the word after the run.
         """

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from filters.rule_sets.english_words import split
 
 MAX_CHUNKS = 1 << 20
-"""The largest number of different runs of characters in a table (our choice). They take about 200 MB."""
+"""The largest number of different runs of characters in a table (our choice). So many runs take about 200 MB."""
 MAX_CHARS = 64 << 20
 """The largest number of characters in all runs of a table together (our choice)."""
 Ints = npt.NDArray[np.int64]
@@ -180,5 +180,5 @@ def _words_of(texts: Sequence[str], table: _Table) -> Words:
 
 
 def _view(values: array[int], kind: type[np.generic]) -> npt.NDArray[Any]:
-    """Returns a numpy view of the same memory. It must be deleted before ``values`` grows."""
+    """Returns a numpy view of the memory of ``values``. The view must be deleted before ``values`` grows."""
     return np.frombuffer(values, kind) if len(values) else np.zeros(0, kind)

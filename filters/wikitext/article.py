@@ -1,4 +1,4 @@
-"""Contains two steps. One drops the pages of unwanted wikis, the other drops pages without prose after the
+"""Contains two steps. One drops the pages of unwanted wikis. The other drops pages that have no prose after the
 conversion.
 """
 
@@ -26,16 +26,17 @@ LLAMA_WIKIS = (
 
 _LETTER = re.compile(r"[^\W\d_]")
 _LETTERS_END = 0x34000
-"""Letters have smaller code points than this."""
+"""The code point of every letter is below this number."""
 _CHARS_AT_ONCE = 1 << 18
-"""Number of characters whose words are counted at once: as many as fit a processor's cache."""
+"""The words of about this many characters are counted at once, because so many characters fit into a processor's
+cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WikiLanguages(Step):
     """Drops the pages of all Wikipedias except the twenty that the paper names.
 
-    The step reads the column ``_wiki``, which contains the wiki's code (``simple`` is not ``en``).
+    The step reads the column ``_wiki``, which contains the wiki's code. (``simple`` and ``en`` are different wikis.)
     """
 
     NAME: ClassVar[str] = "wiki_languages"
@@ -104,7 +105,8 @@ class Article(Step):
 
 
 def count_words(texts: Sequence[str]) -> tuple[list[float], list[float]]:
-    """Returns the number of words of each text, and of its line with the most words. A word has two letters or more.
+    """Returns two numbers per text: its number of words, and the number of words in its longest line. A word has two
+    letters or more.
 
     >>> count_words(["a bee or two\\nsix bees", ""])
     ([5.0, 0.0], [3.0, 0.0])
@@ -140,8 +142,8 @@ def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
 
 @functools.cache
 def _letters() -> npt.NDArray[np.bool_]:
-    """Returns one boolean per code point up to :data:`_LETTERS_END`. It is True if Python's ``re`` counts it as a
-    letter."""
+    """Returns one boolean per code point up to :data:`_LETTERS_END`. The boolean is True if Python's ``re`` counts the
+    code point as a letter."""
     every = "".join(map(chr, range(_LETTERS_END)))
     found = np.zeros(_LETTERS_END + 1, np.bool_)
     found[[match.start() for match in _LETTER.finditer(every)]] = True

@@ -1,4 +1,4 @@
-"""Finds the URLs that a page cites. The classifier of pages that Wikipedia would cite is trained on them."""
+"""Finds the URLs that a page cites. The classifier of references is trained on the pages at these URLs."""
 
 from __future__ import annotations
 

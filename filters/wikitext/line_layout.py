@@ -1,7 +1,7 @@
 """Lays out the lines of a page (headings, lists, code), and removes sections of apparatus and lead-ins.
 
 Sections of apparatus are sections of references or external links. A lead-in is a line that announces a table or list,
-such as "The members are:". It is removed if that table or list was removed.
+such as "The members are:". If the table or list was removed, the lead-in is removed, too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _HEADLESS_ITEM = re.compile(r"[,;:.)]|[–—]\s")
 _HEADLESS = ",;:.)–—"
 _LETTER = re.compile(r"[^\W\d_]")
 _LAST_SENTENCE = re.compile(r"(?:[^\W\d_]{3,}|[0-9]{4}|[)\]\"”»])[.!?][\"”»)\]]*\s+(?=[^\s\W_a-zа-я]|[«„“\"'(])")
-"""Matches the end of the sentence before a lead-in. A full stop after a shorter word can belong to an abbreviation."""
+"""Matches the end of the sentence before a lead-in. A full stop after a word of one or two letters is no end, because
+it can belong to an abbreviation."""
 _MAX_SENTENCE_CHARS = 2000
 _MAX_LEAD_IN_CHARS = 200
 """Longest lead-in. Ours: a longer sentence does more than announce, so it stays."""
@@ -148,8 +149,8 @@ class _Layout:
     def find_preformatted(self, lines: list[str], start: int) -> None:
         """Finds the end of the preformatted text at ``start``: consecutive lines that begin with a space.
 
-        A single line of this form is treated as a typing error, not as preformatted text. A block of list items is a
-        list.
+        A single line of this form is treated as a typing error, not as preformatted text. A block of list items is
+        treated as a list.
         """
         end = start
         while end < len(lines) and lines[end][:1] == " " and lines[end].strip():

@@ -28,8 +28,8 @@ class TextRules:
     """Holds the punctuation rules that differ between languages."""
 
     is_semicolon_spaced: bool = False
-    """True for French, which writes a space before ``;``. In all other languages, such a space is left from a removed
-    template."""
+    """True for French, which writes a space before ``;``. In all other languages, such a space remains where a template
+    was removed."""
 
 
 def plain(line: str, rules: TextRules) -> str:

@@ -43,7 +43,8 @@ _UNSPACED = TextRules()
 def wikitext_to_text(
     wikitext: str, *, names: WikiNames, title: str = "", unknown: UnknownTemplates | None = None
 ) -> str:
-    """Returns the article's words without its markup. ``title`` only replaces ``{{PAGENAME}}``; it is not added.
+    """Returns the article's words without its markup. ``title`` only replaces ``{{PAGENAME}}``; the title itself is not
+    added to the words.
 
     Keeps paragraphs, headings, lists, the words of links, formulas and code. Removes pictures with their captions,
     tables, references, comments, categories, templates without words, headings without text, and the apparatus at the
@@ -95,8 +96,8 @@ class Wikitext(Step):
     """
     is_citing: bool = False
     """True to fill the column ``cited_urls`` with the URLs that each page cites (:mod:`filters.wikitext.cited_urls`).
-    The classifier of references is trained on the pages at these URLs. This takes half as long as the conversion. If
-    False, the column is null."""
+    The classifier of references is trained on the pages at these URLs. Finding the URLs takes half as long as the
+    conversion. If False, the column is null."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Converts every page. Drops pages over ``max_wikitext_chars`` without converting them."""

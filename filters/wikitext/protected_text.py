@@ -14,9 +14,10 @@ HELD_OPEN, HELD_CLOSE = "\x02", "\x03"
 PIPE, EQUALS = "\x04", "\x05"
 """Marks for a ``|`` or ``=`` that belongs to the words (``{{!}}``) and must not separate a template's arguments."""
 REMOVED_BLOCK = "\x06"
-"""Mark for a removed table, drawing or template on lines of its own. A line that announces it is also removed."""
+"""Mark for a removed table, drawing or template on lines of its own. A line that announces the removed block is also
+removed."""
 BREAK = "\x07"
-"""Mark for a line break (``<br>``) inside a source line, which stays one list item, heading or table row."""
+"""Mark for a line break (``<br>``) inside a source line. The source line stays one list item, heading or table row."""
 
 _CONTROL = bytes(code for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n\r")
 _NO_WIDTH = ("\u00ad", "\u200b", "\u200e", "\u200f", "\u2060", "\ufeff", "\ufffe", "\uffff")

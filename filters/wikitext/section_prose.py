@@ -17,10 +17,12 @@ _MAX_LINES = 400
 
 
 def is_prose(lines: Sequence[str], start: int) -> bool:
-    """Returns True if most of the section that begins at line ``start`` is prose, up to the next heading.
+    """Returns True if most of a section is prose. The section begins at line ``start`` and ends before the next
+    heading.
 
-    Prose is a paragraph of at least two sentences and 200 characters that is no item and does not begin like a note.
-    The rule is our choice. On 1,500 pages of 24 wikis it keeps sections such as a country's "Literature", but no list.
+    A paragraph counts as prose if it has at least two sentences and 200 characters, is no list item, and does not begin
+    like a note. The rule is our choice. On 1,500 pages of 24 wikis it keeps sections such as a country's "Literature",
+    but no list.
 
     >>> paragraph = "The oldest works are songs of the coast. They were written down by monks around 1200. " * 3
     >>> is_prose([paragraph, "", "== Next =="], 0), is_prose(["* Smith, J. (1990). Songs. Oxford."] * 9, 0)

@@ -60,7 +60,8 @@ def resolve_raw_tags(text: str, held: Held) -> str:
     """Removes comments, references and pictures. Stores the contents of nowiki, pre, code and math in ``held``.
 
     A comment that is not closed reaches to the end of the page, as in MediaWiki. A reference that is not closed is
-    removed with the rest of its line. Any other tag that is not closed is removed without the text after it.
+    removed with the rest of its line. If any other tag is not closed, only the tag itself is removed, and the text
+    after it stays.
 
     >>> resolve_raw_tags('a<ref name="x">b</ref> c<ref name=y/><!-- d --> e', Held())
     'a c e'

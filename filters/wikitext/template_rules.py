@@ -1,7 +1,9 @@
-"""Contains rules for templates that no pattern can express: languages, pronunciations, links, countries, centuries.
+"""Contains rules for templates whose words no pattern can express: languages, pronunciations, links, countries,
+centuries.
 
-Each rule is a pure function of a call's arguments and the wiki's language. ``templates.yaml`` names it as ``fn:NAME``.
-Arguments that a rule cannot read are returned as plain words or left out. No rule raises an error on any page.
+Each rule is a pure function of a call's arguments and the wiki's language. ``templates.yaml`` names a rule as
+``fn:NAME``. Arguments that a rule cannot read are returned as plain words or left out. No rule raises an error on any
+page.
 """
 
 from __future__ import annotations
@@ -180,7 +182,8 @@ def _country(call: TemplateCall) -> str:
 
 
 def _country_if_named(call: TemplateCall) -> str:
-    """Returns "Francia" for ``{{bandiera|Francia|nome}}``, and nothing without ``nome``, which shows only a flag."""
+    """Returns "Francia" for ``{{bandiera|Francia|nome}}``. Without ``nome``, the template shows only a flag and has no
+    words."""
     is_named = call.get(2).lower() in ("nome", "nombre", "nom", "name") or call.named.get("nome")
     return _country(call) if is_named else ""
 

@@ -72,7 +72,7 @@ class _OpenMarks:
 
     starts: list[int]
     counts: list[int]
-    """Number of braces left in each run, or ``_TABLE``."""
+    """Number of braces in each run that are still open, or ``_TABLE``."""
     num_tables: int
     found: list[Span]
 
@@ -100,7 +100,7 @@ class _OpenMarks:
         self.found.append(Span(self.starts.pop(), end, True))
 
     def close_tables_before_prose(self, text: str) -> None:
-        """Closes all tables that no mark closes, before the next paragraph or heading."""
+        """Closes all tables that have no closing mark. Each of them ends before the next paragraph or heading."""
         table_end = -1
         for start, count in zip(self.starts, self.counts, strict=True):
             if count != _TABLE:

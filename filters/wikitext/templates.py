@@ -42,7 +42,8 @@ _CODE = re.compile(r"[A-Z]{2,3}|[a-z]{2,3}|Q[0-9]+")
 
 @dataclass(slots=True)
 class UnknownTemplates:
-    """Counts how often each unknown template is used inside a sentence. The key is its name as the editor wrote it."""
+    """Counts how often each unknown template is used inside a sentence. The key is the template's name as the editor
+    wrote it."""
 
     names: Counter[str] = field(default_factory=Counter)
 
@@ -50,9 +51,9 @@ class UnknownTemplates:
 def resolve_templates(text: str, syntax: WikiNames, title: str = "", unknown: UnknownTemplates | None = None) -> str:
     """Replaces templates by the words that they show, and removes all other templates and all tables.
 
-    An opening ``{{`` that is never closed is removed with the rest of its line. A closing ``}}`` without an opening is
-    removed alone. A removed table or template on lines of its own leaves a mark (:data:`REMOVED_BLOCK`), which
-    ``line_layout`` removes later.
+    An opening ``{{`` that is never closed is removed with the rest of its line. If a closing ``}}`` has no opening,
+    only the ``}}`` is removed. A removed table or template on lines of its own leaves a mark (:data:`REMOVED_BLOCK`),
+    which ``line_layout`` removes later.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> resolve_templates("It is {{convert|5|km|mi}} long.{{Navbox|{{x}}}}", syntax("en"))
@@ -81,7 +82,8 @@ class _Renderer:
     find: Callable[[str], Rendering | None]
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
-        """Returns the text from ``start`` to ``end`` with its templates resolved. The first one is span ``index``."""
+        """Returns the text from ``start`` to ``end`` with its templates resolved. The first template is span
+        ``index``."""
         out: list[str] = []
         position = start
         spans, text = self.spans, self.text

@@ -1,5 +1,5 @@
-"""Resolves language variants ``-{...}-``. In wikis with two scripts they mark text that is not converted to the other
-script, or that differs between the scripts.
+"""Resolves language variants ``-{...}-``. Wikis with two scripts use them for text that stays in one script, and for
+text that differs between the scripts.
 """
 
 from __future__ import annotations

@@ -66,16 +66,15 @@ def language_of_wiki(code: str) -> str:
 
 
 def redirect_words(language: str) -> tuple[str, ...]:
-    """Returns the words that begin a redirect page, in lower case without ``#``. They always include the English
-    word.
-    """
+    """Returns the words that begin a redirect page, in lower case without ``#``. The result includes the English
+    word."""
     table = _table("redirects")
     return (*table["all"], *table.get(language, ()))
 
 
 @functools.lru_cache(maxsize=64)
 def syntax(language: str, namespaces: str = "") -> WikiNames:
-    """Returns the names of the Wikipedia in one language.
+    """Returns the names that the Wikipedia in one language uses.
 
     Args:
         language: the wiki's language. A language without tables gets the names that all wikis understand.
@@ -109,7 +108,7 @@ def syntax(language: str, namespaces: str = "") -> WikiNames:
 
 @dataclass(frozen=True, slots=True)
 class MonthNames:
-    """Holds the names of the months in one language, from January, and how a date is written."""
+    """Holds the names of the months in one language, beginning with January, and how a date is written."""
 
     pattern: str
     """A date with ``{d}``, ``{m}`` and ``{y}`` in place of day, month and year."""
@@ -190,7 +189,8 @@ def unpack_namespaces(packed: str) -> list[tuple[int, str]]:
 
 @functools.lru_cache(maxsize=64)
 def _templates(language: str) -> dict[str, Rendering]:
-    """Returns the templates of all wikis and of one language. If both have a name, the language's template is used.
+    """Returns the templates of all wikis and of one language. If both have a template of the same name, the language's
+    template is used.
 
     A template with an empty value shows nothing on that wiki, even if it shows words on other wikis.
     """
@@ -213,7 +213,7 @@ def _compile(value: str | list[str]) -> Rendering:
 
 
 def _split_pattern(pattern: str) -> Pattern:
-    """Splits ``c. {1}–{2}`` into ``("c. ", "1", "–", "2", "")``. A brace around anything but the name of a field is
+    """Splits ``c. {1}–{2}`` into ``("c. ", "1", "–", "2", "")``. Braces around anything except the name of a field are
     literal text."""
     pieces: list[str] = [""]
     rest = pattern

@@ -1,7 +1,7 @@
 """Writes a certificate about finished shards: the shards, sets and rules of a search, and its result.
 
 The certificate contains no date, so that the same shards and sets give the same bytes. It lists every shard and every
-set with its checksum, so that anyone can check which corpus it is about.
+set with its checksum, so that anyone can check which corpus the certificate is about.
 """
 
 from __future__ import annotations

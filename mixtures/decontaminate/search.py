@@ -98,7 +98,7 @@ def search_shard(task: ShardTask) -> SearchedShard:
 
 
 def _batches(found: Iterator[ShownDocument]) -> Iterator[list[ShownDocument]]:
-    """Yields batches of documents of bounded size. A larger document is alone in its batch."""
+    """Yields the documents in batches of bounded size. A larger document is alone in its batch."""
     held: list[ShownDocument] = []
     num_chars = 0
     for one in found:

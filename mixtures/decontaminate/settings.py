@@ -49,7 +49,8 @@ class SetSettings:
 
     @property
     def columns(self) -> Mapping[str, str]:
-        """Returns the name of the column with each part of an item, for the parts that have a column."""
+        """Returns a mapping from the parts of an item to the columns that contain them. Parts without a column are left
+        out."""
         return {name: getattr(self, name) for name in ("id", "question", "answer", "choices", "passage", "code")
                 if getattr(self, name)}  # fmt: skip
 

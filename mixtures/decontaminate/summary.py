@@ -42,7 +42,8 @@ class _Counts:
 
 
 class Summary:
-    """Counts hits. Its memory grows with the number of items in the sets, not with the number of documents."""
+    """Counts hits. The counts need memory in proportion to the number of items in the sets, not to the number of
+    documents."""
 
     def __init__(self, index: Index) -> None:
         self._index = index

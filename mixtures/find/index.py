@@ -39,8 +39,8 @@ _MAGIC = b"LMXFIND1"
 _HEADER = struct.Struct("<8s32s8Q")
 _MAX_BUCKET_BITS = 32
 _FEW_FALSE_BLOCKS = 1 << 12
-"""The target for false candidates: for each piece, one in this many blocks is decoded although it lacks the piece. A
-larger index would hardly be faster."""
+"""The target for false candidates: for each piece, one in this many blocks is decoded although the block lacks the
+piece. A larger index would hardly be faster."""
 
 
 def index_path(folder: Path, info: ShardInfo) -> Path:
@@ -91,7 +91,8 @@ class ShardIndex:
         return len(self.block_rows) - 1
 
     def candidates(self, hashes: Array) -> Array:
-        """Returns the blocks that may contain all these pieces: every block that does, and a few others."""
+        """Returns the blocks that may contain all these pieces: every block that contains all of them, and a few other
+        blocks."""
         found = np.arange(self.num_blocks)
         for bucket in np.unique(
             hashes >> np.uint32(32 - self.bucket_bits) if self.bucket_bits else hashes * 0
@@ -104,7 +105,7 @@ class ShardIndex:
         return found
 
     def rows(self, block: int) -> tuple[int, int]:
-        """Returns the first row of a block, and the row after its last."""
+        """Returns the first row of a block, and the row after its last row."""
         return int(self.block_rows[block]), int(self.block_rows[block + 1])
 
     def as_bytes(self) -> bytes:
@@ -119,7 +120,8 @@ class ShardIndex:
 
 
 def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
-    """Returns the index of a shard. Decodes the whole shard once; this takes about four times its size in memory.
+    """Returns the index of a shard. Decodes the whole shard once. The decoding needs memory of about four times the
+    shard's size.
 
     Args:
         encoder: the tokenizer that made the shard's ids.

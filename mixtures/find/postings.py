@@ -33,7 +33,7 @@ class Numbers:
     samples: Array
 
     def between(self, begin: int, end: int) -> Array:
-        """Returns the numbers from ``begin`` to before ``end``.
+        """Returns the numbers that are at least ``begin`` and less than ``end``.
 
         >>> numbers = encode(np.array([3, 4, 70, 71, 900]), 1000)
         >>> numbers.between(4, 900).tolist(), numbers.between(5, 70).tolist()
@@ -80,7 +80,7 @@ def low_bits_of(count: int, limit: int) -> int:
 
 
 def encoded_bytes(count: int, limit: int) -> int:
-    """Returns an upper bound for the size of what `encode` returns, in bytes."""
+    """Returns an upper bound, in bytes, for the size of the numbers that `encode` returns."""
     low_bits = low_bits_of(count, limit)
     zeros = (limit >> low_bits) + 1
     return -(-count * low_bits // 8) + (count + zeros) // 8 + 1 + 4 * (zeros // _SAMPLE_ZEROS + 1)

@@ -1,4 +1,4 @@
-"""Finds strings and ids in an output's shards, with their indexes or by decoding all shards."""
+"""Finds strings and ids in an output's shards, either with the shards' indexes or by decoding all shards."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Finder:
                 yield from self._matching(info, [index.rows(block) for block in blocks.tolist()], wanted, encoder)
 
     def scan(self, wanted: str) -> Iterator[FoundRow]:
-        """Yields the same rows as `text` by decoding all shards. The string may have any length except 0."""
+        """Decodes all shards, and yields the same rows as `text`. The string may have any length except 0."""
         if not wanted:
             raise ValueError("an empty string is in every row")
         encoder = self.encoder()
@@ -101,7 +101,7 @@ class Finder:
         """Yields the rows of the wanted documents.
 
         Args:
-            wanted: the source and id of each document. The source None stands for all sources.
+            wanted: the source and id of each document. With the source None, an id may be from any source.
 
         Raises:
             ValueError: a shard has no index.
@@ -224,7 +224,7 @@ def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
     """Makes every missing or outdated index of a shard, and deletes indexes that belong to no shard.
 
     Args:
-        num_workers: number of processes. Each needs about four times the size of a shard in memory.
+        num_workers: number of processes. Each process needs memory of about four times the size of a shard.
 
     Returns:
         The index files that were written.

@@ -4,7 +4,7 @@
 
 - ``documents``: chooses rows of shards and decodes them.
 - ``pager``: shows one document after another in a terminal.
-- ``pairs``: shows documents that a near dedup removed beside those that it kept.
+- ``pairs``: shows the pairs of a near dedup side by side: the removed document and the kept document.
 - ``parquet_documents``: reads ``clean/`` and ``dropped/``. ``steps``: lists the documents that a loader yields at one
   step.
 

@@ -1,7 +1,7 @@
 """Runs the command ``python -m mixtures.inspect``, which prints documents with their source, or pages through them.
 
-On a terminal it shows one document per page and waits for a command. Otherwise it prints the first few documents. If
-``--tokenizer`` is not given, the run's tokenizer is used, which is next to the shards' folder.
+If the output is a terminal, the command shows one document per page and waits for input. If not, it prints the first
+few documents. If ``--tokenizer`` is not given, the run's tokenizer is used, which is next to the shards' folder.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
 
 
 def _files(paths: Sequence[str]) -> list[Path]:
-    """Returns the files with these paths. A folder stands for all shards and Parquet files in it."""
+    """Returns the files with these paths. For a folder, returns all shards and Parquet files in it."""
     found: list[Path] = []
     for path in map(Path, paths):
         inside = _in_folder(path) if path.is_dir() else [path]
@@ -41,8 +41,8 @@ def _files(paths: Sequence[str]) -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """Returns the files with documents in a folder. If it is a run's output, they are from the first group of
-    :data:`_OF_OUTPUT`.
+    """Returns the files in a folder that contain documents. If the folder is a run's output, the files are those of the
+    first group in :data:`_OF_OUTPUT`.
     """
     if (folder / "manifest.json").is_file() or (folder / ".work").is_dir():
         for names in _OF_OUTPUT:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from mixtures.inspect.documents import ShownDocument, Wanted, heading, printable
 
 _MAX_SEEN = 200
-"""The user can go back over this many documents. Their texts are in memory."""
+"""The user can go back over this many documents. The texts of these documents are in memory."""
 
 HELP = """\
   Enter    next page, then the next document

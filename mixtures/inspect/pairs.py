@@ -27,8 +27,8 @@ _NO_TEXT = "(its text is not in dropped/, which has a sample of the texts: see r
 
 
 def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None, limit: int) -> list[dict[str, Any]]:
-    """Returns the pairs whose overlap is nearest to the limit: the smallest overlaps of ``pairs``, the largest of
-    ``rejected``.
+    """Returns the pairs whose overlap is nearest to the limit. For ``pairs``, these have the smallest overlaps. For
+    ``rejected``, they have the largest overlaps.
 
     Args:
         kind: ``pairs`` for the removed documents, ``rejected`` for a sample of the candidates that were not removed.
@@ -68,7 +68,8 @@ def _nearest(rows: list[dict[str, Any]], limit: int, sign: int) -> list[dict[str
 
 
 def texts_of(output: Path, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], str]:
-    """Returns the texts of the documents in these pairs, from ``clean/`` and ``dropped/``, by source and id."""
+    """Returns a mapping from (source, id) to text for the documents in these pairs. The texts are from ``clean/`` and
+    ``dropped/``."""
     wanted: dict[str, set[str]] = {}
     for row in rows:
         for end in ("removed", "kept"):
@@ -87,7 +88,7 @@ def texts_of(output: Path, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, st
 
 
 def marked(text: str, other: str, *, ngram_words: int = NGRAM_WORDS) -> str:
-    """Returns a text with brackets around the words that are in no word n-gram of the other text.
+    """Returns a text with brackets around all words that are outside the n-grams that the two texts share.
 
     >>> marked("It was the best of times, really", "it was the Best of times")
     'It was the best of times, [really]'
@@ -114,9 +115,7 @@ def marked(text: str, other: str, *, ngram_words: int = NGRAM_WORDS) -> str:
 
 
 def _words(text: str) -> tuple[list[bytes], list[int], list[str]]:
-    """Splits a text at white space. Returns the normalised words, the index of the piece that contains each, and the
-    pieces.
-    """
+    """Splits a text at white space. Returns the normalised words, the index of each word's piece, and the pieces."""
     pieces = text.split()
     words, owners = [], []
     for number, piece in enumerate(pieces):

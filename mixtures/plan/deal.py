@@ -28,8 +28,9 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     """Returns a plan that divides ``num_tokens`` among the recipe's sources. A divided source is replaced by its parts.
 
     The wanted length is ``num_tokens``, or else the recipe's ``tokens``. If this length would exceed the ``max_epochs``
-    of a source, the longest stream that fits is made, or an error is raised if the length is exact. By default
-    ``num_tokens`` is exact and the recipe's ``tokens`` are not. The recipe's ``length`` decides for both.
+    of a source, the longest stream that fits is made. If the length is exact, an error is raised instead. By default
+    ``num_tokens`` is exact and the recipe's ``tokens`` are not. If the recipe has ``length``, this setting decides
+    about both.
 
     If the recipe has ``missing: share``, the weight of a source without tokens goes to the other sources in proportion.
     If a source is too small for a requested length, the other sources replace the missing tokens in the same way.
@@ -144,8 +145,8 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
-    """Returns the tokens that each source must have. With its weight, it then has the epochs of the paper or the
-    recipe.
+    """Returns the tokens that each source must have. With so many tokens, a source's weight gives the epochs of the
+    paper or the recipe.
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"
@@ -156,7 +157,8 @@ def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
 
 
 def wanted_epochs(recipe: Recipe, name: str) -> Decimal:
-    """Returns how often a source or part is seen in the paper, or else may be seen with the recipe."""
+    """Returns the paper's epochs of a source or part. If the recipe has no figures of a paper, returns the largest
+    epochs that the recipe allows."""
     return recipe.paper.epochs[source_of(name)] if recipe.paper else recipe.max_epochs[name]
 
 

@@ -9,12 +9,13 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class SourceTokens:
-    """Counts a source's tokens (with bos and eos) and documents, without those held out for validation."""
+    """Counts the documents of a source, and their tokens with bos and eos. Documents held out for validation do not
+    count."""
 
     tokens: int
     documents: int
     used: int = 0
-    """Tokens that earlier stages used, summed over their epochs. 0 if the mixture does not continue another."""
+    """Tokens that earlier stages used, summed over their epochs. 0 if the mixture does not continue another mixture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,8 @@ class SourcePlan:
 
     @property
     def first_epoch(self) -> int:
-        """The epoch in which the source's documents begin. It is 0 unless the mixture continues another."""
+        """The epoch of the source's first tokens in this stream. It is 0 unless the mixture continues another
+        mixture."""
         return self.begin_tokens // self.available_tokens
 
     @property
@@ -44,8 +46,8 @@ class SourcePlan:
 
     @property
     def remainder_tokens(self) -> int:
-        """Number of this stream's tokens that are from the last, partial epoch, which has the number ``whole_epochs``.
-        0 if no epoch is partial.
+        """Number of this stream's tokens from the last, partial epoch. This epoch has the number ``whole_epochs``. 0 if
+        no epoch is partial.
         """
         return self.tokens if self.first_epoch == self.whole_epochs else self._end % self.available_tokens
 
@@ -74,9 +76,9 @@ class Plan:
     shared_out: tuple[str, ...] = ()
     """Sources that had too few tokens. Their weight, or a part of it, went to the other sources."""
     asked_tokens: int = 0
-    """The length that was wanted. ``tokens`` is less if a source has too little for it."""
+    """The length that was wanted. ``tokens`` is less if a source has too few tokens for this length."""
     limited_by: str = ""
-    """The source that has too little for a longer stream; empty if the wanted length was reached."""
+    """The source that has too few tokens for a longer stream; empty if the wanted length was reached."""
 
     def share(self, source: str) -> Fraction:
         """Returns the source's share of the stream, in percent."""

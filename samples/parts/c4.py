@@ -88,7 +88,7 @@ def _pages_for_the_rules() -> list[Page]:
 
 
 def _crawled_later() -> list[Page]:
-    """Returns pages of the first file as a crawl eight days later found them, under equivalent URLs."""
+    """Returns pages of the first file as a crawl eight days later found them, at equivalent URLs."""
     own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")][:3]
     return [
         replace(own[0], text=own[0].text + "\nThe opening hours were changed in the last week of April."),

@@ -73,7 +73,8 @@ def gibberish(num_pages: int) -> list[Page]:
 
 
 def real_pages() -> list[Page]:
-    """Returns CPython's reference, three quarters of its library's pages, and the pipeline's largest dependencies."""
+    """Returns CPython's language reference, pages for three quarters of its standard library, and pages for the
+    pipeline's largest dependencies."""
     library = [name for place, name in enumerate(pages.STDLIB_MODULES) if place % 4]
     return [
         *pages.bounded(pages.topics(), 600_000),

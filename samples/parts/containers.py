@@ -17,7 +17,7 @@ from typing import Any
 import py7zr
 
 FIXED_TIME = 1_577_836_800
-"""Seconds since the epoch (1 January 2020): the modification time of everything that needs one."""
+"""Seconds since the epoch (1 January 2020): the modification time of everything that stores a time."""
 
 
 def write(path: Path, data: bytes) -> None:

@@ -77,7 +77,7 @@ def _installed() -> Iterator[Entry]:
 
 
 def _standard_library() -> Iterator[Entry]:
-    """Yields CPython's files. The table of licences lacks its licence, because BigQuery has no name for it."""
+    """Yields CPython's files. The table of licences lacks CPython's licence, because BigQuery has no name for it."""
     yield from _files_of(
         "python/cpython", Path(sysconfig.get_paths()["stdlib"]) / "json", _STDLIB_BYTES, prefix="Lib/json"
     )

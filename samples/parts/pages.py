@@ -66,7 +66,7 @@ def module_pages(names: Sequence[str], site: str, *, max_page_chars: int = 30_00
 
 
 def package_modules(package: str, *, max_source_bytes: int = 1_500_000) -> list[str]:
-    """Returns the modules of an installed package without tests and generated code.
+    """Returns the modules of an installed package, except tests and generated code.
 
     Returns an empty list if the package is not installed.
     """

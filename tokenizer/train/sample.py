@@ -27,9 +27,10 @@ class Sample:
 class SmallestHashes:
     """Keeps the texts with the smallest hashes, up to ``max_bytes`` bytes of UTF-8 in total.
 
-    If all texts together have more bytes than this, the last text is truncated. The result then has exactly
-    ``max_bytes``, or up to three bytes less so that it ends with a whole character. Memory holds less than twice
-    ``max_bytes`` of text and one heap entry per text, because every text is truncated to ``max_bytes`` on arrival.
+    If all texts together have more than ``max_bytes`` bytes, the last kept text is truncated. The result then has
+    exactly ``max_bytes``, or up to three bytes less so that it ends with a whole character. Memory holds less than
+    twice ``max_bytes`` of text and one heap entry per text, because every text is truncated to ``max_bytes`` on
+    arrival.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -111,8 +112,8 @@ def lines(text: str, *, max_line_bytes: int) -> Iterator[str]:
     UTF-8.
 
     A long line is split before the last space of its first ``max_line_bytes``, if that space is in the second half of
-    these bytes. Otherwise it is split between characters. U+2585 also ends a line, because the trainer skips lines that
-    contain it.
+    these bytes. If not, the line is split between characters. U+2585 also ends a line, because the trainer skips lines
+    that contain it.
     """
     for line in text.replace("\u2585", "\n").split("\n"):
         data = line.encode("utf-8")

@@ -44,12 +44,14 @@ class TrainSettings:
     max_sentencepiece_length: int = 16
     """Length of the longest piece, in characters."""
     max_line_bytes: int = 4_192
-    """Longer lines are split (LLaMA's ``max_sentence_length``; the trainer itself skips them silently)."""
+    """Longest line, in bytes. Longer lines are split (LLaMA's ``max_sentence_length``; the trainer itself skips them
+    silently)."""
     max_sample_bytes: int = 200_000_000
-    """Our choice. The trainer needs about 10 bytes of memory per byte of text (we measured 0.5 GB for 55 MB), and the
-    sample itself needs 2 bytes per byte of text. So training on 200 MB of text needs about 2.4 GB."""
+    """Largest size of the sample's text, in bytes (our choice). The trainer needs about 10 bytes of memory per byte of
+    text (we measured 0.5 GB for 55 MB), and the sample itself needs 2 bytes per byte of text. So training on 200 MB of
+    text needs about 2.4 GB."""
     lower_vocab_size: bool = False
-    """True to make a smaller vocabulary if the sample is too small for ``vocab_size``, instead of an error."""
+    """True to make a smaller vocabulary, instead of raising an error, if the sample is too small for ``vocab_size``."""
     num_threads: int = 1
     """The number of threads. It changes the time, never the result."""
     pad: bool = False
