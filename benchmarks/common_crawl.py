@@ -172,7 +172,7 @@ def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
 def native_seconds(
     rows: list[dict[str, Any]], texts: list[str], models: dict[str, Any], repeat: int
 ) -> dict[str, float]:
-    """Returns the seconds that fastText, SentencePiece and KenLM take on the texts without our code, by library.
+    """Returns the seconds that each of fastText, SentencePiece and KenLM takes on the texts without our code.
 
     Each library gets its fastest form of input.
     """

@@ -8,7 +8,7 @@ measures in turn:
 
 - the library bz2 alone;
 - our search for bzip2 blocks. The blocks are unpacked first one by one, then by threads (``--threads``);
-- indexed_bzip2 and rapidgzip with as many threads, if installed (``--peers``: a folder with the packages);
+- indexed_bzip2 and rapidgzip with the same numbers of threads, if installed (``--peers``: a folder with the packages);
 - the libraries zlib and isal alone, and our chunks of members and lines;
 - a .7z into chunks, stored (only the serial part) and with bzip2 (as in a run).
 

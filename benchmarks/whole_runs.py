@@ -75,7 +75,7 @@ def run_arguments(folder: Path, source: str, output: Path, *flags: str) -> list[
 
 
 def clean(folder: Path, source: str, output: Path) -> tuple[float, float]:
-    """Cleans a source from nothing. Returns CPU seconds and peak memory in MB."""
+    """Deletes earlier output, and then cleans a source. Returns CPU seconds and peak memory in MB."""
     shutil.rmtree(output, ignore_errors=True)
     arguments = run_arguments(folder, source, output, "--phase=clean")
     return cpu_seconds([sys.executable, "-m", "pipeline.run", *arguments])[:2]

@@ -1,4 +1,4 @@
-"""Defines the Beam graph of a run on one page: all jobs in order, and the outputs of each step.
+"""Defines the whole Beam graph of a run: all jobs in order, and the outputs of each step.
 
 There are five jobs. Each is a Beam pipeline that writes files and then a marker. So each job can be run again alone.
 
@@ -9,7 +9,7 @@ There are five jobs. Each is a Beam pipeline that writes files and then a marker
     mix        token files -> the documents of each epoch -> global shuffle -> shards/
 
 The token plan (``mixtures.plan``) is made between ``count`` and ``mix``, from the tokens of all sources. If the sources
-have too few tokens for it, the run stops there, before anything is shuffled.
+have too few tokens for the plan, the run stops before anything is shuffled.
 """
 
 from __future__ import annotations

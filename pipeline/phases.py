@@ -231,7 +231,9 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
 
 
 def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str], earlier: Earlier) -> str:
-    """Returns a fingerprint of everything that a mixture is made from, without paths, because folders can be moved."""
+    """Returns a fingerprint of everything that a mixture is made from. Paths are left out, because folders can be
+    moved.
+    """
     made_of = {s: (read_marker(layout.marker(f"tokens-{s}")) or {}).get("fingerprint") for s in sources}
     return fingerprint(
         job.version,

@@ -131,8 +131,8 @@ def closed(text: str, pos: int) -> int:
 
 
 def definitions(text: str) -> tuple[str, dict[str, bool]]:
-    """Returns the text without definitions, and a dict by defined name. The value is True if the macro's body uses its
-    arguments, or if the macro has no arguments.
+    """Returns the text without definitions, and a dict with one entry per defined name. An entry is True if the macro's
+    body uses its arguments, or if the macro has no arguments.
     """
     names: dict[str, bool] = {}
     out, pos = [], 0
@@ -176,7 +176,7 @@ def own_names(files: dict[str, str]) -> set[str]:
 
 
 def raw_text(files: dict[str, str], cleaned: str) -> str:
-    """Returns the raw document that was cleaned, with its inputs and without comments.
+    """Returns the raw document that the cleaned text was made from, with its inputs and without comments.
 
     A project can contain several documents (a long version, a journal's template, an answer to referees). This judge
     uses the document that shares the most words with the cleaned text. So it does not test whether the right document

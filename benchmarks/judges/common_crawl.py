@@ -57,7 +57,7 @@ def clean_documents(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def folded(line: str) -> str:
-    """Returns a line with case and digits folded. CCNet's normal form also removes some punctuation."""
+    """Returns a line in lower case, with 0 for each digit. CCNet's normal form also removes some punctuation."""
     return "".join("0" if char.isdigit() else char for char in line.lower())
 
 

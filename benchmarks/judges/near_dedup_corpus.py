@@ -2,9 +2,9 @@
 
 Real documents come from DATA: WET pages and C4 texts, source files, questions and answers, wiki pages, and passages of
 books. Seven kinds of near duplicates are planted: exact copies; copies with single words replaced, which keep 0.5 to
-1.0 of the word 5-grams; truncated copies; copies between menus; a document inside a longer page; pages that share a
-template and differ in data; anthologies of several documents. The data itself also has passages from two editions of
-one book.
+1.0 of the word 5-grams; truncated copies; copies with a menu before and after the text; a document inside a longer
+page; pages that share a template and differ in data; anthologies of several documents. The data itself also has
+passages from two editions of one book.
 
 Run: ``python benchmarks/judges/near_dedup_corpus.py DATA OUT.json.gz [--documents N]``. Each line has ``url`` (which
 describes the document), ``timestamp`` and ``text``, as C4 has them.

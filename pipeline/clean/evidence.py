@@ -1,7 +1,8 @@
-"""Writes the evidence of decontamination: the hits of each part, then one table of all hits and its summary.
+"""Writes the evidence of decontamination: the hits of each part, then one table of all hits, and a summary of the
+table.
 
 Workers write one file of hits per part. After the clean phase the driver copies all hits, one batch at a time, into
-``decontamination/hits-*.parquet``, and counts them by item.
+``decontamination/hits-*.parquet``, and counts the hits by item.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Holds back each source whose near dedup removed more than its ceilings allow, until the user accepts the removals.
 
-All files of a held-back source are written. Only its marker gets a special name (:func:`held_path`), so the source does
-not count as complete. To accept the removals, the user runs the same command with ``--accept-removal SOURCE``. This
+All files of a held-back source are written. But its marker gets a special name (:func:`held_path`), so the source does
+not count as complete. To accept the removals, the user runs the same command with ``--accept-removal SOURCE``. This run
 renames the marker and does not clean the source again.
 """
 

@@ -23,7 +23,7 @@ class KeyFiles:
     step: str
     folder: str
     num_keys: int = 0
-    """The number of keys in all files, known once the dump is complete. A newer dump must read exactly this number."""
+    """The number of keys in all files, known when the dump is complete. A newer dump must read exactly this number."""
 
     def path(self, bucket: int) -> str:
         """Returns the path of the key file of a bucket.
@@ -45,7 +45,7 @@ class JobSizes:
 
     scale: Scale
     sample_docs: int
-    """The number of dropped documents per stage and reason that keep their text."""
+    """The number of dropped documents whose text is stored, per stage and reason."""
     dropped_share: float = 1.0
     """The share of the dropped documents outside the sample that get a row in ``dropped/``, from 0 to 1."""
     first_part: int = 0
@@ -71,7 +71,9 @@ class JobPlaces:
     clean_dir: str
     dropped_dir: str
     evidence_dir: str | None = None
-    """The folder for evidence (passages of evaluation sets found in documents); None if no step looks for any."""
+    """The folder for evidence (passages of evaluation sets found in documents); None if no step searches for such
+    passages.
+    """
     keys_dir: str | None = None
     """The folder for key files; None if the source is not cleaned dump by dump."""
     pairs_dir: str = ""
@@ -99,7 +101,7 @@ class SourceJob:
     earlier_keys: tuple[KeyFiles, ...] = ()
     """The key files of the earlier dumps that are complete."""
     ceilings: RemovalCeilings = field(default_factory=RemovalCeilings)
-    """The shares of documents that a near dedup may remove."""
+    """The largest shares of documents that a near dedup may remove."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """The manifest's entry about the inputs and models."""
 

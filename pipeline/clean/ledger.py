@@ -24,7 +24,7 @@ _SAMPLED_COLUMNS = ("url", "title", "date", "text")
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 16 << 20
 _REJECTED_BYTES = 41
-"""The Arrow bytes of a row of one rejected record, without its location, reason, detail and source."""
+"""The Arrow bytes of the row of one rejected record, not counting its location, reason, detail and source."""
 
 
 @dataclass(slots=True)
@@ -33,13 +33,15 @@ class Ledger:
 
     source: str
     sample_docs: int
-    """The number of dropped documents per stage and reason that keep their text."""
+    """The number of dropped documents whose text is stored, per stage and reason."""
     rows_share: float = 1.0
-    """The share of the dropped documents outside the sample that get a row, from 0 to 1. Counts include all of them."""
+    """The share of the dropped documents outside the sample that get a row, from 0 to 1. The counts include all dropped
+    documents.
+    """
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
     _rejected: list[Rejected] = field(default_factory=list)
-    """The rejected records since the last batch in ``_rows``. Their rows are made together."""
+    """The rejected records since the last batch in ``_rows``. The rows of these records are made together."""
     _num_rows: int = 0
     _num_bytes: int = 0
     _evidence: list[pa.RecordBatch] = field(default_factory=list)
@@ -166,7 +168,7 @@ class Ledger:
         return self._num_rows >= _FLUSH_ROWS or self._num_bytes >= _FLUSH_BYTES
 
     def take_dropped(self) -> Iterator[pa.RecordBatch]:
-        """Yields the dropped rows so far as one batch, and removes them from the ledger.
+        """Yields one batch of all rows in the ledger, and removes these rows from the ledger.
 
         Only sampled rows keep their text.
         """

@@ -33,7 +33,7 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
     """Returns statistics about the documents that a source's near dedup removed; empty if there are none.
 
     If the source was cleaned dump by dump, each dump reports only the languages and hosts with the most removed
-    documents. The sums over all dumps include only these.
+    documents. The sums over all dumps include only these languages and hosts.
 
     >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\t\\ten"): 2}
     >>> near_stats("c4", counts)

@@ -37,7 +37,7 @@ class Segment:
     local: tuple[Step, ...]
     dedups: tuple[GlobalStep, ...]
     """The global steps that the segment sends keys to. They are a chain of exact dedups, one line dedup or one near
-    dedup. The last segment has none.
+    dedup. The last segment has no dedups.
     """
     origin: int = -1
     """The index of the segment that spilled the batches that this segment opens; -1 if this segment reads the input."""
@@ -103,7 +103,6 @@ def segments_of(source: Source) -> list[Segment]:
 
 
 def stage_names(source: Source) -> list[str]:
-    """Returns the names of a source's stages in the order in which documents pass them. ``stats/`` has the same
-    names.
+    """Returns the names of a source's stages, in the order in which documents pass them. ``stats/`` uses these names.
     """
     return [*(source.join.STAGES if source.join else ()), *(step.NAME for step in source.steps)]

@@ -1,4 +1,4 @@
-"""Runs Beam jobs on a few hosts without a cluster: a job service on one host, and a pool of workers on each.
+"""Runs Beam jobs on a few hosts without a cluster: a job service on one host, and a pool of workers on each host.
 
     pipeline.run on one host -> serve: the job service -> pool: worker processes on every host
 

@@ -29,7 +29,9 @@ from pipeline.tokenize.held_out import validation_hashes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """Holds everything that this mixture takes over from earlier stages. ``Earlier()`` means that there are none."""
+    """Holds everything that this mixture takes over from earlier stages. ``Earlier()`` means that there are no earlier
+    stages.
+    """
 
     seed: int | None = None
     tokenizer_sha256: str | None = None
@@ -46,14 +48,14 @@ class Earlier:
     """Maps each source to its last held-out document. Only sources whose rule is a number of tokens have an entry."""
 
     def available(self, source: str, tokens: int, documents: int, taken_tokens: int = 0) -> SourceTokens:
-        """Returns the tokens of a source, including the number that earlier stages took."""
+        """Returns the number of tokens and documents of a source, and the number of tokens that earlier stages took."""
         return SourceTokens(tokens, documents, self.epochs.get(source, 0) * tokens + taken_tokens)
 
     def rules(self, wanted: Mapping[str, HoldOut]) -> dict[str, HoldOut]:
         """Returns the validation rule of each source.
 
-        A source that was in the earlier stages keeps the rule that it had in them. A new source gets its rule in
-        ``wanted``.
+        A source that was in the earlier stages keeps the rule that it had in them. A new source gets the rule that
+        ``wanted`` has for it.
 
         Raises:
             ValueError: the recipe has a different rule for a source of the earlier stages.

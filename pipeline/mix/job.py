@@ -47,7 +47,7 @@ class SourceShare:
 
     whole_epochs: int
     """The number of complete epochs, including epochs of earlier stages. This is also the number of the last, partial
-    epoch, because epochs count from 0."""
+    epoch, because epochs are numbered from 0."""
     remainder_tokens: int
     """The number of tokens in the last, partial epoch. The epoch consists of the documents with the smallest hashes.
     The last of these documents is cut.
@@ -85,7 +85,7 @@ class MixJob:
     seed: int
     num_shards: int
     num_validation_shards: Mapping[str, int]
-    """Maps each source to its number of validation shards. A divided source has one entry too."""
+    """Maps each source to its number of validation shards. A divided source also has only one entry."""
     output: str
     vocab_size: int
     metadata: Mapping[str, str]

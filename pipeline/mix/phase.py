@@ -144,7 +144,8 @@ def read_earlier(settings: Settings) -> Earlier:
     """Returns everything that this mixture takes over from the mixture that it continues.
 
     Raises:
-        ValueError: the earlier mixture is not complete; a stage before it was replaced; or the request contradicts it.
+        ValueError: the earlier mixture is not complete; a stage before that mixture was replaced; or the request
+            contradicts that mixture.
     """
     folder = settings.continue_from
     if folder is None:
@@ -176,8 +177,8 @@ def read_earlier(settings: Settings) -> Earlier:
 def make_plan(settings: Settings, counted: Counted) -> Plan:
     """Returns the plan: how many tokens each source contributes.
 
-    Raises PlanError if there are too few tokens, or if the recipe names a value that no document has. The message has
-    the table.
+    Raises PlanError if there are too few tokens, or if the recipe names a value that no document has. The message
+    contains the table of the plan.
     """
     available = {s: a for s, a in counted.available.items() if source_of(s) in settings.recipe.weights}
     lacking = [n for n, a in available.items() if source_of(n) != n and not a.tokens]
@@ -270,7 +271,7 @@ def _empty_shard(job: MixJob, path: str) -> ShardInfo:
 
 def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, Any], *, about: Mapping[str, Any],
                 counted: Counted, stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # fmt: skip
-    """Returns the manifest of the shards that were written. Raises an error if they differ from the plan."""
+    """Returns the manifest of the shards that were written. Raises an error if the shards differ from the plan."""
     train = [s for s in found["shards"] if s["key"] < job.num_shards]
     documents = {s.source: sum(t["documents"].get(s.source, 0) for t in train) for s in made.sources}
     held_out = counted.about_held_out()

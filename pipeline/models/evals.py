@@ -117,7 +117,8 @@ def fetch_evals(
 
     Raises:
         ValueError: a name is unknown.
-        FetchError: a file could not be downloaded. The function tried all remaining files before it raised this.
+        FetchError: a file could not be downloaded. The function raises this error after it has tried all remaining
+            files.
     """
     failures = []
     for name in wanted_evals(names):

@@ -45,7 +45,9 @@ class Published:
     url: str
     sha256: str = ""
     max_bytes: int | None = None
-    """The largest number of bytes to download, because an address can return anything; None for no limit."""
+    """The largest number of bytes to download; None for no limit. There is a limit because an address can return
+    anything.
+    """
 
 
 LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"

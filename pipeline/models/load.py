@@ -62,7 +62,7 @@ _loading = threading.Lock()
 
 
 def load(key: str, path: ModelPath) -> Any:
-    """Returns a model. It is opened once per process, however many steps and threads use it.
+    """Returns a model. The model is opened only once per process, however many steps and threads use it.
 
     KenLM's binary models are mapped into memory, so all processes of a machine share them. fastText's models cannot be
     mapped.
@@ -146,9 +146,9 @@ def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
 
 
 def load_scorer(folder: str, language: str) -> PerplexityModel:
-    """Returns a language's model for computing its cut-offs.
+    """Returns a language's perplexity model, to compute the cut-offs of the language.
 
-    It has no cut-offs yet, so it puts all documents into ``tail``.
+    The model has no cut-offs yet, so it puts all documents into ``tail``.
 
     Raises:
         ValueError: a file is missing or damaged.

@@ -32,7 +32,7 @@ _WRITTEN = frozenset(
 def _is_of_a_run(output: str) -> bool:
     """True if a run wrote this folder. It is called for folders without ``.work``.
 
-    If a run wrote the folder, the user has deleted its ``.work``. Then the new run starts over.
+    If a run wrote the folder, the user has deleted its ``.work``. Then the new run starts from the beginning.
     """
     try:
         manifest = json.loads(read_bytes(join(output, "manifest.json")))

@@ -1,4 +1,4 @@
-"""Writes and reads markers. A marker records that a step is complete, and what it was made from."""
+"""Writes and reads markers. A marker records that a step is complete, and what the step's files were made from."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def is_done(path: str, fingerprint: str, folders: Mapping[str, str | PartSpan] |
     not changed.
 
     Args:
-        folders: the folders of the step's parts. The marker records the state of each folder under the key of this
+        folders: the folders of the step's parts. In the marker, the state of a folder has the folder's key in this
             mapping.
     """
     marker = read_marker(path)
@@ -105,7 +105,7 @@ def delete_unfinished(folder: str) -> None:
 def delete_unfinished_below(folder: str) -> None:
     """Deletes the unfinished files that killed workers left anywhere below a folder.
 
-    Some engines try again when a worker is lost, and the run succeeds. No later run would delete the lost worker's
+    Some engines try again when a worker is lost, and the run succeeds. Then no later run would delete the lost worker's
     files.
     """
     (found,) = FileSystems.match([join(folder, "**")])

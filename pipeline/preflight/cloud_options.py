@@ -1,7 +1,7 @@
 """Checks the options that a run on many machines needs.
 
-Every fault is reported in one line before anything is submitted. The options are checked first, without network. Then
-the stores are checked (``pipeline.preflight.cloud_stores``). Then the memory of the machines is checked
+Every fault is reported in one line before anything is submitted. The options are checked first, without the network.
+Then the stores are checked (``pipeline.preflight.cloud_stores``). Then the memory of the machines is checked
 (:func:`check_machines`).
 """
 

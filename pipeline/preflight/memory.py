@@ -26,7 +26,7 @@ BASE_BYTES = 330 << 20
 """
 BUFFER_BYTES = 4 * (32 << 20)
 """Memory in bytes for the buffers of the four groupings in one pass. They group references, two kinds of keys, and
-dropped rows. Each takes 32 MB.
+dropped rows. Each buffer takes 32 MB.
 """
 BATCH_BYTES = 160 << 20
 """Memory in bytes of a batch with 8 MB of text while steps run: its columns, edited copies, and Python strings of the

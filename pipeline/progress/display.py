@@ -162,7 +162,7 @@ class _Board:
 
 
 class _Lines:
-    """Prints a line every ten seconds about each stage that made progress since its last line."""
+    """Every ten seconds, prints a line about each stage that made progress since the stage's last line."""
 
     def __init__(self, say: Callable[[str], None], board: _Board) -> None:
         self._say, self._board = say, board

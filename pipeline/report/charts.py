@@ -82,8 +82,8 @@ class Histogram:
     other: Floats
     lines: Sequence[LimitLine] = ()
     dropped_weight: float = 1.0
-    """The weight of a dropped document relative to a kept one. It differs from 1 if the two were sampled at different
-    rates.
+    """The weight of a dropped document relative to a kept one. It differs from 1 if dropped and kept documents were
+    sampled at different rates.
     """
 
 

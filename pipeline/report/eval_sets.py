@@ -2,7 +2,7 @@
 lists the items that were not found.
 
 The data comes from ``decontamination/``. A page shows a limited part of the data: the 300 items with the most hits,
-three hits per item, and the ids of 2,000 items that were not found per state. The tables in ``decontamination/``
+three hits per item, and for each state the ids of 2,000 items that were not found. The tables in ``decontamination/``
 contain all rows.
 """
 

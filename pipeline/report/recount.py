@@ -40,15 +40,17 @@ class Recount:
     fall: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of documents that the run kept and the new settings drop, by (stage, reason)."""
     come_back: Counter[str] = field(default_factory=Counter)
-    """The number of documents that now pass the stage that dropped them, by this stage. The verdicts of later stages
-    are unknown.
+    """Maps each stage to the number of documents that it dropped in the run and that now pass it. The verdicts of later
+    stages are unknown.
     """
     surely_back: int = 0
     """The number of documents in ``come_back`` that no later stage could drop."""
     other_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of documents whose stage or drop reason changes, by the new (stage, reason)."""
     unknown_kept: Counter[str] = field(default_factory=Counter)
-    """The number of documents that the run kept and that the new settings could drop, by the stage that could do so."""
+    """Maps each stage to the number of documents that the run kept and that this stage could drop with the new
+    settings.
+    """
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
     """Maps each stage to a share. Of the documents that the stage kept in the run, this share also passed all later

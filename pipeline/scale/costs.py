@@ -105,8 +105,9 @@ class Stage:
 def stages_of(s: SourceScale) -> list[Stage]:
     """Returns the costs of one source, one entry per stage.
 
-    The stage ``clean`` is the measured whole clean phase. Keys, lines and joined records are in it, as long as they
-    stay in one process. Their own stages have only what it costs to send them to another process.
+    The stage ``clean`` is the whole clean phase as it was measured. It includes the work on keys, lines and joined
+    records inside one process. The separate stages for keys, lines and joined records have only the cost of sending
+    them to another process.
     """
     scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB

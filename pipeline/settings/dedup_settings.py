@@ -13,7 +13,7 @@ from mixtures.from_yaml import with_settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovalCeilings:
-    """Holds the shares of documents that a near dedup may remove. If it removes a larger share, the run stops.
+    """Holds the largest shares of documents that a near dedup may remove. If it removes a larger share, the run stops.
 
     The ceilings do not change any output, so they are not part of a source's fingerprint.
     """

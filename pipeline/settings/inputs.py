@@ -31,7 +31,9 @@ class Listing:
     written: tuple[float, ...]
     """The time of each file's last change, in seconds; 0 if it is not known."""
     not_files: tuple[str, ...] = ()
-    """Paths that match and are not files: broken links, pipes, sockets and devices. They are reported and not read."""
+    """Paths that match a glob but are not files: broken links, pipes, sockets and devices. They are reported and not
+    read.
+    """
 
     @property
     def fingerprint(self) -> str:
@@ -59,7 +61,7 @@ def list_inputs(
     left out, unless the glob begins there.
 
     Args:
-        fraction: the share of the files to keep, at least one file. They are chosen by a hash of the file's name.
+        fraction: the share of the files to keep, at least one file. The files are chosen by a hash of the file's name.
         always: returns True for the path of a file that is kept whatever ``fraction`` is.
         expand: returns the files in a list of files; None if its argument is a glob.
 
@@ -100,7 +102,7 @@ def _without_output(
 ) -> dict[str, tuple[int, float]]:
     """Returns the matched files. Files below ``output`` are left out, unless the glob begins there.
 
-    Otherwise a run whose output folder is below its input would read its own output when it is continued.
+    If a run's output folder is below its input, the run would otherwise read its own output when it is continued.
     """
     if output is None or is_local(glob) != is_local(output):
         return matched

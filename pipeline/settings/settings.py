@@ -94,14 +94,14 @@ class Settings:
     as_json: bool
     """True to print the closing table or the estimate as JSON."""
     explain: Source | None
-    """The source that --explain names, with its settings. It needs no input."""
+    """The source that --explain names, with its settings. The source needs no input."""
     limits: RunLimits
     ceilings: RemovalCeilings
-    """The shares of documents that a near dedup may remove."""
+    """The largest shares of documents that a near dedup may remove."""
     accept_removal: frozenset[str]
     """The sources from which a near dedup may remove more documents than the ceilings allow."""
     decontamination: DecontaminationSettings | None
-    """The evaluation sets that the documents are searched for; None if they are not searched."""
+    """The evaluation sets whose items are searched for in the documents; None if the run does not search."""
     beam_args: tuple[str, ...]
 
     @property

@@ -30,7 +30,7 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 JSON_ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 WET_ENDINGS = (".wet", ".wet.gz")
 METADATA_PREFIXES = ("WARC", "CONTENT-", "Content-")
-"""The beginnings of lines that are dropped because they look like a header (c4_utils ``_METADATA_PREFIXES``)."""
+"""Lines that begin with one of these texts look like a header and are dropped (c4_utils ``_METADATA_PREFIXES``)."""
 
 _SCHEME = re.compile(r"https?:\/\/(www\.)?")
 _TRACKING = re.compile(r"\?(utm_|ref|feed).*")

@@ -91,7 +91,7 @@ class DedupStep:
 
     def may_fall_above(self, before: Self) -> float | None:
         """Returns a value of the signal. Kept documents with a larger value could be dropped if the settings ``before``
-        change to these.
+        change to the settings of this step.
 
         Returns None if no kept document could be dropped. Which documents would be dropped is not certain: a run does
         not store which of two kept documents a dedup would drop.
@@ -231,7 +231,7 @@ class NearDedup(DedupStep):
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
     """The name of the signal. For a dropped document it is the overlap with the kept document. For a kept document it
-    is the largest overlap with any second kept document.
+    is the largest overlap with a second kept document.
     """
     REPORTED: ClassVar[float] = 0.5
     """Overlaps of at least this value are reported as a signal. Our choice: it is below the limit, but above overlaps

@@ -53,7 +53,7 @@ class MinHashDedup(DedupStep):
     num_perm: int = 64
     seed: int = 1
     keep_one_in: int = 16
-    """The sample contains one n-gram in this many."""
+    """The sample contains one of every ``keep_one_in`` n-grams."""
     min_ngrams: int = 10
     DATA_VERSION: int = 1
     rule: str = field(default="", compare=False)

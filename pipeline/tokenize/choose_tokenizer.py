@@ -1,8 +1,8 @@
 """Chooses the tokenizer of a run. There are three choices: a tokenizer that the user gives; the tokenizer of the shards
 in the output; and a new one.
 
-If shards were made with a tokenizer, it is kept, even if all settings change. A model trained on these shards would
-misread the ids of a new tokenizer. ``--retrain-tokenizer`` trains a new tokenizer nevertheless.
+If shards were made with a tokenizer, the tokenizer is kept, even if all settings change. A model trained on these
+shards would misread the ids of a new tokenizer. ``--retrain-tokenizer`` trains a new tokenizer nevertheless.
 """
 
 from __future__ import annotations
@@ -240,7 +240,8 @@ def _changes(before: Any, now: Mapping[str, Any]) -> str:
 
 
 def _put_tokenizer(layout: Layout, encoder: Encoder) -> None:
-    """Writes the tokenizer to the output, and a ``tokenizer.json`` beside a ``.model`` that can be converted exactly.
+    """Writes the tokenizer to the output. If it is a ``.model`` that can be converted exactly, also writes a
+    ``tokenizer.json``.
 
     If the output already has a different tokenizer, deletes the manifest first.
     """

@@ -91,7 +91,7 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 def earlier_name(step: ExactDedup) -> str:
     """Returns the name under which the keys of earlier dumps are counted. One count is made when the keys are read, and
-    one when they are compared. The two must be equal.
+    one when they are compared. The two counts must be equal.
     """
     return f"{step.NAME} earlier keys"
 

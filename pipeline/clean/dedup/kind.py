@@ -59,7 +59,7 @@ class DedupKind(ABC):
     """
 
     def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
-        """Returns the batch with the extra columns that this kind needs. They are spilled with the text."""
+        """Returns the batch with the extra columns that this kind needs. These columns are spilled with the text."""
         return batch
 
     @abstractmethod

@@ -91,9 +91,10 @@ def card_payload(rank: bytes, card: Card, num_buckets: int) -> tuple[int, bytes]
 
 
 class Candidates(beam.DoFn):
-    """Counts the shared keys of each pair. Yields pairs that share enough, keyed by the document that would be kept.
+    """Counts the shared keys of each pair. Yields pairs that share enough keys, keyed by the document that would be
+    kept.
 
-    Such a pair includes the card of the document that would be removed. The cards of documents that would be kept in
+    A yielded pair includes the card of the document that would be removed. The cards of documents that would be kept in
     some pair are yielded too.
     """
 

@@ -44,8 +44,8 @@ _INFO, _REQUEST, _COMMON = 0, 1, 2
 pair's request for this info; or the number of the book's shingles that too many books share. The info sorts first.
 """
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
-"""The name of the note about books that consist mostly of text in many books. Duplicates of a book with this note may
-have been missed.
+"""The name of the note about books that consist mostly of text that many books contain. Duplicates of a book with this
+note may have been missed.
 """
 
 
@@ -163,7 +163,9 @@ class _Pairs(beam.DoFn):
 
 
 class _Candidates(beam.DoFn):
-    """Sums the shared shingles of a pair over the buckets. If there are enough, requests the infos of both books."""
+    """Sums the shared shingles of a pair over the buckets. If a pair shares enough shingles, requests the infos of both
+    books.
+    """
 
     def __init__(self, job: SourceJob) -> None:
         self._job = job
@@ -177,8 +179,8 @@ class _Candidates(beam.DoFn):
 
 
 class _Answers(beam.DoFn):
-    """Sends the info of a book to each pair that requested it. Counts the books that consist mostly of text in many
-    books.
+    """Sends the info of a book to each pair that requested it. Counts the books that consist mostly of text that many
+    books contain.
     """
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:

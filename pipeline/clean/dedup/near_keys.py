@@ -86,7 +86,7 @@ def parse_sketch(payload: bytes) -> SketchSlice:
 
 
 class BookInfo(NamedTuple):
-    """Holds the part of a :class:`Book` that an exact overlap with a second book needs."""
+    """Holds the part of a :class:`Book` that is needed to compute an exact overlap with a second book."""
 
     num_shingles: int
     sketch_size: int

@@ -1,6 +1,6 @@
 """Unpacks the archive of one paper as a stream with limited memory. Only TeX is kept, and nothing is written to disk.
 
-arXiv stores a paper as ``ID.gz``. This is a gzipped tar of the project, or a single gzipped file of any format.
+arXiv stores a paper as ``ID.gz``. The file is a gzipped tar of the project, or a single gzipped file of any format.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pipeline.sources.arxiv.readme import MAX_README_BYTES, Readme, read_readme
 from pipeline.sources.formats.damaged_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
 
 MAX_TEX_BYTES = 20_000_000
-"""The largest number of bytes of TeX in one paper. All of them are in memory at once. Ours: the longest theses have 5
-MB. Cleaning 20 MB takes less than half a minute."""
+"""The largest number of bytes of TeX in one paper. All TeX of a paper is in memory at once. Ours: the longest theses
+have 5 MB. Cleaning 20 MB takes less than half a minute."""
 MAX_MEMBERS = 20_000
 """The largest number of files in one project. Ours: arXiv's largest projects have some thousand figures."""
 BOMB_BASE_BYTES = 100_000_000

@@ -95,7 +95,7 @@ class BooksReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("too_many_bytes",)
 
     def knows(self, path: str) -> bool:
-        """True if the name of a file ends in a format that this source reads."""
+        """True if the ending of a file's name belongs to a format that this source reads."""
         return _kind_of(path) != "other"
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:

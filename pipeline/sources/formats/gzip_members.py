@@ -60,14 +60,16 @@ class StoredBytes:
 
 @dataclass(frozen=True, slots=True)
 class GzipMember:
-    """Describes a gzip member. If ``is_gap`` is True, it is a stretch of bytes between two members that does not
-    unpack.
+    """Describes a gzip member. If ``is_gap`` is True, the object describes a stretch of bytes between two members that
+    does not unpack.
     """
 
     start: int
     end: int
     data: bytes | None
-    """The unpacked bytes; None if they are damaged or too many. In that case :class:`UnpackedChunks` can read them."""
+    """The unpacked bytes; None if the bytes are damaged or too many. In that case :class:`UnpackedChunks` can read
+    them.
+    """
     fault: str = ""
     """``truncated_gzip`` (the file ends inside the member), ``damaged_gzip`` (wrong data or checksum), or empty."""
     is_gap: bool = False

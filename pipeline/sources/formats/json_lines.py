@@ -1,8 +1,8 @@
 """Reads files with one JSON object per line (``.jsonl``, ``.json``; packed with gzip or Zstandard, or not packed).
 
-The first bytes of a file show how it is packed. Its name does not, because some stores unpack ``.gz`` in transit and
-keep the name. A line that is not an object is rejected with its number and skipped. After a damaged gzip member reading
-continues at the next member.
+The first bytes of a file decide how it is unpacked. The file's name does not, because some stores unpack ``.gz`` in
+transit and keep the name. A line that is not an object is rejected with its number and skipped. After a damaged gzip
+member reading continues at the next member.
 """
 
 from __future__ import annotations
