@@ -5,8 +5,8 @@
 Each source is cleaned alone, in a separate process that is measured from start to exit. Then all sources are cleaned,
 tokenized and mixed in one run with the paper's recipe. Memory is the proportional set size of the run and its children,
 read ten times per second; a memory page shared by several processes counts once. The models are the small ones in
-``samples/models``. They suffice to measure speed and memory. The numbers of kept pages would differ with CCNet's
-published models.
+``samples/models``. The small models suffice to measure speed and memory. With CCNet's published models, different
+numbers of pages would be kept.
 """
 
 from __future__ import annotations

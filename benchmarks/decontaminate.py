@@ -4,11 +4,11 @@ n-grams.
     python benchmarks/decontaminate.py CLEAN... [--evals FILE.jsonl.gz ...] [--decon PROGRAM] [--items N]
                                        [--speed_ngrams N] [--megabytes N] [--show N] [--seed N]
 
-CLEAN are files of real text without evaluation items. They have one of four formats: ``.txt``, which is split into
+CLEAN are files of real text without evaluation items. The files have one of four formats: ``.txt``, which is split into
 documents of 5,000 characters; ``.jsonl`` or ``.jsonl.gz`` with ``text`` or ``content``; ``.warc.wet.gz``; ``.parquet``
-with ``text``. ``--evals`` are real sets as JSON lines with ``question``, ``answer`` and ``passage``. They are added to
-the items that ``decontaminate_items`` makes. ``--decon`` is the path of AI2's program decon. decon gets the same
-documents and sets as our code. It runs with default settings and one thread.
+with ``text``. ``--evals`` are real sets as JSON lines with ``question``, ``answer`` and ``passage``. The items of these
+sets are added to the items that ``decontaminate_items`` makes. ``--decon`` is the path of AI2's program decon. decon
+gets the same documents and sets as our code. It runs with default settings and one thread.
 
 Each item is inserted as question and answer between two paragraphs of a clean document. The item counts as recalled if
 a hit names it, or names an item with an equal text.
@@ -159,7 +159,7 @@ def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.
 
 
 def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence[Injected]) -> list[bool]:
-    """Returns one boolean per injected document. It is True if the search found the document's item."""
+    """Returns one boolean per injected document. The boolean is True if the search found the document's item."""
     found = []
     for first in range(0, len(injected), BATCH_DOCS):
         batch = injected[first : first + BATCH_DOCS]

@@ -9,7 +9,7 @@ The parts of a run, from the command line to the report:
 - ``preflight``: before anything starts, refuses requests that cannot work.
 - ``phases``: runs the phases in order and skips those that are complete.
 - ``graph``: lists all Beam jobs of a run. ``run_job``: runs one job. ``failures``: the errors that end a run.
-- ``sources``: define how raw files become documents, and the steps of each source. They do not use Beam.
+- ``sources``: define how raw files become documents, and the steps of each source. The sources do not use Beam.
 - ``clean``, ``tokenize``, ``mix``: the three phases.
 - ``report``: makes the report page and the dataset card, and recounts documents for changed settings.
 

@@ -1,6 +1,7 @@
 """Defines the whole Beam graph of a run: all jobs in order, and the outputs of each step.
 
-There are five jobs. Each is a Beam pipeline that writes files and then a marker. So each job can be run again alone.
+There are five jobs. Each job is a Beam pipeline that writes files and then a marker. So each job can be run again
+alone.
 
     clean      input files -> documents -> steps -> clean/, dropped/, stats/  (pipeline.clean.source_graph)
     sample     clean/ -> a sample of texts to train a tokenizer on  (if no tokenizer is given and there is much text)

@@ -1,8 +1,8 @@
 """Runs all phases in order: clean, tokenize, plan, mix, report. Skips what an earlier run completed.
 
-:func:`run` performs the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker. The
-marker contains a fingerprint of the phase's inputs and settings. A phase is complete if its files exist and if the
-fingerprint in its marker equals the one that this run computes.
+:func:`run` performs the whole run. The Beam jobs of the run are built in :mod:`pipeline.graph`. Each phase ends with a
+marker. The marker contains a fingerprint of the phase's inputs and settings. A phase is complete if its files exist and
+if the fingerprint in its marker equals the one that this run computes.
 """
 
 from __future__ import annotations

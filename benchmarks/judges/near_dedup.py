@@ -1,7 +1,7 @@
-"""Judges a near dedup against a comparison of all pairs of documents. It imports nothing of the project.
+"""Judges a near dedup against a comparison of all pairs of documents. Imports nothing of the project.
 
-It computes the exact containment (shared 5-grams / 5-grams of the document) for every pair of documents that share a
-word 5-gram. It prints for each system:
+The judge computes the exact containment (shared 5-grams / 5-grams of the document) for every pair of documents that
+share a word 5-gram. It prints for each system:
 
 - removed: the number of documents that the system removed;
 - precision: the share of removed documents that are right. A removal is right if one kept document contains a larger

@@ -63,7 +63,7 @@ def books(data: Path) -> Iterator[str]:
 
 
 def real_documents(data: Path, num_documents: int) -> list[tuple[str, str]]:
-    """Returns (kind, text) of real documents. It takes the kinds in turn until each is used up."""
+    """Returns (kind, text) of real documents. Takes one document of each kind in turn, until all kinds are used up."""
     kinds = {
         "web": wet_pages(data),
         "c4": json_lines(data, "c4/**/*.json*", "text"),

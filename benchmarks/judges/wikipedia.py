@@ -56,7 +56,7 @@ class Count:
 
 
 def without_nested(text: str, opening: str, closing: str) -> str:
-    """Removes everything between balanced marks. Text after a mark that is never closed stays.
+    """Removes everything between balanced marks. Text after a mark that is never closed is kept.
 
     >>> without_nested("a {{b {{c}} d}} e", "{{", "}}")
     'a  e'

@@ -169,7 +169,9 @@ SIGNS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Matches names of templates that show a sign and no word. They are not judged, because this judge compares words."""
+"""Matches names of templates that show a sign and no word. Such templates are not judged, because this judge compares
+words.
+"""
 COMPUTED = re.compile(
     r"""
     inflation.* | format\ price | age.* | metadaten.* | fldez | ewz | počet\ obyvatel | statistiek\ .* | население.*

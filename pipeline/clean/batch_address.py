@@ -30,7 +30,7 @@ TAG_ATTRIBUTES = 255
 """The tag of a payload with columns that a join found for a row of the batch."""
 
 PART_NAME = "part-{:05d}-of-{:05d}.parquet"
-"""The name of a file of clean or dropped documents. It contains the file's number and the number of files."""
+"""The name of a file of clean or dropped documents. The name contains the file's number and the number of files."""
 
 
 def part_name(part: int, num_parts: int) -> str:
@@ -43,8 +43,8 @@ def part_name(part: int, num_parts: int) -> str:
 
 
 _STRIDE = 1_000_003
-"""The distance between the first parts of consecutive units. It is a prime larger than any number of parts. So batches
-are spread evenly over the parts even if each unit has only one batch."""
+"""The distance between the first parts of consecutive units. The distance is a prime larger than any number of parts.
+So batches are spread evenly over the parts even if each unit has only one batch."""
 
 
 def part_of(batch_id: bytes, num_parts: int) -> int:

@@ -54,7 +54,7 @@ def _largest(groups: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None:
-    """Completes the sources that were held back and whose names are in ``accepted``.
+    """Completes each held-back source whose name is in ``accepted``.
 
     Raises:
         RunFailed: a held-back source is not in ``accepted``. The message lists the numbers and the largest groups.

@@ -79,9 +79,9 @@ class JobPlaces:
     pairs_dir: str = ""
     """The folder for the document pairs that near dedups found."""
     spill_dir: str = ""
-    """The folder for spilled texts. It is filled in later, when the run has a folder for temporary files."""
+    """The folder for spilled texts. This field is filled in later, when the run has a folder for temporary files."""
     shuffle: Shuffle = field(default_factory=lambda: Shuffle(""))
-    """How groups are shuffled. It is filled in later, like ``spill_dir``."""
+    """How groups are shuffled. This field is filled in later, like ``spill_dir``."""
     progress_dir: str | None = None
 
 
@@ -91,7 +91,7 @@ class SourceJob:
 
     source: Source
     fingerprint: str
-    """A hash of inputs, settings, models and data versions. It is stored in the marker."""
+    """A hash of inputs, settings, models and data versions. The marker stores this hash."""
     models: Mapping[str, Any]
     """Paths of the models, by key."""
     sizes: JobSizes

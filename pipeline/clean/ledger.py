@@ -19,7 +19,7 @@ MAX_SAMPLE_CHARS = 20_000
 """Sampled dropped texts are truncated to this many characters. This is enough to judge a text, even one of 5 MB."""
 
 _SAMPLED_COLUMNS = ("url", "title", "date", "text")
-"""The columns that only sampled rows keep. They are for people who look at documents."""
+"""The columns that only sampled rows keep. These columns are for people who look at documents."""
 
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 16 << 20
@@ -135,7 +135,7 @@ class Ledger:
         self._num_bytes += _REJECTED_BYTES + sum(len(word.encode()) for word in words)
 
     def _pack_rejected(self) -> None:
-        """Makes a batch of the rejected records. Their number and bytes are counted already."""
+        """Makes a batch of the rejected records. The number of these records and their bytes are already counted."""
         rejected, self._rejected = self._rejected, []
         if not rejected:
             return

@@ -59,7 +59,7 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
 
 
 def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
-    """Returns the largest groups of a source. Each has its number of documents, the id of the kept document, and the
+    """Returns the largest groups of a source. A group has its number of documents, the id of the kept document, and the
     ids of some removed documents.
     """
     found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)]

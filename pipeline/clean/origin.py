@@ -1,4 +1,4 @@
-"""Finds the url, the title and the date of a document, whatever a source calls these columns.
+"""Finds the url, the title and the date of a document. The names of these columns differ between sources.
 
 Readers name their columns after the fields of their input (``timestamp``, ``creation_date``). A person who looks at
 documents of several sources wants these three values for every document.

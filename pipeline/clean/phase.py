@@ -199,7 +199,7 @@ def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> 
 
 
 def accept_held(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
-    """Completes the sources that were held back and that the user accepts.
+    """Completes the held-back sources that the user accepts.
 
     Raises:
         RunFailed: a source was held back, and the user did not accept its removals.

@@ -5,8 +5,8 @@ program.
 
 Flink, Spark, Prism and the pools of ``pipeline.job_service`` start one such process per worker. The process requests
 two things from the engine's provision service: the options of the run, and the addresses that the command line does not
-give. Then the process becomes the worker. It installs nothing and fetches no staged file, so its virtual environment
-must have this package. The first step of every job checks that the package is there.
+give. Then the process becomes the worker. The worker installs nothing and fetches no staged file, so its virtual
+environment must have this package. The first step of every job checks that the package is there.
 
 The protocol is that of Beam's own container program:
 https://github.com/apache/beam/blob/master/sdks/python/container/boot.go

@@ -119,7 +119,8 @@ def check_worker(needs: WorkerNeeds | None) -> None:
 
 
 def checked(elements: Any) -> Any:
-    """Returns the elements unchanged. Adds a step that checks each worker process to which some elements are sent.
+    """Returns the elements unchanged. Adds a step that checks the worker processes. A process without elements is not
+    checked.
 
     Adds nothing if the workers are processes of this machine.
     """

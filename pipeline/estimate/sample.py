@@ -34,7 +34,7 @@ _UNITS = 16
 """The largest number of units that are read from a source. The units are spread over the input, because files differ.
 """
 _BYTES_PER_TOKEN = 4.0
-"""The number of bytes per token if tokens are not counted (our choice). It is about that of English text with a
+"""The number of bytes per token if tokens are not counted (our choice). English text has about this number with a
 tokenizer of 32,000 pieces.
 """
 _PART_OF_ANOTHER = "part-of-another/"
@@ -55,12 +55,12 @@ class SourceEstimate:
     text_bytes: float
     num_tokens: int
     cpu_hours: float
-    """The CPU hours of cleaning the source, and of tokenizing and mixing one epoch. They are computed from the measured
-    speeds of whole runs (``pipeline/scale/rates.json``). If the source was not measured, the time of cleaning is
-    computed from the filters' time in this estimate."""
+    """The CPU hours of cleaning the source, and of tokenizing and mixing one epoch. The hours are computed from the
+    measured speeds of whole runs (``pipeline/scale/rates.json``). If the source was not measured, the time of cleaning
+    is computed from the filters' time in this estimate."""
     error: float | None
-    """The standard error of ``text_bytes``, divided by ``text_bytes``. It is computed from the differences between the
-    units that were read. 0 if the whole input was read; None if fewer than two units were read."""
+    """The standard error of ``text_bytes``, divided by ``text_bytes``. The error is computed from the differences
+    between the units that were read. 0 if the whole input was read; None if fewer than two units were read."""
     dedups: tuple[str, ...]
     """The dedups of the source. An estimate cannot foresee what they drop, so the numbers of documents and of bytes are
     upper bounds.
@@ -186,8 +186,8 @@ def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) ->
     """Returns the standard error of an estimate, divided by the estimate; None if the error cannot be computed.
 
     The formula is for samples in which the probability of a unit is proportional to the unit's bytes (Hansen and
-    Hurwitz; Cochran, Sampling Techniques, 3rd ed., section 9A.3). It has the correction for a finite population: if the
-    whole input was read, the error is 0.
+    Hurwitz; Cochran, Sampling Techniques, 3rd ed., section 9A.3). The formula has the correction for a finite
+    population: if the whole input was read, the error is 0.
 
     Args:
         sampled: (weight, text per byte) of each unit.

@@ -58,7 +58,7 @@ class CheckedBatches:
         self._number = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Writes one batch. Its columns must be strings, binary values or lists of numbers, without nulls."""
+        """Writes one batch. The batch's columns must be strings, binary values or lists of numbers, without nulls."""
         self._write(batch, {})
 
     def close(self, note: Mapping[str, Any] | None = None) -> None:

@@ -21,7 +21,7 @@ class ValueSet:
     """Describes a set of values in a column: either the named values, or all values except the named ones."""
 
     by: str
-    """The name of the column. It is empty if the set contains all documents of a source."""
+    """The name of the column. The name is empty if the set contains all documents of a source."""
     values: frozenset[str]
     is_rest: bool = False
 

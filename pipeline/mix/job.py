@@ -24,8 +24,8 @@ class CountJob:
     """The token files, by source."""
     shares: Mapping[str, Decimal]
     wanted_tokens: Mapping[str, int]
-    """The number of tokens to hold out, for each source whose rule is a number of tokens. It is at most the number of
-    tokens in the source."""
+    """The number of tokens to hold out, for each source whose rule is a number of tokens. The number is at most the
+    number of tokens in the source."""
     result_path: str
     cuts: Mapping[str, Cut] = field(default_factory=dict)
     """Maps a source to the last document that an earlier stage held out. Only sources whose rule is a number of tokens
@@ -36,7 +36,7 @@ class CountJob:
     entry.
     """
     seed: int = 0
-    """The seed of the stages. It orders the documents within an epoch that an earlier stage began."""
+    """The seed of the stages. The seed orders the documents within an epoch that an earlier stage began."""
     rules: Mapping[str, PartRule] = field(default_factory=dict)
     """How sources are divided. ``begun`` and the counts are by part."""
 
@@ -81,7 +81,7 @@ class MixJob:
     shares: Mapping[str, SourceShare]
     """Maps each source to its share. A divided source has one entry per part instead."""
     source_names: tuple[str, ...]
-    """All sources and parts of the recipe, sorted. They are the dictionary of the shards' source column."""
+    """All sources and parts of the recipe, sorted. These names are the dictionary of the shards' source column."""
     seed: int
     num_shards: int
     num_validation_shards: Mapping[str, int]

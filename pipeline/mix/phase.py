@@ -141,7 +141,7 @@ def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
 
 
 def read_earlier(settings: Settings) -> Earlier:
-    """Returns everything that this mixture takes over from the mixture that it continues.
+    """Returns everything that this mixture needs from the mixture that it continues.
 
     Raises:
         ValueError: the earlier mixture is not complete; a stage before that mixture was replaced; or the request
@@ -316,5 +316,5 @@ def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
 
 
 def write_manifest(layout: Layout, manifest: Mapping[str, Any]) -> None:
-    """Writes the manifest. It is written last and makes the output complete."""
+    """Writes the manifest. The manifest is written last and makes the output complete."""
     write_bytes(layout.manifest, dumps(manifest).encode())

@@ -36,7 +36,7 @@ class EvalFiles:
     """The parts that the set's authors took from public sources."""
 
     def files(self, name: str, mirror: str | None) -> list[Published]:
-        """Returns the files of the set with their addresses. They are stored in a folder with the set's name.
+        """Returns the files of the set with their addresses. The files are stored in a folder with the set's name.
 
         Args:
             name: the name of the set.

@@ -1,4 +1,4 @@
-"""Finds the user's pages that Wikipedia cites. It joins addresses and shuffles no texts.
+"""Finds the user's pages that Wikipedia cites. This module joins addresses and shuffles no texts.
 
     dumps -> keys of cited addresses  \\
                                         group by key -> places of cited pages (unit, row)

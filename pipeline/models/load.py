@@ -79,7 +79,9 @@ def load(key: str, path: ModelPath) -> Any:
 
 
 def _stamp(path: ModelPath | str | StoredFile) -> Any:
-    """Returns the sizes and times of a model's files. They change if a file is written again while the process runs."""
+    """Returns the sizes and times of a model's files. These values change if a file is written again while the process
+    runs.
+    """
     if isinstance(path, ModelFiles):
         return tuple(_stamp(one) for _, one in path.paths)
     if isinstance(path, RankFile):

@@ -25,8 +25,8 @@ SMALL_VOCAB_SIZE = 40_000
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192
-"""The largest length of a line in bytes. Longer lines are split. It is SentencePiece's default max_sentence_length.
-CCNet's lines (first paragraphs) are shorter.
+"""The largest length of a line in bytes. Longer lines are split. The value is SentencePiece's default
+max_sentence_length. CCNet's lines (first paragraphs) are shorter.
 """
 
 HOW_TO_GET_LMPLZ = (

@@ -1,4 +1,4 @@
-"""Draws charts as SVG with matplotlib. They need no scripts, and the page's style sheet sets their colours.
+"""Draws charts as SVG with matplotlib. The charts need no scripts, and the page's style sheet sets their colours.
 
 matplotlib draws in placeholder colours. In the SVG they are replaced by the page's CSS variables, so one drawing serves
 dark and light pages. Text in a chart stays text and is not converted to outlines.
@@ -186,7 +186,7 @@ class Bar:
     text: str
     colour: str = "kept"
     mark: float | None = None
-    """The intended value. It is marked on the axis of the bar. None to draw no mark."""
+    """The intended value. This value is marked on the axis of the bar. None to draw no mark."""
 
 
 def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:

@@ -1,7 +1,7 @@
 """Reads a source's output once. Collects the signals of all documents that are read, and some documents to show.
 
-Memory is bounded. It holds one float per signal and document. It also holds the beginnings of a limited number of texts
-per reason. If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
+Memory is bounded. In memory are one float per signal and document, and per reason the beginnings of a limited number of
+texts. If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ class Passage:
     """Holds the parts of a text that decided about a document."""
 
     spans: tuple[Span, ...] = ()
-    """The marked parts, in the order of the text. They do not overlap."""
+    """The marked parts, in the order of the text. The parts do not overlap."""
     says: str = ""
     """A few words about what is marked."""
 

@@ -1,12 +1,12 @@
-"""Computes which documents a run with changed settings would keep. It uses the signals in ``clean`` and ``dropped``,
-and needs no new run.
+"""Computes which documents a run with changed settings would keep. The module uses the signals in ``clean`` and
+``dropped``, and needs no new run.
 
 There are three kinds of documents:
 
 - For most documents, the signals tell whether they would be kept.
-- Some documents would pass the stage that dropped them, but no later stage has measured them. They are counted
-  separately. How many of them would be kept is an estimate. It assumes that later stages keep the share that they kept
-  in the run.
+- Some documents would pass the stage that dropped them, but no later stage has measured them. These documents are
+  counted separately. How many of them would be kept is an estimate. The estimate assumes that later stages keep the
+  same share of documents as in the run.
 - For some documents the signals are not enough, for example because a count stopped at its limit.
 
 The results of dedups are taken from the run. This is not exact. A dedup may have dropped a document as the duplicate of

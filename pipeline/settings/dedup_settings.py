@@ -1,5 +1,5 @@
-"""Reads the ``dedup:`` section of a configuration file. It limits the share of documents that a near dedup may remove
-before the run stops.
+"""Reads the ``dedup:`` section of a configuration file. This section limits the share of documents that a near dedup
+may remove. If a near dedup removes more, the run stops.
 """
 
 from __future__ import annotations

@@ -31,8 +31,8 @@ class Listing:
     written: tuple[float, ...]
     """The time of each file's last change, in seconds; 0 if it is not known."""
     not_files: tuple[str, ...] = ()
-    """Paths that match a glob but are not files: broken links, pipes, sockets and devices. They are reported and not
-    read.
+    """Paths that match a glob but are not files: broken links, pipes, sockets and devices. Such paths are reported and
+    not read.
     """
 
     @property
@@ -55,7 +55,7 @@ def list_inputs(
     source: str, globs: Sequence[str], *, fraction: float = 1.0, always: Callable[[str], bool] | None = None,
     expand: Callable[[str], list[str] | None] | None = None, output: str | None = None,
 ) -> Listing:  # fmt: skip
-    """Lists the files that the globs match. Each file is listed once, and they are sorted by path.
+    """Lists the files that the globs match. Each file is listed once. The files are sorted by path.
 
     A folder that is given or matched stands for all files below it, including linked ones. Files below ``output`` are
     left out, unless the glob begins there.

@@ -189,7 +189,7 @@ def _output(path: str) -> str:
 def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
     """Returns the folder of --from. Without --from, returns the folder of --continue-from, or None.
 
-    Raises ValueError if --from contradicts the rest of the flags.
+    Raises ValueError if --from contradicts a different flag.
     """
     if flags.clean_from is None:
         return _output(flags.continue_from) if flags.continue_from else None
@@ -202,7 +202,7 @@ def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
 
 
 def _reuse(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --reuse, or None. Raises ValueError if the flag does not fit the other flags."""
+    """Returns the folder of --reuse, or None. Raises ValueError if --reuse contradicts a different flag."""
     if flags.reuse is None:
         return None
     if flags.phase == "mix":
@@ -213,9 +213,7 @@ def _reuse(flags: argparse.Namespace, output: str) -> str | None:
 
 
 def _continue_from(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --continue-from, or None. Raises ValueError if this flag contradicts the rest of the
-    flags.
-    """
+    """Returns the folder of --continue-from, or None. Raises ValueError if this flag contradicts a different flag."""
     if flags.continue_from is None:
         return None
     if flags.phase != "mix":

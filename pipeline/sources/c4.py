@@ -62,7 +62,7 @@ def split_hash(document_id: str) -> int:
 
 
 def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
-    r"""Returns the text of a WET record as c4_utils ``split_wet_file`` reads it: stripped lines, without empty ones.
+    r"""Returns the text of a WET record as c4_utils ``split_wet_file`` reads it: stripped lines, without empty lines.
 
     >>> page_text("  One.\r\n\r\nContent-based filters\nTwo.")
     'One.\nTwo.'

@@ -26,7 +26,7 @@ class MinHashDedup(DedupStep):
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The name of the signal of dropped documents. It is the overlap with the kept document, in the chosen
+    """The name of the signal of dropped documents. The signal is the overlap with the kept document, in the chosen
     ``measure``."""
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
     GROUP_SIZE: ClassVar[str] = "near_dedup_group_size"

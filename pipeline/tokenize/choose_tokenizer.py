@@ -229,7 +229,7 @@ def _replacing(layout: Layout, present: bytes | None, sha256: str) -> str:
 
 
 def _changes(before: Any, now: Mapping[str, Any]) -> str:
-    """Returns a text that names the inputs that changed since the tokenizer was trained; empty if nothing changed."""
+    """Returns a text with the inputs that changed since the tokenizer was trained; empty if nothing changed."""
     if not isinstance(before, dict):
         return ""
     names = {"settings": "its settings", "weights": "the weights", "exclude": "the list of exclusions"}

@@ -119,8 +119,8 @@ def copy_stats(layout: Layout, sources: Iterable[str]) -> None:
 
 
 def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str, str], str]:
-    """Returns a function for the fingerprints of token files. It takes a source and the fingerprint of the source's
-    clean documents.
+    """Returns a function for the fingerprints of token files. The returned function takes a source and the fingerprint
+    of the source's clean documents.
 
     A fingerprint does not depend on the values that a recipe names, because the token files have the whole column.
     """

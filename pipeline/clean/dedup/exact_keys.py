@@ -30,7 +30,7 @@ class KeyRow(NamedTuple):
 
     key: bytes
     rank: bytes
-    """The documents of a key are sorted by this value, and the first is kept. It starts with the value of the
+    """The documents of a key are sorted by this value, and the first is kept. The rank starts with the value of the
     ``earliest`` or ``newest`` column (bytes inverted for ``newest``), followed by the hashes of the id, the text and
     the other columns."""
     batch_id: bytes

@@ -1,4 +1,4 @@
-"""Defines the interface of the dedups. Each kind of dedup implements it in its own file in this folder.
+"""Defines the interface of the dedups. Each kind of dedup implements this interface in a separate file in this folder.
 
 A kind defines three things. ``key_tags`` and ``keys`` define which keys a pass sends. ``graph`` defines how the keys of
 all documents are compared. A verdict is a decision of the dedup: ``read`` and ``apply`` define what the next pass does

@@ -39,8 +39,8 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.min_hash_step import MinHashDedup
 
 TOO_SHORT = "documents_not_compared"
-"""The name of the note that counts documents that are not compared. Such a document has too few n-grams, or no value in
-the scope column.
+"""The name of the note with the number of documents without comparison. A document is not compared if it has too few
+n-grams, or no value in the scope column.
 """
 
 

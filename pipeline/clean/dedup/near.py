@@ -40,11 +40,11 @@ _PAIR = struct.Struct(">QQ")
 _SHARED = struct.Struct(">III")  # number of shingles that both sketches contain, size of each sketch
 _NUM_COMMON = struct.Struct(">I")
 _INFO, _REQUEST, _COMMON = 0, 1, 2
-"""The byte after the key of a book. It names the kind of the content: the info of the book (:meth:`Book.info`); a
-pair's request for this info; or the number of the book's shingles that too many books share. The info sorts first.
+"""The byte after the key of a book. This byte names the kind of the content: the info of the book (:meth:`Book.info`);
+a pair's request for this info; or the number of the book's shingles that too many books share. The info sorts first.
 """
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
-"""The name of the note about books that consist mostly of text that many books contain. Duplicates of a book with this
+"""The name of the note about books with mostly common text, which many books contain. Duplicates of a book with this
 note may have been missed.
 """
 
@@ -179,7 +179,7 @@ class _Candidates(beam.DoFn):
 
 
 class _Answers(beam.DoFn):
-    """Sends the info of a book to each pair that requested it. Counts the books that consist mostly of text that many
+    """Sends the info of a book to each pair that requested it. Counts the books with mostly common text, which many
     books contain.
     """
 

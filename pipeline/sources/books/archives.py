@@ -1,4 +1,5 @@
-"""Reads the members of a zip or a tar one after the other, in memory and with limits on size. It writes no files.
+"""Reads the members of a zip or a tar one after the other, in memory and with limits on size. This module writes no
+files.
 
 A member's name is used only for its ending and in locations, never as a path. So a name such as ``../x`` does no harm.
 """

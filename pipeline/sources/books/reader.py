@@ -99,7 +99,7 @@ class BooksReader(Reader):
         return _kind_of(path) != "other"
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. Large files are containers. They are unpacked first.
+        """Returns one unit per file. Large files are containers, which are unpacked first.
 
         The folders of a mirror also have files in formats that this source does not read (``.htm``, ``.tex``, images).
         Each of these files becomes a unit that is reported as ``unknown_form``.

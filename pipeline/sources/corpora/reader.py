@@ -67,7 +67,7 @@ class CorpusReader(Reader):
     constants: tuple[tuple[str, ...], ...] = ()
     """Columns that have one value in all documents, each as name and value."""
     optional: tuple[str, ...] = ()
-    """Names of columns that may be missing in a file. Their values are then null."""
+    """Names of columns that may be missing in a file. The values of a missing column are null."""
     max_text_bytes: int = 16 << 20
     """The largest size of a text in bytes (our choice). Longer texts are rejected. Almost all books have under 8 MB."""
 

@@ -7,8 +7,8 @@ byte, a header is put before them, and an end mark is put after them. The marks 
 bits of a mark also occur inside a block, once in 2^48 bits. So if a block does not unpack, the bits after the next mark
 are added, and the longer block is tried.
 
-The checksum of every block is tested. The checksum of the whole stream is not tested. It covers bytes that the blocks'
-checksums also cover, and a reader that starts in the middle cannot compute it.
+The checksum of every block is tested. The checksum of the whole stream is not tested. The stream's checksum covers only
+bytes that the blocks' checksums also cover. A reader that starts in the middle cannot compute it.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ JSON_LINES_BROKEN = (
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20
-"""The largest number of bytes of a line (our choice). It is far longer than any row of the tables read here (a file on
-BigQuery has at most 1 MiB, or 6 MiB in JSON)."""
+"""The largest number of bytes of a line (our choice). This limit is far longer than any row of the tables read here (a
+file on BigQuery has at most 1 MiB, or 6 MiB in JSON)."""
 MAX_SKIPPED_BYTES = 4 << 30
 """If a line has more bytes than this, the rest of the file is not read (our choice). The file is then a bomb or has no
 lines.

@@ -128,7 +128,7 @@ def row_blocks(
     few times ``read_bytes``, or a few times the longest row (at most ``MAX_ROW_BYTES``).
 
     Args:
-        base: the offset in the file at which the stream begins. It is given if the stream has complete rows from a
+        base: the offset in the file at which the stream begins. It is given if the stream has only complete rows of a
             file, without the file's head and tail.
     """
     stream.seek(start)
