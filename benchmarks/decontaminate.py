@@ -226,7 +226,9 @@ def recall_table(
 
 
 def speed_index(texts: Sequence[str], num_ngrams: int, path: Path, seed: int) -> list[tuple[str, Item]]:
-    """Writes the index of a set with ``num_ngrams`` n-grams of random words from the texts. Returns its items."""
+    """Writes the index of a set with ``num_ngrams`` n-grams of random words from the texts. Returns the items of the
+    set.
+    """
     known = sorted({word for text in texts[:3000] for word in text.split() if word.isalpha()})
     drawn = np.random.default_rng(seed).zipf(1.2, (num_ngrams // 100, 105)) % len(known)
     items = [

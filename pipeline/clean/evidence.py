@@ -59,8 +59,8 @@ def gather_hits(layout: Layout, table: str | None, sources: Iterable[Source]) ->
 
     Args:
         layout: the paths of the run's output.
-        table: the path of the index with which the sources were searched. None if this run does not search. Then the
-            folder is deleted, because hits of an earlier run do not describe the newly cleaned documents.
+        table: the path of the index with which the sources were searched. If this run does not search, it is None, and
+            the folder is deleted. Hits of an earlier run would not describe the newly cleaned documents.
         sources: the sources of the run.
     """
     delete_tree(join(layout.decontamination, SUMMARY_NAME))

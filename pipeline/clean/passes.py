@@ -176,7 +176,7 @@ class ReadUnits(SegmentDoFn):
                 yield None
 
     def _table_row(self, row: TableRow, ledger: Ledger) -> Iterator[TaggedOutput]:
-        """Yields the outputs for a row of one of a join's tables. Sources without a join have no such rows."""
+        """Yields the outputs for a row of a table that a join needs. Sources without a join have no such rows."""
         raise AssertionError(f"{self._job.source.name} has no join, but its reader yielded a row of {row.table}")
 
 

@@ -40,7 +40,8 @@ class Segment:
     near dedup. The last segment has no dedups.
     """
     origin: int = -1
-    """This segment opens the batches of an earlier segment, which has this index; -1 if this segment reads the input.
+    """The index of an earlier segment; -1 if this segment reads the input. This segment opens the batches that the
+    earlier segment spilled.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Counts the tokens of each source that are held out for validation, before the number of epochs is computed."""
+"""For each source, counts the tokens that are held out for validation. The number of epochs is computed afterwards."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class CountJob:
     seed: int = 0
     """The seed of the stages. The seed orders the documents within an epoch that an earlier stage began."""
     rules: Mapping[str, PartRule] = field(default_factory=dict)
-    """How sources are divided. ``begun`` and the counts are by part."""
+    """How sources are divided. If a source is divided, ``begun`` and the counts have one entry per part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

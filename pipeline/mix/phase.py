@@ -50,7 +50,7 @@ class Counted:
     def about_held_out(self) -> dict[str, dict[str, Any]]:
         """Returns the manifest's entries about the held-out documents.
 
-        A later stage needs them to continue the mixture.
+        A later stage needs these entries to continue the mixture.
         """
         said: dict[str, dict[str, Any]] = {}
         for source, rule in self.held_rules.items():

@@ -31,7 +31,7 @@ _COLOURS = {
     "other": "#010207",
     "limit": "#010208",
 }
-"""The placeholder colours, by the name of the CSS variable that replaces each."""
+"""Maps each CSS variable to the placeholder colour that it replaces."""
 _STYLE: Any = {
     "text.parse_math": False,  # a name may contain dollar signs
     "svg.fonttype": "none",

@@ -20,7 +20,7 @@ _MEMBER_CHARS = 280
 
 
 def members_of_groups(source: SourceState) -> set[str]:
-    """Returns the ids of the documents that the statistics name in the largest groups of a near dedup."""
+    """Returns the ids of the documents that the statistics list for the largest groups of a near dedup."""
     groups = ((source.stats or {}).get("near_dedup") or {}).get("largest_groups", ())
     return {name for group in groups for name in (group["kept"], *group["removed"])}
 

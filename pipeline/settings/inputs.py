@@ -113,7 +113,7 @@ def _without_output(
 
 
 def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
-    """Returns (size, time) of each file in a list.
+    """Returns a list with (size, time) of each file.
 
     Sizes of local files are exact. For remote files, a few sizes are requested, and each file gets the mean of these
     sizes.

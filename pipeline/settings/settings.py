@@ -42,17 +42,17 @@ class RunLimits:
     """Holds the limits of a run. Each limit can be set under ``run:`` in the YAML file."""
 
     sample_docs: int = 100
-    """Number of dropped documents per stage and reason whose text is kept."""
+    """Number of dropped documents whose text is stored, per stage and reason."""
     dropped_share: float = 1.0
     """Share of the dropped documents outside the sample that get a row in ``dropped``. 0 keeps only the sample."""
     max_bad_records: int = 1000
     max_bad_share: float = 0.01
-    """A source stops the run if it has more than ``max_bad_records`` bad records and their share of all records is
-    larger than this."""
+    """If a source has more than ``max_bad_records`` bad records, and their share of all records is larger than this,
+    the run stops."""
     max_unreadable_files: int = 20
     max_unreadable_share: float = 0.01
-    """A source stops the run if it has more than ``max_unreadable_files`` unreadable files and their share of all files
-    is larger than this."""
+    """If a source has more than ``max_unreadable_files`` unreadable files, and their share of all files is larger than
+    this, the run stops."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -119,7 +119,7 @@ def check_scope(step: str, scope: str, words: Collection[str], columns: Collecti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactDedup(DedupStep):
-    """Keeps one of all documents with an equal value in the ``key`` column. Documents with a null key are all kept.
+    """Keeps one of all documents with an equal value in the ``key`` column. All documents with a null key are kept.
 
     If ``newest`` is set, the document with the greatest value in this column is kept. If ``earliest`` is set, the
     document with the smallest value is kept. Nulls come last. Ties go to the smallest hash of the id, then to the

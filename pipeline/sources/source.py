@@ -51,7 +51,7 @@ class Unit:
 
     @property
     def location(self) -> str:
-        """The location of the unit for messages: the container from which it was unpacked, or its file."""
+        """The location of the unit for messages: the container from which the unit was unpacked, or the unit's file."""
         return self.origin or self.path
 
 

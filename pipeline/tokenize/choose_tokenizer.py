@@ -180,7 +180,7 @@ def note_shards(layout: Layout, encoder: Encoder) -> None:
 
 
 def load_tokenizer(path: str, settings: EncoderSettings) -> Encoder:
-    """Loads a tokenizer that the user gives. Raises ValueError with its path if it is not a tokenizer."""
+    """Loads a tokenizer that the user gives. If the file is not a tokenizer, raises ValueError with its path."""
     try:
         return Encoder.load(read_bytes(path), settings=settings)
     except ValueError as error:

@@ -3,7 +3,7 @@ shuffled.
 
 1. Each document sends a sketch of its shingles (word n-grams). Two documents that share a shingle in a bucket are a
    pair.
-2. The shared shingles of each pair are summed over the buckets. Pairs that share enough are candidates.
+2. The shared shingles of each pair are summed over the buckets. Pairs that share enough shingles are candidates.
 3. The overlap of a candidate pair is computed from all shingles of both documents.
 4. One worker decides which documents of the overlapping pairs are dropped. It begins with the longest document.
 """

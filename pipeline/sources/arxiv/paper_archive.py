@@ -97,7 +97,7 @@ class Gunzip:
         self.num_unpacked = 0
 
     def read(self, num_bytes: int, /) -> bytes:
-        """Returns up to ``num_bytes`` bytes, and empty bytes only at the end."""
+        """Returns up to ``num_bytes`` bytes. The result is empty only at the end of the file."""
         while not self._buffer and not self._is_done:
             self._fill()
         data, self._buffer = self._buffer[:num_bytes], self._buffer[num_bytes:]

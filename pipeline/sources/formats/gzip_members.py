@@ -49,7 +49,7 @@ class StoredBytes:
         return self._block[at : at + num_bytes]
 
     def read_across(self, offset: int, num_bytes: int) -> bytes:
-        """Returns ``num_bytes`` from ``offset``, and fewer only at the end of the file."""
+        """Returns ``num_bytes`` bytes from ``offset``, or fewer at the end of the file."""
         pieces: list[bytes] = []
         while num_bytes and (piece := self.read_at(offset, num_bytes)):
             pieces.append(piece)

@@ -37,7 +37,7 @@ limit."""
 MAX_DEPTH = 100
 SPARE_CHARS_TIMES_DEPTH = 50_000_000
 """The limit on the nesting depth is ``MAX_DEPTH`` for long pages, and larger for short pages (600 for 100 kB). Few real
-pages reach 40."""
+pages reach a depth of 40."""
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
 """The limit on how many formatting elements the parser could open again. Each element takes 5 µs."""

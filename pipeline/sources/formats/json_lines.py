@@ -43,8 +43,8 @@ _ZSTD_PIECE_BYTES = 2048
 crafted file unpack to 128 kB, so this many bytes unpack to at most 64 MB.
 """
 _MAX_DAMAGED_MEMBERS = 64
-"""After this many damaged members, no further member is searched (our choice). In the worst case each search unpacks
-the rest of the file. So the limit keeps the time linear for crafted files.
+"""After this many damaged members, no further member is searched for (our choice). In the worst case each search
+unpacks the rest of the file. So the limit keeps the time linear for crafted files.
 """
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -81,7 +81,7 @@ class SevenZipStream(io.RawIOBase):
         self._thread.start()
 
     def read(self, size: int = -1) -> bytes:
-        """Returns ``size`` bytes (all if negative), and fewer only at the end."""
+        """Returns ``size`` bytes, or fewer at the end of the stream. If ``size`` is negative, returns all bytes."""
         wanted, got = size, []
         while wanted and not (self._ended and not self._rest):
             if not self._rest:
