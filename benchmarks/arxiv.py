@@ -5,7 +5,7 @@ r"""Measures how fast our code and three peers clean arXiv's tars, in MB of LaTe
 MB are counted over the papers' assembled sources. PYTHON is an interpreter with ``arxiv-latex-cleaner`` and
 ``pylatexenc`` installed. Both packages run once, in one process, and get the assembled sources one at a time.
 ``arxiv-latex-cleaner`` only strips comments; ``pylatexenc`` turns LaTeX into plain text. Each line also reports how
-many uses of the authors' macros are left in the text. RedPajama's method is rebuilt from its description: it cuts the
+many uses of the authors' macros remain in the text. RedPajama's method is rebuilt from its description: it cuts the
 front matter by regular expression, removes comments line by line, and replaces macros without arguments by their text.
 
 The second table repeats one paper's body 1, 2, 4, ... 64 times. If cleaning is linear, its MB/s stay constant.

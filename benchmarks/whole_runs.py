@@ -42,7 +42,7 @@ MIXED = "c4"
 
 
 def cpu_seconds(command: Sequence[str]) -> tuple[float, float, str]:
-    """Runs a command. Returns its CPU seconds, its peak memory in MB, and what it printed.
+    """Runs a command. Returns its CPU seconds, its peak memory in MB, and its output.
 
     Raises:
         SystemExit: the command failed; its output is shown.

@@ -60,7 +60,7 @@ def tokenize(p: beam.Pipeline, jobs: Sequence[TokenJob]) -> None:
 
 
 def count(p: beam.Pipeline, job: CountJob) -> None:
-    """Counts, per source, the tokens that are held out for validation and the tokens that are left for training."""
+    """For each source, counts the tokens that are held out for validation, and the tokens that remain for training."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, token file)
     _ = parts | "count" >> CountHeldOut(job)  # Output: the path of the file of counts
 

@@ -119,7 +119,7 @@ def run(settings: Settings) -> None:
 
 
 def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
-    """Validates everything that can be validated before work starts. Returns the sources to clean."""
+    """Before work starts, validates everything that can be validated. Returns the sources to clean."""
     if settings.tokenizer:
         check_tokenizer(settings.tokenizer, settings.encoder)
     if settings.exclude:

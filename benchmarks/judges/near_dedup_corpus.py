@@ -88,9 +88,7 @@ def real_documents(data: Path, num_documents: int) -> list[tuple[str, str]]:
 
 
 def edited(draw: random.Random, text: str, share_left: float) -> str:
-    """Replaces words until about ``share_left`` of the word 5-grams are left. Each replaced word removes five
-    5-grams.
-    """
+    """Replaces words until about ``share_left`` of the word 5-grams remain. Each replaced word removes five 5-grams."""
     words = text.split(" ")
     num_edits = round(len(words) * (1 - share_left) / 5)
     for place in draw.sample(range(len(words)), min(num_edits, len(words))):

@@ -16,7 +16,7 @@ is one pass over the texts:
                                                                         v
                                      clean/SOURCE/part-*.parquet, dropped/SOURCE/part-*.parquet, stats/SOURCE.json
 
-A verdict is what a dedup decided about a document. Keys, references and verdicts are shuffled, texts are not (except in
+A verdict is a dedup's decision about a document. Keys, references and verdicts are shuffled, texts are not (except in
 the join of Stack Exchange). The sending stage and the receiving stage both count these records. If the two counts
 differ, the run fails. For example, books need three passes:
 

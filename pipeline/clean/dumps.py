@@ -159,8 +159,8 @@ def _num_won(dump: SourceJob, step: str) -> int:
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
     """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``.
 
-    Each dump has two markers, one from the clean phase and one from the tokenize phase. A marker must not remain after
-    its dump is gone. In the next run a new dump could get the part numbers of the dump that is gone.
+    Each dump has two markers, one from the clean phase and one from the tokenize phase. If a dump is no longer part of
+    the source, its markers must be deleted. In the next run a new dump could get the part numbers of the former dump.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

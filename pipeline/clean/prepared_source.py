@@ -13,7 +13,7 @@ from pipeline.sources.source import Source, Unit
 
 @dataclass(frozen=True, slots=True)
 class PreparedSource:
-    """Holds a source of a run, and everything that is known about it before it is cleaned."""
+    """Holds a source of a run before the source is cleaned, with everything that is known about the source."""
 
     source: Source
     listing: Listing

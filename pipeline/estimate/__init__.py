@@ -1,4 +1,4 @@
-"""Estimates what a run would make and cost, from a small part of each input: ``python -m pipeline.run --estimate``.
+"""Estimates the output and the cost of a run from a small part of each input: ``python -m pipeline.run --estimate``.
 
     units, spread over the input -> sample: read, filter -> scaled up by bytes, with an error -> table: mixture, needs
 

@@ -63,7 +63,7 @@ class Counted:
 
 def count(settings: Settings, layout: Layout, sources: list[str], run_count: Callable[[CountJob], None],
           earlier: Earlier | None = None) -> Counted:  # fmt: skip
-    """Determines the validation documents, and counts their tokens and the tokens that are left.
+    """Determines the validation documents. Counts their tokens and the remaining tokens.
 
     Documents that an earlier stage held out stay held out.
     """

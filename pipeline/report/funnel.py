@@ -1,6 +1,6 @@
 """Computes a source's funnel: how many documents each stage kept, and how many it lost for each reason.
 
-All bars have one scale: the documents that were read. So a bar has three parts: the documents that are left, the
+All bars have one scale: the documents that were read. So a bar has three parts: the documents that remain, the
 documents that this stage lost, and an empty part for the documents that earlier stages lost. The page draws a bar as
 elements whose width is a percentage. Such bars fit any screen, can be printed, and have text that can be read aloud.
 """

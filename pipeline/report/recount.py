@@ -94,7 +94,7 @@ class Recount:
 
 
 def recount(state: RunState, name: str, changes: Sequence[Change], *, share: float = 1.0) -> Recount:
-    """Returns the numbers of documents that a source would keep and drop after the changes.
+    """Returns the numbers of documents that a source would keep and drop with the changed settings.
 
     Args:
         share: the share of the output's parts to read. The caller can scale the numbers up with :func:`scaled`.

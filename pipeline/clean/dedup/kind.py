@@ -33,7 +33,7 @@ Chain = tuple[GlobalStep, ...]
 class NumberedBatch(NamedTuple):
     """Holds the remaining documents of a spilled batch, and their row numbers in the spilled batch.
 
-    Rows that were dropped after the batch was spilled are not in it.
+    Rows that were dropped after the batch was spilled are left out.
     """
 
     batch: pa.RecordBatch

@@ -10,8 +10,8 @@ page of 1 MiB can take hours:
 - Tags with many attributes. The parser compares each attribute with all attributes before it.
 
 Depth and open formatting elements are estimated without a tree. A start tag that is directly followed by its end tag
-leaves nothing open, so such pairs are removed, innermost first. In most pages few tags are left. These tags are
-followed one by one (:mod:`pipeline.sources.formats.html_open_elements`).
+leaves nothing open, so such pairs are removed, innermost first. In most pages few tags remain. These tags are followed
+one by one (:mod:`pipeline.sources.formats.html_open_elements`).
 """
 
 from __future__ import annotations
