@@ -5,8 +5,8 @@
 Each source is cleaned alone, in a separate process that is measured from start to exit. Then all sources are cleaned,
 tokenized and mixed in one run with the paper's recipe. Memory is the proportional set size of the run and its children,
 read ten times per second; a memory page shared by several processes counts once. The models are the small ones in
-``samples/models``. They suffice to measure speed and memory. The numbers of kept pages would differ with CCNet's
-published models.
+``samples/models``. The small models suffice to measure speed and memory. With CCNet's published models, different
+numbers of pages would be kept.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ INPUTS = {
 def settings(data: Path, sources: list[str]) -> dict[str, Any]:
     """Returns the config of a run with the paper's recipe on ``sources``.
 
-    It allows 4 epochs, because some sources have little text in the 75 MB of input and must be repeated.
+    It allows 4 epochs, because some sources have little text in the 75 MB of input, and this text must be repeated.
     """
     return {
         "recipe": "llama",
@@ -118,7 +118,9 @@ def main() -> None:
 
 
 def print_table(whole: Path, lines: list[tuple[str, float, int]]) -> None:
-    """Prints one line per source: documents read and kept, seconds and peak memory of its run, share of the mixture."""
+    """Prints one line per source. A line has the documents read and kept, the seconds and the peak memory of the run,
+    and the share of the mixture.
+    """
     manifest = json.loads((whole / "manifest.json").read_text())
     stats = {s: json.loads((whole / "stats" / f"{s}.json").read_text()) for s in INPUTS}
     print(f"{'source':15} {'docs in':>8} {'kept':>7} {'MB in':>7} {'seconds':>8} {'peak MB':>8} "

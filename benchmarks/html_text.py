@@ -4,9 +4,9 @@
 
 Every page of the WARC files is decoded once, before the measurement. In each round all extractors read all pages, one
 extractor after the other, so that a slow minute affects all of them. Figures are the best of the rounds. ``ours`` is
-everything that a run does with a page's markup; ``resiliparse`` is the library call inside it. The difference between
-the two is the cost of a check. It finds pages whose tags would take very long to parse. trafilatura and jusText run
-with their defaults. A peer that is not installed is reported as left out.
+everything that a run does with a page's markup; ``resiliparse`` is only the call of the library Resiliparse. The
+difference between the two is the cost of our check for pages whose tags would take very long to parse. trafilatura and
+jusText run with their defaults. A peer that is not installed is reported as left out.
 """
 
 from __future__ import annotations

@@ -163,8 +163,8 @@ def datasets_batches(folder: Path) -> Iterator[Any]:
 def packed(pieces: Iterator[Any]) -> Iterator[Any]:
     """Yields batches of the ids in ``pieces``, cut into sequences of SEQ_LEN + 1 ids.
 
-    Neighbouring sequences do not overlap. It would take more time to begin each one with the last token of the previous
-    one.
+    Neighbouring sequences do not overlap. It would take more time to begin each sequence with the last token of the
+    previous sequence.
     """
     size = BATCH * (SEQ_LEN + 1)
     out, filled = np.empty(size, np.int64), 0

@@ -1,9 +1,9 @@
-"""Makes input of any size for each source: real files, each once, then copies of them with new words.
+"""Makes input of any size for each source: each real file once, then copies of the real files with new words.
 
-The files have the form in which the source is published. In a text that is made, markup and the lines that several real
-texts share (menus, notices, licences) stay. All remaining words are replaced by words from two texts: the same text,
-and a second text of its kind. So the lengths, the markup and the share of repeated lines are those of the real files,
-and no text occurs twice.
+The files have the form in which the source is published. A made text keeps the markup and the lines that several real
+texts share (menus, notices, licences). All remaining words of the real text are replaced by words from two texts: the
+real text itself, and a second text of the same kind. So the lengths, the markup and the share of repeated lines are
+those of the real files, and no text occurs twice.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ class Mixer:
 
     texts: Sequence[str]
     words: re.Pattern[str]
-    """The pattern that divides a text. The group ``word`` matches a word to replace, and the group ``keep`` a part that
-    stays.
+    """The pattern that divides a text. The group ``word`` matches a word to replace, and the group ``keep`` matches a
+    part that is not changed.
     """
     origins: Sequence[str] = ()
-    """The origin of each text. A line that occurs in texts of several origins stays. By default each text has its own
-    origin.
+    """The origin of each text. A line that occurs in texts of several origins is not changed. By default each text has
+    its own origin.
     """
     kept_lines: tuple[str, ...] = ()
-    """The beginnings of lines that stay."""
+    """Lines that begin with one of these strings are not changed."""
     _num_origins: Counter[str] = field(default_factory=Counter)
     _pools: list[list[str]] = field(default_factory=list)
     _rng: random.Random = field(default_factory=lambda: random.Random(0))
@@ -82,9 +82,10 @@ class Mixer:
 
 
 def make_input(source: str, data: Path, folder: Path, num_bytes: int) -> list[str]:
-    """Writes about ``num_bytes`` (uncompressed) of input of a source into a folder, unless it is there already.
+    """Writes input for a source into a folder, about ``num_bytes`` before compression. Writes nothing if the folder
+    already has the input.
 
-    Returns the globs to give to a run, with their real uncompressed size in ``made.json`` (see :func:`made_bytes`).
+    Returns the globs to give to a run. The file ``made.json`` has the real uncompressed size (see :func:`made_bytes`).
     """
     note = folder / "made.json"
     if not note.exists():

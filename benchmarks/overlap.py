@@ -7,11 +7,11 @@ texts (without headers) and an omnibus made of four of them, in one process. The
 (datatrove and SimHash: one run). A peer that is not installed is reported as left out:
 
 - ``datasketch``: MinHash of 128 hashes of word 5-grams, with its default sha1 and with xxhash, LSH at Jaccard 0.8;
-- ``datatrove``: MinHash of word 5-grams with datatrove's defaults, 14 x 8 hashes. Its signature and bucket steps run.
-  All books that the buckets connect are pairs. Needs ``spacy regex tokenizers xxhash<3.7``;
+- ``datatrove``: MinHash of word 5-grams with datatrove's defaults, 14 x 8 hashes. datatrove's signature and bucket
+  steps run. All books that the buckets connect are pairs. Needs ``spacy regex tokenizers xxhash<3.7``;
 - ``simhash``: RedPajama v1's method for "more than 90% content overlap" (data_prep/book/dedup.py). A text is
-  lower-cased, and ``[^\\w]+`` is removed. Its hash has 64 bits, made from character 6-grams. Pairs have a distance of
-  up to 5 bits.
+  lower-cased, and ``[^\\w]+`` is removed. The hash of a text has 64 bits and is made from character 6-grams. Pairs have
+  a distance of up to 5 bits.
 
 ``--show`` prints the clusters that our rule makes, and the overlap and distance of each pair on which SimHash and our
 rule differ.

@@ -2,18 +2,18 @@
 
     PYTHONPATH=. python benchmarks/unpacking.py [--rounds N] [--threads 1,2] [--peers FOLDER] FILE...
 
-The files are Posts.xml or texts of books. They are packed in memory in four ways: as bzip2; as a tar.gz and as a zip
-with one member per file; as JSON lines with one file per line; and, for files named Posts.xml, as a .7z. Each round
+The files are Posts.xml or texts of books. The files are packed in memory in four ways: as bzip2; as a tar.gz and as a
+zip with one member per file; as JSON lines with one file per line; and, for files named Posts.xml, as a .7z. Each round
 measures in turn:
 
 - the library bz2 alone;
 - our search for bzip2 blocks. The blocks are unpacked first one by one, then by threads (``--threads``);
-- indexed_bzip2 and rapidgzip with as many threads, if installed (``--peers``: a folder with the packages);
+- indexed_bzip2 and rapidgzip with the same numbers of threads, if installed (``--peers``: a folder with the packages);
 - the libraries zlib and isal alone, and our chunks of members and lines;
 - a .7z into chunks, stored (only the serial part) and with bzip2 (as in a run).
 
 Figures are the best of the rounds. A figure for N threads is valid only if N processors are free. To check this, see
-the line "bz2, N at once". It measures N threads that share nothing.
+the line "bz2, N at once". This line measures N threads that share nothing.
 """
 
 from __future__ import annotations

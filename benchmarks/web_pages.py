@@ -1,9 +1,9 @@
-"""Makes web pages for measurements: real pages, each once, then generated pages with the same statistics.
+"""Makes web pages for measurements: each real page once, then generated pages with the same statistics.
 
 A generated page is a real page with different words. A line that several real pages share (menus, notices) is kept. All
-remaining lines keep their lengths and punctuation. Their words are drawn from two pages: the line's own page, and a
-second page in its language. So the lengths of pages and lines, the fraction of repeated lines and the mix of languages
-are those of the real pages, and no page occurs twice.
+remaining lines keep their lengths and punctuation. The words of these lines are drawn from two pages: the line's own
+page, and a second page in its language. So the lengths of pages and lines, the fraction of repeated lines and the mix
+of languages are those of the real pages, and no page occurs twice.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ NUM_ENTRIES = 10
 def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
     """Reads the input and applies all steps except the dedups. It uses no Beam, counts nothing, and writes nothing.
 
-    Returns the CPU seconds, without loading models, and the bytes of text that the reader (or the join) gave.
+    Returns the CPU seconds without the loading of models, and the bytes of text that the reader or the join yielded.
     """
     source = SOURCES[name]
     steps = tuple(step for step in source.steps if is_local(step))

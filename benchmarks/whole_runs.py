@@ -42,7 +42,7 @@ MIXED = "c4"
 
 
 def cpu_seconds(command: Sequence[str]) -> tuple[float, float, str]:
-    """Runs a command. Returns its CPU seconds, its peak memory in MB, and what it printed.
+    """Runs a command. Returns its CPU seconds, its peak memory in MB, and its output.
 
     Raises:
         SystemExit: the command failed; its output is shown.
@@ -75,7 +75,7 @@ def run_arguments(folder: Path, source: str, output: Path, *flags: str) -> list[
 
 
 def clean(folder: Path, source: str, output: Path) -> tuple[float, float]:
-    """Cleans a source from nothing. Returns CPU seconds and peak memory in MB."""
+    """Deletes earlier output, and then cleans a source. Returns CPU seconds and peak memory in MB."""
     shutil.rmtree(output, ignore_errors=True)
     arguments = run_arguments(folder, source, output, "--phase=clean")
     return cpu_seconds([sys.executable, "-m", "pipeline.run", *arguments])[:2]

@@ -1,4 +1,4 @@
-"""Compares wikitext converters in one run: megabytes of wikitext per second on one core, and how much markup is left.
+"""Compares wikitext converters in one run: megabytes of wikitext per second on one core, and how much markup remains.
 
 Run: ``python benchmarks/wikipedia.py DUMP_OR_FOLDER... [--peers FOLDER] [--rounds N]``
 

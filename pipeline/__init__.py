@@ -6,10 +6,10 @@ The parts of a run, from the command line to the report:
 
 - ``run``: the command, ``python -m pipeline.run``. ``cli``: all commands as one, ``llama-mixture``.
 - ``settings``: converts flags and YAML to one validated value.
-- ``preflight``: refuses what cannot work before anything starts.
+- ``preflight``: before anything starts, refuses requests that cannot work.
 - ``phases``: runs the phases in order and skips those that are complete.
-- ``graph``: every Beam job on one page. ``run_job``: runs one job. ``failures``: the errors that end a run.
-- ``sources``: define how raw files become documents, and the steps of each source. They do not use Beam.
+- ``graph``: lists all Beam jobs of a run. ``run_job``: runs one job. ``failures``: the errors that end a run.
+- ``sources``: define how raw files become documents, and the steps of each source. The sources do not use Beam.
 - ``clean``, ``tokenize``, ``mix``: the three phases.
 - ``report``: makes the report page and the dataset card, and recounts documents for changed settings.
 

@@ -32,7 +32,7 @@ class Command:
     module: str
     help: str
     flags: tuple[str, ...] = ()
-    """Flags that the command always has."""
+    """Flags that the command always gets, in addition to the user's flags."""
     file: str = "__main__"
     """The file in the module's package that has ``main``; empty if the module itself is a file."""
 
@@ -60,7 +60,7 @@ COMMANDS: Mapping[str, Command] = {
     "scale": Command("pipeline.scale", "compute what the paper's mixture costs"),
     "job-service": Command("pipeline.job_service", "run on several hosts without a cluster"),
 }
-"""The commands by name, in the order in which they are needed."""
+"""The commands by name, in the order in which a user needs them."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -147,7 +147,7 @@ def _add_parsers(parser: argparse.ArgumentParser, inner: Mapping[str, argparse.A
 
 
 def _complete_files(parser: argparse.ArgumentParser, file: Any, folder: Any) -> None:
-    """Makes the shell complete the names of files and folders after flags that take one."""
+    """Makes the shell complete the names of files and folders after flags whose value is a path."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for one in set(action.choices.values()):

@@ -1,6 +1,7 @@
-"""Defines the Beam graph of a run on one page: all jobs in order, and the outputs of each step.
+"""Defines the whole Beam graph of a run: all jobs in order, and the outputs of each step.
 
-There are five jobs. Each is a Beam pipeline that writes files and then a marker. So each job can be run again alone.
+There are five jobs. Each job is a Beam pipeline that writes files and then a marker. So each job can be run again
+alone.
 
     clean      input files -> documents -> steps -> clean/, dropped/, stats/  (pipeline.clean.source_graph)
     sample     clean/ -> a sample of texts to train a tokenizer on  (if no tokenizer is given and there is much text)
@@ -9,7 +10,7 @@ There are five jobs. Each is a Beam pipeline that writes files and then a marker
     mix        token files -> the documents of each epoch -> global shuffle -> shards/
 
 The token plan (``mixtures.plan``) is made between ``count`` and ``mix``, from the tokens of all sources. If the sources
-have too few tokens for it, the run stops there, before anything is shuffled.
+have too few tokens for the plan, the run stops before anything is shuffled.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ def tokenize(p: beam.Pipeline, jobs: Sequence[TokenJob]) -> None:
 
 
 def count(p: beam.Pipeline, job: CountJob) -> None:
-    """Counts, per source, the tokens that are held out for validation and the tokens that are left for training."""
+    """For each source, counts the tokens that are held out for validation, and the tokens that remain for training."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, token file)
     _ = parts | "count" >> CountHeldOut(job)  # Output: the path of the file of counts
 

@@ -1,8 +1,8 @@
 """Runs all phases in order: clean, tokenize, plan, mix, report. Skips what an earlier run completed.
 
-:func:`run` performs the whole run. Its Beam jobs are built in :mod:`pipeline.graph`. Each phase ends with a marker. The
-marker contains a fingerprint of the phase's inputs and settings. A phase is complete if its files exist and if the
-fingerprint in its marker equals the one that this run computes.
+:func:`run` performs the whole run. The Beam jobs of the run are built in :mod:`pipeline.graph`. Each phase ends with a
+marker. The marker contains a fingerprint of the phase's inputs and settings. A phase is complete if its files exist and
+if the fingerprint in its marker equals the one that this run computes.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def run(settings: Settings) -> None:
 
 
 def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
-    """Validates everything that can be validated before work starts. Returns the sources to clean."""
+    """Before work starts, validates everything that can be validated. Returns the sources to clean."""
     if settings.tokenizer:
         check_tokenizer(settings.tokenizer, settings.encoder)
     if settings.exclude:
@@ -231,7 +231,9 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
 
 
 def _mix_fingerprint(job: MixJob, layout: Layout, sources: list[str], earlier: Earlier) -> str:
-    """Returns a fingerprint of everything that a mixture is made from, without paths, because folders can be moved."""
+    """Returns a fingerprint of everything that a mixture is made from. Paths are left out, because folders can be
+    moved.
+    """
     made_of = {s: (read_marker(layout.marker(f"tokens-{s}")) or {}).get("fingerprint") for s in sources}
     return fingerprint(
         job.version,

@@ -73,7 +73,7 @@ class Workplace:
 def workplace(settings: Settings, engine: Engine, layout: Layout, display: Display) -> Iterator[Workplace]:
     """Yields a workplace with a new spill folder. The folder is deleted at the end.
 
-    First deletes folders that a killed run left behind.
+    First deletes folders that remain from a killed run.
     """
     root = layout.work
     if not engine.is_local:

@@ -13,9 +13,9 @@ CLEAN_DIR contains the pipeline's Parquet files (``id``, ``text``). The table ha
   from the first heading, or the end of the front matter, to the end of the document. Comments, definitions and
   bibliography are left out.
 
-This is a second, plain implementation on purpose. It finds comments line by line, inputs by regular expression, and
-definitions by counting braces. Its errors count against the cleaned text, with one exception: words in arguments that a
-macro does not use (``\newcommand{\todo}[1]{}``) are not counted as raw words.
+This judge is a second, plain implementation on purpose. It finds comments line by line, inputs by regular expression,
+and definitions by counting braces. Errors of the judge count against the cleaned text, with one exception: words in
+arguments that a macro does not use (``\newcommand{\todo}[1]{}``) are not counted as raw words.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ _PUBLIC_NAMES = re.compile(
     r"|feynm|youngtab|diagrams|xy|slashed|braket)[\w-]*\Z",
     re.IGNORECASE,
 )
-"""Matches names of public classes and packages. Authors submit these files but did not write them. Their commands do
-not count as macros.
+"""Matches names of public classes and packages. Authors submit these files but did not write them. Commands that these
+files define do not count as macros.
 """
 _STANDARD_NAMES = """
 section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
@@ -131,8 +131,8 @@ def closed(text: str, pos: int) -> int:
 
 
 def definitions(text: str) -> tuple[str, dict[str, bool]]:
-    """Returns the text without definitions, and a dict by defined name. The value is True if the macro's body uses its
-    arguments, or if the macro has no arguments.
+    """Returns the text without definitions, and a dict with one entry per defined name. An entry is True if the macro's
+    body uses its arguments, or if the macro has no arguments.
     """
     names: dict[str, bool] = {}
     out, pos = [], 0
@@ -176,7 +176,7 @@ def own_names(files: dict[str, str]) -> set[str]:
 
 
 def raw_text(files: dict[str, str], cleaned: str) -> str:
-    """Returns the raw document that was cleaned, with its inputs and without comments.
+    """Returns the raw document that the cleaned text was made from, with its inputs and without comments.
 
     A project can contain several documents (a long version, a journal's template, an answer to referees). This judge
     uses the document that shares the most words with the cleaned text. So it does not test whether the right document

@@ -7,7 +7,7 @@ RAW_DIR contains folders named after a Gutenberg number, each with the editions 
 * two verdicts on every pair of editions and on every pair of different books. The first is the exact overlap of word
   5-grams (shared 5-grams / 5-grams of the smaller book). The second is SimHash as in RedPajama v1
   (data_prep/book/dedup.py). SimHash has 64 bits, uses character 6-grams of the lower-cased text with only word
-  characters, and pairs books that are at most 5 bits apart;
+  characters, and pairs books whose hashes differ in at most 5 bits;
 * these two verdicts on artificial pairs with a known overlap, including a book inside an omnibus;
 * with ``--clean`` (the pipeline's Parquet files): two figures per kept book. The first is the number of its lines that
   name Gutenberg. The second is the share of the raw words that the kept book contains. Raw words are those between the

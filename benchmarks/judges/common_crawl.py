@@ -7,9 +7,9 @@ It counts:
   and digits. CCNet also ignores some punctuation, so a dropped line that occurs once can still be right;
 - foreign: kept documents with words that their page does not have;
 - short: kept documents under 100 characters;
-- content: the number of article texts and of boilerplate texts in the raw pages, and the number of each kind that is
-  left in the clean documents. The texts come from a gold standard (``--gold``, trafilatura's evaluation set) and show
-  how the line dedup affects articles and boilerplate.
+- content: the number of article texts and of boilerplate texts in the raw pages, and the number of each kind that
+  remains in the clean documents. The texts come from a gold standard (``--gold``, trafilatura's evaluation set) and
+  show how the line dedup affects articles and boilerplate.
 
 Run: ``python benchmarks/judges/common_crawl.py CLEAN_FOLDER WET... [--gold FILE.json]`` (columns id, url, text).
 """
@@ -57,7 +57,7 @@ def clean_documents(folder: Path) -> Iterator[dict[str, str]]:
 
 
 def folded(line: str) -> str:
-    """Returns a line with case and digits folded. CCNet's normal form also removes some punctuation."""
+    """Returns a line in lower case, with 0 for each digit. CCNet's normal form also removes some punctuation."""
     return "".join("0" if char.isdigit() else char for char in line.lower())
 
 

@@ -10,7 +10,7 @@ The exports are JSON lines (gzip or not). ``--clean`` names Parquet files with `
   name of a licence, or words of a licence's clauses
 - code_lost: a line of the original is missing, and the line begins with ``#include``, ``#!``, ``import``, ``package``,
   ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
-- comment_lost: any line of the original is missing, although none of the original's first 400 lines mentions a licence
+- comment_lost: a line of the original is missing, and the original's first 400 lines do not mention a licence
 - documentation_lost: a line with words is missing. Neither this line nor a line near it has a word that licences use
 - duplicate: two kept files have equal texts
 - line_too_long, mean_too_long, too_few_alphanumeric: the file breaks the limits of 1000 characters, 100 characters or a

@@ -1,14 +1,14 @@
-"""Judges a near dedup against a comparison of all pairs of documents. It imports nothing of the project.
+"""Judges a near dedup against a comparison of all pairs of documents. Imports nothing of the project.
 
-It computes the exact containment (shared 5-grams / 5-grams of the document) for every pair of documents that share a
-word 5-gram. It prints for each system:
+The judge computes the exact containment (shared 5-grams / 5-grams of the document) for every pair of documents that
+share a word 5-gram. It prints for each system:
 
 - removed: the number of documents that the system removed;
-- precision: the share of removed documents that are right. A removal is right if one kept document contains more of the
-  removed document than the limit;
-- recall by overlap: the documents are grouped by the largest share of them that one kept document contains. The judge
-  prints for each group how large a share of its documents the system removed. A kept document counts only if the
-  document that contains it is longer;
+- precision: the share of removed documents that are right. A removal is right if one kept document contains a larger
+  share of the removed document than the limit;
+- recall by overlap: for each document, the judge computes the largest share of the document that one kept document
+  contains. It groups the documents by this share, and prints how many of a group's documents the system removed. A kept
+  document counts only if the document that contains it is longer;
 - evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the one computed here.
 
 Documents with fewer than ten 5-grams are left out.

@@ -2,9 +2,9 @@
 
 Real documents come from DATA: WET pages and C4 texts, source files, questions and answers, wiki pages, and passages of
 books. Seven kinds of near duplicates are planted: exact copies; copies with single words replaced, which keep 0.5 to
-1.0 of the word 5-grams; truncated copies; copies between menus; a document inside a longer page; pages that share a
-template and differ in data; anthologies of several documents. The data itself also has passages from two editions of
-one book.
+1.0 of the word 5-grams; truncated copies; copies with a menu before and after the text; a document inside a longer
+page; pages that share a template and differ in data; anthologies of several documents. The data itself also has
+passages from two editions of one book.
 
 Run: ``python benchmarks/judges/near_dedup_corpus.py DATA OUT.json.gz [--documents N]``. Each line has ``url`` (which
 describes the document), ``timestamp`` and ``text``, as C4 has them.
@@ -63,7 +63,7 @@ def books(data: Path) -> Iterator[str]:
 
 
 def real_documents(data: Path, num_documents: int) -> list[tuple[str, str]]:
-    """Returns (kind, text) of real documents. It takes the kinds in turn until each is used up."""
+    """Returns (kind, text) of real documents. Takes one document of each kind in turn, until all kinds are used up."""
     kinds = {
         "web": wet_pages(data),
         "c4": json_lines(data, "c4/**/*.json*", "text"),
@@ -88,9 +88,7 @@ def real_documents(data: Path, num_documents: int) -> list[tuple[str, str]]:
 
 
 def edited(draw: random.Random, text: str, share_left: float) -> str:
-    """Replaces words until about ``share_left`` of the word 5-grams are left. Each replaced word removes five
-    5-grams.
-    """
+    """Replaces words until about ``share_left`` of the word 5-grams remain. Each replaced word removes five 5-grams."""
     words = text.split(" ")
     num_edits = round(len(words) * (1 - share_left) / 5)
     for place in draw.sample(range(len(words)), min(num_edits, len(words))):

@@ -6,7 +6,7 @@ Reports three measures per language:
   page sees (inside ``<nowiki>``, ``<pre>``, ``<syntaxhighlight>``) do not count;
 - junk: the share of pages whose text contains remains of a picture, table or style (``thumb|``, ``200px``,
   ``colspan=``);
-- kept: the share of words in the dump's prose that the text contains. Prose is a paragraph outside of templates,
+- kept: the share of the words of the dump's prose that are also in the text. Prose is a paragraph outside of templates,
   tables, pictures, references and lists, found by a rough parser of this judge (:func:`prose_words`).
 
 Run: ``python benchmarks/judges/wikipedia.py CLEAN_FOLDER DUMP...`` with the cleaned documents as Parquet (columns
@@ -56,7 +56,7 @@ class Count:
 
 
 def without_nested(text: str, opening: str, closing: str) -> str:
-    """Removes everything between balanced marks. Text after a mark that is never closed stays.
+    """Removes everything between balanced marks. Text after a mark that is never closed is kept.
 
     >>> without_nested("a {{b {{c}} d}} e", "{{", "}}")
     'a  e'
@@ -95,7 +95,9 @@ def prose_words(wikitext: str) -> Counter[str]:
 
 
 def _without_colon_links(text: str) -> str:
-    """Removes links whose target has a colon after a namespace or language, including links inside their captions."""
+    """Removes links whose target has a colon after a namespace or language, including links inside the captions of such
+    links.
+    """
     out: list[str] = []
     position = 0
     while match := _FILE.search(text, position):
@@ -111,7 +113,7 @@ def _without_colon_links(text: str) -> str:
 
 
 def kept_share(wikitext: str, text: str) -> float | None:
-    """Returns the share of the wikitext's prose words that the text contains; None if there are fewer than 20."""
+    """Returns the share of the wikitext's prose words that the text contains; None if the prose has under 20 words."""
     wanted = prose_words(wikitext)
     if wanted.total() < 20:
         return None

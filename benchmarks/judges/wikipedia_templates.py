@@ -4,8 +4,8 @@ of the project.
 A sentence is a line of prose or a list item with at least `MIN_WORDS` words outside of templates. For each template in
 a sentence, the judge searches the cleaned text for the words before and after the template. If the words before and
 after are next to each other, the template's words are lost. Templates that show nothing to a reader (:data:`SILENT`:
-notes, citations, requests for sources, anchors, icons) are not judged. If the surrounding words are not found, the use
-counts as not judged.
+notes, citations, requests for sources, anchors, icons) are not judged. If the surrounding words are not found, the
+template counts as not judged.
 
 Run: ``python benchmarks/judges/wikipedia_templates.py CLEAN_FOLDER DUMP...`` (columns ``page_id language text``).
 """
@@ -58,7 +58,9 @@ SILENT = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Matches names of templates that show no word of a sentence, on any wiki or on the English wiki."""
+"""Matches names of templates that show no word of a sentence. The names are those of the English wiki and those that
+several wikis share.
+"""
 SILENT_BY_LANGUAGE = {
     "bg": (r"ref-.* ibid няма_източник.* източник\? кога кой икона флагче.* пояснение мъниче.* основна виж "),
     "ca": (
@@ -167,7 +169,9 @@ SIGNS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Matches names of templates that show a sign and no word. They are not judged, because this judge compares words."""
+"""Matches names of templates that show a sign and no word. Such templates are not judged, because this judge compares
+words.
+"""
 COMPUTED = re.compile(
     r"""
     inflation.* | format\ price | age.* | metadaten.* | fldez | ewz | počet\ obyvatel | statistiek\ .* | население.*

@@ -16,9 +16,9 @@ is one pass over the texts:
                                                                         v
                                      clean/SOURCE/part-*.parquet, dropped/SOURCE/part-*.parquet, stats/SOURCE.json
 
-A verdict is what a dedup decided about a document. Keys, references and verdicts are shuffled, texts are not (except in
-the join of Stack Exchange). Both the sending and the receiving stage count the records between them, and the run fails
-if the two counts differ. For example, books need three passes:
+A verdict is a dedup's decision about a document. Keys, references and verdicts are shuffled, texts are not (except in
+the join of Stack Exchange). The sending stage and the receiving stage both count these records. If the two counts
+differ, the run fails. For example, books need three passes:
 
 >>> from pipeline.clean.segments import segments_of
 >>> from pipeline.sources import SOURCES

@@ -25,7 +25,7 @@ MAX_BATCH_DOCS = 512
 MAX_BATCH_BYTES = 8 << 20
 
 SIGNALS_TYPE = pa.list_(pa.struct([pa.field("name", pa.string()), pa.field("value", pa.float64())]))
-"""The type of the column ``signals``. It is a list, because Hugging Face's ``datasets`` cannot read maps."""
+"""The type of the column ``signals``. The type is a list, because Hugging Face's ``datasets`` cannot read maps."""
 
 DROPPED_SCHEMA = pa.schema(
     {

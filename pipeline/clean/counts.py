@@ -1,4 +1,5 @@
-"""Defines the exact counts of documents that each stage took in, kept and dropped. They are summed over all workers.
+"""Defines the exact counts of documents that each stage took in, kept and dropped. The counts of all workers are
+summed.
 
 A count maps ``(source, stage, name)`` to a number. The names are the constants below. The name of a drop reason is
 ``dropped:REASON``. Beam's own counters are not used, because they can count a retried bundle twice.
@@ -28,8 +29,8 @@ READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
 """The pseudo-stage and the name for the number of rows that workers send to ``dropped/``."""
 WON_STAGE = "@won"
-"""The pseudo-stage with the number of keys for which a dedup kept a document of the dump. The name is the dedup's
-name.
+"""The pseudo-stage with the number of keys for which a dedup kept a document of the dump. The name of a count is the
+dedup's name.
 """
 CEILING_STAGE = "@ceilings"
 """The pseudo-stage for near dedups that removed more documents than a ceiling allows. The name of a count has five

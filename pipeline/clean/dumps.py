@@ -2,9 +2,10 @@
 again.
 
 A newer dump never changes an earlier one. Lines are compared only within a dump, and if several dumps contain a page,
-the earliest keeps it. So the output of a dump depends only on its own files and on earlier dumps, and its fingerprint
-covers exactly these. The parts of all dumps are in one folder with consecutive numbers. A newer dump adds its parts at
-the end. The parts of older dumps are only renamed, because their names contain the number of all parts (``of-NNNNN``).
+the earliest dump keeps it. So the output of a dump depends only on the dump's own files and on earlier dumps. The
+dump's fingerprint covers exactly these inputs. The parts of all dumps are in one folder with consecutive numbers. A
+newer dump adds its parts at the end. The parts of older dumps are only renamed, because their names contain the number
+of all parts (``of-NNNNN``).
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def split_into_dumps(
 
 
 def file_without_dump(source: Source, listing: Listing) -> str:
-    """Returns the path of the first file that names no dump; "" if all files name one.
+    """Returns the first path that does not name a dump; "" if every path names one.
 
     Because of this file, the source is cleaned in one piece.
     """
@@ -148,8 +149,8 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 
 def _num_won(dump: SourceJob, step: str) -> int:
-    """Reads the marker of the complete dump ``dump``. Returns the number of keys for which a dedup kept one of its
-    documents.
+    """Reads the marker of the complete dump ``dump``. Returns the number of keys for which a dedup kept a document of
+    this dump.
     """
     marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
@@ -158,8 +159,8 @@ def _num_won(dump: SourceJob, step: str) -> int:
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
     """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``.
 
-    Each dump has two markers, one from the clean phase and one from the tokenize phase. A marker must not remain after
-    its dump is gone. In the next run a new dump could get the part numbers of the dump that is gone.
+    Each dump has two markers, one from the clean phase and one from the tokenize phase. If a dump is no longer part of
+    the source, its markers must be deleted. In the next run a new dump could get the part numbers of the former dump.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

@@ -1,7 +1,8 @@
-"""Writes the evidence of decontamination: the hits of each part, then one table of all hits and its summary.
+"""Writes the evidence of decontamination: the hits of each part, then one table of all hits, and a summary of the
+table.
 
 Workers write one file of hits per part. After the clean phase the driver copies all hits, one batch at a time, into
-``decontamination/hits-*.parquet``, and counts them by item.
+``decontamination/hits-*.parquet``, and counts the hits by item.
 """
 
 from __future__ import annotations
@@ -58,8 +59,8 @@ def gather_hits(layout: Layout, table: str | None, sources: Iterable[Source]) ->
 
     Args:
         layout: the paths of the run's output.
-        table: the path of the index with which the sources were searched. None if this run does not search. Then the
-            folder is deleted, because hits of an earlier run do not describe the newly cleaned documents.
+        table: the path of the index with which the sources were searched. If this run does not search, it is None, and
+            the folder is deleted. Hits of an earlier run would not describe the newly cleaned documents.
         sources: the sources of the run.
     """
     delete_tree(join(layout.decontamination, SUMMARY_NAME))

@@ -68,7 +68,8 @@ def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None
     """Checks that the job read every key that complete earlier dumps wrote.
 
     Raises:
-        LostRecords: fewer keys were read than written. The job would keep documents that an earlier dump already has.
+        LostRecords: fewer keys were read than written. Without these keys the job would keep documents that an earlier
+            dump already has.
     """
     for step in {files.step for files in job.earlier_keys}:
         written = sum(files.num_keys for files in job.earlier_keys if files.step == step)
@@ -121,8 +122,8 @@ def part_range(job: SourceJob) -> tuple[int, int]:
 
 
 def part_folders(job: SourceJob) -> dict[str, str]:
-    """Returns the folders that contain one file per part of the source. The keys are the names of the folders in the
-    marker.
+    """Returns the folders that contain one file per part of the source. Each key is the name that the marker uses for
+    the folder.
     """
     folders = {"clean": job.places.clean_dir, "dropped": job.places.dropped_dir}
     return folders if job.places.evidence_dir is None else folders | {"evidence": job.places.evidence_dir}

@@ -1,7 +1,7 @@
 """Holds back each source whose near dedup removed more than its ceilings allow, until the user accepts the removals.
 
-All files of a held-back source are written. Only its marker gets a special name (:func:`held_path`), so the source does
-not count as complete. To accept the removals, the user runs the same command with ``--accept-removal SOURCE``. This
+All files of a held-back source are written. But its marker gets a special name (:func:`held_path`), so the source does
+not count as complete. To accept the removals, the user runs the same command with ``--accept-removal SOURCE``. This run
 renames the marker and does not clean the source again.
 """
 
@@ -54,7 +54,7 @@ def _largest(groups: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None:
-    """Completes the sources that were held back and whose names are in ``accepted``.
+    """Completes each held-back source whose name is in ``accepted``.
 
     Raises:
         RunFailed: a held-back source is not in ``accepted``. The message lists the numbers and the largest groups.

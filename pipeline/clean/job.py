@@ -23,7 +23,7 @@ class KeyFiles:
     step: str
     folder: str
     num_keys: int = 0
-    """The number of keys in all files, known once the dump is complete. A newer dump must read exactly this number."""
+    """The number of keys in all files, known when the dump is complete. A newer dump must read exactly this number."""
 
     def path(self, bucket: int) -> str:
         """Returns the path of the key file of a bucket.
@@ -45,7 +45,7 @@ class JobSizes:
 
     scale: Scale
     sample_docs: int
-    """The number of dropped documents per stage and reason that keep their text."""
+    """The number of dropped documents whose text is stored, per stage and reason."""
     dropped_share: float = 1.0
     """The share of the dropped documents outside the sample that get a row in ``dropped/``, from 0 to 1."""
     first_part: int = 0
@@ -71,15 +71,17 @@ class JobPlaces:
     clean_dir: str
     dropped_dir: str
     evidence_dir: str | None = None
-    """The folder for evidence (passages of evaluation sets found in documents); None if no step looks for any."""
+    """The folder for evidence (passages of evaluation sets found in documents); None if no step searches for such
+    passages.
+    """
     keys_dir: str | None = None
     """The folder for key files; None if the source is not cleaned dump by dump."""
     pairs_dir: str = ""
     """The folder for the document pairs that near dedups found."""
     spill_dir: str = ""
-    """The folder for spilled texts. It is filled in later, when the run has a folder for temporary files."""
+    """The folder for spilled texts. This field is filled in later, when the run has a folder for temporary files."""
     shuffle: Shuffle = field(default_factory=lambda: Shuffle(""))
-    """How groups are shuffled. It is filled in later, like ``spill_dir``."""
+    """How groups are shuffled. This field is filled in later, like ``spill_dir``."""
     progress_dir: str | None = None
 
 
@@ -89,7 +91,7 @@ class SourceJob:
 
     source: Source
     fingerprint: str
-    """A hash of inputs, settings, models and data versions. It is stored in the marker."""
+    """A hash of inputs, settings, models and data versions. The marker stores this hash."""
     models: Mapping[str, Any]
     """Paths of the models, by key."""
     sizes: JobSizes
@@ -99,7 +101,7 @@ class SourceJob:
     earlier_keys: tuple[KeyFiles, ...] = ()
     """The key files of the earlier dumps that are complete."""
     ceilings: RemovalCeilings = field(default_factory=RemovalCeilings)
-    """The shares of documents that a near dedup may remove."""
+    """The largest shares of documents that a near dedup may remove."""
     about: Mapping[str, Any] = field(default_factory=dict)
     """The manifest's entry about the inputs and models."""
 

@@ -19,12 +19,12 @@ MAX_SAMPLE_CHARS = 20_000
 """Sampled dropped texts are truncated to this many characters. This is enough to judge a text, even one of 5 MB."""
 
 _SAMPLED_COLUMNS = ("url", "title", "date", "text")
-"""The columns that only sampled rows keep. They are for people who look at documents."""
+"""The columns that only sampled rows keep. These columns are for people who look at documents."""
 
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 16 << 20
 _REJECTED_BYTES = 41
-"""The Arrow bytes of a row of one rejected record, without its location, reason, detail and source."""
+"""The Arrow bytes of the row of one rejected record, not counting its location, reason, detail and source."""
 
 
 @dataclass(slots=True)
@@ -33,13 +33,15 @@ class Ledger:
 
     source: str
     sample_docs: int
-    """The number of dropped documents per stage and reason that keep their text."""
+    """The number of dropped documents whose text is stored, per stage and reason."""
     rows_share: float = 1.0
-    """The share of the dropped documents outside the sample that get a row, from 0 to 1. Counts include all of them."""
+    """The share of the dropped documents outside the sample that get a row, from 0 to 1. The counts include all dropped
+    documents.
+    """
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
     _rejected: list[Rejected] = field(default_factory=list)
-    """The rejected records since the last batch in ``_rows``. Their rows are made together."""
+    """The rejected records since the last batch in ``_rows``. The rows of these records are made together."""
     _num_rows: int = 0
     _num_bytes: int = 0
     _evidence: list[pa.RecordBatch] = field(default_factory=list)
@@ -133,7 +135,7 @@ class Ledger:
         self._num_bytes += _REJECTED_BYTES + sum(len(word.encode()) for word in words)
 
     def _pack_rejected(self) -> None:
-        """Makes a batch of the rejected records. Their number and bytes are counted already."""
+        """Makes a batch of the rejected records. The number of these records and their bytes are already counted."""
         rejected, self._rejected = self._rejected, []
         if not rejected:
             return
@@ -166,7 +168,7 @@ class Ledger:
         return self._num_rows >= _FLUSH_ROWS or self._num_bytes >= _FLUSH_BYTES
 
     def take_dropped(self) -> Iterator[pa.RecordBatch]:
-        """Yields the dropped rows so far as one batch, and removes them from the ledger.
+        """Yields one batch of all rows in the ledger, and removes these rows from the ledger.
 
         Only sampled rows keep their text.
         """

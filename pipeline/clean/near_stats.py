@@ -33,7 +33,7 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
     """Returns statistics about the documents that a source's near dedup removed; empty if there are none.
 
     If the source was cleaned dump by dump, each dump reports only the languages and hosts with the most removed
-    documents. The sums over all dumps include only these.
+    documents. The sums over all dumps include only these languages and hosts.
 
     >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\t\\ten"): 2}
     >>> near_stats("c4", counts)
@@ -59,7 +59,7 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
 
 
 def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
-    """Returns the largest groups of a source. Each has its number of documents, the id of the kept document, and the
+    """Returns the largest groups of a source. A group has its number of documents, the id of the kept document, and the
     ids of some removed documents.
     """
     found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)]

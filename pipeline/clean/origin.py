@@ -1,6 +1,6 @@
-"""Finds the url, the title and the date of a document, whatever a source calls these columns.
+"""Finds the url, the title and the date of a document. The names of these columns differ between sources.
 
-Readers name their columns after what their input has (``timestamp``, ``creation_date``). A person who looks at
+Readers name their columns after the fields of their input (``timestamp``, ``creation_date``). A person who looks at
 documents of several sources wants these three values for every document.
 """
 
@@ -17,7 +17,7 @@ DATE_COLUMNS = ("date", "timestamp", "creation_date", "yymm")
 REPOSITORY_COLUMNS = ("repo_name", "path")
 """The columns that together name a file of a repository. Such a file has no title."""
 COLUMNS = (*URL_COLUMNS, *TITLE_COLUMNS, *DATE_COLUMNS, *REPOSITORY_COLUMNS)
-"""All columns that :func:`origin_of` reads, if a batch has them."""
+"""The names of the columns that :func:`origin_of` reads. A batch may lack some of them."""
 _MAX_URL_CHARS, _MAX_TITLE_CHARS, _MAX_DATE_CHARS = 2_000, 300, 32
 
 
@@ -55,7 +55,7 @@ def _first(batch: pa.RecordBatch, names: tuple[str, ...], max_chars: int) -> pa.
 
 
 def _text(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """Returns a column as text. A declared corpus may have a column of this name that is not text."""
+    """Returns a column as text. In a declared corpus, a column with such a name may have a different type."""
     column = batch.column(name)
     if pa.types.is_string(column.type):
         return column

@@ -122,7 +122,7 @@ class SegmentDoFn(beam.DoFn):
         yield from held
 
     def _stage(self) -> str:
-        """Returns the name of this pass that the progress display shows."""
+        """Returns the name by which the progress display calls this pass."""
         return pass_label(self._job.source.name, self._segment)
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
@@ -176,7 +176,7 @@ class ReadUnits(SegmentDoFn):
                 yield None
 
     def _table_row(self, row: TableRow, ledger: Ledger) -> Iterator[TaggedOutput]:
-        """Yields the outputs for a row of one of a join's tables. Sources without a join have no such rows."""
+        """Yields the outputs for a row of a table that a join needs. Sources without a join have no such rows."""
         raise AssertionError(f"{self._job.source.name} has no join, but its reader yielded a row of {row.table}")
 
 
@@ -211,7 +211,7 @@ class OpenBatches(SegmentDoFn):
     def _batches(self, payloads: Iterable[bytes]) -> Iterator[tuple[bytes, Blob, Verdicts]]:
         """Yields each batch of a part with its verdicts.
 
-        The payloads are sorted. For each batch, the reference to it comes first, and its verdicts follow.
+        The payloads are sorted. The reference to a batch comes first, and the verdicts on the batch follow.
         """
         kinds = {v.tag: kind_of(v.step) for v in self._segment.verdicts}
         current, blob, verdicts = b"", None, Verdicts()

@@ -36,7 +36,8 @@ from pipeline.sources.source import UNKNOWN_FORM, Source, Unit
 from tokenizer.encoder_settings import EncoderSettings
 
 _NOT_MODELS = ("exclude", "tokenizer", "decontamination")
-"""The keys of files that steps read and that are not models. The manifest's entry about models leaves them out."""
+"""The keys of files that steps read but that are not models. The manifest's entry about models leaves these files out.
+"""
 DATA_VERSION = 2
 """Data version of the clean phase. Increase it when unchanged steps would produce different output."""
 
@@ -147,7 +148,8 @@ def _fingerprint(
 
 def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
                  shuffle: Shuffle, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
-    """Returns the jobs of the sources and dumps that are not complete. Deletes their output of earlier runs.
+    """Returns the jobs of the sources and dumps that are not complete. Deletes the files that earlier runs wrote for
+    them.
 
     Raises:
         RunFailed: an earlier run held back a source, and the user did not accept its removals.
@@ -197,7 +199,7 @@ def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> 
 
 
 def accept_held(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
-    """Completes the sources that were held back and that the user accepts.
+    """Completes the held-back sources that the user accepts.
 
     Raises:
         RunFailed: a source was held back, and the user did not accept its removals.
@@ -215,7 +217,9 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
 
 
 def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
-    """Returns the names of the sources without any job. For a source with jobs, returns the dumps without a job."""
+    """Returns the names of the sources without any job. If a source has jobs, returns the names of its dumps without a
+    job.
+    """
     labels = {job.label for job in jobs}
     complete = []
     for one in prepared:

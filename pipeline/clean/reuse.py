@@ -1,6 +1,6 @@
-"""Takes clean documents over from the output of another run, if this run would make the same ones.
+"""Copies clean documents from the output of another run, if this run would make the same documents.
 
-So a second try of one setting costs only the sources that the setting changes.
+So if a user changes one setting, only the sources that the setting affects are cleaned again.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from pipeline.output.paths import Layout
 
 
 def reuse(prepared: Iterable[PreparedSource], layout: Layout, folder: str) -> list[str]:
-    """Copies the sources that are complete in another output, and not in this one. Returns their names.
+    """Copies the sources that are complete in the other output but not in this one. Returns the names of the copied
+    sources.
 
     A source is copied only if its fingerprint is the same. The fingerprint covers the input files, the settings and
-    data versions of the reader and of all steps, and the models. On one file system the copies are hard links, which
-    need no space.
+    data versions of the reader and of all steps, and the models. If both outputs are on one file system, the copies are
+    hard links, which need no space.
 
     Args:
-        folder: the output of the other run. It is only read.
+        folder: the output of the other run. Nothing is written into it.
     """
     other = Layout(folder)
     names = []

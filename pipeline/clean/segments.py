@@ -1,8 +1,8 @@
 """Splits the steps of a source into segments at its dedups, because a dedup needs keys of all documents.
 
 A *local* step decides about one document at a time. A *global* step (a dedup) compares all documents of the source. It
-does not get their texts: each document sends small keys and gets a verdict back, while its text stays on disk. So the
-steps are split at the global steps. Each segment is one pass over the texts.
+does not get the texts. Each document sends small keys and gets a verdict back, while the document's text stays on disk.
+So the steps are split at the global steps. Each segment is one pass over the texts.
 """
 
 from __future__ import annotations
@@ -36,11 +36,13 @@ class Segment:
     """The global steps whose verdicts are applied first."""
     local: tuple[Step, ...]
     dedups: tuple[GlobalStep, ...]
-    """The global steps that the segment sends keys to. They are a chain of exact dedups, one line dedup or one near
-    dedup. The last segment has none.
+    """The global steps that the segment sends keys to. These steps are a chain of exact dedups, one line dedup or one
+    near dedup. The last segment has no dedups.
     """
     origin: int = -1
-    """The index of the segment that spilled the batches that this segment opens; -1 if this segment reads the input."""
+    """The index of an earlier segment; -1 if this segment reads the input. This segment opens the batches that the
+    earlier segment spilled.
+    """
 
     @property
     def is_last(self) -> bool:
@@ -103,7 +105,5 @@ def segments_of(source: Source) -> list[Segment]:
 
 
 def stage_names(source: Source) -> list[str]:
-    """Returns the names of a source's stages in the order in which documents pass them. ``stats/`` has the same
-    names.
-    """
+    """Returns the names of a source's stages, in the order in which documents pass them. ``stats/`` has these names."""
     return [*(source.join.STAGES if source.join else ()), *(step.NAME for step in source.steps)]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """Holds the numbers of parts and buckets of a source. They limit the memory of a worker, however large the input
-    is.
+    """Holds the numbers of parts and buckets of a source. These numbers limit the memory of a worker, however large the
+    input is.
     """
 
     num_parts: int

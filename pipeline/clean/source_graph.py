@@ -29,7 +29,7 @@ class CleanSource(beam.PTransform):
     Passes exchange only references, keys and verdicts. The texts are spilled to disk and read again.
 
     ``earlier`` contains the outputs of the earlier dumps of the source. The output is a dict. Its entry ``done`` is the
-    name of the source. If the source is a dump, the dict also has one entry per dedup step: the paths of the key files
+    name of the source. If the job cleans a dump, the dict also has one entry per dedup step: the paths of the key files
     that newer dumps will read.
     """
 

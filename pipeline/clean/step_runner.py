@@ -97,8 +97,8 @@ def clean_schema(source: Source) -> pa.Schema:
 
 
 def evidence_schema(steps: Iterable[AnyStep]) -> pa.Schema | None:
-    """Returns the schema of the evidence that a step records; None if no step records any. Evidence is rows for
-    ``decontamination/``.
+    """Returns the schema of the evidence that a step records; None if no step records evidence. Evidence consists of
+    rows for ``decontamination/``.
     """
     return next((step.EVIDENCE for step in steps if isinstance(step, Step) and step.EVIDENCE is not None), None)
 

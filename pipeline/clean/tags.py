@@ -38,7 +38,7 @@ def key_tag(index: int) -> str:
 
 
 def pass_label(source: str, segment: Segment) -> str:
-    """Returns the name of a pass over spilled batches that the progress display shows.
+    """Returns the name by which the progress display calls a pass over spilled batches.
 
     >>> pass_label("books", Segment(1, (), (), ()))
     'books: write'

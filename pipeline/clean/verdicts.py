@@ -14,7 +14,7 @@ class Verdicts:
     """Holds the decisions about one batch. The decisions of dedups are grouped by the tag of the dedup."""
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
-    """The rows to drop. Each tag and row number maps to the detail of the drop."""
+    """Maps the tag and the row number of each row to drop to the detail of the drop."""
     lines: dict[int, list[np.ndarray]] = field(default_factory=dict)
     """The hashes of the lines to remove, by tag."""
     signals: dict[int, dict[int, float]] = field(default_factory=dict)

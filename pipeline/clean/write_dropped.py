@@ -1,4 +1,6 @@
-"""Writes the dropped documents. Each has its id, stage and reason. A bounded sample also has the texts."""
+"""Writes rows about dropped documents. Each row has the id, the stage and the reason. The rows of a bounded sample also
+have the text.
+"""
 
 from __future__ import annotations
 

@@ -5,9 +5,9 @@
 - ``runner``: chooses the runner, and runs a job on this machine.
 - ``group_bytes``: groups bytes by key, larger than memory. All dedups, joins and shuffles use it.
 - ``unit_list``: reads a list of units from a file, so that the graph stays small.
-- ``worker``, ``same_code``: the program of a remote worker, and the check that it has the driver's code.
+- ``worker``, ``same_code``: the program of a remote worker, and the check that the worker has the driver's code.
 - ``boot``: starts a worker for an external engine where there is no Docker.
-- ``known_failures``: explains errors that Beam reports without their cause.
+- ``known_failures``: explains errors for which Beam reports no cause.
 - ``local_workers``, ``watched_connection``: worker processes of this machine, watched so that a dead one ends the run.
 
 >>> from pipeline.engine.runner import is_local_runner

@@ -1,11 +1,12 @@
-"""Starts a worker process where there is no Docker. Engines call it with ``--environment_type=PROCESS``.
+"""Starts a worker process where there is no Docker. If a run has ``--environment_type=PROCESS``, the engine calls this
+program.
 
     engine -> cluster/boot.sh --id=... --provision_endpoint=... -> options, addresses -> pipeline.engine.worker
 
 Flink, Spark, Prism and the pools of ``pipeline.job_service`` start one such process per worker. The process requests
 two things from the engine's provision service: the options of the run, and the addresses that the command line does not
-give. Then the process becomes the worker. It installs nothing and fetches no staged file, so its virtual environment
-must have this package. The first step of every job checks that.
+give. Then the process becomes the worker. The worker installs nothing and fetches no staged file, so its virtual
+environment must have this package. The first step of every job checks that the package is there.
 
 The protocol is that of Beam's own container program:
 https://github.com/apache/beam/blob/master/sdks/python/container/boot.go
@@ -25,7 +26,9 @@ from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_a
 from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
 
 LOG_FOLDER = "WORKER_LOG_DIR"
-"""The environment variable that names a folder for the workers' output. Without it the engine gets the output."""
+"""The environment variable that names a folder for the workers' output. If the variable is not set, the engine gets the
+output.
+"""
 _SERVICES = ("control", "logging", "status")
 _WAIT_SECONDS = 120.0
 
@@ -88,7 +91,7 @@ def worker_variables(given: Mapping[str, str], told: Any | None) -> dict[str, st
 
 
 def _log_into(folder: str, worker_id: str) -> None:
-    """Sends the output of this process to a file of its own."""
+    """Sends the output of this process to a separate file."""
     os.makedirs(folder, exist_ok=True)
     name = f"worker-{worker_id.replace('/', '_')}-{os.getpid()}.log"
     log = os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

@@ -53,7 +53,7 @@ class GroupBytes(beam.PTransform):
 
     Args:
         num_keys: number of keys.
-        shuffle: the spill folder, and whether payloads go through it or through the engine.
+        shuffle: the spill folder. It also says whether payloads are shuffled through this folder or by the engine.
         buffer_bytes: bytes that one worker holds before it writes a file (8 to 64 MB was fastest).
         merge_bytes: bytes that one group holds while it is merged.
     """
@@ -248,8 +248,8 @@ class SortedHere(MergedRuns, ObservableMixin):  # type: ignore[misc]
 
 
 def _read_run(path: str, start: int, end: int, checksum: int, chunk_bytes: int) -> Iterator[bytes]:
-    """Yields the payloads of a run. Raises DamagedFile at the end of the run if they differ from the payloads that were
-    written.
+    """Yields the payloads of a run. Raises DamagedFile at the end of the run if the payloads differ from those that
+    were written.
     """
     data, digest, first = b"", xxhash.xxh3_64(), start
     while start < end:

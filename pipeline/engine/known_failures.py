@@ -81,7 +81,9 @@ class _OtherText:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Writes the text, unless it is the traceback of a known failure. Returns the length of the text either way."""
+        """Writes the text, unless it is the traceback of a known failure. In both cases, returns the length of the
+        text.
+        """
         is_hidden = text.startswith("Traceback ") and explained(RuntimeError(text)) is not None
         return len(text) if is_hidden else self._stream.write(text)
 

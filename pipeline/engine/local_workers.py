@@ -92,7 +92,7 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
     def _environment(self, logging_port: int) -> dict[str, str]:
         """Returns the environment variables of the process.
 
-        They tell Beam's worker program the addresses of its runner.
+        These variables tell Beam's worker program the addresses of its runner.
         """
 
         def address(url: str) -> str:

@@ -1,12 +1,12 @@
 """Checks that remote workers run the launcher's code and see its files. The launcher is the process that started the
 run.
 
-The output is stored under a fingerprint that the launcher computed. A worker image built last week would run without an
-error and write last week's output under this fingerprint. So the launcher sends a checksum of its code, and the
-versions of the packages that affect the output. The first steps of every job compare them on each worker.
+The launcher computes the fingerprint that is stored with the output. If a worker ran last week's code, it would report
+no error, and the output of the old code would get this fingerprint. So the launcher sends a checksum of its code, and
+the versions of the packages that affect the output. The first steps of every job compare them on each worker.
 
-A folder can have the same name on two machines and still be two folders. So the launcher also writes a file into each
-folder that all machines must share, and each worker looks for it.
+Two machines can have folders with the same path and still not share a folder. So the launcher also writes a file into
+each folder that all machines must share, and each worker checks that it sees this file.
 """
 
 from __future__ import annotations
@@ -119,7 +119,8 @@ def check_worker(needs: WorkerNeeds | None) -> None:
 
 
 def checked(elements: Any) -> Any:
-    """Returns the elements unchanged. Adds a step that checks each worker process to which some elements are sent.
+    """Returns the elements unchanged. Adds a step that checks the worker processes. A process without elements is not
+    checked.
 
     Adds nothing if the workers are processes of this machine.
     """

@@ -34,7 +34,7 @@ def _is_logged(record: logging.LogRecord) -> bool:
 def _end_with_parent() -> None:
     """Ends this process when the run that started it has ended.
 
-    Otherwise it would wait for ever and keep its memory.
+    Otherwise this process would wait for ever and keep its memory.
     """
     while os.getppid() == int(os.environ[PARENT_VARIABLE]):
         time.sleep(_LOOK_EVERY_SECONDS)

@@ -25,21 +25,24 @@ from pipeline.scale.rates import clean_mb_per_s, mix_mb_per_s
 from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit
 
 TokenCount = Callable[[pa.Array], float]
-"""Returns the number of tokens of some texts."""
+"""A function that returns the number of tokens of some texts."""
 SAMPLE_SECONDS = 20.0
-"""Ours: seconds per source in which documents are read."""
+"""The number of seconds in which documents of a source are read (our choice)."""
 SAMPLE_DOCS = 500
-"""Documents that are read of one unit at most, unless all units fit in the time."""
+"""The largest number of documents that are read from one unit."""
 _UNITS = 16
-"""Units that are read of a source at most. They are spread over the input, because its files differ."""
+"""The largest number of units that are read from a source. The units are spread over the input, because files differ.
+"""
 _BYTES_PER_TOKEN = 4.0
-"""Ours, for text whose tokens are not counted: about what a tokenizer of 32,000 pieces needs for English."""
+"""The number of bytes per token if tokens are not counted (our choice). English text has about this number with a
+tokenizer of 32,000 pieces.
+"""
 _PART_OF_ANOTHER = "part-of-another/"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceEstimate:
-    """The estimate of a source, scaled up from a part of its input."""
+    """Holds the estimate of a source, scaled up from a part of the input."""
 
     source: str
     num_files: int
@@ -52,13 +55,16 @@ class SourceEstimate:
     text_bytes: float
     num_tokens: int
     cpu_hours: float
-    """Time for the clean phase by the measured speed of whole runs (``pipeline/scale/rates.json``), and for tokenizing
-    and mixing one epoch. If the source was not measured, the time is that of the filters in this estimate."""
+    """The CPU hours of cleaning the source, and of tokenizing and mixing one epoch. The hours are computed from the
+    measured speeds of whole runs (``pipeline/scale/rates.json``). If the source was not measured, the time of cleaning
+    is computed from the filters' time in this estimate."""
     error: float | None
-    """The standard error of ``text_bytes``, as a share of it, from how the units that were read differ. 0 if everything
-    was read, None if fewer than two units were."""
+    """The standard error of ``text_bytes``, divided by ``text_bytes``. The error is computed from the differences
+    between the units that were read. 0 if the whole input was read; None if fewer than two units were read."""
     dedups: tuple[str, ...]
-    """The dedups, which an estimate cannot foresee: documents and text are at most the numbers here."""
+    """The dedups of the source. An estimate cannot foresee what they drop, so the numbers of documents and of bytes are
+    upper bounds.
+    """
     left_out: tuple[str, ...]
     """Steps that were not run, because their models are missing."""
     is_unknown: bool
@@ -69,32 +75,34 @@ class SourceEstimate:
 
     @property
     def is_bound(self) -> bool:
-        """True if fewer documents and less text may come out."""
+        """True if the numbers of documents and of bytes are upper bounds."""
         return self.is_unfiltered or bool(self.dedups or self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
 class _Sampled:
-    """What was read of one unit."""
+    """Holds counts of the documents that were read from one unit."""
 
     read_bytes: int
     num_docs: int
     given_bytes: int
-    """Bytes of text before the filters."""
+    """The number of bytes of text before the filters."""
     text_bytes: int
     num_tokens: float
     seconds: float
 
     @property
     def per_byte(self) -> tuple[float, float, float, float, float]:
-        """Returns documents, bytes of text, tokens, bytes of text before the filters, and seconds per stored byte."""
+        """Returns five numbers per stored byte: documents, bytes of text, tokens, bytes of text before the filters, and
+        seconds.
+        """
         read = max(self.read_bytes, 1)
         counted = (self.num_docs, self.text_bytes, self.num_tokens, self.given_bytes, self.seconds)
         return tuple(one / read for one in counted)  # type: ignore[return-value]
 
 
 class _CountingFile(io.RawIOBase):
-    """A file that counts the bytes read from it."""
+    """Wraps a file, and counts the bytes that are read from the file."""
 
     def __init__(self, file: BinaryIO, counts: list[int]) -> None:
         self._file, self._counts = file, counts
@@ -130,8 +138,8 @@ def estimate_source(made: PreparedSource, *, times: float = 1.0, count: TokenCou
     The dedups are not run, so documents and text are upper bounds.
 
     Args:
-        times: the numbers are those of so many times the input.
-        count: counts the tokens of texts (default: four bytes per token).
+        times: the factor by which the numbers of the whole input are multiplied.
+        count: a function that counts the tokens of texts. The default assumes four bytes per token.
     """
     skipped = made.source.join.SIDE_TABLES if made.source.join else frozenset()
     units = [u for u in made.units if u.kind.partition(".")[0] not in (*skipped, UNKNOWN_FORM)] or list(made.units)
@@ -175,11 +183,11 @@ def estimate_source(made: PreparedSource, *, times: float = 1.0, count: TokenCou
 
 
 def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) -> float | None:
-    """Returns the standard error of an estimate, as a share of it. None if it cannot be computed.
+    """Returns the standard error of an estimate, divided by the estimate; None if the error cannot be computed.
 
-    This is the error of a sample in which a unit's chance is proportional to its bytes (Hansen and Hurwitz; Cochran,
-    Sampling Techniques, 3rd ed., section 9A.3), with the correction for a finite population: if everything was read,
-    the error is 0.
+    The formula is for samples in which the probability of a unit is proportional to the unit's bytes (Hansen and
+    Hurwitz; Cochran, Sampling Techniques, 3rd ed., section 9A.3). The formula has the correction for a finite
+    population: if the whole input was read, the error is 0.
 
     Args:
         sampled: (weight, text per byte) of each unit.
@@ -201,10 +209,12 @@ def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) ->
 
 
 def _spread(units: Sequence[Unit]) -> list[tuple[Unit, float]]:
-    """Returns units with their weights: all, weighted by their bytes, or at most `_UNITS`.
+    """Returns the units to read, each with a weight. If there are at most `_UNITS` units, returns all, and the weight
+    of a unit is its number of bytes.
 
-    In the second case the input is cut into `_UNITS` stretches of equally many bytes, and the units in which their
-    middles lie are taken. So a large unit is more likely to be taken, and its weight is the number of middles in it.
+    If there are more units, the input is cut into `_UNITS` stretches of equally many bytes. A unit is returned if it
+    contains the middle of a stretch. So a large unit is more likely to be returned. The weight of a unit is the number
+    of middles that it contains.
     """
     if len(units) <= _UNITS:
         return [(unit, float(unit.num_bytes)) for unit in units]

@@ -1,4 +1,4 @@
-"""Prints the estimates of all sources, the mixture that follows from them, and what the run would need."""
+"""Prints the estimates of all sources, the resulting mixture, and the resources that the run would need."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _cells(e: SourceEstimate) -> tuple[str, ...]:
 
 
 def digits(hours: float) -> str:
-    """Returns a number with three digits that mean something, whatever its size.
+    """Returns a number as text, rounded to at least three significant digits.
 
     >>> digits(1234.5), digits(3.14159), digits(0.000123456), digits(0)
     ('1,234', '3.14', '0.000123', '0')
@@ -91,7 +91,7 @@ def digits(hours: float) -> str:
 
 
 def _notes(found: Sequence[SourceEstimate]) -> Iterator[str]:
-    """Yields what the numbers do not foresee."""
+    """Yields lines about effects that the numbers do not include."""
     for e in found:
         if e.dedups:
             yield f"{e.source}: at most (≤), because {', '.join(e.dedups)} cannot be foreseen from a part of the input"

@@ -1,4 +1,6 @@
-"""Counts tokens for an estimate: with the run's tokenizer, or by the vocabulary of the one that will be trained."""
+"""Counts tokens for an estimate. If the run has no tokenizer yet, computes the number of tokens from the size of the
+vocabulary that will be trained.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,9 @@ from tokenizer.encode import Encoder
 from tokenizer.train.training import TrainSettings
 
 _AT_2000, _PER_DOUBLING = 2.8, 0.35
-"""Measured: English web text has 2.8 bytes per token with the sample's vocabulary of 2,000 pieces (1.39 MB of the
-sample's pages) and 4.0 to 4.4 with LLaMA's 32,000, which is 0.35 more per doubling."""
+"""The bytes per token for a vocabulary of 2,000 pieces, and the increase if the vocabulary is doubled. Both were
+measured on English web text. With the sample's vocabulary of 2,000 pieces, a token has 2.8 bytes (1.39 MB of the
+sample's pages). With LLaMA's 32,000 pieces, a token has 4.0 to 4.4 bytes, which is 0.35 more per doubling."""
 _LEAST, _MOST = 1.0, 5.0
 
 
@@ -32,7 +35,7 @@ def bytes_per_token(vocab_size: int) -> float:
 
 
 def token_count(settings: Settings) -> tuple[TokenCount, str]:
-    """Returns a function that counts the tokens of texts, and words that say how it counts."""
+    """Returns a function that counts the tokens of texts, and a text that describes how the function counts."""
     if settings.tokenizer:
         encoder = Encoder.load(read_bytes(settings.tokenizer), settings=settings.encoder)
         return (lambda texts: _num_ids(encoder, texts)), f"tokens counted with {settings.tokenizer}"

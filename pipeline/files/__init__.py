@@ -1,4 +1,4 @@
-"""Reads and writes files on this machine, on web servers and in object stores. All are identified by a path or URL.
+"""Reads and writes files on this machine, on web servers and in object stores. A path or URL identifies each file.
 
     path -> files: Beam's file systems | http_files | s3_clients -> seekable streams
     bytes -> spill: appended to a file -> Blob -> the same bytes on another worker

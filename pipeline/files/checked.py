@@ -1,4 +1,4 @@
-"""Writes and reads files with checksums. A later job or run reads what an earlier one wrote.
+"""Writes and reads files with checksums. A later job or run reads files that an earlier job or run wrote.
 
 The right size alone does not prove that a file is intact. The first line of a small file is the checksum of the rest.
 In an Arrow file, the metadata of each batch has one checksum per piece of a column. So a reader that skips the token
@@ -58,7 +58,7 @@ class CheckedBatches:
         self._number = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Writes one batch. Its columns must be strings, binary values or lists of numbers, without nulls."""
+        """Writes one batch. The batch's columns must be strings, binary values or lists of numbers, without nulls."""
         self._write(batch, {})
 
     def close(self, note: Mapping[str, Any] | None = None) -> None:
@@ -89,7 +89,7 @@ def checked_batches(path: str, *, unread: str = "", remedy: str) -> Iterator[pa.
 
 
 def note_of(path: str, *, remedy: str) -> dict[str, Any]:
-    """Checks the whole file. Then returns the note with which the file was closed."""
+    """Checks the whole file. Then returns the note that was stored when the file was closed."""
     for _, metadata in _with_metadata(path, "", remedy):
         if _END in metadata:
             note: dict[str, Any] = json.loads(metadata[_END])

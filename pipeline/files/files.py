@@ -75,7 +75,7 @@ def rename(source: str, target: str) -> None:
 
 @contextmanager
 def written_whole(path: str) -> Iterator[BinaryIO]:
-    """Yields a file to write to. The file gets its name only if everything was written without an exception."""
+    """Yields a file to write to. The file gets its final name only if everything was written without an exception."""
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     sink = create_file(temporary)
     try:
@@ -89,9 +89,9 @@ def written_whole(path: str) -> Iterator[BinaryIO]:
 
 
 def copy_file(source: str, target: str) -> None:
-    """Copies a file. On one file system the copy is a hard link, which needs no space.
+    """Copies a file. If the copy is on the same file system, it is a hard link, which needs no space.
 
-    This is safe for files that are never changed in place, as all files of an output are.
+    A hard link is safe, because no file of an output is ever changed in place.
     """
     if is_local(source) and is_local(target):
         os.makedirs(os.path.dirname(target) or ".", exist_ok=True)

@@ -38,7 +38,7 @@ class Shuffle:
     """Describes how the workers of a run group payloads by key."""
 
     folder: str
-    """The spill folder. Every worker sees it under this path, and it is deleted at the end of the run."""
+    """The spill folder. Every worker can open it by this path. It is deleted at the end of the run."""
     by_reference: bool = True
     """True: payloads are written to the folder, and only references to them go through the engine.
 
@@ -69,7 +69,7 @@ def blob_from(data: bytes) -> Blob:
 def read_range(path: str, start: int, end: int) -> bytes:
     """Returns the bytes from ``start`` up to but not including ``end`` of a spill file.
 
-    Raises DamagedFile if some are missing.
+    Raises DamagedFile if some of these bytes are missing.
     """
     if path.startswith("gs://"):  # for gs://, Beam's open() reads 16 MB ahead, however few bytes are requested
         file_system = FileSystems.get_filesystem(path)

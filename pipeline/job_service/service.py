@@ -1,10 +1,10 @@
 """Runs the job service and the pools of workers.
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
-the serving host, so this is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module removes
-three limits of Beam's portable job service. Beam's service has only one worker, requests this worker from only one
-address, and waits for ever for a worker that was killed. This module also passes the options of the run to the workers
-of a pool. Beam does not pass them.
+the serving host, so this service is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module
+removes three limits of Beam's portable job service. Beam's service has only one worker, requests this worker from only
+one address, and waits for ever for a worker that was killed. This module also passes the options of the run to the
+workers of a pool. Beam does not pass them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
 
 class Pool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
-    """Starts each requested worker as a process of this Python, with the options of the run.
+    """Starts each requested worker as a process with this Python interpreter and with the options of the run.
 
     Beam's own pool starts the first "python" on PATH. It passes no options to the worker, for example no address of a
     store.

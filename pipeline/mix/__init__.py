@@ -4,7 +4,7 @@
 
 - ``phase``: runs the jobs and writes the manifest last.
 - ``earlier_stages``: reads the state at which earlier mixtures ended, for a mixture that continues them.
-- ``earlier_parts``: finds where the parts of a source continue that earlier stages divided otherwise.
+- ``earlier_parts``: finds where the parts of a source continue, if earlier stages divided the source differently.
 - ``forgotten``: refuses a mixture that would contain documents which were removed from earlier shards.
 - ``job``: the settings of each job. ``work``: the size of a job, for the progress display.
 - ``count_held_out``: counts the documents and tokens that are held out for validation.

@@ -1,4 +1,4 @@
-"""Counts the tokens of each source that are held out for validation, before the number of epochs is computed."""
+"""For each source, counts the tokens that are held out for validation. The number of epochs is computed afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.mix.last_epoch import FindCuts, lengths, tagged, token_batches
 from pipeline.tokenize.held_out import HeldOut, validation_hashes
 
 _MAX_VALUES = 30
-"""The largest number of a column's values in a message. The values with the most documents are chosen."""
+"""A message lists at most this many values of a column. The values with the most documents are chosen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class _All:
 
 class CountHeldOut(beam.PTransform):
     """Takes (source, token file). Outputs the path of one file. For each source, the file has the numbers of held-out
-    documents and tokens, and of the remaining ones.
+    documents and tokens, and the numbers of remaining documents and tokens.
 
     Either a share of a source's documents is held out, or all its documents up to a cut. If a source is divided, its
     documents and tokens are counted by part. Documents that the source's rule leaves out are counted by source.
@@ -86,7 +86,9 @@ class _CountPart(beam.DoFn):
 
 
 def _add_values(values: Counter[str], column: pa.Array) -> None:
-    """Adds the number of documents of each value. Rare values are forgotten if there are too many."""
+    """Adds the number of documents of each value. If there are too many values, the counts of rare values are
+    discarded.
+    """
     for one in pc.value_counts(column).to_pylist():
         values[one["values"]] += one["counts"]
     if len(values) > 100 * _MAX_VALUES:

@@ -1,9 +1,9 @@
-"""Finds where the parts of a source continue if earlier stages divided the source otherwise.
+"""Finds where the parts of a source continue if earlier stages divided the source differently.
 
-Each stage leaves every set of documents at a place. A place is an epoch and the last document that was taken in this
+After a stage, every set of documents has a place. A place is an epoch, and the last document that was taken in this
 epoch. A part of a later stage continues at the place of the set that contains the part. So a source may be divided more
-finely from stage to stage. A part is refused if its documents stopped at different places. It would repeat some of them
-and skip some.
+finely from stage to stage. If the documents of a part stopped at different places, the part is refused. The part would
+repeat some documents and skip others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class ValueSet:
     """Describes a set of values in a column: either the named values, or all values except the named ones."""
 
     by: str
-    """The column. It is empty for all documents of a source."""
+    """The name of the column. The name is empty if the set contains all documents of a source."""
     values: frozenset[str]
     is_rest: bool = False
 
@@ -62,7 +62,7 @@ WHOLE = ValueSet(by="", values=frozenset())
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Holds a set of documents, and the place at which it continues."""
+    """Holds a set of documents, and the place at which the set continues."""
 
     values: ValueSet
     epoch: int

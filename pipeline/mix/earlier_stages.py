@@ -29,7 +29,9 @@ from pipeline.tokenize.held_out import validation_hashes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """Holds everything that this mixture takes over from earlier stages. ``Earlier()`` means that there are none."""
+    """Holds everything that this mixture needs from earlier stages. ``Earlier()`` means that there are no earlier
+    stages.
+    """
 
     seed: int | None = None
     tokenizer_sha256: str | None = None
@@ -46,14 +48,14 @@ class Earlier:
     """Maps each source to its last held-out document. Only sources whose rule is a number of tokens have an entry."""
 
     def available(self, source: str, tokens: int, documents: int, taken_tokens: int = 0) -> SourceTokens:
-        """Returns the tokens of a source, including the number that earlier stages took."""
+        """Returns the number of tokens and documents of a source, and the number of tokens that earlier stages took."""
         return SourceTokens(tokens, documents, self.epochs.get(source, 0) * tokens + taken_tokens)
 
     def rules(self, wanted: Mapping[str, HoldOut]) -> dict[str, HoldOut]:
         """Returns the validation rule of each source.
 
-        A source that was in the earlier stages keeps the rule that it had in them. A new source gets its rule in
-        ``wanted``.
+        If a source was in an earlier stage, its rule stays the same. A new source gets the rule that ``wanted`` has for
+        it.
 
         Raises:
             ValueError: the recipe has a different rule for a source of the earlier stages.
@@ -74,8 +76,8 @@ class Earlier:
 def earlier_of(
     manifest: Mapping[str, Any], folder: str, output: str, rules: Mapping[str, PartRule] | None = None
 ) -> Earlier:
-    """Returns everything that the mixture in ``output`` takes over from the mixture in ``folder`` and from its earlier
-    stages.
+    """Returns everything that the mixture in ``output`` needs from the mixture in ``folder`` and from the stages before
+    that mixture.
 
     Args:
         rules: how this mixture's recipe divides sources.
@@ -138,8 +140,8 @@ def _rule(said: Mapping[str, Any]) -> HoldOut | None:
 
 
 def _cut(source: str, last_document: str) -> Cut:
-    """Returns the end of the held-out documents. Its token counts are not used, because whole documents are held
-    out.
+    """Returns the end of the held-out documents. The token counts of the result are not used, because whole documents
+    are held out.
     """
     (last_hash,) = validation_hashes(source, pa.array([last_document])).tolist()
     return Cut(last_hash=last_hash, last_doc_id=last_document, last_doc_tokens_kept=1, last_doc_tokens=1)

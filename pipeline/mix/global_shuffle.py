@@ -134,9 +134,9 @@ def _epochs(job: MixJob, rows: Rows, cuts: dict[str, Cut]) -> Iterator[tuple[int
 
 
 class _Places(beam.DoFn):
-    """Counts the tokens of all occurrences of documents, by the place of the occurrence in the order.
+    """Counts the tokens of all occurrences of documents, by the place of the occurrence in the shuffled order.
 
-    With these counts the order is divided into shards of almost equal size.
+    With these counts the shuffled order is divided into shards of almost equal size.
     """
 
     def __init__(self, job: MixJob) -> None:

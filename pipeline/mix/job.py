@@ -24,8 +24,8 @@ class CountJob:
     """The token files, by source."""
     shares: Mapping[str, Decimal]
     wanted_tokens: Mapping[str, int]
-    """The number of tokens to hold out, for each source whose rule is a number of tokens. It is at most the number of
-    tokens in the source."""
+    """The number of tokens to hold out, for each source whose rule is a number of tokens. The number is at most the
+    number of tokens in the source."""
     result_path: str
     cuts: Mapping[str, Cut] = field(default_factory=dict)
     """Maps a source to the last document that an earlier stage held out. Only sources whose rule is a number of tokens
@@ -36,9 +36,9 @@ class CountJob:
     entry.
     """
     seed: int = 0
-    """The seed of the stages. It orders the documents within an epoch that an earlier stage began."""
+    """The seed of the stages. The seed orders the documents within an epoch that an earlier stage began."""
     rules: Mapping[str, PartRule] = field(default_factory=dict)
-    """How sources are divided. ``begun`` and the counts are by part."""
+    """How sources are divided. If a source is divided, ``begun`` and the counts have one entry per part."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class SourceShare:
 
     whole_epochs: int
     """The number of complete epochs, including epochs of earlier stages. This is also the number of the last, partial
-    epoch, because epochs count from 0."""
+    epoch, because epochs are numbered from 0."""
     remainder_tokens: int
     """The number of tokens in the last, partial epoch. The epoch consists of the documents with the smallest hashes.
     The last of these documents is cut.
@@ -81,11 +81,11 @@ class MixJob:
     shares: Mapping[str, SourceShare]
     """Maps each source to its share. A divided source has one entry per part instead."""
     source_names: tuple[str, ...]
-    """All sources and parts of the recipe, sorted. They are the dictionary of the shards' source column."""
+    """All sources and parts of the recipe, sorted. These names are the dictionary of the shards' source column."""
     seed: int
     num_shards: int
     num_validation_shards: Mapping[str, int]
-    """Maps each source to its number of validation shards. A divided source has one entry too."""
+    """Maps each source to its number of validation shards. A divided source also has only one entry."""
     output: str
     vocab_size: int
     metadata: Mapping[str, str]

@@ -135,8 +135,8 @@ class _Bucket(beam.DoFn):
 
 
 class _LastDocuments(beam.DoFn):
-    """Yields the documents of the bucket in which a source's subset ends. A bucket has about one of 65,536
-    documents.
+    """Yields the documents of the bucket in which a source's subset ends. A bucket has about 1/65,536 of all documents,
+    because there are 65,536 buckets.
     """
 
     def __init__(self, hashes: Hashing, takes_part: Counting, rules: Mapping[str, PartRule]) -> None:

@@ -50,7 +50,7 @@ class Counted:
     def about_held_out(self) -> dict[str, dict[str, Any]]:
         """Returns the manifest's entries about the held-out documents.
 
-        A later stage needs them to continue the mixture.
+        A later stage needs these entries to continue the mixture.
         """
         said: dict[str, dict[str, Any]] = {}
         for source, rule in self.held_rules.items():
@@ -63,7 +63,7 @@ class Counted:
 
 def count(settings: Settings, layout: Layout, sources: list[str], run_count: Callable[[CountJob], None],
           earlier: Earlier | None = None) -> Counted:  # fmt: skip
-    """Determines the validation documents, and counts their tokens and the tokens that are left.
+    """Determines the validation documents. Counts their tokens and the remaining tokens.
 
     Documents that an earlier stage held out stay held out.
     """
@@ -141,10 +141,11 @@ def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
 
 
 def read_earlier(settings: Settings) -> Earlier:
-    """Returns everything that this mixture takes over from the mixture that it continues.
+    """Returns everything that this mixture needs from the mixture that it continues.
 
     Raises:
-        ValueError: the earlier mixture is not complete; a stage before it was replaced; or the request contradicts it.
+        ValueError: the earlier mixture is not complete; a stage before that mixture was replaced; or the request
+            contradicts that mixture.
     """
     folder = settings.continue_from
     if folder is None:
@@ -176,8 +177,8 @@ def read_earlier(settings: Settings) -> Earlier:
 def make_plan(settings: Settings, counted: Counted) -> Plan:
     """Returns the plan: how many tokens each source contributes.
 
-    Raises PlanError if there are too few tokens, or if the recipe names a value that no document has. The message has
-    the table.
+    Raises PlanError if there are too few tokens, or if the recipe names a value that no document has. The message
+    contains the table of the plan.
     """
     available = {s: a for s, a in counted.available.items() if source_of(s) in settings.recipe.weights}
     lacking = [n for n, a in available.items() if source_of(n) != n and not a.tokens]
@@ -270,7 +271,7 @@ def _empty_shard(job: MixJob, path: str) -> ShardInfo:
 
 def manifest_of(made: Plan, job: MixJob, encoder: Encoder, found: Mapping[str, Any], *, about: Mapping[str, Any],
                 counted: Counted, stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # fmt: skip
-    """Returns the manifest of the shards that were written. Raises an error if they differ from the plan."""
+    """Returns the manifest of the shards that were written. Raises an error if the shards differ from the plan."""
     train = [s for s in found["shards"] if s["key"] < job.num_shards]
     documents = {s.source: sum(t["documents"].get(s.source, 0) for t in train) for s in made.sources}
     held_out = counted.about_held_out()
@@ -315,5 +316,5 @@ def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
 
 
 def write_manifest(layout: Layout, manifest: Mapping[str, Any]) -> None:
-    """Writes the manifest. It is written last and makes the output complete."""
+    """Writes the manifest. The manifest is written last and makes the output complete."""
     write_bytes(layout.manifest, dumps(manifest).encode())

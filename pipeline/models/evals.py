@@ -36,7 +36,7 @@ class EvalFiles:
     """The parts that the set's authors took from public sources."""
 
     def files(self, name: str, mirror: str | None) -> list[Published]:
-        """Returns the files of the set with their addresses. They are stored in a folder with the set's name.
+        """Returns the files of the set with their addresses. The files are stored in a folder with the set's name.
 
         Args:
             name: the name of the set.
@@ -117,7 +117,8 @@ def fetch_evals(
 
     Raises:
         ValueError: a name is unknown.
-        FetchError: a file could not be downloaded. The function tried all remaining files before it raised this.
+        FetchError: a file could not be downloaded. The function raises this error after it has tried all remaining
+            files.
     """
     failures = []
     for name in wanted_evals(names):

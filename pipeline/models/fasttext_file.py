@@ -1,7 +1,7 @@
 """Reads the parts of a fastText model from its file, for :mod:`filters.language.word_sums`.
 
-fastText's Python package gives access to everything except the table of the n-grams that were kept, so this table is
-read from the file (src/dictionary.cc ``Dictionary::load``).
+fastText's Python package gives access to everything except the table of the kept n-grams, so this table is read from
+the file (src/dictionary.cc ``Dictionary::load``).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 from filters.language.word_sums import PrunedModel
 
 _MAGIC, _VERSION = 793712314, 12
-"""The magic number and version in fastText, src/fasttext.cc. In version 11 (2017), some settings have meanings that
-differ from version 12.
+"""The magic number and version in fastText, src/fasttext.cc. Some settings have different meanings in version 11 (2017)
+and in version 12.
 """
 _HEAD = struct.Struct("<ii12id")
 _SIZES = struct.Struct("<iiiqq")
@@ -30,7 +30,8 @@ def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
 
     fastText itself runs models that are not of this kind. The supported kind is a quantized classifier with a cut-off
     and hierarchical softmax, without word n-grams. fastText publishes lid.176.ftz in this form. Models that are not
-    quantized need no support. fastText runs them at 12 MB/s, which is fast enough. It runs lid.176.ftz at 6 MB/s.
+    quantized need no support. fastText runs them at 12 MB/s, which is fast enough. fastText runs lid.176.ftz at only 6
+    MB/s.
 
     Raises:
         ValueError, struct.error: the file ends too early, although fastText has loaded it.

@@ -1,7 +1,7 @@
 """Downloads the published models. Resumes broken transfers, checks sizes, and records checksums.
 
 A file is written as ``NAME.part`` and renamed when it is complete. Its checksum is recorded in ``checksums.json`` in
-the folder of models, so that a later run can recognise a file that was changed.
+the folder of models, so that a later run can recognise a changed file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ BAD_WORDS = (
     "https://raw.githubusercontent.com/LDNOOBW/List-of-Dirty-Naughty-Obscene-and-Otherwise-Bad-Words/"
     "25e679f03d96baa721cde20db9944649e8d0a844/"
 )
-"""The address of the list of bad words. It names the commit that C4 uses (tensorflow_datasets/text/c4_utils.py)."""
+"""The address of the list of bad words. The address names the commit that C4 uses
+(tensorflow_datasets/text/c4_utils.py).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ class Published:
     url: str
     sha256: str = ""
     max_bytes: int | None = None
-    """The largest number of bytes to download, because an address can return anything; None for no limit."""
+    """The largest number of bytes to download; None for no limit. There is a limit because an address can return
+    anything.
+    """
 
 
 LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"

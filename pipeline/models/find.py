@@ -42,7 +42,8 @@ from pipeline.sources.source import Source
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
 """The models that a run does not need. The lists of bad words, of exclusions and of evaluation items each belong to a
-step. Without its list, a step keeps every document. If there is no tokenizer, one is trained on the clean documents.
+step. If the list is missing, the step keeps every document. If there is no tokenizer, one is trained on the clean
+documents.
 """
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"
 _URL_LIST = re.compile(r"urls/[^/]+/(?:domains|urls)")

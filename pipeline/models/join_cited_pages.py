@@ -1,4 +1,4 @@
-"""Finds the user's pages that Wikipedia cites. It joins addresses and shuffles no texts.
+"""Finds the user's pages that Wikipedia cites. This module joins addresses and shuffles no texts.
 
     dumps -> keys of cited addresses  \\
                                         group by key -> places of cited pages (unit, row)
@@ -140,7 +140,7 @@ class _Reading(beam.DoFn):
 class _CitedKeys(_Reading):
     """Yields the keys of the addresses that a dump's pages cite.
 
-    A key is repeated at most once per million keys of a unit.
+    To limit memory, a unit's set of seen keys is emptied whenever it has a million keys. So a key can be yielded again.
     """
 
     def process(self, element: UnitElement) -> Iterator[tuple[int, bytes]]:
@@ -207,7 +207,7 @@ class _Match(beam.DoFn):
 
 
 class _Choose(beam.DoFn):
-    """Chooses pages, and writes their places and the numbers of pages found."""
+    """Chooses pages. Writes the places of the chosen pages, and the numbers of pages that were found."""
 
     def __init__(self, job: ReferenceJob) -> None:
         self._job = job

@@ -62,7 +62,7 @@ _loading = threading.Lock()
 
 
 def load(key: str, path: ModelPath) -> Any:
-    """Returns a model. It is opened once per process, however many steps and threads use it.
+    """Returns a model. The model is opened only once per process, however many steps and threads use it.
 
     KenLM's binary models are mapped into memory, so all processes of a machine share them. fastText's models cannot be
     mapped.
@@ -79,7 +79,9 @@ def load(key: str, path: ModelPath) -> Any:
 
 
 def _stamp(path: ModelPath | str | StoredFile) -> Any:
-    """Returns the sizes and times of a model's files. They change if a file is written again while the process runs."""
+    """Returns the sizes and times of a model's files. These values change if a file is written again while the process
+    runs.
+    """
     if isinstance(path, ModelFiles):
         return tuple(_stamp(one) for _, one in path.paths)
     if isinstance(path, RankFile):
@@ -146,9 +148,9 @@ def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
 
 
 def load_scorer(folder: str, language: str) -> PerplexityModel:
-    """Returns a language's model for computing its cut-offs.
+    """Returns a language's perplexity model, to compute the cut-offs of the language.
 
-    It has no cut-offs yet, so it puts all documents into ``tail``.
+    The model has no cut-offs yet, so it puts all documents into ``tail``.
 
     Raises:
         ValueError: a file is missing or damaged.

@@ -109,7 +109,8 @@ def _check_fasttext(data: mmap.mmap) -> None:
 
 
 def _skip_matrix(walk: _Walk, num_rows: int, dim: int, *, is_quantized: bool) -> None:
-    """Moves past a matrix. It has a shape and then floats, or, if it is quantized, codes and their centroids.
+    """Moves past a matrix. A matrix has a shape and then floats. A quantized matrix has codes and their centroids
+    instead of floats.
 
     See fastText, src/densematrix.cc and src/quantmatrix.cc.
     """

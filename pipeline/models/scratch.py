@@ -1,4 +1,6 @@
-"""Makes temporary folders for training. They are in the folder of models, whose disk is large enough for them."""
+"""Makes temporary folders for training. The temporary folders are in the folder of models, because its disk is large
+enough.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from tokenizer.interrupts import at_end, delete_at_end
 def scratch_folder(models: Path, name: str) -> Iterator[Path]:
     """Yields an empty folder and deletes it at the end, also after an interrupt.
 
-    First deletes folders that a killed run left behind.
+    First deletes folders that remain from a killed run.
     """
     folder = models / name
     shutil.rmtree(folder, ignore_errors=True)

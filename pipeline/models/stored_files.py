@@ -28,7 +28,9 @@ from pipeline.files.files import open_file, read_bytes
 CACHE_VARIABLE = "MODEL_CACHE_DIR"
 """The environment variable with the folder of copies. The default is Beam's folder, or the system's temporary one."""
 PACKAGED = "package:"
-"""A prefix of the names of models that come with this package. Their paths differ from machine to machine."""
+"""A prefix of the names of models that come with this package. The paths of these models differ from machine to
+machine.
+"""
 _BLOCK_BYTES = 4 << 20
 _CHECKSUMS = "checksums.json"
 
@@ -57,8 +59,8 @@ def is_stored(path: object) -> bool:
 def list_stored(models_dir: str) -> dict[str, StoredFile]:
     """Returns the files of a folder of models in a store, by their names in the folder.
 
-    A checksum is taken from ``checksums.json`` in the folder (``pipeline.models fetch`` writes it) if the size agrees.
-    Otherwise it stays empty, and :func:`with_checksum` computes it.
+    ``pipeline.models fetch`` writes ``checksums.json`` into the folder. If the size in it agrees with a file's size,
+    the file's checksum is taken from it. Otherwise the checksum stays empty, and :func:`with_checksum` computes it.
 
     Raises:
         ValueError: there is no such folder, or the store cannot be read. The message is one line.

@@ -25,8 +25,8 @@ SMALL_VOCAB_SIZE = 40_000
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192
-"""The largest length of a line in bytes. Longer lines are split. It is SentencePiece's default max_sentence_length.
-CCNet's lines (first paragraphs) are shorter.
+"""The largest length of a line in bytes. Longer lines are split. The value is SentencePiece's default
+max_sentence_length. CCNet's lines (first paragraphs) are shorter.
 """
 
 HOW_TO_GET_LMPLZ = (
@@ -38,7 +38,8 @@ HOW_TO_GET_LMPLZ = (
 def find_program(name: str, given: str | None, beside: str | None = None) -> str | None:
     """Returns the path of one of KenLM's programs; None if it is not found.
 
-    The program is ``given``, or in the folder of the program ``beside``, or on PATH.
+    If the user gave a path (``given``), only this path is tried. Otherwise the folder of the program ``beside`` is
+    searched first, and then PATH.
     """
     if given:
         return given if os.access(given, os.X_OK) else None
@@ -60,8 +61,8 @@ def train_language_model(
 
     If KenLM's build_binary is not found, the 5-gram model is ``<language>.arpa`` instead. CCNet trained on the first
     paragraphs of Wikipedia's articles, one article per line. This function trains on one document per line.
-    SentencePiece's trainer silently skips long lines, so they are split for it. Documents that are known to be in a
-    different language are skipped and counted.
+    SentencePiece's trainer silently skips long lines, so this function splits long lines first. Documents that are
+    known to be in a different language are skipped and counted.
 
     Raises:
         ValueError: the corpus is too small, or a program failed. The message contains the program's output.

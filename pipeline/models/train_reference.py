@@ -1,5 +1,5 @@
-"""Trains the classifier of references, and measures its accuracy. It separates random pages from pages that Wikipedia
-cites.
+"""Trains the classifier of references, and measures its accuracy. The classifier separates random pages from pages that
+Wikipedia cites.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from pipeline.models.scratch import scratch_folder
 from pipeline.models.training_texts import Text
 
 MIN_POSITIVE_CHARS = 1000
-"""The smallest number of characters of a positive (RedPajama v1, data_prep/cc/classifier/create_corpus.py)."""
+"""The smallest number of characters of a positive, which is a cited page (RedPajama v1,
+data_prep/cc/classifier/create_corpus.py).
+"""
 MIN_POSITIVES = 1000
 """The smallest number of positives (our choice). With fewer positives, precision and recall are too uncertain to
 use."""
@@ -73,10 +75,10 @@ def train_reference(
 
     A tenth of the hosts is held back for measuring. The split is by host, because pages of a site look alike. With a
     split by page, a classifier that has only learnt the sites would seem good. Pages without a url are split by their
-    text. Each of several equal pages is used once.
+    text. If several pages are equal, only one of them is used.
 
     Raises:
-        ValueError: a class has no pages to train on, or none that are held back.
+        ValueError: a class has no pages to train on, or no held-back pages.
     """
     folder.mkdir(parents=True, exist_ok=True)
     num_train = dict.fromkeys((REFERENCE_LABEL, RANDOM_LABEL), 0)
@@ -123,7 +125,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
 
 
 def _is_mark(word: str) -> bool:
-    """True if fastText would read the word as a label or as the end of the line, wherever it is in a line."""
+    """True if fastText would read the word as a label or as the end of the line, wherever the word is in a line."""
     return word.startswith(_LABEL_PREFIX) or word == _END_OF_LINE
 
 

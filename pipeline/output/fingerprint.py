@@ -1,4 +1,4 @@
-"""Computes fingerprints of settings. They contain no names of classes, fields or files.
+"""Computes fingerprints of settings. A fingerprint contains no names of classes, fields or files.
 
 So classes, fields and files can be renamed, and complete outputs are still recognised. A fingerprint contains the name
 of a stage, the stage's data version, and each setting that differs from its default. A setting is identified by its

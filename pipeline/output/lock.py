@@ -30,9 +30,9 @@ _WRITTEN = frozenset(
 
 
 def _is_of_a_run(output: str) -> bool:
-    """True if a run wrote this folder. It is called for folders without ``.work``.
+    """True if a run wrote this folder. The function is called for folders without ``.work``.
 
-    If a run wrote the folder, the user has deleted its ``.work``. Then the new run starts over.
+    If a run wrote the folder, the user has deleted its ``.work``. Then the new run starts from the beginning.
     """
     try:
         manifest = json.loads(read_bytes(join(output, "manifest.json")))
@@ -52,7 +52,7 @@ def check_writable(output: str) -> None:
     """Checks that the output folder can be written, by writing a file and deleting it.
 
     Raises:
-        ValueError: the folder cannot be written, or it has files that no run wrote and that a run could replace.
+        ValueError: the folder cannot be written. Or it has files from no run, and a run could replace these files.
     """
     if any(mark in output for mark in "*?["):
         raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")

@@ -1,4 +1,4 @@
-"""Writes and reads markers. A marker records that a step is complete, and what it was made from."""
+"""Writes and reads markers. A marker records that a step is complete, and what the step's files were made from."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _checksum(marker: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PartSpan:
-    """Selects the parts of one dump in a folder. Their numbers are ``first`` to ``end`` - 1."""
+    """Selects the parts of one dump in a folder. The parts have the numbers ``first`` to ``end`` - 1."""
 
     folder: str
     first: int
@@ -56,7 +56,7 @@ def is_done(path: str, fingerprint: str, folders: Mapping[str, str | PartSpan] |
     not changed.
 
     Args:
-        folders: the folders of the step's parts. The marker records the state of each folder under the key of this
+        folders: the folders of the step's parts. In the marker, the state of a folder has the folder's key in this
             mapping.
     """
     marker = read_marker(path)
@@ -95,7 +95,7 @@ def numbered_parts(folder: str) -> list[tuple[str, int, int]]:
 
 
 def delete_unfinished(folder: str) -> None:
-    """Deletes the unfinished parts that a killed run left behind."""
+    """Deletes the unfinished parts that remain from a killed run."""
     (found,) = FileSystems.match([join(folder, "part-*")])
     for entry in found.metadata_list:
         if entry.path.endswith(".tmp"):
@@ -103,9 +103,9 @@ def delete_unfinished(folder: str) -> None:
 
 
 def delete_unfinished_below(folder: str) -> None:
-    """Deletes the unfinished files that killed workers left anywhere below a folder.
+    """Deletes the unfinished files that remain from killed workers, anywhere below a folder.
 
-    Some engines try again when a worker is lost, and the run succeeds. No later run would delete the lost worker's
+    Some engines try again when a worker is lost, and the run succeeds. Then no later run would delete the lost worker's
     files.
     """
     (found,) = FileSystems.match([join(folder, "**")])
@@ -115,7 +115,7 @@ def delete_unfinished_below(folder: str) -> None:
 
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp$")
-"""The end of the names that ``written_whole`` gives to files that are not complete."""
+"""The end of the names that ``written_whole`` gives to incomplete files."""
 _NUMBER = re.compile(r"part-(\d+)")
 
 

@@ -18,8 +18,8 @@ class Layout:
     clean_from: str | None = None
     """The output folder of an earlier run whose clean documents are mixed (read only); None to clean in this run."""
     tokens_from: frozenset[str] = frozenset()
-    """The sources whose token files are also read from ``clean_from``. The run in that folder used the tokenizer of
-    this run.
+    """The sources whose token files are also read from ``clean_from``. The run in that folder used the same tokenizer
+    as this run.
     """
 
     @property
@@ -45,7 +45,9 @@ class Layout:
         return [join(self.dedup, f"{kind}-{label}-*.parquet") for kind in ("pairs", "rejected")]
 
     def hits(self, source: str) -> str:
-        """Returns the folder of a source's hits (passages of evaluation sets) before they are gathered in a table."""
+        """Returns the folder for a source's hits (passages of evaluation sets). Later the hits are copied into one
+        table.
+        """
         return join(self.clean_output, ".work", "hits", source)
 
     @property

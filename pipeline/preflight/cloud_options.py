@@ -1,7 +1,7 @@
 """Checks the options that a run on many machines needs.
 
-Every fault is reported in one line before anything is submitted. The options are checked first, without network. Then
-the stores are checked (``pipeline.preflight.cloud_stores``). Then the memory of the machines is checked
+Every fault is reported in one line before anything is submitted. The options are checked first, without the network.
+Then the stores are checked (``pipeline.preflight.cloud_stores``). Then the memory of the machines is checked
 (:func:`check_machines`).
 """
 
@@ -152,7 +152,7 @@ def check_machines(engine: Engine, need: Need) -> None:
 
 
 def _larger(need: Need, num_cpus: int) -> str:
-    """Returns advice that names a machine type that is large enough."""
+    """Returns advice with a machine type that is large enough."""
     for family in ("n2-standard", "n2-highmem"):
         machine = machine_of(f"{family}-{max(num_cpus, 2)}")
         assert machine is not None

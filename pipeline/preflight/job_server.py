@@ -1,7 +1,7 @@
 """Checks what a run through a job server needs: Flink, Spark, or a job service that is already running.
 
-Every fault is reported in one line before anything is submitted. Checks here take seconds if a job server or a master
-does not answer. Beam would wait for minutes and print nothing.
+Every fault is reported in one line before anything is submitted. If a job server or a master does not answer, the
+checks in this module fail after seconds. Beam would wait for minutes and print nothing.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def raise_faults(name: str, faults: list[str]) -> None:
 
 
 def option_faults(engine: Engine) -> Iterator[str]:
-    """Yields a fault for each option that belongs to a runner other than the chosen one. A job service may be of any
-    runner.
+    """Yields a fault for each option that belongs to a runner other than the chosen one. A job service may use any
+    runner, so with a job service the options of all runners are accepted.
     """
     for arg in engine.beam_args:
         flag = arg.split("=", 1)[0]

@@ -21,12 +21,12 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import Source
 
 BASE_BYTES = 330 << 20
-"""Memory in bytes of one process without data: Python, Beam, Arrow and the libraries of the sources. It was measured
-(docs/scale.md).
+"""Memory in bytes of one process without data: Python, Beam, Arrow and the libraries of the sources. The value was
+measured (docs/scale.md).
 """
 BUFFER_BYTES = 4 * (32 << 20)
-"""Memory in bytes for the buffers of the four groupings in one pass. They group references, two kinds of keys, and
-dropped rows. Each takes 32 MB.
+"""Memory in bytes for the buffers of the four groupings in one pass. The groupings are of references, two kinds of
+keys, and dropped rows. Each buffer takes 32 MB.
 """
 BATCH_BYTES = 160 << 20
 """Memory in bytes of a batch with 8 MB of text while steps run: its columns, edited copies, and Python strings of the

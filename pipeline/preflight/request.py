@@ -1,4 +1,4 @@
-"""Checks before any work starts that a run fits into memory, and that its mixture is possible."""
+"""Before any work starts, checks that a run fits into memory, and that its mixture is possible."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_exclusions(path: str) -> None:
 
 
 def check_mixable(settings: Settings, layout: Layout) -> None:
-    """Raises ValueError if the mixture would lack a source. So the user learns of it before hours of cleaning."""
+    """Raises ValueError if the mixture would lack a source. So the user gets the error before hours of cleaning."""
     if settings.recipe.missing != "error":
         return
     lacking = [

@@ -4,7 +4,7 @@
     output folder -> closing_table; run_record, worker_time -> .work/run.json -> report
 
 - ``ticks``: workers append their progress to files; the driver adds it up.
-- ``work``: the amount of work of each stage. ``display``: shows how much of it is done.
+- ``work``: the amount of work of each stage. ``display``: shows how much of the work is done.
 - ``log_file``: writes the file of ``--log-file``.
 - ``closing_table``: the table at the end of a run.
 - ``run_record``: stores settings, times and memory for the report. ``worker_time``: seconds of work per stage.

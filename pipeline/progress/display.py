@@ -48,7 +48,9 @@ class StageRow:
 
     @property
     def left_s(self) -> float | None:
-        """The estimated number of seconds left, from the speed so far; None if too little is done for an estimate."""
+        """The estimated number of seconds left, computed from the speed so far; None if too little is done for an
+        estimate.
+        """
         if self.share is None or self.share < _SURE_SHARE or not self.seconds:
             return None
         return self.seconds * (1 - self.share) / self.share
@@ -162,7 +164,7 @@ class _Board:
 
 
 class _Lines:
-    """Prints a line every ten seconds about each stage that made progress since its last line."""
+    """Every ten seconds, prints a line about each stage that made progress since the stage's last line."""
 
     def __init__(self, say: Callable[[str], None], board: _Board) -> None:
         self._say, self._board = say, board

@@ -1,6 +1,6 @@
 """Writes ``.work/run.json``. This file describes a run for the report: its settings, times and memory.
 
-The record is written at the beginning, when it is marked as not finished. It is written again at the end. Only the
+At the beginning of a run, the record is written and marked as not finished. At the end, it is written again. Only the
 report reads the record, so its times affect only the report.
 """
 

@@ -9,7 +9,8 @@ runs.
 - ``documents``: reads a bounded part of ``clean/`` and ``dropped/``.
 - ``collect``: gathers the numbers and texts of one source.
 - ``limits``: lists the limits of steps on signals. ``nearest``: finds kept documents near a limit.
-- ``passages``: finds the part of a text that decided. ``run_models``: loads the run's models, which score passages.
+- ``passages``: finds the part of a text that decided about a document. ``run_models``: loads the run's models, which
+  score passages.
 - ``verdict``: summarises the run in words. ``funnel``: computes what each stage kept and lost, by reason.
 - ``explained``, ``reasons``: contain sentences about stages and reasons.
 - ``figures``, ``charts``, ``run_tables``, ``page_documents``: make the remaining parts of the page. ``build``: joins

@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    """Runs the command after its flags are checked. Imports the report here, because that takes seconds."""
+    """Runs the command after its flags are checked. Imports the report here, because the import takes seconds."""
     if len(args.dirs) > 2:
         raise ValueError(f"{len(args.dirs)} folders: give one, or two to compare")
     if args.page and len(args.dirs) != 2:
@@ -50,8 +50,8 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _written(folder: str, other: str | None) -> str:
-    """Writes the page of a run and returns its path. Also writes the dataset card if documents were removed from the
-    shards since the run.
+    """Writes the page of a run and returns its path. If documents were removed from the shards after the run, also
+    writes the dataset card.
     """
     from pipeline.report.build import write_report  # matplotlib is loaded only to draw
     from pipeline.report.dataset_card import write_card

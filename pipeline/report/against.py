@@ -74,7 +74,7 @@ def _sentences(other: RunState, this: RunState, num_settings: int) -> Iterator[s
 
 
 def _change(before: int, now: int) -> str:
-    """Returns two numbers as a sentence about what changed.
+    """Returns a text about the change from the first number to the second.
 
     >>> _change(100, 90), _change(5, 5), _change(0, 7)
     ('90, 10 fewer than 100 (10 %)', '5, as before', '7, 7 more than 0')

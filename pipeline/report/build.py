@@ -47,7 +47,8 @@ def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES, other: str | 
     """Builds the report of a run, finished or not. Returns the path of the page.
 
     Args:
-        sample_bytes: the largest number of stored bytes to read per source. A fair sample of a larger source is read.
+        sample_bytes: the largest number of stored bytes to read per source. If a source is larger, a fair sample of it
+            is read.
         other: the output of a second run. A section of the page compares the two runs.
 
     Raises:

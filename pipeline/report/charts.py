@@ -1,4 +1,4 @@
-"""Draws charts as SVG with matplotlib. They need no scripts, and the page's style sheet sets their colours.
+"""Draws charts as SVG with matplotlib. The charts need no scripts, and the page's style sheet sets their colours.
 
 matplotlib draws in placeholder colours. In the SVG they are replaced by the page's CSS variables, so one drawing serves
 dark and light pages. Text in a chart stays text and is not converted to outlines.
@@ -31,7 +31,7 @@ _COLOURS = {
     "other": "#010207",
     "limit": "#010208",
 }
-"""The placeholder colours, by the name of the CSS variable that replaces each."""
+"""Maps each CSS variable to the placeholder colour that it replaces."""
 _STYLE: Any = {
     "text.parse_math": False,  # a name may contain dollar signs
     "svg.fonttype": "none",
@@ -82,8 +82,8 @@ class Histogram:
     other: Floats
     lines: Sequence[LimitLine] = ()
     dropped_weight: float = 1.0
-    """The weight of a dropped document relative to a kept one. It differs from 1 if the two were sampled at different
-    rates.
+    """The weight of a dropped document relative to a kept one. It differs from 1 if dropped and kept documents were
+    sampled at different rates.
     """
 
 
@@ -186,7 +186,7 @@ class Bar:
     text: str
     colour: str = "kept"
     mark: float | None = None
-    """The intended value. It is marked on the axis of the bar. None to draw no mark."""
+    """The intended value. This value is marked on the axis of the bar. None to draw no mark."""
 
 
 def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:

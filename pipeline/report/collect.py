@@ -1,7 +1,7 @@
 """Reads a source's output once. Collects the signals of all documents that are read, and some documents to show.
 
-Memory is bounded. It holds one float per signal and document. It also holds the beginnings of a limited number of texts
-per reason. If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
+Memory is bounded. In memory are one float per signal and document, and per reason the beginnings of a limited number of
+texts. If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def collect(
     """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder.
 
     Args:
-        scores: the run's models that are on this machine, by their key. They find the passages with the worst scores.
+        scores: the run's models that are on this machine, by their key. These models find the passages with the worst
+            scores.
 
     Returns:
         The numbers and texts that were read.
@@ -163,7 +164,9 @@ def _dropped_texts(
 
 
 def _mark_kept(groups: Sequence[Group], deciding: Deciding) -> None:
-    """Cuts each kept document to an excerpt. The reason of its group decides around which passage."""
+    """Shortens each kept document to an excerpt around a passage. The reason of the document's group decides which
+    passage.
+    """
     unmarked: dict[int, NearestDocument] = {}  # the page stores a document once if it is the same in all groups
     for group in groups:
         if group.is_paired:
@@ -178,8 +181,8 @@ def _mark_kept(groups: Sequence[Group], deciding: Deciding) -> None:
 
 
 def _beside(one: NearestDocument, other: NearestDocument | None) -> NearestDocument:
-    """Returns one document of a pair, with the passages marked that both documents have. Nothing is marked if the texts
-    are equal.
+    """Returns one document of a pair. In its text, the passages that both documents have are marked. If the two texts
+    are equal, nothing is marked.
     """
     is_equal = other is None or one.text == other.text
     passage = Passage() if is_equal else shared(one.text, other.text if other else "")

@@ -88,7 +88,7 @@ def _pair(a: int | None, b: int | None) -> tuple[str, str, str]:
 
 def share_rows(a: RunState, b: RunState) -> Rows:
     """Returns rows that compare the shares, the epochs and the tokens of the sources. Returns no rows if neither run
-    was mixed.
+    made a mixture.
     """
     lines = [(state.manifest or {"sources": {}})["sources"] for state in (a, b)]
     rows: Rows = []

@@ -21,11 +21,11 @@ from pipeline.sources.source import UNKNOWN_LICENCE, Source
 from tokenizer.codec import JSON, MODEL, RANKS
 
 _LANGUAGE_BYTES = 4 << 20
-"""The largest number of stored bytes per source. So much of the clean documents is read to count languages."""
+"""To count languages, at most this many stored bytes of clean documents are read per source."""
 _RARE = 0.001
 _KINDS = {MODEL: "SentencePiece", JSON: "Hugging Face tokenizers", RANKS: "tiktoken"}
 _LIKENESS = {"perplexity": "a language model", "reference": "a classifier"}
-"""Words for the models that choose documents by their likeness to Wikipedia, by the model's key."""
+"""Maps the key of a model to a description. The models choose documents by their likeness to Wikipedia."""
 
 
 def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
@@ -58,16 +58,16 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
 
 
 def _source(layout: Layout, name: str) -> Source | None:
-    """Returns a source with the settings with which it was cleaned; None if the source is not known. The card needs its
-    licence.
+    """Returns a source with the settings with which it was cleaned; None if the source is not known. The card shows the
+    source's licence.
     """
     about = (read_marker(layout.marker(f"clean-{name}")) or {}).get("about") or {}
     return source_of_output(name, about.get("declared"))
 
 
 def _judges(layout: Layout, source: Source) -> list[str]:
-    """Returns words for the models that chose a source's documents by their likeness to Wikipedia. Only models with
-    which the source was cleaned count.
+    """Returns descriptions of the models that chose a source's documents by their likeness to Wikipedia. Models that
+    were not used to clean the source are left out.
     """
     about = (read_marker(layout.marker(f"clean-{source.name}")) or {}).get("about") or {}
     return [said for model, said in _LIKENESS.items() if model in about.get("models", {})]

@@ -1,8 +1,8 @@
-"""Writes one page per evaluation set. A page shows each item that was found, next to the document with the hit. It also
-lists the items that were not found.
+"""Writes one page per evaluation set. A page shows each item that was found, next to the document with the hit. A page
+also lists the items that were not found.
 
 The data comes from ``decontamination/``. A page shows a limited part of the data: the 300 items with the most hits,
-three hits per item, and the ids of 2,000 items that were not found per state. The tables in ``decontamination/``
+three hits per item, and for each state the ids of 2,000 items that were not found. The tables in ``decontamination/``
 contain all rows.
 """
 

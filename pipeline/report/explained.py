@@ -53,8 +53,8 @@ def explain_stage(source: SourceState, stage: str) -> Explanation:
 
 
 def rule_of(step: Any) -> str:
-    """Returns the rule of a step or a reader. This is its text about the rule. Without such a text, it is the first
-    paragraph of the docstring.
+    """Returns the rule of a step or a reader. If the step or reader has a text ``RULE`` or ``rule``, this text is
+    returned. Otherwise the first paragraph of its docstring is returned.
 
     >>> from pipeline.sources import SOURCES
     >>> rule_of(SOURCES["common_crawl"].steps[0])
@@ -102,7 +102,7 @@ def _value(value: Any) -> str:
 
 
 def reason_sentence(reason: str, limits: Sequence[Limit] = ()) -> str:
-    """Returns a sentence about a reason of a step, with its limits if it has any.
+    """Returns a sentence about a reason of a step, with the limits of the reason if there are any.
 
     >>> limit = Limit(stage="a", reason="too_short", signal="num_chars", op="<", value=300.0)
     >>> reason_sentence("too_short", [limit])

@@ -1,8 +1,8 @@
 """Computes a source's funnel: how many documents each stage kept, and how many it lost for each reason.
 
-All bars have one scale: the documents that were read. So a bar has three parts: what is left, what this stage lost, and
-an empty rest for what earlier stages lost. The page draws a bar as elements whose width is a percentage. Such bars fit
-any screen, can be printed, and have text that can be read aloud.
+All bars have one scale: the documents that were read. So a bar has three parts: the documents that remain, the
+documents that this stage lost, and an empty part for the documents that earlier stages lost. The page draws a bar as
+elements whose width is a percentage. Such bars fit any screen, can be printed, and have text that can be read aloud.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NUM_SHADES = 5
 """The number of different shades of losses. Neighbouring parts of a bar always have different shades."""
 
 _NUM_NAMED = 4
-"""The number of losses of a source that the overview names."""
+"""The overview names at most this many losses of a source."""
 
 
 def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ _MEMBER_CHARS = 280
 
 
 def members_of_groups(source: SourceState) -> set[str]:
-    """Returns the ids of the documents that the statistics name in the largest groups of a near dedup."""
+    """Returns the ids of the documents that the statistics list for the largest groups of a near dedup."""
     groups = ((source.stats or {}).get("near_dedup") or {}).get("largest_groups", ())
     return {name for group in groups for name in (group["kept"], *group["removed"])}
 
@@ -57,7 +57,8 @@ def _overlaps(overlaps: Mapping[str, int], name: str) -> str:
 
 
 def bin_title(low: str) -> str:
-    """Returns a title for a bin of overlaps. ``low`` is the lower end of the bin, by which the statistics name it.
+    """Returns a title for a bin of overlaps. ``low`` is the lower end of the bin. The statistics use ``low`` as the
+    bin's name.
 
     >>> bin_title("0.85"), bin_title("1.00")
     ('0.85 to 0.90', '1')
@@ -67,7 +68,7 @@ def bin_title(low: str) -> str:
 
 def _group(group: Mapping[str, Any], members: Mapping[str, NearestDocument]) -> dict[str, Any]:
     """Returns a group as the page shows it. The result has the texts of the group's members. The statistics do not list
-    all members, so it also has the number of those that are missing.
+    all members, so the result also has the number of members that are not listed.
     """
     return {
         "documents": group["documents"],

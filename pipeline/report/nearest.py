@@ -1,6 +1,6 @@
 """Chooses kept documents that the page shows beside dropped ones.
 
-They are the documents nearest to each limit, some random documents, and the originals of dropped copies.
+The module chooses the documents nearest to each limit, some random documents, and the originals of dropped copies.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class NearestDocument:
     title: str = ""
     date: str = ""
     starts_at: int = 0
-    """The number of characters of the document before ``text``."""
+    """The number of the document's characters that are before ``text``."""
     num_chars: int = 0
     """The number of characters of the stored text. The stored text of a dropped document has at most 20,000
     characters.

@@ -53,7 +53,7 @@ def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[st
                budget_bytes: int) -> Samples:  # fmt: skip
     """Returns the sampled documents of all sources, packed into JSON of at most ``budget_bytes`` if possible.
 
-    If the documents do not fit, the excerpts are shortened first. Then each group gets fewer documents, and at least
+    If the documents do not fit, the excerpts are shortened first. Then each group gets fewer documents, but at least
     three.
 
     Args:
@@ -74,7 +74,9 @@ def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[st
 
 
 def _least_bytes(groups: Sequence[tuple[str, Group]], excerpt_chars: int, most: int) -> int:
-    """Returns a lower bound for the bytes of the texts. With it the caller avoids packing documents that cannot fit."""
+    """Returns a lower bound for the bytes of the texts. With this bound the caller avoids packing documents that cannot
+    fit.
+    """
     return sum(min(len(s.text), excerpt_chars) for _, g in groups for s in g.dropped[:most])
 
 

@@ -1,7 +1,7 @@
 """Finds the passage of a text that decided about a document: a line, a span, or the window with the worst score.
 
-The drop reason decides what is searched for. Dropped and kept documents are searched in one way, so that documents on
-both sides of a limit can be compared. If the search finds no passage, the text is shown from its beginning.
+The drop reason decides what is searched for. Dropped and kept documents are searched in the same way, so that documents
+on both sides of a limit can be compared. If the search finds no passage, the text is shown from its beginning.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Passage:
     """Holds the parts of a text that decided about a document."""
 
     spans: tuple[Span, ...] = ()
-    """The marked parts, in the order of the text. They do not overlap."""
+    """The marked parts, in the order of the text. The parts do not overlap."""
     says: str = ""
     """A few words about what is marked."""
 
@@ -161,8 +161,8 @@ FINDERS: Mapping[str, Find] = {
 def by_reason(reason: str, text: str, detail: str = "") -> Passage:
     """Returns the passage that a reason is about.
 
-    If the detail of a document is a part of its text, this part is marked. It is for example a word from a list, or the
-    note of a code generator.
+    If the detail of a document is a part of its text, this part is marked. The detail is for example a word from a
+    list, or the note of a code generator.
 
     >>> by_reason("curly_bracket", "Text.\\nif (a) {").spans
     ((6, 14),)

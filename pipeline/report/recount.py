@@ -1,12 +1,12 @@
-"""Computes which documents a run with changed settings would keep. It uses the signals in ``clean`` and ``dropped``,
-and needs no new run.
+"""Computes which documents a run with changed settings would keep. The module uses the signals in ``clean`` and
+``dropped``, and needs no new run.
 
 There are three kinds of documents:
 
 - For most documents, the signals tell whether they would be kept.
-- Some documents would pass the stage that dropped them, but no later stage has measured them. They are counted
-  separately. How many of them would be kept is an estimate. It assumes that later stages keep the share that they kept
-  in the run.
+- Some documents would pass the stage that dropped them, but no later stage has measured them. These documents are
+  counted separately. How many of them would be kept is an estimate. The estimate assumes that later stages keep the
+  same share of documents as in the run.
 - For some documents the signals are not enough, for example because a count stopped at its limit.
 
 The results of dedups are taken from the run. This is not exact. A dedup may have dropped a document as the duplicate of
@@ -40,15 +40,17 @@ class Recount:
     fall: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of documents that the run kept and the new settings drop, by (stage, reason)."""
     come_back: Counter[str] = field(default_factory=Counter)
-    """The number of documents that now pass the stage that dropped them, by this stage. The verdicts of later stages
-    are unknown.
+    """Maps each stage to the number of documents that it dropped in the run and that now pass it. The verdicts of later
+    stages are unknown.
     """
     surely_back: int = 0
     """The number of documents in ``come_back`` that no later stage could drop."""
     other_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of documents whose stage or drop reason changes, by the new (stage, reason)."""
     unknown_kept: Counter[str] = field(default_factory=Counter)
-    """The number of documents that the run kept and that the new settings could drop, by the stage that could do so."""
+    """Maps each stage to the number of documents that the run kept and that this stage could drop with the new
+    settings.
+    """
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
     """Maps each stage to a share. Of the documents that the stage kept in the run, this share also passed all later
@@ -92,7 +94,7 @@ class Recount:
 
 
 def recount(state: RunState, name: str, changes: Sequence[Change], *, share: float = 1.0) -> Recount:
-    """Returns the numbers of documents that a source would keep and drop after the changes.
+    """Returns the numbers of documents that a source would keep and drop with the changed settings.
 
     Args:
         share: the share of the output's parts to read. The caller can scale the numbers up with :func:`scaled`.

@@ -170,7 +170,7 @@ def _broken(
 
 
 def _by_language(change: Change, step: Language, documents: Documents, verdicts: Verdicts) -> Verdicts:
-    """Adds the verdicts on languages to ``verdicts``. These already have the verdicts on scores, because the step
+    """Adds the verdicts on languages to ``verdicts``. ``verdicts`` already has the verdicts on scores, because the step
     judges the score first.
     """
     known = documents.languages != ""

@@ -88,7 +88,7 @@ def _files(path: ModelPath) -> Iterator[object]:
 
 
 def opened(models: Mapping[str, ModelPath], key: str) -> Any:
-    """Returns a model that is ready to score; None if it is not here or cannot be read."""
+    """Returns a model that is ready to score; None if it is not on this machine or cannot be read."""
     if key not in models:
         return None
     try:

@@ -42,7 +42,7 @@ def settings_of(state: RunState) -> dict[str, str]:
 
 
 def recipe_settings(state: RunState) -> dict[str, str] | None:
-    """Returns the settings of the bundled recipe of the run, with all defaults; None if it is not bundled."""
+    """If the run used a bundled recipe, returns the recipe's settings with all defaults. Otherwise returns None."""
     if state.recipe is None or not state.recipe.name.isidentifier():
         return None
     try:
@@ -57,7 +57,9 @@ def recipe_settings(state: RunState) -> dict[str, str] | None:
 
 
 def default_settings(state: RunState) -> dict[str, str]:
-    """Returns the default settings of readers, joins and steps. A run is compared with them if it has no recipe."""
+    """Returns the default settings of readers, joins and steps. If a run has no recipe, it is compared with these
+    settings.
+    """
     found: dict[str, str] = {}
     for one in state.sources:
         if one.name in SOURCES:

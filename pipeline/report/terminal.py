@@ -19,7 +19,9 @@ _WIDTH = 140
 
 
 def console() -> Console:
-    """Returns a console that is as wide as the terminal. If there is no terminal, it is wide enough for the tables."""
+    """Returns a console that is as wide as the terminal. If there is no terminal, the console is wide enough for the
+    tables.
+    """
     found = Console()
     return found if found.is_terminal else Console(width=_WIDTH)
 

@@ -130,7 +130,7 @@ def _limiting(mixture: Mapping[str, Any]) -> Iterator[Remark]:
 
 
 def losses(state: RunState) -> list[Loss]:
-    """Returns the largest losses of documents over all sources, the largest first."""
+    """Returns the largest losses of documents in all sources, the largest loss first."""
     found = []
     for number, source in enumerate(state.sources):
         limits = limits_by_reason(source)

@@ -84,8 +84,9 @@ KEY_BYTES = 110
 REF_BYTES = 180
 BATCH_TEXT_BYTES = 8e6
 LEDGER_ROW_BYTES = 95
-"""Stored bytes of a row of ``dropped``: id, stage, reason, detail and four signals, in Parquet with Zstandard. It is an
-upper bound: 36 bytes were measured for 568 CommonCrawl pages, 20 for 1,435 source files, 12 for 2,467 articles."""
+"""Stored bytes of a row of ``dropped``: id, stage, reason, detail and four signals, in Parquet with Zstandard. The
+value is an upper bound: 36 bytes were measured for 568 CommonCrawl pages, 20 for 1,435 source files, 12 for 2,467
+articles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +106,9 @@ class Stage:
 def stages_of(s: SourceScale) -> list[Stage]:
     """Returns the costs of one source, one entry per stage.
 
-    The stage ``clean`` is the measured whole clean phase. Keys, lines and joined records are in it, as long as they
-    stay in one process. Their own stages have only what it costs to send them to another process.
+    The stage ``clean`` is the whole clean phase as it was measured. This stage includes the work on keys, lines and
+    joined records inside one process. The separate stages for keys, lines and joined records have only the cost of
+    sending them to another process.
     """
     scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """Holds list prices in dollars. Prices change, so each can be set by a flag.
+    """Holds list prices in dollars. Prices change, so each price can be set by a flag.
 
     >>> Prices(cpu_hour=0.05).cpu_hour
     0.05

@@ -1,4 +1,4 @@
-"""The measured speeds of whole runs. ``benchmarks/whole_runs.py`` measures them and writes ``rates.json``."""
+"""Contains the measured speeds of whole runs. ``benchmarks/whole_runs.py`` measures them and writes ``rates.json``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def rates() -> Mapping[str, Any]:
 def clean_mb_per_s(source: str) -> float | None:
     """Returns MB of text per CPU second of a source's whole clean phase; None if the source was not measured.
 
-    The text is counted before the first step. Reading, all steps, the dedups and the writing are in it.
+    The text is counted before the first step. The CPU time includes reading, all steps, the dedups and writing.
 
     >>> clean_mb_per_s("c4") > 0, clean_mb_per_s("my_corpus")
     (True, None)

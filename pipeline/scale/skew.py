@@ -1,4 +1,4 @@
-"""Simulates how uneven the buckets of a shuffle get. It counts a billion keys without creating them.
+"""Simulates how uneven the buckets of a shuffle get. The simulation counts a billion keys without creating them.
 
 The number of occurrences of a line falls with the line's rank (Zipf's law). The most frequent line is on a given share
 of all pages. A batch sends each line's hash at most once. This limits the count of the most frequent key. Occurrences
@@ -50,7 +50,7 @@ def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) 
 def skew(
     what: str, *, num_keys: int, num_buckets: int, exponent: float, most: float, cap: float, seed: int = 8
 ) -> Skew:
-    """Returns the buckets after ``num_keys`` keys with Zipf's counts were distributed by hash.
+    """Distributes ``num_keys`` keys with Zipf's counts to buckets by hash. Returns a description of the buckets.
 
     >>> found = skew("x", num_keys=10**6, num_buckets=64, exponent=1.0, most=1e5, cap=1e9)
     >>> found.largest >= found.hottest_key == 1e5

@@ -1,11 +1,11 @@
-"""Makes the JSON Schema of configuration files. Editors use it to complete and check these files.
+"""Makes the JSON Schema of configuration files. Editors use the schema to complete and check these files.
 
     dataclasses that the reader fills -> build -> config.schema.json -> python -m pipeline.schema -> an editor
 
 - ``value_types``: the schema of a setting, from the type of its field.
 - ``mixture``: the schema of ``mixture``, with the parts of sources.
 - ``build``: the schema of a whole file. ``python -m tests.make_schema`` writes ``config.schema.json`` with it.
-- ``__main__``: the command. It prints the file.
+- ``__main__``: the command. It prints ``config.schema.json``.
 
 The schema contains names, types and descriptions. It cannot check everything: for example, only the reader of the file
 checks that weights add up to 100.

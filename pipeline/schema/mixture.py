@@ -1,4 +1,4 @@
-"""The schema of ``mixture``: weights, epochs, and the parts of sources."""
+"""Makes the schema of the section ``mixture``: weights, epochs, and the parts of sources."""
 
 from __future__ import annotations
 

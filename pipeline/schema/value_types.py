@@ -18,7 +18,9 @@ Schema = dict[str, Any]
 
 _DIGITS = r"\s*[-+]?(?:[0-9][0-9_]*\.?[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?\s*[KMBTkmbt]?\s*"
 NUMBER_TEXT: Schema = {"type": "string", "pattern": f"^{_DIGITS}$"}
-"""A number as text: quoted, with an exponent (which YAML reads as text), or with a suffix such as 100M."""
+"""The schema of a number that is written as text: quoted, with an exponent (YAML reads such a number as text), or with
+a suffix such as 100M.
+"""
 NUMBER: Schema = {"anyOf": [{"type": "number"}, NUMBER_TEXT]}
 WHOLE_NUMBER: Schema = {"anyOf": [{"type": "integer"}, NUMBER_TEXT]}
 TEXT: Schema = {"type": "string", "pattern": r"\S"}

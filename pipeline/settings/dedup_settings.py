@@ -1,5 +1,5 @@
-"""Reads the ``dedup:`` section of a configuration file. It limits the share of documents that a near dedup may remove
-before the run stops.
+"""Reads the ``dedup:`` section of a configuration file. This section limits the share of documents that a near dedup
+may remove. If a near dedup removes more, the run stops.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mixtures.from_yaml import with_settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovalCeilings:
-    """Holds the shares of documents that a near dedup may remove. If it removes a larger share, the run stops.
+    """Holds the largest shares of documents that a near dedup may remove. If it removes a larger share, the run stops.
 
     The ceilings do not change any output, so they are not part of a source's fingerprint.
     """

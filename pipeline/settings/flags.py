@@ -23,7 +23,7 @@ _NAMES = f"{' '.join(SOURCES)}, and corpora of FILE"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parses arguments. Raises ValueError for a wrong flag, where argparse itself would end the process."""
+    """Parses arguments. Raises ValueError for a wrong flag. argparse itself would end the process instead."""
 
     def error(self, message: str) -> NoReturn:
         raise ValueError(message.removeprefix("argument "))
@@ -126,7 +126,7 @@ def _add_phases(parser: argparse.ArgumentParser) -> None:
 
 def _add_requests(parser: argparse.ArgumentParser) -> None:
     """Adds the flags that set the seed, leave documents out, print an estimate or an explanation, or change how a run
-    is done.
+    works.
     """
     add = parser.add_argument
     add("--seed", metavar="N", type=seed_of, help="of the shuffle and of partial epochs (default: 0)")

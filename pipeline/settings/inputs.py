@@ -31,7 +31,9 @@ class Listing:
     written: tuple[float, ...]
     """The time of each file's last change, in seconds; 0 if it is not known."""
     not_files: tuple[str, ...] = ()
-    """Paths that match and are not files: broken links, pipes, sockets and devices. They are reported and not read."""
+    """Paths that match a glob but are not files: broken links, pipes, sockets and devices. Such paths are reported and
+    not read.
+    """
 
     @property
     def fingerprint(self) -> str:
@@ -53,13 +55,13 @@ def list_inputs(
     source: str, globs: Sequence[str], *, fraction: float = 1.0, always: Callable[[str], bool] | None = None,
     expand: Callable[[str], list[str] | None] | None = None, output: str | None = None,
 ) -> Listing:  # fmt: skip
-    """Lists the files that the globs match. Each file is listed once, and they are sorted by path.
+    """Lists the files that the globs match. Each file is listed once. The files are sorted by path.
 
     A folder that is given or matched stands for all files below it, including linked ones. Files below ``output`` are
     left out, unless the glob begins there.
 
     Args:
-        fraction: the share of the files to keep, at least one file. They are chosen by a hash of the file's name.
+        fraction: the share of the files to keep, at least one file. The files are chosen by a hash of the file's name.
         always: returns True for the path of a file that is kept whatever ``fraction`` is.
         expand: returns the files in a list of files; None if its argument is a glob.
 
@@ -100,7 +102,7 @@ def _without_output(
 ) -> dict[str, tuple[int, float]]:
     """Returns the matched files. Files below ``output`` are left out, unless the glob begins there.
 
-    Otherwise a run whose output folder is below its input would read its own output when it is continued.
+    If a run's output folder is below its input, the run would otherwise read its own output when it is continued.
     """
     if output is None or is_local(glob) != is_local(output):
         return matched
@@ -111,7 +113,7 @@ def _without_output(
 
 
 def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
-    """Returns (size, time) of each file in a list.
+    """Returns a list with (size, time) of each file.
 
     Sizes of local files are exact. For remote files, a few sizes are requested, and each file gets the mean of these
     sizes.

@@ -42,17 +42,17 @@ class RunLimits:
     """Holds the limits of a run. Each limit can be set under ``run:`` in the YAML file."""
 
     sample_docs: int = 100
-    """Number of dropped documents per stage and reason whose text is kept."""
+    """Number of dropped documents whose text is stored, per stage and reason."""
     dropped_share: float = 1.0
     """Share of the dropped documents outside the sample that get a row in ``dropped``. 0 keeps only the sample."""
     max_bad_records: int = 1000
     max_bad_share: float = 0.01
-    """A source stops the run if it has more than ``max_bad_records`` bad records and their share of all records is
-    larger than this."""
+    """If a source has more than ``max_bad_records`` bad records, and their share of all records is larger than this,
+    the run stops."""
     max_unreadable_files: int = 20
     max_unreadable_share: float = 0.01
-    """A source stops the run if it has more than ``max_unreadable_files`` unreadable files and their share of all files
-    is larger than this."""
+    """If a source has more than ``max_unreadable_files`` unreadable files, and their share of all files is larger than
+    this, the run stops."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -94,14 +94,14 @@ class Settings:
     as_json: bool
     """True to print the closing table or the estimate as JSON."""
     explain: Source | None
-    """The source that --explain names, with its settings. It needs no input."""
+    """The source that --explain names, with its settings. The source needs no input."""
     limits: RunLimits
     ceilings: RemovalCeilings
-    """The shares of documents that a near dedup may remove."""
+    """The largest shares of documents that a near dedup may remove."""
     accept_removal: frozenset[str]
     """The sources from which a near dedup may remove more documents than the ceilings allow."""
     decontamination: DecontaminationSettings | None
-    """The evaluation sets that the documents are searched for; None if they are not searched."""
+    """The evaluation sets whose items are searched for in the documents; None if the run does not search."""
     beam_args: tuple[str, ...]
 
     @property
@@ -189,7 +189,7 @@ def _output(path: str) -> str:
 def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
     """Returns the folder of --from. Without --from, returns the folder of --continue-from, or None.
 
-    Raises ValueError if --from contradicts the rest of the flags.
+    Raises ValueError if --from contradicts a different flag.
     """
     if flags.clean_from is None:
         return _output(flags.continue_from) if flags.continue_from else None
@@ -202,7 +202,7 @@ def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
 
 
 def _reuse(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --reuse, or None. Raises ValueError if the flag does not fit the other flags."""
+    """Returns the folder of --reuse, or None. Raises ValueError if --reuse contradicts a different flag."""
     if flags.reuse is None:
         return None
     if flags.phase == "mix":
@@ -213,9 +213,7 @@ def _reuse(flags: argparse.Namespace, output: str) -> str | None:
 
 
 def _continue_from(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --continue-from, or None. Raises ValueError if this flag contradicts the rest of the
-    flags.
-    """
+    """Returns the folder of --continue-from, or None. Raises ValueError if this flag contradicts a different flag."""
     if flags.continue_from is None:
         return None
     if flags.phase != "mix":

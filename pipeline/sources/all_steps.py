@@ -46,8 +46,8 @@ def steps_named(where: str, given: Any, own: Mapping[str, AnyStep]) -> tuple[Any
     Args:
         where: the name of the list for messages.
         given: the list in the configuration file.
-        own: the source's own steps, which the list can also name. They take precedence over :data:`FILTERS` and the
-            dedups.
+        own: the source's own steps, which the list can also name. The source's own steps take precedence over
+            :data:`FILTERS` and the dedups.
 
     Raises:
         ValueError: a step or a setting is unknown, or two steps have the same name.

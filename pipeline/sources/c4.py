@@ -30,7 +30,7 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 JSON_ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 WET_ENDINGS = (".wet", ".wet.gz")
 METADATA_PREFIXES = ("WARC", "CONTENT-", "Content-")
-"""The beginnings of lines that are dropped because they look like a header (c4_utils ``_METADATA_PREFIXES``)."""
+"""Lines that begin with one of these texts look like a header and are dropped (c4_utils ``_METADATA_PREFIXES``)."""
 
 _SCHEME = re.compile(r"https?:\/\/(www\.)?")
 _TRACKING = re.compile(r"\?(utm_|ref|feed).*")
@@ -62,7 +62,7 @@ def split_hash(document_id: str) -> int:
 
 
 def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
-    r"""Returns the text of a WET record as c4_utils ``split_wet_file`` reads it: stripped lines, without empty ones.
+    r"""Returns the text of a WET record as c4_utils ``split_wet_file`` reads it: stripped lines, without empty lines.
 
     >>> page_text("  One.\r\n\r\nContent-based filters\nTwo.")
     'One.\nTwo.'

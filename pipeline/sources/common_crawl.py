@@ -73,7 +73,7 @@ class CommonCrawlReader(Reader):
     dump: str = ""
     """The dump (``CC-MAIN-YYYY-WW``) of files whose paths name no dump."""
     is_main_content: bool = True
-    """Leave out navigation, footers and the like. Only for HTML."""
+    """Leave out navigation, footers and similar parts of a page. Only for HTML."""
     group_files: int = 1750
     """Number of files per group, for the scope ``group`` of the line dedup. A group is this many consecutive files of a
     dump, in sorted order. CCNet (cc_net/mine.py) has hash_in_mem=50 and num_shards=1600, so its group is a

@@ -91,7 +91,7 @@ class DedupStep:
 
     def may_fall_above(self, before: Self) -> float | None:
         """Returns a value of the signal. Kept documents with a larger value could be dropped if the settings ``before``
-        change to these.
+        change to the settings of this step.
 
         Returns None if no kept document could be dropped. Which documents would be dropped is not certain: a run does
         not store which of two kept documents a dedup would drop.
@@ -119,7 +119,7 @@ def check_scope(step: str, scope: str, words: Collection[str], columns: Collecti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactDedup(DedupStep):
-    """Keeps one of all documents with an equal value in the ``key`` column. Documents with a null key are all kept.
+    """Keeps one of all documents with an equal value in the ``key`` column. All documents with a null key are kept.
 
     If ``newest`` is set, the document with the greatest value in this column is kept. If ``earliest`` is set, the
     document with the smallest value is kept. Nulls come last. Ties go to the smallest hash of the id, then to the
@@ -231,7 +231,7 @@ class NearDedup(DedupStep):
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
     """The name of the signal. For a dropped document it is the overlap with the kept document. For a kept document it
-    is the largest overlap with any second kept document.
+    is the largest overlap with a second kept document.
     """
     REPORTED: ClassVar[float] = 0.5
     """Overlaps of at least this value are reported as a signal. Our choice: it is below the limit, but above overlaps

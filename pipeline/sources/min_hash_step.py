@@ -26,7 +26,7 @@ class MinHashDedup(DedupStep):
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The name of the signal of dropped documents. It is the overlap with the kept document, in the chosen
+    """The name of the signal of dropped documents. The signal is the overlap with the kept document, in the chosen
     ``measure``."""
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
     GROUP_SIZE: ClassVar[str] = "near_dedup_group_size"
@@ -53,7 +53,7 @@ class MinHashDedup(DedupStep):
     num_perm: int = 64
     seed: int = 1
     keep_one_in: int = 16
-    """The sample contains one n-gram in this many."""
+    """The sample contains one of every ``keep_one_in`` n-grams."""
     min_ngrams: int = 10
     DATA_VERSION: int = 1
     rule: str = field(default="", compare=False)

@@ -20,8 +20,8 @@ UNKNOWN_FORM = "unknown_form"
 """The kind of a unit for a file in an unsupported format, and the reason with which the file is rejected."""
 
 Document = dict[str, Any]
-"""A document as a reader yields it. It has ``id``, ``text``, optionally ``language``, and the columns of the reader.
-The id is made from the record itself, never from the place where the record was read.
+"""A document as a reader yields it. A document has ``id``, ``text``, optionally ``language``, and the columns of the
+reader. The id is made from the record itself, never from the place where the record was read.
 """
 
 
@@ -51,14 +51,14 @@ class Unit:
 
     @property
     def location(self) -> str:
-        """The location of the unit for messages: the container from which it was unpacked, or its file."""
+        """The location of the unit for messages: the container from which the unit was unpacked, or the unit's file."""
         return self.origin or self.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Describes a record that did not become a document. It is counted under ``records``, and written to
-    ``dropped/``.
+    """Describes a record that did not become a document. The record is counted as one of the ``records``, and written
+    to ``dropped/``.
     """
 
     location: str
@@ -78,8 +78,8 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """Holds a record from which a join makes a part of a document. It is for example a file or a licence (GitHub), or a
-    post (Stack Exchange).
+    """Holds a record from which a join makes a part of a document. The record is for example a file or a licence
+    (GitHub), or a post (Stack Exchange).
     """
 
     table: str
@@ -172,10 +172,11 @@ class Reader(ABC):
 
 
 class Join:
-    """The base class of joins. A join is a frozen dataclass with settings as fields. It contains the rules of the join.
+    """The base class of joins. A join is a frozen dataclass with settings as fields. The dataclass contains the rules
+    of the join.
 
-    ``pipeline/clean/joins`` runs the joins. It has one file per join, and one table, ``JOINS``, that maps each class to
-    its file.
+    ``pipeline/clean/joins`` runs the joins. This folder has one file per join, and one table, ``JOINS``, that maps each
+    class to its file.
     """
 
     __slots__ = ()

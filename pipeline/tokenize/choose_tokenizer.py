@@ -1,8 +1,8 @@
 """Chooses the tokenizer of a run. There are three choices: a tokenizer that the user gives; the tokenizer of the shards
 in the output; and a new one.
 
-If shards were made with a tokenizer, it is kept, even if all settings change. A model trained on these shards would
-misread the ids of a new tokenizer. ``--retrain-tokenizer`` trains a new tokenizer nevertheless.
+If shards were made with a tokenizer, the tokenizer is kept, even if all settings change. A model trained on these
+shards would misread the ids of a new tokenizer. ``--retrain-tokenizer`` trains a new tokenizer nevertheless.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def note_shards(layout: Layout, encoder: Encoder) -> None:
 
 
 def load_tokenizer(path: str, settings: EncoderSettings) -> Encoder:
-    """Loads a tokenizer that the user gives. Raises ValueError with its path if it is not a tokenizer."""
+    """Loads a tokenizer that the user gives. If the file is not a tokenizer, raises ValueError with its path."""
     try:
         return Encoder.load(read_bytes(path), settings=settings)
     except ValueError as error:
@@ -229,7 +229,7 @@ def _replacing(layout: Layout, present: bytes | None, sha256: str) -> str:
 
 
 def _changes(before: Any, now: Mapping[str, Any]) -> str:
-    """Returns a text that names the inputs that changed since the tokenizer was trained; empty if nothing changed."""
+    """Returns a text with the inputs that changed since the tokenizer was trained; empty if nothing changed."""
     if not isinstance(before, dict):
         return ""
     names = {"settings": "its settings", "weights": "the weights", "exclude": "the list of exclusions"}
@@ -240,7 +240,8 @@ def _changes(before: Any, now: Mapping[str, Any]) -> str:
 
 
 def _put_tokenizer(layout: Layout, encoder: Encoder) -> None:
-    """Writes the tokenizer to the output, and a ``tokenizer.json`` beside a ``.model`` that can be converted exactly.
+    """Writes the tokenizer to the output. If it is a ``.model`` that can be converted exactly, also writes a
+    ``tokenizer.json``.
 
     If the output already has a different tokenizer, deletes the manifest first.
     """

@@ -1,9 +1,9 @@
 """Draws the weighted sample of clean documents on which a tokenizer is trained.
 
 If there is little text, the driver reads all of it. If there is much text, workers pick the documents with the smallest
-hashes from every clean file. They pick somewhat more than needed, and the driver draws the sample from the picked
-documents. Both ways give exactly the same sample. Documents are chosen by their hashes, and the clean phase has counted
-the text.
+hashes from every clean file. The workers pick somewhat more than needed, and the driver draws the sample from the
+picked documents. Both ways give exactly the same sample. This is possible because documents are chosen by their hashes,
+and because the clean phase has counted the text.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _READ_ALL_SHARE = 4
 limit is 0.8 GB.
 """
 _MARGIN = Fraction(3, 2)
-"""Workers pick this many times the needed text, because documents differ in size. If the picked text is too little,
-they pick four times as much.
+"""Workers pick this many times the needed text, because documents differ in size. If the picked text is too little, the
+workers pick again, four times as much.
 """
 _MIN_SHARE = Fraction(1, 100_000)
 _HASHES = 1 << 64
@@ -43,7 +43,7 @@ Documents = Mapping[str, Callable[[], Iterator[tuple[str, str]]]]
 def draw_sample(
     settings: Settings, layout: Layout, sources: list[str], max_bytes: int, run_sample: Callable[[SampleJob], None]
 ) -> Sample:
-    """Returns the weighted sample, of at most ``max_bytes`` bytes. It contains no excluded documents."""
+    """Returns the weighted sample, of at most ``max_bytes`` bytes. The sample contains no excluded documents."""
     available = {s: int(json.loads(read_bytes(Layout(layout.clean_output).stats(s)))["bytes"]["kept"]) for s in sources}
     parts = {s: tuple(clean_parts(layout, s)) for s in sources}
     left_out = {s: rule for s, rule in settings.recipe.parts.items() if not rule.has_other}
@@ -80,7 +80,7 @@ def draw_sample(
 
 
 def _shares(settings: Settings, available: Mapping[str, int], max_bytes: int) -> dict[str, Fraction]:
-    """Returns the share of each source's documents that workers pick."""
+    """For each source, returns the share of the documents that workers pick."""
     made = plan_sample(settings.recipe, available, max_bytes)
     wanted = {s.source: Fraction(s.tokens, available[s.source]) for s in made.sources}
     return {s: min(Fraction(1), _MARGIN * share + _MIN_SHARE) for s, share in wanted.items()}

@@ -12,7 +12,9 @@ from mixtures.subset import VALIDATION, Cut, held_out_by_share, held_out_by_toke
 from pipeline.sources import SOURCES
 
 _VALIDATION_SEED = 0
-"""The seed of the hashes. It is the same in all runs, so a document that is held out once is held out in every run."""
+"""The seed of the hashes. The seed is the same in all runs, so a document that is held out in one run is held out in
+every run.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

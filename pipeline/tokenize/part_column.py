@@ -56,7 +56,7 @@ def part_values(batch: pa.RecordBatch, column: str) -> pa.Array:
 
 
 def in_mixture(batch: pa.RecordBatch, rule: PartRule | None) -> pa.RecordBatch:
-    """Returns the clean documents of a batch that a rule does not leave out of the mixture."""
+    """Returns a batch of clean documents without the documents that a rule leaves out of the mixture."""
     if rule is None or rule.has_other:
         return batch
     return batch.filter(pa.array(part_numbers(rule, part_values(batch, rule.by)) >= 0))

@@ -16,7 +16,7 @@ class Parts:
     folder: str
     num_parts: int
     form: str
-    """The format string of a file's name. It is filled with the file's number and the number of files."""
+    """The format string of a file's name. The fields of this string are the file's number and the number of files."""
     only: tuple[int, int] | None = None
     """The range of a dump's parts: the number of the first part, and the number after the last. None for all parts."""
 

@@ -101,7 +101,7 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
 def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
     """Returns a layout that also reads token files from ``clean_from``.
 
-    Sources are read from there if this run would write the same token files for them.
+    The token files of a source are read from there if this run would write the same files.
     """
     assert layout.clean_from is not None
     fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)
@@ -119,10 +119,10 @@ def copy_stats(layout: Layout, sources: Iterable[str]) -> None:
 
 
 def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str, str], str]:
-    """Returns a function for the fingerprints of token files. It takes a source and the fingerprint of the source's
-    clean documents.
+    """Returns a function for the fingerprints of token files. The returned function takes a source and the fingerprint
+    of the source's clean documents.
 
-    The values that a recipe names do not affect a fingerprint, because the token files have the whole column.
+    A fingerprint does not depend on the values that a recipe names, because the token files have the whole column.
     """
     excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
 

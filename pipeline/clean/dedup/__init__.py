@@ -6,10 +6,10 @@
 - ``lines``, ``line_keys``: remove lines that several documents share.
 - ``near``, ``near_keys``: keep one of two books that overlap, compared by all their word n-grams.
 - ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``: keep one of two documents of any source that overlap.
-- ``pair_files``: records which documents a near dedup removed, and which document it kept instead.
+- ``pair_files``: records each document that a near dedup removed, and the document that was kept instead.
 - ``ceilings``: compares the number of documents that a near dedup removed with the number that it may remove.
 - ``kind``, ``kinds``: the interface of a dedup, and the table that maps settings to code.
-- ``earlier_dumps``: drops documents of a newer dump that an earlier dump keeps.
+- ``earlier_dumps``: drops a document of a newer dump if an earlier dump keeps a document with the same key.
 
 >>> from pipeline.sources.dedup_steps import ExactDedup
 >>> ExactDedup(NAME="duplicate_url", reason="duplicate_url", key="url", newest="timestamp").reasons

@@ -36,8 +36,7 @@ Removed = tuple[int, str, int]
 def group_payloads(
     languages: Sequence[str], hosts: Sequence[str], num_buckets: int, *, is_removed: bool = False
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload) for each language of the documents, for each of their hosts, and for all documents
-    together.
+    """Yields (bucket, payload) for each language of the documents, for each host, and for all documents together.
 
     >>> len(list(group_payloads(["en", "de", "en"], ["a", "a", ""], 4)))
     4
@@ -54,8 +53,8 @@ def group_payloads(
 class CheckRemoved(beam.PTransform):
     """Takes payloads of :func:`group_payloads`. Outputs counts, as a list of PCollections.
 
-    There is one count per broken ceiling. There is also one count for each language and each host from which the most
-    documents were removed.
+    There is one count per broken ceiling. There is also one count for each of the languages and hosts from which the
+    most documents were removed.
     """
 
     def __init__(self, job: SourceJob, step: str) -> None:

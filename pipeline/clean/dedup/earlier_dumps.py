@@ -1,8 +1,8 @@
 """Writes and reads the keys of the documents that a dump keeps.
 
-If a document of a newer dump has one of these keys, it is a duplicate. Each dump writes one file per bucket with the
-keys of the documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small files. It
-does not matter whether the earlier dumps were cleaned in this run or a year ago.
+If a document of a newer dump has one of these keys, the document is a duplicate. Each dump writes one file per bucket
+with the keys of the documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small
+files. It does not matter whether the earlier dumps were cleaned in this run or a year ago.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class EarlierKeys(beam.PTransform):
     """Reads key files. Outputs counts, and payloads for the exact dedup with the number ``index``.
 
     The exact dedup compares the payloads with new documents. The input of this transform is a tuple of PCollections.
-    The first PCollection has the :class:`KeyFiles` of dumps that were complete before this run. The next ones have the
-    paths of files that earlier dumps write in this run.
+    The first PCollection has the :class:`KeyFiles` of dumps that were complete before this run. The further
+    PCollections have the paths of files that earlier dumps write in this run.
     """
 
     def __init__(self, job: SourceJob, steps: Sequence[ExactDedup], index: int) -> None:
@@ -90,8 +90,8 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name under which the keys of earlier dumps are counted. One count is made when the keys are read, and
-    one when they are compared. The two must be equal.
+    """Returns the name under which the keys of earlier dumps are counted. The keys are counted when they are read, and
+    again when they are compared. The two counts must be equal.
     """
     return f"{step.NAME} earlier keys"
 

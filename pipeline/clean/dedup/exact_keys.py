@@ -30,7 +30,7 @@ class KeyRow(NamedTuple):
 
     key: bytes
     rank: bytes
-    """The documents of a key are sorted by this value, and the first is kept. It starts with the value of the
+    """The documents of a key are sorted by this value, and the first is kept. The rank starts with the value of the
     ``earliest`` or ``newest`` column (bytes inverted for ``newest``), followed by the hashes of the id, the text and
     the other columns."""
     batch_id: bytes
@@ -39,7 +39,7 @@ class KeyRow(NamedTuple):
 
 
 _NO_BATCH = bytes(BATCH_ID.size)
-"""The batch id of documents of earlier dumps. No real batch has it, because batches are numbered from 1."""
+"""The batch id of documents of earlier dumps. No real batch has this id, because batches are numbered from 1."""
 
 
 _INVERTED = bytes(reversed(range(256)))
@@ -65,8 +65,8 @@ def _rank_bytes(step: ExactDedup) -> int:
 
 
 def _entries(step: ExactDedup, batch: pa.RecordBatch) -> list[bytes]:
-    """Returns the bytes that each document of a batch sends to a step: a byte 1, the key, and its order bytes. A
-    document without a key sends zeros.
+    """Returns the bytes that each document of a batch sends to a step: a byte 1, the key, and the document's order
+    bytes. A document without a key sends zeros.
     """
     keys = pc.cast(batch.column(step.key), pa.string()).to_pylist()
     digest = xxhash.xxh3_128_digest
@@ -87,7 +87,7 @@ def key_rows(
     """Yields (index of the step in the chain, payload) for each document that has a key for any step of the chain.
 
     The payload has the key for the first of these steps. If that dedup keeps the document, :func:`next_contest` makes
-    the payload for the next one. ``rows`` are the documents' row numbers in the batch that was written to disk.
+    the payload for the next dedup. ``rows`` are the documents' row numbers in the batch that was written to disk.
     """
     columns = zip(*(_entries(step, batch) for step in steps), strict=True)
     ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), other_columns(batch)
@@ -124,14 +124,14 @@ class Layout:
     """Defines where the parts of a payload are. Each dedup of a chain has its own layout."""
 
     address: int
-    """The first byte of the address. The hashes that break ties are before it."""
+    """The position of the address's first byte. The hashes that break ties are before it."""
     carried: tuple[tuple[int, int, int], ...]
     """The document's keys for the later dedups of the chain. Each entry has three numbers: the index of the dedup, the
-    key's first byte, and the byte after the key's last. A later dedup gets its key only if this dedup keeps the
-    document.
+    position of the key's first byte, and the position after its last byte. A later dedup gets its key only if this
+    dedup keeps the document.
     """
     document_id: int
-    """The first byte of the id. It reaches to the end."""
+    """The position of the id's first byte. The id reaches to the end of the payload."""
 
     def is_of_earlier_dump(self, payload: bytes) -> bool:
         """True if an earlier dump keeps the document (see :func:`earlier_payload`)."""

@@ -1,4 +1,4 @@
-"""Defines the interface of the dedups. Each kind of dedup implements it in its own file in this folder.
+"""Defines the interface of the dedups. Each kind of dedup implements this interface in a separate file in this folder.
 
 A kind defines three things. ``key_tags`` and ``keys`` define which keys a pass sends. ``graph`` defines how the keys of
 all documents are compared. A verdict is a decision of the dedup: ``read`` and ``apply`` define what the next pass does
@@ -33,7 +33,7 @@ Chain = tuple[GlobalStep, ...]
 class NumberedBatch(NamedTuple):
     """Holds the remaining documents of a spilled batch, and their row numbers in the spilled batch.
 
-    Rows that were dropped after the batch was spilled are not in it.
+    Rows that were dropped after the batch was spilled are left out.
     """
 
     batch: pa.RecordBatch
@@ -59,7 +59,7 @@ class DedupKind(ABC):
     """
 
     def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
-        """Returns the batch with the extra columns that this kind needs. They are spilled with the text."""
+        """Returns the batch with the extra columns that this kind needs. These columns are spilled with the text."""
         return batch
 
     @abstractmethod

@@ -20,8 +20,8 @@ LINE_HASHES_COLUMN = "_line_hashes"
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
-    """Returns the batch with a column of line hashes added. Returns it unchanged if none of its documents is
-    compared.
+    """Returns the batch with a column of line hashes added. If no document of the batch is compared, returns the batch
+    unchanged.
     """
     if not any_compared(batch, step):
         return batch
@@ -39,14 +39,12 @@ def _hashes_of(batch: pa.RecordBatch, step: LineDedup) -> LineHashes:
 
 
 def scopes_of(batch: pa.RecordBatch, scope: str) -> list[str | None]:
-    """Returns one value per document from the column ``scope`` or ``_scope``. The value is None if the document has
-    none.
-    """
+    """Returns one value per document from the column ``scope`` or ``_scope``. A document without a value gets None."""
     return [None if value is None else str(value) for value in _scope_column(batch, scope).to_pylist()]
 
 
 def any_compared(batch: pa.RecordBatch, step: LineDedup) -> bool:
-    """Returns False if no document of a batch is compared. Then its lines need no hashes.
+    """Returns False if no document of a batch is compared. Then the batch's lines need no hashes.
 
     >>> published = pa.record_batch({"text": ["a", "b"], "_scope": pa.nulls(2, pa.string())})
     >>> any_compared(published, LineDedup(scope="scope")), any_compared(published, LineDedup())
@@ -70,7 +68,7 @@ class Lines(NamedTuple):
     documents: np.ndarray
     """For each line, the row number of its document."""
     is_compared: np.ndarray
-    """False for lines of documents that are not compared, because their scope column is null. They are never
+    """False for lines of documents that are not compared, because their scope column is null. Such lines are never
     removed."""
 
 
@@ -194,7 +192,7 @@ def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray],
 
 
 def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> tuple[np.ndarray, Lines]:
-    """Returns a mask of the lines of a batch that are kept, and the lines.
+    """Returns two things: a mask that is True for the lines to keep, and all lines of the batch.
 
     A line is kept if its hash is not in ``lost`` and if it does not repeat an earlier line of its document. With
     ``keep="first"`` a line that several documents of the batch contain is kept only in the document with the smallest

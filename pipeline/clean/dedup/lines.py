@@ -1,7 +1,8 @@
 """Runs the line dedup, which removes lines that several documents share. It shuffles the hashes of lines, not the
 texts.
 
-The setting ``LineDedup.scope`` decides which documents are compared. An example is: only documents of one dump.
+The setting ``LineDedup.scope`` decides which documents are compared. For example, only documents of the same dump are
+compared.
 """
 
 from __future__ import annotations

@@ -1,12 +1,13 @@
-"""Runs the near dedup of any source. MinHash and sampled n-grams nominate pairs. Then all n-grams of both documents
-decide.
+"""Runs the near dedup of any source. MinHash and sampled n-grams nominate pairs. Then all n-grams of both documents are
+compared.
 
 1. Each document sends keys: the bands of its signature and sampled n-grams. Two documents that share a key are a pair.
 2. The shared keys of each pair are counted. For this the pairs are grouped by the document that would be removed. Pairs
    that share enough keys become candidates.
 3. The exact overlap of each candidate is computed from all n-grams of both documents. For this the candidates are
    grouped by the document that would be kept.
-4. One worker goes through the overlapping pairs by rank. It removes one document of a pair only if it keeps the second.
+4. One worker goes through the overlapping pairs by rank. It removes a document of a pair only if it keeps the pair's
+  second document.
 5. The pairs of each kept document are written, and the size of its group is counted.
 """
 
@@ -38,8 +39,8 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.min_hash_step import MinHashDedup
 
 TOO_SHORT = "documents_not_compared"
-"""The name of the note that counts documents without comparison. They have too few n-grams, or no value in the scope
-column.
+"""The name of the note with the number of documents without comparison. A document is not compared if it has too few
+n-grams, or no value in the scope column.
 """
 
 

@@ -41,7 +41,7 @@ class Card(NamedTuple):
     language: str
     host: str
     ngrams: Blob
-    """The place in a spill file of all n-grams of the document. They are stored as sorted 64-bit hashes."""
+    """The place of the document's n-grams in a spill file. The file has the n-grams as sorted 64-bit hashes."""
 
     def to_bytes(self) -> bytes:
         fields = [self.document_id.encode(), self.language.encode(), self.host.encode()]
@@ -109,7 +109,8 @@ def keyed(
 ) -> Keyed:  # fmt: skip
     """Spills the n-grams of the documents of a batch. Returns the cards and the records of the documents.
 
-    Documents with fewer than ``min_ngrams`` n-grams and documents whose scope column is null get neither.
+    Documents with fewer than ``min_ngrams`` n-grams and documents whose scope column is null get neither cards nor
+    records.
     """
     ids, languages, texts = (batch.column(name).to_pylist() for name in ("id", "language", "text"))
     urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * batch.num_rows

@@ -23,8 +23,8 @@ from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.min_hash_step import MinHashDedup
 
 NOT_COMPARED, VERIFIED, REJECTED_PAIRS = "pairs_not_compared", "pairs_verified", "pairs_rejected"
-"""The names of the step's notes. They count the pairs that share only common keys and were not nominated, the
-candidates that were verified, and the candidates whose overlap is too small."""
+"""The names of the step's notes. The notes count three things: the pairs that share only common keys and were not
+nominated; the candidates that were verified; and the candidates whose overlap is too small."""
 
 _CARD, _PAIR, _NEEDED = b"\x00", b"\x01", b"\x02"
 """The kind of a payload, as one byte after the rank of the document. The payloads of a document sort in this order:
@@ -91,9 +91,10 @@ def card_payload(rank: bytes, card: Card, num_buckets: int) -> tuple[int, bytes]
 
 
 class Candidates(beam.DoFn):
-    """Counts the shared keys of each pair. Yields pairs that share enough, keyed by the document that would be kept.
+    """Counts the shared keys of each pair. Yields pairs that share enough keys, keyed by the document that would be
+    kept.
 
-    Such a pair includes the card of the document that would be removed. The cards of documents that would be kept in
+    A yielded pair includes the card of the document that would be removed. The cards of documents that would be kept in
     some pair are yielded too.
     """
 

@@ -3,7 +3,7 @@ shuffled.
 
 1. Each document sends a sketch of its shingles (word n-grams). Two documents that share a shingle in a bucket are a
    pair.
-2. The shared shingles of each pair are summed over the buckets. Pairs that share enough are candidates.
+2. The shared shingles of each pair are summed over the buckets. Pairs that share enough shingles are candidates.
 3. The overlap of a candidate pair is computed from all shingles of both documents.
 4. One worker decides which documents of the overlapping pairs are dropped. It begins with the longest document.
 """
@@ -40,12 +40,12 @@ _PAIR = struct.Struct(">QQ")
 _SHARED = struct.Struct(">III")  # number of shingles that both sketches contain, size of each sketch
 _NUM_COMMON = struct.Struct(">I")
 _INFO, _REQUEST, _COMMON = 0, 1, 2
-"""The byte after the key of a book. It names the kind of the content: the info of the book (:meth:`Book.info`); a
-pair's request for this info; or the number of the book's shingles that too many books share. The info sorts first.
+"""The byte after the key of a book. This byte names the kind of the content: the info of the book (:meth:`Book.info`);
+a pair's request for this info; or the number of the book's shingles that too many books share. The info sorts first.
 """
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
-"""The name of the note about books that consist mostly of text in many books. Duplicates of a book with this note may
-have been missed.
+"""The name of the note about books with mostly common text, which many books contain. Duplicates of a book with this
+note may have been missed.
 """
 
 
@@ -163,7 +163,9 @@ class _Pairs(beam.DoFn):
 
 
 class _Candidates(beam.DoFn):
-    """Sums the shared shingles of a pair over the buckets. If there are enough, requests the infos of both books."""
+    """Sums the shared shingles of a pair over the buckets. If a pair shares enough shingles, requests the infos of both
+    books.
+    """
 
     def __init__(self, job: SourceJob) -> None:
         self._job = job
@@ -177,8 +179,8 @@ class _Candidates(beam.DoFn):
 
 
 class _Answers(beam.DoFn):
-    """Sends the info of a book to each pair that requested it. Counts the books that consist mostly of text in many
-    books.
+    """Sends the info of a book to each pair that requested it. Counts the books with mostly common text, which many
+    books contain.
     """
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:

@@ -2,7 +2,7 @@
 in a spill file.
 
 A shingle is the hash of a word n-gram, and a sketch is a fraction of a document's shingles, chosen by their values.
-Documents are called books here, because the near dedup was made for books. It works for any source.
+Documents are called books here, because the near dedup was made for books. The near dedup works for any source.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def signature(document_id: str, text: str, address: bytes, ngram_words: int, spi
 
 
 class SketchSlice(NamedTuple):
-    """Holds the part of a sketch that belongs to one bucket. It is parsed from a payload of
+    """Holds the part of a sketch that belongs to one bucket. The slice is parsed from a payload of
     :meth:`Book.sketch_payloads`.
     """
 
@@ -86,7 +86,7 @@ def parse_sketch(payload: bytes) -> SketchSlice:
 
 
 class BookInfo(NamedTuple):
-    """Holds the part of a :class:`Book` that an exact overlap with a second book needs."""
+    """Holds the part of a :class:`Book` that is needed to compute an exact overlap with a second book."""
 
     num_shingles: int
     sketch_size: int

@@ -1,4 +1,4 @@
-"""Writes the files in ``dedup/``. They have one row per document that a near dedup removed, and a sample of the
+"""Writes the files in ``dedup/``. The files have one row per document that a near dedup removed, and a sample of the
 rejected pairs.
 """
 
@@ -98,7 +98,7 @@ class RejectedSample:
 
 
 class _SmallestPairs(beam.CombineFn):
-    """Combines samples of rejected pairs into one sample. It has the pairs with the smallest hashes."""
+    """Combines samples of rejected pairs into one sample. The result has the pairs with the smallest hashes."""
 
     def create_accumulator(self) -> list[tuple[int, bytes]]:
         return []

@@ -57,7 +57,7 @@ def answer_join(job: SourceJob) -> AnswerJoin:
 class ReadPosts(ReadUnits):
     """Reads posts, sends each post to the bucket of its question, and counts the posts per site.
 
-    A post is sent as JSON that orjson writes, because the standard library takes several times as long.
+    A post is sent as JSON. orjson writes the JSON, because the standard library takes several times as long.
     """
 
     def process(self, element: UnitElement) -> Iterator[TaggedOutput]:

@@ -112,8 +112,8 @@ class ReadTables(ReadUnits):
 
 
 class LicenceOfFiles(beam.DoFn):
-    """Yields a payload for each file in a bucket of repositories. The key is the content's id. The value has the
-    repository, the path and the licence.
+    """Yields a payload for each file in a bucket of repositories. The payload's key is the content's id. Its value has
+    the repository, the path and the licence.
     """
 
     def __init__(self, job: SourceJob) -> None:
@@ -139,7 +139,9 @@ class LicenceOfFiles(beam.DoFn):
 
 
 class ChooseFile(SegmentDoFn):
-    """Chooses one of the files that have a content. This file gives the content its repository, path and licence."""
+    """Chooses one of the files that have the same content. This file gives the content its repository, path and
+    licence.
+    """
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         super().__init__(job, segment)

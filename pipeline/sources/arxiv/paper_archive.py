@@ -1,6 +1,6 @@
 """Unpacks the archive of one paper as a stream with limited memory. Only TeX is kept, and nothing is written to disk.
 
-arXiv stores a paper as ``ID.gz``. This is a gzipped tar of the project, or a single gzipped file of any format.
+arXiv stores a paper as ``ID.gz``. The file is a gzipped tar of the project, or a single gzipped file of any format.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pipeline.sources.arxiv.readme import MAX_README_BYTES, Readme, read_readme
 from pipeline.sources.formats.damaged_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
 
 MAX_TEX_BYTES = 20_000_000
-"""The largest number of bytes of TeX in one paper. All of them are in memory at once. Ours: the longest theses have 5
-MB. Cleaning 20 MB takes less than half a minute."""
+"""The largest number of bytes of TeX in one paper. All TeX of a paper is in memory at once. Ours: the longest theses
+have 5 MB. Cleaning 20 MB takes less than half a minute."""
 MAX_MEMBERS = 20_000
 """The largest number of files in one project. Ours: arXiv's largest projects have some thousand figures."""
 BOMB_BASE_BYTES = 100_000_000
@@ -97,7 +97,7 @@ class Gunzip:
         self.num_unpacked = 0
 
     def read(self, num_bytes: int, /) -> bytes:
-        """Returns up to ``num_bytes`` bytes, and empty bytes only at the end."""
+        """Returns up to ``num_bytes`` bytes. The result is empty only at the end of the file."""
         while not self._buffer and not self._is_done:
             self._fill()
         data, self._buffer = self._buffer[:num_bytes], self._buffer[num_bytes:]

@@ -113,7 +113,7 @@ class ArxivReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("pdf", "no_tex", "not_tex", "withdrawn", "not_a_source", "unknown_member")
 
     def knows(self, path: str) -> bool:
-        """True if the name of a file ends in a format that this source reads."""
+        """True if the ending of a file's name belongs to a format that this source reads."""
         return bool(_kind_and_stem(path)[0])
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:

@@ -1,4 +1,5 @@
-"""Reads the members of a zip or a tar one after the other, in memory and with limits on size. It writes no files.
+"""Reads the members of a zip or a tar one after the other, in memory and with limits on size. This module writes no
+files.
 
 A member's name is used only for its ending and in locations, never as a path. So a name such as ``../x`` does no harm.
 """
@@ -71,7 +72,9 @@ def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
 
 
 def unknown_form(location: str) -> Rejected:
-    """Returns the rejection of a file whose name has the ending of no known format. It does not count as broken."""
+    """Returns the rejection of a file if the ending of its name belongs to no known format. The file does not count as
+    broken.
+    """
     return Rejected(location=location, reason="unknown_form", is_bad=False)
 
 
@@ -160,7 +163,8 @@ def _directory_bytes(file: BinaryIO) -> int:
 def tar_members(
     file: BinaryIO, location: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
 ) -> Iterator[ArchiveMember | Rejected]:
-    """Yields the regular files of a ``.tar`` or ``.tar.gz`` that have one of the ``endings``. Reads the file once.
+    """Yields each regular file of a ``.tar`` or ``.tar.gz`` whose name has one of the ``endings``. Reads the archive
+    once.
 
     A file with a different ending is rejected as ``unknown_form``. Each damaged stretch is rejected as ``damaged_tar``,
     and reading continues at the next header. After ``truncated_gzip``, ``damaged_gzip`` or ``archive_bomb`` reading

@@ -26,7 +26,9 @@ _HEAD = struct.Struct(">II")  # bytes of the name, bytes of the member
 
 
 def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) -> Iterator[Chunk | Rejected]:
-    """Packs the members of an archive into chunks, each member after its name. Yields rejections unchanged."""
+    """Packs the members of an archive into chunks. In a chunk, each member follows its name. Yields rejections
+    unchanged.
+    """
     parts: list[bytes] = []
     num_bytes = 0
     for member in members:

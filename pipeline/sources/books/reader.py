@@ -95,11 +95,11 @@ class BooksReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("too_many_bytes",)
 
     def knows(self, path: str) -> bool:
-        """True if the name of a file ends in a format that this source reads."""
+        """True if the ending of a file's name belongs to a format that this source reads."""
         return _kind_of(path) != "other"
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. Large files are containers. They are unpacked first.
+        """Returns one unit per file. Large files are containers, which are unpacked first.
 
         The folders of a mirror also have files in formats that this source does not read (``.htm``, ``.tex``, images).
         Each of these files becomes a unit that is reported as ``unknown_form``.

@@ -25,13 +25,15 @@ class DecodedBook:
     """Holds the text of a book, and information about its decoding."""
 
     text: str
-    """The text. Lines end in ``\\n``. It has no byte order mark, and no control characters except tab and form feed."""
+    """The text. Lines end in ``\\n``. The text has no byte order mark, and no control characters except tab and form
+    feed.
+    """
     encoding: str
     """Python's name of the codec."""
     decided_by: str = "proved"
     """How the encoding was determined: ``proved``, ``declared`` or ``guessed``."""
     certainty: float = 1.0
-    """The certainty of the encoding, from 0 to 1. It is below 1 for some guesses."""
+    """The certainty of the encoding, from 0 to 1. The value is below 1 for some guesses."""
 
 
 def decode(data: bytes) -> DecodedBook | None:
@@ -81,7 +83,7 @@ class Header:
     title: str | None = None
     author: str | None = None
     language: str | None = None
-    """The ISO 639-1 code. It is also None if the header names several languages."""
+    """The ISO 639-1 code. The value is also None if the header names several languages."""
     gutenberg_id: int | None = None
 
 

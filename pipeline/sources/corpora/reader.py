@@ -22,12 +22,11 @@ UNIT_BYTES = 64 << 20
 """A Parquet file is split into units of about this many stored bytes, so that several workers can read it (our
 choice)."""
 MAX_FILES_SPLIT = 256
-"""With more files than this, Parquet files are not split (our choice). So many files are enough units. To split a file,
-its end would be read before the run.
+"""If there are more files than this, Parquet files are not split (our choice), because the files are enough units.
+Before a run can split a file, it must read the file's end.
 """
 ROWS_LOOKED_AT = 100
-"""The number of rows of the first JSON file in which the declared columns are searched (our choice). JSON has no
-schema.
+"""The declared columns are searched in this many rows of the first JSON file (our choice), because JSON has no schema.
 """
 
 
@@ -68,7 +67,7 @@ class CorpusReader(Reader):
     constants: tuple[tuple[str, ...], ...] = ()
     """Columns that have one value in all documents, each as name and value."""
     optional: tuple[str, ...] = ()
-    """Names of columns that may be missing in a file. Their values are then null."""
+    """Names of columns that may be missing in a file. The values of a missing column are null."""
     max_text_bytes: int = 16 << 20
     """The largest size of a text in bytes (our choice). Longer texts are rejected. Almost all books have under 8 MB."""
 

@@ -1,4 +1,4 @@
-"""Reads the rows of JSON lines, Parquet and Arrow files. Each row comes with its place, for messages.
+"""Reads the rows of JSON lines, Parquet and Arrow files. Each row is yielded with its place, which messages show.
 
 If an Arrow file is damaged, the rest of the file is rejected, because the format has no marks at which reading could
 continue. In a Parquet file only the damaged row groups are rejected.
@@ -22,12 +22,14 @@ _JSON_NAMES = tuple(
     f".{name}{packed}" for name in ("jsonl", "json", "ndjson") for packed in ("", ".gz", ".zst", ".zstd")
 )
 ENDINGS = {JSON: _JSON_NAMES, PARQUET: (".parquet", ".pq"), ARROW: (".arrow", ".feather", ".ipc")}
-"""The endings of file names for each format. They decide if the declaration does not name a format."""
+"""The endings of file names for each format. If the declaration does not name a format, the ending of a file's name
+decides.
+"""
 _NO_CORPUS = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
 """Files with metadata in folders that Hugging Face's ``datasets`` writes."""
 _CACHE = "cache-"
-"""The beginning of the names of cache files. ``datasets`` writes these files next to the data. They repeat rows of the
-data.
+"""The beginning of the names of cache files. ``datasets`` writes these files next to the data. The cache files repeat
+rows of the data.
 """
 _ROWS_AT_A_TIME = 64
 _ARROW_FILE_MAGIC = b"ARROW1"
@@ -50,7 +52,7 @@ def read_rows(unit: Unit, paths: Sequence[str], open_file: Opener) -> Iterator[t
     """Yields each row of a unit with its place (``FILE:LINE`` or ``FILE#row N``), or a rejection.
 
     Args:
-        paths: the paths to read. Only their columns of a Parquet file are read.
+        paths: the paths to read. From a Parquet file, only the columns of these paths are read.
     """
     if unit.kind == JSON:
         yield from read_json_lines(unit.path, open_file, location=unit.location)

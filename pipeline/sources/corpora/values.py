@@ -28,7 +28,7 @@ class WrongType(ValueError):  # noqa: N818 - the name says what is wrong
 
 
 def id_of_text(text: str) -> str:
-    """Returns an id for a document without one. Equal texts get equal ids.
+    """Returns an id for a document that has no id. Equal texts get equal ids.
 
     >>> id_of_text("a")[:20]
     'sha256:ca978112ca1bb'

@@ -7,8 +7,8 @@ byte, a header is put before them, and an end mark is put after them. The marks 
 bits of a mark also occur inside a block, once in 2^48 bits. So if a block does not unpack, the bits after the next mark
 are added, and the longer block is tried.
 
-The checksum of every block is tested. The checksum of the whole stream is not tested. It covers bytes that the blocks'
-checksums also cover, and a reader that starts in the middle cannot compute it.
+The checksum of every block is tested. The checksum of the whole stream is not tested. The stream's checksum covers only
+bytes that the blocks' checksums also cover. A reader that starts in the middle cannot compute it.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ MAX_UNPACKED_BYTES = 900_000 // 5 * 259
 has 0.9 MB.
 """
 MAX_FALSE_MARKS = 2
-"""The largest number of chance marks that are expected inside a block. If a block still does not unpack with so many
-marks skipped, it is damaged. The probability of so many chance marks is 2^-96.
+"""The largest number of chance marks that are expected inside a block. If a block does not unpack even after so many
+marks were skipped, the block is damaged. The probability of so many chance marks is 2^-96.
 """
 READ_BYTES = 256 << 10
 
@@ -42,8 +42,8 @@ _MARK_BITS = 48
 _END_BITS = 80  # bits of an end mark and its checksum; zeros follow up to the next byte
 _END_MARK = 0x177245385090
 _WINDOW_BYTES = 7
-"""The number of bytes that contain a mark, unless it begins at a byte. The five bytes in the middle depend only on the
-bit at which the mark begins. So these five are the search pattern.
+"""The number of bytes over which a mark extends, if it does not begin at the first bit of a byte. The five bytes in the
+middle depend only on the bit at which the mark begins. So these five are the search pattern.
 """
 
 
@@ -162,7 +162,8 @@ def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
 
 
 def fault_behind(region: Region) -> str:
-    """Describes bytes between two streams that belong to neither. Returns an empty string if there are none.
+    """Describes bytes between two streams that belong to neither stream. Returns an empty string if there are no such
+    bytes.
 
     >>> fault_behind(Region(Kind.HEAD, 0, 32, b"BZh9")), fault_behind(Region(Kind.HEAD, 0, 40, b"xBZh9"))
     ('', '1 bytes that are no bz2 stream')
@@ -250,7 +251,7 @@ def unpack_block(region: Region, following: Sequence[Region] = ()) -> tuple[byte
 
 
 def unpack_last(region: Region) -> bytes:
-    """Returns the bytes of the last block of a file that has no end mark: all bytes or none.
+    """Unpacks the last block of a file whose end mark is missing. Returns all bytes of the block, or no bytes.
 
     Raises:
         OSError: the block is damaged.

@@ -97,8 +97,8 @@ class ThreadedUnpacker:
             self._begin()
 
     def _is_due(self, *, has_more: bool) -> bool:
-        """True if the oldest block should be moved to the output now. This is so if the block is ready, if the queue of
-        blocks is full, or if there is no more input and the output is empty.
+        """True if the oldest block should be moved to the output now. This is the case if the block is ready, if the
+        queue of blocks is full, or if there is no more input and the output is empty.
         """
         future = self._begun[0][1]
         is_ready = future is None or future.done()

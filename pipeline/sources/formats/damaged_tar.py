@@ -49,7 +49,7 @@ class TarMember:
         self.num_left = num_bytes
 
     def read(self, num_bytes: int = -1, /) -> bytes:
-        """Returns up to ``num_bytes`` of the member's bytes (all if negative).
+        """Returns up to ``num_bytes`` of the member's bytes (all if ``num_bytes`` is negative).
 
         Returns fewer than ``num_bytes`` only at the member's end.
         """
@@ -75,7 +75,7 @@ class TarStream:
         self.is_cut = False
 
     def take(self, num_bytes: int) -> bytes:
-        """Returns the next ``num_bytes`` bytes, and fewer only at the end of the input."""
+        """Returns the next ``num_bytes`` bytes, or fewer at the end of the input."""
         pieces = [self._head[:num_bytes]]
         self._head = self._head[num_bytes:]
         missing = num_bytes - len(pieces[0])

@@ -49,7 +49,7 @@ class StoredBytes:
         return self._block[at : at + num_bytes]
 
     def read_across(self, offset: int, num_bytes: int) -> bytes:
-        """Returns ``num_bytes`` from ``offset``, and fewer only at the end of the file."""
+        """Returns ``num_bytes`` bytes from ``offset``, or fewer at the end of the file."""
         pieces: list[bytes] = []
         while num_bytes and (piece := self.read_at(offset, num_bytes)):
             pieces.append(piece)
@@ -60,14 +60,16 @@ class StoredBytes:
 
 @dataclass(frozen=True, slots=True)
 class GzipMember:
-    """Describes a gzip member. If ``is_gap`` is True, it is a stretch of bytes between two members that does not
-    unpack.
+    """Describes a gzip member. If ``is_gap`` is True, the object describes a stretch of bytes between two members that
+    does not unpack.
     """
 
     start: int
     end: int
     data: bytes | None
-    """The unpacked bytes; None if they are damaged or too many. In that case :class:`UnpackedChunks` can read them."""
+    """The unpacked bytes; None if the bytes are damaged or too many. In that case :class:`UnpackedChunks` can read
+    them.
+    """
     fault: str = ""
     """``truncated_gzip`` (the file ends inside the member), ``damaged_gzip`` (wrong data or checksum), or empty."""
     is_gap: bool = False

@@ -10,8 +10,8 @@ page of 1 MiB can take hours:
 - Tags with many attributes. The parser compares each attribute with all attributes before it.
 
 Depth and open formatting elements are estimated without a tree. A start tag that is directly followed by its end tag
-leaves nothing open, so such pairs are removed, innermost first. In most pages few tags are left. These tags are
-followed one by one (:mod:`pipeline.sources.formats.html_open_elements`).
+leaves nothing open, so such pairs are removed, innermost first. In most pages few tags remain. These tags are followed
+one by one (:mod:`pipeline.sources.formats.html_open_elements`).
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ SPARE_VISITS = 500_000
 limit."""
 MAX_DEPTH = 100
 SPARE_CHARS_TIMES_DEPTH = 50_000_000
-"""The limit on the nesting depth is ``MAX_DEPTH`` for long pages, and larger for short ones (600 for 100 kB). Few real
-pages reach 40."""
+"""The limit on the nesting depth is ``MAX_DEPTH`` for long pages, and larger for short pages (600 for 100 kB). Few real
+pages reach a depth of 40."""
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
 """The limit on how many formatting elements the parser could open again. Each element takes 5 µs."""

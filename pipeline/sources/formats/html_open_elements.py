@@ -45,7 +45,7 @@ _CLOSES_CELL = {
 _TABLE_ONLY = frozenset({"table", "template"})
 _CLOSES_SAME = frozenset({"button", "option", "optgroup", "a"})
 _TRANSPARENT = frozenset({"address", "div", "p"})
-"""Special elements that do not keep an outer list item from being closed."""
+"""Special elements inside a list item. While one of them is open, the parser can still close the list item."""
 _FOREIGN = frozenset({"svg", "math"})
 _LEAVES_FOREIGN = _words(
     "b big blockquote center code dd div dl dt em h1 h2 h3 h4 h5 h6 i li listing menu nobr ol p pre ruby s small "

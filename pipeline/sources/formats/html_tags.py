@@ -1,7 +1,7 @@
 """Splits a page into tags and text by the HTML standard, without a tree. Takes linear time for any input.
 
 The tags are used to estimate the cost of a parser's tree (:mod:`pipeline.sources.formats.html_cost`), and to extract
-the text of pages for which that cost is too high (:func:`text_between_tags`).
+the text of pages with too high a cost (:func:`text_between_tags`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def num_attributes(tag: str) -> int:
 
 
 def text_between_tags(markup: str) -> tuple[str, str]:
-    """Returns the title of a page, and the text of all its elements except scripts and the like, one line per block.
+    """Returns the title of a page, and the text of all elements except scripts and similar ones, one line per block.
 
     >>> text_between_tags("<title>A\\nb</title><div>One <b>t</b>wo<div>Three &amp; four<script>if(a<b)</script>")
     ('A b', 'One two\\nThree & four')

@@ -23,7 +23,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 _MAX_CODINGS = 4
-"""The largest number of codings on top of each other (our choice). One is usual."""
+"""The largest number of codings on top of each other (our choice). Usually a body has one coding."""
 _MAX_WINDOW_BYTES = 8 << 20
 """The largest window of Zstandard for HTTP, 8 MB (RFC 9659)."""
 _TEXT_BYTES = 512

@@ -32,8 +32,8 @@ class HttpResponse:
 def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
     """Parses a response as it is stored in a WARC record.
 
-    Responses without a body before the final response are skipped. They are interim responses such as ``100 Continue``,
-    or a proxy's ``200 Connection established``. Such a response is recognised by the status line after its header.
+    Responses without a body before the final response are skipped. A skipped response is an interim response such as
+    ``100 Continue``, or a proxy's ``200 Connection established``. It is recognised by the status line after its header.
 
     Raises:
         HttpError: ``bad_http`` if there is no status line. ``http_body_too_large`` if the body unpacks to more than

@@ -1,8 +1,8 @@
 """Reads files with one JSON object per line (``.jsonl``, ``.json``; packed with gzip or Zstandard, or not packed).
 
-The first bytes of a file show how it is packed. Its name does not, because some stores unpack ``.gz`` in transit and
-keep the name. A line that is not an object is rejected with its number and skipped. After a damaged gzip member reading
-continues at the next member.
+The first bytes of a file decide how it is unpacked. The file's name does not, because some stores unpack ``.gz`` in
+transit and keep the name. A line that is not an object is rejected with its number and skipped. After a damaged gzip
+member reading continues at the next member.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ JSON_LINES_BROKEN = (
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20
-"""The largest number of bytes of a line (our choice). It is far longer than any row of the tables read here (a file on
-BigQuery has at most 1 MiB, or 6 MiB in JSON)."""
+"""The largest number of bytes of a line (our choice). This limit is far longer than any row of the tables read here (a
+file on BigQuery has at most 1 MiB, or 6 MiB in JSON)."""
 MAX_SKIPPED_BYTES = 4 << 30
 """If a line has more bytes than this, the rest of the file is not read (our choice). The file is then a bomb or has no
 lines.
@@ -43,8 +43,8 @@ _ZSTD_PIECE_BYTES = 2048
 crafted file unpack to 128 kB, so this many bytes unpack to at most 64 MB.
 """
 _MAX_DAMAGED_MEMBERS = 64
-"""After this many damaged members, no further member is searched (our choice). In the worst case each search unpacks
-the rest of the file. So the limit keeps the time linear for crafted files.
+"""After this many damaged members, no further member is searched for (our choice). In the worst case each search
+unpacks the rest of the file. So the limit keeps the time linear for crafted files.
 """
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 

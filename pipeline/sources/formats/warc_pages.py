@@ -71,9 +71,9 @@ class HtmlRecord:
 def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[WetRecord | Rejected]:
     """Yields the texts of a WET file, with or without gzip.
 
-    ``location`` is given if the bytes were unpacked from a container. It replaces ``path`` in the locations of rejected
-    records. A record that is not a WET text is rejected as ``not_text``. A text that is not UTF-8 is rejected as
-    ``not_utf8``.
+    ``location`` is given if the bytes were unpacked from a container. ``location`` replaces ``path`` in the locations
+    of rejected records. A record that is not a WET text is rejected as ``not_text``. A text that is not UTF-8 is
+    rejected as ``not_utf8``.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):
@@ -90,8 +90,8 @@ def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[We
 def read_warc_html(path: str, open_file: Opener, *, location: str = "") -> Iterator[HtmlRecord | Rejected]:
     """Yields the HTML pages of a WARC file, with or without gzip.
 
-    Records that are not pages are rejected as ``http_status`` (all but 200), ``not_html`` or ``revisit``. They do not
-    count as broken.
+    Records that are not pages are rejected as ``http_status`` (all but 200), ``not_html`` or ``revisit``. These records
+    do not count as broken.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):

@@ -115,7 +115,7 @@ class _Members:
         return member
 
     def going_on(self) -> Iterator[bytes]:
-        """Yields the data of the next members, as long as they do not begin a record."""
+        """Yields the data of the next members, until a member begins a record."""
         while self._next and self._next.data is not None and not self._next.data.startswith(_STARTS_WITH):
             member = self.pop()
             assert member is not None

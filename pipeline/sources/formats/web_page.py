@@ -33,9 +33,9 @@ def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -
 
     Args:
         html: the bytes of the page.
-        charset: the encoding that the HTTP header declares. It overrides the ``<meta>`` of the page. If the bytes prove
-            a different encoding, the proven encoding is used (:func:`filters.decoding.decode`).
-        is_main_content: leave out navigation, footers and the like. A WET file contains these.
+        charset: the encoding that the HTTP header declares. This encoding overrides the ``<meta>`` of the page. If the
+            bytes prove a different encoding, the proven encoding is used (:func:`filters.decoding.decode`).
+        is_main_content: leave out navigation, footers and similar parts of the page. A WET file contains these parts.
 
     >>> page_text(b"<title>A\\nb</title><nav>Home</nav><main><p>One <b>two</b>.</p><p>Three.</p></main>")
     PageText(title='A b', text='One two.\\nThree.', encoding='ascii')

@@ -156,10 +156,12 @@ class GitHubReader(Reader):
     )
 
     max_content_bytes: int = field(default=16 << 20)
-    """The largest content in bytes. Ours: larger files are not source code (BigQuery's table has none over 1 MiB)."""
+    """The largest content in bytes. Ours: larger files are not source code (BigQuery's table has no content over 1
+    MiB).
+    """
 
     def knows(self, path: str) -> bool:
-        """True if the name of a file ends in a format that this source reads."""
+        """True if the ending of a file's name belongs to a format that this source reads."""
         return path.lower().endswith(KNOWN_ENDINGS)
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:

@@ -59,7 +59,7 @@ class AnswerJoin(Join):
     keep_closed: bool = True
     min_answer_score: int | None = None
     """Leave out answers with a lower score, except the accepted answer. The Pile has a minimum of 3. RedPajama and the
-    paper have none.
+    paper have no minimum.
     """
     max_text_chars: int = 10_000_000
     """Leave out the first answer that would make the text longer than this, and all answers after it. Ours: the size of

@@ -93,7 +93,7 @@ def parse_rows(block: RowBlock, location: str) -> Iterator[PostRow | Rejected]:
 
 
 def _parse_row(data: bytes, offset: int, location: str) -> PostRow | Rejected:
-    """Parses one row. If it has characters that XML forbids (dumps contain ``&#x1;``), parses it without them."""
+    """Parses one row. If the row has characters that XML forbids (such as ``&#x1;``), parses the row without them."""
     where = f"{location}@{offset}"
     found = _ROW.match(data)
     if found is None:
@@ -128,7 +128,7 @@ def row_blocks(
     few times ``read_bytes``, or a few times the longest row (at most ``MAX_ROW_BYTES``).
 
     Args:
-        base: the offset in the file at which the stream begins. It is given if the stream has complete rows from a
+        base: the offset in the file at which the stream begins. It is given if the stream has only complete rows of a
             file, without the file's head and tail.
     """
     stream.seek(start)

@@ -1,12 +1,13 @@
-"""Reads the Posts.xml of a 7z as a stream. It writes nothing to disk, and memory does not grow with the archive.
+"""Reads the Posts.xml of a 7z as a stream. This module writes nothing to disk, and its memory does not grow with the
+archive.
 
 py7zr writes the unpacked bytes to a writer object. In this module py7zr runs in a separate thread, and the writer puts
 the bytes into a queue of two pieces. If the reader is slow, the thread waits. A piece contains the unpacked bytes of 1
 MB of the archive, at most 128 MB (py7zr's limit).
 
 The dumps of archive.org are packed with bzip2, whose blocks can be unpacked separately. Each processor that the task
-may use gets a thread, up to eight threads. A single thread unpacks 20 to 30 MB/s. It would need over an hour for Stack
-Overflow's 97 GB. py7zr still checks order, sizes and checksums.
+may use gets a thread, up to eight threads. A single thread unpacks 20 to 30 MB/s. A single thread would need over an
+hour for Stack Overflow's 97 GB. py7zr still checks order, sizes and checksums.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class SevenZipStream(io.RawIOBase):
         self._thread.start()
 
     def read(self, size: int = -1) -> bytes:
-        """Returns ``size`` bytes (all if negative), and fewer only at the end."""
+        """Returns ``size`` bytes, or fewer at the end of the stream. If ``size`` is negative, returns all bytes."""
         wanted, got = size, []
         while wanted and not (self._ended and not self._rest):
             if not self._rest:

@@ -46,7 +46,7 @@ def other_table(name: str) -> bool:
 
 def is_meta(site: str) -> bool:
     """True if a site is a meta site, such as ``meta.stackoverflow.com`` or ``french.meta.stackexchange.com``. A meta
-    site is about a site.
+    site is about another site.
 
     >>> is_meta("meta.datascience.stackexchange.com"), is_meta("metaphysics.stackexchange.com")
     (True, False)

@@ -35,7 +35,7 @@ class Utf8Stream(io.RawIOBase):
         self._is_begun = False
 
     def read(self, size: int = -1) -> bytes:
-        """Returns ``size`` bytes (all if negative), and fewer only at the end."""
+        """Returns ``size`` bytes, or fewer at the end of the stream. If ``size`` is negative, returns all bytes."""
         pieces = [self._waiting]
         num_bytes = len(self._waiting)
         self._waiting = b""

@@ -1,4 +1,4 @@
-"""Splits a large dump into units. They begin at streams that the dump's index lists, or are pieces of equal size.
+"""Splits a large dump into units. The units begin at streams that the dump's index lists, or have equal sizes.
 
 The index of a multistream dump (``...-multistream-index*.txt.bz2``) has one line ``OFFSET:PAGE_ID:TITLE`` per page,
 with the offset of the page's stream. The reader finds the first block in its range without the index, so no page is
@@ -66,7 +66,7 @@ def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, 
 
 
 def _offsets(index: InputFile, open_file: Opener) -> Iterator[int]:
-    """Yields the offsets of the streams in the order of the index. If consecutive offsets are equal, only one is
+    """Yields the offsets of the streams in the order of the index. If consecutive offsets are equal, only the first is
     yielded.
     """
     with open_file(index.path) as stored:

@@ -135,7 +135,7 @@ class PageCutter:
         return self._offset
 
     def reset(self) -> None:
-        """Discards the page that has begun. It is called if the end of the page will not follow."""
+        """Discards the page that has begun. The caller uses this method if the end of the page will not follow."""
         self._buffer.clear()
         self._is_open = False
 
