@@ -14,8 +14,9 @@ paragraph, heading, div   separated by empty lines; white space inside collapsed
 ``<blockquote>``          every line begins with ``> ``
 table                     one line per row, cells separated by `` | ``
 ``<sup>``, ``<sub>``      ``2<sup>n</sup>`` is ``2^n``, ``2<sup>k+1</sup>`` is ``2^(k+1)``, ``x<sub>i</sub>`` is ``x_i``
-                          and ``H<sub>2</sub>O`` is ``H₂O``: without a mark, the meaning would be different;
-                          ordinals (``n<sup>th</sup>``) get no mark; a space separates raised words from the word before
+                          and ``H<sub>2</sub>O`` is ``H₂O``, because plain ``2n`` or ``xi`` would mean something
+                          else; ordinals (``n<sup>th</sup>``) get no mark; a space separates raised words from the word
+                          before
 ``<del>``, ``<s>``        ``~~`` around the struck words
 ``<q>``                   quotation marks around the words
 ``<kbd>``, ``<ins>``      their words; a space separates two adjacent keys, or inserted and struck words

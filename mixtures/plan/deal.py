@@ -29,8 +29,8 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
 
     The wanted length is ``num_tokens``, or else the recipe's ``tokens``. If this length would exceed the ``max_epochs``
     of a source, the longest stream that fits is made. If the length is exact, an error is raised instead. By default
-    ``num_tokens`` is exact and the recipe's ``tokens`` are not. If the recipe has ``length``, this setting decides
-    about both.
+    ``num_tokens`` is exact and the recipe's ``tokens`` are not. If the recipe has ``length``, it decides whether
+    these lengths are exact.
 
     If the recipe has ``missing: share``, the weight of a source without tokens goes to the other sources in proportion.
     If a source is too small for a requested length, the other sources replace the missing tokens in the same way.

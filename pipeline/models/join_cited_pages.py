@@ -1,8 +1,8 @@
 """Finds the user's pages that Wikipedia cites. This module joins addresses and shuffles no texts.
 
     dumps -> keys of cited addresses  \\
-                                        group by key -> places of cited pages (unit, row)
-    pages -> keys of their addresses  /             and, of all pages, the places of a random sample
+                                        group by key -> places (unit, row) of the cited pages
+    pages -> keys of their addresses  /                 and of a random sample of all pages
 
 A second job reads the units again and writes the texts of the chosen places.
 """

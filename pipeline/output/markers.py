@@ -17,7 +17,7 @@ _CHECKSUM = "checksum"
 
 
 def write_marker(path: str, marker: Mapping[str, Any]) -> None:
-    """Writes the marker of a complete step, with a checksum of its content."""
+    """Writes the marker of a complete step. The marker includes a checksum of its own content."""
     write_bytes(path, json.dumps({**marker, _CHECKSUM: _checksum(marker)}, indent=1).encode())
 
 

@@ -200,7 +200,10 @@ def _odd_response(name: str, head: str, body: bytes) -> bytes:
 
 
 def _http(place: int, page: str) -> tuple[bytes, bytes]:
-    """Returns (payload, HTTP message). Five forms take turns, which differ in encoding, transfer or compression."""
+    """Returns (payload, HTTP message). The messages take five forms in turn.
+
+    The forms differ in encoding, transfer or compression.
+    """
     way = ("plain", "latin1", "meta", "chunked", "gzip")[place % 5]
     kind = "text/html; charset=UTF-8"
     payload = page.encode()

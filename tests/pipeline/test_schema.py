@@ -148,7 +148,8 @@ def test_every_setting_has_its_type_and_its_description() -> None:
     found = settings_schema(RunLimits())["properties"]
     assert set(found) == {field.name for field in dataclasses.fields(RunLimits)}
     assert found["sample_docs"]["default"] == 100
-    assert found["sample_docs"]["description"] == "Number of dropped documents whose text is stored, per stage and reason."
+    said = "Number of dropped documents whose text is stored, per stage and reason."
+    assert found["sample_docs"]["description"] == said
     described = num = 0
     for source in SOURCES.values():
         for part in (source.reader, *source.steps):

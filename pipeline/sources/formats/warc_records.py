@@ -187,9 +187,9 @@ class _Window:
             num_bytes = len(self.data) - self.at + 1
 
     def has_gap(self, num_bytes: int) -> None:
-        """Reads until ``data`` has ``num_bytes`` bytes and the line ends after them, and no further gzip member.
+        """Reads until ``data`` has ``num_bytes`` bytes and the empty lines that follow. Reads no further gzip member.
 
-        A member that ends with the line ends proves that the record is complete.
+        A member that ends with these empty lines proves that the record is complete.
         """
         if not self._is_member:
             self.has(num_bytes + _GAP_BYTES)
