@@ -104,14 +104,19 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
 
 @contextlib.contextmanager
 def _probes(layout: Layout, spill: str) -> Iterator[tuple[tuple[str, str], ...]]:
-    """Writes a file into the output folder and one into the spill folder, for the workers to look for."""
-    probes = (("--output", join(layout.work, f"probe-{uuid.uuid4().hex}")), ("--temp_location", join(spill, "probe")))
+    """Writes a file into the output folder and one into the spill folder, for the workers to look for.
+
+    First deletes the file that a killed run left in the output folder.
+    """
+    folder = join(layout.work, "probes")
+    delete_tree(folder)
+    probes = (("--output", join(folder, f"probe-{uuid.uuid4().hex}")), ("--temp_location", join(spill, "probe")))
     for _, path in probes:
         write_bytes(path, b"probe")  # not empty, because Beam cannot write an empty file to s3://
     try:
         yield probes
     finally:
-        for _, path in probes:
+        for path in (folder, probes[1][1]):
             delete_tree(path)
 
 

@@ -60,4 +60,4 @@ def test_seven_sources_through_the_boot_program(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert_equal(out, local_run)
-    assert len(list((tmp_path / "log").iterdir())) >= 4, "each job had a worker that the boot program started"
+    assert len(list((tmp_path / "log").iterdir())) >= 3, "each job had a worker that the boot program started"

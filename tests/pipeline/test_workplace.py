@@ -26,6 +26,9 @@ def test_a_remote_run_leaves_nothing(tmp_path: Path, temp_is_given: bool) -> Non
     settings = parse(["--input=books=/x", f"--output={out}", *flags])
     part = out / "clean" / "books" / "part-00000-of-00001.parquet"
     orphans = [part.with_name(f"{part.name}.{'0af3' * 8}.tmp"), out / ".work" / "x" / f"a.{'1' * 32}.tmp"]
+    killed = out / ".work" / "probes" / "probe-of-a-killed-run"
+    killed.parent.mkdir(parents=True)
+    killed.write_bytes(b"probe")
     kept = [part, out / "clean" / "notes.tmp", out / "dropped" / "x.tmp.parquet"]
     with (
         Display() as display,
