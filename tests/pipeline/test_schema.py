@@ -70,10 +70,11 @@ ONLY_THE_READER = ("weights add up", "bookz is not a source", "c4", "max_bad_sha
 """What a message of the reader says where no schema could know: sums, ranges, files, relations."""
 
 
-@pytest.mark.parametrize(("body", "said"), WRONG_FILES, ids=[t or "empty" for t, _ in WRONG_FILES])
-def test_what_the_reader_refuses_for_its_form_the_schema_refuses(body: str, said: str) -> None:
-    if any(one in said for one in ONLY_THE_READER):
-        pytest.skip("only the reader can know")
+WRONG_FORMS = [body for body, said in WRONG_FILES if not any(one in said for one in ONLY_THE_READER)]
+
+
+@pytest.mark.parametrize("body", WRONG_FORMS, ids=[body or "empty" for body in WRONG_FORMS])
+def test_what_the_reader_refuses_for_its_form_the_schema_refuses(body: str) -> None:
     assert faults(parse_yaml(body, "f")) != []
 
 
