@@ -108,7 +108,7 @@ def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_
             for number, shard in enumerate(search_shards(tasks, num_processes)):
                 _check_shard(shards, number, shard)
                 searched.append(shard)
-                for batch in pq.ParquetFile(shard.hits).iter_batches():
+                for batch in pq.ParquetFile(shard.hits, page_checksum_verification=True).iter_batches():
                     writer.write_batch(batch)
                     summary.add(batch.to_pylist())
                 os.unlink(shard.hits)
@@ -177,5 +177,5 @@ def strongest(path: Path, limit: int) -> list[dict[str, Any]]:
 
 
 def _row_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
-    for batch in pq.ParquetFile(path).iter_batches(batch_size=1024):
+    for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches(batch_size=1024):
         yield batch.to_pylist()

@@ -96,7 +96,7 @@ def _opened(file: Path) -> IO[str]:
 def _parquet_rows(one: SetSettings, file: Path) -> Iterator[Mapping[str, Any]]:
     wanted = {column.partition(".")[0] for column in one.columns.values()}
     try:
-        with pq.ParquetFile(file) as table:
+        with pq.ParquetFile(file, page_checksum_verification=True) as table:
             names = set(table.schema_arrow.names)
             if not wanted <= names:
                 missing = next(column for column in one.columns.values() if column.partition(".")[0] not in names)

@@ -86,7 +86,7 @@ def search_shard(task: ShardTask) -> SearchedShard:
     index, encoder = open_table(task.table), load_decoder(task.tokenizer)
     num_docs = num_tokens = 0
     sources = set[str]()
-    with pq.ParquetWriter(task.hits, SHARD_HITS_SCHEMA, compression="zstd") as writer:
+    with pq.ParquetWriter(task.hits, SHARD_HITS_SCHEMA, compression="zstd", write_page_checksum=True) as writer:
         for batch in _batches(documents(Path(task.shard), encoder, Wanted())):
             num_docs += len(batch)
             num_tokens += sum(one.num_tokens for one in batch)

@@ -45,7 +45,7 @@ def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None,
     sign = -1 if kind == "rejected" else 1
     for path in paths:
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 for batch in file.iter_batches(10_000):
                     found = _nearest(found + _chosen(batch, source, doc_id), limit, sign)
         except (pa.ArrowException, OSError) as error:

@@ -24,7 +24,7 @@ def parquet_documents(path: Path, wanted: Wanted) -> Iterator[ShownDocument]:
         ValueError: the file is damaged, or is not a file of documents.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             missing = sorted(_NEEDED - set(file.schema_arrow.names))
             if missing:
                 raise ValueError(f"{path} holds no documents: it has no column {', '.join(missing)}")

@@ -64,6 +64,4 @@ On the workers:
     eval_table.py       builds the index of the evaluation sets before the phase
     evidence.py         the passages of evaluation sets that were found in documents, and a summary
     finish.py           checks all counts, then writes statistics and marker
-
-The next phases read the clean documents with ``read_back.py``.
 """

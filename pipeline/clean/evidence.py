@@ -21,7 +21,8 @@ from mixtures.decontaminate.summary import ITEMS_SCHEMA, Summary, about
 from mixtures.decontaminate.table import checksums_in, open_table
 from pipeline.clean.job import SourceJob
 from pipeline.clean.step_runner import evidence_schema
-from pipeline.files.files import delete_tree, exists, join, open_file, read_bytes, write_bytes, written_whole
+from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes, written_whole
+from pipeline.files.parquet_files import parquet_batches
 from pipeline.models.stored_files import local_path
 from pipeline.output.paths import Layout
 from pipeline.sources.source import Source
@@ -85,8 +86,7 @@ def gather_hits(layout: Layout, table: str | None, sources: Iterable[Source]) ->
 def _batches(folder: str) -> Iterator[pa.RecordBatch]:
     (found,) = FileSystems.match([join(folder, "part-*.parquet")])
     for path in sorted(entry.path for entry in found.metadata_list):
-        with open_file(path) as file:
-            yield from pq.ParquetFile(file).iter_batches()
+        yield from parquet_batches(path)
 
 
 def _write_items(path: str, summary: Summary) -> None:

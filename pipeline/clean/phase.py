@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from filters.decontaminate.step import Decontaminate
@@ -23,6 +22,7 @@ from pipeline.clean.sizing import scale_of
 from pipeline.engine.unit_list import write_unit_list
 from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join, open_file
+from pipeline.files.parquet_files import parquet_batches
 from pipeline.files.spill import Shuffle
 from pipeline.models.checksums import sha256_of
 from pipeline.models.find import MissingModels, find_models, portable, require_models, without_missing_models
@@ -327,10 +327,9 @@ def _first_rejected(folder: str, number: int = 5) -> list[str]:
     columns = ["id", "stage", "reason", "detail"]
     rejected: list[str] = []
     for path in sorted(entry.path for entry in found.metadata_list):
-        with open_file(path) as file:
-            for batch in pq.ParquetFile(file).iter_batches(columns=columns):
-                rows = batch.filter(pc.equal(batch.column("stage"), "records")).to_pylist()
-                rejected += [f"{r['id']}: {r['reason']} {r['detail'] or ''}".rstrip() for r in rows]
+        for batch in parquet_batches(path, columns):
+            rows = batch.filter(pc.equal(batch.column("stage"), "records")).to_pylist()
+            rejected += [f"{r['id']}: {r['reason']} {r['detail'] or ''}".rstrip() for r in rows]
         if len(rejected) >= number:
             break
     return rejected[:number]

@@ -7,6 +7,7 @@
 - ``http_files``: reads files over HTTP, with retries and resumed transfers.
 - ``s3_clients``: keeps one S3 client per process.
 - ``spill``: appends bytes to large files and reads them back by reference.
+- ``parquet_files``: reads the Parquet files of an output, and checks the checksum of every page.
 - ``checked``: writes and reads work files with checksums. Later jobs or runs read these files.
 
 >>> import tempfile

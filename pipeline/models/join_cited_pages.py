@@ -20,7 +20,6 @@ from typing import Any, Literal
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 from apache_beam.pvalue import TaggedOutput
 
@@ -31,6 +30,7 @@ from filters.wikitext.cited_urls import cited_urls
 from pipeline.engine.group_bytes import GroupBytes
 from pipeline.engine.unit_list import UnitElement
 from pipeline.files.files import join, open_file, read_bytes, write_bytes, written_whole
+from pipeline.files.parquet_files import parquet_batches
 from pipeline.files.spill import Shuffle
 from pipeline.models.load import loaded_models
 from pipeline.sources.common_crawl import CommonCrawlReader
@@ -103,14 +103,9 @@ class FindReferences(beam.PTransform):
 def pages_of(unit: Unit, job: ReferenceJob, models: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
     """Yields (number in the unit, url, text) for each page in the unit that is suitable for training."""
     if unit.kind == CLEAN:
-        with open_file(unit.path) as file:
-            rows = (
-                row
-                for batch in pq.ParquetFile(file).iter_batches(batch_size=_ROWS, columns=["url", "text"])
-                for row in batch.to_pylist()
-            )
-            for number, row in enumerate(rows):
-                yield number, row["url"] or "", row["text"]
+        batches = parquet_batches(unit.path, ["url", "text"], batch_size=_ROWS)
+        for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
+            yield number, row["url"] or "", row["text"]
         return
     steps: list[Any] = [MinLength(), *([Language(languages=(job.language,))] if job.language else [])]
     documents = (d for d in CommonCrawlReader().read(unit, open_file) if isinstance(d, dict))

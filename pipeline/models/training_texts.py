@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
@@ -65,14 +66,17 @@ def read_texts(paths: Iterable[str]) -> Iterator[Text]:
 
 
 def _rows(path: str) -> Iterator[Text]:
-    file = pq.ParquetFile(path)
-    if "text" not in file.schema_arrow.names:
-        raise ValueError(f"{path}: has no column `text`")
-    columns = [name for name in ("text", "language", "url") if name in file.schema_arrow.names]
-    for batch in file.iter_batches(batch_size=1024, columns=columns):
-        for row in batch.to_pylist():
-            if row["text"]:
-                yield Text(row["text"], row.get("language") or "", row.get("url") or "")
+    try:
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        if "text" not in file.schema_arrow.names:
+            raise ValueError(f"{path}: has no column `text`")
+        columns = [name for name in ("text", "language", "url") if name in file.schema_arrow.names]
+        for batch in file.iter_batches(batch_size=1024, columns=columns):
+            for row in batch.to_pylist():
+                if row["text"]:
+                    yield Text(row["text"], row.get("language") or "", row.get("url") or "")
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
 
 
 def _lines(path: str, *, is_json: bool) -> Iterator[Text]:

@@ -98,7 +98,7 @@ def evenly(items: Sequence[Any], number: int) -> list[Any]:
 
 
 def _batches(part: Part, columns: Sequence[str], share: float) -> Iterator[pa.RecordBatch]:
-    with open_file(part.path) as file, pq.ParquetFile(file) as parquet:
+    with open_file(part.path) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
         present = [name for name in columns if name in parquet.schema_arrow.names]
         groups: list[int] = list(range(parquet.num_row_groups))
         groups = evenly(groups, max(1, round(share * len(groups)))) if groups else []
@@ -120,7 +120,7 @@ def read_texts(folder: str) -> Iterator[pa.RecordBatch]:
 
 def _texts(part: Part) -> Iterator[pa.RecordBatch]:
     try:
-        with open_file(part.path) as file, pq.ParquetFile(file) as parquet:
+        with open_file(part.path) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
             column = parquet.schema_arrow.get_field_index("text")
             groups = [n for n in range(parquet.num_row_groups) if _has_values(parquet.metadata.row_group(n), column)]
             for batch in parquet.iter_batches(batch_size=_BATCH_DOCS, row_groups=groups) if groups else ():

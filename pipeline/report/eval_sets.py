@@ -117,7 +117,7 @@ def hit_spans(layout: Layout, source: str) -> dict[str, tuple[tuple[int, int], .
 
 def _rows(path: str) -> Iterator[dict[str, Any]]:
     with open_file(path) as file:
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
+        for batch in pq.ParquetFile(file, page_checksum_verification=True).iter_batches(batch_size=1024):
             yield from batch.to_pylist()
 
 

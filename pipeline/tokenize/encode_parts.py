@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.exclude import naming_entries
-from pipeline.clean.read_back import clean_batches
 from pipeline.files.checked import CheckedBatches
 from pipeline.files.files import join, read_bytes, written_whole
+from pipeline.files.parquet_files import parquet_batches
 from pipeline.models.load import load
 from pipeline.output.markers import state_of, write_marker
 from pipeline.progress import ticks as progress
@@ -100,7 +100,7 @@ class _EncodePart(beam.DoFn):
 def _batches(path: str, part_column: str | None) -> Iterator[pa.RecordBatch]:
     """Yields batches with a limited number of documents and bytes, because a batch of 256 books would be too large."""
     columns = dict.fromkeys(("id", "text", "url", *([part_column] if part_column else [])))
-    for batch in clean_batches(path, list(columns), batch_size=_BATCH_DOCS):
+    for batch in parquet_batches(path, list(columns), batch_size=_BATCH_DOCS):
         sizes = np.cumsum(pc.binary_length(batch.column("text")).to_numpy())
         start = 0
         while start < batch.num_rows:

@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 
 from filters.exclude import naming_entries
 from mixtures.parts import PartRule
-from pipeline.clean.read_back import clean_batches
 from pipeline.files.checked import CheckedBatches, checked_batches, note_of
 from pipeline.files.files import exists, join, written_whole
+from pipeline.files.parquet_files import parquet_batches
 from pipeline.models.load import load
 from pipeline.tokenize.job import SampleJob
 from pipeline.tokenize.part_column import columns_of, in_mixture
@@ -40,7 +40,7 @@ def documents(path: str, excluded: frozenset[str], rule: PartRule | None = None)
     Documents that ``rule`` leaves out of the mixture are left out too.
     """
     columns = dict.fromkeys((*_SCHEMA.names, "url", *columns_of(rule)))
-    for batch in clean_batches(path, list(columns), batch_size=_BATCH_DOCS):
+    for batch in parquet_batches(path, list(columns), batch_size=_BATCH_DOCS):
         batch = in_mixture(batch, rule)
         if excluded:
             batch = batch.filter(pc.is_null(naming_entries(batch, excluded)))

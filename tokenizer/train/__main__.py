@@ -73,7 +73,8 @@ def _documents_of(paths: Sequence[Path]) -> Callable[[], Iterator[tuple[str, str
     def stream() -> Iterator[tuple[str, str]]:
         for path in paths:
             try:
-                for batch in pq.ParquetFile(path).iter_batches(batch_size=256, columns=["id", "text"]):
+                file = pq.ParquetFile(path, page_checksum_verification=True)
+                for batch in file.iter_batches(batch_size=256, columns=["id", "text"]):
                     yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
             except (pa.ArrowInvalid, OSError) as error:
                 raise ValueError(f"{path} is not a Parquet file of cleaned documents: {error}") from error

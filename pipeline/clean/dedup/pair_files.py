@@ -29,6 +29,7 @@ from pipeline.files.files import written_whole
 from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.min_hash_step import MinHashDedup
 
+_FORM = {"compression": "zstd", "write_page_checksum": True}
 PAIRS_SCHEMA = pa.schema(
     {
         "removed_id": pa.string(),
@@ -135,7 +136,7 @@ class _WriteRejected(beam.DoFn):
     def process(self, sample: list[tuple[int, bytes]]) -> Iterator[dict[c.CountKey, int]]:
         rows = [row_of(Overlap.of(body), self._job.source.name, self._step) for _, body in sample]
         with written_whole(self._job.pairs_path(self._step.NAME, "rejected", 0, 1)) as sink:
-            pq.write_table(pa.Table.from_pylist(rows, PAIRS_SCHEMA), sink, compression="zstd")
+            pq.write_table(pa.Table.from_pylist(rows, PAIRS_SCHEMA), sink, **_FORM)
         yield {(self._job.source.name, c.PAIR_FILES_STAGE, "rejected files"): 1}
 
 
@@ -155,7 +156,7 @@ class WritePairs(beam.DoFn):
         ledger = Ledger(source, 0)
         path = self._job.pairs_path(step.NAME, "pairs", bucket, self._job.sizes.scale.num_key_buckets)
         largest: list[tuple[int, str]] = []
-        with written_whole(path) as sink, pq.ParquetWriter(sink, PAIRS_SCHEMA, compression="zstd") as writer:
+        with written_whole(path) as sink, pq.ParquetWriter(sink, PAIRS_SCHEMA, **_FORM) as writer:
             held: list[Row] = []
             for _, of_kept in itertools.groupby(payloads, key=lambda p: p[:RANK_BYTES]):
                 size, kept = 1, None

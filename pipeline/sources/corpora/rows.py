@@ -66,7 +66,7 @@ def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
     with open_file(path) as file:
         try:
             if form == PARQUET:
-                return pq.ParquetFile(file).schema_arrow
+                return pq.ParquetFile(file, page_checksum_verification=True).schema_arrow
             if file.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC:
                 return pa.ipc.open_file(file).schema
             file.seek(0)
@@ -81,7 +81,7 @@ def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]
     """
     with open_file(file.path) as opened:
         try:
-            metadata = pq.ParquetFile(opened).metadata
+            metadata = pq.ParquetFile(opened, page_checksum_verification=True).metadata
         except _DAMAGE:
             return [file]
         sizes = [_group_bytes(metadata.row_group(number)) for number in range(metadata.num_row_groups)]

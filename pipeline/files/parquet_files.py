@@ -1,4 +1,4 @@
-"""Reads the clean documents that a run wrote, and checks the checksum of every Parquet page."""
+"""Reads Parquet files that a run wrote, and checks the checksum of every page."""
 
 from __future__ import annotations
 
@@ -11,8 +11,13 @@ from pipeline.files.checked import DamagedFile
 from pipeline.files.files import open_file
 
 
-def clean_batches(path: str, columns: Sequence[str], *, batch_size: int) -> Iterator[pa.RecordBatch]:
-    """Yields the record batches of a clean file, limited to the requested columns that exist.
+def parquet_batches(
+    path: str, columns: Sequence[str] | None = None, *, batch_size: int = 65_536
+) -> Iterator[pa.RecordBatch]:
+    """Yields the record batches of a file in ``clean/``, ``dropped/`` or ``.work/hits``.
+
+    Args:
+        columns: the columns to read, if the file has them; None for all.
 
     Raises:
         DamagedFile: the file is damaged. (Without the checksums, a damaged byte would silently change a document.)
@@ -20,7 +25,8 @@ def clean_batches(path: str, columns: Sequence[str], *, batch_size: int) -> Iter
     try:
         with open_file(path) as file:
             parquet = pq.ParquetFile(file, page_checksum_verification=True)
-            there = [name for name in columns if name in parquet.schema_arrow.names]
+            names = parquet.schema_arrow.names
+            there = names if columns is None else [name for name in columns if name in names]
             yield from parquet.iter_batches(batch_size=batch_size, columns=there)
     except (OSError, pa.ArrowInvalid) as error:
         raise DamagedFile(path, error, "delete it and run again: its source is cleaned again") from error
