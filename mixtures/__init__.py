@@ -13,6 +13,7 @@ What the pipeline uses:
 - ``subset``: chooses the documents of a last, partial epoch by hash, exact to the token.
 - ``tokenizer_sample``: draws the weighted sample on which a tokenizer is trained.
 - ``shards``, ``manifest``: the files that a run writes.
+- ``parquet_rows``: reads Parquet files so that damage is noticed.
 - ``decoder``: finds the tokenizer that made shards, and loads it to decode them.
 
 What a trainer uses:

@@ -23,6 +23,7 @@ from mixtures.decontaminate.settings import DecontaminationSettings
 from mixtures.decontaminate.summary import ITEMS_SCHEMA, Summary, about
 from mixtures.decontaminate.table import make_index, open_table, write_table
 from mixtures.manifest import NAME, fingerprint_of, read_manifest, shard_infos, tokenizer_name
+from mixtures.parquet_rows import open_parquet, whole_batches
 
 FORMAT = 1
 CERTIFICATE_NAME, HITS_NAME, ITEMS_NAME = "certificate.json", "hits-00000-of-00001.parquet", "items.parquet"
@@ -108,7 +109,7 @@ def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_
             for number, shard in enumerate(search_shards(tasks, num_processes)):
                 _check_shard(shards, number, shard)
                 searched.append(shard)
-                for batch in pq.ParquetFile(shard.hits, page_checksum_verification=True).iter_batches():
+                for batch in whole_batches(open_parquet(shard.hits), batch_size=1024):
                     writer.write_batch(batch)
                     summary.add(batch.to_pylist())
                 os.unlink(shard.hits)
@@ -177,5 +178,5 @@ def strongest(path: Path, limit: int) -> list[dict[str, Any]]:
 
 
 def _row_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
-    for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches(batch_size=1024):
+    for batch in whole_batches(open_parquet(path), batch_size=1024):
         yield batch.to_pylist()

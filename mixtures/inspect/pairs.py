@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from filters.books.overlap import NGRAM_WORDS, normalise
 from mixtures.inspect.documents import printable
+from mixtures.parquet_rows import DAMAGE, open_parquet, whole_batches
 from mixtures.stream import one_line
 
 COLUMN = 58
@@ -45,10 +45,10 @@ def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None,
     sign = -1 if kind == "rejected" else 1
     for path in paths:
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                for batch in file.iter_batches(10_000):
+            with open_parquet(path) as file:
+                for batch in whole_batches(file, batch_size=10_000):
                     found = _nearest(found + _chosen(batch, source, doc_id), limit, sign)
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise ValueError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
     return found
 

@@ -107,6 +107,7 @@ def page_of(
         )
     if state.status == CLEANED and not problems:
         problems.append("--phase=mix makes the mixture of it")
+    problems += (f"{source.name}: {line}" for source, found in collected for line in figures.unreadable(found))
     return {
         "title": title,
         "subtitle": state.layout.output,

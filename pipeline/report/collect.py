@@ -103,7 +103,7 @@ def collect(
     found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
     names_kept = {step.NAME for step in steps if isinstance(step, DedupStep) and step.names_kept}
     deciding = Deciding(scores or {}, hit_spans(layout, state.name))
-    by_reason = _dropped_texts(layout.dropped(state.name), deciding, names_kept)
+    by_reason = _dropped_texts(layout.dropped(state.name), found.dropped, deciding, names_kept)
     _read_dropped(layout.dropped(state.name), found, budget_bytes)
     named = {shown.detail for (stage, _), docs in by_reason.items() if stage in names_kept for shown in docs}
     named |= members_of_groups(state)
@@ -136,14 +136,14 @@ class Deciding:
 
 
 def _dropped_texts(
-    folder: str, deciding: Deciding, names_kept: Set[str]
+    folder: str, read: Read, deciding: Deciding, names_kept: Set[str]
 ) -> dict[tuple[str, str], list[NearestDocument]]:
     """Returns the dropped documents whose text is in the output, by (stage, reason).
 
     A copy is returned with its whole text, because this text is compared with the text of the kept document.
     """
     found: dict[tuple[str, str], list[NearestDocument]] = defaultdict(list)
-    for batch in read_texts(folder):
+    for batch in read_texts(folder, read):
         columns = [name for name in _SHOWN_COLUMNS if name in batch.schema.names]
         for row in batch.select(columns).to_pylist():
             document = NearestDocument(

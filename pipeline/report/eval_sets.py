@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jinja2
-import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from markupsafe import Markup
 
+from mixtures.parquet_rows import open_parquet, whole_batches
 from pipeline.files.files import delete_tree, exists, join, open_file, read_bytes, write_bytes
 from pipeline.output.paths import Layout
 from pipeline.report.passages import merged
@@ -117,7 +117,7 @@ def hit_spans(layout: Layout, source: str) -> dict[str, tuple[tuple[int, int], .
 
 def _rows(path: str) -> Iterator[dict[str, Any]]:
     with open_file(path) as file:
-        for batch in pq.ParquetFile(file, page_checksum_verification=True).iter_batches(batch_size=1024):
+        for batch in whole_batches(open_parquet(file), batch_size=1024):
             yield from batch.to_pylist()
 
 

@@ -218,8 +218,13 @@ def _bytes_per_token(found: Collected) -> dict[str, Any] | None:
 def how_much_was_read(found: Collected) -> str:
     """Returns a text that says whether the distributions cover all documents, or how large the sample is."""
     lines = [_read(found.clean, "clean"), _read(found.dropped, "dropped")]
-    problems = [f"cannot be read: {place}" for read in (found.clean, found.dropped) for place in read.unreadable]
-    return "; ".join([*(s for s in lines if s), *problems])
+    return "; ".join([*(s for s in lines if s), *unreadable(found)])
+
+
+def unreadable(found: Collected) -> list[str]:
+    """Returns a line for each file of a source that could not be read whole."""
+    files = {**found.clean.unreadable, **found.dropped.unreadable}
+    return [f"{path} cannot be read whole: {error}" for path, error in files.items()]
 
 
 def _read(read: Read, folder: str) -> str:

@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from mixtures.parquet_rows import DAMAGE, check_num_rows, open_parquet, whole_batches
 from pipeline.sources.formats.json_lines import Row, read_json_lines
 from pipeline.sources.github.avro import AvroError, avro_columns, avro_rows
 from pipeline.sources.source import Opener, Rejected, Unit
@@ -94,12 +92,8 @@ def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
         return None
     with open_file(path) as file:
         try:
-            return (
-                avro_columns(file)
-                if form == "avro"
-                else list(pq.ParquetFile(file, page_checksum_verification=True).schema_arrow.names)
-            )
-        except (AvroError, pa.ArrowException, OSError):
+            return avro_columns(file) if form == "avro" else list(open_parquet(file).schema_arrow.names)
+        except (AvroError, *DAMAGE):
             return None
 
 
@@ -137,21 +131,25 @@ def _parquet_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Reje
     """
     table = unit.kind.partition(".")[0]
     try:
-        parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        parquet = open_parquet(file, pre_buffer=False, buffer_size=1 << 20)
+        columns = [name for name in parquet.schema_arrow.names if name in _READ[table]]
+    except DAMAGE as error:
         yield Rejected(location=unit.location, reason="damaged_parquet", detail=str(error)[:300], is_whole_file=True)
         return
-    columns = [name for name in parquet.schema_arrow.names if name in _READ[table]]
+    try:
+        check_num_rows(parquet)
+    except DAMAGE as error:
+        yield Rejected(location=unit.location, reason="damaged_parquet", detail=str(error)[:300])
     number = 0
     for group in range(parquet.num_row_groups):
         first = number
         number += parquet.metadata.row_group(group).num_rows
         try:
-            for batch in parquet.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns):
+            for batch in whole_batches(parquet, batch_size=_ROWS_AT_A_TIME, columns=columns, groups=[group]):
                 rows: list[dict[str, Any]] = batch.to_pylist()
                 for row in rows:
                     first += 1
                     yield f"{unit.location}#row {first}", row
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except DAMAGE as error:
             detail = f"row group {group} from row {first + 1}: {error}"
             yield Rejected(location=unit.location, reason="damaged_parquet", detail=detail[:300])
