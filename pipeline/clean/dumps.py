@@ -60,9 +60,9 @@ def split_into_dumps(
     source: Source, listing: Listing, units_of: Callable[[Listing], tuple[Unit, ...]],
     fingerprint_of: Callable[[Listing, Sequence[Any]], str],
 ) -> tuple[PreparedDump, ...]:  # fmt: skip
-    """Returns the dumps of a source, oldest first; an empty tuple if the source is cleaned in one piece.
+    """Returns the dumps of a source, oldest first. Returns an empty tuple if the source is cleaned in one piece.
 
-    A source is cleaned in one piece if the path of one of its files does not name a dump. The pages in this file could
+    If the path of any file does not name a dump, the source is cleaned in one piece. The pages in such a file could
     belong to any dump.
 
     Args:
@@ -160,7 +160,7 @@ def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> Non
     """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``.
 
     Each dump has two markers, one from the clean phase and one from the tokenize phase. If a dump is no longer part of
-    the source, its markers must be deleted. In the next run a new dump could get the part numbers of the former dump.
+    the source, its markers must be deleted, because a new dump may get the same part numbers.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

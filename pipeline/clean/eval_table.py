@@ -13,8 +13,8 @@ from pipeline.settings.settings import Settings
 def eval_table(settings: Settings, work: str) -> str | None:
     """Returns the path of the index of a run's evaluation sets, or None if the run has none.
 
-    The index is built below ``work`` unless it already exists. The name of the index contains a checksum of the sets'
-    files and settings, so that a changed set gets a new file. Older files are deleted.
+    The index is built in the folder ``work`` unless it already exists. The name of the index contains a checksum of the
+    sets' files and settings, so that a changed set gets a new file. Older files are deleted.
 
     Raises:
         ValueError: a set cannot be read. The message names the set.

@@ -13,7 +13,7 @@ from pipeline.sources.source import Source, Unit
 
 @dataclass(frozen=True, slots=True)
 class PreparedSource:
-    """Holds a source of a run before the source is cleaned, with everything that is known about the source."""
+    """Holds what is known about a source before it is cleaned."""
 
     source: Source
     listing: Listing

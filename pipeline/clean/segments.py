@@ -51,7 +51,7 @@ class Segment:
 
     @property
     def spills(self) -> bool:
-        """True if the pass spills its documents.
+        """True if the pass spills its documents, which means that it writes them to disk for a later pass.
 
         A pass that changes no document spills nothing. The next pass opens the batches of an earlier pass again.
         """
@@ -105,5 +105,7 @@ def segments_of(source: Source) -> list[Segment]:
 
 
 def stage_names(source: Source) -> list[str]:
-    """Returns the names of a source's stages, in the order in which documents pass them. ``stats/`` has these names."""
+    """Returns the names of a source's stages, in the order in which documents pass them. ``stats/SOURCE.json`` uses
+    these names.
+    """
     return [*(source.join.STAGES if source.join else ()), *(step.NAME for step in source.steps)]

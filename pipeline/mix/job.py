@@ -38,12 +38,13 @@ class CountJob:
     seed: int = 0
     """The seed of the stages. The seed orders the documents within an epoch that an earlier stage began."""
     rules: Mapping[str, PartRule] = field(default_factory=dict)
-    """How sources are divided. If a source is divided, ``begun`` and the counts have one entry per part."""
+    """The rules by which sources are divided. If a source is divided, ``begun`` and the counts have one entry per part.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShare:
-    """Holds the part of the plan about one source, or about one part of a divided source."""
+    """Holds what the plan says about one source. A source that the recipe divides has one such entry per part."""
 
     whole_epochs: int
     """The number of complete epochs, including epochs of earlier stages. This is also the number of the last, partial
@@ -54,7 +55,7 @@ class SourceShare:
     """
     held_out: HeldOut
     first_epoch: int = 0
-    """The epoch in which the source begins. Earlier stages took the epochs before."""
+    """The first epoch of the source in this stage. Earlier stages took all epochs before it."""
     begun: Begun | None = None
     """The part of the first epoch that earlier stages took; None if they took nothing of this epoch."""
 
@@ -90,9 +91,10 @@ class MixJob:
     vocab_size: int
     metadata: Mapping[str, str]
     result_path: str
-    """The path of the result: the manifest's lines about all shards, written when all shards are complete."""
+    """The path of the result file. When all shards are complete, the manifest's lines about them are written to this
+    file."""
     shuffle: Shuffle
     progress_dir: str | None = None
     version: int = MIX_VERSION
     rules: Mapping[str, PartRule] = field(default_factory=dict)
-    """How sources are divided."""
+    """The rules by which sources are divided."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Holds the amount of work of a stage. The amount is known before the stage begins."""
+    """Holds the amount of work of a stage, as it is known before the stage begins."""
 
     units: int
     """The number of files to read, or of parts to write."""

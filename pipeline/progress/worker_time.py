@@ -1,4 +1,6 @@
-"""Computes how long workers were busy with each source and each part of its graph, from the engine's measurements."""
+"""Computes how long workers were busy with each source and with each part of its graph. The numbers come from the
+engine's measurements.
+"""
 
 from __future__ import annotations
 

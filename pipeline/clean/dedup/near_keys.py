@@ -1,8 +1,8 @@
 """Makes the data that a document sends to the near dedup: a sketch of its shingles, and a reference to all its shingles
 in a spill file.
 
-A shingle is the hash of a word n-gram, and a sketch is a fraction of a document's shingles, chosen by their values.
-Documents are called books here, because the near dedup was made for books. The near dedup works for any source.
+A shingle is the hash of a word n-gram. A sketch is a fraction of a document's shingles, chosen by their values.
+Documents are called books here, because this near dedup was made for books. It works for any source.
 """
 
 from __future__ import annotations
