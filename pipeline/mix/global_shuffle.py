@@ -104,7 +104,9 @@ class _Trained:
 
 
 def validation_keys(job: MixJob) -> dict[str, int]:
-    """Returns, for each source, the number of its first validation shard. All training shards have smaller numbers."""
+    """Returns a mapping from each source to the number of its first validation shard. Training shards have smaller
+    numbers.
+    """
     keys, first = {}, job.num_shards
     for source, number in sorted(job.num_validation_shards.items()):
         keys[source] = first

@@ -1,8 +1,8 @@
-"""Reads the requested columns of a bounded number of documents in ``clean/`` and ``dropped/``.
+"""Reads a bounded number of documents in ``clean/`` and ``dropped/``. Only the requested columns are read.
 
-A hash decides which documents an output part contains, so a few parts are a fair sample of a source. A folder of up to
-``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen. From each of these parts,
-evenly spread row groups are read, as many as the budget allows. One batch is in memory at a time.
+The batches of a source are spread evenly over its output parts, so a few parts are a fair sample of the source. A
+folder of up to ``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen. From each
+of these parts, evenly spread row groups are read, as many as the budget allows. Only one batch at a time is in memory.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def evenly(items: Sequence[Any], number: int) -> list[Any]:
-    """Returns ``number`` of the items, evenly spread; all items if there are not more.
+    """Returns ``number`` of the items, evenly spread. Returns all items if there are at most ``number``.
 
     >>> evenly("abcdefgh", 3)
     ['a', 'c', 'f']
@@ -132,9 +132,10 @@ def _texts(part: Part) -> Iterator[pa.RecordBatch]:
 
 
 def _has_values(group: Any, column: int) -> bool:
-    """True if a row group has any text.
+    """True if a row group has any text. A row group is a block of rows in a Parquet file.
 
-    The column is found by its name, because ``column`` is a field number, and columns after a map have larger numbers.
+    The text column is found by its name. ``column`` would not do, because it is a field number, and the numbers of
+    columns after a map are larger.
     """
     for place in range(group.num_columns):
         if group.column(place).path_in_schema == "text":

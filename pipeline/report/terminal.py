@@ -19,8 +19,8 @@ _WIDTH = 140
 
 
 def console() -> Console:
-    """Returns a console that is as wide as the terminal. If there is no terminal, the console is wide enough for the
-    tables.
+    """Returns a console for printing tables. It is as wide as the terminal. If there is no terminal, it is wide enough
+    for the tables.
     """
     found = Console()
     return found if found.is_terminal else Console(width=_WIDTH)
@@ -55,7 +55,7 @@ def _recount_row(one: Recount) -> tuple[str, ...]:
 
 
 def lines_of(one: Recount) -> list[str]:
-    """Returns one line per change, then lines about the unknown verdicts and their causes."""
+    """Returns lines about a recount: one line per change, then lines about the unknown verdicts and their causes."""
     name = one.source
     lines = [
         f"{name}: {n:,} kept in the run would be dropped as {stage}: {why}"

@@ -1,4 +1,6 @@
-"""Reads the column by which a recipe divides a source. Before work starts, checks that the source has this column."""
+"""Reads the column by which a recipe divides a source into parts. Checks, before work starts, that the source has this
+column.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,7 @@ def part_values(batch: pa.RecordBatch, column: str) -> pa.Array:
 
 
 def in_mixture(batch: pa.RecordBatch, rule: PartRule | None) -> pa.RecordBatch:
-    """Returns a batch of clean documents without the documents that a rule leaves out of the mixture."""
+    """Removes the documents that a rule leaves out of the mixture. Returns the remaining documents of the batch."""
     if rule is None or rule.has_other:
         return batch
     return batch.filter(pa.array(part_numbers(rule, part_values(batch, rule.by)) >= 0))

@@ -29,7 +29,8 @@ _REMEDY = "run the same command again: the sample is drawn again"
 
 
 def exclusions_file(folder: str) -> str:
-    """Returns the path of the list of excluded documents. The file exists only if the run excludes documents."""
+    """Returns the path of the file that lists excluded documents. The file exists only if the run excludes documents.
+    """
     return join(folder, "exclude.txt")
 
 
@@ -90,9 +91,9 @@ class _PickPart(beam.DoFn):
 
 
 def text_bytes_of(path: str) -> int:
-    """Returns the number of bytes of text in the clean file from which documents were picked.
+    """Returns the size of a clean file's text in bytes. Documents were picked from this clean file.
 
-    ``path`` is the file of picked documents. The file records this number.
+    ``path`` is the path of the file with the picked documents, which also stores this size.
     """
     return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 
