@@ -119,7 +119,8 @@ def run(settings: Settings) -> None:
 
 
 def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
-    """Validates everything that can be validated before work starts. Returns the sources of the run with their input.
+    """Validates everything that can be validated before work starts. Returns the sources of the run with their
+    input.
     """
     if settings.tokenizer:
         check_tokenizer(settings.tokenizer, settings.encoder)

@@ -36,7 +36,8 @@ from pipeline.sources.source import UNKNOWN_FORM, Source, Unit
 from tokenizer.encoder_settings import EncoderSettings
 
 _NOT_MODELS = ("exclude", "tokenizer", "decontamination")
-"""The keys of files that steps read but that are not models. The manifest's entry about models leaves these files out.
+"""The keys of files that steps read but that are not models. The manifest's entry about models leaves these files
+out.
 """
 DATA_VERSION = 2
 """Data version of the clean phase. Increase it when unchanged steps would produce different output."""

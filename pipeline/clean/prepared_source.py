@@ -25,5 +25,6 @@ class PreparedSource:
     dumps: tuple[PreparedDump, ...] = ()
     """The dumps of the source; empty if the source is cleaned in one piece."""
     left_out: tuple[str, ...] = ()
-    """The steps that an estimate leaves out, because the models of these steps are missing. A run leaves out no steps.
+    """The steps that an estimate leaves out, because the models of these steps are missing. A run leaves out no
+    steps.
     """

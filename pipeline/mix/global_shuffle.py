@@ -209,7 +209,8 @@ class _Occurrences(beam.DoFn):
 
 
 class _WriteShard(beam.DoFn):
-    """Writes a shard. The documents arrive sorted by their place in the shuffled order, and are written in this order.
+    """Writes a shard. The documents arrive sorted by their place in the shuffled order, and are written in this
+    order.
     """
 
     def __init__(self, job: MixJob) -> None:

@@ -38,7 +38,8 @@ class CountJob:
     seed: int = 0
     """The seed of the stages. The seed orders the documents within an epoch that an earlier stage began."""
     rules: Mapping[str, PartRule] = field(default_factory=dict)
-    """The rules by which sources are divided. If a source is divided, ``begun`` and the counts have one entry per part.
+    """The rules by which sources are divided. If a source is divided, ``begun`` and the counts have one entry per
+    part.
     """
 
 

@@ -42,7 +42,8 @@ def lengths(batch: pa.RecordBatch) -> np.ndarray:
 
 
 def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
-    """Returns (0, (kind, value)). The last step of a job gets all its inputs in one group, so they all have the key 0.
+    """Returns (0, (kind, value)). The last step of a job gets all its inputs in one group, so they all have the key
+    0.
     """
     return 0, (kind, value)
 

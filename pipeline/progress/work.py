@@ -12,5 +12,6 @@ class Work:
     units: int
     """The number of files to read, or of parts to write."""
     num_bytes: int
-    """The stored bytes of the stage's input. The estimate of the remaining time weights a job's stages by these bytes.
+    """The stored bytes of the stage's input. The estimate of the remaining time weights a job's stages by these
+    bytes.
     """

@@ -53,7 +53,8 @@ class Group:
     reason: str
     dropped: list[NearestDocument]
     kept: list[NearestDocument | None] = field(default_factory=list)
-    """Kept documents for comparison. An entry is None if the dropped document is a copy whose original was not found.
+    """Kept documents for comparison. An entry is None if the dropped document is a copy whose original was not
+    found.
     """
     beside: str = ""
     """A description of the kept documents, shown in the page."""
@@ -125,7 +126,8 @@ class Deciding:
     """The places at which evaluation items were found, by the id of the document."""
 
     def passage(self, reason: str, document: NearestDocument) -> Passage:
-        """Returns the passage of a document to which a drop reason refers. The document may have been dropped or kept.
+        """Returns the passage of a document to which a drop reason refers. The document may have been dropped or
+        kept.
         """
         if document.doc_id in self.hits:
             return Passage(self.hits[document.doc_id], "the evaluation item")

@@ -17,7 +17,8 @@ from pipeline.report.limits import Limit, marks_of, title_of
 from pipeline.report.output_state import RunState, SourceState
 
 MAX_CHARTS = 16
-"""The largest number of charts per source. Steps can measure many signals, so this limit bounds the size of the page.
+"""The largest number of charts per source. Steps can measure many signals, so this limit bounds the size of the
+page.
 """
 _MAX_LANGUAGES = 14
 _NEARLY = Fraction(1001, 1000)

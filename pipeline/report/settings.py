@@ -61,7 +61,8 @@ def recipe_settings(state: RunState) -> dict[str, str] | None:
 
 
 def default_settings(state: RunState) -> dict[str, str]:
-    """Returns the default settings of readers, joins and steps. A run without a recipe is compared with these settings.
+    """Returns the default settings of readers, joins and steps. A run without a recipe is compared with these
+    settings.
     """
     found: dict[str, str] = {}
     for one in state.sources:

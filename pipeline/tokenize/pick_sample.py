@@ -29,7 +29,8 @@ _REMEDY = "run the same command again: the sample is drawn again"
 
 
 def exclusions_file(folder: str) -> str:
-    """Returns the path of the file that lists excluded documents. The file exists only if the run excludes documents.
+    """Returns the path of the file that lists excluded documents. The file exists only if the run excludes
+    documents.
     """
     return join(folder, "exclude.txt")
 
