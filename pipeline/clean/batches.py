@@ -94,8 +94,7 @@ def batches(
 ) -> Iterator[pa.RecordBatch | None]:
     """Yields batches of at most 512 documents and about 8 MB of text.
 
-    Yields None for each None among the documents. A reader yields None if it finds no document for a long time. Then
-    the caller can write out its counts and dropped rows.
+    A None among the documents tells the caller to write out its dropped rows now. For each of them, None is yielded.
     """
     schema = reader_schema(columns)
     rows: list[Mapping[str, Any]] = []

@@ -47,7 +47,8 @@ class PreparedDump:
 
 
 def comes_in_dumps(source: Source) -> bool:
-    """True if the dumps of the source can be cleaned one by one, because a newer dump can never change an older one.
+    """True if the dumps of the source can be cleaned one by one. This requires that a newer dump never changes an older
+    one.
 
     For example, in a line dedup over all dumps, a newer dump could remove lines from an older one. A source with such
     a step is cleaned in one piece.
@@ -91,7 +92,7 @@ def split_into_dumps(
 def file_without_dump(source: Source, listing: Listing) -> str:
     """Returns the first path that does not name a dump; "" if every path names one.
 
-    Because of this file, the source is cleaned in one piece.
+    A source with such a file is cleaned in one piece.
     """
     reader = source.reader
     if not comes_in_dumps(source):

@@ -1,4 +1,6 @@
-"""Builds the index of the evaluation sets once before the clean phase, as a file that all workers memory-map."""
+"""Builds the index of the evaluation sets. It is built once, before the clean phase. It is a file that all workers
+memory-map.
+"""
 
 from __future__ import annotations
 

@@ -25,7 +25,9 @@ _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
 
 class FinishSource(beam.PTransform):
-    """Takes counts, clean parts and dropped parts. Outputs the name of the source when everything is written."""
+    """Finishes a source. Takes counts, clean parts and dropped parts. Outputs the name of the source when everything is
+    written.
+    """
 
     def __init__(self, job: SourceJob) -> None:
         super().__init__()
@@ -106,7 +108,9 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Writes the marker that makes a dump complete. The statistics of the source are later summed from these counts."""
+    """Writes the marker that makes a dump complete. The marker contains the counts of the dump. The statistics of the
+    source are later summed from them.
+    """
     marker = {
         "fingerprint": job.fingerprint,
         "counts": [[*key, number] for key, number in sorted(counts.items())],

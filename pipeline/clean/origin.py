@@ -47,8 +47,8 @@ def origin_of(batch: pa.RecordBatch) -> Origin:
 
 
 def _first(batch: pa.RecordBatch, names: tuple[str, ...], max_chars: int) -> pa.Array:
-    """Returns one value per document: the value of the first of the columns in which the document's value is not
-    null.
+    """Returns one value per document. It comes from the first of the columns ``names`` in which the document has a
+    value.
     """
     found = [_text(batch, name) for name in names if name in batch.schema.names]
     if not found:

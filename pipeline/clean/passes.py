@@ -48,9 +48,7 @@ _MAX_HELD = 1000
 
 
 class SegmentDoFn(beam.DoFn):
-    """Has the code that all passes share. It loads the models, runs the segment, spills the batches, and sends their
-    keys.
-    """
+    """The base class of all passes. It loads the models, runs the segment, spills the batches, and sends their keys."""
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         self._job, self._segment = job, segment

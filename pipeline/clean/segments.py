@@ -40,9 +40,8 @@ class Segment:
     near dedup. The last segment has no dedups.
     """
     origin: int = -1
-    """The index of an earlier segment; -1 if this segment reads the input. This segment opens the batches that the
-    earlier segment spilled.
-    """
+    """The index of an earlier segment. This segment opens the batches that the earlier segment spilled. The index is -1
+    if this segment reads the input."""
 
     @property
     def is_last(self) -> bool:
@@ -64,7 +63,7 @@ def is_local(step: AnyStep) -> TypeGuard[Step]:
 
 
 def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Segment]:
-    """Returns the segments into which the steps of a source are split.
+    """Splits the steps of a source into segments.
 
     ``first_opens`` is True if the first segment opens batches that a join has spilled, instead of reading the input.
 

@@ -34,7 +34,7 @@ def signal_bytes(value: float) -> bytes:
 
 
 def key_tag(index: int) -> str:
-    """Returns the name of the output that has the keys for one of the dedups in a chain."""
+    """Returns the name of the output with the keys for the dedup at position ``index`` of a chain."""
     return f"{KEYS}_{index}"
 
 

@@ -1,4 +1,4 @@
-"""Unpacks containers such as .7z, because only one task can read a container. Many tasks read the unpacked chunks in
+"""Unpacks containers such as .7z into chunks. Only one task can read a container, but many tasks can read its chunks in
 parallel.
 """
 

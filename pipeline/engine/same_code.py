@@ -1,10 +1,10 @@
 """Checks that remote workers run the same code as the launcher and see its files. The launcher is the process that
 started the run.
 
-The launcher computes a fingerprint of its code and stores it with the output. A worker might run last week's code.
-Without a check there would be no error, and the output of the old code would get the fingerprint of the new code. So
-the launcher sends a checksum of its code, and the versions of the packages that affect the output. The first steps of
-every job compare them on each worker.
+The launcher computes the fingerprint that is stored with the output. A worker might run last week's code. Without a
+check there would be no error, and the output of the old code would be stored with this fingerprint. So the launcher
+sends a checksum of its code, and the versions of the packages that affect the output. The first steps of every job
+compare them on each worker.
 
 Two machines can have folders with the same path and still not share a folder. So the launcher also writes a file into
 each folder that all machines must share, and each worker checks that it sees this file.

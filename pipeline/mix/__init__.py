@@ -8,7 +8,7 @@
 - ``forgotten``: refuses a mixture if it would contain documents that were removed from earlier shards.
 - ``job``: the settings of each job. ``work``: the size of a job, for the progress display.
 - ``count_held_out``: counts the documents and tokens that are held out for validation.
-- ``last_epoch``: finds where the last epoch of a source ends if it uses only a part of the documents.
+- ``last_epoch``: finds where the last epoch of a source ends, if this epoch uses only some of the documents.
 - ``global_shuffle``: sends every occurrence of a document to its place in the shards.
 
 >>> from pipeline.mix.job import MixJob

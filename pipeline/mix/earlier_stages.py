@@ -1,6 +1,7 @@
 """Reads where earlier mixtures (stages) ended, for a mixture that continues them.
 
-The new mixture takes over the place at which each source stopped, the held-out documents and the tokenizer.
+In the new mixture, each source continues at the place where it stopped. The held-out documents and the tokenizer stay
+the same.
 
 The documents of a source form one long sequence: all documents of the first epoch, then all documents of the second,
 and so on. Each epoch has its own order. A stage takes a range of this sequence, and the next stage begins after the

@@ -122,10 +122,10 @@ def _rows(job: MixJob, source: str, batch: pa.RecordBatch) -> Iterator[Rows]:
 
 
 def _epochs(job: MixJob, rows: Rows, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (epoch, token counts) for each epoch of a part. ``rows`` are documents of this part, and each has one
-    count.
+    """Yields (epoch, token counts) for each epoch of a part. ``rows`` are documents of this part. There is one token
+    count per document.
 
-    The count is 0 if the document is held out, or if an earlier stage took it.
+    The token count is 0 if the document is held out, or if an earlier stage took it.
     """
     share, source = job.shares[rows.name], source_of(rows.name)
     ids, num_tokens = rows.ids, rows.num_tokens

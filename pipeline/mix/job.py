@@ -61,7 +61,7 @@ class SourceShare:
     """The part of the first epoch that earlier stages took; None if they took nothing of this epoch."""
 
     def left(self, source: str, epoch: int, seed: int, doc_ids: pa.Array) -> np.ndarray:
-        """Returns a mask of the documents of an epoch that earlier stages did not take."""
+        """Returns a mask of the documents in an epoch. It is True for documents that earlier stages did not take."""
         if self.begun is None or self.begun.epoch != epoch:
             return np.ones(len(doc_ids), dtype=bool)
         taken: np.ndarray = self.begun.taken(order_hashes(seed, source, doc_ids, epoch), doc_ids)

@@ -16,7 +16,7 @@ _TOTAL = "beam:metric:ptransform_execution_time:total_msecs:v1"
 def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
     """Returns the busy seconds of all processes, by source and part of the source's graph.
 
-    Source and part are the first two components of a transform's label.
+    The names of the source and of the part are the first two components of a transform's label.
 
     The engine samples the state of its threads five times per second, so times of less than a few seconds are rough.
     The times do not include loading models and starting processes. The result is empty for an engine that does not

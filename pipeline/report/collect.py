@@ -79,7 +79,7 @@ class Collected:
     """The number of tokens per language. Documents whose number of tokens is unknown are not counted."""
     tokenized_bytes: Counter[str] = field(default_factory=Counter)
     members: dict[str, NearestDocument] = field(default_factory=dict)
-    """Documents in the largest groups of a near dedup, by their id. Only documents whose text was read are here."""
+    """Documents in the largest groups of a near dedup, by their id. Only documents whose text was read are included."""
 
     def of(self, signal: str, group: str) -> Floats:
         """Returns all values of a signal in a group as one array."""

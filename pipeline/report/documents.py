@@ -134,8 +134,8 @@ def _texts(part: Part) -> Iterator[pa.RecordBatch]:
 def _has_values(group: Any, column: int) -> bool:
     """True if a row group has any text. A row group is a block of rows in a Parquet file.
 
-    The text column is found by its name. ``column`` would not do, because it is a field number, and the numbers of
-    columns after a map are larger.
+    The text column is found by its name. ``column`` is a field number, which can be larger than the column's position:
+    this is so for columns after a map.
     """
     for place in range(group.num_columns):
         if group.column(place).path_in_schema == "text":

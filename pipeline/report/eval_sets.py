@@ -2,8 +2,8 @@
 it was found. Such a passage is called a hit. A page also lists the items that were not found.
 
 The data comes from ``decontamination/``. A page shows a limited part of the data: the 300 items with the most hits,
-three hits per item, and the ids of up to 2,000 items per state that were not found. The tables in ``decontamination/``
-contain all rows.
+three hits per item, and some of the items that were not found (the ids of up to 2,000 items per state). The tables in
+``decontamination/`` contain all rows.
 """
 
 from __future__ import annotations

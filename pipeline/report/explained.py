@@ -32,7 +32,7 @@ _ADDED_DOCS = {Excluded.NAME: "formats.md#configuration", Decontaminate.NAME: "d
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Explains a stage to a person who looks at it."""
+    """Holds the explanation of a stage, for a person who looks at the stage."""
 
     rule: str
     cite: str

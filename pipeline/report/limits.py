@@ -1,6 +1,6 @@
 """Lists the limits that steps set for signals. A signal is a number that a step measures for each document.
 
-The page draws the limits into distributions, and ``--set`` changes them.
+The page draws the limits into the charts of distributions, and ``--set`` changes the limits.
 
 Most steps have their limits in ``rules``, a table of :class:`filters.rules.Rule`. This module lists the limits of the
 steps without such a table.

@@ -30,7 +30,7 @@ def near_dedup(source: SourceState, members: Mapping[str, NearestDocument]) -> d
     no documents.
 
     Args:
-        members: documents in the largest groups, by their id. Only documents whose text was read are here.
+        members: documents in the largest groups, by their id. Only documents whose text was read are included.
     """
     stats = source.stats or {}
     found = stats.get("near_dedup")

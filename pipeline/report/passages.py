@@ -194,7 +194,7 @@ def shared(text: str, other: str) -> Passage:
 
 
 def merged(spans: Iterator[Span] | Sequence[Span]) -> tuple[Span, ...]:
-    """Returns the spans sorted. Spans that touch or overlap are joined.
+    """Returns the spans in order. Spans that touch or overlap are joined.
 
     >>> merged([(0, 5), (3, 9), (12, 14)])
     ((0, 9), (12, 14))
@@ -211,7 +211,8 @@ def merged(spans: Iterator[Span] | Sequence[Span]) -> tuple[Span, ...]:
 
 
 def worst_window(text: str, score: Score, *, is_high_bad: bool, says: str) -> Passage:
-    """Returns the window of a text with the worst score. Windows are lines, joined up to about 240 characters.
+    """Returns the window of a text with the worst score. A window consists of lines, joined until they have about 240
+    characters.
 
     >>> text = "good " * 60 + "\\n" + "bad " * 70
     >>> worst_window(text, lambda part: part.count("bad") + 0.5, is_high_bad=True, says="score").says
@@ -229,7 +230,8 @@ def worst_window(text: str, score: Score, *, is_high_bad: bool, says: str) -> Pa
 
 
 def windows(text: str) -> list[Span]:
-    """Returns the windows of a text: whole lines, joined until they have 240 characters. Long lines are split.
+    """Divides a text into windows. A window consists of whole lines, joined until they have 240 characters. Long lines
+    are split.
 
     >>> windows("a" * 300 + "\\n" + "b" * 100)
     [(0, 300), (301, 401)]

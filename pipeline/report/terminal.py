@@ -115,7 +115,8 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
 
 
 def _available(state: RunState, name: str) -> SourceTokens | None:
-    """Returns the number of tokens that a source or part has for training; None if they were not counted.
+    """Returns the number of tokens for training in a source, or in a part of a source. Returns None if they were not
+    counted.
 
     Without a manifest, the number includes the tokens that are held out for validation.
     """

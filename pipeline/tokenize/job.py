@@ -55,7 +55,7 @@ class TokenJob:
 
     @property
     def tokens(self) -> str | PartSpan:
-        """The folder of the job's token files. If the job is a dump, the value also has the range of the dump's
+        """The folder of the job's token files. If the job is for a dump, the value also has the range of the dump's
         files.
         """
         return PartSpan(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir

@@ -20,14 +20,14 @@ _HOST = "host"
 
 
 def check_columns(rules: Mapping[str, PartRule], sources: Iterable[Source]) -> None:
-    """Raises ValueError if a source that will be cleaned lacks the column in its rule."""
+    """Raises ValueError if a source that will be cleaned lacks the column that its rule names."""
     for source in sources:
         if source.name in rules:
             check_column(f"parts of {source.name}", rules[source.name].by, clean_schema(source))
 
 
 def check_files(rules: Mapping[str, PartRule], files: Mapping[str, str]) -> None:
-    """Raises ValueError if the clean documents of a source lack the column in the source's rule.
+    """Raises ValueError if the clean documents of a source lack the column that the source's rule names.
 
     Args:
         files: one clean file of each source.

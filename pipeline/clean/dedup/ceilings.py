@@ -53,7 +53,8 @@ def group_payloads(
 
 
 class CheckRemoved(beam.PTransform):
-    """Takes payloads of :func:`group_payloads`. Outputs a list of PCollections, which contain counts.
+    """Compares the numbers of removed documents with the ceilings. Takes payloads of :func:`group_payloads`. Outputs a
+    list of PCollections, which contain counts.
 
     There is one count per broken ceiling. There is also one count for each of the languages and hosts from which the
     most documents were removed.

@@ -27,7 +27,7 @@ from pipeline.files.spill import SpillFile
 from pipeline.sources.dedup_steps import DedupStep
 
 Chain = tuple[GlobalStep, ...]
-"""The dedups that one pass sends keys to: several exact dedups, or a single line dedup or near dedup."""
+"""The dedups to which one pass sends keys: either several exact dedups, or a single line dedup or near dedup."""
 
 
 class NumberedBatch(NamedTuple):
@@ -43,7 +43,9 @@ class NumberedBatch(NamedTuple):
 
 
 class KeyTools(NamedTuple):
-    """Holds what a dedup needs to make keys: the numbers of buckets, the worker's spill file, and its counts."""
+    """Holds what a dedup needs to make keys: the numbers of buckets, the worker's spill file, and the worker's
+    counts.
+    """
 
     scale: Scale
     spill: SpillFile

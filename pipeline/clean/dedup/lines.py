@@ -101,7 +101,7 @@ def _line_dedup(step: DedupStep) -> LineDedup:
 
 
 class DedupLines(beam.PTransform):
-    """Takes the line hashes of batches. Outputs verdicts and counts.
+    """Runs the line dedup on all documents. Takes the line hashes of batches. Outputs verdicts and counts.
 
     A verdict is a pair. Its first element is the output part. Its second element is the concatenation of batch id, tag,
     bucket, and the hashes of the lines to remove. A worker holds one bucket in memory, at most 16 million lines. A line

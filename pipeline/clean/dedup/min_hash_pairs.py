@@ -1,4 +1,7 @@
-"""Defines the four stages of the near dedup: they nominate pairs, count shared keys, verify candidates, and decide."""
+"""Defines the four stages of the near dedup: they nominate pairs, count shared keys, verify candidates, and decide.
+
+A record is a key of a document, and a card describes a document (:mod:`pipeline.clean.dedup.min_hash_keys`).
+"""
 
 from __future__ import annotations
 
@@ -131,7 +134,7 @@ class Candidates(beam.DoFn):
 
 
 class Verify(beam.DoFn):
-    """Computes the exact overlap of each candidate pair. Yields the pairs above the limit."""
+    """Computes the exact overlap of each candidate pair. Yields the pairs whose overlap is above the limit."""
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
         self._job, self._step = job, step

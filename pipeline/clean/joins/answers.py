@@ -117,5 +117,7 @@ def _question_of(payload: bytes) -> bytes:
 
 
 def posts_per_site(sites: Any) -> Any:
-    """Returns a side input that maps each site to its number of posts. There are a few hundred sites."""
+    """Returns a side input that maps each site to its number of posts. It fits into memory, because there are only a
+    few hundred sites.
+    """
     return AsDict(sites | "posts_per_site" >> beam.CombinePerKey(sum))
