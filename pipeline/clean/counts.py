@@ -104,8 +104,8 @@ def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, in
         stages: the names of the stages, in the order in which documents pass them.
         num_written: number of documents in the clean files.
         num_dropped_written: number of rows in the dropped files.
-        is_share: True if only a share of the dropped documents has a row. Then the number of rows in the files must
-            equal the number of rows that workers sent. If False, the number of rows must equal the number of dropped
+        is_share: True if only some of the dropped documents get a row. Then the number of rows in the files must equal
+            the number of rows that workers sent. If False, the number of rows must equal the number of dropped
             documents.
 
     Raises:

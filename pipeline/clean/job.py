@@ -17,7 +17,7 @@ from pipeline.sources.source import Source
 class KeyFiles:
     """Describes the key files that one exact dedup writes for a dump. A newer dump reads these files.
 
-    A key file contains keys, each with the id of the document that is kept for it.
+    A key file contains keys. Beside each key is the id of the document that is kept for this key.
     """
 
     step: str

@@ -28,7 +28,7 @@ class WriteDropped(beam.PTransform):
     Outputs (part, number of rows written).
 
     Each worker samples the rows that it drops. This transform combines the sample hashes of all workers into one limit
-    per stage and reason, and removes the texts above the limit.
+    per stage and reason. If a document's hash is above the limit, its text is removed.
     """
 
     def __init__(self, job: SourceJob) -> None:

@@ -18,7 +18,9 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountJob:
-    """Describes the job that counts the held-out and the remaining documents and tokens of each source."""
+    """Describes the job that counts the documents and tokens of each source. Held-out and remaining documents are
+    counted separately.
+    """
 
     parts: tuple[Parts, ...]
     """The token files, by source."""

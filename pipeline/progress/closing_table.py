@@ -125,7 +125,7 @@ def dropped_all(source: str, stats: dict[str, Any]) -> str:
 
 
 def excluded(stats: Iterable[dict[str, Any]]) -> int:
-    """Returns the number of documents that an exclusion list removed, while cleaning and while mixing.
+    """Returns the number of documents that an exclusion list removed in the clean phase and in the mix phase.
 
     >>> stage = {"stage": "excluded", "dropped": {"excluded": 2}}
     >>> excluded([{"stages": [stage], "excluded_in_mix": 3}, {"stages": []}])

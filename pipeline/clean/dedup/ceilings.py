@@ -56,8 +56,8 @@ class CheckRemoved(beam.PTransform):
     """Compares the numbers of removed documents with the ceilings. Takes payloads of :func:`group_payloads`. Outputs a
     list of PCollections, which contain counts.
 
-    There is one count per broken ceiling. There is also one count for each of the languages and hosts from which the
-    most documents were removed.
+    There is one count per broken ceiling. There are also counts for the languages and hosts that lost the most
+    documents.
     """
 
     def __init__(self, job: SourceJob, step: str) -> None:
@@ -95,8 +95,8 @@ class _MostRemoved(beam.CombineFn):
 
 
 def most_removed(found: Iterable[Removed]) -> list[Removed]:
-    """Returns the entries with the most removed documents. If two entries have removed equally many, the alphabetically
-    first name comes first.
+    """Returns the entries with the most removed documents. Entries with the same number of removed documents are sorted
+    by name.
 
     >>> most_removed([(2, "b", 9), (2, "a", 5), (7, "c", 8)])
     [(7, 'c', 8), (2, 'a', 5), (2, 'b', 9)]
