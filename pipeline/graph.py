@@ -66,6 +66,6 @@ def count(p: beam.Pipeline, job: CountJob) -> None:
 
 
 def mix(p: beam.Pipeline, job: MixJob) -> None:
-    """Shuffles the documents of each epoch over all sources, and writes the shards."""
+    """Shuffles the documents of all sources and epochs together, and writes the shards."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, token file)
     _ = parts | "mix" >> MixShards(job)  # Output: the path of the file that describes all shards

@@ -14,7 +14,7 @@ _TOTAL = "beam:metric:ptransform_execution_time:total_msecs:v1"
 
 
 def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
-    """Returns the busy seconds of all processes, by source and part of the source's graph.
+    """Returns how many seconds all processes were busy. The keys are the source and the part of the source's graph.
 
     The names of the source and of the part are the first two components of a transform's label.
 
@@ -38,7 +38,7 @@ def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
 
 
 def worker_seconds(stages: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Returns the busy seconds of all processes, by source.
+    """Returns how many seconds all processes were busy with each source.
 
     >>> worker_seconds({"books": {"read": 1.5, "near_dedup": 0.5}})
     {'books': 2.0}

@@ -101,7 +101,9 @@ def share_rows(a: RunState, b: RunState) -> Rows:
 
 
 def reason_rows(a: RunState, b: RunState) -> Rows:
-    """Returns one row per reason. A row compares how many documents or records the two runs dropped for this reason."""
+    """Returns one row per source and reason. A row compares how many documents or records the two runs dropped for this
+    reason.
+    """
     rows: Rows = []
     for name in _names(a, b):
         counts = [_reasons(_stats(state, name)) for state in (a, b)]

@@ -51,9 +51,7 @@ class Recount:
     settings."""
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
-    """Maps each stage to a share. Of the documents that the stage kept in the run, this share also passed all later
-    stages.
-    """
+    """Maps each stage to the share of its kept documents that also passed all later stages in the run."""
     tokens_before: int = 0
     tokens_kept: int = 0
     has_tokens: bool = True
@@ -116,8 +114,8 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Returns a mapping from each stage to a share. Of the documents that the stage kept, this share passed all later
-    stages. The share of the last stage is 1.
+    """Computes, for each stage, the share of its kept documents that also passed all later stages. The share of the
+    last stage is 1.
     """
     shares: dict[str, float] = {}
     passed = 1.0

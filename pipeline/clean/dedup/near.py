@@ -88,8 +88,8 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 
 
 class DedupNear(beam.PTransform):
-    """Runs the near dedup on all documents. Sketches of documents nominate pairs. The info of a document is needed to
-    compute the exact overlap. Outputs verdicts and counts.
+    """Runs the near dedup on all documents. It finds pairs with the sketches of the documents. It computes the exact
+    overlap of a pair with the infos of the two documents. Outputs verdicts and counts.
 
     The detail of a verdict is the id of the kept document. A document gets its overlap as a signal if it is dropped, or
     if it is kept but overlaps another kept document. A signal is sent like a verdict
