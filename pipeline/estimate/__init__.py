@@ -2,7 +2,7 @@
 
     units, spread over the input -> sample: read, filter -> scaled up by bytes, with an error -> table: mixture, needs
 
-- ``sample``: documents, tokens, CPU time and the error of one source.
+- ``sample``: estimates the documents, the tokens and the CPU time of one source, with the standard error.
 - ``tokens``: counts the tokens of texts with the run's tokenizer. If there is no tokenizer yet, estimates the number.
 - ``table``: prints the estimates, the resulting mixture, and the resources that the run needs, as text or as JSON.
 

@@ -25,18 +25,17 @@ from pipeline.scale.rates import clean_mb_per_s, mix_mb_per_s
 from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit
 
 TokenCount = Callable[[pa.Array], float]
-"""A function that returns the number of tokens of some texts."""
+"""The type of a function that returns the number of tokens of some texts."""
 SAMPLE_SECONDS = 20.0
-"""The number of seconds in which documents of a source are read (our choice)."""
+"""Documents of a source are read for this many seconds (our choice)."""
 SAMPLE_DOCS = 500
 """The largest number of documents that are read from one unit."""
 _UNITS = 16
-"""The largest number of units that are read from a source. The units are spread over the input, because files differ.
-"""
+"""The largest number of units that are read from a source. A unit is a piece of the input. The units are spread over
+the input, because files differ."""
 _BYTES_PER_TOKEN = 4.0
-"""The number of bytes per token if tokens are not counted (our choice). English text has about this number with a
-tokenizer of 32,000 pieces.
-"""
+"""The number of bytes per token that is assumed if tokens are not counted (our choice). With a tokenizer of 32,000
+pieces, English text has about this number."""
 _PART_OF_ANOTHER = "part-of-another/"
 
 
@@ -55,8 +54,8 @@ class SourceEstimate:
     text_bytes: float
     num_tokens: int
     cpu_hours: float
-    """The CPU hours of cleaning the source, and of tokenizing and mixing one epoch. The hours are computed from the
-    measured speeds of whole runs (``pipeline/scale/rates.json``). If the source was not measured, the time of cleaning
+    """The CPU hours to clean the source, and to tokenize and mix one epoch of it. The hours are computed from the
+    measured speeds of whole runs (``pipeline/scale/rates.json``). If the source was not measured, the time to clean it
     is computed from the filters' time in this estimate."""
     error: float | None
     """The standard error of ``text_bytes``, divided by ``text_bytes``. The error is computed from the differences
@@ -70,8 +69,8 @@ class SourceEstimate:
     is_unknown: bool
     """True if no document was found in the part that was read."""
     is_unfiltered: bool
-    """True if filters follow a join. A join cannot run on a part of the input, so the numbers are before these
-    filters."""
+    """True if the source has filters after a join. A join cannot run on a part of the input, so these filters are not
+    run. The numbers are upper bounds."""
 
     @property
     def is_bound(self) -> bool:
@@ -93,8 +92,8 @@ class _Sampled:
 
     @property
     def per_byte(self) -> tuple[float, float, float, float, float]:
-        """Returns five numbers per stored byte: documents, bytes of text, tokens, bytes of text before the filters, and
-        seconds.
+        """Returns five numbers, each divided by the number of stored bytes: documents, bytes of text, tokens, bytes of
+        text before the filters, and seconds.
         """
         read = max(self.read_bytes, 1)
         counted = (self.num_docs, self.text_bytes, self.num_tokens, self.given_bytes, self.seconds)
@@ -185,9 +184,9 @@ def estimate_source(made: PreparedSource, *, times: float = 1.0, count: TokenCou
 def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) -> float | None:
     """Returns the standard error of an estimate, divided by the estimate; None if the error cannot be computed.
 
-    The formula is for samples in which the probability of a unit is proportional to the unit's bytes (Hansen and
-    Hurwitz; Cochran, Sampling Techniques, 3rd ed., section 9A.3). The formula has the correction for a finite
-    population: if the whole input was read, the error is 0.
+    The formula assumes that larger units are chosen more often, in proportion to their bytes (Hansen and Hurwitz;
+    Cochran, Sampling Techniques, 3rd ed., section 9A.3). It is corrected for a finite population: if the whole input
+    was read, the error is 0.
 
     Args:
         sampled: (weight, text per byte) of each unit.
@@ -209,12 +208,12 @@ def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) ->
 
 
 def _spread(units: Sequence[Unit]) -> list[tuple[Unit, float]]:
-    """Returns the units to read, each with a weight. If there are at most `_UNITS` units, returns all, and the weight
-    of a unit is its number of bytes.
+    """Returns the units to read, each with a weight. If there are at most `_UNITS` units, all are returned. Then the
+    weight of a unit is its number of bytes.
 
-    If there are more units, the input is cut into `_UNITS` stretches of equally many bytes. A unit is returned if it
-    contains the middle of a stretch. So a large unit is more likely to be returned. The weight of a unit is the number
-    of middles that it contains.
+    If there are more units, the input is divided into `_UNITS` stretches of equal size in bytes. A unit is returned if
+    it contains the middle of a stretch, so large units are more likely to be returned. Then the weight of a unit is the
+    number of middles that it contains.
     """
     if len(units) <= _UNITS:
         return [(unit, float(unit.num_bytes)) for unit in units]

@@ -50,7 +50,9 @@ def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> No
 
 
 def _whole(settings: Settings) -> Recipe:
-    """Returns the recipe without parts of sources, because their tokens are known only after the clean phase."""
+    """Returns the recipe without its division of sources into parts. The tokens of a part are known only after the
+    clean phase.
+    """
     return dataclasses.replace(settings.recipe, parts={})
 
 

@@ -1,8 +1,8 @@
-"""Reads the requested columns of a bounded number of documents in ``clean/`` and ``dropped/``.
+"""Reads a bounded number of documents in ``clean/`` and ``dropped/``. Only the requested columns are read.
 
-A hash decides which documents an output part contains, so a few parts are a fair sample of a source. A folder of up to
-``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen. From each of these parts,
-evenly spread row groups are read, as many as the budget allows. One batch is in memory at a time.
+The batches of a source are spread evenly over its output parts, so a few parts are a fair sample of the source. A
+folder of up to ``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen. From each
+of these parts, evenly spread row groups are read, as many as the budget allows. Only one batch at a time is in memory.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def evenly(items: Sequence[Any], number: int) -> list[Any]:
-    """Returns ``number`` of the items, evenly spread; all items if there are not more.
+    """Returns ``number`` of the items, evenly spread. Returns all items if there are at most ``number``.
 
     >>> evenly("abcdefgh", 3)
     ['a', 'c', 'f']
@@ -140,7 +140,7 @@ def _texts(part: Part, read: Read) -> Iterator[pa.RecordBatch]:
 
 
 def _has_texts(parquet: pq.ParquetFile, group: int) -> bool:
-    """True if a row group has any text.
+    """True if a row group has any text. A row group is a block of rows in a Parquet file.
 
     The statistics would say so too, but pyarrow ends the process if they are damaged.
     """
