@@ -109,8 +109,8 @@ def _check_fasttext(data: mmap.mmap) -> None:
 
 
 def _skip_matrix(walk: _Walk, num_rows: int, dim: int, *, is_quantized: bool) -> None:
-    """Moves past a matrix. A matrix has a shape and then floats. A quantized matrix has codes and their centroids
-    instead of floats.
+    """Skips the bytes of a matrix. A matrix is stored as its shape and its values. The values are floats, or in a
+    quantized matrix codes and centroids.
 
     See fastText, src/densematrix.cc and src/quantmatrix.cc.
     """

@@ -1,4 +1,4 @@
-"""Checks a request, and refuses a wrong one before work starts.
+"""Checks the user's request before work starts, and refuses a wrong request.
 
     settings -> request, memory -> cloud_options, job_server, cloud_machines, cloud_stores -> one line per fault
 
