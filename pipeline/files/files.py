@@ -37,7 +37,7 @@ def prepare(path: str) -> None:
 
 
 def open_file(path: str) -> BinaryIO:
-    """Opens a file for reading. The file is seekable. Its bytes are returned as they are stored, without decompression."""
+    """Opens a file for reading. The file is seekable. Its bytes are read as they are stored, without decompression."""
     if is_local(path):
         return open(path, "rb")
     if is_http(path):

@@ -159,7 +159,7 @@ class HttpFile(io.RawIOBase):
         return data
 
     def _open(self, offset: int, method: str = "GET") -> Any:
-        """Requests the bytes of the file from ``offset`` to its end. Returns None if ``offset`` is the end of the file."""
+        """Requests the bytes of the file from ``offset`` on. Returns None if ``offset`` is the end of the file."""
         request = urllib.request.Request(self._url, method=method, headers={"Accept-Encoding": "identity"})
         if offset:
             request.add_header("Range", f"bytes={offset}-")

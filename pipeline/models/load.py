@@ -27,7 +27,9 @@ from tokenizer.encoder_settings import EncoderSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """Holds a model that consists of several files. Each file has a name (its name in the folder of models) and a path."""
+    """Holds a model that consists of several files, as pairs: the name of a file in the folder of models, and its
+    path.
+    """
 
     paths: tuple[tuple[str, str | StoredFile], ...]
 
@@ -274,7 +276,9 @@ def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str
 
 
 def loaded_models(steps: Iterable[Step], paths: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a mapping from key to model, for all models that the steps need. Each model is opened once per process."""
+    """Returns a mapping from key to model. It has all models that the steps need. A model is opened once per
+    process.
+    """
     needed = {key for step in steps for key in step.MODELS if key in paths}
     if not needed:
         return {}

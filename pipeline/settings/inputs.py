@@ -42,7 +42,7 @@ class Listing:
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
     def only(self, wanted: Callable[[str], bool]) -> Listing:
-        """Returns a listing with only some of the files. ``wanted`` takes a path and returns True if the file is kept."""
+        """Returns a listing with some of the files. ``wanted`` takes a path and returns True to keep the file."""
         kept = [(file, at) for file, at in zip(self.files, self.written, strict=True) if wanted(file.path)]
         return Listing(tuple(file for file, _ in kept), tuple(at for _, at in kept))
 
