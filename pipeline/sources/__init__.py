@@ -55,4 +55,4 @@ class _Sources(Mapping[str, "Source"]):
 
 
 SOURCES: Mapping[str, Source] = _Sources()
-"""The sources by name, in the order of the paper's table."""
+"""The sources by name, in the order of the table in the LLaMA paper."""
