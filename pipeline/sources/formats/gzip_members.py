@@ -40,8 +40,8 @@ class StoredBytes:
         self._file_pos: int | None = None
 
     def read_at(self, offset: int, num_bytes: int) -> bytes:
-        """Returns at least one and at most ``num_bytes`` bytes from ``offset`` on. The result is empty only at the end
-        of the file.
+        """Returns some bytes from ``offset`` on, at most ``num_bytes``. The result is empty only at the end of the
+        file.
         """
         at = offset - self._block_start
         if at < 0 or at >= len(self._block):
@@ -184,8 +184,8 @@ def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) 
 
 
 def _next_member(stored: StoredBytes, offset: int, starts_with: bytes) -> int:
-    """Returns the offset of the next member whose data begin with ``starts_with``. If there is none, returns the end of
-    the file.
+    """Searches for the next member whose data begin with ``starts_with``. Returns the member's offset. If there is no
+    such member, returns the end of the file.
     """
     while True:
         window = stored.read_across(offset, _BLOCK_BYTES)

@@ -48,9 +48,7 @@ _CLOSES_CELL = {
 _TABLE_ONLY = frozenset({"table", "template"})
 _CLOSES_SAME = frozenset({"button", "option", "optgroup", "a"})
 _TRANSPARENT = frozenset({"address", "div", "p"})
-"""Elements inside a list item that do not protect it. Although one of them is still open, the parser can close the list
-item.
-"""
+"""Elements inside a list item. The parser can close the list item although one of these elements is still open."""
 _FOREIGN = frozenset({"svg", "math"})
 _LEAVES_FOREIGN = _words(
     "b big blockquote center code dd div dl dt em h1 h2 h3 h4 h5 h6 i li listing menu nobr ol p pre ruby s small "

@@ -72,7 +72,8 @@ def decoded_body(body: bytes, codings: str, *, max_bytes: int) -> bytes:
         max_bytes: the largest number of bytes that a body can have after a coding is undone.
 
     Raises:
-        HttpError: ``http_body_too_large``, or ``bad_http_body`` if the body does not unpack or its coding is not known.
+        HttpError: the reason is ``http_body_too_large``; or ``bad_http_body`` if the body does not unpack or its coding
+            is unknown.
 
     >>> decoded_body(b"<p>One</p>", "UTF-8", max_bytes=99), decoded_body(zlib.compress(b"<p>"), "deflate", max_bytes=99)
     (b'<p>One</p>', b'<p>')
