@@ -124,7 +124,7 @@ class HttpFile(io.RawIOBase):
     def _try(self, action: Callable[[], Any]) -> Any:
         """Runs ``action`` until it succeeds, at most ``MAX_TRIES`` times, with longer and longer waits.
 
-        Returns its result.
+        Returns the result of ``action``.
         """
         for number in range(1, MAX_TRIES + 1):
             seconds = min(0.5 * 2.0**number, _MAX_WAIT_SECONDS)

@@ -1,4 +1,4 @@
-"""Finds the models that steps need by their published names, and checks them.
+"""Finds the models that steps need, and checks them. A model is found by its published file name.
 
     python -m pipeline.models fetch --models DIR [NAME ...]
     python -m pipeline.models train-lm | cutoffs | train-reference --help

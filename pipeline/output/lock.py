@@ -95,8 +95,8 @@ def only_run(layout: Layout) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(output: str | None, flag: str = "--from") -> Iterator[None]:
-    """Locks the output of an earlier run against runs that would write to it. Several runs can read it at the same
-    time.
+    """Locks the output of an earlier run against runs that would write to it. Several runs can read the output at the
+    same time.
 
     Raises:
         ValueError: a run writes to the folder, or there is no output of a run.

@@ -56,7 +56,7 @@ def is_done(path: str, fingerprint: str, folders: Mapping[str, str | PartSpan] |
     not changed.
 
     Args:
-        folders: maps names to the folders that contain the step's parts. The marker has the state of each folder by the
+        folders: maps names to the folders that contain the step's parts. In the marker, the state of a folder has the
             same name.
     """
     marker = read_marker(path)

@@ -18,8 +18,8 @@ from pipeline.files.http_files import HttpFileError, is_http, size_of_http
 from pipeline.sources.source import InputFile
 
 NUM_SIZES_ASKED = 8
-"""The number of files in a published list whose sizes are requested from the server. A list has about 56,000 files,
-which is too many requests. Every file in the list gets the mean of the requested sizes.
+"""The number of files in a published list whose sizes are requested from the server. Requests for all files would take
+too long, because a list has about 56,000 files. Every file in the list gets the mean of the requested sizes.
 """
 
 

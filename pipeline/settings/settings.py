@@ -114,7 +114,7 @@ class Settings:
 
 
 def parse(argv: Sequence[str]) -> Settings:
-    """Reads flags and the YAML file they name.
+    """Reads the flags, and the YAML file that they name.
 
     Raises:
         ValueError: the request is wrong. The message says in one line what is wrong and how to correct it.
@@ -247,8 +247,8 @@ def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: It
 
 
 def _inputs(flags: Sequence[str], in_file: Any, known: Known) -> dict[str, tuple[str, ...]]:
-    """Returns the globs of each source. If a flag names the source, the globs are the flag's. Otherwise they are the
-    file's.
+    """Returns the globs of each source. If a flag names the source, returns the globs of the flag. Otherwise returns
+    the globs of the file.
     """
     given: dict[str, tuple[str, ...]] = {}
     for flag in flags:

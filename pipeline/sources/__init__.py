@@ -38,7 +38,9 @@ _MODULES = {
 
 
 class _Sources(Mapping[str, "Source"]):
-    """Imports a source when it is looked up, because the command needs only the names to check its flags."""
+    """Imports the module of a source only when the source is looked up. To check its flags, the command needs only the
+    names.
+    """
 
     def __getitem__(self, name: str) -> Source:
         source: Source = import_module(_MODULES[name]).SOURCE

@@ -23,7 +23,7 @@ from pipeline.sources.source import AnyStep
 
 EXACT = "exact_dedup"
 UNPLACED: tuple[Step, ...] = (GopherQuality(), GopherRepetition(), FineWebQuality(), UrlList())
-"""Filters that only a configuration file can add to a source."""
+"""Filters that no source has by default. A configuration file can add them to any source."""
 
 
 def _all_filters() -> dict[str, Step]:

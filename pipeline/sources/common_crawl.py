@@ -71,7 +71,7 @@ class CommonCrawlReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, *HTML_NOT_BROKEN)
 
     dump: str = ""
-    """The dump (``CC-MAIN-YYYY-WW``) of a file, used if the file's path does not name a dump."""
+    """The dump (``CC-MAIN-YYYY-WW``) to use for files whose paths do not name a dump."""
     is_main_content: bool = True
     """True to leave out navigation, footers and similar parts of a page. Only for HTML."""
     group_files: int = 1750

@@ -134,10 +134,9 @@ def check_scope(step: str, scope: str, words: Collection[str], columns: Collecti
 class ExactDedup(DedupStep):
     """Keeps one document per value of the ``key`` column. All documents with a null key are kept.
 
-    If ``newest`` is set, the document with the greatest value in this column is kept. If ``earliest`` is set, the
-    document with the smallest value is kept. A document with a null in this column is kept only if all its duplicates
-    have a null too. If two values are equal, the smaller hash of the id decides, and then the smaller id. The order of
-    reading never matters.
+    If ``newest`` names a column, the document with the greatest value in this column is kept. If ``earliest`` names a
+    column, the document with the smallest value is kept. A null counts as worse than any value. If two values are
+    equal, the smaller hash of the id decides, and then the smaller id. The order of reading never matters.
     """
 
     NAME: str

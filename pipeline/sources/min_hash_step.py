@@ -19,7 +19,7 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinHashDedup(DedupStep):
-    """Drops a document if one kept document contains more than ``max_overlap`` of its word n-grams.
+    """Drops a document if more than ``max_overlap`` of its word n-grams are also in one kept document.
 
     MinHash signatures and samples of n-grams find pairs of documents that may be similar. Then all n-grams of both
     documents are compared. The document with more n-grams is kept. If both have equally many n-grams, the document with

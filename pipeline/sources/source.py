@@ -17,7 +17,7 @@ from filters.step import Step
 from pipeline.sources.dedup_steps import DedupStep
 
 UNKNOWN_FORM = "unknown_form"
-"""The kind of a unit for a file in an unsupported format, and the reason with which the file is rejected."""
+"""If a file is in an unsupported format, this is the kind of its unit, and the reason for rejecting it."""
 
 Document = dict[str, Any]
 """A document as a reader yields it. The keys are ``id``, ``text``, optionally ``language``, and the reader's own
@@ -132,8 +132,9 @@ class Reader(ABC):
     """The reasons for rejecting records that are intact but are not documents, such as a redirect or a PDF."""
     CONTAINERS: ClassVar[frozenset[str]] = frozenset()
     """The kinds of units that a single task must unpack (such as a .7z). ``unpack`` splits such a unit into chunks. The
-    pipeline writes the chunks to spill files. Each chunk becomes a new unit, which ``read`` gets. Many tasks read these
-    units in parallel. The ``path`` of such a unit is a spill file. Its ``origin`` and ``kind`` are those of the chunk.
+    pipeline writes the chunks to spill files. Each chunk becomes a new unit, and ``read`` reads it. Many tasks read
+    these units in parallel. The ``path`` of such a unit is a spill file. Its ``origin`` and ``kind`` are those of the
+    chunk.
     """
     HAS_DUMPS: ClassVar[bool] = False
     """True if the files are published in dumps over time. Then a newer dump is cleaned without reading older dumps."""

@@ -72,7 +72,7 @@ class BadPaperError(Exception):
 
 @dataclass(slots=True)
 class Project:
-    """Holds the TeX files of a paper by their path, and information about the archive."""
+    """Holds the TeX files of a paper, with their paths as keys. Also holds information about the archive."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     unsafe_names: list[str] = field(default_factory=list)

@@ -1,8 +1,8 @@
 """Reads arXiv's ``00README``. In this file a project names its main file, and files to ignore.
 
-arXiv documents two formats (info.arxiv.org/help/00README.html). The first is JSON or YAML: ``sources:`` with
-``filename`` and ``usage``. The second is the classic ``00README.XXX``, with lines ``NAME toplevelfile`` and ``NAME
-ignore``. The format is recognised by the content of the file, not by the ending of its name.
+arXiv documents two formats (info.arxiv.org/help/00README.html). The first is JSON or YAML. It has a list ``sources``,
+whose items have a ``filename`` and a ``usage``. The second is the classic ``00README.XXX``, with lines ``NAME
+toplevelfile`` and ``NAME ignore``. The format is recognised by the content of the file, not by the ending of its name.
 """
 
 from __future__ import annotations

@@ -149,7 +149,9 @@ def _zip_member(
 
 
 def _directory_bytes(file: BinaryIO) -> int:
-    """Returns the size of a zip's directory in bytes, which is stored in the zip; 0 if the file is not a zip."""
+    """Returns the size in bytes of a zip's directory, as stored at the end of the zip. Returns 0 if the file is not a
+    zip.
+    """
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - 65_557))
     tail = file.read()

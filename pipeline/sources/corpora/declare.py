@@ -1,4 +1,4 @@
-"""Converts a declaration in a configuration file to a `Source`, the class that sources defined in code also have.
+"""Converts a declaration in a configuration file to a `Source`. Sources defined in code are objects of the same class.
 
 ::
 
@@ -68,7 +68,7 @@ def corpus_source(name: str, declaration: Any) -> Source:
 
 def corpus_files(name: str, declaration: Mapping[str, Any]) -> tuple[str, ...]:
     """Returns the globs of a declaration. If the declaration has none, the tuple is empty, and the command line must
-    have globs.
+    give the globs.
 
     Raises:
         ValueError: ``files`` is neither a glob nor a list of globs.

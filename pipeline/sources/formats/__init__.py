@@ -11,7 +11,7 @@ damage.
 - ``json_lines``: reads files with one JSON object per line.
 - ``paths_list``: reads a crawl's list of files.
 - ``damaged_tar``: reads a tar in one pass and continues after damage.
-- ``http_body``, ``media_type``, ``html_charset``: find out how a web page is packed, its type, and its encoding.
+- ``http_body``, ``media_type``, ``html_charset``: find out the packing, the type and the encoding of a web page.
 - ``html_tags``, ``html_open_elements``, ``html_cost``: estimate the time to parse a page before it is parsed.
 
 >>> from pipeline.sources.formats.json_lines import parse_object

@@ -168,8 +168,8 @@ def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
 
 
 def fault_behind(region: Region) -> str:
-    """Checks the end of a region that is followed by a stream. If there are bytes before the stream that belong to no
-    stream, returns a description of them. Otherwise returns an empty string.
+    """Looks for bytes between two streams that belong to neither. ``region`` ends where the second stream begins.
+    Returns a description of the bytes; an empty string if there are none.
 
     >>> fault_behind(Region(Kind.HEAD, 0, 32, b"BZh9")), fault_behind(Region(Kind.HEAD, 0, 40, b"xBZh9"))
     ('', '1 bytes that are no bz2 stream')

@@ -3,16 +3,16 @@
 Resiliparse (2.0.1, with lexbor 2.1) is fast on usual pages. On three kinds of pages it takes quadratic time, so that a
 page of 1 MiB can take hours:
 
-- Deep nesting, for example because end tags were forgotten. For many tags the parser visits all open elements. And
-  Resiliparse searches for the main content. For this it reads all text and links inside each ``div``, ``ul``,
-  ``article`` and ``footer``. If these elements are nested, it reads the same text once per level.
+- Deep nesting, for example because end tags were forgotten. For many tags the parser visits all open elements. Then, to
+  find the main content, Resiliparse reads all text and links inside each ``div``, ``ul``, ``article`` and ``footer``.
+  If these elements are nested, it reads the same text once per level.
 - Formatting elements that are never closed (``<b>``, ``<font color=...>``). The parser opens them again in every later
   block.
 - Tags with many attributes. The parser compares each attribute with all earlier attributes of the tag.
 
 This module estimates the depth and the number of open formatting elements without a tree. If a start tag is directly
 followed by its end tag, no element stays open. Such pairs are removed, innermost first. In most pages few tags remain.
-Then these tags are processed in order (:mod:`pipeline.sources.formats.html_open_elements`).
+The remaining tags are processed one by one (:mod:`pipeline.sources.formats.html_open_elements`).
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ kB the limit is 600, and for longer pages it is lower. Few real pages reach a de
 """
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
-"""The limit on how often the parser could open a formatting element again. Opening it takes 5 µs. A page may reach
-``SPARE_REOPENED``, plus ``MAX_REOPENED_PER_CHAR`` per character.
+"""The limit on how often the parser could open a formatting element again. Opening it takes 5 µs. The limit is
+``SPARE_REOPENED`` per page, plus ``MAX_REOPENED_PER_CHAR`` per character.
 """
 MAX_ATTRIBUTE_PAIRS = 50_000_000
 """The limit on the comparisons between two attributes of the same tag. Each comparison takes 3 ns."""

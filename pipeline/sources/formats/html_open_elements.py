@@ -1,5 +1,5 @@
-"""Keeps a list of the elements that are open after each tag of a page. It builds no tree. The rules are those of the
-HTML standard (section 13.2.6).
+"""Reads the tags of a page in order, and keeps a list of the elements that are open. Builds no tree. The rules are
+those of the HTML standard (section 13.2.6).
 
 Some of the standard's rules for closing elements are left out. So an element stays open at least as long as in a
 parser.

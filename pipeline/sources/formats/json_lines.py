@@ -29,12 +29,12 @@ JSON_LINES_BROKEN = (
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20
-"""The largest number of bytes of a line. Ours: the longest rows are those of BigQuery's tables. There a content has at
-most 1 MiB, which takes at most 6 MiB in JSON.
+"""The largest number of bytes of a line. Ours: the longest rows in the supported sources are files in BigQuery's
+tables. Such a file has at most 1 MiB, or 6 MiB when it is written in JSON.
 """
 MAX_SKIPPED_BYTES = 4 << 30
-"""If a line has more bytes than this, the rest of the file is not read (our choice). The file is then a bomb or has no
-lines.
+"""If a line has more bytes than this, the rest of the file is not read (our choice). Such a file has no lines, or was
+crafted to unpack to very many bytes.
 """
 _GZIP_WBITS = 31
 _PIECE_BYTES = 1 << 18

@@ -23,8 +23,8 @@ WET_BROKEN = (*WARC_BROKEN, "not_utf8")
 WET_NOT_BROKEN = ("not_text",)
 HTML_BROKEN = (*WARC_BROKEN, "bad_http", "bad_http_body", "http_body_too_large")
 HTML_NOT_BROKEN = ("http_status", "not_html", "revisit")
-"""The four tuples have the reasons for which this module rejects records of WET files, and HTML pages of WARC files.
-``_BROKEN``: the record is broken. ``_NOT_BROKEN``: it is intact, but not wanted.
+"""The four tuples above have the reasons for which this module rejects records of WET files, and HTML pages of WARC
+files. The reasons in the two ``_NOT_BROKEN`` tuples are for records that are intact but not wanted.
 """
 _PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
 _PAGELESS = frozenset({"warcinfo", "request", "metadata"})

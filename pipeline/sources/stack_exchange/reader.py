@@ -256,7 +256,7 @@ def _number(value: str | None) -> int | None:
 
 
 def _tags(value: str) -> list[str]:
-    """Returns the tags of a post, written in either of two styles.
+    """Returns the tags of a post. Dumps write tags in two styles.
 
     >>> _tags("<c++><windows>"), _tags("|c++|windows|")
     (['c++', 'windows'], ['c++', 'windows'])
