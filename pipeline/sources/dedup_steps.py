@@ -135,8 +135,8 @@ class ExactDedup(DedupStep):
     """Keeps one document per value of the ``key`` column. All documents with a null key are kept.
 
     If ``newest`` names a column, the document with the greatest value in this column is kept. If ``earliest`` names a
-    column, the document with the smallest value is kept. A null counts as worse than any value. If two values are
-    equal, the smaller hash of the id decides, and then the smaller id. The order of reading never matters.
+    column, the document with the smallest value is kept. Documents with a null in this column come last. If two values
+    are equal, the document whose id has the smaller hash is kept. The order of reading never matters.
     """
 
     NAME: str
