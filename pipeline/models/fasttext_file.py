@@ -29,10 +29,10 @@ _WORD, _LABEL = 0, 1
 def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
     """Returns the parts of a loaded model; None if the model is not of the supported kind.
 
-    The supported kind is a quantized classifier with hierarchical softmax and without word n-grams, from which n-grams
-    were removed. The published lid.176.ftz is of this kind. fastText runs it at only 6 MB/s, so this package has its
-    own faster code. fastText itself runs all models that are not of this kind. It runs models that are not quantized at
-    12 MB/s, which is fast enough.
+    The supported kind is a quantized classifier with hierarchical softmax. It uses no word n-grams, and some of its
+    character n-grams were removed. The published lid.176.ftz is of this kind. fastText runs it at only 6 MB/s, so this
+    package has its own faster code. fastText itself runs all models that are not of this kind. It runs models that are
+    not quantized at 12 MB/s, which is fast enough.
 
     Raises:
         ValueError, struct.error: the file ends too early, although fastText has loaded it.

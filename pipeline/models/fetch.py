@@ -56,7 +56,8 @@ LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e
 
 
 def published(what: str, languages: tuple[str, ...]) -> list[Published]:
-    """Returns the files to download. ``what`` is ``lid``, ``lid-small``, ``lm``, ``bad-words`` or ``all``.
+    """Returns the files of a group of models. ``what`` is the group: ``lid``, ``lid-small``, ``lm``, ``bad-words`` or
+    ``all``.
 
     Raises:
         ValueError: ``what`` is none of these names.

@@ -1,9 +1,9 @@
 """Checks that a model's file is complete before a library reads it.
 
-The libraries do not check this. fastText reads words until a zero byte, even past the end of a truncated file, and
-never returns. SentencePiece accepts a file in which the last pieces are missing. KenLM does not check the words at the
-end of a file. So this module compares the sizes that the headers state with the size of the file. Only the dictionary
-of a fastText model is read entry by entry.
+The libraries do not check this. In a truncated file, fastText searches for the zero byte after a word, even past the
+end of the file, and never returns. SentencePiece accepts a file in which the last pieces are missing. KenLM does not
+check the words at the end of a file. So this module compares the size of the file with the sizes that its headers
+state. The dictionary of a fastText model has no such size, so it is read entry by entry.
 """
 
 from __future__ import annotations

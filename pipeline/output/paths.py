@@ -16,7 +16,9 @@ class Layout:
 
     output: str
     clean_from: str | None = None
-    """The output folder of an earlier run whose clean documents are mixed (read only); None to clean in this run."""
+    """The output folder of an earlier run. This run mixes the clean documents in that folder, and does not change the
+    folder. None if this run cleans documents itself.
+    """
     tokens_from: frozenset[str] = frozenset()
     """The sources whose token files are also read from ``clean_from``. The run in that folder used the same tokenizer
     as this run.

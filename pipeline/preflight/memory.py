@@ -1,8 +1,8 @@
 """Estimates how much memory a run will need, and refuses a local run that does not fit.
 
-A worker process needs memory for five things: Beam and its libraries; models that processes cannot share; buffers of
-the groupings in one pass; sorting one bucket of line hashes; and one batch, with its copies while steps run. None of
-the five grows with the input. A larger input has more buckets, but not larger buckets
+A worker process needs memory for five things. They are Beam and its libraries; models that processes cannot share;
+buffers of the groupings in one pass; one bucket of line hashes while it is sorted; and one batch and its copies while
+steps run. None of the five grows with the input. A larger input has more buckets, but not larger buckets
 (``pipeline.clean.sizing.scale_of``).
 """
 

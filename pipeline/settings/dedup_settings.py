@@ -1,5 +1,5 @@
 """Reads the ``dedup:`` section of a configuration file. This section limits the share of documents that a near dedup
-may remove. If a near dedup removes more, the run stops.
+may remove. If a near dedup removes a larger share, the run stops.
 """
 
 from __future__ import annotations

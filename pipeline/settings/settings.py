@@ -34,7 +34,7 @@ from tokenizer.train.training import TrainSettings
 
 Phase = Literal["all", "clean", "mix"]
 Known = Mapping[str, Source]
-"""All sources by name: those in code, and those that the run's configuration file declares."""
+"""All sources by name: the sources defined in code, and the sources that the configuration file declares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,9 @@ class Settings:
     num_tokens: int | None
     phase: Phase
     clean_from: str | None
-    """The output folder of an earlier run whose clean documents are mixed."""
+    """The output folder of an earlier run. This run mixes the clean documents in that folder, and cleans none
+    itself.
+    """
     continue_from: str | None
     """The output folder of an earlier mixture. The new mixture continues it."""
     reuse: str | None

@@ -9,7 +9,7 @@
 - ``formats``: file formats that several sources share.
 - ``corpora``: sources that a configuration file declares.
 - ``all_steps``: every step by name. A configuration file lists steps by these names.
-- ``all_sources``: the sources of a run: those in the table, and those that a configuration file declares.
+- ``all_sources``: collects the sources of a run, from the table and from the configuration file.
 
 >>> [step.NAME for step in SOURCES["stack_exchange"].steps]
 ['duplicate_id', 'detect_language']

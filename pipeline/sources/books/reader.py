@@ -44,7 +44,7 @@ _GUTENBERG_URL = re.compile(r"gutenberg\.org/(?:ebooks|etext|files)/(\d{1,6})\b"
 
 
 def _kind_of(path: str) -> str:
-    """Returns the format of a file, which the ending of its name decides. Returns ``other`` for an unknown ending.
+    """Returns the format of a file. The ending of its name decides. An unknown ending gives ``other``.
 
     >>> _kind_of("1342/1342-0.TXT"), _kind_of("books3.tar.gz"), _kind_of("1342/1342-h.htm")
     ('text', 'tar', 'other')
@@ -102,7 +102,7 @@ class BooksReader(Reader):
         return _kind_of(path) != "other"
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. Large files are containers, which are unpacked first.
+        """Returns one unit per file. The unit of a large file is a container, which is unpacked before it is read.
 
         The folders of a mirror also have files in formats that this source does not read (``.htm``, ``.tex``, images).
         Each of these files becomes a unit that is reported as ``unknown_form``.

@@ -1,8 +1,8 @@
 """Wikipedia (4.5 % of the mixture): reads XML dumps of twenty languages.
 
 The files are named ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2``. A large file is split into units, so
-that several workers can read it. A unit consists of the pages that begin in a range of bytes. In a bz2 file, a page has
-the offset of the block that contains the first byte of the page.
+that several workers can read it. A unit consists of the pages that begin in a range of bytes. In a bz2 file, a page
+belongs to the range in which its first block begins. (This is the block that contains the first byte of the page.)
 
 Three places can name the language. The setting ``language`` comes first, then the wiki's code in the file's name
 (``dewiki-20220620-...``), then the code in the dump's header.
