@@ -2,7 +2,7 @@
 
     --models DIR -> find: paths by key -> load: opened once per process -> step.apply(batch, models)
 
-- ``find``: finds the files of models. They have the names with which they were published.
+- ``find``: finds models by the names of their files.
 - ``load``: opens models. ``stored_files``: copies models from an object store to each machine, once.
 - ``checksums``: computes checksums once per file. ``fasttext_file``: reads the parts of a fastText model.
 - ``fetch``: downloads the published models. ``evals``: the evaluation sets that can be fetched, and their columns.

@@ -1,4 +1,4 @@
-"""Finds those of the user's pages that Wikipedia cites. The join shuffles only hashes of addresses, never texts.
+"""Searches the user's pages for pages that Wikipedia cites. The join shuffles only hashes of addresses, never texts.
 
     dumps -> keys of cited addresses  \\
                                         group by key -> places (unit, row) of the cited pages

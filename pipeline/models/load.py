@@ -64,7 +64,7 @@ _loading = threading.Lock()
 
 
 def load(key: str, path: ModelPath) -> Any:
-    """Returns a model. The model is opened only once per process, however many steps and threads use it.
+    """Returns a model. The model is opened only once per process, and all steps and threads share it.
 
     KenLM's binary models are mapped into memory, so all processes of a machine share them. fastText's models cannot be
     mapped.
@@ -276,9 +276,7 @@ def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str
 
 
 def loaded_models(steps: Iterable[Step], paths: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a mapping from key to model. It has all models that the steps need. A model is opened once per
-    process.
-    """
+    """Returns the models that the steps need, as a mapping from key to model. A model is opened once per process."""
     needed = {key for step in steps for key in step.MODELS if key in paths}
     if not needed:
         return {}

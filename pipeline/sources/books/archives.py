@@ -51,7 +51,9 @@ _GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, isal_zlib.error, isal_zlib.IsalErr
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """Holds a file from an archive. If the file is longer than the limit, ``data`` has one byte more than the limit."""
+    """Holds a file from an archive. If the file is longer than the limit, ``data`` has only its first bytes, one more
+    than the limit.
+    """
 
     location: str
     name: str

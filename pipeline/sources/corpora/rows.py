@@ -1,4 +1,4 @@
-"""Reads the rows of JSON lines, Parquet and Arrow files. Each row is yielded with its place for messages.
+"""Reads the rows of JSON lines, Parquet and Arrow files. Each row is yielded with its location, for messages.
 
 After damage in an Arrow file, the rest of the file is rejected, because the format has no marks at which reading could
 continue. In a Parquet file only the damaged row groups are rejected.

@@ -168,8 +168,8 @@ def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
 
 
 def fault_behind(region: Region) -> str:
-    """Looks for bytes between two streams that belong to neither. ``region`` ends where the second stream begins.
-    Returns a description of the bytes; an empty string if there are none.
+    """Looks for bytes in a region that belong to no stream. They can be before the first stream, between two streams,
+    or at the end of the file. Returns a description of the bytes; an empty string if there are none.
 
     >>> fault_behind(Region(Kind.HEAD, 0, 32, b"BZh9")), fault_behind(Region(Kind.HEAD, 0, 40, b"xBZh9"))
     ('', '1 bytes that are no bz2 stream')
