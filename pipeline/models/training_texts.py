@@ -50,8 +50,8 @@ def expand_globs(patterns: Iterable[str]) -> list[str]:
 def read_texts(paths: Iterable[str]) -> Iterator[Text]:
     """Yields documents: rows of ``.parquet``, lines of ``.jsonl``, ``.json`` or ``.txt`` (also ``.gz``, ``.zst``).
 
-    A JSON object or a row has the document as ``text`` (or ``raw_content``, as cc_net writes it), and optionally
-    ``language`` and ``url``. Empty documents are skipped.
+    In a JSON object or a row, the field ``text`` contains the document. In cc_net's files, the field is
+    ``raw_content``. The fields ``language`` and ``url`` are optional. Empty documents are skipped.
 
     Raises:
         ValueError: the format of a file is not supported, or a line is not valid. The message names the file.

@@ -1,6 +1,6 @@
-"""Reads the rows of JSON lines, Parquet and Arrow files. Each row is yielded with its place, which messages show.
+"""Reads the rows of JSON lines, Parquet and Arrow files. Each row is yielded with its location, for messages.
 
-If an Arrow file is damaged, the rest of the file is rejected, because the format has no marks at which reading could
+After damage in an Arrow file, the rest of the file is rejected, because the format has no marks at which reading could
 continue. In a Parquet file only the damaged row groups are rejected.
 """
 
@@ -152,7 +152,9 @@ def _arrow_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
 
 
 def _rows_of(batch: pa.RecordBatch, unit: Unit, first: int) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields the rows of a batch. If a string is not UTF-8, which the format forbids, only its row is rejected."""
+    """Yields the rows of a batch. Strings must be UTF-8. If a string is not UTF-8, only the row with this string is
+    rejected.
+    """
     try:
         batch.validate(full=True)
         rows: list[Row] | None = batch.to_pylist()
