@@ -20,10 +20,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mixtures.recipe_values import MAX_EPOCHS, as_mapping
+
 OTHER = "other"
 """Stands for every value that a rule does not name."""
-MAX_EPOCHS = 255
-"""The largest number of epochs. The limit follows from the shards, which store ``epoch`` as uint8."""
 _MAX_VALUE_CHARS = 100
 _MARK = ":"
 """Separates the source from the value in the name of a part. Names of sources contain no colon."""
@@ -247,8 +247,8 @@ def take_parts(mixture: Mapping[str, Any], number: Number) -> tuple[dict[str, An
         ValueError: a rule is wrong. The message says where.
     """
     plain, rules = dict(mixture), dict[str, PartRule]()
-    for source, one in _mapping("parts", plain.pop("parts", None) or {}).items():
-        rules[source] = _rule(f"parts.{source}", _mapping(f"parts.{source}", one, is_text=False), number)
+    for source, one in as_mapping("parts", plain.pop("parts", None) or {}).items():
+        rules[source] = _rule(f"parts.{source}", as_mapping(f"parts.{source}", one, is_text=False), number)
     for key in ("weights", "epochs"):
         given = plain.get(key)
         inner = given.get("relative", given) if isinstance(given, Mapping) else None
@@ -297,7 +297,7 @@ def _rule(where: str, one: Mapping[Any, Any], number: Number) -> PartRule:
     if is_epochs:
         if len(values) > 1:
             raise ValueError(f"{where} holds epochs and weights of values: keep one of them")
-        values = _mapping(f"{where}.epochs", values["epochs"], is_text=False)
+        values = as_mapping(f"{where}.epochs", values["epochs"], is_text=False)
     try:
         return PartRule(by=by, weights=_numbers(where, values, number), is_epochs=is_epochs)
     except ValueError as error:
@@ -331,9 +331,3 @@ def _numbers(where: str, values: Mapping[Any, Any], number: Number) -> dict[str,
             raise ValueError(f"{where}: YAML reads a value as {value!r}: put it in quotes")
         found[str(value)] = number(f"{where}.{value}", one)
     return found
-
-
-def _mapping(what: str, value: Any, *, is_text: bool = True) -> dict[Any, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{what} must be a mapping of names to values")
-    return {str(key) if is_text else key: one for key, one in value.items()}

@@ -15,7 +15,8 @@ from mixtures.parts import source_of
 from mixtures.plan.by_part import by_part
 from mixtures.plan.shares import Plan, PlanError, SourcePlan, SourceTokens
 from mixtures.plan.table import format_rows, format_table, need_rows
-from mixtures.recipe import MAX_EPOCHS, Recipe
+from mixtures.recipe import Recipe
+from mixtures.recipe_values import MAX_EPOCHS
 from mixtures.weights import percentages
 
 __all__ = ["Plan", "PlanError", "SourcePlan", "SourceTokens", "deal", "epochs_to_weights", "format_table", "plan"]
