@@ -1,7 +1,8 @@
-"""Runs CCNet's own code as ``mine.py`` runs it. The code is in a checkout of facebookresearch/cc_net.
+"""Runs CCNet's own code in the same way as its script ``mine.py``. The code is in a checkout of
+facebookresearch/cc_net.
 
-Here CCNet runs in one process and writes no output. So it is faster here than in a real run. If the package ``getpy``
-is missing, CCNet keeps hashes in a dictionary and prints a message.
+Here CCNet runs in one process and writes no output, so it is faster than in a real run. If the package ``getpy`` is
+missing, CCNet keeps hashes in a dictionary and prints a message.
 """
 
 from __future__ import annotations

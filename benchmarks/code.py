@@ -1,10 +1,12 @@
-"""Compares our rules for source files with RedPajama's functions: MB/s of one core, and how file heads change.
+"""Compares our rules for source files with RedPajama's functions. Measures the MB/s of one core, and counts the files
+whose heads change.
 
     python benchmarks/code.py EXPORT... [--redpajama github_clean_dedup_local.py] [--repeat N] [--show N]
 
-EXPORT are BigQuery exports: ``contents*`` and ``files*``, or joined tables. ``--redpajama`` is the path of RedPajama
-v1's file (``data_prep/github``); its ``clean_copyright_comments`` and ``get_filecontent_stats`` are run.
-Our time includes all rules: path, type, generated code, header, content hash, line lengths and alphanumeric share.
+Each EXPORT is a file that BigQuery exported: a table ``contents*`` or ``files*``, or a table that joins the two.
+``--redpajama`` is the path of RedPajama v1's file (``data_prep/github``); its ``clean_copyright_comments`` and
+``get_filecontent_stats`` are run. Our time includes all rules: path, type, generated code, header, content hash, line
+lengths and alphanumeric share.
 """
 
 from __future__ import annotations

@@ -3,15 +3,16 @@
     CORPUS_DATA=DIR python benchmarks/whole_runs.py [--sources A,B] [--megabytes 100 400] [--rounds 1] [--profile]
                                                     [--write pipeline/scale/rates.json] [--scratch DIR]
 
-Each source is cleaned twice, from two sizes of distinct text (``multiplied.py`` makes it of real input). The difference
-of the two runs gives the CPU seconds per MB, without the start-up. The table also has the CPU seconds of the same steps
-without Beam: the reader, the join and all steps except the dedups. These steps do not count, spill, compare or write
-anything. Runs use one process. Seconds are user and system time of the process and its children, because other programs
-may use the machine. If there are several rounds, the smallest time counts, because foreign processes can only add time.
+Each source is cleaned twice, from input of two sizes. ``multiplied.py`` makes this input from real files. The
+difference between the two runs gives the CPU seconds per MB, without the time to start. The table also has the CPU
+seconds of the same steps without Beam: the reader, the join and all steps except the dedups. These steps do not count,
+spill, compare or write anything. Runs use one process. Seconds are the user and system time of the process and its
+children, not wall time, because other programs may use the machine. If there are several rounds, the smallest time
+counts, because other programs can only add time.
 
-Rates are reported per MB of two kinds. The first is the published input after decompression (XML, wikitext, JSON). The
-second is the text that the reader or the join yields, before any step. ``pipeline.scale`` and the README use the file
-that ``--write`` writes.
+There are two rates. One is per MB of the published input after decompression (XML, wikitext, JSON). The other is per MB
+of the text that the reader or the join yields, before any step. ``pipeline.scale`` and the README use the file that
+``--write`` writes.
 """
 
 from __future__ import annotations

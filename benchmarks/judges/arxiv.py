@@ -57,8 +57,8 @@ _PUBLIC_NAMES = re.compile(
     r"|feynm|youngtab|diagrams|xy|slashed|braket)[\w-]*\Z",
     re.IGNORECASE,
 )
-"""Matches names of public classes and packages. Authors submit these files but did not write them. Commands that these
-files define do not count as macros.
+"""Matches names of public classes and packages. Authors submit these files but did not write them. A command that such
+a file defines is not counted as the paper's own.
 """
 _STANDARD_NAMES = """
 section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
@@ -158,7 +158,7 @@ def definitions(text: str) -> tuple[str, dict[str, bool]]:
 
 
 def own_names(files: dict[str, str]) -> set[str]:
-    """Returns all commands that the paper's own files define, including files that the document does not read."""
+    """Returns all commands that the paper's own files define. Files that the document does not read are included."""
     names: set[str] = set()
     for path, text in files.items():
         stem, ending = posixpath.splitext(posixpath.basename(path))
@@ -176,7 +176,8 @@ def own_names(files: dict[str, str]) -> set[str]:
 
 
 def raw_text(files: dict[str, str], cleaned: str) -> str:
-    """Returns the raw document that the cleaned text was made from, with its inputs and without comments.
+    """Returns the raw document that the cleaned text was made from. Files that the document reads are inserted, and
+    comments are removed.
 
     A project can contain several documents (a long version, a journal's template, an answer to referees). This judge
     uses the document that shares the most words with the cleaned text. So it does not test whether the right document
@@ -229,7 +230,7 @@ def body_of(text: str) -> str:
 
 
 def dropped_arguments(body: str, names: dict[str, bool]) -> str:
-    """Removes the arguments of macros that do not use their arguments."""
+    """Removes the arguments of those macros that do not use their arguments."""
     for name in (name for name, uses in names.items() if not uses):
         pos = 0
         pattern = re.compile(rf"\\{name}(?![A-Za-z])\s*(?=\{{)")

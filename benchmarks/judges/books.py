@@ -69,7 +69,9 @@ def overlap(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
 
 
 def simhash(text: str) -> int:
-    """Returns the SimHash of a text, computed as the package ``simhash`` does: MD5's last 64 bits, with frequencies."""
+    """Returns the SimHash of a text in the same way as the package ``simhash``: each 6-gram is hashed to the last 64
+    bits of its MD5, and is weighted by its frequency.
+    """
     plain = re.sub(r"[^\w]+", "", text.lower())
     features = Counter(plain[at : at + 6] for at in range(max(1, len(plain) - 5)))
     digests = np.frombuffer(b"".join(md5(name.encode()).digest()[-8:] for name in features), np.uint8).reshape(-1, 8)

@@ -38,7 +38,7 @@ BLOCK = 500
 
 
 def is_unspaced(char: str) -> bool:
-    """True for a character of a script that puts no spaces between words."""
+    """Returns True for a character of a script that puts no spaces between words."""
     code = ord(char)
     ranges = (
         (0xE00, 0xEFF),
@@ -52,7 +52,9 @@ def is_unspaced(char: str) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    """Returns words of letters and digits without case and accents. ae, oe and ue become a, o and u."""
+    """Returns the words of a text. Words consist of letters and digits, without case and accents. ``ae``, ``oe`` and
+    ``ue`` become ``a``, ``o`` and ``u``.
+    """
     out = []
     for char in unicodedata.normalize("NFKD", text.lower()).lower():
         if unicodedata.category(char).startswith("M"):
@@ -101,8 +103,8 @@ class Containments:
 
 
 def best_in(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], allowed: np.ndarray, size: int) -> np.ndarray:
-    """Returns one share per document: the largest share of it that a single document contains. Only the pairs in
-    ``allowed`` count.
+    """Finds, for each document, the document that contains the largest share of it. Returns these shares, one per
+    document. Only the pairs in ``allowed`` count.
     """
     best = np.zeros(size)
     np.maximum.at(best, pairs[0][allowed], pairs[2][allowed])
@@ -111,7 +113,7 @@ def best_in(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], allowed: np.ndarra
 
 def report(name: str, is_removed: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray], sizes: np.ndarray,
            limit: float) -> float:  # fmt: skip
-    """Prints a system's row. Returns its precision."""
+    """Prints the row of one system. Returns the system's precision."""
     inner, outer, _ = pairs
     in_kept = best_in(pairs, ~is_removed[outer], len(sizes))
     is_shorter = (sizes[inner] < sizes[outer]) | ((sizes[inner] == sizes[outer]) & (inner > outer))

@@ -95,8 +95,8 @@ def prose_words(wikitext: str) -> Counter[str]:
 
 
 def _without_colon_links(text: str) -> str:
-    """Removes links whose target has a colon after a namespace or language, including links inside the captions of such
-    links.
+    """Removes links such as ``[[File:A.jpg|words]]``, whose target begins with a namespace or language and a colon.
+    Links inside the words of such a link are removed too.
     """
     out: list[str] = []
     position = 0
@@ -132,7 +132,9 @@ def junk(text: str) -> list[str]:
 
 
 def raw_pages(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Yields (page id, title, wikitext) of a dump's articles, without redirects. Stops where the file is broken."""
+    """Yields (page id, title, wikitext) of each article in a dump. Skips redirects. If the file is broken, stops at the
+    fault.
+    """
     with bz2.open(path) if path.suffix == ".bz2" else path.open("rb") as stream:
         parser: Any = ElementTree.XMLPullParser(("end",))
         try:
@@ -158,7 +160,7 @@ def _article(page: ElementTree.Element) -> Iterator[tuple[int, str, str]]:
 
 
 def judge_page(count: Count, title: str, wikitext: str, text: str | None) -> None:
-    """Adds one page to the counts of its language."""
+    """Judges one page, and adds the result to the counts of its language."""
     count.num_pages += 1
     if text is None:
         count.num_missing += 1
