@@ -55,7 +55,7 @@ class Step(ABC):
     NEEDS: ClassVar[tuple[str, ...]] = ()
     """The columns that ``apply`` needs, except those that every source has."""
     REASONS: ClassVar[tuple[str, ...]] = ()
-    """The reasons for which ``apply`` drops documents."""
+    """The reasons for which ``apply`` can drop documents."""
     CITE: ClassVar[str] = "ours"
     """The citation of the rule in the table of ``docs/recipe.md``."""
     EVIDENCE: ClassVar[pa.Schema | None] = None

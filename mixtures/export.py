@@ -16,8 +16,8 @@ arrayrecord ``NAME.arrayrecord``                     a record per document, a ``
                                                       ``text``; see `mixtures.export_arrayrecord`
 =========== ======================================== =================================================================
 
-Ids are little-endian, uint16 or uint32 as in the shards. Megatron has no uint32, so it gets int32. Documents keep the
-order of the shards, which is the global shuffle. A file gets its final name only when it is complete. The index is
+Ids are little-endian, uint16 or uint32 as in the shards. Megatron has no uint32, so it gets int32. The documents are in
+the order of the shards, which is already shuffled. A file gets its final name only when it is complete. The index is
 written last.
 """
 
@@ -180,7 +180,7 @@ _WRITERS = {
     "arrayrecord": write_arrayrecord,
 }
 _WITH_ONE_INDEX = ("megatron", "mds")
-"""Layouts with one index for all files."""
+"""Formats in which one index describes all files."""
 
 
 def _human(num_tokens: int) -> str:

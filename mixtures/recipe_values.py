@@ -1,4 +1,6 @@
-"""Contains the classes of three values in a recipe: what is held out, the size of shards, a publication's figures."""
+"""Contains three classes for values in a recipe: the part that is held out, the size of shards, and a publication's
+figures.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ class HoldOut:
     share: Decimal | None = None
     """Share of the documents, which are chosen by a hash of the id. For example, 0.001 is one in a thousand."""
     tokens: int | None = None
-    """Least number of tokens. Whole documents are taken in the order of their hashes until they have this many
-    tokens."""
+    """Least number of held-out tokens. Whole documents are taken in the order of their hashes, until this number is
+    reached."""
 
     def __post_init__(self) -> None:
         if (self.share is None) == (self.tokens is None):

@@ -61,7 +61,8 @@ def weighted_sample(
 
 
 def plan_sample(recipe: Recipe, available: Mapping[str, int], max_bytes: int) -> Plan:
-    """Returns a plan of the bytes of text that the sample takes from each source. Its "tokens" are bytes.
+    """Returns a plan of the number of bytes of text that the sample takes from each source. The plan's "tokens" are
+    bytes.
 
     Raises:
         ValueError: a source with a weight has no text, and the recipe does not give its weight to the other sources.

@@ -50,10 +50,10 @@ from tokenizer.program import name_of
 
 _READ_BYTES = 8 * 2**20
 _MAX_KEYS = 16_000_000
-"""This many keys of documents are compared in memory at a time (256 MB). If there are more, temporary files hold
-them."""
+"""At most this many keys of documents are compared in memory at a time (256 MB). If there are more keys, temporary
+files hold them."""
 _MAX_FILES = 512
-"""The largest number of temporary files that are open at a time. So many files are enough for 8 billion documents."""
+"""The largest number of temporary files that are open at a time. This number is enough for 8 billion documents."""
 _KEY = np.dtype([("high", np.uint64), ("low", np.uint64)])
 
 
@@ -122,9 +122,9 @@ class _Seen:
         return sum(self.rows.values()) + self.unread_rows
 
     def take_for_read(self, info: ShardInfo) -> None:
-        """Counts an unreadable shard by the numbers in its manifest entry.
+        """Counts a shard that cannot be read by the numbers in its manifest entry.
 
-        The shard is already reported, so the sums should not be reported as wrong too.
+        The shard is already reported as unreadable. So the sums should not be reported as wrong too.
         """
         self.tokens.update(info.sources)
         self.unread_rows += info.rows
@@ -233,8 +233,8 @@ class _Keys:
         self._folder.cleanup()
 
     def add(self, batch: pa.RecordBatch, *, is_held_out: bool) -> None:
-        """Adds the documents of a batch. Held-out documents get epoch 0. So if a held-out document also has a row of
-        epoch 0 in the training shards, the document is found.
+        """Adds the documents of a batch. Held-out documents get epoch 0. So if a held-out document is also in the
+        training shards, its key for epoch 0 occurs twice.
         """
         keys = np.empty(len(batch), _KEY)
         source = batch.column("source").dictionary_decode().to_pylist()

@@ -39,8 +39,8 @@ CONTROL_CHARS = "".join(map(chr, (*range(32), *range(127, 160))))
 """Control characters, including line ends. The line dedup and the language models delete them."""
 
 CHARS_WITH_RULES = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE1000))))
-"""All characters that can be a cased letter, a mark or a digit. The omitted Unicode planes contain ideographs or
-nothing."""
+"""All characters that can be a cased letter, a mark or a digit. The Unicode planes that are left out contain only
+ideographs, or nothing."""
 
 DIGITS = "".join(c for c in CHARS_WITH_RULES if unicodedata.category(c) == "Nd")
 """Characters that ``\\\\d`` matches. They are folded to ``0``."""

@@ -50,8 +50,8 @@ class MinLength(Step):
 class MinLengthAfterDedup(Step):
     """Drops documents that the line dedup left empty or with under ``min_chars`` characters.
 
-    CCNet drops only documents that the line dedup left empty (``min_chars=0``). The default is our choice: if fewer
-    than 100 characters of a page are left, most of the page repeats other pages.
+    CCNet itself drops only documents that the line dedup left empty (``min_chars=0``). The default of 100 is our
+    choice: if fewer than 100 characters of a page remain, most of the page repeats other pages.
 
     >>> MinLengthAfterDedup(min_chars=3).apply(pa.record_batch({"text": ["", "ab", "abc"]}), {}).verdict.to_pylist()
     ['empty_after_dedup', 'too_short_after_dedup', None]

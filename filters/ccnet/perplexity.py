@@ -36,7 +36,7 @@ class Cutoffs:
     tail: float
 
     def bucket(self, perplexity: float) -> str:
-        """Returns the bucket's name.
+        """Returns the name of the bucket for a perplexity.
 
         >>> [Cutoffs(340, 520).bucket(perplexity) for perplexity in (339.9, 340, 519.9, 520)]
         ['head', 'middle', 'middle', 'tail']
@@ -48,7 +48,7 @@ class Cutoffs:
 
 @dataclass(frozen=True, slots=True)
 class PerplexityModel:
-    """Scores texts in one language. Holds a SentencePiece processor, a KenLM model over its pieces, and the
+    """Scores texts in one language. Holds a SentencePiece processor, a KenLM model of the pieces that it makes, and the
     cut-offs."""
 
     pieces: Any
@@ -197,8 +197,8 @@ def _plain_run(run: str) -> str:
 
 
 _plain_short = functools.lru_cache(1 << 14)(_plain_run)
-"""Caches results. In English nearly every run is a letter, a quotation mark or a dash. Only a few hundred different
-runs occur."""
+"""Caches the results of ``_plain_run``. In English text, nearly every run of characters outside ASCII is one letter,
+quotation mark or dash. Only a few hundred different runs occur."""
 _SHORT_RUN_CHARS = 8
 
 

@@ -40,7 +40,7 @@ class SetRules:
     action: Action = "drop"
     """The action for text that can only come from the set."""
     public_action: Action = "mark"
-    """The action for the parts in ``public``."""
+    """The action for parts of an item that are listed in ``public``."""
     public: tuple[Part, ...] = ("passage",)
     """The parts that the set's authors took from public sources, such as Wikipedia, GitHub or old exams."""
 

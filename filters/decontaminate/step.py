@@ -44,8 +44,8 @@ HITS_SCHEMA = pa.schema(
     }
 )
 """The columns of a hit: set and id of the item, id and source of the document, place, scores, action, and the texts of
-item and hit. The place counts characters of the text before this step. If several items of a set have the same text,
-the first item is named."""
+item and hit. The place is counted in characters of the text as it was before this step. If several items of a set have
+the same text, the first item is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def text_of_item(index: Index, item: int) -> tuple[str, dict[str, str], str]:
 
 
 def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, text: str) -> list[dict[str, Any]]:
-    """Returns the rows of a document's hits for the table of evidence, at most 100.
+    """Returns the rows of the table of evidence for one document's hits, at most 100 rows.
 
     Contamination comes before public passages. Within each of the two groups, the hits with the largest product of
     score and length come first.
@@ -195,7 +195,9 @@ def _named(index: Index, hit: Hit) -> str:
 
 
 def _signals(hits: Sequence[Sequence[Hit]]) -> dict[str, pa.Array]:
-    """Returns two columns per class of hits: the number of hits in each document and their highest score, or nulls."""
+    """Returns columns with one row per document. Each class of hits has two columns: the number of hits, and their
+    highest score. A document without hits gets nulls.
+    """
     signals = {}
     for kind in (CONTAMINATION, PUBLIC_PASSAGE):
         scores = [[hit.found.score for hit in of_document if hit.kind == kind] for of_document in hits]

@@ -23,7 +23,7 @@ IsSame = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
 class LanguageModel:
     """Wraps a loaded fastText language model (``fasttext.load_model``).
 
-    ``parts`` is given if :class:`WordSums` can evaluate the model. WordSums is faster than fastText.
+    ``parts`` contains the parts of the model if :class:`WordSums`, which is faster than fastText, can evaluate them.
     """
 
     def __init__(self, fasttext_model: Any, parts: PrunedModel | None = None) -> None:
@@ -44,9 +44,11 @@ class LanguageModel:
         """Returns the results of :meth:`top` for all texts, twice as fast if the model allows it.
 
         Args:
-            texts: string. is_same: ``is_same(low, high)`` returns True for each text for which all scores from ``low``
-            to ``high`` lead to the same decision. fastText itself scores again the texts that get False. So scores can
-            differ slightly from fastText's scores, but decisions do not. line_end: the replacement of line ends.
+            texts: an array of strings.
+            is_same: a function of two arrays. ``is_same(low, high)`` returns True for each text for which all scores
+                from ``low`` to ``high`` lead to the same decision. fastText itself scores the other texts again. So
+                scores can differ slightly from fastText's scores, but decisions do not.
+            line_end: the replacement of line ends.
         """
         if self._words is None:
             found = [self.top(text, line_end) for text in texts.to_pylist()]

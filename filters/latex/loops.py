@@ -41,7 +41,7 @@ def _items(source: str) -> list[str]:
 
 
 def _turn(expander: Expander, name: str, items: list[str], body: str, outside: int | None) -> bool:
-    """Queues copies of the loop's body, one per item, as the next input of the expander.
+    """Makes copies of the loop's body, one per item, the next input of the expander.
 
     Returns False if the loop stays unchanged.
     """

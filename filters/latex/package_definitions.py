@@ -1,4 +1,4 @@
-r"""Reads definitions made with packages: mathtools, xargs, twoopt, etoolbox, and LaTeX's own ``\@namedef``.
+r"""Reads definitions made with the packages mathtools, xargs, twoopt and etoolbox, and with LaTeX's own ``\@namedef``.
 
 As in :mod:`filters.latex.definitions`, every reader begins at ``pos``, directly after the defining command. It returns
 a :class:`~filters.latex.macros.Definition`, or None if the definition cannot be read.
@@ -46,7 +46,7 @@ def read_named(text: str, pos: int, *, has_at: bool = False) -> Definition | Non
 
 
 def read_named_let(text: str, pos: int) -> Definition | None:
-    r"""Reads a definition by etoolbox's ``\cslet``: a name in braces, then the command whose meaning it gets.
+    r"""Reads a definition by etoolbox's ``\cslet``: a name in braces, then the command whose meaning the name gets.
 
     >>> read_named_let(r"{a}\b", 0).alias_of
     'b'

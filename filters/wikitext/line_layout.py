@@ -23,7 +23,7 @@ _LAST_SENTENCE = re.compile(r"(?:[^\W\d_]{3,}|[0-9]{4}|[)\]\"”»])[.!?][\"”�
 it can belong to an abbreviation."""
 _MAX_SENTENCE_CHARS = 2000
 _MAX_LEAD_IN_CHARS = 200
-"""Longest lead-in. Ours: a longer sentence does more than announce, so it stays."""
+"""Longest lead-in (a line that announces a table or list). Ours: a longer sentence says more than that, so it stays."""
 _MAX_LIST_DEPTH = 10
 _MAX_HEADING_LEVEL = 6
 _LIST_MARKS = "*#:;"
@@ -76,7 +76,7 @@ class _LeadIn:
     """Remembers a line that ends with a colon. The line is removed if nothing that it announces is written."""
 
     num_lines: int
-    """Number of output lines before this lead-in and the headings that were written with it."""
+    """Number of output lines before this lead-in. The headings that were written together with it are not counted."""
     headings: list[tuple[int, str]]
 
 
@@ -237,7 +237,9 @@ class _Layout:
             self.lead_in = _LeadIn(num_lines, headings)
 
     def _heading(self, line: str) -> tuple[int, str] | None:
-        """Returns level and words of ``== words ==``, or None. If the sides differ, the shorter one is the level."""
+        """Returns the level and the words of a heading ``== words ==``, or None. If the two sides have different
+        numbers of ``=``, the smaller number is the level.
+        """
         line = line.rstrip(BREAK + " ")
         inner = line.strip("=")
         if not inner.strip():
@@ -285,5 +287,5 @@ def _is_item(line: str) -> bool:
 
 
 def _is_table_row(line: str) -> bool:
-    """Returns True for a table row outside of any table, as when a template contains the table's beginning."""
+    """Returns True for a table row outside of any table. This happens if a template contains the table's beginning."""
     return HELD_OPEN not in line and (line[0] == "|" or "!!" in line or "scope=" in line or line.startswith("! "))

@@ -1,5 +1,5 @@
-"""Finds the rule for writing a template as text. The template's name is the key. It is looked up first in the table of
-its wiki, then in families of names.
+"""Finds the rule for writing a template as text. The template's name is looked up first in the table of its wiki, then
+in families of names.
 
 A family is a pattern that matches many names, for example the names of the templates for all languages or for all
 centuries. A table could not list so many names.

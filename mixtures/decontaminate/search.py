@@ -1,4 +1,5 @@
-"""Searches finished shards for the items of evaluation sets. All rows are decoded, including rows of later epochs.
+"""Searches finished shards for the items of evaluation sets. All rows are decoded, even if a document has several rows
+because of several epochs.
 
     shards -> one process per shard at a time -> a table of hits per shard -> one table, in the order of the shards
 
@@ -28,8 +29,8 @@ from mixtures.inspect.documents import ShownDocument, Wanted, documents
 SHARD_HITS_SCHEMA = pa.schema(
     [*HITS_SCHEMA, pa.field("shard", pa.string()), pa.field("row", pa.int64()), pa.field("epoch", pa.int64())]
 )
-"""The columns of a table of hits in shards: the columns that the clean phase writes, and the document's place in the
-shards."""
+"""The columns of a table of hits in shards. They are the columns of the clean phase's table, the shard, and the
+document's row in the shard."""
 _BATCH_CHARS = 1 << 20
 _BATCH_DOCS = 1024
 _READ_BYTES = 8 << 20
