@@ -91,7 +91,7 @@ class PartRule:
         return self.max_epochs.get(value, Decimal(1)) if self.max_epochs else of_source
 
     def as_text(self) -> str:
-        """Returns a text that says which documents the rule keeps in the mixture. Equal rules have equal texts."""
+        """Returns a text that says which documents the rule keeps, so that two recipes can be compared."""
         return f"{self.by}: {', '.join(sorted(self.weights))}"
 
 

@@ -1,4 +1,4 @@
-"""Encodes with tiktoken's rank files. Uses tiktoken, or gigatoken if its ids are equal.
+"""Encodes with tiktoken's rank files. Uses the library tiktoken, or gigatoken if it gives the same ids.
 
 A rank file has one line per token: its bytes in base64, and its rank. It does not contain the pattern that splits
 texts, or the control tokens. So both are settings (:mod:`tokenizer.encoder_settings`). If the settings name no control
@@ -93,11 +93,13 @@ class TiktokenCodec:
 
     @property
     def accelerator(self) -> str:
-        """The name of gigatoken; empty if it is not installed or does not know the pattern."""
+        """The name of gigatoken. Empty if gigatoken is not installed or does not know the pattern."""
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the control token that has a usual name of bos or eos; None if there is none."""
+        """Returns the id of the control token whose name is a usual name of a bos (or eos). Returns None if there is no
+        such token.
+        """
         return next((self.control[name] for name in _NAMED[kind] if name in self.control), None)
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
@@ -131,7 +133,7 @@ class TiktokenCodec:
 
 
 def _check_complete(ranks: Mapping[bytes, int], special: Mapping[str, int]) -> None:
-    """Raises ValueError if one of the 256 bytes is no token, or if a rank below the largest rank is unused."""
+    """Raises ValueError if one of the 256 bytes is not a token, or if no token has some rank below the largest rank."""
     if not ranks:
         raise ValueError("the tokenizer's rank file is empty")
     lacking = [byte for byte in range(256) if bytes([byte]) not in ranks]

@@ -1,4 +1,6 @@
-"""Makes the arXiv part: monthly bulk tars with papers that are projects, single files, or withdrawn."""
+"""Makes the arXiv part of the sample: monthly bulk tars. Their papers are projects of several files, single files, or
+withdrawn.
+"""
 
 from __future__ import annotations
 
