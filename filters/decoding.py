@@ -238,7 +238,7 @@ def _decoded(data: bytes, codec: str) -> tuple[str, int]:
 
 
 def _wide_by_zeros(data: bytes) -> str | None:
-    """Returns the codec if zero bytes show that the data is UTF-16 or UTF-32 without a mark, else None."""
+    """Returns the codec if zero bytes show that the data is UTF-16 or UTF-32 without a byte order mark, else None."""
     sample = data[:_SAMPLE_BYTES]
     if b"\0" not in sample or len(sample) < 4:
         return None

@@ -16,7 +16,7 @@ _BROKEN_IF = {"<": pc.less, ">": pc.greater, "<=": pc.less_equal, ">=": pc.great
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Drops a document if ``signal op limit`` is true."""
+    """Drops a document if ``signal op limit`` is true, for example ``num_chars < 200``."""
 
     reason: str
     """Name of the fault in snake_case. It is part of the output format, because dropped documents are counted and

@@ -5,7 +5,7 @@
 What the pipeline uses:
 
 - ``recipe``, ``recipe_values``, ``config``: weights and limits, and the configuration file that may override them.
-- ``recipes``: the recipes that ship.
+- ``recipes``: the recipes that ship with the package.
 - ``from_yaml``: converts YAML to checked values.
 - ``decontaminate``: reads evaluation sets, stores their index as a file, and searches finished shards.
 - ``parts``: divides a source's tokens by a column of its documents.

@@ -95,7 +95,8 @@ class Recipe:
         return self.exact or {s: Fraction(w) for s, w in self.weights.items()}
 
     def resolved(self, tokens: Mapping[str, int]) -> Recipe:
-        """Returns the recipe with the weights that its rule derives from the available tokens by source.
+        """Returns the recipe with the weights that its rule derives from the available tokens. ``tokens`` has these
+        tokens by source.
 
         Sources without tokens are removed. A recipe without a rule is returned unchanged.
         """

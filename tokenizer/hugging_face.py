@@ -2,7 +2,7 @@
 
 Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) can be converted exactly. The result is a plain BPE
 tokenizer with byte fallback. It puts a space before the text and replaces every space by U+2581. It has no special
-tokens, because the shards contain text that spells ``<s>`` as ordinary text.
+tokens, because in the shards, text that spells ``<s>`` is encoded as ordinary text.
 
 User-defined symbols become added tokens. Hugging Face's library first splits a text at them, and then puts a space
 before every part. SentencePiece puts a space before the whole text only. So a model with user-defined symbols can be
@@ -113,7 +113,7 @@ def _replace(old: str, new: str) -> dict[str, Any]:
 
 
 def _template(bos: str, number: int) -> dict[str, Any]:
-    """Returns the template that puts bos before a text, and before both texts of a pair."""
+    """Returns the template that puts bos before a text, and before each of the two texts of a pair."""
     first, second = ({"Sequence": {"id": name, "type_id": kind}} for name, kind in (("A", 0), ("B", 1)))
     marks = [{"SpecialToken": {"id": bos, "type_id": kind}} for kind in (0, 1)]
     return {

@@ -44,7 +44,7 @@ class Merger:
     """Merges symbols by the pieces of one vocabulary.
 
     Symbols are numbered so that a symbol with a lower number is merged first. First come the pieces of two or more
-    characters, in descending order of score. Every character that occurs in a piece follows. The last number stands for
+    characters, in descending order of score. Every character that occurs in a piece follows. The last number represents
     all remaining characters.
     """
 

@@ -36,7 +36,8 @@ def parse_ranks(data: bytes) -> dict[bytes, int]:
     """Returns the rank of each token of a rank file.
 
     Raises:
-        ValueError: a line has another form, or a token or a rank occurs twice. The message names the line.
+        ValueError: a line does not consist of a token and a rank, or a token or a rank occurs twice. The message names
+            the line.
 
     >>> parse_ranks(b"IQ== 0")
     {b'!': 0}

@@ -45,7 +45,9 @@ _NAMES_ONLY = re.compile(
     r"|DeclarePairedDelimiter(?:X|XPP)?|define|redefine|LetLtxMacro)\*?\s*\{?\s*\\([A-Za-z]+)"
     r"|\\(?:@namedef|csdef|csgdef)\s*\{([A-Za-z]+)\}|\\csname\s*([A-Za-z]+)\s*\\endcsname\s*(?=[#{])"
 )
-"""Matches forms of definition from which only the names are collected. The definitions are not removed."""
+"""Matches further forms of definitions. Only the names that they define are collected. The definitions are not
+removed.
+"""
 _DEFINER = re.compile(r"\\(?:def\s*\\([A-Za-z]+)\s*#1|newcommand\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?\s*\[1\])\s*(?=\{)")
 _MADE_NAME = re.compile(
     r"(?:def|newcommand\*?)\s*\{?\s*\\csname\s*([A-Za-z]*)#1([A-Za-z]*)\s*\\endcsname|@namedef\s*\{([A-Za-z]*)#1([A-Za-z]*)\}"

@@ -4,11 +4,11 @@ The judge computes the exact containment (shared 5-grams / 5-grams of the docume
 share a word 5-gram. It prints for each system:
 
 - removed: the number of documents that the system removed;
-- precision: the share of removed documents that are right. A removal is right if one kept document contains a larger
-  share of the removed document than the limit;
+- precision: the share of removed documents that are right. A removal is right if one kept document contains more of the
+  removed document than the limit allows;
 - recall by overlap: for each document, the judge computes the largest share of the document that one kept document
-  contains. It groups the documents by this share, and prints how many of a group's documents the system removed. A kept
-  document counts only if the document that contains it is longer;
+  contains. It groups the documents by this share, and prints how many of a group's documents the system removed. For a
+  document that the system kept, only longer documents are considered;
 - evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the one computed here.
 
 Documents with fewer than ten 5-grams are left out.

@@ -1,4 +1,4 @@
-"""Makes a file of documents with planted near duplicates, for the judge of near dedup. It imports nothing of ours.
+"""Makes a file of documents with planted near duplicates, for the judge of near dedups. Imports nothing of the project.
 
 Real documents come from DATA: WET pages and C4 texts, source files, questions and answers, wiki pages, and passages of
 books. Seven kinds of near duplicates are planted: exact copies; copies with single words replaced, which keep 0.5 to

@@ -67,7 +67,7 @@ def num_words(text: str) -> int:
 
 
 def _num_spaced(text: str) -> int:
-    """Returns ``len(text.split())``, without making the words."""
+    """Returns ``len(text.split())``, without making the list of words."""
     count, is_after_space = 0, True
     for start in range(0, len(text), _CHARS_AT_ONCE):
         some = text[start : start + _CHARS_AT_ONCE]

@@ -58,7 +58,9 @@ class CommentSyntax:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Describes a comment of the head: ``text[start:end]``, without the blanks and line end after it."""
+    """Describes a comment at the head of a file: ``text[start:end]``. The blanks and the line end after the comment are
+    not included.
+    """
 
     start: int
     end: int

@@ -126,8 +126,8 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
     """Removes the sentences of the notice from the lines.
 
     Returns:
-        True if anything was removed, and the notice's last sentence. The sentence is "" if other text follows the
-        notice. ``before`` is the sentence that the call for the previous comment returned.
+        Two values: True if anything was removed, and the notice's last sentence. The sentence is "" if other text
+        follows the notice. ``before`` is the sentence that the call for the previous comment returned.
     """
     is_changed = _remove_framed(lines)
     is_apart = True

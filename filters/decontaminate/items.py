@@ -54,7 +54,7 @@ class EvalSet:
 
 
 def answer_texts(item: Item) -> Sequence[str]:
-    """Returns the text that counts as an item's answer, or an empty tuple if the item has no answer.
+    """Returns a tuple with the text that counts as an item's answer. The tuple is empty if the item has no answer.
 
     If the answer names a choice by letter (from A) or by number (from 0), the text is that choice.
 

@@ -152,7 +152,7 @@ class Decontaminate(Step):
     EVIDENCE: ClassVar[pa.Schema | None] = HITS_SCHEMA
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges the column ``text``. The evidence has a row for every hit, also in documents that are kept."""
+        """Judges the column ``text``. The evidence has a row for every hit, even if the document is kept."""
         index: Index = models["decontamination"]
         texts = batch.column("text").to_pylist()
         hits = hits_of(index, texts)

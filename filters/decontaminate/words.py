@@ -200,14 +200,14 @@ def _normalised(text: str) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray
 
 @functools.cache
 def _single_hashes() -> U32:
-    """Returns the sorted hashes of all words that are one character of a script without spaces."""
+    """Returns the sorted hashes of all words that consist of one character of a script without spaces."""
     classes = _tables()[1]
     characters = [chr(code) for code in np.flatnonzero(classes[:_LAST_NAMED] == _SINGLE).tolist()]
     return np.unique(split_words([" ".join(characters)]).hashes.astype(np.uint32))
 
 
 def is_single(hashes: U32) -> npt.NDArray[np.bool_]:
-    """Returns a mask of the words that are one character of a script without spaces.
+    """Returns a mask. It is True for words that consist of one character of a script without spaces.
 
     >>> is_single(split_words(["word 中"]).hashes.astype(np.uint32)).tolist()
     [False, True]

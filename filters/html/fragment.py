@@ -85,9 +85,9 @@ _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object",
 
 MAX_MENDED_TAGS = 5_000
 MAX_MENDED_CHARS = 100_000
-"""Maximum numbers of ``<`` signs (``MAX_MENDED_TAGS``) and characters in a fragment that lexbor repairs. In larger
-fragments, tags are removed without a repair. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep:
-3 s) and in the attributes of one tag (80,000: 13 s). Ours: a post is at most 30,000 characters of Markdown."""
+"""If a fragment has more characters than this, or more ``<`` signs than ``MAX_MENDED_TAGS``, lexbor does not repair it.
+Its tags are removed without a repair. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep: 3 s) and
+in the attributes of one tag (80,000: 13 s). Ours: a post is at most 30,000 characters of Markdown."""
 
 
 def html_to_text(fragment: str, *, image_alt: bool = False) -> str:

@@ -156,8 +156,9 @@ class WordSums:
         """Returns the best label of each hidden vector, its probability, and a bound on the probability's error.
 
         ``hidden`` has the shape (dimensions, texts). ``off`` bounds the distance to fastText's hidden vectors. The
-        error of a node's score is at most ``off`` times the sum of the node's absolute weights. The error of the
-        logarithm of a step's probability is this error times the probability of the step that was not taken.
+        error of a node's score is at most ``off`` times the sum of the node's absolute weights. Each node has two
+        steps. The error of the logarithm of one step's probability is the node's error times the probability of the
+        other step.
         """
         # Use einsum and not a matrix product: BLAS would start threads, which then wait in a busy loop.
         right = 1 / (1 + np.exp(-np.einsum("dt,dn->tn", hidden, self._output)))

@@ -23,7 +23,7 @@ MAX_DEPTH = 200
 """Maximum depth of nested macro texts. Ours: TeX allows 200 levels of input, and papers use fewer than 10."""
 MAX_CALL_CHARS = 8_192
 """One call may add this many characters, plus 16 times the length of its arguments. Ours: in 63 papers no shorthand
-adds more than 800 characters; macros that add more draw figures. A macro can double its text 13 times."""
+adds more than 800 characters; macros that add more draw figures. A text of one character can double 13 times."""
 MAX_CALL_EXPANSIONS = 1_000
 """One call may expand this many macros, plus one per character of its arguments (an argument can be a whole section).
 Ours: the 63 papers need up to 50."""

@@ -82,7 +82,7 @@ class _Assembler:
         self.num_inputs = 0
         self.open_files: list[str] = []
         self.has_class = False
-        """True once a file with a document class was read. If the main file is a wrapper, this file can be an input."""
+        """True after a file with a document class was read. If the main file is a wrapper, it reads that file."""
         self.is_at_letter = False
         self.verbatim = Verbatim()
         self.commands = InputCommands(posixpath.splitext(posixpath.basename(main))[0])

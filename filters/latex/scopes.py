@@ -33,7 +33,9 @@ class Scopes:
 
         self.own_names: set[str] = set()
         self.saved_names: set[str] = set()
-        """Names whose original meaning the source saved before redefining them (``\\let\\old\\x``), and freed names."""
+        """Names whose original meaning the source saved before redefining them (``\\let\\old\\x``), and names that it
+        freed.
+        """
 
     def open_group(self) -> None:
         """Begins a group, if groups are tracked."""

@@ -161,7 +161,9 @@ class _Layout:
             self.indent = min(len(line) - len(line.lstrip(" ")) for line in block)
 
     def drop_lead_in(self) -> None:
-        """Removes the last lead-in, because nothing that it announced was written."""
+        """Removes the last lead-in (a line that announces a table or list), because nothing that it announced was
+        written.
+        """
         if self.lead_in is None:
             return
         lead_in, self.lead_in = self.lead_in, None

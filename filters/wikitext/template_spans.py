@@ -72,7 +72,7 @@ class _OpenMarks:
 
     starts: list[int]
     counts: list[int]
-    """Number of braces in each run that are still open, or ``_TABLE``."""
+    """For each run, the number of braces that are still open. For a table, ``_TABLE``."""
     num_tables: int
     found: list[Span]
 

@@ -82,8 +82,8 @@ class _Renderer:
     find: Callable[[str], Rendering | None]
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
-        """Returns the text from ``start`` to ``end`` with its templates resolved. The first template is span
-        ``index``."""
+        """Returns the text from ``start`` to ``end`` with its templates resolved. ``index`` is the index of the first
+        template among the spans."""
         out: list[str] = []
         position = start
         spans, text = self.spans, self.text

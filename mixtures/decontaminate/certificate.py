@@ -1,5 +1,5 @@
 """Writes a certificate about finished shards. It lists the shards, the evaluation sets and the rules of a search, and
-its result.
+the result of the search.
 
 The certificate contains no date, so that the same shards and sets give the same bytes. Every shard and every set has
 its checksum, so that anyone can check which corpus the certificate is about.

@@ -68,7 +68,7 @@ def search_shards(tasks: Sequence[ShardTask], num_processes: int) -> Iterator[Se
     """Searches shards, and yields the result of each in the order of ``tasks``.
 
     Raises:
-        ValueError: a shard is damaged, or was made with another tokenizer.
+        ValueError: a shard is damaged, or was not made with the given tokenizer.
     """
     if num_processes <= 1 or len(tasks) <= 1:
         yield from map(search_shard, tasks)
@@ -82,7 +82,7 @@ def search_shard(task: ShardTask) -> SearchedShard:
     """Searches one shard, writes its hits into the file ``task.hits``, and returns its counts.
 
     Raises:
-        ValueError: the shard is damaged, or was made with another tokenizer.
+        ValueError: the shard is damaged, or was not made with the given tokenizer.
     """
     index, encoder = open_table(task.table), load_decoder(task.tokenizer)
     num_docs = num_tokens = 0

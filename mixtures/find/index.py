@@ -1,9 +1,9 @@
 """Makes and reads the index of one shard. It shows which blocks of rows contain a given piece of text, and which rows
 have a given id.
 
-A block is a run of whole rows that begin within 8,192 tokens. The index of a shard takes at most 0.3 of the shard's
-bytes. If the index would exceed this limit, it has fewer buckets of pieces. A search then decodes more blocks that do
-not contain its string.
+A block consists of the rows that begin within the same 8,192 tokens of the shard. The index of a shard takes at most
+0.3 of the shard's bytes. If the index would exceed this limit, it has fewer buckets of pieces. A search then decodes
+more blocks that do not contain its string.
 
 Layout, little-endian: magic, the shard's SHA-256, eight counts; the first row of each block and the end of the last
 (uint32); the rows sorted by a hash of their ids (uint32); the three parts of `postings.Numbers`. The numbers are

@@ -103,7 +103,8 @@ class Finder:
         """Yields the rows of the wanted documents.
 
         Args:
-            wanted: the source and id of each document. With the source None, an id may be from any source.
+            wanted: the source and id of each document. If the source is None, documents of all sources with this id are
+                found.
 
         Raises:
             ValueError: a shard has no index.
