@@ -105,7 +105,7 @@ def redpajama(source: str) -> str | None:
 
 
 def macros_left(sources: Sequence[str], texts: Sequence[str | None]) -> str:
-    """Returns the end of a table line. It shows how many uses of macros remain in the texts, how many the sources have,
+    """Returns the last cells of a table line: how many uses of macros remain in the texts, how many the sources have,
     and how many papers were lost.
     """
     num_left = num_raw = 0

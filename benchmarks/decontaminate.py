@@ -121,7 +121,7 @@ def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
-    """Returns the items of real sets. If several items have the same question, the one with the right answer is
+    """Returns the items of real sets. If several items have the same question, the item with the right answer is
     kept.
     """
     items = dict[tuple[str, str], tuple[str, Item]]()

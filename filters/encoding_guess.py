@@ -203,7 +203,7 @@ def log_probability(text: str, language: str | None) -> float:
 def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
     """Returns the log probability in a language that has no table but is written in Windows-1252.
 
-    Its letter frequencies are taken from the sample itself, so each different letter adds a cost.
+    The letter frequencies of this language are taken from the sample itself, so each different letter adds a cost.
     Returns minus infinity if the sample has no letters, or letters outside Windows-1252.
     """
     num_letters = int(counts[1:].sum())

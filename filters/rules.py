@@ -34,7 +34,7 @@ class Rule:
 
 def first_broken(signals: Mapping[str, pa.Array], rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array]:
     """Returns two columns: the reason of the first rule that each document breaks, and the value of the rule's signal.
-    Both are null for a document that breaks no rule.
+    Both values are null for a document that breaks no rule.
 
     Raises:
         ValueError: a signal is null for a document that no earlier rule dropped. If a signal can be undefined for some

@@ -1,8 +1,8 @@
 """Defines the base class of all filters: a step judges documents, and can edit them.
 
 A step takes one record batch and returns an :class:`Outcome`: new columns (an edited text, a language), a verdict (the
-reason to drop a document, or null) and signals (measurements). It never counts and never removes rows. The pipeline
-does both, so no document can be lost without a count.
+reason to drop a document, or null) and signals (measurements). A step never counts rows and never removes rows. The
+pipeline does both, so no document can be lost without a count.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
 
 
 def recipe_of_file(name_or_path: str) -> Recipe:
-    """Returns the recipe with this name or in this file. If the file is a run's configuration file, returns the run's
-    recipe.
+    """Returns the recipe that has this name or is in this file. If the file is a run's configuration file, returns the
+    run's recipe.
 
     So the same file can be passed to all commands.
 

@@ -1,8 +1,8 @@
 """Writes documents in MosaicML streaming's MDS format, version 2, which ``StreamingDataset`` reads.
 
-The layout is the one that ``streaming/base/format/mds/writer.py`` writes. A shard contains the number of samples, the
-offset of each sample (uint32), the columns as JSON, and the samples. A sample contains the size of each value (uint32),
-then the values. ``index.json`` is written last, because ``StreamingDataset`` needs it to find the shards.
+The layout is that of ``streaming/base/format/mds/writer.py``. A shard contains the number of samples, the offset of
+each sample (uint32), the columns as JSON, and the samples. A sample contains the size of each value (uint32), then the
+values. ``index.json`` is written last, because ``StreamingDataset`` needs it to find the shards.
 """
 
 from __future__ import annotations

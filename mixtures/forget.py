@@ -139,8 +139,8 @@ def finish(folder: Path) -> bool:
 
 
 def _notice(entry: Mapping[str, Any]) -> str:
-    """Returns the notice about removed documents for the card and the report. It stays there until a run writes both
-    again."""
+    """Returns the notice about removed documents for the card and the report. The notice stays in both files until a
+    run writes them again."""
     tokens = sum(entry["tokens"].values()) + sum(entry["validation_tokens"].values())
     why = f" ({entry['why']})" if entry["why"] else ""
     what = "document" if entry["documents"] == 1 else "documents"

@@ -48,7 +48,7 @@ class PackedSource:
             state: a saved state. If given, the records begin after the sequences that the state counts as read.
 
         Raises:
-            ValueError: a shard does not match the manifest, the state belongs to other data, or `epochs` is None.
+            ValueError: a shard does not match the manifest, the state belongs to different data, or `epochs` is None.
         """
         if settings.epochs is None:
             raise ValueError("epochs=None never ends, and a data source has a length: set epochs, and let Grain repeat")

@@ -58,8 +58,8 @@ def build_manifest(
         ends: for each source whose last epoch is partial, the document in which this epoch ends.
         validation: the shards of held-out documents, by source.
         about: entries that are copied into the file unchanged: ``created``, ``software``, ``models``, ``inputs``, and
-            two optional ones. ``decontamination`` is given if evaluation sets were searched for. ``parts`` is given if
-            sources are divided. For each divided source it has the column (``by``), the ``values``, and what is
+            two optional entries. ``decontamination`` is given if evaluation sets were searched for. ``parts`` is given
+            if sources are divided. For each divided source it has the column (``by``), the ``values``, and what is
             ``left_out``.
         held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
             the hashes.
@@ -206,7 +206,7 @@ def shard_infos(manifest: Mapping[str, Any]) -> list[ShardInfo]:
 
 
 def validation_infos(manifest: Mapping[str, Any]) -> dict[str, list[ShardInfo]]:
-    """Returns the validation shards that a manifest lists, by source."""
+    """Returns a dict of the validation shards that a manifest lists. The key is the source."""
     return {source: [ShardInfo(**one) for one in held["shards"]] for source, held in manifest["validation"].items()}
 
 

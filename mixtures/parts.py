@@ -236,7 +236,7 @@ def take_parts(mixture: Mapping[str, Any], number: Number) -> tuple[dict[str, An
     ``max_epochs``, a divided source may have a mapping from values to limits.
 
     Args:
-        number: converts a value of YAML to a number. Its first argument names the value in errors.
+        number: converts a value of YAML to a number. The first argument of this function names the value in errors.
 
     Returns:
         The mixture with one number per source, and the rule of each source that is divided.

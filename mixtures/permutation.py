@@ -21,7 +21,8 @@ Places = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Permutation:
-    """Maps places to the numbers below ``size``, in an order that depends on the key.
+    """A shuffled order of the numbers below ``size``. Maps each place in the order to the number at that place. The
+    order depends on the key.
 
     >>> shuffled = Permutation(10, key=7)
     >>> sorted(shuffled(np.arange(10)).tolist()) == list(range(10))

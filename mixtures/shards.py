@@ -182,7 +182,7 @@ def write_shard(
 
 
 def _normal(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
-    """Returns the batch with exactly the schema's columns. Its sources become indices into ``names``."""
+    """Returns the batch with exactly the schema's columns. The sources become indices into ``names``."""
     source = batch.column("source")
     text = source.cast(pa.string()) if pa.types.is_dictionary(source.type) else source
     indices = pc.index_in(text, pa.array(names, pa.string()))

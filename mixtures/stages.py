@@ -152,7 +152,9 @@ class StagedRows:
         return sum(order.rows_at(seq_len) for order in self._orders)
 
     def rows_of_stages(self, num_stages: int, seq_len: int) -> int:
-        """Returns the number of rows per epoch in the first ``num_stages`` stages with this seq_len."""
+        """Returns how many rows per epoch the first ``num_stages`` stages have together, if sequences have this
+        seq_len.
+        """
         return sum(order.rows_at(seq_len) for order in self._orders[:num_stages])
 
     def place_of(self, state: Mapping[str, Any]) -> int:

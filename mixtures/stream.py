@@ -61,8 +61,8 @@ class PackedDocument:
     num_tokens: int
 
     def in_folder(self, path: str) -> PackedDocument:
-        """Returns the same piece with a longer path of its shard: ``path``, the folder of the output, is put before
-        it.
+        """Returns a copy of this piece. In the copy, the shard's path begins with ``path``, the folder of the
+        output.
         """
         return replace(self, shard=f"{path}/{self.shard}")
 
@@ -274,7 +274,7 @@ def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mappi
 
 
 def check_sum(storage: Storage, info: ShardInfo) -> None:
-    """Raises ValueError if a shard's checksum differs from the one in the manifest."""
+    """Raises ValueError if a shard's checksum differs from the checksum in the manifest."""
     digest = hashlib.sha256()
     with storage.map(info) as mapped:
         while block := mapped.read(_READ_BYTES):

@@ -200,7 +200,7 @@ def _differences(where: str, what: str, found: int, said: int) -> Iterator[str]:
 
 
 def _listed(tokens: Mapping[str, int]) -> str:
-    """Returns numbers of tokens by source as text.
+    """Returns a text that lists the number of tokens of each source.
 
     >>> _listed({"c4": 1_500, "books": 7})
     'books 7, c4 1,500'

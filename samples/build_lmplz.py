@@ -161,7 +161,9 @@ def _pip(env: Path) -> list[str]:
 
 
 def _starts(program: Path) -> bool:
-    """Returns True if the program exists and starts. It starts if ``--help`` prints a text with ``-o`` or ``-q``."""
+    """Returns True if the program exists and can be started. With ``--help``, it must print a text with ``-o`` or
+    ``-q``.
+    """
     if not program.exists():
         return False
     done = subprocess.run([program, "--help"], stdin=subprocess.DEVNULL, capture_output=True, check=False)

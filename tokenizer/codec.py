@@ -49,13 +49,15 @@ class Codec(Protocol):
         """
 
     def reference(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the ids of each text. They are always computed by the reference library."""
+        """Returns the ids of each text. The reference library always computes these ids."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text that these ids encode. Control tokens are left out."""
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
+        list.
+        """
 
 
 def flat(encoded: Sequence[Sequence[int]], dtype: Any) -> tuple[Array, Array]:

@@ -181,7 +181,7 @@ class FastBpe:
         return self._spell(ids, row, chars[begin], spelled, len(num_chars))
 
     def _spell(self, ids: Array, row: Array, char: Array, spelled: Array, num_rows: int) -> tuple[Array, Array]:
-        """Replaces every character that is not a piece by the ids of its UTF-8 bytes."""
+        """If a character is not a piece of the vocabulary, replaces it by the ids of its UTF-8 bytes."""
         width = np.ones(len(ids), np.int64)
         width[spelled] = _utf8_bytes(char[spelled])
         out = np.repeat(ids, width)

@@ -44,7 +44,7 @@ class Keys:
 
 
 class PartCache:
-    """Caches the ids of parts that have at most 31 bytes and 12 ids."""
+    """Caches the ids of short parts of text. A part has at most 31 bytes and 12 ids."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         slots = 2**_SLOTS_BITS

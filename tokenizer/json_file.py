@@ -106,7 +106,9 @@ class HuggingFaceCodec:
         return str(self._reference.decode(self._without_control_ids(ids), skip_special_tokens=False))
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
+        list.
+        """
         kept = list(map(self._without_control_ids, lists))
         return [str(text) for text in self._reference.decode_batch(kept, skip_special_tokens=False)]
 

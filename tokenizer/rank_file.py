@@ -129,7 +129,9 @@ class TiktokenCodec:
         return b"".join(parts).decode("utf-8", "replace")
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
+        list.
+        """
         return list(map(self.decode, lists))
 
 

@@ -264,7 +264,7 @@ def judge(files: dict[str, str], cleaned: str) -> Verdict:
 
 
 def raw_files(data: bytes) -> dict[str, str]:
-    """Returns the TeX files inside ``ID.gz``, by name."""
+    """Returns a dict of the TeX files inside ``ID.gz``. The key is the name of a file."""
     unpacked = gzip.decompress(data)
     try:
         with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
@@ -286,7 +286,9 @@ def raw_files(data: bytes) -> dict[str, str]:
 
 
 def papers(tars: list[Path]) -> dict[str, dict[str, str]]:
-    """Returns the TeX files of all papers in bulk tars, by paper id."""
+    """Reads all papers in bulk tars. Returns a dict: the key is a paper's id, and the value is the dict of its TeX
+    files.
+    """
     found = {}
     for path in tars:
         with tarfile.open(path) as tar:

@@ -86,7 +86,9 @@ def distance(a: int, b: int) -> int:
 
 
 def editions(root: Path) -> dict[str, str]:
-    """Returns texts by path. A text must have at least 1,000 words, and "Gutenberg" in its first 5,000 characters."""
+    """Returns a dict that maps paths to texts. A text must have at least 1,000 words, and "Gutenberg" in its first
+    5,000 characters.
+    """
     texts = {str(path.relative_to(root)): decoded(path) for path in sorted(root.rglob("*.txt"))}
     return {name: text for name, text in texts.items() if "Gutenberg" in text[:5_000] and len(words(text)) >= 1_000}
 

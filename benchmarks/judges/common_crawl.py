@@ -6,7 +6,7 @@ It counts:
   Also lines that were dropped from a kept document although they occur only once in all pages. The judge ignores case
   and digits. CCNet also ignores some punctuation, so a dropped line that occurs once can still be right;
 - foreign: kept documents with words that their page does not have;
-- short: kept documents under 100 characters;
+- short: kept documents with fewer than 100 characters;
 - content: how many article texts and how many boilerplate texts the raw pages have, and how many of each kind remain in
   the clean documents. The texts come from a gold standard (``--gold``, trafilatura's evaluation set) and show how the
   line dedup affects articles and boilerplate.

@@ -9,7 +9,8 @@ share a word 5-gram. It prints for each system:
 - recall by overlap: for each document, the judge computes the largest share of the document that one kept document
   contains. It groups the documents by this share, and prints how many of a group's documents the system removed. For a
   document that the system kept, only longer documents are considered;
-- evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the one computed here.
+- evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the overlap that the judge
+  computes.
 
 Documents with fewer than ten 5-grams are left out.
 

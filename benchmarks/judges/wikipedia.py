@@ -113,7 +113,9 @@ def _without_colon_links(text: str) -> str:
 
 
 def kept_share(wikitext: str, text: str) -> float | None:
-    """Returns the share of the wikitext's prose words that the text contains; None if the prose has under 20 words."""
+    """Returns the share of the wikitext's prose words that the text contains. Returns None if the prose has fewer than
+    20 words.
+    """
     wanted = prose_words(wikitext)
     if wanted.total() < 20:
         return None

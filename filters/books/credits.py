@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 MAX_CREDIT_CHARS = 2_000
-"""Longest paragraph that can be a credit. Ours: the longest credit seen, which lists URLs of scans, has 900
+"""Longest paragraph that can be a credit. Ours: the longest known credit, which lists URLs of scans, has 900
 characters."""
 MAX_NOTES_CHARS = 20_000
 """Longest transcribers' notes at the end of a book. Ours: enough for lists of a few hundred corrections."""

@@ -124,7 +124,9 @@ def letter_share(text: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookQuality(Step):
-    """Drops listings of files, texts under 1,000 words, and texts that are mostly not letters or have no blanks."""
+    """Drops listings of files, texts of fewer than 1,000 words, and texts that are mostly not letters or have no
+    blanks.
+    """
 
     min_num_words: int = MIN_NUM_WORDS
     """Fewest words of a book. Ours: a shorter text is a speech, poem, readme or stub (Gutenberg has some hundreds)."""

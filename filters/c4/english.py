@@ -45,7 +45,7 @@ Guess = tuple[str | None, float]
 class C4English(Step):
     """Drops pages that are not English, and fills in the language of the pages that it judges.
 
-    ``method`` is ``fasttext`` or ``langdetect``. With ``fasttext``, the model under the key ``language`` is used.
+    ``method`` is ``fasttext`` or ``langdetect``. With ``fasttext``, the model with the key ``language`` is used.
     ``langdetect`` decides exactly as the original does.
     """
 

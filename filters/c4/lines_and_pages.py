@@ -55,8 +55,8 @@ _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 
 def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
-    """Returns one boolean per document: True if C4's rules apply to the document. They do not apply to documents of
-    published C4, unless ``is_for_published`` is true."""
+    """Returns one boolean per document: True if C4's rules apply to the document. C4's rules do not apply to documents
+    of published C4, unless ``is_for_published`` is true."""
     if is_for_published or "_form" not in batch.schema.names:
         return [True] * batch.num_rows
     judged: list[bool] = pc.fill_null(pc.equal(batch.column("_form"), "wet"), True).to_pylist()
@@ -240,7 +240,7 @@ def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class C4SentencesAfterDedup(Step):
-    """Drops pages that have under 3 sentences left after the line dedup.
+    """Drops pages that have fewer than 3 sentences after the line dedup.
 
     At this point the original code does not split each line separately. It splits the whole page into sentences, so a
     sentence can continue after a line that ends with ``Inc.`` or ``"``.

@@ -1,7 +1,7 @@
-"""Splits documents into lines, normalises and hashes them, and drops marked lines.
+"""Splits documents into lines, normalises and hashes the lines, and drops the lines that the line dedup has marked.
 
-The line dedup compares hashes, so this module alone decides which lines are equal. Comparing lines across documents is
-the pipeline's job.
+The line dedup compares hashes, so this module alone decides which lines are equal. The pipeline compares the hashes of
+different documents.
 """
 
 from __future__ import annotations

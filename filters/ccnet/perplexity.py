@@ -74,8 +74,8 @@ class PerplexityModel:
 class Perplexity(Step):
     """Scores each document with the model of its language, and keeps the documents in the buckets that ``keep`` lists.
 
-    A document whose language has no model has no perplexity and gets the bucket ``all``, as in CCNet. It is dropped
-    as ``no_perplexity`` unless ``keep`` contains ``all``. The step needs the column ``language``.
+    A document whose language has no model has no perplexity and gets the bucket ``all``, as in CCNet. Such a document
+    is dropped as ``no_perplexity`` unless ``keep`` contains ``all``. The step needs the column ``language``.
     """
 
     NAME: ClassVar[str] = "perplexity"

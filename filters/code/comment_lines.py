@@ -147,7 +147,7 @@ def _begins_anew(line: Line, previous: Line) -> bool:
 
 
 def _is_within(end: str, content: str) -> bool:
-    """Returns True if ``content`` continues the licence sentence ``end``. It does if both are in capitals, if
+    """Returns True if ``content`` continues the licence sentence ``end``. This is the case if both are in capitals, if
     ``content`` is the rest of a name, or if ``end`` begins to grant a licence and does not complete the grant."""
     if end.endswith((".", "!", ":")) and not _ABBREVIATION.search(end):
         return False

@@ -29,8 +29,8 @@ PERMISSIVE = ("mit", "bsd-*", "apache-*")
 """Licence families that the paper names, as patterns of BigQuery's names (``bsd-3-clause``, ``apache-2.0``)."""
 
 _MARKER_WORDS = ("generat", "created", "produced", "bison parser")
-"""Every mark of ``generated_markers`` contains one of these words. It saves nine tenths of the time to search for these
-words first."""
+"""Every mark of ``generated_markers`` contains one of these words. Searching for these words first saves nine tenths of
+the time."""
 _MARKS = " \t\r*/#;%!|-=~+:<>(){}[]\\"
 _QUOTED = re.compile(r"[\"'`\u201c\u2018]\s*\Z")
 _NESTED_COMMENT = re.compile(r"\s*(?://+|#+|--)\s{2,}(?://|#|--|/\*)|\s*(?:\*|/\*+)\s+(?://|#|/\*)")
@@ -201,8 +201,8 @@ class CodeHeader(Step):
     """True to hash the content before the header is removed, as RedPajama v1 does."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Removes the header of every file. ``programming_language`` determines the syntax of comments. Drops no
-        file."""
+        """Removes the header of every file. The column ``programming_language`` says which comment syntax a file has.
+        Drops no file."""
         families = tables().comments
         before: list[str] = batch.column("text").to_pylist()
         after = [

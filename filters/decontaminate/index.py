@@ -116,7 +116,7 @@ def ngram_hashes(words: U64, places: I64, num_words: int) -> U64:
 
 
 def make_seeds(hashes: U64, places: I64, num_words: int) -> Seeds:
-    """Returns the hash table of the n-grams with these hashes and places."""
+    """Returns the hash table of n-grams. ``hashes`` and ``places`` are the hash and the place of each n-gram."""
     order = np.lexsort((places, hashes))
     hashes, places = hashes[order], places[order]
     num_buckets = 1 << max(0, int(len(hashes) - 1).bit_length() - 2)
@@ -181,7 +181,7 @@ class Index:
         return sum(array.nbytes for name, array in self.arrays().items() if name not in ("texts", "text_starts"))
 
     def arrays(self) -> Mapping[str, npt.NDArray[np.generic]]:
-        """Returns all arrays by name, to be written to a file."""
+        """Returns all arrays, so that they can be written to a file. The key is the name of an array."""
         own = {name: getattr(self, name) for name in ARRAYS}
         for kind, seeds in (("seeds", self.seeds), ("short_seeds", self.short_seeds)):
             own |= {f"{kind}.{name}": getattr(seeds, name) for name in SEED_ARRAYS}

@@ -139,9 +139,9 @@ class Decontaminate(Step):
 
     Normalised words are compared, so case, punctuation, white space, accents and HTML entities make no difference. Rare
     words have more weight. A question is found if 80 to 95 % of its weight matches, depending on its length, or if 40 %
-    matches and contains a run of 13 words. Questions under 8 words are found only with their answer near them. Text
-    that a set's authors took from public sources is marked as ``public_passage``. It is dropped only if the set's
-    settings request it.
+    matches and contains a run of 13 words. A question of fewer than 8 words is found only with its answer near it. Text
+    that a set's authors took from public sources is marked as ``public_passage``. A document with such text is dropped
+    only if the set's settings request it.
     """
 
     NAME: ClassVar[str] = "decontaminate"

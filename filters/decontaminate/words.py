@@ -65,8 +65,8 @@ class HashedWords:
 
 @functools.cache
 def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
-    """Returns two tables by code point: the folded character, and its class. Also returns the two tables for ASCII
-    alone, as bytes.
+    """Returns two tables that are indexed by code point: the folded character, and its class. Also returns the two
+    tables for ASCII alone, as bytes.
 
     The class says whether a character is a letter, single (a word by itself), ignored, or none of these.
     """

@@ -72,7 +72,7 @@ class LanguageModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language(Step):
-    """Drops documents whose most likely language is not in ``languages`` or has a score under ``min_score``.
+    """Drops documents whose most likely language is not in ``languages`` or has a score below ``min_score``.
 
     An empty ``languages`` keeps every language. The score is rounded to two decimals before it is compared and stored,
     as in CCNet (0.495 passes at 0.5; cc_net/split_by_lang.py ``rounding=2``, cc_net/mine.py ``lang_threshold=0.5``).
@@ -117,7 +117,7 @@ class Language(Step):
 class DetectLanguage(Step):
     """Fills in the language of documents whose ``language`` is ``und`` (undetermined). Drops nothing.
 
-    A document stays ``und`` if the score of its most likely language is under ``min_score``.
+    A document stays ``und`` if the score of its most likely language is below ``min_score``.
     """
 
     NAME: ClassVar[str] = "detect_language"

@@ -117,8 +117,8 @@ class ArgumentReader:
             self.pop()
 
     def peek(self) -> str:
-        """Returns up to 20 of the next characters, including white space. They come from the first frame that is not
-        finished.
+        """Returns up to 20 of the next characters, including white space. The characters come from the first frame that
+        is not finished.
         """
         if self.pos < len(self.text):
             return self.text[self.pos : self.pos + 20]

@@ -15,8 +15,8 @@ from filters.latex.verbatim import SHORT_VERB, Verbatim, declared_verbatim, inli
 
 _PARAMETER = re.compile(r"#[1-9]")
 _MAX_FAILURES = 1000
-r"""After this many ``\url{`` without a closing brace, further ones are not examined, so that the time stays linear on
-hostile lines.
+r"""After this many ``\url{`` without a closing brace, further occurrences are not examined, so that the time stays
+linear on hostile lines.
 """
 
 SEAL = re.compile(r"\x00(\d+)\x00")

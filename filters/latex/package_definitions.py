@@ -85,7 +85,8 @@ def read_xargs(text: str, pos: int, *, has_at: bool = False) -> Definition | Non
 
 
 def read_twoopt(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads a definition by ``\newcommandtwoopt`` of the package twoopt. Its first two arguments are optional.
+    r"""Reads a definition by ``\newcommandtwoopt`` of the package twoopt. The first two arguments of the new command
+    are optional.
 
     >>> [p.default for p in read_twoopt(r"\p[3][a][b]{#1#2#3}", 0).meaning.parameters[:2]]
     ['a', 'b']
@@ -133,7 +134,8 @@ def _two_defaults(text: str, pos: int) -> tuple[dict[int, str], int]:
 def read_paired_delimiter_x(text: str, pos: int, *, has_hooks: bool = False) -> Definition | None:
     r"""Reads a definition by mathtools' ``\DeclarePairedDelimiterX``.
 
-    With ``has_hooks``, reads ``\DeclarePairedDelimiterXPP``, which also has text before and after the delimiters.
+    If ``has_hooks`` is true, reads a definition by ``\DeclarePairedDelimiterXPP``. Such a definition also has text
+    before and after the delimiters.
 
     >>> macro = read_paired_delimiter_x(r"\set[2]{\{}{\}}{#1 \delimsize| #2}", 0).meaning
     >>> macro.fill([r"\BooleanFalse", r"\big", "a", "b"])

@@ -119,7 +119,7 @@ class Latex(Step):
     """Removes comments, front matter and bibliography of a paper, and expands user macros with their arguments.
 
     The step drops papers that have no words. If ``no_sections`` is ``drop``, the step also drops papers that have no
-    heading. It replaces the column ``text``, a paper's assembled source, by the paper's body in LaTeX.
+    heading. The step replaces the column ``text``, a paper's assembled source, by the paper's body in LaTeX.
     """
 
     keep_abstract: bool = False

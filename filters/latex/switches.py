@@ -1,4 +1,6 @@
-r"""Handles the named switches of etoolbox and ifthen: ``\newbool``, ``\booltrue``, ``\ifbool``, ``\iftoggle``."""
+r"""Handles named switches, which are true or false, of etoolbox and ifthen: ``\newbool``, ``\booltrue``, ``\ifbool``,
+``\iftoggle``.
+"""
 
 from __future__ import annotations
 

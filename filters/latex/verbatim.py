@@ -198,7 +198,7 @@ def _declare(found: Verbatim, text: str, match: re.Match[str]) -> None:
 def _define_environment(found: Verbatim, name: str, text: str, match: re.Match[str]) -> None:
     r"""Adds a defined environment to ``found`` if its definition makes it verbatim or hidden.
 
-    It is hidden if it is defined by ``\comment`` or if its text goes into a box that is not printed.
+    The environment is hidden if it is defined by ``\comment`` or if its text goes into a box that is not printed.
     """
     found.removed.discard(name)
     if found.num_unread > _MAX_UNREAD:

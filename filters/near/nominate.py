@@ -33,7 +33,7 @@ expected number is the average for pairs that overlap just enough to be removed.
 n-grams, one in 16 is sampled, and the limit is 0.8, then seven are expected, and a candidate pair must share two."""
 NUM_DEVIATIONS = 3.0
 """A candidate must also share at least the expected number minus this many standard deviations (the square root of the
-expected number). For long documents this bound is higher than the one from :data:`MIN_SAMPLED`. Our choice: it misses
+expected number). For long documents this bound is higher than the bound from :data:`MIN_SAMPLED`. Our choice: it misses
 one in 700 pairs just above the limit, and far fewer pairs with larger overlaps."""
 
 

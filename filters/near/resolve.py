@@ -29,7 +29,7 @@ Edge = TypeVar("Edge")
 
 
 def rank_of(priority: int, num_ngrams: int, content: bytes, place: bytes) -> bytes:
-    """Returns the rank of a document as 16 bytes. Of two documents, the one whose bytes sort first is kept.
+    """Returns the rank of a document as 16 bytes. Of two documents, the document whose rank sorts first is kept.
 
     Args:
         priority: the position of the document's source in the list of sources, from 0.

@@ -76,7 +76,7 @@ class Article(Step):
     """Fewest words after the title. Ours: a page with nothing but its title has no content."""
     min_longest_line_words: int = 3
     """Fewest words in the longest line after the title. Ours: a page with only shorter lines consists of headings and
-    labels. The shortest articles seen are one sentence of three words."""
+    labels. The shortest known articles are one sentence of three words."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Judges every page by its words after the title."""

@@ -34,9 +34,10 @@ _MAX_CACHED_NAMES = 20_000
 
 @functools.lru_cache(maxsize=64)
 def rendering_finder(names: WikiNames) -> Callable[[str], Rendering | None]:
-    """Returns a function that looks up how to write a template of one wiki as text, by the template's name.
+    """Returns a function for the templates of one wiki. It takes the name of a template, and returns how to write the
+    template as text.
 
-    The function returns patterns or the name of a rule. It returns an empty tuple if the template shows nothing, and
+    The result is a tuple of patterns, or the name of a rule. It is an empty tuple if the template shows nothing, and
     None if the template is unknown. Some names are equal except for capitals after the first letter: in German,
     ``{{RuS}}`` shows Russian words and ``{{RUS}}`` shows a country. So a name is looked up first as it is written, then
     in lower case.

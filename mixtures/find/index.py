@@ -1,5 +1,5 @@
-"""Makes and reads the index of one shard. It shows which blocks of rows contain a given piece of text, and which rows
-have a given id.
+"""Makes and reads the index of one shard. The index shows which blocks of rows contain a given piece of text, and which
+rows have a given id.
 
 A block consists of the rows that begin within the same 8,192 tokens of the shard. The index of a shard takes at most
 0.3 of the shard's bytes. If the index would exceed this limit, it has fewer buckets of pieces. A search then decodes
@@ -92,8 +92,8 @@ class ShardIndex:
         return len(self.block_rows) - 1
 
     def candidates(self, hashes: Array) -> Array:
-        """Returns the blocks that may contain all these pieces. These are all blocks that do contain them, and a few
-        blocks that do not."""
+        """Returns the blocks that may contain all these pieces. The result has every block that contains all pieces,
+        and a few other blocks."""
         found = np.arange(self.num_blocks)
         for bucket in np.unique(
             hashes >> np.uint32(32 - self.bucket_bits) if self.bucket_bits else hashes * 0

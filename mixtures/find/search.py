@@ -103,8 +103,8 @@ class Finder:
         """Yields the rows of the wanted documents.
 
         Args:
-            wanted: the source and id of each document. If the source is None, documents of all sources with this id are
-                found.
+            wanted: the source and id of each document. If the source is None, documents with this id are found in all
+                sources.
 
         Raises:
             ValueError: a shard has no index.

@@ -119,7 +119,8 @@ def _is_exact(recipe: Recipe, num_tokens: int | None) -> bool:
 
 
 def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str, int]:
-    """Divides tokens in proportion to the weights by the largest remainder method. Returns the tokens by source.
+    """Divides tokens in proportion to the weights by the largest remainder method. Returns a dict with the tokens of
+    each source.
 
     Each source gets its quota, rounded down or up, and the sum is ``num_tokens``. If several sources have equal
     remainders, the source with the greatest weight comes first. If their weights are equal too, the first name comes
@@ -139,7 +140,7 @@ def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction
 
 
 def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal]) -> dict[str, Fraction]:
-    """Returns the weights, in percent, that result if each source is seen ``epochs`` times.
+    """Returns the weights, in percent, that result if each source occurs ``epochs`` times in the stream.
 
     >>> epochs_to_weights({"a": 300, "b": 50}, {"a": Decimal(1), "b": Decimal(2)})
     {'a': Fraction(75, 1), 'b': Fraction(25, 1)}
@@ -216,7 +217,7 @@ def _deal_within(
     """Divides tokens so that no source exceeds its limit. Tokens that a source lacks are divided among the remaining
     sources by their weights.
 
-    Returns the tokens by source, and the sources that reached their limits.
+    Returns a dict with the tokens of each source, and a list of the sources that reached their limits.
     """
     full: dict[str, int] = {}
     while True:

@@ -1,5 +1,5 @@
-"""Makes the arXiv part of the sample: monthly bulk tars. Their papers are projects of several files, single files, or
-withdrawn.
+"""Makes the arXiv part of the sample: monthly bulk tars. Some papers are projects of several files, some are single
+files, and some are withdrawn.
 """
 
 from __future__ import annotations

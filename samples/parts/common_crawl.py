@@ -35,7 +35,7 @@ class Dress:
 
 
 def dresses() -> dict[str, Dress]:
-    """Returns the navigation and notices of the sites, by host."""
+    """Returns a dict of the sites' navigation and notices. The key is the host of a site."""
     found = {}
     for head, body in material.blocks("web", "boilerplate.txt"):
         above, _, below = body.partition("\n--\n")
@@ -108,7 +108,9 @@ def make(place: Path) -> None:
 
 
 def wet_member(page: Page, date: str, *, language: str = "", length: int | None = None) -> bytes:
-    """Returns a page as a member of a WET file. ``language`` adds the header of newer crawls."""
+    """Returns a page as a member of a WET file. If ``language`` is given, the member has the header for the detected
+    language, as in newer crawls.
+    """
     block = page.text.encode()
     headers = [
         ("WARC-Target-URI", page.url),
