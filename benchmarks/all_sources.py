@@ -65,7 +65,7 @@ def settings(data: Path, sources: list[str]) -> dict[str, Any]:
 
 
 def measured(command: list[str]) -> tuple[float, int]:
-    """Runs a command. Returns its wall time in seconds, and its peak memory in bytes, summed over all its processes.
+    """Runs a command. Returns its wall time in seconds, and the peak memory of all its processes together in bytes.
 
     Raises:
         SystemExit: the command failed; its output is shown.

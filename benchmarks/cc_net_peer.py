@@ -73,7 +73,7 @@ class CcNet:
         return self.timed("perplexity", lambda: [score(page) for page in left])
 
     def read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
-        """Yields each page of the WET files that has 300 characters or more."""
+        """Reads the WET files, and yields each page of 300 characters or more."""
         reader = self._module("process_wet_file")
         for path in paths:
             with gzip.open(path, "rt", encoding="utf-8") as lines:

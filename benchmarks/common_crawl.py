@@ -178,7 +178,8 @@ def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
 def native_seconds(
     rows: list[dict[str, Any]], texts: list[str], models: dict[str, Any], repeat: int
 ) -> dict[str, float]:
-    """Returns the seconds that each of fastText, SentencePiece and KenLM takes on the texts without our code.
+    """Runs fastText, SentencePiece and KenLM on the texts, without our code. Returns a dict with the seconds that each
+    library takes.
 
     Each library gets its fastest form of input.
     """

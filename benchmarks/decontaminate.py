@@ -102,7 +102,7 @@ class Injected:
 
 
 def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yields each document as its kind (the ending of the file's name) and its text."""
+    """Yields (kind, text) of each document. The kind is the ending of the file's name."""
     for path in paths:
         kind = Path(path).name.split(".", 1)[-1]
         if path.endswith(".parquet"):
@@ -143,7 +143,9 @@ def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
 
 
 def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.Random) -> list[Injected]:
-    """Returns clean documents with an item inserted, one for each item and disturbance."""
+    """Returns one document for each item and disturbance: a clean document into which the disturbed item is
+    inserted.
+    """
     made = []
     for kind, item in items:
         is_long = len(re.findall(r"\w+", item.question)) >= 20
@@ -174,7 +176,9 @@ def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence
 
 
 def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[str]) -> tuple[list[set[str]], float]:
-    """Runs decon with one thread. Returns the questions it found in each document, and its detection time in s."""
+    """Runs decon with one thread. Returns the questions that it found in each document, and its detection time in
+    seconds.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for name in ("train", "evals"):
             (Path(folder) / name).mkdir()
@@ -314,7 +318,7 @@ def main() -> None:
 
 
 def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
-    """Prints the speed of this project and of decon with a large set loaded."""
+    """Loads a large set into this project and into decon, and prints the speed of both."""
     texts, num_chars = [], 0
     for text in clean:
         texts.append(text)

@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """Lists the pieces of documents in the rows of one shard, row by row."""
+    """Lists which pieces of documents are in the rows of one shard, row by row."""
 
     documents: Array
     """int64: the index in the shard of each piece's document."""

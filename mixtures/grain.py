@@ -30,7 +30,7 @@ class PackedSource:
     ``form`` chooses what a record is:
 
     - ``plain``: a dict with ``input_ids``, ``labels``, ``loss_mask``, ``segment_ids``, ``position_ids`` and
-      ``sources``, each one row of what `mixtures.torch_dataset.PackedSequences` yields.
+      ``sources``. Each value is one row of what `mixtures.torch_dataset.PackedSequences` yields.
     - ``maxtext``: a dict of six int32 arrays: ``inputs``, ``inputs_position``, ``inputs_segmentation``, and the same
       three for ``targets``. Segments count from 1. ``targets_segmentation`` is 0 where there is no loss.
     - ``torchtitan``: the pair ``({"input": ids, "positions": positions}, labels)``. Labels without a loss are -100.

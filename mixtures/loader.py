@@ -152,7 +152,8 @@ class Loader:
         return self._state(self._step)
 
     def state_after(self, num_steps: int) -> dict[str, int | str]:
-        """Returns the state ``num_steps`` steps after the last state loaded, or after this loader's beginning.
+        """Returns the state that is reached ``num_steps`` steps after the last loaded state, or after this loader's
+        beginning.
 
         ``num_steps`` counts the steps of all workers. Use this method if workers prefetch, and count the consumed steps
         yourself.

@@ -36,7 +36,7 @@ class PassCounter:
         """Returns the number of the pass that a worker begins.
 
         Args:
-            iteration: identifies the iteration. All its workers pass the same text.
+            iteration: a text that identifies the iteration. All workers of an iteration give the same text.
             worker: the worker's number. A worker that joins the same iteration again begins another pass.
             number: the number of the pass, if the worker knows it from a loaded state.
         """

@@ -122,7 +122,7 @@ class _Seen:
         return sum(self.rows.values()) + self.unread_rows
 
     def take_for_read(self, info: ShardInfo) -> None:
-        """Counts a shard that cannot be read by the numbers in its manifest entry.
+        """Adds the numbers in the manifest entry of a shard that cannot be read.
 
         The shard is already reported as unreadable. So the sums should not be reported as wrong too.
         """

@@ -37,7 +37,8 @@ class BuildError(Exception):
 
 
 def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
-    """Builds the programs into ``folder`` and returns their paths. Does nothing if they exist and start.
+    """Builds the programs into ``folder`` and returns their paths. Does nothing if the programs exist and can be
+    started.
 
     Raises:
         BuildError: the compiler, pip or the package index is missing, or the compiler failed. The message contains the

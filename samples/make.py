@@ -46,7 +46,7 @@ def sample_globs(directory: Path) -> dict[str, list[str]]:
 
 
 def _part(source: str) -> ModuleType:
-    """Loads a module of ``parts/`` by its path, because this folder has another name in a wheel."""
+    """Loads a module of ``parts/`` by its path, because this folder has a different name in a wheel."""
     package = "_sample_parts"
     if package not in sys.modules:
         folder = HERE / "parts"

@@ -43,7 +43,7 @@ class Gigatoken:
 
     @classmethod
     def of_json(cls, text: str) -> Gigatoken | None:
-        """Returns an encoder of a ``tokenizer.json`` without special tokens.
+        """Returns an encoder for a ``tokenizer.json``. The encoder does not know the file's special tokens.
 
         Returns None if gigatoken is not installed or cannot read the file.
         """
@@ -52,7 +52,9 @@ class Gigatoken:
 
     @classmethod
     def of_ranks(cls, data: bytes, pattern: str) -> Gigatoken | None:
-        """Returns an encoder of a rank file; None if gigatoken is not installed or does not know the pattern."""
+        """Returns an encoder for a rank file. Returns None if gigatoken is not installed or does not know the
+        pattern.
+        """
         library = _library()
         scheme = next((_SCHEMES[name] for name, regex in PATTERNS.items() if regex == pattern), None)
         if library is None or scheme is None:

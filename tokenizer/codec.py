@@ -61,7 +61,7 @@ class Codec(Protocol):
 
 
 def flat(encoded: Sequence[Sequence[int]], dtype: Any) -> tuple[Array, Array]:
-    """Returns all lists of ids concatenated into one array, and the length of each list.
+    """Returns two arrays: the ids of all lists, concatenated, and the length of each list.
 
     >>> flat([[1, 2], [], [3]], np.uint16)
     (array([1, 2, 3], dtype=uint16), array([2, 0, 1]))

@@ -70,7 +70,9 @@ class FastBpe:
         return cls(proto, sentencepiece.SentencePieceProcessor(model_proto=_without_prefix(model)), dtype)
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts (large_string, no nulls), concatenated, and the number of ids of each text."""
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text. ``texts`` is
+        large_string without nulls.
+        """
         data, starts = self._prefixed(texts)
         ids: list[Array] = []
         num_ids_before = np.zeros(len(starts), np.int64)

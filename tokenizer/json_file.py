@@ -79,7 +79,7 @@ class HuggingFaceCodec:
         return found[0] if len(found) == 1 else None
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts, concatenated, and the number of ids of each text."""
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text."""
         if self._fast is not None:
             ids, counts = self._fast.encode(texts)
             return ids.astype(self._dtype), counts

@@ -43,9 +43,9 @@ def num_symbols(pieces: Iterable[str]) -> int:
 class Merger:
     """Merges symbols by the pieces of one vocabulary.
 
-    Symbols are numbered so that a symbol with a lower number is merged first. First come the pieces of two or more
-    characters, in descending order of score. Every character that occurs in a piece follows. The last number represents
-    all remaining characters.
+    Symbols are numbered so that a symbol with a lower number is merged first. The pieces of two or more characters come
+    first, in descending order of score. Then come all characters that occur in a piece. The last number represents all
+    remaining characters.
     """
 
     def __init__(self, scores: Mapping[str, float]) -> None:
@@ -174,7 +174,7 @@ def _ranks(falling_scores: Sequence[float]) -> Array | None:
 
 
 def _padded(num_chars: int) -> int:
-    """Rounds a length up to an even number, or to a multiple of 8 above 16.
+    """Rounds a length up: to an even number, or to a multiple of 8 if the length is above 16.
 
     So rows of nearly equal length get the same length, and are merged together.
     """
@@ -232,7 +232,9 @@ class _HashTable:
 
 
 def code_points(texts: Sequence[bytes]) -> tuple[Array, Array]:
-    """Returns the code points of UTF-8 texts, concatenated, and the number of code points of each text."""
+    """Returns two arrays: the code points of all texts, concatenated, and the number of code points of each text. The
+    texts are UTF-8.
+    """
     joined = b"".join(texts).decode("utf-8")
     chars = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
     data = np.frombuffer(b"".join(texts), np.uint8)

@@ -104,7 +104,7 @@ class TiktokenCodec:
         return next((self.control[name] for name in _NAMED[kind] if name in self.control), None)
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts, concatenated, and the number of ids of each text."""
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text."""
         if self._fast is not None:
             ids, counts = self._fast.encode(texts)
             return ids.astype(self._dtype), counts
@@ -136,7 +136,9 @@ class TiktokenCodec:
 
 
 def _check_complete(ranks: Mapping[bytes, int], special: Mapping[str, int]) -> None:
-    """Raises ValueError if one of the 256 bytes is not a token, or if no token has some rank below the largest rank."""
+    """Raises ValueError if one of the 256 bytes is not a token, if a rank below the largest rank is missing, or if two
+    tokens have the same id.
+    """
     if not ranks:
         raise ValueError("the tokenizer's rank file is empty")
     lacking = [byte for byte in range(256) if bytes([byte]) not in ranks]

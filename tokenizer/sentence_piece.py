@@ -49,7 +49,7 @@ class SentencePieceCodec:
         return int(found) if found >= 0 else None
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts, concatenated, and the number of ids of each text."""
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text."""
         if self._fast is not None:
             return self._fast.encode(texts)
         return flat(self.reference(texts.to_pylist()), self._dtype)

@@ -185,7 +185,7 @@ number.
 
 
 def is_silent(name: str, language: str) -> bool:
-    """Returns True if the template shows no words of a sentence that this judge could look for.
+    """Returns True if the template shows no words that this judge could search for.
 
     >>> is_silent("Citation needed", "en"), is_silent("нет АИ", "ru"), is_silent("convert", "en")
     (True, True, False)
@@ -222,7 +222,9 @@ def marked_templates(text: str) -> tuple[str, list[str]]:
 
 
 def argument_words(template: str) -> list[str]:
-    """Returns the words of the unnamed arguments of a template and of the templates inside it."""
+    """Returns the words in the unnamed arguments of a template. If templates are inside it, the words in their unnamed
+    arguments are included.
+    """
     flat = _LINK.sub(r"\1", _COLON_LINK.sub("", template)).replace("{{", "|").replace("}}", "|")
     words: list[str] = []
     for argument in flat.split("|")[1:]:
@@ -273,7 +275,7 @@ def _words(text: str) -> list[str]:
 
 
 def _has_words(template: str, *, is_last: bool) -> bool:
-    """Returns True if a template can have words of the sentence.
+    """Returns True if a template can show some of the words of its sentence.
 
     Returns False for boxes of several lines, for pictures, and for navigation after the last word of a line.
     """

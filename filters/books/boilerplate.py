@@ -116,8 +116,8 @@ class Stripped:
 
 
 def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
-    """Returns the position at which the header that begins at ``pos`` ends and the book begins. ``ahead`` contains the
-    next marks of the text."""
+    """Returns the end of the header that begins at ``pos``. The book begins there. ``ahead`` contains the next marks of
+    the text."""
     closing = next((index for index, mark in enumerate(ahead) if mark.kind == "end"), len(ahead))
     header = [mark for mark in ahead[:closing] if mark.start - pos <= MAX_HEADER_CHARS]
     start = next((mark for mark in header if mark.kind == "start"), None)

@@ -149,7 +149,8 @@ def _count_rows(pairs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
 
 
 def is_candidate(num_shared: int, sketch_size_a: int, sketch_size_b: int, *, min_shared: float = MIN_SHARED) -> bool:
-    """Returns True if a pair that shares ``num_shared`` sketched shingles must be verified on the texts.
+    """Returns True if a pair must be verified with the books' texts. The two books share ``num_shared`` sketched
+    shingles.
 
     >>> is_candidate(5, 15, 400), is_candidate(4, 15, 400)
     (True, False)

@@ -24,7 +24,8 @@ _MAX_LISTS_CACHED = 4
 
 @lru_cache(maxsize=_MAX_LISTS_CACHED)
 def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[str]]:
-    """Returns two patterns: a fast one for RE2, and an exact one for Python that rechecks the pages RE2 finds.
+    """Returns two patterns: a fast pattern for RE2, and an exact pattern for Python, which rechecks the pages that RE2
+    finds.
 
     The fast pattern matches every page that the exact pattern matches, and a few more. The reason is that RE2's ``\\W``
     also matches letters outside ASCII.

@@ -262,8 +262,8 @@ Signals = tuple[float, float | None, float | None, float | None]
 
 
 def code_signals(text: str) -> Signals:
-    r"""Returns four numbers: the length without blanks at both ends, the length of the longest line, the mean length of
-    a line, and the share of alphanumeric characters.
+    r"""Returns four numbers: the length without the blanks at both ends, the length of the longest line, the mean
+    length of a line, and the share of alphanumeric characters.
 
     Line ends count in the mean, as in RedPajama. For a blank text, all values except the first are None.
 
@@ -327,7 +327,7 @@ class AlphabeticPerToken(Step):
         return (Rule(self.REASONS[0], "alphabetic_per_token", "<", self.min_alphabetic_per_token, cite),)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every file by the model ``tokenizer``, an object with ``encode``."""
+        """Judges every file. The model ``tokenizer`` must have a method ``encode``."""
         tokenizer = models.get("tokenizer")
         if tokenizer is None:
             return Outcome(verdict=pa.nulls(batch.num_rows, pa.string()))

@@ -77,7 +77,9 @@ class Seeds:
 
 
 def _high_bits(hashes: U64, size: int) -> I64:
-    """Returns a number below ``size`` for each hash, from its high bits. ``size`` must be a power of two."""
+    """Returns one number per hash, made of the hash's high bits. The numbers are below ``size``, which must be a power
+    of two.
+    """
     return (
         (hashes >> np.uint64(64 - (size.bit_length() - 1))).astype(np.int64)
         if size > 1
@@ -103,7 +105,7 @@ def ragged(first: I64, counts: I64) -> tuple[I64, I64]:
 
 
 def ngram_hashes(words: U64, places: I64, num_words: int) -> U64:
-    """Returns a hash of the n-gram of ``num_words`` words that begins at each place."""
+    """Returns one hash per place: the hash of the n-gram of ``num_words`` words that begins at this place."""
     hashes = words.take(places)
     for offset in range(1, num_words):
         hashes *= np.uint64(0xC2B2AE3D27D4EB4F)

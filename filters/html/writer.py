@@ -72,7 +72,7 @@ class TextWriter:
         self._cells = 0  # number of cells so far in the open row; 0 outside of tables
 
     def add(self, text: str) -> None:
-        """Adds text unchanged. The caller has decoded its entities."""
+        """Adds text unchanged. The entities in the text must already be decoded."""
         if not self._pieces and not self._in_pre and text.isspace():
             return
         if self._unclosed >= 0:
@@ -82,7 +82,9 @@ class TextWriter:
         self._pieces.append(text)
 
     def leaf(self, name: str, text: str) -> None:
-        """Adds a paragraph, heading or list item that contains only text. The caller has decoded its entities."""
+        """Adds a paragraph, heading or list item that contains only text. The entities in ``text`` must already be
+        decoded.
+        """
         if self._cells or self._in_pre:
             self.open(name, "")
             self.add(text)

@@ -63,8 +63,8 @@ class LanguageModel:
     def predict(self, text: str, k: int = 1) -> tuple[tuple[str, ...], tuple[float, ...]]:
         """Returns fastText's ``k`` most likely labels with their probabilities, for a text without line ends.
 
-        Adds a line end to the text, which counts as a word, because fastText's own ``predict`` does. Without the line
-        end the score would differ.
+        Adds a line end to the text, as fastText's own ``predict`` does. The line end counts as a word, so the score
+        would differ without it.
         """
         found = self._predict(text + "\n", k, 0.0, "strict")
         return tuple(label for _, label in found), tuple(probability for probability, _ in found)

@@ -242,7 +242,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return True
 
     def branch(self, text: str, *, has_at: bool, outside: int | None = None) -> None:
-        """Makes ``text``, the branch that a test has chosen, the next input.
+        """Continues reading with ``text``, the branch that a test has chosen.
 
         ``outside`` is the start of the test if it is outside of all macros (see :meth:`outside`). The branch is then
         read like text of the source itself. If the branch is empty and the test fills whole lines, these lines are
@@ -259,7 +259,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Makes ``filled``, the text of a macro, the next input. ``is_one`` puts several tokens into braces."""
+        """Continues reading with ``filled``, the text of a macro. ``is_one`` puts several tokens into braces."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS

@@ -42,7 +42,7 @@ r"""Commands that begin with ``\if`` but are no conditionals of TeX: they take g
 
 @dataclass(slots=True)
 class Assembled:
-    """Holds a paper's source, assembled from its files, and counts."""
+    """Holds the source of a paper, which is assembled from the paper's files, and some counts."""
 
     text: str
     main: str
@@ -98,7 +98,9 @@ class _Assembler:
         self.num_chars += len(text)
 
     def add(self, path: str, *, folder: str | None = None, is_style: bool = False) -> None:
-        """Adds a file and its inputs to the output. The names of its inputs are relative to ``folder``, if given."""
+        """Adds a file, and all files that it reads, to the output. If ``folder`` is given, the names in the file are
+        relative to it.
+        """
         is_again = path in self.result.reached
         is_main = not self.open_files
         self.open_files.append(path)

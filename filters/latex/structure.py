@@ -123,8 +123,8 @@ def _body_start(body: str, headings: list[int]) -> tuple[int, int]:
 
 
 def _front_end(body: str, limit: int) -> int:
-    """Returns the end of the front matter: the position after its last command, such as the title or abstract, before
-    ``limit``.
+    """Returns the position after the last command of the front matter, such as the title or abstract. Only commands
+    before ``limit`` count.
     """
     front = num_tries = 0
     for match in _FRONT_MARK.finditer(body, 0, limit):

@@ -18,7 +18,8 @@ once. If two pairs have the same slot, the result is the same, but it takes long
 
 
 def duplicates(parts: Sequence[str]) -> tuple[int, int]:
-    """Counts the copies of earlier parts, and the characters in these copies (datatrove ``find_duplicates``).
+    """Counts the parts that are copies of earlier parts, and the characters in these copies (datatrove
+    ``find_duplicates``).
 
     >>> duplicates(["ab", "c", "ab", "ab"])
     (2, 4)

@@ -85,7 +85,7 @@ class Words:
         return np.diff(self.starts)
 
     def num_different(self, wanted: Collection[str]) -> Ints:
-        """Returns the number of different wanted words in each document.
+        """Returns how many of the wanted words occur in each document.
 
         >>> words_of(["the cat and the dog", "a cat"]).num_different({"the", "and"}).tolist()
         [2, 0]

@@ -35,9 +35,9 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
     """Returns the page's lines as plain text.
 
     Headings get blank lines around them, and are removed if nothing follows them. Sections of apparatus (references,
-    external links) are removed whole. List items keep a dash or a number, code keeps its indentation, and one blank
-    line separates paragraphs. A line that ends with a colon is removed if everything that it announces was removed
-    ("The members are:" before a table). A section of prose stays even if its heading usually names apparatus
+    external links) are removed completely. List items keep a dash or a number, code keeps its indentation, and one
+    blank line separates paragraphs. A line that ends with a colon is removed if everything that it announces was
+    removed ("The members are:" before a table). A section of prose stays even if its heading usually names apparatus
     ("Literature" in an article about a country).
     """
     if "__" in text:

@@ -66,7 +66,7 @@ _SWITCHES = frozenset(["yes", "no", "y", "n", "true", "false", "on", "off"])
 
 
 def _ipa(call: TemplateCall) -> str:
-    """Returns a pronunciation: ``{{IPA|la|ˈloːrɛm}}`` shows "[ˈloːrɛm]", ``{{IPA|/ˈlɔːrəm/}}`` its argument.
+    """Returns a pronunciation: ``{{IPA|la|ˈloːrɛm}}`` shows "[ˈloːrɛm]", and ``{{IPA|/ˈlɔːrəm/}}`` shows its argument.
 
     >>> _ipa(TemplateCall(["de", "ˈloːʁɛm", "lang"], {}, "en")), _ipa(TemplateCall(["/a/"], {}, "en"))
     ('[ˈloːʁɛm]', '/a/')

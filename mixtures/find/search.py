@@ -70,7 +70,7 @@ class Finder:
         return self._encoder
 
     def text(self, wanted: str) -> Iterator[FoundRow]:
-        """Yields the rows whose decoded text contains exactly this string, one shard after another.
+        """Searches one shard after another. Yields the rows whose decoded text contains exactly this string.
 
         Raises:
             ValueError: the string has fewer than `GRAIN_BYTES` bytes, or a shard has no index.

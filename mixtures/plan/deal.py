@@ -149,8 +149,8 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
-    """Returns how many different tokens each source would need for this stream. With that many tokens, the source's
-    weight results in the epochs of the paper (or of the recipe).
+    """Returns how many different tokens each source would need for this stream. With that many tokens, the stream
+    repeats the source as often as the paper (or the recipe) says.
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"

@@ -118,7 +118,9 @@ def latin1_edition(book: Book) -> bytes:
 
 
 def second_edition(book: Book) -> str:
-    """Returns an older edition of the same book: ASCII, narrow lines, a few words with another spelling."""
+    """Returns an older edition of the same book: in ASCII, with narrow lines and a different spelling of a few
+    words.
+    """
     text = book.text
     for old, new in _CHANGED_WORDS.items():
         text = re.sub(rf"\b{old}\b", new, text)
