@@ -29,7 +29,7 @@ What a person uses:
 - ``inspect``: prints documents of shards (``python -m mixtures.inspect``).
 - ``find``: finds a string, an id or a url in the shards (``python -m mixtures.find``).
 - ``forget``: removes documents from the shards (``python -m mixtures.forget``).
-- ``notices``: adds a notice to the card and the report, for example that their numbers are older than the shards.
+- ``notices``: adds a notice to the card and the report, for example that the shards are newer than these two files.
 - ``verify``: compares every shard with the manifest (``python -m mixtures.verify``).
 - ``shares``: prints each source's share of the tokens (``python -m mixtures.shares``).
 - ``loader_settings``, ``batch``, ``row_order``, ``best_fit``, ``pass_counter``: the parts of the loader.

@@ -113,7 +113,7 @@ class _Segments:
         self._sources: list[Array] = []
 
     def add(self, rows: Array, at: Array, width: int, block: Block, done: int = 0) -> None:
-        """Adds segments of a block. ``at`` lists places in the block. At each of them, the next ``width`` tokens are
+        """Adds segments of a block. ``at`` lists places in the block. At each place, the next ``width`` tokens are
         searched.
 
         For each place, ``rows`` has the number of the sequence that contains these tokens. In this sequence, ``done``

@@ -153,7 +153,7 @@ class Rows(NamedTuple):
 
 
 def rows_by_part(rule: PartRule | None, source: str, batch: pa.RecordBatch, num_tokens: np.ndarray) -> Iterator[Rows]:
-    """Yields the documents of each part in a batch of token ids, which has the column ``part`` if there is a rule.
+    """Yields the documents of each part in a batch of token ids. If there is a rule, the batch has the column ``part``.
 
     Documents that belong to no part are left out.
     """

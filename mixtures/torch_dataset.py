@@ -1,4 +1,6 @@
-"""Provides the loader as a PyTorch ``IterableDataset``. It needs torch (extra ``train``) but not the pipeline."""
+"""Provides the loader as a PyTorch ``IterableDataset``. This module needs torch (extra ``train``) but not the
+pipeline.
+"""
 
 from __future__ import annotations
 

@@ -217,7 +217,7 @@ def _sha256(path: Path) -> str:
 
 
 class _Keys:
-    """Finds documents that occur twice in an epoch, by 128-bit hashes of (source, document, epoch)."""
+    """Finds documents that occur twice in an epoch. Compares 128-bit hashes of (source, document, epoch)."""
 
     def __init__(self, num_keys: int) -> None:
         self._num_parts = min(_MAX_FILES, -(-num_keys // _MAX_KEYS) or 1)

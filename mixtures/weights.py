@@ -1,4 +1,6 @@
-"""Converts a recipe's weights to percent. A recipe gives them as percent, relative weights, epochs or a temperature."""
+"""Converts a recipe's weights to percent. A recipe gives its weights as percent, relative weights, epochs or a
+temperature.
+"""
 
 from __future__ import annotations
 

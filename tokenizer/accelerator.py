@@ -6,7 +6,7 @@ text. This module handles three properties of gigatoken:
 
 - It stores every distinct word that it sees, so it is loaded again after :data:`RESTART_BYTES` of text.
 - It crashes on bytes that are not UTF-8, so it is given only strings that were checked.
-- It finds special tokens in texts, so it is loaded without them.
+- It finds special tokens in texts, so it is loaded without special tokens.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ cannot affect the other side. So the text can be split there, and each part can 
 vocabulary, these places are before a space, around a newline, between digits, and beside most punctuation marks.)
 
 Equal parts get equal ids, so each part is first looked up in a cache of bounded size. All parts that are not in the
-cache are encoded at once by :class:`tokenizer.merges.Merger`. If they are few or long, SentencePiece encodes them
-instead.
+cache are encoded at once by :class:`tokenizer.merges.Merger`. If these parts are few or long, SentencePiece encodes
+them instead.
 
 Everything runs in numpy on the batch's UTF-8 buffer. No Python object is made per document or per cached part.
 """
@@ -246,8 +246,8 @@ def _without_prefix(model: bytes) -> bytes:
 
 
 def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Array]:
-    """Returns two values: a list of the distinct parts among the wanted parts, and the index in that list for each
-    wanted part.
+    """Returns two values: a list of the distinct parts among the wanted parts, and, for each wanted part, its index in
+    that list.
 
     ``wanted`` contains the indices of the parts.
     """

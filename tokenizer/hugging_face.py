@@ -9,8 +9,8 @@ before every part. SentencePiece puts a space before the whole text only. So a m
 converted exactly only if it puts no space before a text.
 
 SentencePiece first merges the pair whose merged piece has the highest score. If scores are equal, it merges the
-leftmost pair. A ``tokenizer.json`` has no scores. It ranks the pairs, so they are listed in descending order of their
-scores.
+leftmost pair. A ``tokenizer.json`` has no scores. It ranks pairs by their order, so the pairs are listed in descending
+order of their scores.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@ same ids.
 
 Control tokens are the tokens that the file marks as special. A text that spells a control token is encoded as ordinary
 text. Added tokens that are not marked as special (Qwen's ``<tool_call>``, GPT-NeoX's runs of spaces) belong to the
-vocabulary. They are encoded as the library encodes them. The file's truncation, padding and template around texts are
-not used, because bos and eos are settings.
+vocabulary. These tokens are encoded as the library encodes them. The file's truncation, padding and template around
+texts are not used, because bos and eos are settings.
 """
 
 from __future__ import annotations

@@ -73,8 +73,8 @@ def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.
 
 
 def _pairs_of_common(book_keys: Hashes, book_ranks: npt.NDArray[np.int64], num_leaders: int) -> Hashes:
-    """Pairs each book with the ``num_leaders`` longest books, and returns the pairs. Their number grows linearly with
-    the number of books."""
+    """Pairs each book with the ``num_leaders`` longest books, and returns the pairs. The number of pairs grows linearly
+    with the number of books."""
     ranked = book_keys[np.argsort(book_ranks)]
     leader, follower = np.triu_indices(num_leaders, 1, ranked.size)
     return np.stack([ranked[leader], ranked[follower]], axis=1)

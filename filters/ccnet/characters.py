@@ -1,6 +1,6 @@
 """Contains CCNet's tables of characters, which its line dedup and its language models share.
 
-The entries are from cc_net/text_normalizer.py (commit bda555b). Two of them are wrong but kept, because CCNet's
+The entries are from cc_net/text_normalizer.py (commit bda555b). Two entries are wrong but kept, because CCNet's
 published language models and cut-offs were made with them: FULLWIDTH DIGIT ONE is listed as a quotation mark (harmless,
 since digits are folded first), and a full stop of full width gains a space.
 """

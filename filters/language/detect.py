@@ -23,7 +23,8 @@ IsSame = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
 class LanguageModel:
     """Wraps a loaded fastText language model (``fasttext.load_model``).
 
-    ``parts`` contains the parts of the model if :class:`WordSums`, which is faster than fastText, can evaluate them.
+    ``parts`` contains the parts of the model if :class:`WordSums`, which is faster than fastText, can evaluate the
+    model.
     """
 
     def __init__(self, fasttext_model: Any, parts: PrunedModel | None = None) -> None:

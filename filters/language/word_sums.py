@@ -203,9 +203,9 @@ def _ngrams(
 
     The arrays have one entry per character, for the n-gram that begins there.
 
-    fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>`` and counts them in characters. It
-    hashes their UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram is computed from the hash of the n-gram
-    that lacks its last character.
+    fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>``, whose length is counted in characters.
+    It hashes the n-grams' UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram is computed from the hash of
+    the n-gram that lacks its last character.
     """
     # In fastText an empty word (from a text without words) has no n-grams. Here `<>` would be one.
     marked = pc.if_else(pc.equal(words, ""), "", pc.binary_join_element_wise("<", words, ">", ""))

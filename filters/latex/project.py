@@ -42,7 +42,7 @@ r"""Commands that begin with ``\if`` but are no conditionals of TeX: they take g
 
 @dataclass(slots=True)
 class Assembled:
-    """Holds the source of a paper, which is assembled from the paper's files, and some counts."""
+    """Holds the source of a paper and some counts. The source is assembled from the paper's files."""
 
     text: str
     main: str

@@ -5,7 +5,7 @@ A signature has ``num_perm`` numbers. The fraction of positions at which two sig
 Jaccard similarity of two documents. Locality-sensitive hashing (LSH) cuts a signature into bands of rows. Documents
 that agree in all rows of one band are candidates: with b bands of r rows, two documents of similarity J become
 candidates with a probability of 1 - (1 - J^r)^b (Leskovec et al., Mining of Massive Datasets, section 3.4). This module
-only finds candidates. A later step decides from the n-grams of the candidates which of them are removed.
+only finds candidates. A later step compares the n-grams of the candidates, and decides which candidates are removed.
 
 The permutations are equal to those of ``datasketch.MinHash(num_perm, seed)`` with the scheme ``affine32``. To query our
 signatures with datasketch, pass it our hash function:

@@ -34,11 +34,12 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     fits is made. By default, ``num_tokens`` is exact and the recipe's ``tokens`` are an upper limit. The recipe's
     ``length`` overrides this default.
 
-    If the recipe has ``missing: share``, the weight of a source without tokens goes to the other sources in proportion.
-    If a source is too small for a requested length, the other sources replace the missing tokens in the same way.
+    If the recipe has ``missing: share``, the weight of a source without tokens goes to the other sources in proportion
+    to their weights. If a source is too small for a requested length, the other sources replace the missing tokens in
+    the same way.
 
-    A source that earlier stages used continues where they stopped. Its ``max_epochs`` limits all stages together. If
-    the recipe has ``epochs`` instead of weights, they apply to this stage alone.
+    A source that earlier stages used continues where these stages stopped. Its ``max_epochs`` limits all stages
+    together. If the recipe has ``epochs`` instead of weights, these epochs apply to this stage alone.
 
     Raises:
         PlanError: a source is missing or too small, a source with a weight gets no token, or an available source is

@@ -111,8 +111,8 @@ class TrainSettings:
         return cls(**settings)
 
     def said(self) -> dict[str, Any]:
-        """Returns the settings that affect the model. If LLaMA's model does not have a setting and the setting has its
-        default value, it is left out.
+        """Returns the settings that affect the model. A setting that LLaMA's model does not have is left out if it has
+        its default value.
 
         >>> "pad" in TrainSettings().said(), TrainSettings(pad=True).said()["pad"]
         (False, True)
