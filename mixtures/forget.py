@@ -7,8 +7,8 @@ manifest gets the new shares.
 ``manifest.json`` also gets an entry in ``forgotten``. The entry contains the time, the reason, the rows and tokens
 removed per source, the fingerprint before the removal, and the name of a file ``forgotten/NNNNN.txt``. This file lists
 the ids. The dataset card and the report get a notice, because their numbers are older than the new shards. New shards
-have temporary names until all are complete. If the command is killed while it renames the shards, its next call
-finishes the renaming.
+have temporary names until all are complete. If the command is killed while it renames the shards, the next call of the
+command finishes the renaming.
 """
 
 from __future__ import annotations

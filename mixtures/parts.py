@@ -1,4 +1,5 @@
-"""Divides a source's tokens among its parts, if a recipe weights them by a column of the source's clean documents.
+"""Divides a source's tokens among its parts, if a recipe gives weights to the values of a column of the source's clean
+documents.
 
     recipe (by source) -> take_parts: PartRule of each source -> (plan.by_part) -> plan, shards, manifest (by part)
 

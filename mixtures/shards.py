@@ -221,7 +221,9 @@ def _split_by_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
 
 
 def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """Joins batches into one batch by copying them, so that its bytes do not depend on how the batches were sliced."""
+    """Joins batches into one batch by copying them. So the bytes of the result do not depend on how the batches were
+    sliced.
+    """
     table = pa.Table.from_batches(batches)
     columns = []
     for field in table.schema:

@@ -2,12 +2,12 @@
 token.
 
 A document's place in the order is a hash of its id, a named purpose, a seed, its source and the epoch. So the choice
-does not depend on files, batches or workers. Choosing takes two passes over (hash, number of tokens):
+does not depend on files, batches or workers. Choosing takes two passes over pairs of (hash, number of tokens):
 
 1. Every worker makes a :func:`histogram` of tokens by the top 16 bits of the hash. The histograms are added with ``+``.
 2. :func:`find_bucket` returns the bucket in which the wanted number of tokens is reached. :func:`cut` then looks only
-   at the documents in that bucket. :func:`cut` returns the document at which the subset ends, and the token in this
-   document.
+   at the documents in that bucket. :func:`cut` returns the last document of the subset, and how many tokens of this
+   document are kept.
 
 A document is in the subset if its (hash, id) is smaller than the (hash, id) of the last document. The last document
 keeps its first tokens.
@@ -222,7 +222,7 @@ def held_out_by_tokens(
     """Returns a mask of the documents that are held out to reach a number of validation tokens: whole documents, up to
     ``end``.
 
-    Together, these documents have at least the wanted number of tokens. Without the last of them, they would have
+    These documents have at least the wanted number of tokens. If the last document were left out, they would have
     fewer.
     """
     return np.asarray(tokens_kept(hashes, doc_ids, num_tokens, end) > 0)

@@ -6,8 +6,8 @@ Reports three measures per language:
   page sees (inside ``<nowiki>``, ``<pre>``, ``<syntaxhighlight>``) do not count;
 - junk: the share of pages whose text contains remains of a picture, table or style (``thumb|``, ``200px``,
   ``colspan=``);
-- kept: the share of the words of the dump's prose that are also in the text. Prose is a paragraph outside of templates,
-  tables, pictures, references and lists, found by a rough parser of this judge (:func:`prose_words`).
+- kept: the share of the words of the dump's prose that are also in the text. A rough parser (:func:`prose_words`) finds
+  the prose: all paragraphs outside of templates, tables, pictures, references and lists.
 
 Run: ``python benchmarks/judges/wikipedia.py CLEAN_FOLDER DUMP...`` with the cleaned documents as Parquet (columns
 ``page_id``, ``language``, ``text``).

@@ -168,7 +168,7 @@ def _words_of_chunk(text: str, start: int, end: int) -> tuple[U64, I64, I64]:
 def _normalised(text: str) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.uint8], tuple[I64, I64] | None]:
     """Returns the folded characters of a text, their classes, and their places (begins and ends).
 
-    The places are None if the characters are at the places 0, 1, 2, and so on, because none was left out.
+    If no character was left out, the places are None. They are then 0, 1, 2, and so on.
     """
     folded, class_of, ascii_folded, ascii_classes = _tables()
     is_ascii = text.isascii()
