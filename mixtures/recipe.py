@@ -42,11 +42,13 @@ class Recipe:
     tokens: int
     """The length of the stream in tokens, if ``--tokens`` gives no other length."""
     length: Length | None = None
-    """What happens if the length cannot be reached. ``at_most``: the longest stream that fits is made, and the table
-    names the source that limits it. ``exact``: it is an error. None: the recipe's `tokens` are ``at_most``, and
-    ``--tokens`` is ``exact``."""
+    """What happens if the length cannot be reached. With ``at_most``, the longest stream that fits is made, and the
+    table names the source that limits it. With ``exact``, an error is raised. If None, the recipe's `tokens` count as
+    ``at_most``, and ``--tokens`` counts as ``exact``."""
     missing: Missing = "error"
-    """``error`` stops if a source has no tokens or too few. ``share`` gives its weight to the other sources."""
+    """What happens if a source has no tokens or too few. ``error`` stops. ``share`` gives the missing weight to the
+    other sources.
+    """
     validation: Mapping[str, HoldOut] = field(default_factory=dict)
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     """Settings of :class:`tokenizer.train.training.TrainSettings`."""
@@ -57,7 +59,7 @@ class Recipe:
     """Declarations of sources that have no code, passed on unchanged."""
     paper: PaperShares | None = None
     rule: WeightRule | None = None
-    """Derives the weights from the available tokens; see `resolved`."""
+    """The rule that derives the weights from the available tokens; see `resolved`."""
     exact: Mapping[str, Fraction] = field(default_factory=dict)
     """The weights before they were rounded to `weights`. Empty if `weights` are exact."""
     parts: Mapping[str, PartRule] = field(default_factory=dict)
@@ -91,7 +93,8 @@ class Recipe:
         return self.exact or {s: Fraction(w) for s, w in self.weights.items()}
 
     def resolved(self, tokens: Mapping[str, int]) -> Recipe:
-        """Returns the recipe with the weights that its rule derives from the available tokens by source.
+        """Returns the recipe with the weights that its rule derives from the available tokens. ``tokens`` has these
+        tokens by source.
 
         Sources without tokens are removed. A recipe without a rule is returned unchanged.
         """
@@ -176,8 +179,8 @@ def _check_weights(weights: Mapping[str, Decimal]) -> None:
 
 
 def _weights(mixture: Mapping[str, Any]) -> tuple[dict[str, Decimal], dict[str, Fraction], WeightRule | None]:
-    """Returns the weights in percent, the exact weights if those in percent are rounded, and the rule if there is
-    one."""
+    """Returns three values: the weights in percent; the exact weights, if the percentages are rounded; and the rule, if
+    there is one."""
     if mixture.get("epochs") is not None:
         if mixture.get("weights") is not None:
             raise ValueError("mixture has both weights and epochs: give one of them, the other follows from it")
@@ -211,8 +214,8 @@ def _alike(sources: Mapping[str, object]) -> dict[str, Decimal]:
 
 
 def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Returns the limit of each source. The recipe has one number for all sources, or a mapping by source (default
-    1)."""
+    """Returns the largest number of epochs of each source. The recipe has one number for all sources, or a mapping by
+    source (default 1)."""
     if isinstance(value, Mapping):
         named = {str(s): _decimal(f"max_epochs of {s}", v) for s, v in value.items()}
         return {**dict.fromkeys(weights, Decimal(1)), **named}

@@ -18,8 +18,8 @@ class HoldOut:
     share: Decimal | None = None
     """Share of the documents, which are chosen by a hash of the id. For example, 0.001 is one in a thousand."""
     tokens: int | None = None
-    """Least number of tokens. Whole documents are taken in the order of their hashes until they have this many
-    tokens."""
+    """Least number of held-out tokens. Whole documents are taken in the order of their hashes, until this number is
+    reached."""
 
     def __post_init__(self) -> None:
         if (self.share is None) == (self.tokens is None):

@@ -6,8 +6,8 @@ The exports are JSON lines (gzip or not). ``--clean`` names Parquet files with `
 ``path``, ``license``. One line is printed for each fault, with its count and the first few files:
 
 - licence_wrong: no repository with this file has the recorded licence, or the licence is not mit, bsd-* or apache-*
-- header_left: one of the first 40 lines is before the first code and still contains ``Copyright`` with a year, the
-  name of a licence, or words of a licence's clauses
+- header_left: the comments before the first code still contain ``Copyright`` with a year, the name of a licence, or
+  words of a licence's clauses. Only the first 40 lines are searched
 - code_lost: a line of the original is missing, and the line begins with ``#include``, ``#!``, ``import``, ``package``,
   ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
 - comment_lost: a line of the original is missing, and the original's first 400 lines do not mention a licence

@@ -58,7 +58,9 @@ _REGION_LINE = re.compile(
 
 @dataclass(slots=True)
 class Line:
-    """Holds a line of a comment. ``prefix`` has its marks and indentation; ``content`` is the rest, which is edited."""
+    """Holds a line of a comment. ``prefix`` contains the comment marks and indentation. ``content`` contains the rest
+    of the line, which can be edited.
+    """
 
     prefix: str
     content: str
@@ -145,8 +147,8 @@ def _begins_anew(line: Line, previous: Line) -> bool:
 
 
 def _is_within(end: str, content: str) -> bool:
-    """Returns True if ``content`` continues the licence sentence ``end``, because ``content`` is in capitals or is the
-    rest of a name."""
+    """Returns True if ``content`` continues the licence sentence ``end``. This is the case if both are in capitals, if
+    ``content`` is the rest of a name, or if ``end`` begins to grant a licence and does not complete the grant."""
     if end.endswith((".", "!", ":")) and not _ABBREVIATION.search(end):
         return False
     if end.isupper() and content.isupper():

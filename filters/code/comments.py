@@ -1,7 +1,8 @@
 """Finds the comments at the head of a source file, in the syntax of its language.
 
 The head is everything before the first code: comments, blank lines, and the few things that must come first (a shebang,
-``<?php``, a document type, an include guard). It is read once from the start, so the cost is linear in its length.
+``<?php``, a document type, an include guard). The head is read once from the start, so the cost is linear in its
+length.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class CommentSyntax:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Describes a comment of the head: ``text[start:end]``, without the blanks and line end after it."""
+    """Describes a comment at the head of a file: ``text[start:end]``. The blanks and the line end after the comment are
+    not included.
+    """
 
     start: int
     end: int
@@ -178,7 +181,9 @@ def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
 
 @cache
 def _line_runs(rules: CommentSyntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
-    """Returns one pattern for runs of documentation lines, and one for all other runs. They never backtrack."""
+    """Returns two patterns that never backtrack: one for runs of documentation lines, and one for all other runs of
+    line comments.
+    """
     marks = "|".join(map(re.escape, rules.line))
     if rules.word:
         marks = "|".join(filter(None, (marks, rules.word.pattern)))

@@ -1,9 +1,9 @@
 """Removes licence headers from source files (LLaMA 2.1: "boilerplate, such as headers, with regular expressions").
 
-From the comments at the head of a file, only the sentences that state copyright or licence are removed. Shebangs,
+Only sentences that state copyright or licence are removed, and only from the comments at the head of a file. Shebangs,
 encoding and editor lines, build tags, documentation in the same comment and all code stay (``#include`` is no comment
-in C, nor is ``# Title`` in Markdown). If nothing but decoration remains in a comment, the whole comment is removed,
-together with a ``#region`` around it.
+in C, nor is ``# Title`` in Markdown). If only decoration remains in a comment, the whole comment is removed, together
+with a ``#region`` around it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def _region_mark(body: str, comment: Comment) -> str:
 
 
 def _end_of_gap(text: str, at: int) -> int:
-    """Returns where the text after a comment begins: on the last line of the comment, or on the next non-blank line."""
+    """Returns the position where the text after a comment begins: on the comment's last line if it has more text, else
+    on the next line that is not blank.
+    """
     match = _GAP.match(text, at)
     assert match is not None, "the expression matches nothing too"
     return match.end()
@@ -100,7 +102,7 @@ def _without_leading_blank_lines(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | None, str]:
-    """Returns the comment without its notice. If the comment ends with the notice, also returns the notice's last
+    """Returns two values: the comment without its notice, and, if the comment ends with the notice, the notice's last
     sentence.
 
     The first value is "" if the comment contains only the notice, and None if it contains no notice. ``before`` is the
@@ -124,8 +126,8 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
     """Removes the sentences of the notice from the lines.
 
     Returns:
-        True if anything was removed, and the notice's last sentence. The sentence is "" if other text follows the
-        notice. ``before`` is the sentence that the call for the previous comment returned.
+        Two values: True if anything was removed, and the notice's last sentence. The sentence is "" if other text
+        follows the notice. ``before`` is the sentence that the call for the previous comment returned.
     """
     is_changed = _remove_framed(lines)
     is_apart = True

@@ -89,8 +89,8 @@ _NEEDED_WORDS = (
     "權所", "無断", "copying", "subject to", "governed", "may not use", "bsd", "mit", "under the terms", "copy&",
     "apache",
 )  # fmt: skip
-"""Every sentence that ``speaks`` accepts has one of these words. Searching for these words first saves
-nine tenths of the time."""
+"""Every sentence that ``speaks`` accepts contains one of these words. Searching for these words first saves nine tenths
+of the time."""
 
 _CLAUSES = re.compile(
     r"\b(?:neither\s+the\s+names?|warrant(?:y|ies|ed)|liab(?:le|ility)|merchantab|infring|redistribut|hereby|sublicen|endorse|trademark|"
@@ -159,7 +159,8 @@ def speaks(sentence: str) -> bool:
 def continues(sentence: str, before: str, *, is_apart: bool = False) -> bool:
     """Returns True if a sentence belongs to the same notice as ``before``, the sentence that directly precedes it.
 
-    If the two are in different comments (``is_apart``), the sentence must have words that only licences have.
+    If the sentence and ``before`` are in different comments (``is_apart``), the sentence must have words that only
+    licences have.
     """
     if is_apart:
         return _STRONG_CLAUSES.search(sentence) is not None
@@ -173,5 +174,7 @@ def continues(sentence: str, before: str, *, is_apart: bool = False) -> bool:
 
 
 def is_part_of(sentence: str) -> bool:
-    """Returns True for ``This file is part of X``, which belongs to a notice right after it."""
+    """Returns True for a sentence such as ``This file is part of X``. If a notice directly follows this sentence, the
+    sentence belongs to the notice.
+    """
     return _PART_OF.match(sentence) is not None

@@ -1,7 +1,8 @@
-"""Writes a certificate about finished shards: the shards, sets and rules of a search, and its result.
+"""Writes a certificate about finished shards. It lists the shards, the evaluation sets and the rules of a search, and
+the result of the search.
 
-The certificate contains no date, so that the same shards and sets give the same bytes. It lists every shard and every
-set with its checksum, so that anyone can check which corpus the certificate is about.
+The certificate contains no date, so that the same shards and sets give the same bytes. Every shard and every set has
+its checksum, so that anyone can check which corpus the certificate is about.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_
     changed. The certificate is written last.
 
     Raises:
-        ValueError: a set or a shard cannot be read, or a shard is not the one that the manifest lists.
+        ValueError: a set or a shard cannot be read, or a shard differs from the manifest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CERTIFICATE_NAME).unlink(missing_ok=True)
@@ -146,7 +147,9 @@ def _check_shard(shards: ShardList, number: int, shard: SearchedShard) -> None:
 
 
 class _written:  # noqa: N801 - used like a function
-    """Yields a temporary path. Afterwards renames the file to ``path``, or deletes it if the block raised an error."""
+    """Yields a temporary path. After the ``with`` block, renames the file to ``path``, or deletes it if the block
+    raised an error.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._temporary = path, path.with_name(path.name + ".tmp")

@@ -116,7 +116,9 @@ def _item(one: SetSettings, record: Mapping[str, Any], where: str, number: int) 
 
 
 def _value(record: Mapping[str, Any], column: str, where: str) -> Any:
-    """Returns the value of a column. Dots in its name lead into nested objects, as in ``answers.text``."""
+    """Returns the value of a column. A dot in the column's name leads to a value inside an object, as in
+    ``answers.text``.
+    """
     if column in record:
         return record[column]
     value: Any = record

@@ -24,7 +24,7 @@ from tokenizer.interrupts import as_command
 from tokenizer.program import name_of
 
 _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
-"""Groups of folders in a run's output. The first group that contains files is shown."""
+"""Groups of folders in a run's output. The command shows the files of the first group that contains any."""
 
 
 def _files(paths: Sequence[str]) -> list[Path]:

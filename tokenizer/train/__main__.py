@@ -19,7 +19,7 @@ from tokenizer.train.sample import Sample
 from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
 _BLOCK_CHARS = 16_384
-"""Plain text is split into blocks of whole lines of about this many characters, and the sample is drawn from the
+"""Plain text is split into blocks of whole lines, each of about this many characters. The sample is drawn from these
 blocks."""
 _DEFAULTS = TrainSettings()
 
