@@ -219,8 +219,8 @@ class _Remover:
 
 
 def _with_closers(body: str, start: int, end: int) -> int:
-    """Returns ``end``, or a later position: the position after the marks that close groups opened between ``start`` and
-    ``end``.
+    """Returns the position after the marks that follow ``end`` and close groups opened between ``start`` and ``end``.
+    Returns ``end`` if no such marks follow.
     """
     opened: list[str] = []
     for match in _ENVIRONMENT_ENDS.finditer(body, start, end):

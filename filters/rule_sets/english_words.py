@@ -123,7 +123,7 @@ def _runs() -> Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]
     places.
 
     The key is the first word of the wrong split. The value has a pair for each such exception: the words of the wrong
-    split, and the right parts.
+    split, and the words of the correct split.
     """
     found: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
     for text, parts in exceptions().items():
@@ -219,8 +219,8 @@ def _data() -> dict[str, Any]:
 
 @cache
 def exceptions() -> dict[str, tuple[str, ...]]:
-    """Returns a dict. Each key is a run of characters that the rules would split wrongly. The value is the right parts
-    of this run.
+    """Returns a dict. Each key is a run of characters that the rules would split wrongly. The value is a tuple of
+    the words into which the run is split.
 
     >>> exceptions()["shouldn’t"], exceptions()["10am"], exceptions()["Mr."]
     (('should', 'n’t'), ('10', 'am'), ('Mr.',))

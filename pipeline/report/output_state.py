@@ -242,5 +242,5 @@ def _recipe_of(data: Mapping[str, Any]) -> Recipe:
 
 
 def _rule_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the rule by which a source was divided, in the form that a recipe has."""
+    """Returns the rule by which a source was divided, written as in a recipe."""
     return {"by": data["by"], **({"epochs": data["weights"]} if data["is_epochs"] else data["weights"])}

@@ -164,7 +164,7 @@ def _ref(name: str) -> Schema:
 
 
 def _steps(own: Iterable[AnyStep]) -> Schema:
-    """Returns the schema of a list of steps: any filter or dedup, and the source's own steps."""
+    """Returns the schema of a list of steps. Each step is a filter, a dedup, or one of the source's own steps."""
     inner = {step.NAME: _settings(step) for step in own}
     return {"type": "array", "items": {"anyOf": [_ref("listed"), _list_item(inner)]}}
 
