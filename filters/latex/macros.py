@@ -61,8 +61,8 @@ class Macro:
     """Describes a macro that can be expanded.
 
     ``body`` contains text and parameter numbers in order. ``is_primitive`` is True if ``\\let`` copied the macro from a
-    command that no source defines. The body of such a macro is not expanded again. ``has_at`` is True if ``@`` was a letter where
-    the macro was defined.
+    command that no source defines. The body of such a macro is not expanded again. ``has_at`` is True if ``@`` was a
+    letter where the macro was defined.
     """
 
     parameters: tuple[Parameter, ...] = ()

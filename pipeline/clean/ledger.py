@@ -49,7 +49,10 @@ class Ledger:
     _evidence: list[pa.RecordBatch] = field(default_factory=list)
 
     def leave(self, evidence: pa.RecordBatch) -> None:
-        """Stores the evidence from a batch, which a step has found. After each batch the pass calls :meth:`take_evidence`."""
+        """Stores the evidence from a batch, which a step has found.
+
+        After each batch the pass calls :meth:`take_evidence`.
+        """
         self._evidence.append(evidence)
 
     def take_evidence(self) -> list[pa.RecordBatch]:
