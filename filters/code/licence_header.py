@@ -132,12 +132,16 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
     is_changed = _remove_framed(lines)
     is_apart = True
     pending: list[tuple[list[Line], int, int]] = []
+    after_blank = {id(line) for line, above in zip(lines[1:], lines, strict=False) if above.is_blank}
     for statement in statements_of(lines):
+        is_after_blank = id(statement[0]) in after_blank
         text = "\n".join(line.content for line in statement)
         ranges: list[tuple[int, int]] = []
         for start, end in sentences_of(text):
             sentence = text[start:end]
-            if speaks(sentence) or (before and continues(sentence, before, is_apart=is_apart)):
+            if speaks(sentence) or (
+                before and continues(sentence, before, is_apart=is_apart, is_after_blank=is_after_blank)
+            ):
                 ranges.append((start, end))
                 before, is_apart = sentence, False
             elif is_part_of(sentence):
