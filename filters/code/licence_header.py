@@ -27,8 +27,12 @@ _SEARCHED_CHARS = 60_000
 """Number of characters searched in one comment. Ours: the longest licence (the GPL) has 35,000 characters."""
 _CACHED_CHARS = 4_096
 """Results for comments up to this length are cached, because most files of a repository have the same notice."""
-_FRAME_BEGIN = re.compile(r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b|\bCopyrightBegin%")
-_FRAME_END = re.compile(r"\bEND\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+END\b|\bCopyrightEnd%")
+_FRAME_BEGIN = re.compile(
+    r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b|\bCopyrightBegin%|LICEN[SC]E_HEADER_START"
+)
+_FRAME_END = re.compile(
+    r"\bEND\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+END\b|\bCopyrightEnd%|LICEN[SC]E_HEADER_END"
+)
 _GAP = re.compile(r"[ \t\r]*(?:\n(?:[ \t\r]*\n)*)?")
 _LEADING = re.compile(r"(\ufeff?)(?:[ \t\r]*\n)+")
 
@@ -46,8 +50,11 @@ def remove_header(text: str, family: str) -> str:
     kept: list[str] = []
     regions: list[int] = []  # for each open region, its index in ``kept``
     at = 0
-    before = ""
-    for comment in head_comments(text, family):
+    before, end = "", 0
+    for comment in head_comments(text, family, has_imports=True):
+        if before and text[end : comment.start].strip():
+            before = ""  # a notice does not go on after an import
+        end = comment.end
         body = text[comment.start : comment.end]
         mark = _region_mark(body, comment)
         if mark == "open":

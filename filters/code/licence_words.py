@@ -39,7 +39,7 @@ _SPEAKS = re.compile(
     | \ball\s+rights\s+reserved\b | \bproprietary\s+and\s+confidential | \bconfidential\s+and\s+proprietary
     | ^\W*(?:software\s+)?licen[sc]es?\s*(?:::?|=)(?!\s*$|\s*(?:true|false|none|null)\b) | ^\W*(?:full[ ]
         |{_NAMES}[ ])?licen[sc]e(?:\s+notice)?\W*$
-    | \blicen[sc]e\s*:\s*{_NAMES}
+    | \blicen[sc]e(?:\s*:|\s+is)\s+(?:the\s+)?{_NAMES}
     | \b{_NAMES}(?:[ -]style)?(?:\s+and\s+{_NAMES})?[ -]licen[sc]ed\b | ^\W*(?:re-?)?licen[sc]ed\s+(?:under|as)\b
     | \b(?:dual[ -])?licen[sc]ed\s+(?:under|with|as|by|for\s+use)\b(?=[^.]{{0,80}}(?:{_NAMES}|\blicen[sc]e|terms
         |version))
@@ -50,7 +50,7 @@ _SPEAKS = re.compile(
         (?:[\w'"’,-]+\s+){{0,6}}?(?:{_NAMES}[\w .,()/'"-]{{0,40}}?|the\s+|this\s+|that\s+|same\s+|[\w/-]+[-]style\s+
         |terms\s+of\s+(?:[\w'’-]+\s+){{0,4}}|(?:open|public|permissive|free|following|above)\s+){_LICENCE}
     | \b(?:see|read|refer\s+to|view|consult|found\s+in|defined\s+in|check)\s+(?:[\w'’./-]+\s+){{0,6}}?["'`<(*_]{{0,3}}
-        (?-i:LICEN[SC]E|COPYING|COPYRIGHT|License|NOTICE|UNLICENSE|licen[sc]e\.\w+|LICENCE)\b
+        (?-i:LICEN[SC]E|COPYING|COPYRIGHT|License|NOTICE|UNLICENSE|licen[sc]e\.\w+|LICENCE)(?:\b|_)
         (?!\s+(?:keys?|plates?|servers?|[Kk]ey|[Ss]erver))
     | \b(?:released|distributed|licen[sc]ed|available|published|provided|covered)\s+under\s+(?:the\s+|an?\s+)?
         (?:[\w.-]+\s+){{0,4}}{_LICENCE}
@@ -64,7 +64,7 @@ _SPEAKS = re.compile(
         | \bredistribution\s+and\s+use\b
     | \bredistributions\s+(?:of\s+source|in\s+binary) | \bwithout\s+(?:any\s+)?warrant(?:y|ies)\b
         | \bwarranties\s+or\s+conditions
-    | \bprovided\s+(?:["'`“‘*]{{1,3}}as[ -]is|(?-i:AS[ -]IS)) | \b(?:placed|released|dedicated|is)\s+(?:in|into
+    | \bprovided\s+(?:["'`“‘*]{{1,3}}as[ -]is|(?-i:AS[ -]IS)) | \b(?:placed|released|dedicated|provided|is)\s+(?:in|into
         |to)\s+the\s+public\s+domain
     | \bis\s+free\s+(?:and\s+open[ -]source\s+)?software\b | \bdistributed\s+under\s+the\s+terms\b
     | \b(?:BEGIN|END|START|start\s+of|end\s+of)\s+(?-i:LICEN[SC]E)\b | \b(?-i:[CDPGL]+\s+HEADER\s+(?:START|END))\b
@@ -86,7 +86,10 @@ _SPEAKS = re.compile(
     | \bthis\s+{_WORK}\s+(?:may|can)\s+be\s+(?:freely\s+(?:used|copied|distributed|modified)
         |(?:used|copied|distributed|modified)\s+freely)
     | \b{_WORK}\s+is\s+free\s+for\s+(?:any|all|commercial|personal|non-?commercial)\b[^.]{{0,40}}\buse\b
-    | ^\W*public\s+domain\W*$ | \bno\s+rights\s+reserved\b | \bno\s+copyright\s+is\s+claimed\b
+    | ^\W*public\s+domain(?:\s+version)?(?:\s+by\b|\W*$) | \bnot\s+copyrighted\b
+    | \bfor\s+(?:more\s+)?licen[sc]e\s+(?:information|details|terms)\b | \bfollows?\s+the\s+following\s+licen[sc]e
+    | \bthis\s+{_WORK}\s+may\s+not\s+be\s+(?:used\s+to|copied|distributed|sold)\b
+    | \bno\s+rights\s+reserved\b | \bno\s+copyright\s+is\s+claimed\b
     | \bdisclaims?\s+(?:all\s+|any\s+)?copyright\b | \bnot\s+subject\s+to\s+copyright\b
     | \bdedicated\s+all\s+copyright\b | \bunpublished\s+proprietary\b
     | \b{_WORK}\s+is\s+provided\b[^.]{{0,80}}[`'"“‘]as[ -]is[`'"”’]
@@ -99,12 +102,12 @@ _SPEAKS = re.compile(
 )
 _NEEDED_WORDS = (
     "copyr", "copr", "(c)", "©", "copyleft", "rights reserved", "permission", "redistribution", "warrant",
-    "provided", "public domain", "free software", "source software", "free for", "freely", "no part of", "contract",
-    "confidential", "spdx-", "gpl", "header ",
-    "lizenz", "licen", "rechte vorb", "droits r", "derechos res", "direitos res", "diritti", "права", "лиценз", "权所",
+    "provided", "public domain", "free software", "source software", "free for", "be freely", "ed freely", "no part of",
+    "of contract", "under contract", "confidential", "spdx-", "gpl", "header ", "lizenz", "licen",
+    "rechte vorb", "droits r", "derechos res", "direitos res", "diritti", "права", "лиценз", "权所",
     "權所", "無断", "copying", "subject to", "governed", "may not use", "bsd", "mit", "under the terms", "copy&",
-    "apache", "no rights", "unauthori", "duplication", "retain", "unpublished",
-    "rights to",
+    "apache", "no rights", "unauthori", "duplication", "retains all", "retain all", "retains certain",
+    "unpublished", "rights to this",
 )  # fmt: skip
 """Every sentence that ``speaks`` accepts contains one of these words. Searching for these words first saves nine tenths
 of the time."""
@@ -117,7 +120,7 @@ _CLAUSES = re.compile(
     r"franklin\s+st|temple\s+place|all\s+copies|substantial\s+portions|this\s+(?:permission\s+)?notice|misrepresent|"
     r"plainly\s+marked|hope\s+that\s+it\s+will\s+be|any\s+later\s+version|at\s+your\s+option|prior\s+written\s+permission|"
     r"advertising\s+materials|express\s+or\s+implied|governing\s+permissions|initial\s+developer|original\s+code|"
-    r"portions\s+created|copyright\s+ownership|the\s+licen[sc]e\b|this\s+licen[sc]e\b|gnu\.org/|apache\.org/|opensource\.org|rights\s+reserved|"
+    r"portions\s+created|copyright\s+ownership|the\s+licen[sc]e\b|this\s+licen[sc]e\b|gnu\.org/|creativecommons\.org/|apache\.org/|opensource\.org|rights\s+reserved|"
     r"u\.?s\.?\s+government|copyright\s+remains|attribution\s+as\s+the\s+author|message\s+at\s+program\s+startup|"
     r"this\s+product\s+includes\b|\bcan\s+be\s+left\s+out\s+if|include\s+an\s+acknowledge?ment|"
     r"conditions\s+(?:are\s+ad?hea?red|apply\s+to\s+all\s+code)|"

@@ -193,7 +193,7 @@ class CodeHeader(Step):
     """
 
     NAME: ClassVar[str] = "code_header"
-    DATA_VERSION: ClassVar[int] = 2
+    DATA_VERSION: ClassVar[int] = 3
     NEEDS: ClassVar[tuple[str, ...]] = ("programming_language",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_content_hash": pa.string()}
 
