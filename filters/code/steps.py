@@ -96,7 +96,7 @@ class CodeFiles(Step):
     """Drops files that are not the author's code (vendored, generated, minified, binary, data). Sets the language."""
 
     NAME: ClassVar[str] = "code_files"
-    DATA_VERSION: ClassVar[int] = 3
+    DATA_VERSION: ClassVar[int] = 4
     NEEDS: ClassVar[tuple[str, ...]] = ("path",)
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"programming_language": pa.string()}
     REASONS: ClassVar[tuple[str, ...]] = ("no_path", *PATH_REASONS, "binary_content", "generated_code")
