@@ -122,21 +122,19 @@ class Loader:
         places = self._skips.place(step * self._step_sequences + np.arange(self._step_sequences))
         return self._order.numbers(np.asarray(places, np.int64))
 
-    @property
-    def begin(self) -> int:
-        """The place at which this loader began, or the place of the last loaded state. Skipped places are not
-        counted.
-        """
-        return self._begin
-
-    def batch_at(self, counts: Array) -> Batch:
-        """Returns the sequences at the given places as one batch, regardless of this loader's step and rank.
+    def batches_of_steps(self, steps: Array, dtype: type[np.integer[Any]] = np.int64) -> Iterator[Batch]:
+        """Yields this rank's batches of any steps. Steps count from the last loaded state, or this loader's beginning.
 
         Args:
-            counts: places in the order. They are counted from the start of the first pass, and skipped places are not
-                counted.
+            dtype: the type of the batches' ``input_ids``.
         """
-        return self._batch(self._order.numbers(np.asarray(self._skips.place(counts), np.int64)))
+        counts = self._begin + np.asarray(steps)[:, None] * self._step_sequences + self._rank_offsets()
+        yield from self._batches(counts, dtype)
+
+    def sequences_at(self, places: Array, dtype: type[np.integer[Any]] = np.int64) -> Batch:
+        """Returns the sequences of any places as one batch. Places count like the steps in `batches_of_steps`."""
+        found = self._skips.place(self._begin + places)
+        return next(self._split(self._order.numbers(np.asarray(found, np.int64)), [len(places)], dtype))
 
     def state_dict(self) -> dict[str, int | str]:
         """Returns the state before this loader's next step: the number of sequences that all ranks have received until
@@ -251,16 +249,15 @@ class Loader:
     def _rank_offsets(self) -> Array:
         return self.place.rank * self.settings.batch_size + np.arange(self.settings.batch_size)
 
-    def _batch(self, sequences: Array) -> Batch:
-        return next(self._split(sequences, [len(sequences)]))
-
-    def _batches(self, counts: Array) -> Iterator[Batch]:
+    def _batches(self, counts: Array, dtype: type[np.integer[Any]] = np.int64) -> Iterator[Batch]:
         """Yields one batch per row of ``counts``, which holds places. Places after the end are left out."""
         num_rows = np.count_nonzero(counts < self._end(), axis=1)
         places = self._skips.place(counts[counts < self._end()])
-        yield from self._split(self._order.numbers(places), num_rows.tolist())
+        yield from self._split(self._order.numbers(np.asarray(places, np.int64)), num_rows.tolist(), dtype)
 
-    def _split(self, sequences: Array, num_rows: Sequence[int]) -> Iterator[Batch]:
+    def _split(
+        self, sequences: Array, num_rows: Sequence[int], dtype: type[np.integer[Any]] = np.int64
+    ) -> Iterator[Batch]:
         """Reads the sequences, and yields them in batches of the given sizes."""
         width = self.settings.seq_len + 1
         found = self._order.find(sequences)
@@ -268,13 +265,11 @@ class Loader:
         last = 0
         for rows in num_rows:
             first, last = last, last + rows
-            input_ids = np.empty((rows, width), np.int64)
-            for row, tokens in enumerate(found.tokens[first:last]):
-                input_ids[row] = tokens
+            tokens = np.concatenate(found.tokens[int(found.token_ends[first]) : int(found.token_ends[last])])
             begin, end = int(found.ends[first]), int(found.ends[last])
             row_begins = np.repeat(np.arange(rows) * width, num_segments[first:last])
             yield Batch(
-                input_ids=input_ids,
+                input_ids=tokens.astype(dtype).reshape(rows, width),
                 segment_begins=found.begins[begin:end] + row_begins,
                 segment_sources=found.sources[begin:end],
                 sequences=sequences[first:last],

@@ -1,18 +1,21 @@
 """Finds the tokens of sequences in the mapped shards, and the documents that the sequences contain.
 
-Many sequences are looked up at once, so that one numpy call handles all sequences in a block.
+No token is copied here. A sequence is found by three binary searches (shard, block, document), and its tokens and
+segments are slices of the mapped shard. So the time per sequence does not depend on the number of shards.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mixtures.stream import Block, PackedDocument, TokenStream
+from mixtures.stream import OpenShard, PackedDocument, TokenStream
 
-__all__ = ["PackedDocument", "PackedSegments", "documents_at", "find"]
+__all__ = ["PackedDocument", "PackedSegments", "documents_at", "find", "joined"]
 
 Array = np.ndarray[Any, Any]
 
@@ -22,7 +25,9 @@ class PackedSegments:
     """Holds the tokens of each sequence, and the segments of all sequences in order."""
 
     tokens: list[Array]
-    """One array per sequence, a view of the mapped shard where possible."""
+    """Slices of mapped shards. Joined, they are the tokens of all sequences, in order."""
+    token_ends: Array
+    """A leading 0, then the end of each sequence as an index into `tokens`."""
     begins: Array
     """The offset of each segment's first token in its sequence."""
     sources: Array
@@ -31,33 +36,33 @@ class PackedSegments:
     """A leading 0, then the end of each sequence's segments as an index into `begins`."""
 
 
+def joined(parts: Sequence[PackedSegments]) -> PackedSegments:
+    """Returns the sequences of all parts, one part after another."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def ends(arrays: Sequence[Array]) -> Array:
+        firsts = np.cumsum([0, *(int(array[-1]) for array in arrays)])
+        return np.concatenate([[0], *(array[1:] + first for array, first in zip(arrays, firsts, strict=False))])
+
+    return PackedSegments(
+        [piece for part in parts for piece in part.tokens],
+        ends([part.token_ends for part in parts]),
+        np.concatenate([part.begins for part in parts]),
+        np.concatenate([part.sources for part in parts]),
+        ends([part.ends for part in parts]),
+    )
+
+
 def find(stream: TokenStream, starts: Array, width: int) -> PackedSegments:
     """Returns the sequences of ``width`` tokens that begin at the stream's tokens ``starts``."""
-    tokens: list[Array] = [np.empty(0, np.uint16)] * len(starts)
-    segments = _Segments()
-    shards = stream.shards_of(starts)
-    order = np.argsort(starts, kind="stable")
-    borders = np.flatnonzero(np.diff(shards[order], prepend=-1))
-    for begin, end in zip(borders.tolist(), [*borders[1:].tolist(), len(order)], strict=True):
-        rows = order[begin:end]
-        number = int(shards[rows[0]])
-        shard = stream.open(number)
-        within = starts[rows] - stream.shard_begin(number)
-        blocks = shard.begins.searchsorted(within, "right") - 1
-        inside = within + width <= shard.begins[blocks + 1]
-        for row in rows[~inside].tolist():
-            tokens[row] = _across(stream, int(starts[row]), width, row, segments)
-        rows, within, blocks = rows[inside], within[inside], blocks[inside]
-        if not len(rows):
-            continue
-        first_rows = np.flatnonzero(np.diff(blocks, prepend=-1))
-        for i, j in zip(first_rows.tolist(), [*first_rows[1:].tolist(), len(rows)], strict=True):
-            at = within[i:j] - shard.begins[blocks[i]]
-            block = shard.blocks[int(blocks[i])]
-            for row, place in zip(rows[i:j].tolist(), at.tolist(), strict=True):
-                tokens[row] = block.ids[place : place + width]
-            segments.add(rows[i:j], at, width, block)
-    return segments.found(tokens)
+    numbers = stream.shards_of(starts)
+    opened = {number: stream.open(number) for number in np.unique(numbers).tolist()}
+    pieces = _Pieces(stream, opened)
+    within = starts - stream.shard_begins(numbers)
+    for number, begin in zip(numbers.tolist(), within.tolist(), strict=True):
+        pieces.add(number, begin, width)
+    return pieces.found()
 
 
 def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocument]:
@@ -78,56 +83,48 @@ def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocu
     return found
 
 
-def _across(stream: TokenStream, start: int, width: int, row: int, segments: _Segments) -> Array:
-    """Returns a copy of the tokens of a sequence that spans several blocks or shards. Adds its segments."""
-    out = np.empty(width, np.uint32)
-    number = int(stream.shards_of(np.array([start]))[0])
-    within = start - stream.shard_begin(number)
-    done = 0
-    while done < width:
-        shard = stream.open(number)
-        index = int(shard.begins.searchsorted(within, "right")) - 1
-        if index >= len(shard.blocks):
-            number, within = number + 1, 0
-            continue
-        at = within - int(shard.begins[index])
-        block = shard.blocks[index]
-        take = min(width - done, len(block.ids) - at)
-        out[done : done + take] = block.ids[at : at + take]
-        segments.add(np.array([row]), np.array([at]), take, block, done)
-        done += take
-        within += take
-    return out
+class _Pieces:
+    """Collects the pieces of sequences. A piece lies in one block. A sequence has one piece, or more if it spans
+    several blocks or shards."""
 
-
-class _Segments:
-    """Collects segments. The sequences may be found in any order."""
-
-    def __init__(self) -> None:
-        self._rows: list[Array] = []
-        self._begins: list[Array] = []
+    def __init__(self, stream: TokenStream, opened: dict[int, OpenShard]) -> None:
+        self._stream, self._opened = stream, opened
+        self._tokens: list[Array] = []
+        self._offsets: list[Array] = []
         self._sources: list[Array] = []
+        self._places: list[int] = []
+        """The place in its block of each piece's first token."""
+        self._done: list[int] = []
+        """The number of tokens in the sequence before each piece."""
+        self._ends = [0]
 
-    def add(self, rows: Array, at: Array, width: int, block: Block, done: int = 0) -> None:
-        """Adds segments of a block. ``at`` lists places in the block; the next ``width`` tokens after each of them are
-        searched.
+    def add(self, number: int, within: int, width: int) -> None:
+        """Adds the ``width`` tokens that begin at token ``within`` of a shard."""
+        done = 0
+        while done < width:
+            shard = self._opened.get(number) or self._stream.open(number)
+            index = bisect_right(shard.begins, within) - 1
+            if index == len(shard.blocks):
+                number, within = number + 1, 0
+                continue
+            block, at = shard.blocks[index], within - shard.begins[index]
+            end = min(at + width - done, len(block.ids))
+            first = bisect_right(block.bounds, at) - 1
+            last = bisect_left(block.bounds, end, first + 1)
+            self._tokens.append(block.ids[at:end])
+            self._offsets.append(block.offsets[first:last])
+            self._sources.append(block.sources[first:last])
+            self._places.append(at)
+            self._done.append(done)
+            done += end - at
+            within += end - at
+        self._ends.append(len(self._tokens))
 
-        ``rows`` has the number of the sequence to which these tokens belong. The sequence has ``done`` tokens before
-        them.
-        """
-        first = block.offsets.searchsorted((at + 1).astype(np.int32)) - 1
-        counts = block.offsets.searchsorted((at + width).astype(np.int32)) - first
-        ends = np.cumsum(counts)
-        index = np.repeat(first - ends + counts, counts) + np.arange(ends[-1])
-        begins = block.offsets[index] - np.repeat(at, counts)
-        np.maximum(begins, 0, out=begins)  # a document that began before the sequence
-        self._rows.append(np.repeat(rows, counts))
-        self._begins.append(begins + done)
-        self._sources.append(block.sources[index])
-
-    def found(self, tokens: list[Array]) -> PackedSegments:
-        """Returns the collected segments, sorted by sequence and place, with the tokens of the sequences."""
-        rows, begins, sources = (np.concatenate(a) for a in (self._rows, self._begins, self._sources))
-        order = np.lexsort((begins, rows))
-        ends = np.cumsum(np.bincount(rows, minlength=len(tokens)))
-        return PackedSegments(tokens, begins[order], sources[order], np.concatenate([[0], ends]))
+    def found(self) -> PackedSegments:
+        """Returns the collected sequences."""
+        counts = np.fromiter(map(len, self._offsets), np.int64, len(self._offsets))
+        ends, done = np.concatenate([[0], np.cumsum(counts)]), np.array(self._done)
+        begins = np.concatenate(self._offsets) - np.repeat(np.array(self._places) - done, counts)
+        begins[ends[:-1]] = done  # its document may have begun before the piece
+        token_ends = np.array(self._ends)
+        return PackedSegments(self._tokens, token_ends, begins, np.concatenate(self._sources), ends[token_ends])
