@@ -35,13 +35,13 @@ class Batch:
         Args:
             values: one value per segment.
         """
-        lengths = np.diff(self.segment_begins, append=self.input_ids.size)
-        return np.asarray(np.repeat(values, lengths).reshape(self.input_ids.shape))
+        ends = np.append(self.segment_begins[1:], self.input_ids.size)
+        return np.asarray(np.repeat(values, ends - self.segment_begins).reshape(self.input_ids.shape))
 
     def segment_numbers(self) -> Array:
         """Returns the number of each segment within its sequence, from 0: int32, one per segment."""
         rows = self.segment_begins // self.input_ids.shape[1]
-        return (np.arange(len(rows)) - rows.searchsorted(rows)).astype(np.int32)
+        return np.asarray((np.arange(len(rows)) - rows.searchsorted(rows)).astype(np.int32))
 
     def segment_ids(self) -> Array:
         """Returns the number of each token's segment within its sequence, from 0: int32, shaped like ``input_ids``."""
@@ -49,9 +49,9 @@ class Batch:
 
     def positions(self) -> Array:
         """Returns the offset of each token in its segment, from 0: int32, shaped like ``input_ids``."""
-        begins = self.spread(self.segment_begins.astype(np.int32))
-        places = np.arange(begins.size, dtype=np.int32).reshape(begins.shape)
-        return np.subtract(places, begins, out=begins)
+        width = self.input_ids.shape[1]
+        begins = self.spread((self.segment_begins % width).astype(np.int32))
+        return np.asarray(np.subtract(np.arange(width, dtype=np.int32), begins, out=begins))
 
     def sources(self) -> Array:
         """Returns the source of each token, for a loss per source: int8, shaped like ``input_ids``. Padding is -1."""
@@ -74,9 +74,10 @@ class Batch:
         ([0, 3, 4, 8], 4)
         """
         num_rows, width = self.input_ids.shape
-        row, column = np.divmod(self.segment_begins, width)
-        begins = (self.segment_begins - row)[column < width - 1]  # a segment in the last column has only a label
-        return np.append(begins, num_rows * (width - 1)).astype(np.int32)
+        row, column = np.divmod(self.segment_begins.astype(np.int32), np.int32(width))
+        begins = row * np.int32(width - 1) + column
+        has_inputs = column < width - 1  # a segment in the last column has only a label
+        return np.append(begins[has_inputs], np.int32(num_rows * (width - 1)))
 
     def max_seqlen(self) -> int:
         """Returns the length of the longest segment of the inputs. Attention kernels need it next to `cu_seqlens`."""

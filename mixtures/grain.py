@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex
+from threading import Lock
+from typing import Any, Literal, SupportsIndex, get_args
 
 import numpy as np
 
-from mixtures.loader import PADDING, Loader, LoaderSettings, State
+from mixtures.batch_plan import BatchPlan
+from mixtures.loader import PADDING, Batch, Loader, LoaderSettings, State
 from mixtures.stages import Stream
 
 Array = np.ndarray[Any, Any]
@@ -56,14 +58,15 @@ class PackedSource:
         """
         if settings.epochs is None:
             raise ValueError("epochs=None never ends, and a data source has a length: set epochs, and let Grain repeat")
-        if form not in _FORMS:
-            raise ValueError(f"form {form!r} is not among {', '.join(_FORMS)}")
+        if form not in get_args(Form):
+            raise ValueError(f"form {form!r} is not among {', '.join(get_args(Form))}")
         if form != "batch":
             settings = replace(settings, batch_size=1, drop_last=False)
         self._loader = Loader(data, settings)
         if state is not None:
             self._loader.load_state_dict(state)
-        self._records = _FORMS[form]
+        self._form, self._ahead = form, _Ahead(self._loader) if form == "batch" else None
+        self._num_records = self._loader.steps_left()
         self._about = f"{type(self).__name__}({self._loader.stream.fingerprint[:12]}, {settings}, form={form!r})"
 
     @property
@@ -78,7 +81,7 @@ class PackedSource:
 
     def __len__(self) -> int:
         """Returns the number of remaining records in the pass."""
-        return self._loader.steps_left()
+        return self._num_records
 
     def __getitem__(self, index: SupportsIndex) -> Any:
         """Returns one record. Raises IndexError if no record has this index."""
@@ -91,7 +94,9 @@ class PackedSource:
             return []
         if numbers.min() < 0 or numbers.max() >= len(self):
             raise IndexError(f"records {numbers.min()} to {numbers.max()} are not among {len(self)}")
-        return list(self._records(self._loader, numbers))
+        if self._ahead is not None:
+            return [_whole(self._ahead.batch(number)) for number in numbers.tolist()]
+        return list(_FORMS[self._form](self._loader, numbers))
 
     def __repr__(self) -> str:
         """Returns a text that identifies the records. Grain compares it when it loads a state."""
@@ -102,21 +107,58 @@ class PackedSource:
         return self._loader.state_after(num_records)
 
 
-def _batches(loader: Loader, numbers: Array) -> Iterator[dict[str, Any]]:
-    for batch in loader.batches_of_steps(numbers, np.int32):
-        yield {
-            "input_ids": batch.input_ids[:, :-1],
-            "labels": batch.input_ids[:, 1:],
-            "loss_mask": batch.loss_mask(),
-            "position_ids": batch.positions()[:, :-1],
-            "sources": batch.sources()[:, 1:],
-            "cu_seqlens": batch.cu_seqlens(),
-            "max_seqlen": np.int32(batch.max_seqlen()),
-        }
+def _whole(batch: Batch) -> dict[str, Any]:
+    cu_seqlens = batch.cu_seqlens()
+    return {
+        "input_ids": batch.input_ids[:, :-1],
+        "labels": batch.input_ids[:, 1:],
+        "loss_mask": batch.loss_mask(),
+        "position_ids": batch.positions()[:, :-1],
+        "sources": batch.sources()[:, 1:],
+        "cu_seqlens": cu_seqlens,
+        "max_seqlen": np.diff(cu_seqlens).max(),
+    }
+
+
+class _Ahead:
+    """Looks up the next batches together, if the records are requested at regular distances.
+
+    One process of n requests every n-th record. Other records than the expected ones may be requested at any time. They
+    only take longer. Threads may share this object.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+        self._lock = Lock()
+        self._last: list[int] = []
+        self._steps = range(0)
+        self._plan: BatchPlan | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_loader": self._loader}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_loader"])  # type: ignore[misc]
+
+    def batch(self, number: int) -> Batch:
+        """Returns the batch of a step."""
+        with self._lock:
+            if self._plan is None or number not in self._steps:
+                self._steps = self._expected(number)
+                self._plan = self._loader.plan_of_steps(np.array(self._steps))
+            self._last = [*self._last[-1:], number]
+            return self._plan.batch(self._steps.index(number), np.int32)
+
+    def _expected(self, number: int) -> range:
+        """Returns this step, and the next steps if the last two steps lie at the same distances before it."""
+        distance = number - self._last[-1] if self._last else 0
+        if distance < 1 or self._last[0] != number - 2 * distance:
+            return range(number, number + 1)
+        return range(number, min(number + self._loader.plan_steps * distance, self._loader.steps_left()), distance)
 
 
 def _plain(loader: Loader, numbers: Array) -> Iterator[dict[str, Array]]:
-    batch = loader.sequences_at(numbers, np.int64)
+    batch = loader.batch_at(numbers, np.int64)
     yield from _rows_of(
         {
             "input_ids": batch.input_ids[:, :-1],
@@ -130,7 +172,7 @@ def _plain(loader: Loader, numbers: Array) -> Iterator[dict[str, Array]]:
 
 
 def _maxtext(loader: Loader, numbers: Array) -> Iterator[dict[str, Array]]:
-    batch = loader.sequences_at(numbers, np.int32)
+    batch = loader.batch_at(numbers, np.int32)
     is_document = batch.segment_sources != PADDING
     segments = batch.spread(np.where(is_document, batch.segment_numbers() + 1, 0).astype(np.int32))[:, :-1]
     positions = batch.positions()[:, :-1]
@@ -149,7 +191,7 @@ def _maxtext(loader: Loader, numbers: Array) -> Iterator[dict[str, Array]]:
 
 
 def _torchtitan(loader: Loader, numbers: Array) -> Iterator[tuple[dict[str, Array], Array]]:
-    batch = loader.sequences_at(numbers, np.int64)
+    batch = loader.batch_at(numbers, np.int64)
     labels = np.where(batch.loss_mask(), batch.input_ids[:, 1:], IGNORED_LABEL)
     positions = batch.positions()[:, :-1].astype(np.int64)
     for ids, places, wanted in zip(batch.input_ids[:, :-1], positions, labels, strict=True):
@@ -166,5 +208,4 @@ _FORMS: Mapping[str, Callable[[Loader, Array], Iterator[Any]]] = {
     "plain": _plain,
     "maxtext": _maxtext,
     "torchtitan": _torchtitan,
-    "batch": _batches,
 }

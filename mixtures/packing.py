@@ -1,19 +1,20 @@
 """Finds the tokens of sequences in the mapped shards, and the documents that the sequences contain.
 
-No token is copied here. A sequence is found by three binary searches (shard, block, document), and its tokens and
-segments are slices of the mapped shard. So the time per sequence does not depend on the number of shards.
+Many sequences are looked up at once, so that one numpy call handles all sequences in a block. Their tokens are copied
+in the order in which they lie in the shards.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from mixtures.stream import OpenShard, PackedDocument, TokenStream
+from mixtures.stream import Block, PackedDocument, TokenStream
+from tokenizer.encode import id_dtype
 
 __all__ = ["PackedDocument", "PackedSegments", "documents_at", "find", "joined"]
 
@@ -24,10 +25,8 @@ Array = np.ndarray[Any, Any]
 class PackedSegments:
     """Holds the tokens of each sequence, and the segments of all sequences in order."""
 
-    tokens: list[Array]
-    """Slices of mapped shards. Joined, they are the tokens of all sequences, in order."""
-    token_ends: Array
-    """A leading 0, then the end of each sequence as an index into `tokens`."""
+    tokens: Array
+    """The tokens of each sequence, in the shards' type: shape (sequences, seq_len + 1)."""
     begins: Array
     """The offset of each segment's first token in its sequence."""
     sources: Array
@@ -41,28 +40,27 @@ def joined(parts: Sequence[PackedSegments]) -> PackedSegments:
     if len(parts) == 1:
         return parts[0]
 
-    def ends(arrays: Sequence[Array]) -> Array:
-        firsts = np.cumsum([0, *(int(array[-1]) for array in arrays)])
-        return np.concatenate([[0], *(array[1:] + first for array, first in zip(arrays, firsts, strict=False))])
-
+    counts = np.concatenate([np.diff(part.ends) for part in parts])
     return PackedSegments(
-        [piece for part in parts for piece in part.tokens],
-        ends([part.token_ends for part in parts]),
+        np.concatenate([part.tokens for part in parts]),
         np.concatenate([part.begins for part in parts]),
         np.concatenate([part.sources for part in parts]),
-        ends([part.ends for part in parts]),
+        np.concatenate([[0], np.cumsum(counts)]),
     )
 
 
 def find(stream: TokenStream, starts: Array, width: int) -> PackedSegments:
     """Returns the sequences of ``width`` tokens that begin at the stream's tokens ``starts``."""
-    numbers = stream.shards_of(starts)
-    opened = {number: stream.open(number) for number in np.unique(numbers).tolist()}
-    pieces = _Pieces(stream, opened)
-    within = starts - stream.shard_begins(numbers)
-    for number, begin in zip(numbers.tolist(), within.tolist(), strict=True):
-        pieces.add(number, begin, width)
-    return pieces.found()
+    tokens = np.empty((len(starts), width), id_dtype(int(stream.manifest["tokenizer"]["vocab_size"])))
+    found: list[_Pieces] = []
+    rows, done = np.arange(len(starts)), np.zeros(len(starts), np.int64)
+    while len(rows):  # once, and again for the rest of the sequences that span several blocks
+        order = np.argsort(starts[rows] + done, kind="stable")
+        rows, done = rows[order], done[order]
+        found.append(_Pieces.of(stream, starts[rows] + done, rows, done, tokens))
+        done = done + found[-1].lengths
+        rows, done = rows[done < width], done[done < width]
+    return _in_order(found, tokens)
 
 
 def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocument]:
@@ -83,48 +81,85 @@ def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocu
     return found
 
 
+@dataclass(frozen=True, slots=True)
 class _Pieces:
-    """Collects the pieces of sequences. A piece lies in one block. A sequence has one piece, or more if it spans
-    several blocks or shards."""
+    """Holds the segments of pieces of sequences. A piece lies in one block. A sequence has one piece, or more if it
+    spans several blocks or shards."""
 
-    def __init__(self, stream: TokenStream, opened: dict[int, OpenShard]) -> None:
-        self._stream, self._opened = stream, opened
-        self._tokens: list[Array] = []
-        self._offsets: list[Array] = []
-        self._sources: list[Array] = []
-        self._places: list[int] = []
-        """The place in its block of each piece's first token."""
-        self._done: list[int] = []
-        """The number of tokens in the sequence before each piece."""
-        self._ends = [0]
+    keys: Array
+    """For each piece, (number of its sequence) * width + (number of tokens of the sequence before it)."""
+    lengths: Array
+    """The number of tokens of each piece."""
+    counts: Array
+    """The number of segments of each piece."""
+    begins: Array
+    sources: Array
 
-    def add(self, number: int, within: int, width: int) -> None:
-        """Adds the ``width`` tokens that begin at token ``within`` of a shard."""
-        done = 0
-        while done < width:
-            shard = self._opened.get(number) or self._stream.open(number)
-            index = bisect_right(shard.begins, within) - 1
-            if index == len(shard.blocks):
-                number, within = number + 1, 0
-                continue
-            block, at = shard.blocks[index], within - shard.begins[index]
-            end = min(at + width - done, len(block.ids))
-            first = bisect_right(block.bounds, at) - 1
-            last = bisect_left(block.bounds, end, first + 1)
-            self._tokens.append(block.ids[at:end])
-            self._offsets.append(block.offsets[first:last])
-            self._sources.append(block.sources[first:last])
-            self._places.append(at)
-            self._done.append(done)
-            done += end - at
-            within += end - at
-        self._ends.append(len(self._tokens))
+    @classmethod
+    def of(cls, stream: TokenStream, firsts: Array, rows: Array, done: Array, tokens: Array) -> _Pieces:
+        """Finds the part of each sequence that lies in one block, and copies its tokens.
 
-    def found(self) -> PackedSegments:
-        """Returns the collected sequences."""
-        counts = np.fromiter(map(len, self._offsets), np.int64, len(self._offsets))
-        ends, done = np.concatenate([[0], np.cumsum(counts)]), np.array(self._done)
-        begins = np.concatenate(self._offsets) - np.repeat(np.array(self._places) - done, counts)
-        begins[ends[:-1]] = done  # its document may have begun before the piece
-        token_ends = np.array(self._ends)
-        return PackedSegments(self._tokens, token_ends, begins, np.concatenate(self._sources), ends[token_ends])
+        Args:
+            firsts: the place in the stream of each piece's first token, sorted.
+            rows: the number of each piece's sequence.
+            done: the number of tokens that this sequence already has.
+            tokens: receives the tokens of all sequences.
+        """
+        blocks, at, room = _located(stream, firsts)
+        width = tokens.shape[1]
+        lengths = np.minimum(room, width - done)
+        after, ends = (at + 1).astype(np.int32), (at + lengths).astype(np.int32)
+        first, last = np.empty_like(at), np.empty_like(at)
+        for block, i, j in blocks:
+            first[i:j], last[i:j] = block.offsets.searchsorted(after[i:j]), block.offsets.searchsorted(ends[i:j])
+            places = zip(rows[i:j].tolist(), done[i:j].tolist(), at[i:j].tolist(), ends[i:j].tolist(), strict=True)
+            for row, begin, source, end in places:
+                tokens[row, begin : begin + end - source] = block.ids[source:end]
+        counts = last - first + 1
+        borders = np.concatenate([[0], np.cumsum(counts)])
+        index = np.arange(borders[-1]) + np.repeat(first - 1 - borders[:-1], counts)
+        begins, sources = np.empty(len(index), np.int64), np.empty(len(index), np.int8)
+        for block, i, j in blocks:
+            part = slice(int(borders[i]), int(borders[j]))
+            begins[part], sources[part] = block.offsets[index[part]], block.sources[index[part]]
+        begins -= np.repeat(at - done, counts)
+        begins[borders[:-1]] = done  # the document may have begun before the piece
+        return cls(rows * width + done, lengths, counts, begins, sources)
+
+
+def _located(stream: TokenStream, firsts: Array) -> tuple[list[tuple[Block, int, int]], Array, Array]:
+    """Finds the blocks of sorted places in the stream.
+
+    Returns:
+        The blocks, each with the range of the places that lie in it. Then, for each place, its index in the block, and
+        the number of tokens from there to the block's end.
+    """
+    at, room = np.empty_like(firsts), np.empty_like(firsts)
+    blocks: list[tuple[Block, int, int]] = []
+    numbers = stream.shards_of(firsts)
+    for i, j in _runs(numbers):
+        shard, within = stream.open(int(numbers[i])), firsts[i:j] - stream.shard_begin(int(numbers[i]))
+        index = shard.begins.searchsorted(within, "right") - 1
+        at[i:j], room[i:j] = within - shard.begins[index], shard.begins[index + 1] - within
+        blocks += [(shard.blocks[int(index[k])], i + k, i + m) for k, m in _runs(index)]
+    return blocks, at, room
+
+
+def _in_order(found: Sequence[_Pieces], tokens: Array) -> PackedSegments:
+    """Joins pieces that were found in any order to sequences."""
+    keys, counts, begins, sources = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("keys", "counts", "begins", "sources")
+    )
+    order = np.argsort(keys)
+    firsts, counts = (np.cumsum(counts) - counts)[order], counts[order]
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    index = np.arange(ends[-1]) + np.repeat(firsts - ends[:-1], counts)
+    num_rows, width = tokens.shape
+    pieces = keys[order].searchsorted(np.arange(num_rows + 1) * width)
+    return PackedSegments(tokens, begins[index], sources[index], ends[pieces])
+
+
+def _runs(numbers: Array) -> Iterator[tuple[int, int]]:
+    """Yields the begin and end of each run of equal numbers."""
+    borders = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
+    return pairwise([0, *borders.tolist(), len(numbers)])

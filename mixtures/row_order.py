@@ -160,7 +160,7 @@ class _ShardRows:
         lengths, blocks = stream.document_lengths(shard), stream.open(shard).blocks
         plan: RowPlan = pack(lengths, seq_len)
         first_tokens = (np.cumsum(lengths, dtype=np.int64) - lengths)[plan.documents] + plan.begins
-        block_begins = np.array(stream.open(shard).begins)
+        block_begins = stream.open(shard).begins
         block = block_begins.searchsorted(first_tokens, "right") - 1
         room = seq_len + 1 - np.add.reduceat(plan.lengths, plan.ends[:-1])
         is_padded = room > 0
@@ -236,12 +236,11 @@ class BestFitRows:
         blocks, places, lengths = plan.blocks[pieces], plan.places[pieces], plan.lengths[pieces]
         ids = [block.ids for block in mapped.blocks]
         ids.append(np.full(self._settings.seq_len + 1, self._pad_id, ids[0].dtype))
-        tokens = [
-            ids[block][begin:end]
-            for block, begin, end in zip(blocks.tolist(), places.tolist(), (places + lengths).tolist(), strict=True)
-        ]
-        begins = np.cumsum(lengths) - lengths - np.repeat(np.arange(len(rows)) * (self._settings.seq_len + 1), counts)
-        return PackedSegments(tokens, ends, begins, plan.sources[pieces], ends)
+        tokens = np.empty((len(rows), self._settings.seq_len + 1), ids[0].dtype)
+        slices = zip(blocks.tolist(), places.tolist(), (places + lengths).tolist(), strict=True)
+        np.concatenate([ids[block][begin:end] for block, begin, end in slices], out=tokens.reshape(-1))
+        begins = np.cumsum(lengths) - lengths - np.repeat(np.arange(len(rows)) * tokens.shape[1], counts)
+        return PackedSegments(tokens, begins, plan.sources[pieces], ends)
 
     def documents(self, number: int) -> list[PackedDocument]:
         shard, row, at = number >> _ROW_BITS, number & (2**_ROW_BITS - 1), 0

@@ -6,7 +6,6 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,8 +32,6 @@ class Block(NamedTuple):
     """The index in ``ids`` of each document's first token, then the end of the last document."""
     sources: Array
     batch: pa.RecordBatch
-    bounds: memoryview
-    """The same numbers as ``offsets``. `bisect` searches them faster than numpy searches for one number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class OpenShard:
     """Holds the blocks of a mapped shard."""
 
     blocks: tuple[Block, ...]
-    begins: list[int]
+    begins: Array
     """The place of each block's first token in the shard, then the end of the last block."""
 
 
@@ -152,10 +149,6 @@ class TokenStream:
         """Returns the number of the shard that contains each of these places in the stream."""
         return np.asarray(self._ends.searchsorted(tokens, "right"))
 
-    def shard_begins(self, shards: Array) -> Array:
-        """Returns the place of each shard's first token in the stream."""
-        return np.asarray(np.concatenate([[0], self._ends])[shards])
-
     def shard_begin(self, shard: int) -> int:
         """Returns the place of a shard's first token in the stream."""
         return int(self._ends[shard - 1]) if shard else 0
@@ -219,7 +212,7 @@ class TokenStream:
             blocks = [_block(batch, self.source_names) for batch in read_batches(reader)]
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{self.storage.place(info.path)}: {one_line(error)} ({info.line()})") from error
-        begins = list(accumulate((len(block.ids) for block in blocks), initial=0))
+        begins = np.cumsum([0, *(len(block.ids) for block in blocks)])
         if begins[-1] != info.tokens:
             raise ValueError(f"{self.storage.place(info.path)} holds {begins[-1]:,} tokens ({info.line()})")
         return OpenShard(tuple(blocks), begins)
@@ -235,8 +228,7 @@ def _block(batch: pa.RecordBatch, source_names: Sequence[str]) -> Block:
     if names != list(source_names):
         number = np.array([source_names.index(name) if name in source_names else -1 for name in names], np.int8)
         sources = number[sources]
-    offsets = offsets - offsets[0] if offsets[0] else offsets
-    return Block(values, offsets, sources, batch, memoryview(offsets))
+    return Block(values, offsets - offsets[0] if offsets[0] else offsets, sources, batch)
 
 
 def check_sizes(storage: Storage, infos: Sequence[ShardInfo]) -> None:

@@ -93,7 +93,7 @@ def test_states_go_to_any_number_of_ranks_and_to_the_loader(out: Path, packing: 
 def test_wrong_requests_are_refused(out: Path) -> None:
     with pytest.raises(ValueError, match="epochs=None never ends"):
         PackedSource(out, replace(SETTINGS, epochs=None))
-    with pytest.raises(ValueError, match="form 'x' is not among plain, maxtext, torchtitan"):
+    with pytest.raises(ValueError, match="form 'x' is not among plain, maxtext, torchtitan, batch"):
         PackedSource(out, SETTINGS, form="x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="of seed"):
         PackedSource(out, replace(SETTINGS, seed=1), state=PackedSource(out, SETTINGS).state_after(3))
