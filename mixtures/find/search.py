@@ -17,6 +17,7 @@ from mixtures.decoder import load_decoder
 from mixtures.find.grams import GRAIN_BYTES, minima
 from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_index
 from mixtures.find.token_match import TokenMatch
+from mixtures.folder_lock import only_writer
 from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos
 from mixtures.parts import is_of, source_of
 from mixtures.shards import ShardInfo, read_batches
@@ -285,10 +286,14 @@ def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
         The index files that were written.
 
     Raises:
-        ValueError: a shard does not match the manifest.
+        ValueError: a shard does not match the manifest, or another process changes the folder.
     """
-    finder = Finder(folder)
-    finder.encoder()
+    Finder(folder).encoder()
+    with only_writer(Path(folder)):
+        return _make_missing(Finder(folder), num_workers)
+
+
+def _make_missing(finder: Finder, num_workers: int) -> list[Path]:
     wanted = {index_path(finder.folder, info): info for info in finder.infos}
     for path in (finder.folder / FOLDER).rglob("*"):
         if path.is_file() and path not in wanted:
