@@ -165,13 +165,16 @@ def _notice(entry: Mapping[str, Any]) -> str:
     again."""
     tokens = sum(entry["tokens"].values()) + sum(entry["validation_tokens"].values())
     why = f" ({entry['why']})" if entry["why"] else ""
-    what = "document" if entry["documents"] == 1 else "documents"
     return (
-        f"{entry['documents']:,} {what} with {tokens:,} tokens left the shards on "
+        f"{_documents(entry['documents'])} with {tokens:,} tokens left the shards on "
         f"{entry['when'][:10]}"
         f"{why}. The numbers below are those from before. manifest.json has the new ones. python -m pipeline.report on "
         "this folder writes this page again."
     )
+
+
+def _documents(number: int) -> str:
+    return "1 document" if number == 1 else f"{number:,} documents"
 
 
 def _temporary(shard: Path) -> Path:
@@ -290,7 +293,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.ids is not None:
             ids += [line.strip() for line in Path(args.ids).read_text(encoding="utf-8").splitlines() if line.strip()]
         if not ids and not finish(Path(args.folder)):
-            raise ValueError("give the documents to forget with --id or --ids")
+            raise ValueError(
+                "give the documents to forget with --id or --ids" + (f"; {args.ids} is empty" if args.ids else "")
+            )
         when = datetime.now(UTC).isoformat(timespec="seconds")
         found = forget(args.folder, ids, source=args.source, when=when, why=args.why)
         if (Path(args.folder) / INDEX_FOLDER).is_dir():
@@ -306,7 +311,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1 if ids else 0
     rows, held = sum(found.rows.values()), sum(found.held_rows.values())
     print(
-        f"{args.folder}: {len(found.documents):,} documents are out: {rows:,} training rows of "
+        f"{args.folder}: {_documents(len(found.documents))} out: {rows:,} training rows of "
         f"{sum(found.tokens.values()):,} tokens, {held:,} validation rows; {len(found.shards):,} shards written again\n"
         "their texts are still in clean/ and .work/: to keep them out of every later mixture, add the ids in "
         f"{max(Path(args.folder, FOLDER).glob('*.txt'))} to the file of --exclude and run again"

@@ -118,7 +118,7 @@ def test_the_index_follows(output: Path, rows: Rows, encoder: Encoder, capsys: p
     hits = list(Finder(output).text(text))
     assert hits
     assert main([str(output), *(arg for hit in hits for arg in ("--id", hit.doc_id))]) == 0
-    assert "documents are out" in capsys.readouterr().out
+    assert " out: " in capsys.readouterr().out
     assert list(Finder(output).text(text)) == []
     assert main([str(output), "--id", hits[0].doc_id]) == 1
     assert "no shard holds" in capsys.readouterr().err
@@ -171,6 +171,7 @@ def test_nothing_is_left_of_one_that_fails(output: Path, rows: Rows, monkeypatch
     ("args", "said"),
     [
         ([], "give the documents to forget"),
+        (["--ids", "/dev/null"], "give the documents to forget with --id or --ids; /dev/null is empty"),
         (["--ids", "absent.txt"], "absent.txt: No such file"),
     ],
 )
