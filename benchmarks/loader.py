@@ -1,23 +1,27 @@
-"""Compares the loader with its peers: tokens per second of one core, in int64 batches of 64 sequences of 2,049 tokens.
+"""Compares the loader with its peers: tokens per second of one core, in batches of 64 sequences of 2,049 tokens.
 
 Run: ``python benchmarks/loader.py [--tokens N] [--rounds N] [--folder DIR]``
 
-Our loader returns shuffled sequences, the borders of their documents, and the source of every segment. A second row
-adds the positions of all tokens and cumulative lengths, a third packs with best_fit, a fourth returns single records
-through Grain's interface. The peers get the same tokens, each in its own format:
+Our loader returns shuffled sequences, the borders of their documents, and the source of every segment. Further rows add
+the positions and sources of all tokens and the cumulative lengths; pack with best_fit; and return the same through
+Grain: as records of whole batches (Grain's ``MapDataset``, which copies nothing) and as records of single sequences in
+MaxText's form. The peers get the same tokens, each in its own format:
 
-- memory map: ``numpy.memmap`` of raw ids, sequences in order, no borders; this is the upper limit on this machine;
+- memory map: ``numpy.memmap`` of raw ids, no borders: in order, which is the upper limit on this machine, and shuffled;
 - datasets: the shards, unchanged, with ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
 - datatrove: ``DatatroveFileDataset`` on exported ``.ds`` files, sequences in order, without and with positions;
-- streaming: mosaicml-streaming's ``StreamingDataset`` on MDS files of sequences packed beforehand, shuffled.
+- Grain, mosaicml-streaming and litdata: sequences packed beforehand, no borders, shuffled, from ArrayRecord, MDS, and
+  the chunks of litdata's ``TokensLoader``.
 
-A peer that cannot be imported is reported as skipped. The time is the process's CPU time in the best round; the files
-are in the page cache. The last line reports how long our loader takes to open and check 1,000 shards.
+A peer that cannot be imported is reported as skipped. The rounds are interleaved: each round times every row for a
+short while, and the best round counts, because other work on the machine only adds time. The time is the process's CPU
+time; the files are in the page cache. The last line reports how long our loader takes to open and check 1,000 shards.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import sys
 import tempfile
@@ -30,6 +34,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from benchmarks import loader_peers as peers
+from benchmarks.loader_peers import BATCH, SEQ_LEN
 from mixtures.export import export
 from mixtures.grain import PackedSource
 from mixtures.loader import Loader, LoaderSettings, Packing
@@ -40,12 +46,15 @@ from mixtures.stream import TokenStream
 from tokenizer.codec import MODEL
 from tokenizer.encoder_settings import EncoderSettings
 
-SEQ_LEN, BATCH = 2_048, 64
 SOURCES = ("books", "c4", "common_crawl")
 MEAN_TOKENS = {"books": 60_000, "c4": 500, "common_crawl": 1_000}
 WEIGHTS = {"books": Decimal(5), "c4": Decimal(15), "common_crawl": Decimal(80)}
 VOCAB_SIZE = 32_000
-WARM_TOKENS = 1 << 20
+WARM_BATCHES = 8
+"""The first batches open the files and are not timed."""
+SEGMENT_BATCHES, SEGMENT_SECONDS = 128, 0.5
+"""A row is timed for this many batches or CPU seconds at a time."""
+MIN_TOKENS = BATCH * SEQ_LEN
 
 
 class _NoEncoder:
@@ -114,118 +123,44 @@ def _documents(generator: np.random.Generator, num_tokens: int, prefix: str) -> 
     )
 
 
-def ours(folder: Path, *, positions: bool, packing: Packing = "concatenate") -> Iterator[Any]:
+def ours(folder: Path, *, all_tokens: bool, packing: Packing = "concatenate") -> Iterator[Any]:
     for batch in Loader(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=BATCH, packing=packing)):
-        if positions:
+        if all_tokens:
             batch.positions()
+            batch.sources()
             batch.cu_seqlens()
         yield batch.input_ids
 
 
-def ours_through_grain(folder: Path) -> Iterator[Any]:
-    """Yields batches of records that our loader makes for MaxText through Grain. The records include positions. Grain
-    requests several records at a time.
-    """
+def ours_through_grain(folder: Path, packing: Packing) -> Iterator[Any]:
+    """Yields the ids of batches that Grain returns with their positions, sources, loss mask and cumulative lengths."""
+    import grain
+
+    settings = LoaderSettings(seq_len=SEQ_LEN, batch_size=BATCH, packing=packing)
+    data = grain.MapDataset.source(PackedSource(folder, settings, form="batch"))
+    for number in range(len(data)):
+        record = data[number]
+        assert {"position_ids", "sources", "cu_seqlens", "loss_mask"} < record.keys()
+        yield record["input_ids"]
+
+
+def ours_single_records(folder: Path) -> Iterator[Any]:
+    """Yields batches of MaxText's records. Several records are requested at a time."""
     source = PackedSource(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=1), form="maxtext")
     for first in range(0, len(source) - BATCH, BATCH):
-        records = source.__getitems__(range(first, first + BATCH))
-        ids = np.empty((BATCH, SEQ_LEN + 1), np.int64)
-        for row, record in zip(ids, records, strict=True):
-            row[:-1] = record["inputs"]
-            row[-1] = record["targets"][-1]
-        yield ids
+        yield np.stack([record["inputs"] for record in source.__getitems__(range(first, first + BATCH))])
 
 
-def memory_map(raw: Path) -> Iterator[Any]:
-    ids = np.memmap(raw, np.uint16, "r")
-    width = SEQ_LEN + 1
-    for first in range(0, len(ids) - BATCH * width, BATCH * width):
-        yield ids[first : first + BATCH * width].reshape(BATCH, width).astype(np.int64)
-
-
-def datasets_rows(folder: Path) -> Iterator[Any]:
-    from datasets import load_dataset
-
-    files = sorted(map(str, (folder / "shards").iterdir()))
-    rows = load_dataset("arrow", data_files=files, split="train").with_format("numpy", columns=["input_ids"])
-    yield from packed(row["input_ids"] for row in rows)
-
-
-def datasets_batches(folder: Path) -> Iterator[Any]:
-    from datasets import load_dataset
-
-    files = sorted(map(str, (folder / "shards").iterdir()))
-    rows = load_dataset("arrow", data_files=files, split="train").with_format("arrow", columns=["input_ids"])
-    tables = rows.iter(batch_size=1_000)
-    yield from packed(t["input_ids"].combine_chunks().flatten().to_numpy() for t in tables)
-
-
-def packed(pieces: Iterator[Any]) -> Iterator[Any]:
-    """Yields batches of the ids in ``pieces``, cut into sequences of SEQ_LEN + 1 ids.
-
-    Neighbouring sequences do not overlap. An overlap of one token, as real training needs it, would take more time.
-    """
-    size = BATCH * (SEQ_LEN + 1)
-    out, filled = np.empty(size, np.int64), 0
-    for piece in pieces:
-        while len(piece):
-            take = min(size - filled, len(piece))
-            out[filled : filled + take] = piece[:take]
-            piece, filled = piece[take:], filled + take
-            if filled == size:
-                yield out.reshape(BATCH, SEQ_LEN + 1)
-                out, filled = np.empty(size, np.int64), 0
-
-
-def datatrove(exported: Path, *, positions: bool) -> Iterator[Any]:
-    import torch
-    from datatrove.utils.dataset import DatatroveFileDataset
-
-    for path in sorted(exported.glob("*.ds")):
-        data = DatatroveFileDataset(str(path), SEQ_LEN, token_size=2, return_positions=positions)
-        for first in range(0, len(data) - BATCH, BATCH):
-            yield torch.stack([data[i]["input_ids"] for i in range(first, first + BATCH)]).numpy()
-
-
-def streaming(mds: Path) -> Iterator[Any]:
-    from streaming import StreamingDataset
-
-    data = StreamingDataset(local=str(mds), shuffle=True, batch_size=BATCH)
-    rows: list[Any] = []
-    for sample in data:
-        rows.append(sample["ids"])
-        if len(rows) == BATCH:
-            yield np.stack(rows).astype(np.int64)
-            rows = []
-
-
-def write_mds(raw: Path, target: Path) -> None:
-    from streaming import MDSWriter
-
-    ids = np.memmap(raw, np.uint16, "r")
-    with MDSWriter(out=str(target), columns={"ids": "ndarray:uint16"}) as writer:
-        for first in range(0, len(ids) - SEQ_LEN, SEQ_LEN):
-            writer.write({"ids": np.asarray(ids[first : first + SEQ_LEN + 1])})
-
-
-def rate(make: Callable[[], Iterator[Any]], rounds: int, max_tokens: int) -> float:
-    """Returns the tokens per CPU second of the best round. The first 8 batches are not timed, because they open the
-    files.
-    """
-    best = 0.0
-    for _ in range(rounds):
-        batches = make()
-        warm = sum(b.size for b in itertools.takewhile(lambda _: True, itertools.islice(batches, 8)))
-        assert warm >= WARM_TOKENS
-        begun, tokens = time.process_time(), 0
-        for batch in batches:
-            assert batch.shape == (BATCH, SEQ_LEN + 1)
-            assert batch.dtype == np.int64
-            tokens += batch.size
-            if tokens >= max_tokens:
-                break
-        best = max(best, tokens / (time.process_time() - begun))
-    return best
+def segment_rate(batches: Iterator[Any]) -> float | None:
+    """Returns tokens per CPU second of the next batches. None: too few are left."""
+    begun, tokens = time.process_time(), 0
+    for batch in itertools.islice(batches, SEGMENT_BATCHES):
+        assert batch.shape in ((BATCH, SEQ_LEN), (BATCH, SEQ_LEN + 1))
+        tokens += batch.size
+        if time.process_time() - begun > SEGMENT_SECONDS:
+            break
+    seconds = time.process_time() - begun
+    return tokens / seconds if tokens >= MIN_TOKENS else None
 
 
 def compare(folder: Path, num_tokens: int, rounds: int) -> None:
@@ -235,29 +170,47 @@ def compare(folder: Path, num_tokens: int, rounds: int) -> None:
     export(run, exported, "datatrove")
     raw = folder / "raw"
     raw.write_bytes(b"".join(path.read_bytes() for path in sorted(exported.glob("*.ds"))))
-
-    def mds() -> Iterator[Any]:
-        if not (folder / "mds").exists():
-            write_mds(raw, folder / "mds")
-        return streaming(folder / "mds")
-
+    rows: dict[str, Callable[[], Iterator[Any]]] = {
+        "memory map itself, in order, no borders": functools.partial(peers.memory_map, raw),
+        "memory map itself, shuffled, no borders": functools.partial(peers.shuffled_memory_map, raw),
+        "ours: shuffled, borders, sources": functools.partial(ours, run, all_tokens=False),
+        "ours: and positions, cu_seqlens": functools.partial(ours, run, all_tokens=True),
+        "ours: best_fit, positions, cu_seqlens": functools.partial(ours, run, all_tokens=True, packing="best_fit"),
+        "ours: Grain, batches": functools.partial(ours_through_grain, run, "concatenate"),
+        "ours: Grain, batches, best_fit": functools.partial(ours_through_grain, run, "best_fit"),
+        "ours: single records, MaxText": functools.partial(ours_single_records, run),
+        "datasets, by row, no borders": functools.partial(peers.datasets_rows, run / "shards"),
+        "datasets, in batches, no borders": functools.partial(peers.datasets_batches, run / "shards"),
+        "datatrove": functools.partial(peers.datatrove, exported, positions=False),
+        "datatrove, with positions": functools.partial(peers.datatrove, exported, positions=True),
+        "Grain, ArrayRecord": functools.partial(peers.grain_arrayrecord, raw, folder / "sequences.arrayrecord"),
+        "litdata": functools.partial(peers.litdata, raw, folder / "litdata"),
+        "mosaicml-streaming": functools.partial(peers.streaming, raw, folder / "mds"),
+    }
     print(f"{num_tokens:,} tokens, {BATCH} sequences of {SEQ_LEN + 1} a batch, best of {rounds}")
-    for name, make, share in (
-        ("memory map itself, in order, no borders", lambda: memory_map(raw), 1),
-        ("ours: shuffled, borders, sources", lambda: ours(run, positions=False), 1),
-        ("ours: and positions, cu_seqlens", lambda: ours(run, positions=True), 1),
-        ("ours: best_fit, positions, cu_seqlens", lambda: ours(run, positions=True, packing="best_fit"), 2),
-        ("ours: through Grain's interface, MaxText", lambda: ours_through_grain(run), 8),
-        ("datasets, by row, no borders", lambda: datasets_rows(run), 4),
-        ("datasets, in batches, no borders", lambda: datasets_batches(run), 1),
-        ("datatrove", lambda: datatrove(exported, positions=False), 2),
-        ("datatrove, with positions", lambda: datatrove(exported, positions=True), 8),
-        ("mosaicml-streaming", mds, 8),
-    ):
-        try:
-            print(f"{name:42} {rate(make, rounds, num_tokens // share) / 1e6:8.0f} M tokens/s", flush=True)
-        except ImportError as error:
-            print(f"{name:42} skipped: {error}", flush=True)
+    rates = measured(rows, rounds)
+    for name in rows:
+        print(f"{name:42} {rates[name]}", flush=True)
+
+
+def measured(rows: dict[str, Callable[[], Iterator[Any]]], rounds: int) -> dict[str, str]:
+    """Times all rows in turn, ``rounds`` times. Returns for each row its best rate, or why it was skipped."""
+    running: dict[str, Iterator[Any]] = {}
+    said: dict[str, str] = {}
+    best = dict.fromkeys(rows, 0.0)
+    for _ in range(rounds):
+        for name, make in rows.items():
+            if name in said:
+                continue
+            try:
+                while name not in running or (rate := segment_rate(running[name])) is None:
+                    running[name] = make()
+                    assert len(list(itertools.islice(running[name], WARM_BATCHES))) == WARM_BATCHES
+            except ImportError as error:
+                said[name] = f"skipped: {error}"
+                continue
+            best[name] = max(best[name], rate)
+    return {name: said.get(name, f"{best[name] / 1e6:8.0f} M tokens/s") for name in rows}
 
 
 def start_up(folder: Path) -> None:
@@ -274,7 +227,7 @@ def start_up(folder: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=100_000_000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--folder", help="where files are made (default: a temporary folder)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:

@@ -20,7 +20,7 @@ What a trainer uses:
 
 - ``storage``, ``stream``: read shards on a disk or in an object store as one stream of tokens.
 - ``stages``: joins the outputs of several training stages into one stream.
-- ``packing``, ``permutation``, ``loader``: pack sequences, shuffle them, and yield batches.
+- ``packing``, ``permutation``, ``batch_plan``, ``loader``: pack sequences, shuffle them, and yield batches.
 - ``torch_dataset``: provides the batches to PyTorch's ``DataLoader``.
 - ``grain``: provides the sequences to Grain, in its own format or in the formats of MaxText and torchtitan.
 - ``export``: writes the shards in other trainers' formats (``export_files``, ``export_mds``, ``export_arrayrecord``).
@@ -30,6 +30,7 @@ What a person uses:
 - ``inspect``: prints documents of shards (``python -m mixtures.inspect``).
 - ``find``: finds a string, an id or a url in the shards (``python -m mixtures.find``).
 - ``forget``: removes documents from the shards (``python -m mixtures.forget``).
+- ``folder_lock``: keeps two commands from changing an output at the same time.
 - ``notices``: adds a notice to the card and the report, for example that the shards are newer than these two files.
 - ``verify``: compares every shard with the manifest (``python -m mixtures.verify``).
 - ``shares``: prints each source's share of the tokens (``python -m mixtures.shares``).

@@ -20,7 +20,8 @@ class Batch:
     """Holds a batch of packed sequences. A segment is the part of one document that lies in one sequence."""
 
     input_ids: Array
-    """int64, shape (sequences, seq_len + 1). The inputs are ``[:, :-1]``, the labels are ``[:, 1:]``."""
+    """int64, shape (sequences, seq_len + 1). The inputs are ``[:, :-1]``, the labels are ``[:, 1:]``. It is int32 in
+    the batches for Grain."""
     segment_begins: Array
     """int64: indices into ``input_ids.ravel()`` at which segments begin. Every sequence begins with a new segment. Rows
     have seq_len + 1 tokens, so these are not the cumulative lengths that attention kernels take
@@ -30,25 +31,33 @@ class Batch:
     sequences: Array
     """int64: the number of each sequence in the stream."""
 
+    def spread(self, values: Array) -> Array:
+        """Returns an array shaped like ``input_ids`` in which every token has the value of its segment.
+
+        Args:
+            values: one value per segment.
+        """
+        ends = np.append(self.segment_begins[1:], self.input_ids.size)
+        return np.asarray(np.repeat(values, ends - self.segment_begins).reshape(self.input_ids.shape))
+
+    def segment_numbers(self) -> Array:
+        """Returns the number of each segment within its sequence, from 0: int32, one per segment."""
+        rows = self.segment_begins // self.input_ids.shape[1]
+        return np.asarray((np.arange(len(rows)) - rows.searchsorted(rows)).astype(np.int32))
+
     def segment_ids(self) -> Array:
         """Returns the number of each token's segment within its sequence, from 0: int32, shaped like ``input_ids``."""
-        marks = np.zeros(self.input_ids.shape, np.int32)
-        marks.reshape(-1)[self.segment_begins] = 1
-        marks[:, 0] = 0
-        return np.asarray(np.cumsum(marks, axis=1, out=marks))
+        return self.spread(self.segment_numbers())
 
     def positions(self) -> Array:
         """Returns the offset of each token in its segment, from 0: int32, shaped like ``input_ids``."""
-        positions = np.ones(self.input_ids.size, np.int32)
-        positions[0] = 0
-        begins = self.segment_begins
-        positions[begins[1:]] = 1 - np.diff(begins)
-        return np.asarray(np.cumsum(positions, out=positions).reshape(self.input_ids.shape))
+        width = self.input_ids.shape[1]
+        begins = self.spread((self.segment_begins % width).astype(np.int32))
+        return np.asarray(np.subtract(np.arange(width, dtype=np.int32), begins, out=begins))
 
     def sources(self) -> Array:
         """Returns the source of each token, for a loss per source: int8, shaped like ``input_ids``. Padding is -1."""
-        lengths = np.diff(self.segment_begins, append=self.input_ids.size)
-        return np.repeat(self.segment_sources, lengths).reshape(self.input_ids.shape)
+        return self.spread(self.segment_sources)
 
     def cu_seqlens(self) -> Array:
         """Returns the cumulative lengths of the inputs' segments (int32), for variable-length attention.
@@ -67,9 +76,10 @@ class Batch:
         ([0, 3, 4, 8], 4)
         """
         num_rows, width = self.input_ids.shape
-        row, column = np.divmod(self.segment_begins, width)
-        begins = (self.segment_begins - row)[column < width - 1]  # a segment in the last column has only a label
-        return np.append(begins, num_rows * (width - 1)).astype(np.int32)
+        row, column = np.divmod(self.segment_begins.astype(np.int32), np.int32(width))
+        begins = row * np.int32(width - 1) + column
+        has_inputs = column < width - 1  # a segment in the last column has only a label
+        return np.append(begins[has_inputs], np.int32(num_rows * (width - 1)))
 
     def max_seqlen(self) -> int:
         """Returns the length of the longest segment of the inputs. Attention kernels need this length and
@@ -84,6 +94,6 @@ class Batch:
         The mask is False at padding. It is also False at the label after a document's eos, because that label is the
         first token of an unrelated document.
         """
-        segments = self.segment_ids()
-        same = segments[:, 1:] == segments[:, :-1]
-        return np.asarray(same & (self.sources()[:, 1:] != PADDING))
+        mask = self.spread(self.segment_sources != PADDING)
+        mask.reshape(-1)[self.segment_begins] = False
+        return mask[:, 1:]

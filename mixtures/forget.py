@@ -7,8 +7,9 @@ manifest gets the new shares.
 ``manifest.json`` also gets an entry in ``forgotten``. The entry contains the time, the reason, the rows and tokens
 removed per source, the fingerprint before the removal, and the name of a file ``forgotten/NNNNN.txt``. This file lists
 the ids. The dataset card and the report get a notice, because their numbers are older than the new shards. New shards
-have temporary names until all are complete. If the command is killed while it renames the shards, the next call of the
-command finishes the renaming.
+have temporary names until all are complete. If the command is killed before that, nothing has changed. If it is killed
+while it renames the shards, its next call finishes the renaming. Only one command or run at a time can change the
+folder.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import pyarrow.compute as pc
 
 from mixtures.find.index import FOLDER as INDEX_FOLDER
 from mixtures.find.search import make_indexes
+from mixtures.folder_lock import only_writer
 from mixtures.manifest import NAME, dumps, fingerprint_of, read_manifest, shard_infos, validation_infos
 from mixtures.notices import add_notice
 from mixtures.parts import rows_of_source
@@ -88,11 +90,19 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
     if "://" in str(folder):
         raise ValueError(f"{folder}: the shards must be on a local disk to be written again")
     root = Path(folder)
-    finish(root)
+    with only_writer(root):
+        return _forget(root, ids, source, when=when, why=why)
+
+
+def _forget(root: Path, ids: Sequence[str], source: str | None, *, when: str, why: str) -> Forgotten:
+    _finish(root)
     manifest = read_manifest(root)
     training, held = shard_infos(manifest), validation_infos(manifest)
     all_infos = [*training, *(info for infos in held.values() for info in infos)]
     check_sizes(LocalStorage(root), all_infos)
+    for name in {(root / info.path).parent for info in all_infos}:
+        for left in name.glob(".*.forget"):  # of a command that was killed before its shards were complete
+            left.unlink()
     wanted = pa.array(sorted(set(ids)), pa.string())
     found = Forgotten()
     touched = [info for info in all_infos if info.rows and _holds(root, info, wanted, source)]
@@ -111,24 +121,38 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
                     sink, kept, path=info.path, sources=sources, metadata=_metadata(root, info)
                 )
         found.shards = list(new)
-        entry = _entry(root, manifest, found, when=when, why=why)
+        text = "".join(f"{doc_id}\n" for doc_id in sorted({doc_id for _, doc_id in found.documents}))
+        entry = _entry(root, manifest, found, text) | {"when": when, "why": why}
         changed = _changed(manifest, new, found, entry)
-        _write_whole(root / _NEW_MANIFEST, json.dumps({"renames": list(new), "manifest": changed}))
+        whole = {"ids": {entry["ids"]: text}, "renames": list(new), "manifest": changed}
+        _write_whole(root / _NEW_MANIFEST, json.dumps(whole))
     except BaseException:
         for info in touched:
             _temporary(root / info.path).unlink(missing_ok=True)
         raise
-    finish(root)
+    _finish(root)
     return found
 
 
 def finish(folder: Path) -> bool:
-    """Finishes the renaming of new shards if an earlier command was killed during the renaming. Returns True if there
-    was something to finish."""
+    """Finishes the renaming of new shards if an earlier command was killed while it renamed them. Returns True in this
+    case.
+
+    Raises:
+        ValueError: another process changes the folder, or there is no such folder.
+    """
+    with only_writer(folder):
+        return _finish(folder)
+
+
+def _finish(folder: Path) -> bool:
     path = folder / _NEW_MANIFEST
     if not path.is_file():
         return False
     said = json.loads(path.read_text(encoding="utf-8"))
+    for name, text in said.get("ids", {}).items():
+        (folder / FOLDER).mkdir(exist_ok=True)
+        _write_whole(folder / name, text)
     for name in said["renames"]:
         if (temporary := _temporary(folder / name)).is_file():
             temporary.replace(folder / name)
@@ -143,13 +167,16 @@ def _notice(entry: Mapping[str, Any]) -> str:
     run writes them again."""
     tokens = sum(entry["tokens"].values()) + sum(entry["validation_tokens"].values())
     why = f" ({entry['why']})" if entry["why"] else ""
-    what = "document" if entry["documents"] == 1 else "documents"
     return (
-        f"{entry['documents']:,} {what} with {tokens:,} tokens left the shards on "
+        f"{_documents(entry['documents'])} with {tokens:,} tokens left the shards on "
         f"{entry['when'][:10]}"
         f"{why}. The numbers below are those from before. manifest.json has the new ones. python -m pipeline.report on "
         "this folder writes this page again."
     )
+
+
+def _documents(number: int) -> str:
+    return "1 document" if number == 1 else f"{number:,} documents"
 
 
 def _temporary(shard: Path) -> Path:
@@ -202,18 +229,15 @@ def _all_sources(root: Path, info: ShardInfo) -> list[str]:
     return list(batch.column("source").dictionary.to_pylist())
 
 
-def _entry(root: Path, manifest: Mapping[str, Any], found: Forgotten, *, when: str, why: str) -> dict[str, Any]:
-    """Writes the file of ids, and returns the manifest's entry about the removed documents."""
-    text = "".join(f"{doc_id}\n" for doc_id in sorted({doc_id for _, doc_id in found.documents}))
+def _entry(root: Path, manifest: Mapping[str, Any], found: Forgotten, text: str) -> dict[str, Any]:
+    """Returns the manifest's entry about the removed documents. ``text`` is the content of the file of ids."""
     number = len(manifest.get("forgotten", [])) + 1
     while (path := root / FOLDER / f"{number:05d}.txt").exists() and path.read_text("utf-8") != text:
         number += 1  # the list was written for an earlier mixture in this folder, and is still needed
     name = f"{FOLDER}/{number:05d}.txt"
-    (root / FOLDER).mkdir(exist_ok=True)
-    _write_whole(root / name, text)
     return {
-        "when": when,
-        "why": why,
+        "when": "",
+        "why": "",
         "ids": name,
         "ids_sha256": hashlib.sha256(text.encode()).hexdigest(),
         "documents": len(found.documents),
@@ -271,7 +295,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.ids is not None:
             ids += [line.strip() for line in Path(args.ids).read_text(encoding="utf-8").splitlines() if line.strip()]
         if not ids and not finish(Path(args.folder)):
-            raise ValueError("give the documents to forget with --id or --ids")
+            raise ValueError(
+                "give the documents to forget with --id or --ids" + (f"; {args.ids} is empty" if args.ids else "")
+            )
         when = datetime.now(UTC).isoformat(timespec="seconds")
         found = forget(args.folder, ids, source=args.source, when=when, why=args.why)
         if (Path(args.folder) / INDEX_FOLDER).is_dir():
@@ -287,7 +313,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1 if ids else 0
     rows, held = sum(found.rows.values()), sum(found.held_rows.values())
     print(
-        f"{args.folder}: {len(found.documents):,} documents are out: {rows:,} training rows of "
+        f"{args.folder}: {_documents(len(found.documents))} out: {rows:,} training rows of "
         f"{sum(found.tokens.values()):,} tokens, {held:,} validation rows; {len(found.shards):,} shards written again\n"
         "their texts are still in clean/ and .work/: to keep them out of every later mixture, add the ids in "
         f"{max(Path(args.folder, FOLDER).glob('*.txt'))} to the file of --exclude and run again"

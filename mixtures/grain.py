@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex
+from threading import Lock
+from typing import Any, Literal, SupportsIndex, get_args
 
 import numpy as np
 
-from mixtures.loader import Batch, Loader, LoaderSettings, State
+from mixtures.batch_plan import BatchPlan
+from mixtures.loader import PADDING, Batch, Loader, LoaderSettings, State
 from mixtures.stages import Stream
 
 Array = np.ndarray[Any, Any]
-Form = Literal["plain", "maxtext", "torchtitan"]
+Form = Literal["plain", "maxtext", "torchtitan", "batch"]
 IGNORED_LABEL = -100
 """The label of a token that has no loss. The value is the default of torch's cross-entropy and of torchtitan."""
 
@@ -34,6 +36,9 @@ class PackedSource:
     - ``maxtext``: a dict of six int32 arrays: ``inputs``, ``inputs_position``, ``inputs_segmentation``, and the same
       three for ``targets``. Segments count from 1. ``targets_segmentation`` is 0 where there is no loss.
     - ``torchtitan``: the pair ``({"input": ids, "positions": positions}, labels)``. Labels without a loss are -100.
+    - ``batch``: a dict of a whole batch of ``batch_size`` sequences, for variable-length attention: ``input_ids``,
+      ``labels``, ``position_ids`` (all int32), ``loss_mask``, ``sources``, ``cu_seqlens`` and ``max_seqlen``. It is the
+      fastest form, because Grain handles one record per batch and copies no token.
     """
 
     def __init__(
@@ -43,7 +48,8 @@ class PackedSource:
 
         Args:
             data: a run's output folder, or a stream that is already open.
-            settings: the training's settings. `batch_size` and `drop_last` are ignored, because Grain makes batches.
+            settings: the training's settings. Unless the form is ``batch``, `batch_size` and `drop_last` are ignored,
+                because Grain makes the batches.
             form: the format of the records.
             state: a saved state. If given, the records begin after the sequences that the state counts as read.
 
@@ -52,12 +58,15 @@ class PackedSource:
         """
         if settings.epochs is None:
             raise ValueError("epochs=None never ends, and a data source has a length: set epochs, and let Grain repeat")
-        if form not in _FORMS:
-            raise ValueError(f"form {form!r} is not among {', '.join(_FORMS)}")
-        self._loader = Loader(data, replace(settings, batch_size=1, drop_last=False))
+        if form not in get_args(Form):
+            raise ValueError(f"form {form!r} is not among {', '.join(get_args(Form))}")
+        if form != "batch":
+            settings = replace(settings, batch_size=1, drop_last=False)
+        self._loader = Loader(data, settings)
         if state is not None:
             self._loader.load_state_dict(state)
-        self._rows = _FORMS[form]
+        self._form, self._ahead = form, _Ahead(self._loader) if form == "batch" else None
+        self._num_records = self._loader.steps_left()
         self._about = f"{type(self).__name__}({self._loader.stream.fingerprint[:12]}, {settings}, form={form!r})"
 
     @property
@@ -71,8 +80,8 @@ class PackedSource:
         return self._loader.stream.source_names
 
     def __len__(self) -> int:
-        """Returns the number of remaining sequences in the pass."""
-        return self._loader.steps_left()
+        """Returns the number of remaining records in the pass."""
+        return self._num_records
 
     def __getitem__(self, index: SupportsIndex) -> Any:
         """Returns one record. Raises IndexError if no record has this index."""
@@ -80,10 +89,14 @@ class PackedSource:
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
         """Returns several records. This is much faster than requesting one record at a time."""
-        places = np.array([index.__index__() for index in indices], np.int64)
-        if len(places) and (places.min() < 0 or places.max() >= len(self)):
-            raise IndexError(f"records {places.min()} to {places.max()} are not among {len(self)}")
-        return list(self._rows(self._loader.batch_at(self._loader.begin + places))) if len(places) else []
+        numbers = np.array([index.__index__() for index in indices], np.int64)
+        if not len(numbers):
+            return []
+        if numbers.min() < 0 or numbers.max() >= len(self):
+            raise IndexError(f"records {numbers.min()} to {numbers.max()} are not among {len(self)}")
+        if self._ahead is not None:
+            return [_whole(self._ahead.batch(number)) for number in numbers.tolist()]
+        return list(_FORMS[self._form](self._loader, numbers))
 
     def __repr__(self) -> str:
         """Returns a text that identifies the records. Grain compares this text with the saved one when it loads a
@@ -98,34 +111,91 @@ class PackedSource:
         return self._loader.state_after(num_records)
 
 
-def _plain(batch: Batch) -> Iterator[dict[str, Array]]:
-    arrays = {
+def _whole(batch: Batch) -> dict[str, Any]:
+    cu_seqlens = batch.cu_seqlens()
+    return {
         "input_ids": batch.input_ids[:, :-1],
         "labels": batch.input_ids[:, 1:],
         "loss_mask": batch.loss_mask(),
-        "segment_ids": batch.segment_ids()[:, :-1],
         "position_ids": batch.positions()[:, :-1],
         "sources": batch.sources()[:, 1:],
+        "cu_seqlens": cu_seqlens,
+        "max_seqlen": np.diff(cu_seqlens).max(),
     }
-    return _rows_of(arrays)
 
 
-def _maxtext(batch: Batch) -> Iterator[dict[str, Array]]:
-    is_document = batch.sources() >= 0
-    segments = (batch.segment_ids() + 1) * is_document
-    positions = (batch.positions() * is_document)[:, :-1]
-    arrays = {
-        "inputs": batch.input_ids[:, :-1],
-        "inputs_position": positions,
-        "inputs_segmentation": segments[:, :-1],
-        "targets": batch.input_ids[:, 1:],
-        "targets_position": positions,
-        "targets_segmentation": segments[:, :-1] * batch.loss_mask(),
-    }
-    return _rows_of({name: array.astype(np.int32) for name, array in arrays.items()})
+class _Ahead:
+    """Looks up the next batches together, if the records are requested at regular distances.
+
+    One process of n requests every n-th record. Other records than the expected ones may be requested at any time. They
+    only take longer. Threads may share this object.
+    """
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+        self._lock = Lock()
+        self._last: list[int] = []
+        self._steps = range(0)
+        self._plan: BatchPlan | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_loader": self._loader}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_loader"])  # type: ignore[misc]
+
+    def batch(self, number: int) -> Batch:
+        """Returns the batch of a step."""
+        with self._lock:
+            if self._plan is None or number not in self._steps:
+                self._steps = self._expected(number)
+                self._plan = self._loader.plan_of_steps(np.array(self._steps))
+            self._last = [*self._last[-1:], number]
+            return self._plan.batch(self._steps.index(number), np.int32)
+
+    def _expected(self, number: int) -> range:
+        """Returns this step, and the next steps if the last two steps lie at the same distances before it."""
+        distance = number - self._last[-1] if self._last else 0
+        if distance < 1 or self._last[0] != number - 2 * distance:
+            return range(number, number + 1)
+        return range(number, min(number + self._loader.plan_steps * distance, self._loader.steps_left()), distance)
 
 
-def _torchtitan(batch: Batch) -> Iterator[tuple[dict[str, Array], Array]]:
+def _plain(loader: Loader, numbers: Array) -> Iterator[dict[str, Array]]:
+    batch = loader.batch_at(numbers, np.int64)
+    yield from _rows_of(
+        {
+            "input_ids": batch.input_ids[:, :-1],
+            "labels": batch.input_ids[:, 1:],
+            "loss_mask": batch.loss_mask(),
+            "segment_ids": batch.segment_ids()[:, :-1],
+            "position_ids": batch.positions()[:, :-1],
+            "sources": batch.sources()[:, 1:],
+        }
+    )
+
+
+def _maxtext(loader: Loader, numbers: Array) -> Iterator[dict[str, Array]]:
+    batch = loader.batch_at(numbers, np.int32)
+    is_document = batch.segment_sources != PADDING
+    segments = batch.spread(np.where(is_document, batch.segment_numbers() + 1, 0).astype(np.int32))[:, :-1]
+    positions = batch.positions()[:, :-1]
+    if not is_document.all():
+        positions *= segments > 0
+    yield from _rows_of(
+        {
+            "inputs": batch.input_ids[:, :-1],
+            "inputs_position": positions,
+            "inputs_segmentation": segments,
+            "targets": batch.input_ids[:, 1:],
+            "targets_position": positions,
+            "targets_segmentation": segments * batch.loss_mask(),
+        }
+    )
+
+
+def _torchtitan(loader: Loader, numbers: Array) -> Iterator[tuple[dict[str, Array], Array]]:
+    batch = loader.batch_at(numbers, np.int64)
     labels = np.where(batch.loss_mask(), batch.input_ids[:, 1:], IGNORED_LABEL)
     positions = batch.positions()[:, :-1].astype(np.int64)
     for ids, places, wanted in zip(batch.input_ids[:, :-1], positions, labels, strict=True):
@@ -133,11 +203,12 @@ def _torchtitan(batch: Batch) -> Iterator[tuple[dict[str, Array], Array]]:
 
 
 def _rows_of(arrays: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    names = tuple(arrays)
     for row in zip(*arrays.values(), strict=True):
-        yield dict(zip(arrays, row, strict=True))
+        yield dict(zip(names, row, strict=True))
 
 
-_FORMS: Mapping[str, Callable[[Batch], Iterator[Any]]] = {
+_FORMS: Mapping[str, Callable[[Loader, Array], Iterator[Any]]] = {
     "plain": _plain,
     "maxtext": _maxtext,
     "torchtitan": _torchtitan,

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from mixtures.batch import PADDING, Batch
+from mixtures.batch_plan import BatchPlan
 from mixtures.loader_settings import LoaderSettings, Packing, Place, Skips
 from mixtures.row_order import REMOTE_WINDOW_SEQUENCES, RowOrder, make_row_order
 from mixtures.stages import StagedRows, StagedStream, Stream, open_stages
@@ -37,8 +38,8 @@ Array = np.ndarray[Any, Any]
 State = Mapping[str, int | str]
 """A loader's state, which contains only numbers and short texts."""
 
-_PLAN_STEPS = 64
-"""The sequences of this many steps are looked up together."""
+_PLAN_TOKENS = 2**22
+"""About how many tokens are looked up together."""
 _NO_END = 2**62
 
 
@@ -68,6 +69,8 @@ class Loader:
         self.num_sequences: int = self._order.num_rows
         """Sequences per epoch."""
         self._step_sequences = settings.batch_size * self.place.num_ranks
+        self.plan_steps: int = max(1, _PLAN_TOKENS // (settings.batch_size * (settings.seq_len + 1)))
+        """Number of steps that are looked up together."""
         enough = self._step_sequences if settings.drop_last and settings.epochs is not None else 1
         if self.num_sequences * (settings.epochs or 1) < enough or not self.num_sequences:
             raise ValueError(
@@ -95,13 +98,13 @@ class Loader:
 
     def __iter__(self) -> Iterator[Batch]:
         while True:
-            steps = self._step + self.place.num_workers * np.arange(_PLAN_STEPS)
+            steps = self._step + self.place.num_workers * np.arange(self.plan_steps)
             counts = self._begin + steps[:, None] * self._step_sequences + self._rank_offsets()
             counts = counts[counts[:, 0] < self._end()]
             if not len(counts):
                 return
             num_loads = self._num_loads
-            for batch in self._batches(counts):
+            for batch in self._plan(counts):
                 self._step += self.place.num_workers
                 yield batch
                 if self._num_loads != num_loads:  # a state was loaded in the meantime
@@ -126,21 +129,19 @@ class Loader:
         places = self._skips.place(step * self._step_sequences + np.arange(self._step_sequences))
         return self._order.numbers(np.asarray(places, np.int64))
 
-    @property
-    def begin(self) -> int:
-        """The place in the order of sequences at which this loader began, or the place of the last state that it
-        loaded. Skipped places are not counted.
-        """
-        return self._begin
+    def plan_of_steps(self, steps: Array) -> BatchPlan:
+        """Looks up this rank's batches of any steps. Steps count from the last loaded state, or this loader's
+        beginning."""
+        return self._plan(self._begin + np.asarray(steps)[:, None] * self._step_sequences + self._rank_offsets())
 
-    def batch_at(self, counts: Array) -> Batch:
-        """Returns the sequences at the given places as one batch, regardless of this loader's step and rank.
+    def batch_at(self, places: Array, dtype: type[np.integer[Any]] = np.int64) -> Batch:
+        """Returns the sequences of any places as one batch, regardless of this loader's step and rank.
 
         Args:
-            counts: places in the order. They are counted from the start of the first pass, and skipped places are not
-                counted.
+            places: they count from the last loaded state, or this loader's beginning. Skipped places do not count.
+            dtype: the type of the batch's ids.
         """
-        return self._batch(self._order.numbers(np.asarray(self._skips.place(counts), np.int64)))
+        return self._plan(self._begin + places[None, :]).batch(0, dtype)
 
     def state_dict(self) -> dict[str, int | str]:
         """Returns the state before this loader's next step. The state is the number of sequences that all ranks have
@@ -256,36 +257,12 @@ class Loader:
     def _rank_offsets(self) -> Array:
         return self.place.rank * self.settings.batch_size + np.arange(self.settings.batch_size)
 
-    def _batch(self, sequences: Array) -> Batch:
-        return next(self._split(sequences, [len(sequences)]))
-
-    def _batches(self, counts: Array) -> Iterator[Batch]:
-        """Yields one batch for each row of ``counts``. A row contains places in the order of sequences. Places after
-        the end are left out.
-        """
-        num_rows = np.count_nonzero(counts < self._end(), axis=1)
-        places = self._skips.place(counts[counts < self._end()])
-        yield from self._split(self._order.numbers(places), num_rows.tolist())
-
-    def _split(self, sequences: Array, num_rows: Sequence[int]) -> Iterator[Batch]:
-        """Reads the sequences, and yields them in batches of the given sizes."""
-        width = self.settings.seq_len + 1
-        found = self._order.find(sequences)
-        num_segments = np.diff(found.ends)
-        last = 0
-        for rows in num_rows:
-            first, last = last, last + rows
-            input_ids = np.empty((rows, width), np.int64)
-            for row, tokens in enumerate(found.tokens[first:last]):
-                input_ids[row] = tokens
-            begin, end = int(found.ends[first]), int(found.ends[last])
-            row_begins = np.repeat(np.arange(rows) * width, num_segments[first:last])
-            yield Batch(
-                input_ids=input_ids,
-                segment_begins=found.begins[begin:end] + row_begins,
-                segment_sources=found.sources[begin:end],
-                sequences=sequences[first:last],
-            )
+    def _plan(self, counts: Array) -> BatchPlan:
+        """Looks up one batch per row of ``counts``, which holds places. Places after the end are left out."""
+        is_there = counts < self._end()
+        sequences = self._order.numbers(np.asarray(self._skips.place(counts[is_there]), np.int64))
+        num_rows = np.count_nonzero(is_there, axis=1)
+        return BatchPlan(self._order.find(sequences), sequences, num_rows.tolist())
 
 
 def _order_of(stream: Stream, settings: LoaderSettings) -> RowOrder:

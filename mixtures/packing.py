@@ -1,18 +1,22 @@
 """Finds the tokens of sequences in the mapped shards, and the documents that the sequences contain.
 
-Many sequences are looked up at once, so that one numpy call handles all sequences in a block.
+Many sequences are looked up at once, so that one numpy call handles all sequences in a block. Their tokens are copied
+in the order in which they lie in the shards.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from mixtures.stream import Block, PackedDocument, TokenStream
+from tokenizer.encode import id_dtype
 
-__all__ = ["PackedDocument", "PackedSegments", "documents_at", "find"]
+__all__ = ["PackedDocument", "PackedSegments", "documents_at", "find", "joined"]
 
 Array = np.ndarray[Any, Any]
 
@@ -21,8 +25,8 @@ Array = np.ndarray[Any, Any]
 class PackedSegments:
     """Holds the tokens of each sequence, and the segments of all sequences in order."""
 
-    tokens: list[Array]
-    """One array per sequence, a view of the mapped shard where possible."""
+    tokens: Array
+    """The tokens of each sequence, in the shards' type: shape (sequences, seq_len + 1)."""
     begins: Array
     """The offset of each segment's first token in its sequence."""
     sources: Array
@@ -33,33 +37,32 @@ class PackedSegments:
     """
 
 
+def joined(parts: Sequence[PackedSegments]) -> PackedSegments:
+    """Returns the sequences of all parts, one part after another."""
+    if len(parts) == 1:
+        return parts[0]
+
+    counts = np.concatenate([np.diff(part.ends) for part in parts])
+    return PackedSegments(
+        np.concatenate([part.tokens for part in parts]),
+        np.concatenate([part.begins for part in parts]),
+        np.concatenate([part.sources for part in parts]),
+        np.concatenate([[0], np.cumsum(counts)]),
+    )
+
+
 def find(stream: TokenStream, starts: Array, width: int) -> PackedSegments:
-    """Returns the sequences of ``width`` tokens that begin at the places ``starts`` in the stream."""
-    tokens: list[Array] = [np.empty(0, np.uint16)] * len(starts)
-    segments = _Segments()
-    shards = stream.shards_of(starts)
-    order = np.argsort(starts, kind="stable")
-    borders = np.flatnonzero(np.diff(shards[order], prepend=-1))
-    for begin, end in zip(borders.tolist(), [*borders[1:].tolist(), len(order)], strict=True):
-        rows = order[begin:end]
-        number = int(shards[rows[0]])
-        shard = stream.open(number)
-        within = starts[rows] - stream.shard_begin(number)
-        blocks = shard.begins.searchsorted(within, "right") - 1
-        inside = within + width <= shard.begins[blocks + 1]
-        for row in rows[~inside].tolist():
-            tokens[row] = _across(stream, int(starts[row]), width, row, segments)
-        rows, within, blocks = rows[inside], within[inside], blocks[inside]
-        if not len(rows):
-            continue
-        first_rows = np.flatnonzero(np.diff(blocks, prepend=-1))
-        for i, j in zip(first_rows.tolist(), [*first_rows[1:].tolist(), len(rows)], strict=True):
-            at = within[i:j] - shard.begins[blocks[i]]
-            block = shard.blocks[int(blocks[i])]
-            for row, place in zip(rows[i:j].tolist(), at.tolist(), strict=True):
-                tokens[row] = block.ids[place : place + width]
-            segments.add(rows[i:j], at, width, block)
-    return segments.found(tokens)
+    """Returns the sequences of ``width`` tokens that begin at the stream's tokens ``starts``."""
+    tokens = np.empty((len(starts), width), id_dtype(int(stream.manifest["tokenizer"]["vocab_size"])))
+    found: list[_Pieces] = []
+    rows, done = np.arange(len(starts)), np.zeros(len(starts), np.int64)
+    while len(rows):  # once, and again for the rest of the sequences that span several blocks
+        order = np.argsort(starts[rows] + done, kind="stable")
+        rows, done = rows[order], done[order]
+        found.append(_Pieces.of(stream, starts[rows] + done, rows, done, tokens))
+        done = done + found[-1].lengths
+        rows, done = rows[done < width], done[done < width]
+    return _in_order(found, tokens)
 
 
 def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocument]:
@@ -80,58 +83,85 @@ def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocu
     return found
 
 
-def _across(stream: TokenStream, start: int, width: int, row: int, segments: _Segments) -> Array:
-    """Returns a copy of the tokens of one sequence that spans several blocks or shards, and adds the segments of this
-    sequence.
-    """
-    out = np.empty(width, np.uint32)
-    number = int(stream.shards_of(np.array([start]))[0])
-    within = start - stream.shard_begin(number)
-    done = 0
-    while done < width:
-        shard = stream.open(number)
-        index = int(shard.begins.searchsorted(within, "right")) - 1
-        if index >= len(shard.blocks):
-            number, within = number + 1, 0
-            continue
-        at = within - int(shard.begins[index])
-        block = shard.blocks[index]
-        take = min(width - done, len(block.ids) - at)
-        out[done : done + take] = block.ids[at : at + take]
-        segments.add(np.array([row]), np.array([at]), take, block, done)
-        done += take
-        within += take
-    return out
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """Holds the segments of pieces of sequences. A piece lies in one block. A sequence has one piece, or more if it
+    spans several blocks or shards."""
 
+    keys: Array
+    """For each piece, (number of its sequence) * width + (number of tokens of the sequence before it)."""
+    lengths: Array
+    """The number of tokens of each piece."""
+    counts: Array
+    """The number of segments of each piece."""
+    begins: Array
+    sources: Array
 
-class _Segments:
-    """Collects segments. The sequences may be found in any order."""
+    @classmethod
+    def of(cls, stream: TokenStream, firsts: Array, rows: Array, done: Array, tokens: Array) -> _Pieces:
+        """Finds the part of each sequence that lies in one block, and copies its tokens.
 
-    def __init__(self) -> None:
-        self._rows: list[Array] = []
-        self._begins: list[Array] = []
-        self._sources: list[Array] = []
-
-    def add(self, rows: Array, at: Array, width: int, block: Block, done: int = 0) -> None:
-        """Adds segments of a block. ``at`` lists places in the block. At each place, the next ``width`` tokens are
-        searched.
-
-        For each place, ``rows`` has the number of the sequence that contains these tokens. In this sequence, ``done``
-        tokens come before them.
+        Args:
+            firsts: the place in the stream of each piece's first token, sorted.
+            rows: the number of each piece's sequence.
+            done: the number of tokens that this sequence already has.
+            tokens: receives the tokens of all sequences.
         """
-        first = block.offsets.searchsorted((at + 1).astype(np.int32)) - 1
-        counts = block.offsets.searchsorted((at + width).astype(np.int32)) - first
-        ends = np.cumsum(counts)
-        index = np.repeat(first - ends + counts, counts) + np.arange(ends[-1])
-        begins = block.offsets[index] - np.repeat(at, counts)
-        np.maximum(begins, 0, out=begins)  # a document that began before the sequence
-        self._rows.append(np.repeat(rows, counts))
-        self._begins.append(begins + done)
-        self._sources.append(block.sources[index])
+        blocks, at, room = _located(stream, firsts)
+        width = tokens.shape[1]
+        lengths = np.minimum(room, width - done)
+        after, ends = (at + 1).astype(np.int32), (at + lengths).astype(np.int32)
+        first, last = np.empty_like(at), np.empty_like(at)
+        for block, i, j in blocks:
+            first[i:j], last[i:j] = block.offsets.searchsorted(after[i:j]), block.offsets.searchsorted(ends[i:j])
+            places = zip(rows[i:j].tolist(), done[i:j].tolist(), at[i:j].tolist(), ends[i:j].tolist(), strict=True)
+            for row, begin, source, end in places:
+                tokens[row, begin : begin + end - source] = block.ids[source:end]
+        counts = last - first + 1
+        borders = np.concatenate([[0], np.cumsum(counts)])
+        index = np.arange(borders[-1]) + np.repeat(first - 1 - borders[:-1], counts)
+        begins, sources = np.empty(len(index), np.int64), np.empty(len(index), np.int8)
+        for block, i, j in blocks:
+            part = slice(int(borders[i]), int(borders[j]))
+            begins[part], sources[part] = block.offsets[index[part]], block.sources[index[part]]
+        begins -= np.repeat(at - done, counts)
+        begins[borders[:-1]] = done  # the document may have begun before the piece
+        return cls(rows * width + done, lengths, counts, begins, sources)
 
-    def found(self, tokens: list[Array]) -> PackedSegments:
-        """Returns the collected segments, sorted by sequence and place, with the tokens of the sequences."""
-        rows, begins, sources = (np.concatenate(a) for a in (self._rows, self._begins, self._sources))
-        order = np.lexsort((begins, rows))
-        ends = np.cumsum(np.bincount(rows, minlength=len(tokens)))
-        return PackedSegments(tokens, begins[order], sources[order], np.concatenate([[0], ends]))
+
+def _located(stream: TokenStream, firsts: Array) -> tuple[list[tuple[Block, int, int]], Array, Array]:
+    """Finds the blocks of sorted places in the stream.
+
+    Returns:
+        The blocks, each with the range of the places that lie in it. Then, for each place, its index in the block, and
+        the number of tokens from there to the block's end.
+    """
+    at, room = np.empty_like(firsts), np.empty_like(firsts)
+    blocks: list[tuple[Block, int, int]] = []
+    numbers = stream.shards_of(firsts)
+    for i, j in _runs(numbers):
+        shard, within = stream.open(int(numbers[i])), firsts[i:j] - stream.shard_begin(int(numbers[i]))
+        index = shard.begins.searchsorted(within, "right") - 1
+        at[i:j], room[i:j] = within - shard.begins[index], shard.begins[index + 1] - within
+        blocks += [(shard.blocks[int(index[k])], i + k, i + m) for k, m in _runs(index)]
+    return blocks, at, room
+
+
+def _in_order(found: Sequence[_Pieces], tokens: Array) -> PackedSegments:
+    """Joins pieces that were found in any order to sequences."""
+    keys, counts, begins, sources = (
+        np.concatenate([getattr(one, name) for one in found]) for name in ("keys", "counts", "begins", "sources")
+    )
+    order = np.argsort(keys)
+    firsts, counts = (np.cumsum(counts) - counts)[order], counts[order]
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    index = np.arange(ends[-1]) + np.repeat(firsts - ends[:-1], counts)
+    num_rows, width = tokens.shape
+    pieces = keys[order].searchsorted(np.arange(num_rows + 1) * width)
+    return PackedSegments(tokens, begins[index], sources[index], ends[pieces])
+
+
+def _runs(numbers: Array) -> Iterator[tuple[int, int]]:
+    """Yields the begin and end of each run of equal numbers."""
+    borders = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
+    return pairwise([0, *borders.tolist(), len(numbers)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ import xxhash
 from mixtures.batch import PADDING
 from mixtures.best_fit import RowPlan, count_rows, pack
 from mixtures.loader_settings import LoaderSettings
-from mixtures.packing import PackedDocument, PackedSegments, documents_at, find
+from mixtures.packing import PackedDocument, PackedSegments, documents_at, find, joined
 from mixtures.permutation import Permutation
 from mixtures.stream import TokenStream
 
@@ -139,6 +140,47 @@ class ConcatenatedRows:
         return made
 
 
+@dataclass(frozen=True, slots=True)
+class _ShardRows:
+    """Lists the pieces in the rows of a packed shard, row by row. If a row is not full, its last piece is padding."""
+
+    documents: Array
+    """int32: the row in the shard of each piece's document. Padding has 0."""
+    begins: Array
+    """int64: the offset of each piece's first token in its document."""
+    lengths: Array
+    """int64: the number of tokens in each piece."""
+    blocks: Array
+    """int32: the index of the shard's block in which each piece lies. For padding, it is the number of blocks."""
+    places: Array
+    """int64: the place in the block of each piece's first token."""
+    sources: Array
+    """int8: the source of each piece. Padding has `PADDING`."""
+    ends: Array
+    """int64: a leading 0, then the end of each row as an index into the pieces."""
+
+    @classmethod
+    def of(cls, stream: TokenStream, shard: int, seq_len: int) -> _ShardRows:
+        """Packs a shard, and looks up where each piece lies."""
+        lengths, blocks = stream.document_lengths(shard), stream.open(shard).blocks
+        plan: RowPlan = pack(lengths, seq_len)
+        first_tokens = (np.cumsum(lengths, dtype=np.int64) - lengths)[plan.documents] + plan.begins
+        block_begins = stream.open(shard).begins
+        block = block_begins.searchsorted(first_tokens, "right") - 1
+        room = seq_len + 1 - np.add.reduceat(plan.lengths, plan.ends[:-1])
+        is_padded = room > 0
+        at = plan.ends[1:][is_padded]
+        return cls(
+            documents=np.insert(plan.documents, at, 0).astype(np.int32),
+            begins=np.insert(plan.begins, at, 0),
+            lengths=np.insert(plan.lengths, at, room[is_padded]),
+            blocks=np.insert(block, at, len(blocks)).astype(np.int32),
+            places=np.insert(first_tokens - block_begins[block], at, 0),
+            sources=np.insert(np.concatenate([one.sources for one in blocks])[plan.documents], at, PADDING),
+            ends=plan.ends + np.concatenate([[0], np.cumsum(is_padded)]),
+        )
+
+
 class BestFitRows:
     """Packs each shard separately with best-fit decreasing. Shuffles the shards, and the rows within each shard.
 
@@ -184,31 +226,34 @@ class BestFitRows:
         return numbers
 
     def find(self, numbers: Array) -> PackedSegments:
-        width = self._settings.seq_len + 1
-        tokens: list[Array] = []
-        begins: list[int] = []
-        sources: list[int] = []
-        ends = [0]
-        for number in numbers.tolist():
-            row, at = np.full(width, self._pad_id, np.uint32), 0
-            for document, begin, length in self._pieces(number):
-                block, index = self._stream.document(number >> _ROW_BITS, document)
-                first = int(block.offsets[index]) + begin
-                row[at : at + length] = block.ids[first : first + length]
-                begins.append(at)
-                sources.append(int(block.sources[index]))
-                at += length
-            if at < width:
-                begins.append(at)
-                sources.append(PADDING)
-            tokens.append(row)
-            ends.append(len(begins))
-        return PackedSegments(tokens, np.array(begins, np.int64), np.array(sources, np.int8), np.array(ends))
+        borders = np.flatnonzero(np.diff(numbers >> _ROW_BITS, prepend=-1)).tolist()
+        return joined([
+            self._find_in(int(numbers[begin]) >> _ROW_BITS, numbers[begin:end] & (2**_ROW_BITS - 1))
+            for begin, end in zip(borders, [*borders[1:], len(numbers)], strict=True)
+        ])  # fmt: skip
+
+    def _find_in(self, shard: int, rows: Array) -> PackedSegments:
+        """Returns rows of one shard. Their padding is a piece of an array that holds nothing else."""
+        mapped, plan = self._stream.open(shard), self._plan(shard)
+        firsts, counts = plan.ends[rows], plan.ends[rows + 1] - plan.ends[rows]
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        pieces = np.arange(ends[-1]) + np.repeat(firsts - ends[:-1], counts)
+        blocks, places, lengths = plan.blocks[pieces], plan.places[pieces], plan.lengths[pieces]
+        ids = [block.ids for block in mapped.blocks]
+        ids.append(np.full(self._settings.seq_len + 1, self._pad_id, ids[0].dtype))
+        tokens = np.empty((len(rows), self._settings.seq_len + 1), ids[0].dtype)
+        slices = zip(blocks.tolist(), places.tolist(), (places + lengths).tolist(), strict=True)
+        np.concatenate([ids[block][begin:end] for block, begin, end in slices], out=tokens.reshape(-1))
+        begins = np.cumsum(lengths) - lengths - np.repeat(np.arange(len(rows)) * tokens.shape[1], counts)
+        return PackedSegments(tokens, begins, plan.sources[pieces], ends)
 
     def documents(self, number: int) -> list[PackedDocument]:
-        shard, found, at = number >> _ROW_BITS, [], 0
-        for document, begin, length in self._pieces(number):
-            found.append(self._stream.packed_document(shard, document, at=at, begin=begin, num_tokens=length))
+        shard, row, at = number >> _ROW_BITS, number & (2**_ROW_BITS - 1), 0
+        plan, found = self._plan(shard), []
+        for piece in range(int(plan.ends[row]), int(plan.ends[row + 1])):
+            document, begin, length = (int(part[piece]) for part in (plan.documents, plan.begins, plan.lengths))
+            if plan.sources[piece] != PADDING:
+                found.append(self._stream.packed_document(shard, document, at=at, begin=begin, num_tokens=length))
             at += length
         return found
 
@@ -238,14 +283,9 @@ class BestFitRows:
         made: tuple[Array, Array] = self._epochs.get(epoch, make)
         return made
 
-    def _pieces(self, number: int) -> list[tuple[int, int, int]]:
-        shard, row = number >> _ROW_BITS, number & (2**_ROW_BITS - 1)
-        plan: RowPlan = self._plans.get(
-            shard, lambda: pack(self._stream.document_lengths(shard), self._settings.seq_len)
-        )
-        at = slice(int(plan.ends[row]), int(plan.ends[row + 1]))
-        pieces = plan.documents[at].tolist(), plan.begins[at].tolist(), plan.lengths[at].tolist()
-        return list(zip(*pieces, strict=True))
+    def _plan(self, shard: int) -> _ShardRows:
+        made: _ShardRows = self._plans.get(shard, lambda: _ShardRows.of(self._stream, shard, self._settings.seq_len))
+        return made
 
     def _permutation(self, of: str, epoch: int, shard: int, size: int) -> Permutation:
         framed = f"best_fit {of} {self._settings.seed} {epoch} {shard}".encode()

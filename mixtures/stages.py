@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mixtures.manifest import had_fingerprint, read_manifest
-from mixtures.packing import PackedDocument, PackedSegments
+from mixtures.packing import PackedDocument, PackedSegments, joined
 from mixtures.row_order import RowOrder
 from mixtures.stream import TokenStream
 
@@ -127,15 +127,7 @@ class StagedRows:
             self._orders[int(stages[begin])].find(numbers[begin:end] & (2**_STAGE_BITS - 1))
             for begin, end in zip(borders, [*borders[1:], len(numbers)], strict=True)
         ]
-        if len(parts) == 1:
-            return parts[0]
-        firsts = np.cumsum([0, *(len(part.begins) for part in parts)])
-        return PackedSegments(
-            [row for part in parts for row in part.tokens],
-            np.concatenate([part.begins for part in parts]),
-            np.concatenate([part.sources for part in parts]),
-            np.concatenate([[0], *(part.ends[1:] + first for part, first in zip(parts, firsts, strict=False))]),
-        )
+        return joined(parts)
 
     def documents(self, number: int) -> list[PackedDocument]:
         stage = number >> _STAGE_BITS

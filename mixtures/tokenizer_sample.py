@@ -22,9 +22,11 @@ def weighted_sample(
     """Returns a sample in which each source's share of the bytes is the recipe's weight.
 
     Documents are chosen by a hash of their id. The sample has at most ``max_bytes``, and no source in it exceeds the
-    recipe's ``max_epochs`` (or one epoch, if that is more). Within these limits, the sample is as large as possible. If
-    a source has less text than its part needs, its text is repeated. Each source is read once, and at most twice
-    ``max_bytes`` of text is in memory. The sample does not distinguish the parts of a divided source.
+    recipe's ``max_epochs`` (or one epoch, if that is more). Within these limits it is as long as possible. If a source
+    has less text than its part needs, its text is repeated. Each source is read once, and at most twice ``max_bytes``
+    of text is in memory. The sample does not distinguish the parts of a divided source: each part has its share of the
+    source's text, whatever the parts' weights are. The bytes of each part are known only when its documents have been
+    read, and the sample of a large corpus is drawn before that, by the sources' counts.
 
     Args:
         documents: for each source, a function that streams (id, text).

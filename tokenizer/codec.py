@@ -18,6 +18,10 @@ FILE_NAMES = (MODEL, JSON, RANKS)
 ``tokenizer.json``, the ``.json`` is a conversion of the ``.model``."""
 
 
+_JOINED_IDS = 1 << 16
+"""Number of ids whose bytes are joined at once. Arrow joins at most 2 GiB."""
+
+
 class Codec(Protocol):
     """Represents a loaded tokenizer file."""
 
@@ -51,13 +55,39 @@ class Codec(Protocol):
     def reference(self, texts: Sequence[str]) -> list[list[int]]:
         """Returns the ids of each text. The reference library always computes these ids."""
 
+    def piece_bytes(self) -> pa.BinaryArray | None:
+        """Returns the bytes of each id. A document's text is the joined bytes of its ids, without a first space.
+
+        Bytes that are not UTF-8 stand for a replacement character in the text. None: the texts of this tokenizer cannot
+        be joined from bytes.
+        """
+
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text that these ids encode. Control tokens are left out."""
 
-    def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
-        list.
-        """
+    def decode_batch(self, lists: Sequence[Array]) -> list[str]:
+        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+
+
+def joined_bytes(pieces: pa.BinaryArray, ids: Array) -> tuple[bytes, Array]:
+    """Returns the bytes of all ids, one after another, and the place at which each id's bytes begin, with the end.
+
+    Args:
+        pieces: the bytes of each id.
+
+    Raises:
+        IndexError: an id has no piece.
+
+    >>> joined_bytes(pa.array([b"a", b"bc"], pa.binary()), np.array([1, 0, 1]))
+    (b'bcabc', array([0, 2, 3, 5]))
+    """
+    parts, lengths = [], [np.zeros(1, np.int64)]
+    for at in range(0, len(ids), _JOINED_IDS):
+        part = pieces.take(pa.array(ids[at : at + _JOINED_IDS]))
+        offsets, data = np.frombuffer(part.buffers()[1], np.int32, len(part) + 1), part.buffers()[2]
+        parts.append(data.slice(int(offsets[0]), int(offsets[-1] - offsets[0])).to_pybytes() if data else b"")
+        lengths.append(np.diff(offsets))
+    return b"".join(parts), np.cumsum(np.concatenate(lengths))
 
 
 def flat(encoded: Sequence[Sequence[int]], dtype: Any) -> tuple[Array, Array]:

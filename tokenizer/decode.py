@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from tokenizer import model_file as model_proto
+from tokenizer.codec import joined_bytes
 
 _MARK = "\u2581"
 
@@ -17,18 +20,19 @@ class FastDecoder:
 
     def __init__(self, proto: model_proto.ModelProto, reference: Any) -> None:
         self._reference = reference
-        self._pieces = [_bytes_of(piece) for piece in proto.pieces]
+        self.pieces: pa.BinaryArray = pa.array(map(_bytes_of, proto.pieces), pa.binary())
+        """The bytes of each piece."""
         marked = [piece.kind != model_proto.BYTE and piece.text.startswith(_MARK) for piece in proto.pieces]
         self._begins_with_mark = marked if proto.add_dummy_prefix else [False] * len(marked)
         self._is_silent = [piece.kind == model_proto.CONTROL for piece in proto.pieces]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: np.ndarray[Any, Any]) -> str:
         """Returns the text of a document's ids, without bos and eos."""
         try:
-            text = b"".join(map(self._pieces.__getitem__, ids)).decode()
+            text = joined_bytes(self.pieces, ids)[0].decode()
         except UnicodeDecodeError:
-            return str(self._reference.decode(list(ids)))
-        first = next((i for i in ids if not self._is_silent[i]), None)
+            return str(self._reference.decode(ids.tolist()))
+        first = next((i for i in map(int, ids) if not self._is_silent[i]), None)
         return text[1:] if first is not None and self._begins_with_mark[first] else text
 
 

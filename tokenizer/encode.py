@@ -137,7 +137,7 @@ class Encoder:
 
         For models of LLaMA's kind this is several times faster than decoding the documents one by one.
         """
-        flat, ends = ids.flatten().to_numpy(zero_copy_only=False).tolist(), np.diff(ids.offsets.to_numpy()).cumsum()
+        flat, ends = ids.flatten().to_numpy(zero_copy_only=False), np.diff(ids.offsets.to_numpy()).cumsum()
         return self.codec.decode_batch([flat[begin:end] for begin, end in pairwise([0, *ends.tolist()])])
 
     def _names_borders(self) -> bool:

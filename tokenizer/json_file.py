@@ -101,18 +101,20 @@ class HuggingFaceCodec:
     def _encoded(self, texts: list[str]) -> list[list[int]]:
         return [one.ids for one in self._reference.encode_batch_fast(texts, add_special_tokens=False)]
 
+    def piece_bytes(self) -> pa.BinaryArray | None:
+        """Returns None, because a decoder in a ``tokenizer.json`` may be anything."""
+        return None
+
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids, without control tokens."""
         return str(self._reference.decode(self._without_control_ids(ids), skip_special_tokens=False))
 
-    def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
-        list.
-        """
+    def decode_batch(self, lists: Sequence[Array]) -> list[str]:
+        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
         kept = list(map(self._without_control_ids, lists))
         return [str(text) for text in self._reference.decode_batch(kept, skip_special_tokens=False)]
 
-    def _without_control_ids(self, ids: Sequence[int]) -> list[int]:
+    def _without_control_ids(self, ids: Sequence[int] | Array) -> list[int]:
         return [int(i) for i in ids if int(i) not in self._control_ids]
 
 

@@ -15,7 +15,7 @@ from importlib import metadata
 import pyarrow as pa
 
 from tokenizer.accelerator import Gigatoken, is_panic
-from tokenizer.codec import RANKS, Array, flat, id_dtype
+from tokenizer.codec import RANKS, Array, flat, id_dtype, joined_bytes
 from tokenizer.encoder_settings import EncoderSettings
 
 _END = "<|endoftext|>"
@@ -81,6 +81,7 @@ class TiktokenCodec:
         self.vocab_size = max(largest, *special.values()) + 1 if special else largest + 1
         self._dtype = id_dtype(self.vocab_size)
         self._bytes_of = {rank: token for token, rank in ranks.items()}
+        self._pieces: pa.BinaryArray | None = None
         import tiktoken  # only for this kind of file
 
         pattern = settings.regex()
@@ -123,16 +124,23 @@ class TiktokenCodec:
             raise ValueError(f"text {number} of the batch: {self.library} cannot encode it ({error})") from error
         return ids
 
+    def piece_bytes(self) -> pa.BinaryArray:
+        """Returns the bytes of each rank. Control tokens have none."""
+        if self._pieces is None:
+            tokens = [self._bytes_of.get(rank, b"") for rank in range(self.vocab_size)]
+            self._pieces = pa.array(tokens, pa.binary())
+        return self._pieces
+
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids, without control tokens. Bytes that are not UTF-8 become U+FFFD."""
         parts = (self._bytes_of.get(int(i), b"") for i in ids)
         return b"".join(parts).decode("utf-8", "replace")
 
-    def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
-        list.
-        """
-        return list(map(self.decode, lists))
+    def decode_batch(self, lists: Sequence[Array]) -> list[str]:
+        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+        pieces = self.piece_bytes()
+        known = (ids[ids < len(pieces)] for ids in lists)
+        return [joined_bytes(pieces, ids)[0].decode("utf-8", "replace") for ids in known]
 
 
 def _check_complete(ranks: Mapping[bytes, int], special: Mapping[str, int]) -> None:

@@ -58,14 +58,16 @@ class SentencePieceCodec:
         """Returns SentencePiece's ids."""
         return [self._reference.encode(text) for text in texts]
 
+    def piece_bytes(self) -> pa.BinaryArray | None:
+        """Returns the bytes of each piece; None if the model is not of LLaMA's kind."""
+        return self._decoder.pieces if self._decoder is not None else None
+
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text of ids, without control pieces."""
         return str(self._reference.decode([int(i) for i in ids]))
 
-    def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids. This is several times faster than calling :meth:`decode` for each
-        list.
-        """
+    def decode_batch(self, lists: Sequence[Array]) -> list[str]:
+        """Returns the text of every list of ids, several times faster than :meth:`decode` would one by one."""
         if self._decoder is not None:
             return list(map(self._decoder.decode, lists))
-        return [str(text) for text in self._reference.decode(list(lists))] if lists else []
+        return [str(text) for text in self._reference.decode([ids.tolist() for ids in lists])] if lists else []

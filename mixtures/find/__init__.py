@@ -1,10 +1,12 @@
 """Finds a string, an id or a url in finished shards: ``python -m mixtures.find DIR STRING``.
 
-    shard -> grams -> postings -> index/: one file per shard -> search: candidate blocks -> decoded rows -> hits
+    shard -> grams -> postings -> index/: one file per shard
+    string, index/ -> search: candidate blocks -> token_match -> decoded rows -> hits
 
 - ``grams``: samples pieces of a text. Every string of 20 bytes or more contains at least one sampled piece.
 - ``postings``: stores, in nearly the least possible space, which blocks of rows contain which pieces.
 - ``index``: makes and reads the index of one shard, with the checksum of the shard that it was made from.
+- ``token_match``: finds the rows of a block that may contain a string, without decoding their ids.
 - ``search``: looks a string up, decodes the rows that may contain it, and compares; or scans all shards.
 
 >>> from mixtures.find.grams import GRAIN_BYTES, minima

@@ -36,7 +36,7 @@ MAX_SHARE = 0.3
 BLOCK_TOKENS = 8_192
 FOLDER = "index"
 
-_MAGIC = b"LMXFIND1"
+_MAGIC = b"LMXFIND2"
 _HEADER = struct.Struct("<8s32s8Q")
 _MAX_BUCKET_BITS = 32
 _FEW_FALSE_BLOCKS = 1 << 12
@@ -81,7 +81,7 @@ class ShardIndex:
         num_rows, num_blocks, bucket_bits, count, low_bits, low, high, samples = counts
         sizes = [4 * (num_blocks + 1), 4 * num_rows, low, high, 4 * samples]
         if magic != _MAGIC or size != _HEADER.size + sum(sizes):
-            raise ValueError(f"{path} is damaged, or an index of another version")
+            raise ValueError(f"{path} is damaged, or an index of another version: make it again with --make-index")
         ends = (_HEADER.size + np.cumsum([0, *sizes])).tolist()
         parts = [data[begin:end] for begin, end in pairwise(ends)]
         numbers = Numbers(count, low_bits, parts[2], parts[3], parts[4].view("<u4"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ import pyarrow.dataset as ds
 from mixtures.decoder import load_decoder
 from mixtures.find.grams import GRAIN_BYTES, minima
 from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_index
+from mixtures.find.token_match import TokenMatch
+from mixtures.folder_lock import only_writer
 from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos
 from mixtures.parts import is_of, source_of
 from mixtures.shards import ShardInfo, read_batches
@@ -24,6 +26,11 @@ from mixtures.stream import check_shard, check_sizes, check_sum, one_line
 from tokenizer.encode import Encoder
 
 Array = np.ndarray[Any, Any]
+
+_SEARCHED_ROWS = 256
+"""Largest number of rows in a part."""
+_FIRST_TOKENS, _MOST_TOKENS = 1 << 15, 1 << 19
+"""About how many tokens are searched at once: at first few, because the first hits may be enough."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,7 @@ class Finder:
         self.infos = [info for info in (*shard_infos(manifest), *held) if info.rows]
         check_sizes(LocalStorage(self.folder), self.infos)
         self._encoder: Encoder | None = None
+        self._match: tuple[str, TokenMatch | None] | None = None
 
     def encoder(self) -> Encoder:
         """Returns the output's tokenizer. Raises ValueError if the shards were made with a different tokenizer."""
@@ -156,11 +164,18 @@ class Finder:
     def _matching(
         self, info: ShardInfo, ranges: Sequence[tuple[int, int]], wanted: str, encoder: Encoder
     ) -> Iterator[FoundRow]:
+        match = self._token_match(wanted, encoder)
         with self._open(info) as shard:
-            for first, end in ranges:
-                for row, text in shard.texts(first, end, encoder):
-                    if wanted in text:
-                        yield shard.hit(row, text)
+            for row, text in shard.texts(shard.candidates(ranges, match), encoder):
+                if wanted in text:
+                    yield shard.hit(row, text)
+
+    def _token_match(self, wanted: str, encoder: Encoder) -> TokenMatch | None:
+        """Returns None if the tokenizer's ids cannot tell which rows may hold the string."""
+        if self._match is None or self._match[0] != wanted:
+            pieces = None if "\ufffd" in wanted else encoder.codec.piece_bytes()  # it may stand for bytes not in UTF-8
+            self._match = wanted, TokenMatch(pieces, wanted.encode()) if pieces is not None else None
+        return self._match[1]
 
 
 class _OpenShard:
@@ -176,10 +191,11 @@ class _OpenShard:
         except (pa.ArrowException, OSError) as error:
             raise ValueError(f"{self._path} is damaged: {one_line(error)} ({self._info.line()})") from error
         self._ends = np.cumsum([len(batch) for batch in self._batches])
+        self._arrays: dict[int, tuple[Array, Array]] = {}
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._batches = []
+        self._batches, self._arrays = [], {}
         self._mapped.close()
 
     def place(self, row: int) -> tuple[pa.RecordBatch, int]:
@@ -188,14 +204,41 @@ class _OpenShard:
         batch = self._batches[number]
         return batch, row - int(self._ends[number]) + len(batch)
 
-    def texts(self, first: int, end: int, encoder: Encoder) -> Iterator[tuple[int, str]]:
-        """Yields the number and the decoded text of each row from ``first`` to before ``end``."""
+    def candidates(self, ranges: Sequence[tuple[int, int]], match: TokenMatch | None) -> Iterator[int]:
+        """Yields the rows of the ranges that may contain a string, or all their rows if ``match`` is None."""
+        if match is None:
+            yield from chain.from_iterable(range(first, end) for first, end in ranges)
+            return
+        parts, size, enough = [], 0, _FIRST_TOKENS
+        for part in chain.from_iterable(self._parts(first, end) for first, end in ranges):
+            parts.append(part)
+            size += len(part[1])
+            if size >= enough:
+                yield from _rows_with(parts, match)
+                parts, size, enough = [], 0, min(2 * enough, _MOST_TOKENS)
+        if parts:
+            yield from _rows_with(parts, match)
+
+    def _parts(self, first: int, end: int) -> Iterator[tuple[int, Array, Array]]:
+        """Yields the rows from ``first`` to before ``end`` in parts that lie in one batch: the part's first row, its
+        ids, and the end of each row in these ids."""
         while first < end:
-            batch, at = self.place(first)
-            count = min(end - first, len(batch) - at, 256)
-            texts = encoder.decode_batch(batch.column("input_ids").slice(at, count))
-            yield from zip(range(first, first + count), texts, strict=True)
-            first += count
+            number = int(self._ends.searchsorted(first, "right"))
+            if number not in self._arrays:
+                lists = self._batches[number].column("input_ids")
+                self._arrays[number] = lists.values.to_numpy(), lists.offsets.to_numpy()
+            values, offsets = self._arrays[number]
+            at = first - int(self._ends[number]) + len(self._batches[number])
+            last = min(at + min(end - first, _SEARCHED_ROWS), len(self._batches[number]))
+            begin = int(offsets[at])
+            yield first, values[begin : int(offsets[last])], offsets[at + 1 : last + 1] - begin
+            first += last - at
+
+    def texts(self, rows: Iterable[int], encoder: Encoder) -> Iterator[tuple[int, str]]:
+        """Yields the number and the decoded text of each row."""
+        for row in rows:
+            batch, at = self.place(row)
+            yield row, encoder.decode_batch(batch.column("input_ids").slice(at, 1))[0]
 
     def doc_id(self, row: int) -> str:
         batch, at = self.place(row)
@@ -205,6 +248,19 @@ class _OpenShard:
         batch, at = self.place(row)
         source, doc_id, epoch = (batch.column(name)[at].as_py() for name in ("source", "doc_id", "epoch"))
         return FoundRow(shard=self._info.path, row=row, source=source, doc_id=doc_id, epoch=epoch, text=text)
+
+
+def _rows_with(parts: Sequence[tuple[int, Array, Array]], match: TokenMatch) -> list[int]:
+    """Returns the rows in which the string may begin. If an id has no piece, these are all rows."""
+    ids = np.concatenate([part for _, part, _ in parts])
+    begins = np.cumsum([0, *(len(part) for _, part, _ in parts)])
+    rows = np.concatenate([first + np.arange(len(ends)) for first, _, ends in parts])
+    ends = np.concatenate([ends + begin for (_, _, ends), begin in zip(parts, begins, strict=False)])
+    try:
+        places = match.places(ids)
+    except IndexError:
+        return [int(row) for row in rows]
+    return [int(row) for row in rows[np.unique(ends.searchsorted(places, "right"))]]
 
 
 def _rows_of_id(shard: _OpenShard, id_rows: Array, doc_id: str) -> list[int]:
@@ -233,10 +289,14 @@ def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
         The index files that were written.
 
     Raises:
-        ValueError: a shard does not match the manifest.
+        ValueError: a shard does not match the manifest, or another process changes the folder.
     """
-    finder = Finder(folder)
-    finder.encoder()
+    Finder(folder).encoder()
+    with only_writer(Path(folder)):
+        return _make_missing(Finder(folder), num_workers)
+
+
+def _make_missing(finder: Finder, num_workers: int) -> list[Path]:
     wanted = {index_path(finder.folder, info): info for info in finder.infos}
     for path in (finder.folder / FOLDER).rglob("*"):
         if path.is_file() and path not in wanted:

@@ -19,6 +19,7 @@ from mixtures.find.grams import GRAIN_BYTES, minima
 from mixtures.find.index import MAX_SHARE
 from mixtures.find.postings import encode, encoded_bytes
 from mixtures.find.search import Finder, FoundRow, make_indexes
+from mixtures.find.token_match import TokenMatch
 from tokenizer.encode import Encoder
 
 Rows = list[tuple[str, str, int, list[int]]]
@@ -206,3 +207,37 @@ def test_another_tokenizer_is_refused(output: Path, capsys: pytest.CaptureFixtur
     (output / "manifest.json").write_text(json.dumps(manifest))
     assert main([str(output), "x", "--scan"]) == 2
     assert "is not the tokenizer that made the shards" in capsys.readouterr().err
+
+
+PIECES = [b"", b"a", b"b", b"ab", b"ba", b"aab", b"\xc3", b"\xa9", b"abab", b"a" * 40]
+
+
+@given(st.lists(st.integers(0, len(PIECES) - 1), max_size=60), st.data())
+def test_tokens_in_which_a_string_begins_are_found(ids: list[int], data: st.DataObject) -> None:
+    """Against the joined bytes: every occurrence is found, and of strings of up to 32 bytes nothing else."""
+    text = b"".join(PIECES[one] for one in ids)
+    begin = data.draw(st.integers(0, max(0, len(text) - 1)))
+    wanted = text[begin : begin + data.draw(st.integers(1, 50))] or b"ab"
+    ends = np.cumsum([len(PIECES[one]) for one in ids]) if ids else np.empty(0, np.int64)
+    true = {
+        int(ends.searchsorted(at, "right")) for at in range(len(text)) if text[at : at + len(wanted)] == wanted
+    }  # fmt: skip
+    found = set(TokenMatch(pa.array(PIECES, pa.binary()), wanted).places(np.array(ids, np.int64)).tolist())
+    assert true <= found
+    if len(wanted) <= 32:
+        assert found == true
+
+
+def test_a_string_with_a_replacement_character_is_found(indexed: Path, rows: Rows, encoder: Encoder) -> None:
+    """A document that was cut within a character ends with U+FFFD, which no id holds."""
+    assert Finder(indexed)._token_match("\ufffd and much more of it", encoder) is None
+    match = Finder(indexed)._token_match("and more than twenty bytes", encoder)
+    assert match is not None
+
+
+def test_runs_of_spaces_are_kept_only_without_anything_else() -> None:
+    """So that a phrase beside an indentation is not looked up by the indentation, which is everywhere."""
+    spaces = set(minima(b" " * 100).tolist())
+    assert len(spaces) == 1
+    assert not spaces & set(minima(b" " * 16 + b"raise").tolist())
+    assert spaces <= set(minima(b" " * 20 + b"raise").tolist())

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import mixtures.forget
+from mixtures.find.__main__ import main as find
 from mixtures.find.search import Finder, make_indexes
 from mixtures.forget import finish, forget, main
 from mixtures.inspect.documents import Wanted, documents
@@ -112,7 +118,7 @@ def test_the_index_follows(output: Path, rows: Rows, encoder: Encoder, capsys: p
     hits = list(Finder(output).text(text))
     assert hits
     assert main([str(output), *(arg for hit in hits for arg in ("--id", hit.doc_id))]) == 0
-    assert "documents are out" in capsys.readouterr().out
+    assert " out: " in capsys.readouterr().out
     assert list(Finder(output).text(text)) == []
     assert main([str(output), "--id", hits[0].doc_id]) == 1
     assert "no shard holds" in capsys.readouterr().err
@@ -165,6 +171,7 @@ def test_nothing_is_left_of_one_that_fails(output: Path, rows: Rows, monkeypatch
     ("args", "said"),
     [
         ([], "give the documents to forget"),
+        (["--ids", "/dev/null"], "give the documents to forget with --id or --ids; /dev/null is empty"),
         (["--ids", "absent.txt"], "absent.txt: No such file"),
     ],
 )
@@ -214,3 +221,109 @@ def test_a_killed_removal_gets_its_notice_once(output: Path, rows: Rows) -> None
     (output / mixtures.forget._NEW_MANIFEST).write_text(json.dumps({"renames": [], "manifest": json.loads(manifest)}))
     assert finish(output)
     assert (output / "README.md").read_text().count("left the shards") == 1
+
+
+def child(code: str, *args: str) -> subprocess.Popen[str]:
+    """A process of its own that runs Python code, and prints a line when it has begun."""
+    command = [sys.executable, "-c", textwrap.dedent(code), *args]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+
+
+LOCKING = """
+    import sys
+    from pathlib import Path
+    from mixtures.folder_lock import only_writer
+    with only_writer(Path(sys.argv[1])):
+        print("locked", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("has_work", [True, False])
+def test_a_second_command_waits_for_its_turn(
+    output: Path, rows: Rows, has_work: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if has_work:
+        (output / ".work").mkdir()
+        (output / ".work/lock").touch()
+    before = files_of(output)
+    holder = child(LOCKING, str(output))
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        for command in (
+            lambda: main([str(output), "--id", rows[0][1]]),
+            lambda: main([str(output)]),
+            lambda: find([str(output), "--make-index", "--workers", "1"]),
+        ):
+            assert command() == 2
+            said = capsys.readouterr().err
+            assert f"{output}: mixtures.forget or mixtures.find --make-index is at work in it" in said
+            assert said.count("\n") == 1
+        assert files_of(output) == before
+    finally:
+        holder.kill()
+        holder.wait()
+    assert main([str(output), "--id", rows[0][1]]) == 0
+
+
+@pytest.mark.parametrize("kind", [fcntl.LOCK_EX, fcntl.LOCK_SH])
+def test_a_run_in_the_folder_is_not_disturbed(
+    output: Path, rows: Rows, kind: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run locks .work/lock: alone if it writes to the folder, with others if it reads it as --from."""
+    (output / ".work").mkdir()
+    with (output / ".work/lock").open("w") as lock:
+        fcntl.flock(lock, kind)
+        assert main([str(output), "--id", rows[0][1]]) == 2
+    assert "a run is at work in it; wait for its end" in capsys.readouterr().err
+    assert main([str(output), "--id", rows[0][1]]) == 0
+
+
+KILLED = """
+    import os, signal, sys
+    from pathlib import Path
+    from mixtures import forget
+    left = int(sys.argv[2])
+    def counted(function):
+        def call(*args, **kwargs):
+            global left
+            left -= 1
+            if left < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*args, **kwargs)
+        return call
+    Path.replace, Path.unlink = counted(Path.replace), counted(Path.unlink)
+    forget.write_shard, forget._write_whole = counted(forget.write_shard), counted(forget._write_whole)
+    forget.forget(sys.argv[1], sys.argv[3:], when="2026-11-29T09:00:00+00:00")
+    print("whole")
+"""
+
+
+def test_a_command_that_is_killed_anywhere_is_done_by_the_next(output: Path, rows: Rows) -> None:
+    """Killed before the new shards are complete, it has changed nothing; killed later, it is finished."""
+    ids = [name for _, name, _, _ in rows[:6]]
+    whole = output.parent / "whole"
+    shutil.copytree(output, whole)
+    forget(whole, ids, when=WHEN)
+    wanted, states = files_of(whole), set()
+    for steps in range(40):
+        trial = output.parent / f"trial {steps}"
+        shutil.copytree(output, trial)
+        process = child(KILLED, str(trial), str(steps), *ids)
+        is_whole = process.communicate()[0] == "whole\n"
+        is_begun = (trial / mixtures.forget._NEW_MANIFEST).is_file()
+        states.add((is_whole, is_begun))
+        if not is_whole and not is_begun:
+            manifest = (trial / "manifest.json").read_bytes()
+            assert manifest in ((output / "manifest.json").read_bytes(), wanted["manifest.json"])
+            assert all(".forget is not in the manifest" in line for line in verify(trial))
+        if is_begun:
+            assert main([str(trial)]) == 0
+        else:
+            forget(trial, ids, when=WHEN)
+        assert files_of(trial) == wanted, steps
+        if is_whole:
+            break
+        shutil.rmtree(trial)
+    assert states == {(False, False), (False, True), (True, False)}

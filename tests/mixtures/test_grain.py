@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def test_states_go_to_any_number_of_ranks_and_to_the_loader(out: Path, packing: 
 def test_wrong_requests_are_refused(out: Path) -> None:
     with pytest.raises(ValueError, match="epochs=None never ends"):
         PackedSource(out, replace(SETTINGS, epochs=None))
-    with pytest.raises(ValueError, match="form 'x' is not among plain, maxtext, torchtitan"):
+    with pytest.raises(ValueError, match="form 'x' is not among plain, maxtext, torchtitan, batch"):
         PackedSource(out, SETTINGS, form="x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="of seed"):
         PackedSource(out, replace(SETTINGS, seed=1), state=PackedSource(out, SETTINGS).state_after(3))
@@ -133,3 +134,44 @@ def test_a_state_of_grain(out: Path) -> None:
     flat = [row for batch in first + rest for row in batch]
     assert flat == wanted[: len(flat)]
     assert len(wanted) - len(flat) < 3
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+@pytest.mark.parametrize("ranks", [1, 2, 3])
+def test_batches_are_those_of_the_loader_of_the_rank(
+    out: Path, packing: Any, ranks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In order, which is looked up ahead, and in any other order; two plans at least; pickled, and in threads."""
+    monkeypatch.setattr("mixtures.loader._PLAN_TOKENS", 3_000)
+    settings = replace(SETTINGS, packing=packing, epochs=2, skip_sequences=[(5, 7)])
+    source = PackedSource(out, settings, form="batch")
+    wanted: dict[int, Any] = {}
+    for rank in range(ranks):
+        place = Place(rank=rank, num_ranks=ranks)
+        for i, batch in enumerate(Loader(source.stream, settings, place=place)):
+            wanted[rank + i * ranks] = batch
+    numbers = [i for i in range(len(source)) if i in wanted]
+    assert len(source) - ranks < len(numbers) > 20
+    jumbled = random.Random(2).sample(numbers, len(numbers))
+    orders = [[i for rank in range(ranks) for i in numbers[rank::ranks]], jumbled, numbers[::-1]]
+    for order in orders:
+        for number in order:
+            same(source[number], wanted[number])
+    again = pickle.loads(pickle.dumps(source))
+    with ThreadPoolExecutor(4) as pool:
+        for number, record in zip(numbers, pool.map(again.__getitem__, numbers), strict=True):
+            same(record, wanted[number])
+    state = source.state_after(2 * ranks)
+    rest = PackedSource(source.stream, settings, form="batch", state=state)
+    same(rest[0], wanted[2 * ranks])
+
+
+def same(record: dict[str, Any], batch: Any) -> None:
+    assert record["input_ids"].dtype == record["position_ids"].dtype == record["cu_seqlens"].dtype == np.int32
+    assert record["input_ids"].tolist() == batch.input_ids[:, :-1].tolist()
+    assert record["labels"].tolist() == batch.input_ids[:, 1:].tolist()
+    assert record["loss_mask"].tolist() == batch.loss_mask().tolist()
+    assert record["position_ids"].tolist() == batch.positions()[:, :-1].tolist()
+    assert record["sources"].tolist() == batch.sources()[:, 1:].tolist()
+    assert record["cu_seqlens"].tolist() == batch.cu_seqlens().tolist()
+    assert record["max_seqlen"] == batch.max_seqlen()

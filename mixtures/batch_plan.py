@@ -1,0 +1,52 @@
+"""Looks up the sequences of several batches at once, and makes each batch when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mixtures.batch import Batch
+from mixtures.packing import PackedSegments
+
+Array = np.ndarray[Any, Any]
+
+
+class BatchPlan:
+    """Holds the sequences of several batches, with ids of the shards' type.
+
+    Looking up many sequences at once costs much less time per sequence than looking up one batch at a time.
+    """
+
+    def __init__(self, found: PackedSegments, sequences: Array, num_rows: Sequence[int]) -> None:
+        """Divides sequences among batches.
+
+        Args:
+            found: the tokens and segments of the sequences.
+            sequences: the numbers of the sequences.
+            num_rows: the number of sequences of each batch.
+        """
+        self._found, self._sequences = found, sequences
+        self._ends = np.concatenate([[0], np.cumsum(num_rows)]).astype(np.int64)
+        first = self._ends[:-1].repeat(num_rows)
+        rows = (np.arange(len(sequences)) - first) * found.tokens.shape[1]
+        self._begins = found.begins + rows.repeat(np.diff(found.ends))
+
+    def __len__(self) -> int:
+        """Returns the number of batches."""
+        return len(self._ends) - 1
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self.batch(number) for number in range(len(self)))
+
+    def batch(self, number: int, dtype: type[np.integer[Any]] = np.int64) -> Batch:
+        """Makes the batch with this number. ``dtype`` is the type of its ids."""
+        found, first, last = self._found, int(self._ends[number]), int(self._ends[number + 1])
+        segments = slice(int(found.ends[first]), int(found.ends[last]))
+        return Batch(
+            input_ids=found.tokens[first:last].astype(dtype),
+            segment_begins=self._begins[segments],
+            segment_sources=found.sources[segments],
+            sequences=self._sequences[first:last],
+        )

@@ -1,0 +1,82 @@
+"""Finds where a string may be in a row of ids, without decoding them.
+
+An occurrence of the string begins in some token (or ends it), goes on with whole tokens, and ends in a last one. For
+each id, three sets of places in the string are looked up: where the string can stand after the end of the token, after
+the whole token, and whether its rest is the token's beginning. Each set is the bits of a number. Most ids can begin no
+occurrence, so only a few ids are looked at further.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Array = np.ndarray[Any, Any]
+
+_MAX_BYTES = 32
+"""Only this many bytes of a longer string are looked for."""
+
+
+class TokenMatch:
+    """Knows for one string which ids can begin, continue and end it.
+
+    >>> pieces = pa.array([b"", b"a", b"bc", b"cab"], pa.binary())
+    >>> TokenMatch(pieces, b"abca").places(np.array([2, 1, 2, 3, 0, 1, 2, 1]))
+    array([5])
+    """
+
+    def __init__(self, pieces: pa.BinaryArray, wanted: bytes) -> None:
+        """Looks the string up in the bytes of all ids."""
+        wanted = wanted[:_MAX_BYTES]
+        size = len(wanted)
+        self._lengths = pc.binary_length(pieces).to_numpy().astype(np.uint64)
+        self._whole = pc.match_substring(pieces, wanted).to_numpy(zero_copy_only=False)
+        longest = int(self._lengths.max(initial=0))
+        self._begins = _bits(
+            pieces, {end: (pc.ends_with, wanted[:end]) for end in range(1, min(size - 1, longest) + 1)}
+        )
+        first = max(1, size - longest)
+        self._ends = _bits(pieces, {begin: (pc.starts_with, wanted[begin:]) for begin in range(first, size)})
+        self._inside = _inside(pieces, wanted)
+        self._is_possible = (self._begins != 0) | self._whole
+
+    def places(self, ids: Array) -> Array:
+        """Returns the indices of the ids in which the string may begin. They include all in which it does.
+
+        Raises:
+            IndexError: an id has no piece.
+        """
+        at = np.flatnonzero(self._is_possible[ids])
+        is_whole = self._whole[ids[at]]
+        found = [at[is_whole]]
+        origin, place, states = at, at + 1, self._begins[ids[at]]
+        while True:
+            is_left = (states != 0) & (place < len(ids))
+            origin, place, states = origin[is_left], place[is_left], states[is_left]
+            if not len(origin):
+                return np.unique(np.concatenate(found))
+            next_ids = ids[place]
+            found.append(origin[(states & self._ends[next_ids]) != 0])
+            states = (states & self._inside[next_ids]) << self._lengths[next_ids]
+            place = place + 1
+
+
+def _bits(pieces: pa.BinaryArray, tests: dict[int, tuple[Any, bytes]]) -> Array:
+    """Returns for each id the numbers of the tests that its bytes pass, as bits."""
+    found = np.zeros(len(pieces), np.uint64)
+    for number, (test, part) in tests.items():
+        found |= test(pieces, part).to_numpy(zero_copy_only=False).astype(np.uint64) << np.uint64(number)
+    return found
+
+
+def _inside(pieces: pa.BinaryArray, wanted: bytes) -> Array:
+    """Returns for each id the places in the string at which its bytes stand, as bits."""
+    parts: dict[bytes, int] = {b"": 2 ** (len(wanted) + 1) - 1}
+    for begin in range(len(wanted)):
+        for end in range(begin + 1, len(wanted) + 1):
+            parts[wanted[begin:end]] = parts.get(wanted[begin:end], 0) | 1 << begin
+    number = pc.index_in(pieces, pa.array(list(parts), pa.binary())).fill_null(len(parts)).to_numpy()
+    return np.asarray(np.array([*parts.values(), 0], np.uint64)[number])

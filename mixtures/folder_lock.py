@@ -1,0 +1,39 @@
+"""Locks an output folder while its finished files are changed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_RUN_LOCK = ".work/lock"
+"""The file that ``pipeline.run`` locks while it writes to the folder, or reads the folder as ``--from``."""
+
+
+@contextlib.contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Locks the folder against other commands that change its files, and against runs. No file is made.
+
+    The lock is the system's (``flock``), so a killed process leaves none behind.
+
+    Raises:
+        ValueError: another process has locked the folder, or there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder}: there is no such folder")
+    with contextlib.ExitStack() as stack:
+        for path in (folder, folder / _RUN_LOCK):
+            if not path.exists():
+                continue
+            number = os.open(path, os.O_RDONLY)
+            stack.callback(os.close, number)
+            try:
+                fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                who = "mixtures.forget or mixtures.find --make-index" if path == folder else "a run"
+                raise ValueError(f"{folder}: {who} is at work in it; wait for its end, and try again") from None
+            except OSError as error:
+                raise ValueError(f"{folder}: it cannot be locked: {error.strerror}") from error
+        yield
