@@ -48,6 +48,8 @@ whole source); and the language or host.
 """
 PAIR_FILES_STAGE = "@pair_files"
 """The pseudo-stage for the files of rejected pairs that a near dedup wrote."""
+ACROSS = ":across"
+"""The end of the names of the pseudo-stages above that are about the dedup across sources."""
 GRAPH = "@graph"
 """The pseudo-stage for the numbers of records that stages send to each other."""
 
