@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from filters.rules import Rule
 from pipeline.sources.dedup_steps import DedupStep
-from pipeline.sources.min_hash_step import ALL, MinHashDedup
+from pipeline.sources.min_hash_step import ALL, CARD_BYTES, KEY_BYTES, MinHashDedup
 
 ACROSS = "across_sources"
 """The name of the step."""
@@ -63,6 +63,13 @@ class AcrossDedup(DedupStep):
     def travels(self) -> str:
         keys = "a key (24 bytes) of its text" + (", and for each of its bands and sampled n-grams" if self.near else "")
         return f"per document, also of the stored indexes of {', '.join(self.before)}: {keys}; the id and the address"
+
+    def key_bytes(self, num_docs: float, text_bytes: float) -> float:
+        """Returns the bytes of keys and cards that new documents send. The indexes of earlier sources send the same
+        keys.
+        """
+        near = 0.0 if self.near is None else self.near.key_bytes(num_docs, text_bytes)
+        return near + num_docs * (KEY_BYTES if self.near is not None else KEY_BYTES + CARD_BYTES)
 
     @property
     def needs_earlier_dumps_only(self) -> bool:

@@ -54,6 +54,12 @@ class DedupStep:
         """True if a worker holds a bucket of line hashes in memory. Estimates of memory take it into account."""
         return False
 
+    def key_bytes(self, num_docs: float, text_bytes: float) -> float:
+        """Returns the bytes of n-gram keys that documents send to the step. Estimates take them into account. Hashes of
+        lines and of single columns are not in it.
+        """
+        return 0.0
+
     @property
     def leaves_keys(self) -> bool:
         """True if a newer dump is compared with key files that this step writes for each dump."""
