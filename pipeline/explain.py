@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from pipeline.clean.dumps import comes_in_dumps
 from pipeline.clean.segments import GlobalStep, Segment, segments_of
+from pipeline.sources.across_step import AcrossDedup
 from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import AnyStep, Source
 
@@ -105,5 +106,7 @@ def _after(source: Source) -> Iterator[str]:
         "the jobs that follow: tokenize, count (if documents are held out for validation), mix; each reads the files "
         "of the job before it, see pipeline/graph.py"
     )
+    if any(isinstance(step, AcrossDedup) for step in source.steps):
+        yield "writes the index of the documents that stay into dedup/index; its job waits for the sources before it"
     if comes_in_dumps(source):
         yield "every dump is cleaned by itself; its exact dedups also read the keys of earlier dumps"

@@ -15,17 +15,19 @@ have too few tokens for the plan, the run stops before anything is shuffled.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
 
+from pipeline.clean.across import in_order, parts_of
 from pipeline.clean.job import SourceJob
 from pipeline.clean.source_graph import CleanSource
 from pipeline.engine.unit_list import ReadUnitList
 from pipeline.mix.count_held_out import CountHeldOut
 from pipeline.mix.global_shuffle import MixShards
 from pipeline.mix.job import CountJob, MixJob
+from pipeline.sources.across_step import ACROSS
 from pipeline.tokenize.encode_parts import TokenizeSource
 from pipeline.tokenize.job import SampleJob, TokenJob
 from pipeline.tokenize.list_parts import ListNumbered, ListParts
@@ -35,14 +37,38 @@ from pipeline.tokenize.pick_sample import PickSample
 def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
     """Cleans each source and dump separately.
 
-    The dumps of a source are added oldest first, because each dump needs the keys of earlier dumps.
+    The dumps of a source are added oldest first, because each dump needs the keys of earlier dumps. Sources that are
+    compared with others are added after them, because they need their indexes.
     """
-    cleaned: dict[str, list[Any]] = {}
-    for job in jobs:
+    cleaned: dict[str, list[tuple[SourceJob, Any]]] = {}
+    for job in in_order(jobs):
         units = p | f"{job.label}/units" >> ReadUnitList(job.places.units_path)  # Output: (number, chunk, Unit)
         earlier = cleaned.setdefault(job.source.name, [])
+        before = [output for _, output in earlier] + list(_indexes(p, job, cleaned))
         # Output: "done" (clean/, dropped/ and stats/ of the source are written), and the key files of a dump.
-        earlier.append(units | job.label >> CleanSource(job, tuple(earlier)))
+        earlier.append((job, units | job.label >> CleanSource(job, tuple(before))))
+
+
+def _indexes(
+    p: beam.Pipeline, job: SourceJob, cleaned: Mapping[str, Sequence[tuple[SourceJob, Any]]]
+) -> Iterator[Mapping[str, Any]]:
+    """Yields the files of the indexes that a job reads, as PCollections of (number of the index, part). The files that
+    a job of this run writes are yielded when this job is done.
+    """
+    for number, index in enumerate(job.kept):
+        writers = cleaned.get(index.source, ()) if not index.output else ()
+        written = {part for writer, _ in writers for part in parts_of(writer)}
+        complete = [(number, part) for part in range(index.num_parts) if part not in written]
+        if complete:
+            yield {ACROSS: p | f"{job.label}/index_{number}" >> beam.Create(complete)}
+        for writer, output in writers:
+            parts = [(number, part) for part in parts_of(writer)]
+            label = f"{job.label}/index_{number}_{writer.label}"
+            yield {ACROSS: output["done"] | label >> beam.FlatMap(_when_done, parts)}
+
+
+def _when_done(_: str, parts: Sequence[tuple[int, int]]) -> Sequence[tuple[int, int]]:
+    return parts
 
 
 def sample(p: beam.Pipeline, job: SampleJob) -> None:

@@ -20,6 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 from mixtures.plan.shares import Plan
 from pipeline import graph
 from pipeline.clean import phase as cleaning
+from pipeline.clean.bad_input import check_ceilings
 from pipeline.clean.dumps import file_without_dump, forget_dumps
 from pipeline.clean.eval_table import eval_table
 from pipeline.clean.evidence import gather_hits, read_summary
@@ -37,7 +38,7 @@ from pipeline.mix.forgotten import check_forgotten
 from pipeline.mix.job import MixJob
 from pipeline.mix.work import mix_work
 from pipeline.output.fingerprint import fingerprint
-from pipeline.output.lock import check_writable, only_run, reading
+from pipeline.output.lock import check_writable, only_run, reading, reading_all
 from pipeline.output.markers import is_done, read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.preflight.cloud_options import check_options
@@ -97,6 +98,7 @@ def run(settings: Settings) -> None:
         reading(layout.clean_from),
         reading(settings.continue_from, "--continue-from"),
         reading(settings.reuse, "--reuse"),
+        reading_all(settings.across.against, "dedup.against"),
     ):
         prepared = _prepare(settings, layout)
         num_bytes = sum(p.listing.num_bytes for p in prepared) if prepared else _clean_bytes(layout)
@@ -163,7 +165,7 @@ def _clean(
             place.run("clean", lambda p: graph.clean(p, jobs))
     cleaning.finish_sources(prepared, layout, settings)
     cleaning.accept_held(prepared, layout, settings)
-    cleaning.check_ceilings(prepared, layout, settings)
+    check_ceilings(prepared, layout, settings)
     gather_hits(layout, next((str(p.model_paths["decontamination"]) for p in prepared
                               if "decontamination" in p.model_paths), None), [p.source for p in prepared])  # fmt: skip
 
@@ -296,6 +298,7 @@ def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
             delete_tree(path)
         cleaning.delete_pair_files(layout, name)
         delete_tree(layout.hits(name))
+        delete_tree(layout.index(name))
     for step in ("mix", "tokenizer"):
         delete_tree(layout.marker(step))
     for name in _MIXED:

@@ -119,7 +119,11 @@ def normalise_encoded(raw: bytes) -> bytes:
     which UTF-8 never contains, can separate documents.
     """
     raw = raw.translate(_ASCII_TABLE)
-    return raw.replace(b"ae", b"a").replace(b"oe", b"o").replace(b"ue", b"u")
+    data = np.frombuffer(raw, np.uint8)
+    places = np.flatnonzero(data[1:] == ord("e")) + 1
+    before = data[places - 1]
+    dropped = places[(before == ord("a")) | (before == ord("o")) | (before == ord("u"))]
+    return raw if not dropped.size else np.delete(data, dropped).tobytes()
 
 
 def mix(values: Hashes) -> Hashes:
@@ -163,7 +167,9 @@ def word_hashes(words: bytes) -> tuple[Hashes, npt.NDArray[np.int64]]:
         # The hash of a word is the sum of value[byte] * base^(place in the word): a difference of two running sums.
         running = np.empty(block.size + 1, np.uint64)
         running[0] = 0
-        np.cumsum(byte_value[block] * up[: block.size], out=running[1:])
+        values = byte_value.take(block, mode="clip")
+        values *= up[: block.size]
+        np.cumsum(values, out=running[1:])
         inside = np.zeros(block.size + 2, np.bool_)
         inside[1:-1] = _IS_IN_WORD[block]
         edges = np.flatnonzero(inside[1:] != inside[:-1])

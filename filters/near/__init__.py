@@ -2,9 +2,11 @@
 
     texts -> ngram_sets -> signatures, samples -> candidate pairs -> measure (exact) -> resolve
 
+- ``folding``: folds the characters outside ASCII of many texts at once.
 - ``ngrams``: computes the sets of word n-grams of many texts at once, and the overlap of two sets.
 - ``minhash``: computes the same signatures as ``datasketch.MinHash``, and splits them into bands.
 - ``nominate``: finds candidate pairs: documents that share a key.
+- ``lookup``: finds candidate pairs between new documents and stored documents that are already kept.
 - ``resolve``: ranks documents, and decides which documents of the verified pairs to remove.
 
 >>> from filters.near.ngrams import measured, ngram_sets

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from filters.books.overlap import Hashes, distinct, folded, ngram_hashes, normalise_encoded, word_hashes
+from filters.books.overlap import Hashes, ngram_hashes, normalise_encoded, word_hashes
+from filters.near.folding import folded_texts
 
 _SEPARATOR = b" \xff "
 _SEPARATOR_BYTE = 0xFF
@@ -33,15 +34,32 @@ def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
     """
     if ngram_words < 1:
         raise ValueError(f"ngram_words must be at least 1, not {ngram_words}")
-    known: dict[str, str] = {}
-    joined = normalise_encoded(_SEPARATOR + _SEPARATOR.join(folded(text, known) for text in texts))
+    joined = normalise_encoded(_SEPARATOR + _SEPARATOR.join(folded_texts(texts)))
     words, places = word_hashes(joined)
     starts = np.flatnonzero(np.frombuffer(joined, np.uint8) == _SEPARATOR_BYTE)
     assert len(starts) == max(len(texts), 1), "a text has the byte that separates texts"
     first = np.searchsorted(places, starts).tolist() if words.size else [0] * len(starts)
     grams = ngram_hashes(words, ngram_words) if words.size >= ngram_words else words[:0]
     ends = [end - ngram_words + 1 for end in [*first[1:], words.size]]
-    return [distinct(grams[start : max(start, end)]) for start, end in zip(first, ends, strict=True)][: len(texts)]
+    return _distinct_in(grams, first, ends)[: len(texts)]
+
+
+def _distinct_in(grams: Hashes, starts: Sequence[int], ends: Sequence[int]) -> list[Hashes]:
+    """Sorts each span of the array in place. Returns each span without repetitions. Some ends are before their start:
+    these spans are empty.
+    """
+    is_wanted = np.zeros(grams.size + 1, np.bool_)
+    for start, end in zip(starts, ends, strict=True):
+        if start < end:
+            grams[start:end].sort()
+            is_wanted[start:end] = True
+    is_new = is_wanted[:-1]
+    is_new[1:] &= grams[1:] != grams[:-1]
+    firsts = [start for start, end in zip(starts, ends, strict=True) if start < end]
+    is_new[firsts] = True
+    kept, places = grams[is_new], np.concatenate([[0], np.cumsum(is_new)])
+    bounds = zip(starts, (max(start, end) for start, end in zip(starts, ends, strict=True)), strict=True)
+    return [kept[places[start] : places[end]] if start < end else kept[:0] for start, end in bounds]
 
 
 class Measured(NamedTuple):

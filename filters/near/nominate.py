@@ -101,7 +101,7 @@ def nominate(
         num_left_out += common[name] * (size * (size - 1) // 2 - len(pairs))
         found.append(pairs)
         weights.append(np.full(len(pairs), common[name], np.int64))
-    pairs, counts = _counted(np.concatenate(found), np.concatenate(weights))
+    pairs, counts = counted(np.concatenate(found), np.concatenate(weights))
     return Nominated(pairs, counts, num_left_out)
 
 
@@ -115,7 +115,7 @@ def _of_common(documents: Numbers, num_leaders: int, num_neighbours: int) -> Num
     return np.concatenate(found)
 
 
-def _counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
+def counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
     """Returns the distinct pairs, sorted, and for each pair the sum of its weights."""
     if not len(pairs):
         return pairs, weights

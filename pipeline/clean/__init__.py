@@ -36,6 +36,7 @@ On the driver:
     prepared_source.py  a source of a run before it is cleaned: files, units, models, fingerprint
     reuse.py            copies clean documents from the output of another run
     dumps.py            cleans each dump of a source separately, if the source comes in dumps
+    across.py           connects the sources for the dedup across sources: which index each writes and reads
     job.py              the job of a source or a dump: what it cleans, how it is sized, its paths
     sizing.py           the number of parts and buckets for an input
     work.py             the amount of work of each pass, for the progress display
@@ -62,6 +63,7 @@ On the workers:
     counts.py           what is counted, and which counts must be equal
     write_dropped.py    writes the dropped documents
     near_stats.py       what the statistics say about a near dedup
+    bad_input.py        stops a run if a source has too many bad records or unreadable files
     held.py             holds back a source if its near dedup removed more than its ceilings allow
     eval_table.py       builds the index of the evaluation sets before the phase
     evidence.py         the passages of evaluation sets that were found in documents, and a summary

@@ -48,6 +48,8 @@ count has four parts, separated by tabs: the word ``language`` or ``host``; the 
 or from this host; the dump (empty for the whole source); and the language or host."""
 PAIR_FILES_STAGE = "@pair_files"
 """The pseudo-stage of the files in which a near dedup wrote rejected pairs."""
+ACROSS = ":across"
+"""The suffix of those pseudo-stages above that are about the dedup across sources."""
 GRAPH = "@graph"
 """The pseudo-stage of the records that stages send to each other."""
 

@@ -105,7 +105,7 @@ def job_of_dump(job: SourceJob, dump: PreparedDump, dumps: Sequence[PreparedDump
     source = job.source.name
     sizes = replace(
         job.sizes,
-        scale=scale_of(dump.listing.num_bytes),
+        scale=replace(scale_of(dump.listing.num_bytes), num_lookup_buckets=job.sizes.scale.num_lookup_buckets),
         first_part=dump.first_part,
         num_source_parts=sum(d.num_parts for d in dumps),
     )

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.clean import counts as c
 from pipeline.clean.batches import DROPPED_SCHEMA
+from pipeline.clean.dedup.index_files import INDEX_SCHEMA
 from pipeline.clean.held import broken_ceilings, held_path
 from pipeline.clean.job import SourceJob
 from pipeline.clean.near_stats import near_stats
@@ -90,6 +91,8 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
     stats = c.stats_of(job.source.name, counts, stages)
     if removed := near_stats(job.source.name, counts):
         stats["near_dedup"] = removed
+    if removed := near_stats(job.source.name, counts, c.ACROSS):
+        stats["across_sources"] = removed
     write_bytes(job.places.stats_path, (json.dumps(stats, indent=1, ensure_ascii=False) + "\n").encode())
     marker = {
         "fingerprint": job.fingerprint,
@@ -99,6 +102,7 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
         "unreadable_files": stats["unreadable_files"],
         "about": dict(job.about),
         "parts": {name: state_of(folder) for name, folder in part_folders(job).items()},
+        **({} if job.index_step is None else {"index": job.index_step.index_rule()}),
         "dumps": [{"name": d.dump, "fingerprint": d.fingerprint, "parts": list(part_range(d))} for d in dumps],
     }
     if refused := broken_ceilings(job, counts):
@@ -132,6 +136,7 @@ def part_folders(job: SourceJob) -> dict[str, str]:
     marker uses for the folders.
     """
     folders = {"clean": job.places.clean_dir, "dropped": job.places.dropped_dir}
+    folders |= {} if job.places.index_dir is None else {"index": job.places.index_dir}
     return folders if job.places.evidence_dir is None else folders | {"evidence": job.places.evidence_dir}
 
 
@@ -169,6 +174,8 @@ class _Finish(beam.DoFn):
         schema = evidence_schema(source.steps)
         if self._job.places.evidence_dir is not None and schema is not None:
             self._fill(self._job.places.evidence_dir, parts[_CLEAN], schema)
+        if self._job.places.index_dir is not None:
+            self._fill(self._job.places.index_dir, parts[_CLEAN], INDEX_SCHEMA)
         if self._job.dump:
             write_dump_marker(self._job, counts)
         else:

@@ -45,7 +45,9 @@ def broken_ceilings(job: SourceJob, counts: Mapping[c.CountKey, int]) -> str:
         )
     if len(rows) > _MAX_NAMED:
         lines.append(f"and {len(rows) - _MAX_NAMED:,} more languages or hosts are above their ceilings")
-    return "\n".join([*lines, *_largest(largest_groups(job.source.name, counts))])
+    groups = [one for suffix in ("", c.ACROSS) for one in largest_groups(job.source.name, counts, suffix)]
+    groups = sorted(groups, key=lambda group: -int(group["documents"]))[:_MAX_NAMED]
+    return "\n".join([*lines, *_largest(groups)])
 
 
 def _largest(groups: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -10,6 +10,7 @@ from pipeline.clean.batch_address import part_name
 from pipeline.clean.sizing import Scale
 from pipeline.files.spill import Shuffle
 from pipeline.settings.dedup_settings import RemovalCeilings
+from pipeline.sources.across_step import AcrossDedup
 from pipeline.sources.source import Source
 
 
@@ -37,6 +38,33 @@ class KeyFiles:
     def glob(self) -> str:
         """The glob that matches all key files of this dump and dedup. A bucket without a key has no file."""
         return f"{self.folder}/part-{self.step}-*.arrow"
+
+
+@dataclass(frozen=True, slots=True)
+class KeptIndex:
+    """Describes the index of a source whose kept documents new documents are compared with.
+
+    The index has one file per file of clean documents, and one row per document, in the same order.
+    """
+
+    source: str
+    output: str
+    """The name of the folder of the earlier run that has the source; empty for a source of this run."""
+    index_dir: str
+    clean_dir: str
+    num_parts: int
+    fingerprint: str = ""
+    """The fingerprint of the clean documents."""
+    num_bytes: int = 0
+    """The size of the input that the source was made from."""
+
+    def path(self, part: int) -> str:
+        """Returns the path of one file of the index."""
+        return f"{self.index_dir}/{part_name(part, self.num_parts)}"
+
+    def clean_path(self, part: int) -> str:
+        """Returns the path of the clean documents that a file of the index describes."""
+        return f"{self.clean_dir}/{part_name(part, self.num_parts)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +104,8 @@ class JobPlaces:
     """
     keys_dir: str | None = None
     """The folder for key files; None if the source is not cleaned dump by dump."""
+    index_dir: str | None = None
+    """The folder for the index of the clean documents; None if no later source is compared with them."""
     pairs_dir: str = ""
     """The folder for the document pairs that near dedups found."""
     spill_dir: str = ""
@@ -101,6 +131,10 @@ class SourceJob:
     """The name of the dump to clean; empty for the whole source."""
     earlier_keys: tuple[KeyFiles, ...] = ()
     """The key files of the earlier dumps that are complete."""
+    kept: tuple[KeptIndex, ...] = ()
+    """The indexes that the documents are compared with, in their order."""
+    index_step: AcrossDedup | None = None
+    """The step whose settings say what the index contains; None if the job writes no index."""
     ceilings: RemovalCeilings = field(default_factory=RemovalCeilings)
     """The largest shares of documents that a near dedup may remove."""
     about: Mapping[str, Any] = field(default_factory=dict)

@@ -29,11 +29,13 @@ def overlap_bin(overlap: float) -> str:
     return f"{int(overlap * _BINS + 1e-9) / _BINS:.2f}"
 
 
-def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
+def near_stats(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") -> dict[str, Any]:
     """Returns statistics about the documents that a source's near dedup removed; empty if there are none.
 
     If the source was cleaned dump by dump, each dump reports only the languages and hosts with the most removed
     documents. The sums over all dumps include only these languages and hosts.
+
+    ``suffix`` is the end of the names of the pseudo-stages: ``counts.ACROSS`` for the dedup across sources.
 
     >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\t\\ten"): 2}
     >>> near_stats("c4", counts)
@@ -42,27 +44,28 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
     overlaps: Counter[str] = Counter()
     shares: dict[str, dict[str, dict[str, Any]]] = {"language": {}, "host": {}}
     for (name, stage, row), number in counts.items():
-        if name == source and stage == c.OVERLAPS_STAGE:
+        if name == source and stage == c.OVERLAPS_STAGE + suffix:
             overlaps[row] += number
-        elif name == source and stage == c.REMOVED_STAGE:
+        elif name == source and stage == c.REMOVED_STAGE + suffix:
             kind, num_docs, _, what = row.split("\t", 3)
             one = shares[kind].setdefault(what, {"name": what, "documents": 0, "removed": 0})
             one["documents"] += int(num_docs)
             one["removed"] += number
     found = {
         "overlaps": dict(sorted(overlaps.items())),
-        "largest_groups": largest_groups(source, counts),
+        "largest_groups": largest_groups(source, counts, suffix),
         "languages": _most_removed(shares["language"].values()),
         "hosts": _most_removed(shares["host"].values()),
     }
     return {name: value for name, value in found.items() if value}
 
 
-def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
-    """Returns the largest groups of a source. A group is described by its number of documents, the id of the kept
-    document, and the ids of some removed documents.
+def largest_groups(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") -> list[dict[str, Any]]:
+    """Returns the largest groups of a source. A group has its number of documents, the id of the kept document, and the
+    ids of some removed documents.
     """
-    found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)]
+    wanted = (source, c.LARGEST_STAGE + suffix)
+    found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == wanted]
     return [{"documents": -negative, **json.loads(row)} for negative, row in sorted(found)[:LARGEST]]
 
 

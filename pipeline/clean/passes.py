@@ -20,6 +20,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline.clean.batch_address import BATCH_ID, ROW, TAG_ATTRIBUTES, TAG_REF, part_of
 from pipeline.clean.batches import batch_from_bytes, batch_to_bytes, batches
+from pipeline.clean.dedup.index_files import index_file
 from pipeline.clean.dedup.kind import KeyTools, NumberedBatch
 from pipeline.clean.dedup.kinds import dedup_of_spilled_text, kind_of
 from pipeline.clean.evidence import evidence_file, write_evidence
@@ -245,6 +246,7 @@ class WriteClean(OpenBatches):
             written_whole(path) as sink,
             pq.ParquetWriter(sink, schema, **form) as writer,
             evidence_file(self._job, part) as evidence,
+            index_file(self._job, part) as index,
         ):
             held: list[pa.RecordBatch] = []
             for batch_id, blob, verdicts in self._batches(payloads):
@@ -258,6 +260,7 @@ class WriteClean(OpenBatches):
                 if batch.num_rows:
                     ledger.write(batch)
                     held.append(to_clean(batch, schema))
+                    index.add(batch)
                     num_docs += batch.num_rows
                 if sum(b.nbytes for b in held) >= _CLEAN_GROUP_BYTES:
                     writer.write_table(pa.Table.from_batches(held))

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
 from apache_beam.io.filesystems import FileSystems
 
 from filters.decontaminate.step import Decontaminate
 from filters.exclude import Excluded
+from pipeline.clean.across import AcrossOrder, AcrossPlace
 from pipeline.clean.dumps import finish_source, forget_dumps, job_of_dump, pending_dumps, split_into_dumps
 from pipeline.clean.evidence import leaves_evidence
 from pipeline.clean.held import held_path, refuse_or_accept
@@ -20,15 +20,13 @@ from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.sizing import scale_of
 from pipeline.engine.unit_list import write_unit_list
-from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join, open_file
-from pipeline.files.parquet_files import parquet_batches
 from pipeline.files.spill import Shuffle
 from pipeline.models.checksums import sha256_of
 from pipeline.models.find import MissingModels, find_models, portable, require_models, without_missing_models
 from pipeline.models.load import ModelPath, RankFile, cutoffs_of
 from pipeline.output.fingerprint import fingerprint, recorded
-from pipeline.output.markers import is_done, read_marker
+from pipeline.output.markers import is_done
 from pipeline.output.paths import Layout
 from pipeline.settings.inputs import Listing, list_inputs
 from pipeline.settings.settings import Settings
@@ -72,12 +70,14 @@ def prepare_sources(
         ValueError: a glob matches nothing, no file of a source is in a supported format, or a model is missing. The
             message says what to do.
     """
-    prepared = []
+    prepared: dict[str, PreparedSource] = {}
+    order = AcrossOrder(settings.across, Layout(settings.output, clean_from=settings.clean_from))
     missing: list[str] = []
     found = dict(find_models(models_dir))
     if settings.tokenizer:
         found["tokenizer"] = _tokenizer_path(settings.tokenizer, settings.encoder)
-    for name, source in settings.sources.items():
+    for source in order.ordered(settings.sources):
+        name = source.name
         source = with_decontamination(with_exclusion(source, settings), settings)
         expand = functools.partial(source.reader.expand, open_file=open_file)
         listing = list_inputs(
@@ -101,12 +101,15 @@ def prepare_sources(
             paths["exclude"] = settings.exclude
         if table:
             paths["decontamination"] = table
-        fingerprint_of = functools.partial(_fingerprint, source, paths, settings)
+        across = order.place(name)
+        fingerprint_of = functools.partial(_fingerprint, source, paths, settings, across)
         dumps = split_into_dumps(source, listing, functools.partial(split_into_units, source), fingerprint_of)
-        prepared.append(PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps, left_out))
+        one = PreparedSource(source, listing, units, paths, fingerprint_of(listing), dumps, left_out, across)
+        prepared[name] = one
+        order.add(name, one.fingerprint, one.num_parts, listing.num_bytes)
     if missing:
         raise MissingModels(missing)
-    return prepared
+    return [prepared[name] for name in settings.sources]
 
 
 def _tokenizer_path(path: str, settings: EncoderSettings) -> ModelPath:
@@ -134,9 +137,8 @@ def split_into_units(source: Source, listing: Listing) -> tuple[Unit, ...]:
     return (*units, *(Unit(path=f.path, num_bytes=0, kind=UNKNOWN_FORM) for f in other))
 
 
-def _fingerprint(
-    source: Source, models: Mapping[str, Any], settings: Settings, listing: Listing, dump: Sequence[Any] = ()
-) -> str:
+def _fingerprint(source: Source, models: Mapping[str, Any], settings: Settings, across: AcrossPlace | None,
+                 listing: Listing, dump: Sequence[Any] = ()) -> str:  # fmt: skip
     return fingerprint(
         DATA_VERSION,
         source.reader,
@@ -146,6 +148,7 @@ def _fingerprint(
         {key: sha256_of(path) for key, path in models.items()},
         [settings.limits.sample_docs, settings.limits.dropped_share],
         dump,
+        *([across.made_of] if across is not None else []),
     )
 
 
@@ -183,6 +186,8 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
             delete_tree(layout.clean(name))
             delete_tree(layout.dropped(name))
             delete_tree(layout.hits(name))
+        if not one.dumps or one.across is None:
+            delete_tree(layout.index(name))
         delete_pair_files(layout, name, keep=complete)
         for job in pending:
             write_unit_list(job.places.units_path, units[job.dump])
@@ -216,6 +221,7 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
     name = prepared.source.name
     folders = {"clean": layout.clean(name), "dropped": layout.dropped(name)}
     folders |= {"evidence": layout.hits(name)} if leaves_evidence(prepared.source) else {}
+    folders |= {"index": layout.index(name)} if prepared.across is not None else {}
     return is_done(layout.marker(f"clean-{name}"), prepared.fingerprint, folders) and exists(layout.stats(name))
 
 
@@ -245,7 +251,7 @@ def finish_sources(prepared: Iterable[PreparedSource], layout: Layout, settings:
 def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> SourceJob:
     """Returns the job of a source. The folders for temporary files are filled in later."""
     name = prepared.source.name
-    return SourceJob(
+    job = SourceJob(
         source=prepared.source,
         fingerprint=prepared.fingerprint,
         models={key: portable(path) for key, path in prepared.model_paths.items()},
@@ -266,6 +272,8 @@ def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> Source
         ceilings=settings.ceilings,
         about=about_source(prepared),
     )
+    across = prepared.across
+    return job if across is None else across.applied(job, layout.index(name), prepared.listing.num_bytes)
 
 
 def about_source(prepared: PreparedSource) -> dict[str, Any]:
@@ -286,51 +294,3 @@ def about_source(prepared: PreparedSource) -> dict[str, Any]:
         **({} if prepared.source.declared is None else {"declared": recorded(prepared.source.declared)}),
         "cutoffs": cutoffs_of(models["perplexity"]) if "perplexity" in models else {},
     }
-
-
-def check_ceilings(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
-    """Checks that no source has more bad records or unreadable files than the settings allow.
-
-    Raises:
-        RunFailed: a source exceeds a limit. The message has the numbers, and the locations of a few bad records.
-    """
-    limits = settings.limits
-    for one in prepared:
-        name = one.source.name
-        marker = read_marker(layout.marker(f"clean-{name}"))
-        assert marker is not None, f"{name} has no marker"
-        bad, files = marker["bad_records"], marker["unreadable_files"]
-        num_records = marker["documents"]["in"] + bad
-        too_bad = bad > limits.max_bad_records and bad > limits.max_bad_share * num_records
-        too_many = files > limits.max_unreadable_files and files > limits.max_unreadable_share * len(one.listing.files)
-        if not (too_bad or too_many):
-            continue
-        what = (
-            f"{bad} of {num_records} records are bad"
-            if too_bad
-            else f"{files} of {len(one.listing.files)} files cannot be read"
-        )
-        setting = (
-            "run.max_bad_records and run.max_bad_share"
-            if too_bad
-            else "run.max_unreadable_files and run.max_unreadable_share"
-        )
-        rejected = "\n".join(f"  {line}" for line in _first_rejected(layout.dropped(name)))
-        raise RunFailed(
-            f"{name}: {what}, more than {setting} allow. The first of them:\n{rejected}\n"
-            f"All are in {layout.dropped(name)}."
-        )
-
-
-def _first_rejected(folder: str, number: int = 5) -> list[str]:
-    """Returns the locations and reasons of the first rejected records of a source, from its dropped files."""
-    (found,) = FileSystems.match([join(folder, "part-*.parquet")])
-    columns = ["id", "stage", "reason", "detail"]
-    rejected: list[str] = []
-    for path in sorted(entry.path for entry in found.metadata_list):
-        for batch in parquet_batches(path, columns):
-            rows = batch.filter(pc.equal(batch.column("stage"), "records")).to_pylist()
-            rejected += [f"{r['id']}: {r['reason']} {r['detail'] or ''}".rstrip() for r in rows]
-        if len(rejected) >= number:
-            break
-    return rejected[:number]

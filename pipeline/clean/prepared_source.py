@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.clean.across import AcrossPlace
 from pipeline.clean.dumps import PreparedDump
+from pipeline.clean.sizing import scale_of
 from pipeline.settings.inputs import Listing
 from pipeline.sources.source import Source, Unit
 
@@ -28,3 +30,10 @@ class PreparedSource:
     """The steps that an estimate leaves out, because the models of these steps are missing. A run leaves out no
     steps.
     """
+    across: AcrossPlace | None = None
+    """The place of the source in the dedup across sources; None if it is not compared."""
+
+    @property
+    def num_parts(self) -> int:
+        """The number of parts of the source."""
+        return sum(dump.num_parts for dump in self.dumps) or scale_of(self.listing.num_bytes).num_parts

@@ -39,6 +39,7 @@ def reuse(prepared: Iterable[PreparedSource], layout: Layout, folder: str) -> li
             delete_tree(path)
         folders = [(other.clean(name), layout.clean(name)), (other.dropped(name), layout.dropped(name))]
         folders += [(other.hits(name), layout.hits(name))] if leaves_evidence(one.source) else []
+        folders += [(other.index(name), layout.index(name))] if one.across is not None else []
         folders += [(other.keys(name, dump.name), layout.keys(name, dump.name)) for dump in one.dumps]
         for source, target in folders:
             delete_tree(target)

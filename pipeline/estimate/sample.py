@@ -22,6 +22,7 @@ from pipeline.files.files import open_file
 from pipeline.models.load import loaded_models
 from pipeline.scale.costs import ELEMENT_SECONDS
 from pipeline.scale.rates import clean_mb_per_s, mix_mb_per_s
+from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit
 
 TokenCount = Callable[[pa.Array], float]
@@ -64,6 +65,8 @@ class SourceEstimate:
     """The dedups of the source. An estimate cannot foresee what they drop, so the numbers of documents and of bytes are
     upper bounds.
     """
+    ngram_key_bytes: float
+    """The bytes of the keys that documents send to near dedups."""
     left_out: tuple[str, ...]
     """Steps that were not run, because their models are missing."""
     is_unknown: bool
@@ -175,6 +178,7 @@ def estimate_source(made: PreparedSource, *, times: float = 1.0, count: TokenCou
         cpu_hours=(clean + text / 1e6 / mix_mb_per_s()) / 3600,
         error=relative_error([(weight, one.per_byte[1]) for one, weight in sampled], read / max(total, 1)),
         dedups=tuple(step.NAME for step in dedups),
+        ngram_key_bytes=sum(step.key_bytes(num_docs, text) for step in dedups if isinstance(step, DedupStep)),
         left_out=made.left_out,
         is_unknown=not any(one.num_docs for one, _ in sampled),
         is_unfiltered=is_unfiltered,

@@ -115,13 +115,15 @@ def _needs(found: Sequence[SourceEstimate], made: Plan | PlanError) -> str:
     num_tokens = made.tokens if isinstance(made, Plan) else sum(e.num_tokens for e in found)
     mix = mix_stage(num_tokens)
     keys_gb, lines_gb = num_docs * 150 / 1e9, text / 45 * 9 / 1e9
+    ngrams_gb = sum(e.ngram_key_bytes for e in found) / 1e9
+    near = f"{ngrams_gb:,.2f} GB of bands and n-grams of near dedups, " if ngrams_gb else ""
     hours = sum(e.cpu_hours for e in found) + mix.cpu_hours
     return (
         f"CPU hours in all: {digits(hours)}, {digits(mix.cpu_hours)} of them for the mix, without start-up "
         f"(3 s per process and job)\n"
         f"shuffle: about {keys_gb:,.2f} GB of keys (150 bytes a document), "
         f"{lines_gb:,.2f} GB of line hashes (9 bytes a line, where lines are deduped), "
-        f"{mix.shuffled_tb * 1000:,.2f} GB of tokens; parts: {sum(e.num_parts for e in found):,}; "
+        f"{near}{mix.shuffled_tb * 1000:,.2f} GB of tokens; parts: {sum(e.num_parts for e in found):,}; "
         f"memory: about 1 GB a worker process; spilled text: {text / 2e9:,.2f} GB a pass"
     )
 

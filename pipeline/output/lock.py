@@ -7,7 +7,7 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pipeline.files.files import create_file, delete_tree, is_local, join, read_bytes, write_bytes
 from pipeline.output.paths import Layout
@@ -112,4 +112,13 @@ def reading(output: str | None, flag: str = "--from") -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
             raise ValueError(f"{flag} {output}: another run writes to it; wait for its end") from error
+        yield
+
+
+@contextlib.contextmanager
+def reading_all(outputs: Iterable[str], flag: str) -> Iterator[None]:
+    """Locks several outputs like :func:`reading`. ``flag`` is the name of the setting that names them."""
+    with contextlib.ExitStack() as stack:
+        for output in outputs:
+            stack.enter_context(reading(output, flag))
         yield

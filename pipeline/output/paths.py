@@ -48,6 +48,12 @@ class Layout:
         """
         return [join(self.dedup, f"{kind}-{label}-*.parquet") for kind in ("pairs", "rejected")]
 
+    def index(self, source: str) -> str:
+        """Returns the folder for the index of a source: the keys of its clean documents. Sources that are cleaned later
+        are compared with them.
+        """
+        return join(self.clean_output, "dedup", "index", source)
+
     def hits(self, source: str) -> str:
         """Returns the folder for a source's hits (passages that are also in evaluation sets). Later the hits of all
         sources are copied into one table.

@@ -28,7 +28,7 @@ from pipeline.report.documents import SAMPLE_BYTES
 from pipeline.report.eval_sets import searched_sets, write_set_pages
 from pipeline.report.explained import record_sentence
 from pipeline.report.funnel import funnel, overview
-from pipeline.report.near_dedups import near_dedup
+from pipeline.report.near_dedups import near_dedups
 from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState, read_state
 from pipeline.report.page_documents import samples_of
 from pipeline.report.run_models import models_of, opened
@@ -150,7 +150,7 @@ def _section(state: RunState, number: int, source: SourceState, found: Collected
         "name": source.name,
         "anchor": f"source-{number}",
         "funnel": funnel(state, source),
-        "near_dedup": near_dedup(source, found.members),
+        "near_dedups": near_dedups(source, found.members),
         "records": [
             (reason, count, record_sentence(reason))
             for reason, count in sorted(records.items(), key=lambda one: (-one[1], one[0]))
@@ -186,7 +186,7 @@ def _mark_drawings(page: dict[str, Any]) -> None:
     """Marks the charts as safe HTML, because they are drawn by this package. The template escapes every value that is
     not marked.
     """
-    for one in filter(None, (source["near_dedup"] for source in page["sources"])):
+    for one in (one for source in page["sources"] for one in source["near_dedups"]):
         one["chart"] = Markup(one["chart"])
     if page["per_token"]:
         page["per_token"]["svg"] = Markup(page["per_token"]["svg"])

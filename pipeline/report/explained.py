@@ -20,14 +20,18 @@ from pipeline.report.limits import Limit, limits_of, title_of
 from pipeline.report.output_state import SourceState
 from pipeline.report.reasons import DROPPED, RECORDS
 from pipeline.sources import SOURCES
+from pipeline.sources.across_step import ACROSS, AcrossDedup
 from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import AnyStep
 
 _OPERATORS = {"<": "under", "<=": "at most", ">": "over", ">=": "at least", "==": "exactly"}
 _MAX_SETTING_CHARS = 60
-_ADDED: Mapping[str, type[Step]] = {step.NAME: step for step in (Excluded, Decontaminate)}
+_ADDED: Mapping[str, AnyStep] = {step.NAME: step for step in (Excluded(), AcrossDedup(), Decontaminate())}
 """Steps that a run adds to every source."""
-_ADDED_DOCS = {Excluded.NAME: "formats.md#configuration", Decontaminate.NAME: "decontamination.md"}
+_ADDED_DOCS = {
+    Excluded.NAME: "formats.md#configuration", ACROSS: "dedup.md#across-sources",
+    Decontaminate.NAME: "decontamination.md",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,9 @@ def explain_stage(source: SourceState, stage: str) -> Explanation:
     """Returns the explanation of a stage of a source. If this version has no such stage, all texts are empty."""
     step = next((one for one in source.source.steps if stage == one.NAME), None) if source.source else None
     if step is None and stage in _ADDED:
-        return Explanation(_first_paragraph(_ADDED[stage]), cite_of(_ADDED[stage]), "", f"docs/{_ADDED_DOCS[stage]}")
+        return Explanation(
+            _first_paragraph(type(_ADDED[stage])), cite_of(_ADDED[stage]), "", f"docs/{_ADDED_DOCS[stage]}"
+        )
     if step is None:
         return Explanation("", "", "", "")
     doc = f"docs/recipe.md#{source.name}" if source.name in SOURCES else "docs/corpora.md"

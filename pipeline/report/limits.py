@@ -29,6 +29,7 @@ _TITLES = {
     "num_sentences": "sentences per document",
     "num_sentences_after_dedup": "sentences per document, after the line dedup",
     "overlap": "overlap with a kept document",
+    "across_overlap": "overlap with a kept document of an earlier source",
     "text_bytes": "bytes of text per document",
     "num_tokens": "tokens per document",
     "bytes_per_token": "bytes per token",

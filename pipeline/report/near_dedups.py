@@ -13,32 +13,47 @@ from pipeline.clean.near_stats import BIN_WIDTH
 from pipeline.report.charts import Bar, bars
 from pipeline.report.nearest import NearestDocument
 from pipeline.report.output_state import SourceState
+from pipeline.sources.across_step import ACROSS
 from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 
+NEAR = "near_dedup"
+"""The key of the statistics about the near dedup of a source. Those about the dedup across sources have its name."""
 _MEMBER_CHARS = 280
 """The page shows this many characters of each member of a group."""
 
 
 def members_of_groups(source: SourceState) -> set[str]:
-    """Returns the ids of documents in the largest groups of a near dedup. The statistics list these ids."""
-    groups = ((source.stats or {}).get("near_dedup") or {}).get("largest_groups", ())
+    """Returns the ids of the documents that the statistics list for the largest groups of a near dedup."""
+    stats = source.stats or {}
+    groups = [group for key in (NEAR, ACROSS) for group in (stats.get(key) or {}).get("largest_groups", ())]
     return {name for group in groups for name in (group["kept"], *group["removed"])}
 
 
-def near_dedup(source: SourceState, members: Mapping[str, NearestDocument]) -> dict[str, Any] | None:
-    """Returns the values that the page shows about the near dedup of a source. Returns None if the near dedup removed
-    no documents.
+def near_dedups(source: SourceState, members: Mapping[str, NearestDocument]) -> list[dict[str, Any]]:
+    """Returns the values about the documents that a source's near dedup and the dedup across sources removed.
+
+    The list has one entry for each of the two that removed documents.
+    """
+    found = (_near_dedup(source, members, key) for key in (NEAR, ACROSS))
+    return [one for one in found if one is not None]
+
+
+def _near_dedup(source: SourceState, members: Mapping[str, NearestDocument], key: str) -> dict[str, Any] | None:
+    """Returns the values about the documents that a dedup removed; None if it removed none.
 
     Args:
-        members: documents in the largest groups, by their id. Only documents whose text was read are included.
+        key: the key of the dedup's statistics.
+        members: documents in the largest groups, by their id. Only documents whose text was read are here.
     """
     stats = source.stats or {}
-    found = stats.get("near_dedup")
-    stage = next((row for row in stats.get("stages", ()) if row["stage"] in OPTIONAL_STEPS), None)
+    found, names = stats.get(key), OPTIONAL_STEPS if key == NEAR else {ACROSS}
+    stage = next((row for row in stats.get("stages", ()) if row["stage"] in names), None)
     if not found or stage is None:
         return None
     num_removed = sum(stage["dropped"].values())
     return {
+        "title": "Near dedup" if key == NEAR else "Dedup across sources",
+        "is_across": key == ACROSS,
         "removed": num_removed,
         "documents": stage["in"],
         "share": num_removed / stage["in"],

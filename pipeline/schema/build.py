@@ -13,15 +13,15 @@ from mixtures.from_yaml import setting_fields
 from mixtures.recipe import read_yaml
 from mixtures.recipe_values import ShardSettings
 from pipeline.schema.mixture import mixture_schema
-from pipeline.schema.value_types import TEXT, Schema, first_paragraph, settings_schema
-from pipeline.settings.dedup_settings import RemovalCeilings
+from pipeline.schema.value_types import TEXT, Schema, field_texts, first_paragraph, settings_schema
+from pipeline.settings.dedup_settings import NEAR_FIXED, AcrossSettings, RemovalCeilings
 from pipeline.settings.settings import RunLimits
 from pipeline.sources import SOURCES
 from pipeline.sources.all_steps import DEDUPS, EXACT, FILTERS
 from pipeline.sources.corpora import declare
 from pipeline.sources.corpora.values import KINDS
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.min_hash_step import OPTIONAL_STEPS, MinHashDedup
 from pipeline.sources.source import AnyStep, Source
 from tokenizer.train.training import TrainSettings
 
@@ -49,7 +49,7 @@ def build() -> Schema:
         "seed": {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+$"}],
                  "description": "The seed of the shuffle and of partial epochs.", "default": 0},
         "run": settings_schema(RunLimits()),
-        "dedup": settings_schema(RemovalCeilings()),
+        "dedup": _dedup(),
         "decontamination": _decontamination(),
         "mixture": mixture_schema(),
         "tokenizer": _tokenizer(),
@@ -103,6 +103,15 @@ def _tokenizer() -> Schema:
     training = settings_schema(TrainSettings())["properties"]
     both = {"type": "object", "properties": {**training, **encoding}, "additionalProperties": False}
     return {"anyOf": [TEXT, both]}
+
+
+def _dedup() -> Schema:
+    """Returns the schema of ``dedup``: the ceilings, and the dedup across sources."""
+    near = settings_schema(MinHashDedup(), fixed=NEAR_FIXED)
+    near = {"anyOf": [{"type": "boolean"}, near], "description": field_texts(AcrossSettings)["near"], "default": True}
+    whole, across = settings_schema(RemovalCeilings()), settings_schema(AcrossSettings())
+    whole["properties"] |= across["properties"] | {"near": near}
+    return whole
 
 
 def _decontamination() -> Schema:

@@ -1,14 +1,19 @@
 """Reads the ``dedup:`` section of a configuration file. This section limits the share of documents that a near dedup
-may remove. If a near dedup removes a larger share, the run stops.
+may remove. If a near dedup removes more, the run stops. It also sets the dedup across sources.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from mixtures.from_yaml import with_settings
+from pipeline.sources.across_step import AcrossDedup
+from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.min_hash_step import MinHashDedup
+from pipeline.sources.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +35,10 @@ class RemovalCeilings:
     """Sources, languages and hosts with fewer documents have no ceiling."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if isinstance(field.default, float) and not 0 <= value <= 1:
-                raise ValueError(f"{field.name} must be from 0 to 1, not {value!r}")
+        for one in dataclasses.fields(self):
+            value = getattr(self, one.name)
+            if isinstance(one.default, float) and not 0 <= value <= 1:
+                raise ValueError(f"{one.name} must be from 0 to 1, not {value!r}")
         if self.min_documents < 1:
             raise ValueError(f"min_documents must be 1 or more, not {self.min_documents}")
 
@@ -54,6 +59,42 @@ class RemovalCeilings:
         return num_docs >= self.min_documents and num_removed > self.share_of(kind) * num_docs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcrossSettings:
+    """Holds the settings of the dedup across sources."""
+
+    across: tuple[str, ...] = ()
+    """The sources that are compared with each other. The first one keeps all its documents. Each further source loses
+    the documents that a source before it has. Empty: sources are not compared."""
+    against: tuple[str, ...] = ()
+    """The output folders of earlier runs. The sources of ``across`` also lose the documents that these outputs have.
+    Nothing in these folders changes."""
+    exact: bool = True
+    """Whether documents with equal texts are removed."""
+    near: MinHashDedup | None = field(default_factory=MinHashDedup, compare=False)
+    """The settings of the near dedup; None to remove only equal texts."""
+
+    def step(self, before: tuple[str, ...] = ()) -> AcrossDedup:
+        """Returns the step of a source that is compared with the sources ``before``."""
+        return AcrossDedup(before=before, exact=self.exact, near=self.near)
+
+    def applied(self, sources: Mapping[str, Source]) -> dict[str, Source]:
+        """Returns the sources of a run. Each source that is compared with others gets the step as its last step."""
+        order = [name for name in self.across if name in sources]
+        found = dict(sources)
+        for number, name in enumerate(order):
+            if before := (*(one.rstrip("/").rpartition("/")[2] for one in self.against), *order[:number]):
+                source = sources[name]
+                found[name] = dataclasses.replace(source, steps=(*source.steps, self.step(before)))
+        return found
+
+
+_CEILING_NAMES = tuple(one.name for one in dataclasses.fields(RemovalCeilings))
+ACROSS_NAMES = tuple(one.name for one in dataclasses.fields(AcrossSettings))
+NEAR_FIXED = DedupStep.FIXED | {"scope"}
+"""The settings of the near dedup that cannot be set for a comparison of sources."""
+
+
 def ceilings_of(given: Any) -> RemovalCeilings:
     """Returns the ceilings that a configuration file sets under ``dedup``.
 
@@ -63,4 +104,53 @@ def ceilings_of(given: Any) -> RemovalCeilings:
     >>> ceilings_of({"max_removed_share": 0.3}).max_removed_share
     0.3
     """
-    return RemovalCeilings() if given is None else with_settings(RemovalCeilings(), given, "dedup")
+    if given is None:
+        return RemovalCeilings()
+    return with_settings(RemovalCeilings(), _only(given, _CEILING_NAMES), "dedup")
+
+
+def across_of(given: Any, known: Collection[str]) -> AcrossSettings:
+    """Returns the settings of the dedup across sources, which a configuration file sets under ``dedup``.
+
+    Args:
+        given: the content of ``dedup``.
+        known: the names of all sources.
+
+    Raises:
+        ValueError: a name or a value is wrong.
+
+    >>> across_of({"across": ["wikipedia", "c4"], "near": {"max_overlap": 0.9}}, ["c4", "wikipedia"]).near.max_overlap
+    0.9
+    """
+    if given is None:
+        return AcrossSettings()
+    own = _only(given, ACROSS_NAMES)
+    near = own.pop("near", True)
+    settings = with_settings(AcrossSettings(), own, "dedup")
+    for name in settings.across:
+        if name not in known:
+            raise ValueError(f"dedup.across: {name!r} is not a source (there are: {', '.join(known)})")
+        if settings.across.count(name) > 1:
+            raise ValueError(f"dedup.across names {name} twice")
+    if own.keys() - {"across"} and not settings.across:
+        raise ValueError(f"dedup.{min(own.keys() - {'across'})} needs dedup.across: the sources that are compared")
+    step = MinHashDedup()
+    if near not in (True, False, None):
+        step = with_settings(step, near, "dedup.near", fixed=NEAR_FIXED)
+    settings = dataclasses.replace(settings, near=step if near not in (False, None) else None)
+    try:
+        settings.step()
+    except ValueError as error:
+        raise ValueError(f"dedup: {error}") from error
+    return settings
+
+
+def _only(given: Any, names: Collection[str]) -> dict[str, Any]:
+    """Returns the values of ``given`` with these names. Raises ValueError if ``given`` has an unknown name."""
+    if not isinstance(given, Mapping):
+        raise ValueError(f"dedup must be a mapping of settings, not {given!r}")
+    known = (*_CEILING_NAMES, *ACROSS_NAMES)
+    for name in given:
+        if name not in known:
+            raise ValueError(f"dedup.{name} is not a setting; there are: {', '.join(sorted(known))}")
+    return {name: value for name, value in given.items() if name in names}

@@ -22,7 +22,7 @@ from mixtures.decontaminate.settings import DecontaminationSettings, parse_setti
 from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
 from pipeline.files.files import is_local
-from pipeline.settings.dedup_settings import RemovalCeilings, ceilings_of
+from pipeline.settings.dedup_settings import AcrossSettings, RemovalCeilings, across_of, ceilings_of
 from pipeline.settings.flags import parse_flags, seed_of
 from pipeline.settings.named_values import check_names
 from pipeline.settings.source_settings import configured
@@ -104,6 +104,8 @@ class Settings:
     limits: RunLimits
     ceilings: RemovalCeilings
     """The largest shares of documents that a near dedup may remove."""
+    across: AcrossSettings
+    """The sources that are compared with each other and with the outputs of earlier runs."""
     accept_removal: frozenset[str]
     """The sources from which a near dedup may remove more documents than the ceilings allow."""
     decontamination: DecontaminationSettings | None
@@ -132,11 +134,12 @@ def parse(argv: Sequence[str]) -> Settings:
     TrainSettings.of(recipe.tokenizer)  # reports a wrong setting now, not after the cleaning
     tokenizer = flags.tokenizer or tokenizer_path(config)
     names = _source_names(flags.sources, inputs, recipe, known)
-    sources = {n: configured(known[n], recipe.sources.get(n, {})) for n in names}
+    output = _output(flags.output or text_in(config, "output") or "out")
+    across = _across(config, known, output)
+    sources = across.applied({n: configured(known[n], recipe.sources.get(n, {})) for n in names})
     for source in sources.values():
         check_names(source)
     exclude = flags.exclude or text_in(config, "exclude")
-    output = _output(flags.output or text_in(config, "output") or "out")
     if tokenizer and flags.retrain_tokenizer:
         raise ValueError("--retrain-tokenizer trains a tokenizer, and --tokenizer names one: give one of the two")
     for path, flag in ((tokenizer, "--tokenizer"), (exclude, "--exclude")):
@@ -163,9 +166,10 @@ def parse(argv: Sequence[str]) -> Settings:
         estimate=flags.estimate,
         times=flags.times,
         as_json=flags.as_json,
-        explain=_explained(flags.explain, recipe, known),
+        explain=_explained(flags.explain, recipe, known, across),
         limits=_limits(config.get("run")),
         ceilings=ceilings_of(config.get("dedup")),
+        across=across,
         accept_removal=frozenset(_known(name, "--accept-removal", known) for name in flags.accept_removal),
         decontamination=_decontamination(config),
         beam_args=beam_args,
@@ -294,11 +298,20 @@ def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe, k
     return [name for name in known if name in wanted]
 
 
-def _explained(flag: str | None, recipe: Recipe, known: Known) -> Source | None:
+def _across(config: Mapping[str, Any], known: Known, output: str) -> AcrossSettings:
+    """Returns the settings of the dedup across sources. Raises ValueError if an output is compared with itself."""
+    across = across_of(config.get("dedup"), known)
+    if any(_is_same(_output(folder), output) for folder in across.against):
+        raise ValueError(f"dedup.against and --output are both {output}: what is complete there is not compared again")
+    return across
+
+
+def _explained(flag: str | None, recipe: Recipe, known: Known, across: AcrossSettings) -> Source | None:
     if flag is None:
         return None
     name = _known(flag, "--explain", known)
-    return configured(known[name], recipe.sources.get(name, {}))
+    sources = {one: configured(known[one], recipe.sources.get(one, {})) for one in (name, *across.across)}
+    return across.applied(sources)[name]
 
 
 def _limits(given: Any) -> RunLimits:

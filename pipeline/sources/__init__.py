@@ -5,6 +5,7 @@
 - ``source``: defines what a source is. Read it first.
 - ``dedup_steps``: the steps that need all documents of a source.
 - ``min_hash_step``: the near dedup that any source can have.
+- ``across_step``: the dedup across sources, and against earlier runs.
 - One file or folder per source: see the table ``SOURCES`` below.
 - ``formats``: file formats that several sources share.
 - ``corpora``: sources that a configuration file declares.

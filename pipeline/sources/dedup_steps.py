@@ -58,6 +58,12 @@ class DedupStep:
         """
         return False
 
+    def key_bytes(self, num_docs: float, text_bytes: float) -> float:
+        """Returns the bytes of n-gram keys that documents send to the step. Estimates take them into account. Hashes of
+        lines and of single columns are not in it.
+        """
+        return 0.0
+
     @property
     def leaves_keys(self) -> bool:
         """True if the step writes files with keys for each dump. When a newer dump is added, it is compared with these

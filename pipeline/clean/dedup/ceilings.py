@@ -60,9 +60,9 @@ class CheckRemoved(beam.PTransform):
     documents.
     """
 
-    def __init__(self, job: SourceJob, step: str) -> None:
+    def __init__(self, job: SourceJob, step: str, suffix: str = "") -> None:
         super().__init__()
-        self._job, self._step = job, step
+        self._job, self._step, self._suffix = job, step, suffix
 
     def expand(self, payloads: tuple[Any, ...]) -> Any:
         checked = (
@@ -73,7 +73,7 @@ class CheckRemoved(beam.PTransform):
         most = (
             checked[_MOST]
             | "most" >> beam.CombinePerKey(_MostRemoved())
-            | "count" >> beam.Map(_as_counts, source=self._job.source.name, dump=self._job.dump)
+            | "count" >> beam.Map(_as_counts, source=self._job.source.name, dump=self._job.dump, suffix=self._suffix)
         )
         return [checked.broken, most]
 
@@ -104,10 +104,10 @@ def most_removed(found: Iterable[Removed]) -> list[Removed]:
     return heapq.nsmallest(LARGEST, found, key=lambda one: (-one[0], one[1]))
 
 
-def _as_counts(most: tuple[str, Sequence[Removed]], source: str, dump: str) -> Mapping[c.CountKey, int]:
+def _as_counts(most: tuple[str, Sequence[Removed]], source: str, dump: str, suffix: str) -> Mapping[c.CountKey, int]:
     kind, found = most
     rows = ((f"{kind}\t{num_docs}\t{dump}\t{name}", removed) for removed, name, num_docs in found)
-    return {(source, c.REMOVED_STAGE, row): removed for row, removed in rows}
+    return {(source, c.REMOVED_STAGE + suffix, row): removed for row, removed in rows}
 
 
 class _Check(beam.DoFn):

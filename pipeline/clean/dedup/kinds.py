@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pipeline.clean.dedup.across import AcrossKind
 from pipeline.clean.dedup.exact import ExactKind
 from pipeline.clean.dedup.kind import DedupKind
 from pipeline.clean.dedup.lines import LineKind
 from pipeline.clean.dedup.min_hash import MinHashKind
 from pipeline.clean.dedup.near import NearKind
 from pipeline.clean.segments import Segment
+from pipeline.sources.across_step import AcrossDedup
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup, NearDedup
 from pipeline.sources.min_hash_step import MinHashDedup
 from pipeline.sources.source import AnyStep
@@ -19,6 +21,7 @@ KINDS: Mapping[type[DedupStep], DedupKind] = {
     LineDedup: LineKind(),
     NearDedup: NearKind(),
     MinHashDedup: MinHashKind(),
+    AcrossDedup: AcrossKind(),
 }
 
 

@@ -26,6 +26,7 @@ from pipeline.clean.ledger import Ledger
 from pipeline.clean.near_stats import LARGEST, overlap_bin
 from pipeline.clean.tags import COUNTS, GROUPS, MEMBERS, MEMBERS_MARK, signal_bytes
 from pipeline.files.files import written_whole
+from pipeline.sources.across_step import AcrossDedup
 from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.min_hash_step import MinHashDedup
 
@@ -44,6 +45,7 @@ PAIRS_SCHEMA = pa.schema(
         "removed_language": pa.string(),
         "removed_host": pa.string(),
         "kept_host": pa.string(),
+        "kept_output": pa.string(),
     }
 )
 """The columns of ``dedup/``. In files of rejected pairs, "removed" means the document that would have been removed."""
@@ -59,13 +61,19 @@ _ROWS = 10_000
 Row = dict[str, Any]
 
 
-def row_of(overlap: Overlap, source: str, step: DedupStep) -> Row:
-    """Returns the row of a pair. Both documents are of the same source."""
+def row_of(overlap: Overlap, job: SourceJob, step: DedupStep) -> Row:
+    """Returns the row of a pair.
+
+    The kept document of a dedup across sources is in another source. Then the first byte of its address is the number
+    of this source in ``job.kept``.
+    """
+    source = job.source.name
+    kept = job.kept[overlap.kept.address[0]] if isinstance(step, AcrossDedup) else None
     return {
         "removed_id": overlap.removed.document_id,
         "removed_source": source,
         "kept_id": overlap.kept.document_id,
-        "kept_source": source,
+        "kept_source": source if kept is None else kept.source,
         "overlap": overlap.containment,
         "jaccard": overlap.jaccard,
         "step": step.NAME,
@@ -74,6 +82,7 @@ def row_of(overlap: Overlap, source: str, step: DedupStep) -> Row:
         "removed_language": overlap.removed.language,
         "removed_host": overlap.removed.host,
         "kept_host": overlap.kept.host,
+        "kept_output": "" if kept is None else kept.output,
     }
 
 
@@ -134,7 +143,7 @@ class _WriteRejected(beam.DoFn):
         self._job, self._step = job, step
 
     def process(self, sample: list[tuple[int, bytes]]) -> Iterator[dict[c.CountKey, int]]:
-        rows = [row_of(Overlap.of(body), self._job.source.name, self._step) for _, body in sample]
+        rows = [row_of(Overlap.of(body), self._job, self._step) for _, body in sample]
         with written_whole(self._job.pairs_path(self._step.NAME, "rejected", 0, 1)) as sink:
             pq.write_table(pa.Table.from_pylist(rows, PAIRS_SCHEMA), sink, **_FORM)
         yield {(self._job.source.name, c.PAIR_FILES_STAGE, "rejected files"): 1}
@@ -148,13 +157,16 @@ class WritePairs(beam.DoFn):
     document contains the number of documents that were removed as its duplicates.
     """
 
-    def __init__(self, job: SourceJob, step: MinHashDedup, tag: int) -> None:
+    _SUFFIX = ""
+    """The end of the names of the pseudo-stages for statistics."""
+
+    def __init__(self, job: SourceJob, step: DedupStep, tag: int) -> None:
         self._job, self._step, self._tag = job, step, tag
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         bucket, payloads = group
-        step, source = self._step, self._job.source.name
-        ledger = Ledger(source, 0)
+        step = self._step
+        ledger = Ledger(self._job.source.name, 0)
         path = self._job.pairs_path(step.NAME, "pairs", bucket, self._job.sizes.scale.num_key_buckets)
         largest: list[tuple[int, str]] = []
         with written_whole(path) as sink, pq.ParquetWriter(sink, PAIRS_SCHEMA, **_FORM) as writer:
@@ -163,32 +175,49 @@ class WritePairs(beam.DoFn):
                 size, kept = 1, None
                 members: list[str] = []
                 for payload in of_kept:
-                    overlap = Overlap.of(payload[2 * RANK_BYTES :])
+                    overlap, detail = self._parsed(payload[2 * RANK_BYTES :])
                     kept = overlap.kept
                     size += 1
                     members += [overlap.removed.document_id] if len(members) < NUM_MEMBERS_SHOWN else []
-                    held.append(row_of(overlap, source, step))
-                    yield from self._removed(overlap, ledger)
+                    held.append(row_of(overlap, self._job, step))
+                    yield from self._removed(overlap, detail, ledger)
                     if len(held) >= _ROWS:
                         writer.write_table(pa.Table.from_pylist(held, PAIRS_SCHEMA))
                         held = []
                 assert kept is not None
-                ledger.send(f"{step.NAME} groups", 1)
-                yield self._verdict(kept, MEMBERS.pack(MEMBERS_MARK, size - 1))
-                entry = (size, json.dumps({"kept": kept.document_id, "removed": members}, ensure_ascii=False))
+                yield from self._kept(kept, size - 1, ledger)
+                entry = (size, json.dumps({"kept": self._name_of(kept), "removed": members}, ensure_ascii=False))
                 largest = heapq.nlargest(LARGEST, [*largest, entry])
             writer.write_table(pa.Table.from_pylist(held, PAIRS_SCHEMA))
         yield TaggedOutput(c.LARGEST_STAGE, largest)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
-    def _removed(self, overlap: Overlap, ledger: Ledger) -> Iterator[Any]:
+    def _parsed(self, payload: bytes) -> tuple[Overlap, str]:
+        """Returns the pair in a payload, and the detail of the removed document."""
+        overlap = Overlap.of(payload)
+        return overlap, self._name_of(overlap.kept)
+
+    def _name_of(self, kept: Card) -> str:
+        """Returns the name of a kept document, for the details of removed documents and for statistics."""
+        return kept.document_id
+
+    def _kept(self, kept: Card, num_removed: int, ledger: Ledger) -> Iterator[Any]:
+        """Yields the verdict for a kept document."""
+        ledger.send(f"{self._step.NAME} groups", 1)
+        yield self._verdict(kept, MEMBERS.pack(MEMBERS_MARK, num_removed))
+
+    def _overlap(self, overlap: Overlap) -> float:
+        assert isinstance(self._step, MinHashDedup)
+        return self._step.overlap(overlap.containment, overlap.jaccard)
+
+    def _removed(self, overlap: Overlap, detail: str, ledger: Ledger) -> Iterator[Any]:
         step = self._step
         ledger.receive(f"{step.NAME} decisions", 1)
         ledger.send(f"{step.NAME} verdicts", 1)
         ledger.send(f"{step.NAME} signals", 1)
-        yield self._verdict(overlap.removed, overlap.kept.document_id.encode())
-        found = step.overlap(overlap.containment, overlap.jaccard)
-        ledger.count(c.OVERLAPS_STAGE, overlap_bin(found), 1)
+        yield self._verdict(overlap.removed, detail.encode())
+        found = self._overlap(overlap)
+        ledger.count(c.OVERLAPS_STAGE + self._SUFFIX, overlap_bin(found), 1)
         yield self._verdict(overlap.removed, signal_bytes(found))
         card, num_buckets = overlap.removed, self._job.sizes.scale.num_key_buckets
         for payload in group_payloads([card.language], [card.host], num_buckets, is_removed=True):
@@ -205,18 +234,18 @@ class LargestGroups(beam.PTransform):
     counts.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, suffix: str = "") -> None:
         super().__init__()
-        self._source = source
+        self._source, self._suffix = source, suffix
 
     def expand(self, found: Any) -> Any:
         return (
             found
             | "each" >> beam.FlatMap(iter)
             | "largest" >> beam.combiners.Top.Largest(LARGEST)
-            | "count" >> beam.Map(_as_counts, self._source)
+            | "count" >> beam.Map(_as_counts, self._source, self._suffix)
         )
 
 
-def _as_counts(groups: list[tuple[int, str]], source: str) -> dict[c.CountKey, int]:
-    return {(source, c.LARGEST_STAGE, members): size for size, members in groups}
+def _as_counts(groups: list[tuple[int, str]], source: str, suffix: str) -> dict[c.CountKey, int]:
+    return {(source, c.LARGEST_STAGE + suffix, members): size for size, members in groups}

@@ -381,3 +381,49 @@ def test_a_run_says_why_it_is_not_by_dump(crawl: Crawl, tmp_path: Path, capsys: 
 def test_a_dump_is_named_like_a_file(dump: str) -> None:
     with pytest.raises(ValueError, match="dump must be a name"):
         CommonCrawlReader(dump=dump)
+
+
+def run_across(crawl: Crawl, out: Path, dumps: Iterable[str], order: str) -> dict[str, Any]:
+    """Cleans dumps and C4, which has pages of two dumps. Returns the pairs by (removed source, removed id)."""
+    root = crawl.root / "across"
+    root.mkdir(exist_ok=True)
+    own = {**CONFIG["sources"], "c4": {"c4_lines": False, "line_dedup": False, "c4_sentences": False}}
+    own["common_crawl"] = {**own["common_crawl"], "line_dedup": False}
+    (root / f"{order}.yaml").write_text(json.dumps({"sources": own, "dedup": {"across": order.split("-")}}))
+    pages = [prose(f"{dump} 0 {number}", 120) for dump in DUMPS[:2] for number in (2, 3)] + [prose("only here", 90)]
+    rows = [{"url": f"https://c4.example/{n}", "timestamp": "", "text": text} for n, text in enumerate(pages)]
+    if not (path := root / "c4-train.0.json.gz").exists():  # a file that is written again is another input
+        path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode(), mtime=0))
+    inputs = [f"--input=common_crawl={crawl.root}/in/{dump}/*" for dump in dumps]
+    inputs += [f"--input=c4={root}/*.json.gz", f"--config={root}/{order}.yaml", "--phase=clean"]
+    assert main([*inputs, f"--output={out}", "--direct_num_workers=1"]) == 0
+    found = [row for rows in pairs_by_file(out).values() for row in rows if row["overlap"] > 0.8]
+    return {(row["removed_source"], row["removed_id"]): (row["kept_source"], row["kept_id"]) for row in found}
+
+
+def test_a_source_after_the_dumps_loses_what_any_dump_has(crawl: Crawl, tmp_path: Path, done: list[str]) -> None:
+    first = run_across(crawl, tmp_path / "out", DUMPS[:1], "common_crawl-c4")
+    assert len(first) == 2
+    assert {one for one, _ in first} == {"c4"}
+    done.clear()
+    both = run_across(crawl, tmp_path / "out", DUMPS[:2], "common_crawl-c4")
+    assert done == [*of("clean", DUMPS[1]), "clean c4"]
+    assert len(both) == 4
+    assert run_across(crawl, tmp_path / "again", DUMPS[:2], "common_crawl-c4") == both
+    for folder in ("clean/c4", "dedup/index/common_crawl", "dedup/index/c4"):
+        sums = [{p.name: p.read_bytes() for p in (tmp_path / out / folder).glob("*")} for out in ("out", "again")]
+        assert sums[0] == sums[1]
+        assert sums[0]
+
+
+def test_a_dump_loses_what_a_source_before_it_has(crawl: Crawl, tmp_path: Path, done: list[str]) -> None:
+    first = run_across(crawl, tmp_path / "out", DUMPS[:1], "c4-common_crawl")
+    assert len(first) == 2
+    assert {one for one, _ in first} == {"common_crawl"}
+    done.clear()
+    both = run_across(crawl, tmp_path / "out", DUMPS[:2], "c4-common_crawl")
+    assert done == of("clean", DUMPS[1])
+    assert len(both) == 4
+    stats = json.loads((tmp_path / "out" / "stats" / "common_crawl.json").read_text())
+    (stage,) = [row for row in stats["stages"] if row["stage"] == "across_sources"]
+    assert sum(stage["dropped"].values()) == 4

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import pytest
+from near_docs import Doc, doc, edited, grams, pairs_in
 from small import prose
 from toy import ToyReader, job_of, run_job, table, with_sizes, write_inputs
 
@@ -24,23 +24,10 @@ from pipeline.sources.min_hash_step import MinHashDedup
 from pipeline.sources.source import Source
 
 STEP = MinHashDedup()
-Doc = Mapping[str, Any]
 
 
 def source(step: MinHashDedup = STEP) -> Source:
     return Source(name="books", reader=ToyReader(), steps=(step,), cite="none")
-
-
-def doc(name: str, text: str, host: str = "a.example", language: str | None = "en", date: str = "") -> Doc:
-    url = f"https://{host}/{name}"
-    return {"id": name, "text": text, "source": "books", "language": language, "url": url, "date": date, "_hidden": ""}
-
-
-def edited(text: str, seed: str, num_edits: int) -> str:
-    words = text.split(" ")
-    for place in random.Random(seed).sample(range(len(words)), num_edits):
-        words[place] = "edit" + "abcdefghijklmnopqrst"[place % 20]
-    return " ".join(words)
 
 
 def corpus() -> list[Doc]:
@@ -65,13 +52,6 @@ def corpus() -> list[Doc]:
         doc(f"empty {n}", "") for n in range(3)
     ]
     return found
-
-
-def grams(text: str) -> frozenset[tuple[str, ...]]:
-    """Returns the word 5-grams of ASCII texts, in the simplest way."""
-    words = "".join(c if c.isalpha() else " " for c in text.lower()).split()
-    words = [w.replace("ae", "a").replace("oe", "o").replace("ue", "u") for w in words]
-    return frozenset(tuple(words[at : at + 5]) for at in range(len(words) - 4))
 
 
 def expected(documents: Sequence[Doc], step: MinHashDedup) -> dict[str, tuple[float, float, int, set[str]]]:
@@ -99,11 +79,6 @@ def expected(documents: Sequence[Doc], step: MinHashDedup) -> dict[str, tuple[fl
 
 def content_rank(d: Doc) -> bytes:
     return rank_of(0, 0, content_hash(d["id"], d["text"], (d["source"], d["language"], d["url"], d["date"])), b"")[:9]
-
-
-def pairs_in(folder: Path, kind: str) -> list[dict[str, Any]]:
-    rows = [row for path in sorted((folder / "dedup").glob(f"{kind}-*")) for row in pq.read_table(path).to_pylist()]
-    return sorted(rows, key=lambda r: (r["removed_id"], r["kept_id"]))
 
 
 def run(documents: Sequence[Doc], out: Path, *, step: MinHashDedup = STEP, files: int = 1, workers: int = 1,

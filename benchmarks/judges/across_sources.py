@@ -1,0 +1,64 @@
+"""Judges a dedup across sources against a comparison of all pairs. It imports nothing of ours.
+
+For each document of the later source, the judge computes the largest share of its word 5-grams that one document kept
+by the earlier source contains. It prints how many documents were removed, by this share, and how many were removed
+although no kept document has the same text or contains more than the limit. Documents with fewer than ten 5-grams are
+compared only by their whole text. Both sources must keep texts as they are, and drop nothing in other steps but equal
+ids, because documents are identified by their texts.
+
+Run: ``python benchmarks/judges/across_sources.py OUT/clean/EARLIER LATER.jsonl OUT/clean/LATER [--limit 0.8]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from near_dedup import MIN_NGRAMS, grams
+
+
+def texts_in(folder: Path) -> list[str]:
+    paths = sorted(folder.glob("*.parquet"))
+    return [text for path in paths for text in pq.read_table(path, columns=["text"]).column("text").to_pylist()]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("earlier", type=Path)
+    parser.add_argument("later", type=Path)
+    parser.add_argument("kept", type=Path)
+    parser.add_argument("--limit", type=float, default=0.8)
+    args = parser.parse_args()
+    earlier, kept = texts_in(args.earlier), set(texts_in(args.kept))
+    whole, having = set(earlier), defaultdict(list)
+    for number, text in enumerate(earlier):
+        found = grams(text)
+        for gram in found if len(found) >= MIN_NGRAMS else ():
+            having[gram].append(number)
+    documents: Counter[str] = Counter()
+    removed: Counter[str] = Counter()
+    num_wrong = 0
+    with args.later.open(encoding="utf-8") as file:
+        for text in (json.loads(line)["text"] for line in file):
+            own = grams(text)
+            shared: Counter[int] = Counter()
+            for gram in own if len(own) >= MIN_NGRAMS else ():
+                shared.update(having.get(gram, ()))
+            share = max(shared.values(), default=0) / max(len(own), 1)
+            is_equal = bool(text) and text in whole
+            name = "equal text" if is_equal else f"{int(share * 20) / 20:.2f}"
+            documents[name] += 1
+            removed[name] += text not in kept
+            num_wrong += text not in kept and not is_equal and share <= args.limit
+    print(f"{sum(documents.values()):,} documents, {sum(removed.values()):,} removed, {num_wrong:,} of them wrongly")
+    for name in sorted(documents):
+        print(f"{name:>10}  {documents[name]:>8,}  {removed[name] / documents[name]:.4f} removed")
+    return int(num_wrong > 0 or not sum(removed.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

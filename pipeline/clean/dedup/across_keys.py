@@ -1,0 +1,194 @@
+"""Makes the keys of documents for the dedup across sources, and defines the byte layouts of its records.
+
+A document has three kinds of keys: its text, the bands of its signature, and its sampled n-grams. New documents send
+them. Kept documents have them in their index. This module does not use Beam.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from filters.books.overlap import Hashes
+from filters.near.minhash import band_keys, bands_of, sampled, signatures
+from filters.near.ngrams import ngram_sets
+from filters.near.resolve import RANK_BYTES, rank_of
+from filters.urls import site_of
+from pipeline.clean.batch_address import ROW
+from pipeline.clean.dedup.exact_keys import other_columns
+from pipeline.clean.dedup.min_hash_keys import RECORD, Card, content_hash
+from pipeline.files.spill import SpillFile
+from pipeline.sources.across_step import AcrossDedup
+
+KINDS = np.uint64(3)
+SAMPLE, BAND, TEXT = np.uint64(0), np.uint64(1), np.uint64(2)
+"""The lowest two bits of a key name its kind: a sampled n-gram, a band, or a text."""
+NEW = 0xFF
+"""The first byte of the rank of a new document. The ranks of kept documents begin with the number of their index."""
+MAX_INDEXES = 0xFF
+HASH_BYTES = 16
+
+_PART_BITS, _ROW_BITS, _TIE_BITS = 22, 28, 14
+_MAX_NGRAMS = 0xFFFFFF
+_RANK = struct.Struct(">QQ")
+
+
+class DocumentKeys(NamedTuple):
+    """Holds the keys of the documents of a batch."""
+
+    hashes: list[bytes]
+    """A hash of each text, 16 bytes."""
+    sets: list[Hashes]
+    """The n-grams of each document. Empty if only equal texts are compared."""
+    is_compared: np.ndarray
+    """True for documents with enough n-grams."""
+    bands: Hashes
+    """An array with one row per compared document, in order."""
+    samples: list[Hashes]
+    """The sampled n-grams of each compared document."""
+
+
+def text_hash(text: str) -> bytes:
+    """Returns the hash by which texts are compared."""
+    return xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
+
+
+def keys_of(texts: Sequence[str], step: AcrossDedup) -> DocumentKeys:
+    """Returns the keys of documents.
+
+    >>> keys_of(["one two three"], AcrossDedup()).is_compared.tolist()
+    [False]
+    """
+    hashes, near = [text_hash(text) for text in texts], step.near
+    if near is None:
+        return DocumentKeys(hashes, [], np.zeros(len(texts), np.bool_), np.empty((0, 0), np.uint64), [])
+    sets = ngram_sets(texts, ngram_words=near.ngram_words)
+    is_compared = np.array([len(one) >= near.min_ngrams for one in sets], np.bool_)
+    compared = [one for one in sets if len(one) >= near.min_ngrams]
+    bands = np.empty((len(compared), 0), np.uint64)
+    if near.method in ("both", "minhash"):
+        wanted = bands_of(near.threshold, near.num_perm)
+        num_used = wanted.num_bands * wanted.num_rows
+        found = signatures(compared, num_perm=near.num_perm, seed=near.seed, num_used=num_used)
+        bands = band_keys(found, wanted)
+    samples = [one[:0] for one in compared]
+    if near.method in ("both", "sampled"):
+        samples = [sampled(one, near.keep_one_in) for one in compared]
+    return DocumentKeys(hashes, sets, is_compared, bands, samples)
+
+
+def text_keys(hashes: Sequence[bytes]) -> Hashes:
+    """Returns a key for each text, from the hashes of the texts."""
+    both = np.frombuffer(b"".join(hashes), "<u8").reshape(len(hashes), 2)
+    return (both[:, 0] & ~KINDS) | TEXT
+
+
+def records_of(ranks: np.ndarray, texts: Hashes, bands: Hashes, owners: tuple[np.ndarray, np.ndarray],
+               samples: Hashes) -> np.ndarray:  # fmt: skip
+    """Returns the records of documents: one per key.
+
+    Args:
+        ranks: the rank of each document, as two numbers.
+        texts: the key of each document's text. Empty to leave out these keys.
+        bands: all bands, and ``samples`` all sampled n-grams. ``owners`` has the number of the document of each band,
+            and the number of the document of each sampled n-gram.
+    """
+    keys = np.concatenate([texts, (bands & ~KINDS) | BAND, (samples & ~KINDS) | SAMPLE])
+    documents = np.concatenate([np.arange(len(texts)), *owners])
+    records = np.empty(len(keys), RECORD)
+    records["key"], records["high"], records["low"] = keys, ranks[documents, 0], ranks[documents, 1]
+    return records
+
+
+class NewDocument(NamedTuple):
+    """Holds what the dedup needs to know about a new document, besides its keys."""
+
+    rank: bytes
+    text_hash: bytes
+    card: Card
+
+    def payload(self) -> bytes:
+        """Returns the bytes after the rank."""
+        return self.text_hash + self.card.to_bytes()
+
+    @classmethod
+    def of(cls, rank: bytes, payload: bytes) -> NewDocument:
+        """Reads a document from its payload."""
+        return cls(rank, payload[:HASH_BYTES], Card.of(payload[HASH_BYTES:]))
+
+
+def new_documents(
+    batch: pa.RecordBatch, batch_id: bytes, rows: Sequence[int], step: AcrossDedup, spill: SpillFile
+) -> tuple[list[NewDocument], np.ndarray]:
+    """Spills the n-grams of the documents of a batch. Returns the documents and their records.
+
+    A document takes part if it has enough n-grams, or if equal texts are compared and its text is not empty.
+    """
+    ids, languages, texts = (batch.column(name).to_pylist() for name in ("id", "language", "text"))
+    urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * batch.num_rows
+    others, keys = other_columns(batch), keys_of(texts, step)
+    found: list[NewDocument] = []
+    places = np.full(len(ids), -1)
+    for index, (name, text, is_compared) in enumerate(zip(ids, texts, keys.is_compared.tolist(), strict=True)):
+        if not is_compared and not (step.exact and text):
+            continue
+        ngrams = keys.sets[index] if is_compared else np.empty(0, np.uint64)
+        blob = spill.append(ngrams.astype("<u8").tobytes())
+        address = batch_id + ROW.pack(rows[index])
+        card = Card(address, name, languages[index] or "und", site_of(urls[index] or ""), blob)
+        rank = rank_of(NEW, len(ngrams), content_hash(name, text, others[index]), address)
+        places[index] = len(found)
+        found.append(NewDocument(rank, keys.hashes[index], card))
+    ranks = np.frombuffer(b"".join(one.rank for one in found), ">u8").reshape(len(found), 2)
+    compared = places[keys.is_compared]
+    of_bands = np.repeat(compared, keys.bands.shape[1])
+    of_samples = np.repeat(compared, [len(one) for one in keys.samples])
+    samples = np.concatenate([*keys.samples, np.empty(0, np.uint64)])
+    own = text_keys([one.text_hash for one in found]) if step.exact else np.empty(0, np.uint64)
+    return found, records_of(ranks, own, keys.bands.ravel(), (of_bands, of_samples), samples)
+
+
+def kept_ranks(number: int, part: int, first_row: int, num_ngrams: np.ndarray, ties: Hashes) -> np.ndarray:
+    """Returns the ranks of kept documents with consecutive rows, as an array of two numbers each.
+
+    A rank has the number of the index; the number of n-grams, so that longer documents sort first; a hash of the
+    document; and the place of the document.
+    """
+    assert number < MAX_INDEXES, number
+    assert part < 1 << _PART_BITS, f"{part}: an index has too many parts"
+    assert first_row + len(ties) <= 1 << _ROW_BITS, f"part {part} has too many documents for an index"
+    lengths = np.uint64(_MAX_NGRAMS) - np.minimum(num_ngrams, _MAX_NGRAMS).astype(np.uint64)
+    high = np.uint64(number << 56) | (lengths << np.uint64(32)) | (ties >> np.uint64(32))
+    place = np.uint64(part << _ROW_BITS) + np.arange(first_row, first_row + len(ties), dtype=np.uint64)
+    low = ((ties & np.uint64((1 << _TIE_BITS) - 1)) << np.uint64(_PART_BITS + _ROW_BITS)) | place
+    return np.stack([high, low], axis=1)
+
+
+class Place(NamedTuple):
+    """Says where a kept document is: the number of its index, its part, and its row in the part."""
+
+    number: int
+    part: int
+    row: int
+
+    @classmethod
+    def of(cls, rank: bytes) -> Place:
+        """Reads the place from the rank of a kept document.
+
+        >>> ranks = kept_ranks(3, 7, 41, np.array([120]), np.array([2**63], np.uint64)).astype(">u8")
+        >>> Place.of(ranks[0].tobytes())
+        Place(number=3, part=7, row=41)
+        """
+        high, low = _RANK.unpack(rank)
+        return cls(high >> 56, low >> _ROW_BITS & ((1 << _PART_BITS) - 1), low & ((1 << _ROW_BITS) - 1))
+
+
+def new_cards(documents: Sequence[NewDocument], mark: bytes, num_buckets: int) -> Iterator[tuple[int, bytes]]:
+    """Yields (bucket, payload) for each new document."""
+    for one in documents:
+        yield int.from_bytes(one.rank[8:RANK_BYTES], "big") % num_buckets, one.rank + mark + one.payload()

@@ -1,0 +1,91 @@
+"""Defines the dedup across sources: it drops documents that a source before this one, or another output, already has.
+
+``pipeline/clean/dedup/across.py`` runs it. The configuration file adds it to all sources that ``dedup: across`` names,
+except the first (:mod:`pipeline.settings.dedup_settings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from filters.rules import Rule
+from pipeline.sources.dedup_steps import DedupStep
+from pipeline.sources.min_hash_step import ALL, CARD_BYTES, KEY_BYTES, MinHashDedup
+
+ACROSS = "across_sources"
+"""The name of the step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcrossDedup(DedupStep):
+    """Drops a document if a kept document of an earlier source has the same text, or contains more than ``max_overlap``
+    of its word n-grams.
+
+    The earlier sources are those before this source in ``dedup: across``, and those of the outputs in ``dedup:
+    against``. Documents of this source are not compared with each other.
+    """
+
+    EQUAL: ClassVar[str] = "duplicate_across_sources"
+    NEAR: ClassVar[str] = "near_duplicate_across_sources"
+    SIGNAL: ClassVar[str] = "across_overlap"
+    """The name of the signal of dropped documents. The signal is the overlap with the kept document, in the chosen
+    ``measure``. It is 1 for equal texts."""
+
+    NAME: str = ACROSS
+    before: tuple[str, ...] = field(default=(), compare=False)
+    """The names of the sources that the documents are compared with, in their order. A document that several of them
+    have is dropped for the first."""
+    exact: bool = True
+    """Whether equal texts are dropped."""
+    near: MinHashDedup | None = field(default_factory=MinHashDedup)
+    """The settings of the search for near duplicates; None to drop only equal texts."""
+    DATA_VERSION: int = 1
+    rule: str = field(default="", compare=False)
+    cite: str = field(default="ours; Broder 1997 (containment, MinHash)", compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.exact and self.near is None:
+            raise ValueError("exact and near are both off: nothing would be compared")
+        if self.near is not None and self.near.scope != ALL:
+            raise ValueError("near.scope cannot be set: documents of all kinds are compared")
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (*([self.EQUAL] if self.exact else []), *([self.NEAR] if self.near else []))
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        return (Rule(self.NEAR, self.SIGNAL, ">", self.near.max_overlap, "ours"),) if self.near else ()
+
+    @property
+    def travels(self) -> str:
+        keys = "a key (24 bytes) of its text" + (", and for each of its bands and sampled n-grams" if self.near else "")
+        return f"per document, also of the stored indexes of {', '.join(self.before)}: {keys}; the id and the address"
+
+    def key_bytes(self, num_docs: float, text_bytes: float) -> float:
+        """Returns the bytes of keys and cards that new documents send. The indexes of earlier sources send the same
+        keys.
+        """
+        near = 0.0 if self.near is None else self.near.key_bytes(num_docs, text_bytes)
+        return near + num_docs * (KEY_BYTES if self.near is not None else KEY_BYTES + CARD_BYTES)
+
+    @property
+    def needs_earlier_dumps_only(self) -> bool:
+        return True
+
+    def index_rule(self) -> Mapping[str, Any]:
+        """Returns everything that the content of an index depends on. Two indexes can be compared if their rules are
+        equal.
+
+        >>> AcrossDedup(near=None).index_rule()
+        {'version': 1, 'near': False}
+        """
+        names = ("ngram_words", "method", "threshold", "num_perm", "seed", "keep_one_in", "min_ngrams")
+        rule = {"version": INDEX_VERSION, "near": self.near is not None}
+        return rule if self.near is None else rule | {name: getattr(self.near, name) for name in names}
+
+
+INDEX_VERSION = 1
+"""The version of the form and the content of an index. An index of another version is refused."""
