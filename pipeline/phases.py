@@ -72,6 +72,7 @@ def estimate_run(settings: Settings) -> None:
             "--estimate estimates from the input, and --phase=mix has none; "
             "python -m mixtures.plan --config FILE --stats OUT/stats prints the mixture of the clean documents"
         )
+    check_columns(settings.recipe.parts, settings.sources.values())
     with tempfile.TemporaryDirectory() as scratch:
         inputs, models = _inputs_and_models(settings, scratch)
         table = eval_table(settings, scratch)

@@ -191,6 +191,8 @@ class Join:
     """Lines that describe what the join does. ``--explain`` prints them."""
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
     """The ``kind`` of units that have rows but no documents. An estimate does not read them."""
+    KEY_COLUMNS: ClassVar[tuple[str, ...]] = ()
+    """The columns that a record shares with its document. Empty if records that have a text are documents already."""
 
 
 AnyStep = Step | DedupStep
