@@ -16,6 +16,7 @@ from pipeline.models.fetch import FetchError, Published, fetch, published
 from tokenizer.interrupts import as_command
 from tokenizer.numbers import count_flag
 from tokenizer.program import name_of
+from tokenizer.progress import Progress
 
 if TYPE_CHECKING:
     from pipeline.models.train_reference import TrainedReference
@@ -139,6 +140,7 @@ def _train_lm(flags: argparse.Namespace) -> int:
         folder=Path(flags.models),
         lmplz=lmplz,
         vocab_size=flags.vocab_size or VOCAB_SIZE,
+        progress=Progress("train-lm"),
     )
     print("wrote " + ", ".join(map(str, made)))
     cutoffs = f"cutoffs --models {flags.models} --language {flags.language} --input GLOB"
@@ -149,13 +151,19 @@ def _train_lm(flags: argparse.Namespace) -> int:
 def _cutoffs(flags: argparse.Namespace) -> int:
     from pipeline.models.load import load_scorer
     from pipeline.models.train_perplexity import cutoff_table, write_cutoffs
-    from pipeline.models.training_texts import expand_globs, read_texts
+    from pipeline.models.trained import doubts
+    from pipeline.models.training_texts import expand_globs, num_bytes_of, read_texts
 
     model = load_scorer(flags.models, flags.language)
-    column = cutoff_table(read_texts(expand_globs(flags.input)), flags.language, model)
+    texts = Progress("cutoffs").reading(read_texts(expand_globs(flags.input)), num_bytes_of)
+    column, num_docs = cutoff_table(texts, flags.language, model)
     path = Path(flags.models) / "cutoff.csv"
-    write_cutoffs(path, flags.language, column)
-    print(f"{path}: {flags.language}: head below {column[30]:g}, middle below {column[60]:g}")
+    write_cutoffs(path, flags.language, column, num_docs)
+    print(
+        f"{path}: {flags.language}: head below {column[30]:g}, middle below {column[60]:g}, from {num_docs:,} documents"
+    )
+    for doubt in doubts([{"name": path.name, "language": flags.language, "documents": num_docs}]):
+        print(doubt)
     return 0
 
 
@@ -178,17 +186,21 @@ def _train_from_joined(flags: argparse.Namespace) -> TrainedReference:
         beam_args=flags.beam_args,
     )
     forget(work_dir)
+    progress = Progress("train-reference")
     try:
-        found = find_pages(asked)
+        with progress.working("finding pages that Wikipedia cites"):
+            found = find_pages(asked)
         return train_reference(
-            found.positives(), found.negatives(), Path(flags.models), num_threads=flags.threads, seed=flags.seed
-        )
+            found.positives(), found.negatives(), Path(flags.models), num_threads=flags.threads, seed=flags.seed,
+            progress=progress,
+        )  # fmt: skip
     finally:
         forget(work_dir)
 
 
 def _train_reference(flags: argparse.Namespace) -> int:
-    from pipeline.models.train_reference import MIN_POSITIVES, train_reference
+    from pipeline.models.train_reference import train_reference
+    from pipeline.models.trained import MIN_POSITIVES
     from pipeline.models.training_texts import expand_globs, read_texts
 
     is_joined, is_given = bool(flags.wikipedia and flags.pages), bool(flags.positives and flags.negatives)
@@ -197,7 +209,8 @@ def _train_reference(flags: argparse.Namespace) -> int:
     if is_given:
         positives: Iterable[Text] = read_texts(expand_globs(flags.positives))
         negatives: Iterable[Text] = read_texts(expand_globs(flags.negatives))
-        trained = train_reference(positives, negatives, Path(flags.models), num_threads=flags.threads, seed=flags.seed)
+        trained = train_reference(positives, negatives, Path(flags.models), num_threads=flags.threads, seed=flags.seed,
+                                  progress=Progress("train-reference"))  # fmt: skip
     else:
         trained = _train_from_joined(flags)
     for what, counts in (("trained on", trained.num_train), ("held back (other hosts)", trained.num_held_out)):

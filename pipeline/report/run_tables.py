@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.models.trained import JUDGES, described
 from pipeline.report.output_state import RunState, SourceState
+from pipeline.report.run_models import used_models
 from pipeline.report.settings import default_settings, differences, recipe_settings, settings_of
 
 
@@ -82,14 +84,21 @@ def _inputs(state: RunState) -> Table:
 
 
 def _models(state: RunState) -> Table:
-    models: dict[str, Any] = dict((state.manifest or {}).get("models", {}))
-    for source in state.sources:
-        models |= source.about.get("models", {})
-    rows = [(key, str(one.get("name", "")), str(one.get("sha256", ""))) for key, one in sorted(models.items())]
+    rows = []
+    for key, one in sorted(used_models(state).items()):
+        files = one.get("files") or [{"name": one.get("name", "")}]
+        names = [f"{file['name']}: {file['language']}" if "language" in file else str(file["name"]) for file in files]
+        sizes = [f"{file['bytes'] / 1e6:,.2f}" if "bytes" in file else "" for file in files]
+        trained = [described(file) if key in JUDGES else "" for file in files]
+        rows.append((key, *("\n".join(cells) for cells in (names, sizes, trained)), str(one.get("sha256", ""))))
     tokenizer = (state.manifest or {}).get("tokenizer")
     if tokenizer:
-        rows.append(("tokenizer", f"{tokenizer['path']}, {tokenizer['vocab_size']:,} pieces", tokenizer["sha256"]))
-    return Table("Models", ("model", "file", "sha256"), rows, left=(1, 2))
+        pieces = f"{tokenizer['path']}, {tokenizer['vocab_size']:,} pieces"
+        rows.append(("tokenizer", pieces, "", "", tokenizer["sha256"]))
+    note = (
+        "Trained on: what trained.json or checksums.json beside the model says. Unknown: neither says anything of it."
+    )
+    return Table("Models", ("model", "file", "MB", "trained on", "sha256"), rows, note if rows else "", (1, 3, 4))
 
 
 def _software(state: RunState) -> Table:
