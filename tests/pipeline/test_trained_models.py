@@ -112,3 +112,43 @@ def test_large_models_raise_no_doubt() -> None:
     assert doubts([{"name": "reference.bin", "positives": 1_000, "negatives": 9, "text_bytes": 5}]) == []
     assert len(doubts([{"name": "reference.bin", "positives": 999, "negatives": 9, "text_bytes": 5}])) == 1
     assert doubts([{"name": "en.arpa.bin"}, {"name": "en.sp.model", "url": "https://a.b"}]) == []
+
+
+def test_models_are_listed(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--models", str(models)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("perplexity  cutoff.csv (en)") and "150 documents" in line for line in said)
+    assert any(line.startswith("reference   missing; ") and "train-reference" in line for line in said)
+    assert "look at this: the cut-offs of en rest on 150 documents" in "\n".join(said)
+    assert main(["list", "--models", str(models), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert sorted(found["models"]) == ["language", "perplexity"]
+    assert sorted(found["missing"]) == ["bad_words", "reference"]
+    assert len(found["doubts"]) == 2
+    assert main(["list", "--models", str(models / "none")]) == 2
+    assert "there is no such folder" in capsys.readouterr().err
+
+
+def test_training_prints_json(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+    common = ["--models", str(models), "--language", "en", "--input", str(corpus), "--json"]
+    assert main(["cutoffs", *common]) == 0
+    found = json.loads(capsys.readouterr().out)
+    column = [line.split(",")[1] for line in (models / "cutoff.csv").read_text().splitlines()]
+    assert found["documents"] == 150
+    assert found["head_below"] == float(column[31])
+    assert main(["train-lm", *common, "--lmplz", str(tmp_path / "lmplz"), "--vocab_size", "70"]) == 0
+    assert all(Path(path).is_file() for path in json.loads(capsys.readouterr().out)["written"])
+    pages = tmp_path / "cited.jsonl"
+    pages.write_text("".join(
+        json.dumps({"text": prose(f"cited {n}", 250), "url": f"https://s{n % 40}.example/{n}"}) + "\n"
+        for n in range(120)
+    ))  # fmt: skip
+    given = ["--positives", str(pages), "--negatives", str(corpus), "--models", str(models), "--json"]
+    assert main(["train-reference", *given]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["is_meaningful"] is False
+    assert sum(found["trained_on"].values()) + sum(found["held_out"].values()) == 270
+    (about,) = files_of(find_models(str(models))["reference"])
+    assert about["positives"] == found["trained_on"]["__label__wiki"]
+    assert doubts([about])
