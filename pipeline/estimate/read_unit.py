@@ -28,7 +28,8 @@ from pipeline.tokenize.part_column import part_values
 TokenCount = Callable[[pa.Array], float]
 """A function that returns the number of tokens of some texts."""
 SAMPLE_DOCS = 500
-"""The largest number of documents that are read from one unit."""
+"""The number of documents after which reading of a unit stops. It goes on if the reader has already read more than half
+of the unit, or has unpacked a whole chunk: the bytes that were read count, so their documents must count too."""
 _BYTES_PER_TOKEN = 4.0
 """The number of bytes per token if tokens are not counted (our choice). English text has about this number with a
 tokenizer of 32,000 pieces.
@@ -161,7 +162,8 @@ def _documents(made: PreparedSource, unit: Unit, counts: list[int], deadline: fl
     def opened(path: str) -> BinaryIO:
         return io.BufferedReader(_CountingFile(open_file(path), counts), 1 << 16)  # type: ignore[return-value]
 
-    if unit.kind in reader.CONTAINERS:
+    is_chunk = unit.kind in reader.CONTAINERS
+    if is_chunk:
         chunk = next((c for c in reader.unpack(unit, opened) if isinstance(c, Chunk)), None)
         if chunk is None:
             return
@@ -183,5 +185,6 @@ def _documents(made: PreparedSource, unit: Unit, counts: list[int], deadline: fl
                 yield {"id": name, "text": row["text"], **shared}
         else:
             yield record
-        if number >= SAMPLE_DOCS or time.monotonic() > deadline:
+        is_enough = number >= SAMPLE_DOCS and not is_chunk and sum(counts) < unit.num_bytes / 2
+        if is_enough or time.monotonic() > deadline:
             return

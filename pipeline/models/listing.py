@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.models.find import find_models
 from pipeline.models.load import how_to_get
-from pipeline.models.trained import JUDGES, about_models, described, doubts
+from pipeline.models.trained import CUTOFFS, JUDGES, about_models, described, doubts
 
 _OPTIONAL = ("bad_words",)
 
@@ -24,7 +25,26 @@ def listed(folder: str) -> dict[str, Any]:
     models = about_models(find_models(folder))
     found = [line for one in models.values() for line in doubts(one.get("files", ()))]
     missing = {key: how_to_get(key, (), folder) for key in (*JUDGES, *_OPTIONAL) if key not in models}
+    missing |= _lacking(models.get("perplexity", {}).get("files", ()), folder)
     return {"models": models, "doubts": found, "missing": missing}
+
+
+def _lacking(files: Sequence[Mapping[str, Any]], folder: str) -> dict[str, str]:
+    """Returns the files of perplexity models that lack, each with the command that makes it.
+
+    >>> list(_lacking([{"name": "de.arpa"}, {"name": "cutoff.csv", "language": "en"}], "models"))
+    ['de.sp.model', 'cutoff.csv: de']
+    """
+    names = {file["name"] for file in files}
+    with_cutoffs = {file["language"] for file in files if "language" in file}
+    found = {}
+    for language in sorted({name.split(".")[0] for name in names if name.endswith((".arpa", ".arpa.bin"))}):
+        if f"{language}.sp.model" not in names:
+            found[f"{language}.sp.model"] = how_to_get("perplexity", (language,), folder)
+        if language not in with_cutoffs:
+            flags = f"--models {folder} --language {language} --input GLOB"
+            found[f"{CUTOFFS}: {language}"] = f"compute it with `python -m pipeline.models cutoffs {flags}`"
+    return found
 
 
 def lines_of(values: dict[str, Any]) -> list[str]:
@@ -40,5 +60,5 @@ def lines_of(values: dict[str, Any]) -> list[str]:
             size = f"  {file['bytes'] / 1e6:,.2f} MB" if "bytes" in file else ""
             trained = f"  trained on: {described(file)}" if key in JUDGES else ""
             lines.append(f"{key:<12}{name}{size}{trained}")
-    lines += [f"{key:<12}missing; {how}" for key, how in values["missing"].items()]
+    lines += [f"{key:<11} missing; {how}" for key, how in values["missing"].items()]
     return [*lines, *(f"look at this: {doubt}" for doubt in values["doubts"])]

@@ -131,7 +131,10 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
     scores = [model.perplexity(text.text) for text in texts if text.language in ("", language)]
     known = [score for score in scores if score is not None]
     if len(known) < 101:
-        raise ValueError(f"cutoffs: {len(known)} documents of language {language}; at least 101 are needed")
+        raise ValueError(
+            f"cutoffs: {len(known)} documents of language {language} have a score; at least 101 are needed: give more "
+            "pages that have passed the steps before perplexity"
+        )
     return [round(float(value), 1) for value in np.percentile(known, np.arange(101))], len(known)
 
 

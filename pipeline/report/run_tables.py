@@ -23,6 +23,8 @@ class Table:
     rows: Sequence[tuple[str, ...]]
     note: str = ""
     left: tuple[int, ...] = ()
+    has_long_cells: bool = False
+    """True if a narrow screen shows each row as a block instead of a line. It always does so with many columns."""
     is_grouped: bool = False
     """True if consecutive rows with equal first cells form a group. The first cell becomes the heading of the group."""
 
@@ -87,10 +89,12 @@ def _models(state: RunState) -> Table:
     rows = []
     for key, one in sorted(used_models(state).items()):
         files = one.get("files") or [{"name": one.get("name", "")}]
-        names = [f"{file['name']}: {file['language']}" if "language" in file else str(file["name"]) for file in files]
-        sizes = [f"{file['bytes'] / 1e6:,.2f}" if "bytes" in file else "" for file in files]
-        trained = [described(file) if key in JUDGES else "" for file in files]
-        rows.append((key, *("\n".join(cells) for cells in (names, sizes, trained)), str(one.get("sha256", ""))))
+        for number, file in enumerate(files):
+            name = f"{file['name']}: {file['language']}" if "language" in file else str(file["name"])
+            size = f"{file['bytes'] / 1e6:,.2f}" if "bytes" in file else ""
+            trained = described(file) if key in JUDGES else ""
+            # The checksum is that of all files of a model together.
+            rows.append((key, name, size, trained, str(one.get("sha256", "")) if number == 0 else ""))
     tokenizer = (state.manifest or {}).get("tokenizer")
     if tokenizer:
         pieces = f"{tokenizer['path']}, {tokenizer['vocab_size']:,} pieces"
@@ -98,7 +102,14 @@ def _models(state: RunState) -> Table:
     note = (
         "Trained on: what trained.json or checksums.json beside the model says. Unknown: neither says anything of it."
     )
-    return Table("Models", ("model", "file", "MB", "trained on", "sha256"), rows, note if rows else "", (1, 3, 4))
+    return Table(
+        "Models",
+        ("model", "file", "MB", "trained on", "sha256"),
+        rows,
+        note if rows else "",
+        (1, 3, 4),
+        has_long_cells=True,
+    )
 
 
 def _software(state: RunState) -> Table:

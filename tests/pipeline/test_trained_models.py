@@ -125,6 +125,9 @@ def test_models_are_listed(models: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert sorted(found["models"]) == ["language", "perplexity"]
     assert sorted(found["missing"]) == ["bad_words", "reference"]
     assert len(found["doubts"]) == 2
+    (models / "cutoff.csv").unlink()
+    assert main(["list", "--models", str(models)]) == 0
+    assert "cutoff.csv: en missing; compute it with `python -m pipeline.models cutoffs" in capsys.readouterr().out
     assert main(["list", "--models", str(models / "none")]) == 2
     assert "there is no such folder" in capsys.readouterr().err
 
