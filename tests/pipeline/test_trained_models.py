@@ -155,3 +155,17 @@ def test_training_prints_json(models: Path, tmp_path: Path, capsys: pytest.Captu
     (about,) = files_of(find_models(str(models))["reference"])
     assert about["positives"] == found["trained_on"]["__label__wiki"]
     assert doubts([about])
+
+
+def test_models_without_cutoffs_are_told_how_to_get_them(models: Path, tmp_path: Path, capsys: Any) -> None:
+    """Whoever has trained a model would not fetch another one for its table."""
+    from pipeline.run import main as run
+
+    (models / "cutoff.csv").unlink()
+    pages = tmp_path / "CC-MAIN-2019-30" / "a.warc.wet"
+    pages.parent.mkdir()
+    pages.write_bytes(b"WARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n\r\n\r\n")
+    given = [f"--input=common_crawl={pages}", f"--models={models}", f"--output={tmp_path}/out", "--phase=clean"]
+    assert run(given) == 2
+    said = capsys.readouterr().err
+    assert f"compute it with `python -m pipeline.models cutoffs --models {models} --language en --input GLOB`" in said
