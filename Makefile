@@ -11,16 +11,18 @@ BROWSER_STAMP := $(VENV)/.browser
 SLURM_DEBIAN := slurmctld slurmd slurm-client munge
 BROWSER_DEBIAN := chromium fonts-dejavu-core libatomic1
 
-.PHONY: sample test test-fast test-random test-cloud test-engines test-train test-browser check format docs golden lmplz sample-models clean
+.PHONY: sample test test-slow test-fast test-random test-cloud test-engines test-train test-browser check format docs golden lmplz sample-models clean
 
 sample: $(STAMP)  ## Sets everything up and runs the main job on the sample, into ./out
 	$(BIN)/python -m pipeline.run
 
-test: $(STAMP)  ## Sets everything up and passes the tests
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not cloud and not engines"
-
-test-fast: $(STAMP)  ## All but the slow tests
+test: $(STAMP)  ## Sets everything up and passes the tests, all but the slow ones
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not cloud and not engines"
+
+test-slow: $(STAMP)  ## The slow tests: whole runs of the sample, kills, signals, the blocks of the documents
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "slow and not cloud and not engines"
+
+test-fast: test  ## The earlier name of `make test`
 
 test-random: $(STAMP)  ## The tests of laws with newly drawn examples; all other targets draw the same ones every time
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "hypothesis and not cloud and not engines" --hypothesis-profile=random tests

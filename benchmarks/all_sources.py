@@ -1,12 +1,13 @@
-"""Measures whole runs on real input: seconds, and peak memory summed over all processes, one line per source.
+"""Measures whole runs on real input. Prints one line per source: the seconds, and the peak memory of all processes
+together.
 
     CORPUS_DATA=DIR python benchmarks/all_sources.py [--workers N] [--output DIR] [--skip-single]
 
 Each source is cleaned alone, in a separate process that is measured from start to exit. Then all sources are cleaned,
 tokenized and mixed in one run with the paper's recipe. Memory is the proportional set size of the run and its children,
-read ten times per second; a memory page shared by several processes counts once. The models are the small ones in
-``samples/models``. The small models suffice to measure speed and memory. With CCNet's published models, different
-numbers of pages would be kept.
+read ten times per second; a memory page shared by several processes counts once. The runs use the small models in
+``samples/models``, which are good enough to measure speed and memory. With CCNet's published models, a run would keep a
+different number of pages.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ INPUTS = {
 def settings(data: Path, sources: list[str]) -> dict[str, Any]:
     """Returns the config of a run with the paper's recipe on ``sources``.
 
-    It allows 4 epochs, because some sources have little text in the 75 MB of input, and this text must be repeated.
+    The config allows 4 epochs. Some sources have little text in the 75 MB of input, so a run must repeat their text.
     """
     return {
         "recipe": "llama",
@@ -64,7 +65,7 @@ def settings(data: Path, sources: list[str]) -> dict[str, Any]:
 
 
 def measured(command: list[str]) -> tuple[float, int]:
-    """Runs a command. Returns its wall time in seconds, and its peak memory in bytes, summed over all its processes.
+    """Runs a command. Returns its wall time in seconds, and the peak memory of all its processes together in bytes.
 
     Raises:
         SystemExit: the command failed; its output is shown.
@@ -83,7 +84,7 @@ def measured(command: list[str]) -> tuple[float, int]:
 
 
 def resident(pid: int) -> int:
-    """Returns the proportional set size in bytes of a process and its children; 0 if the process has ended."""
+    """Returns the proportional set size in bytes of a process and its children. Returns 0 if the process has ended."""
     total = 0
     try:
         for process in [root := psutil.Process(pid), *root.children(recursive=True)]:
@@ -118,8 +119,8 @@ def main() -> None:
 
 
 def print_table(whole: Path, lines: list[tuple[str, float, int]]) -> None:
-    """Prints one line per source. A line has the documents read and kept, the seconds and the peak memory of the run,
-    and the share of the mixture.
+    """Prints one line per source: the numbers of documents read and kept, the seconds and the peak memory of the run,
+    and the source's share of the mixture.
     """
     manifest = json.loads((whole / "manifest.json").read_text())
     stats = {s: json.loads((whole / "stats" / f"{s}.json").read_text()) for s in INPUTS}

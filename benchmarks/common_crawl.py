@@ -1,15 +1,16 @@
-"""Compares our CommonCrawl steps with cc_net: speed per stage and overall, memory, and two processes against one.
+"""Compares our CommonCrawl steps with cc_net. Measures the speed per stage and overall, the memory, and the gain from a
+second process.
 
     python benchmarks/common_crawl.py speed  WET... --models DIR --cc_net CHECKOUT [--only_english] [--megabytes 40]
     python benchmarks/common_crawl.py memory WET... [--megabytes 1000]
     python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 400] [--only_dedup]
 
-The input contains no page twice. The input has each page of the WET files once, then generated pages with the same
-statistics (``web_pages.py``) up to ``--megabytes`` of text. Our code and cc_net run alternately, so the ratios are
-valid even on a busy machine. Figures are MB of text per CPU second, summed over all processes. ``speed`` takes the best
-of several runs of each side; with ``--only_reading`` it measures only the readers. ``speed`` runs our pipeline as a
-user does, with the recipe ``ccnet`` and one process, and subtracts the cost of a run on one page. cc_net needs
-func_argparse, pandas and bs4.
+The input consists of the WET files' pages, each once, and of generated pages with the same statistics
+(``web_pages.py``). It has ``--megabytes`` of text, and no page occurs twice. Our code and cc_net run alternately, so
+the ratios are valid even on a busy machine. Figures are MB of text per CPU second, summed over all processes. ``speed``
+runs each project several times and takes the best run. With ``--only_reading`` it measures only the readers. ``speed``
+runs our pipeline as a user does, with the recipe ``ccnet`` and one process, and subtracts the cost of a run on one
+page. cc_net needs func_argparse, pandas and bs4.
 """
 
 from __future__ import annotations
@@ -107,7 +108,9 @@ def _tree_bytes(pid: int) -> int:
 
 
 def cpu(work: Callable[[], Any], repeat: int = 1) -> tuple[float, Any]:
-    """Returns the fewest CPU seconds of ``repeat`` runs, and the result. Other work on the machine only adds time."""
+    """Calls a function ``repeat`` times. Returns the CPU seconds of the fastest call, and the function's result. Other
+    work on the machine can only make a call slower.
+    """
     best, result = float("inf"), None
     for _ in range(repeat):
         begun = time.process_time()
@@ -136,7 +139,9 @@ def reading_seconds(paths: list[str], peer: CcNet, num_rounds: int) -> list[tupl
 
 
 def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
-    """Runs both passes of the line dedup without Beam. Returns the CPU seconds of each pass, and the kept text."""
+    """Runs both passes of the line dedup without Beam. Returns a dict with the CPU seconds of each pass and the kept
+    text.
+    """
     step, num_buckets = LineDedup(scope="all"), 16
 
     def first() -> tuple[list[pa.RecordBatch], dict[int, list[bytes]]]:
@@ -173,7 +178,8 @@ def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
 def native_seconds(
     rows: list[dict[str, Any]], texts: list[str], models: dict[str, Any], repeat: int
 ) -> dict[str, float]:
-    """Returns the seconds that each of fastText, SentencePiece and KenLM takes on the texts without our code.
+    """Runs fastText, SentencePiece and KenLM on the texts, without our code. Returns a dict with the seconds that each
+    library takes.
 
     Each library gets its fastest form of input.
     """
@@ -256,8 +262,8 @@ def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
 
 
 def memory(flags: argparse.Namespace, folder: Path) -> None:
-    """Measures the peak memory for N and for 4 N megabytes of text. With N = 1000 (the default) the peak hardly grows
-    any more.
+    """Measures the peak memory for N and for 4 N megabytes of text. With N = 1000 (the default), the two peaks are
+    almost equal.
     """
     pages = web_pages.generated(web_pages.real_pages(flags.wet, only_english=False))
     config = {"recipe": "ccnet", "sources": {"common_crawl": DEDUP_ONLY}}

@@ -1,17 +1,18 @@
-"""Measures decontamination: recall per kind of disturbance, false positives on clean text, speed with 20 million
-n-grams.
+"""Measures decontamination: the recall per kind of disturbance, the false positives on clean text, and the speed with
+20 million n-grams.
 
     python benchmarks/decontaminate.py CLEAN... [--evals FILE.jsonl.gz ...] [--decon PROGRAM] [--items N]
                                        [--speed_ngrams N] [--megabytes N] [--show N] [--seed N]
 
 CLEAN are files of real text without evaluation items. The files have one of four formats: ``.txt``, which is split into
 documents of 5,000 characters; ``.jsonl`` or ``.jsonl.gz`` with ``text`` or ``content``; ``.warc.wet.gz``; ``.parquet``
-with ``text``. ``--evals`` are real sets as JSON lines with ``question``, ``answer`` and ``passage``. The items of these
-sets are added to the items that ``decontaminate_items`` makes. ``--decon`` is the path of AI2's program decon. decon
-gets the same documents and sets as our code. It runs with default settings and one thread.
+with ``text``. ``--evals`` names files of real evaluation sets: JSON lines with ``question``, ``answer`` and
+``passage``. The items of these sets are added to the items that ``decontaminate_items`` makes. ``--decon`` is the path
+of AI2's program decon. decon gets the same documents and sets as our code. It runs with default settings and one
+thread.
 
-Each item is inserted as question and answer between two paragraphs of a clean document. The item counts as recalled if
-a hit names it, or names an item with an equal text.
+The question and answer of each item are inserted between two paragraphs of a clean document. The item counts as
+recalled if a hit names this item or an item with the same text.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ WITHOUT_ANSWER = "verbatim, without its answer"
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """Holds a document into which an item was inserted, and the item's kind and disturbance."""
+    """Holds a document that contains an inserted item, with the item's kind and the disturbance of its text."""
 
     item: Item
     kind: str
@@ -101,7 +102,7 @@ class Injected:
 
 
 def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yields each document as its kind (the ending of the file's name) and its text."""
+    """Yields (kind, text) of each document. The kind is the ending of the file's name."""
     for path in paths:
         kind = Path(path).name.split(".", 1)[-1]
         if path.endswith(".parquet"):
@@ -120,7 +121,7 @@ def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
-    """Returns the items of real sets. If several items have the same question, the one with the right answer is
+    """Returns the items of real sets. If several items have the same question, the item with the right answer is
     kept.
     """
     items = dict[tuple[str, str], tuple[str, Item]]()
@@ -142,7 +143,9 @@ def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
 
 
 def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.Random) -> list[Injected]:
-    """Returns clean documents with an item inserted, one for each item and disturbance."""
+    """Returns one document for each item and disturbance: a clean document into which the disturbed item is
+    inserted.
+    """
     made = []
     for kind, item in items:
         is_long = len(re.findall(r"\w+", item.question)) >= 20
@@ -173,7 +176,9 @@ def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence
 
 
 def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[str]) -> tuple[list[set[str]], float]:
-    """Runs decon with one thread. Returns the questions it found in each document, and its detection time in s."""
+    """Runs decon with one thread. Returns the questions that it found in each document, and its detection time in
+    seconds.
+    """
     with tempfile.TemporaryDirectory() as folder:
         for name in ("train", "evals"):
             (Path(folder) / name).mkdir()
@@ -201,8 +206,8 @@ def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[s
 def recall_table(
     items: Sequence[tuple[str, Item]], injected: Sequence[Injected], found: Sequence[bool], words: dict[str, int]
 ) -> list[str]:
-    """Returns a Markdown table of the recall per disturbance. The items with 8 or more words have one row together, and
-    one row per kind. All shorter items have one row.
+    """Returns a Markdown table of the recall, with one row per disturbance. One column is for all items of 8 or more
+    words. These items also have one column per kind. The last column is for all shorter items.
 
     ``words`` maps the id of an item to the number of words of its question.
     """
@@ -226,8 +231,8 @@ def recall_table(
 
 
 def speed_index(texts: Sequence[str], num_ngrams: int, path: Path, seed: int) -> list[tuple[str, Item]]:
-    """Writes the index of a set with ``num_ngrams`` n-grams of random words from the texts. Returns the items of the
-    set.
+    """Makes a set of random words from the texts, with ``num_ngrams`` n-grams, and writes its index. Returns the set's
+    items.
     """
     known = sorted({word for text in texts[:3000] for word in text.split() if word.isalpha()})
     drawn = np.random.default_rng(seed).zipf(1.2, (num_ngrams // 100, 105)) % len(known)
@@ -313,7 +318,7 @@ def main() -> None:
 
 
 def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
-    """Prints the speed of this project and of decon with a large set loaded."""
+    """Loads a large set into this project and into decon, and prints the speed of both."""
     texts, num_chars = [], 0
     for text in clean:
         texts.append(text)
@@ -335,8 +340,8 @@ def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
 
 
 def measure_words(texts: Sequence[str]) -> float:
-    """Returns the speed of splitting into words alone, in MB of text per CPU second. Every exact method must split
-    texts into words.
+    """Returns the speed of splitting texts into words, in MB of text per CPU second. Every exact method must split
+    texts into words, so this speed is a limit.
     """
     start = time.process_time()
     for first in range(0, len(texts), BATCH_DOCS):

@@ -5,9 +5,9 @@ Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold 
 - ours: ``tokenizer.encode.Encoder``, with an empty cache at the start of every round;
 - sentencepiece: ``SentencePieceProcessor.encode`` of a list, one thread;
 - tokenizers: Hugging Face's ``encode_batch``, with the same pieces and the merges that follow from them;
-- tiktoken: the same pieces, and the byte sequences at the beginnings of characters, because tiktoken builds characters
-  by merging bytes;
-- gigatoken: the ``tokenizer.json`` that is written beside the model, one thread;
+- tiktoken: the same pieces, and also the first bytes of every multi-byte character, because tiktoken builds such a
+  character by merging its bytes one by one;
+- gigatoken: the ``tokenizer.json`` that a run writes next to the model, one thread;
 - kitoken: the model itself;
 - datatrove: its ``DocumentTokenizer``, writing ids to a file, with the Hugging Face model above.
 
@@ -103,7 +103,9 @@ def reference(model: bytes) -> Encode:
 
 
 def pieces_and_merges(model: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Returns the ids of the pieces, and the merges in the order in which SentencePiece would do them."""
+    """Returns two values: a dict of the pieces' ids, and the merges in the order in which SentencePiece would make
+    them.
+    """
     proto = model_proto.parse(model)
     number = {piece.text: i for i, piece in enumerate(proto.pieces)}
     scores = {p.text: p.score for p in proto.pieces if p.kind == model_proto.NORMAL}

@@ -4,7 +4,7 @@ Run: ``python benchmarks/encode_kinds.py --tokenizer FILE TEXT_OR_FOLDER... [--r
 
 - ours: ``tokenizer.encode.Encoder``, once with gigatoken (if it is installed) and once without;
 - tokenizers or tiktoken: the reference library, one thread;
-- gigatoken: gigatoken alone, without restarts, one thread;
+- gigatoken: gigatoken alone, one thread. It is never loaded again, although its memory grows;
 - kitoken: the same file.
 
 The speed is in megabytes of text per second of the process's CPU time, best of the rounds. Texts are read as in

@@ -1,4 +1,5 @@
-"""Measures the memory of the line dedup on a distributed engine, where a worker judges one bucket of N lines.
+"""Measures the memory of the line dedup on a distributed engine. There, the hashes of all lines are divided into
+buckets, and a worker holds one bucket of N lines in memory.
 
 python benchmarks/line_bucket.py --million_lines 12
 """

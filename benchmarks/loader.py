@@ -56,7 +56,7 @@ class _NoEncoder:
 
 
 def make_run(folder: Path, num_tokens: int, num_shards: int) -> None:
-    """Writes the output folder of a run, with documents of random token ids and log-normal lengths."""
+    """Writes an output folder like that of a run. Its documents have random token ids and log-normal lengths."""
     generator = np.random.default_rng(1)
     (folder / "shards").mkdir(parents=True)
     metadata = ShardMetadata(
@@ -123,8 +123,8 @@ def ours(folder: Path, *, positions: bool, packing: Packing = "concatenate") -> 
 
 
 def ours_through_grain(folder: Path) -> Iterator[Any]:
-    """Yields batches made of MaxText's records. The records include positions. Grain requests several records at a
-    time.
+    """Yields batches of records that our loader makes for MaxText through Grain. The records include positions. Grain
+    requests several records at a time.
     """
     source = PackedSource(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=1), form="maxtext")
     for first in range(0, len(source) - BATCH, BATCH):
@@ -163,8 +163,7 @@ def datasets_batches(folder: Path) -> Iterator[Any]:
 def packed(pieces: Iterator[Any]) -> Iterator[Any]:
     """Yields batches of the ids in ``pieces``, cut into sequences of SEQ_LEN + 1 ids.
 
-    Neighbouring sequences do not overlap. It would take more time to begin each sequence with the last token of the
-    previous sequence.
+    Neighbouring sequences do not overlap. An overlap of one token, as real training needs it, would take more time.
     """
     size = BATCH * (SEQ_LEN + 1)
     out, filled = np.empty(size, np.int64), 0
@@ -210,7 +209,9 @@ def write_mds(raw: Path, target: Path) -> None:
 
 
 def rate(make: Callable[[], Iterator[Any]], rounds: int, max_tokens: int) -> float:
-    """Returns tokens per CPU second in the best round. The first 8 batches open the files and are not timed."""
+    """Returns the tokens per CPU second of the best round. The first 8 batches are not timed, because they open the
+    files.
+    """
     best = 0.0
     for _ in range(rounds):
         batches = make()

@@ -1,9 +1,10 @@
-"""Makes input of any size for each source: each real file once, then copies of the real files with new words.
+"""Makes input of any size for a source. The input contains each real file once, then copies of the real files with new
+words.
 
-The files have the form in which the source is published. A made text keeps the markup and the lines that several real
-texts share (menus, notices, licences). All remaining words of the real text are replaced by words from two texts: the
-real text itself, and a second text of the same kind. So the lengths, the markup and the share of repeated lines are
-those of the real files, and no text occurs twice.
+The made files have the same format as the published files of the source. A made text keeps its markup, and keeps the
+lines that several real texts share (menus, notices, licences). All remaining words of the real text are replaced by
+words from two texts: the real text itself, and a second text of the same kind. So the lengths, the markup and the share
+of repeated lines are those of the real files, and no text occurs twice.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Mixer:
             self._pools.append([word for word in found if word] or ["word"])
 
     def other(self, number: int) -> str:
-        """Returns a new text made like text ``number``."""
+        """Returns a new text that is modelled on text ``number``."""
         pool = self._pools[number] + self._pools[self._rng.randrange(len(self.texts))]
         draw, size = self._rng.random, len(pool)
 
@@ -82,7 +83,7 @@ class Mixer:
 
 
 def make_input(source: str, data: Path, folder: Path, num_bytes: int) -> list[str]:
-    """Writes input for a source into a folder, about ``num_bytes`` before compression. Writes nothing if the folder
+    """Writes input for a source into a folder, about ``num_bytes`` before compression. Does nothing if the folder
     already has the input.
 
     Returns the globs to give to a run. The file ``made.json`` has the real uncompressed size (see :func:`made_bytes`).

@@ -1,4 +1,4 @@
-"""Compares the near dedup with three peers: CPU seconds, MB/s of one core, and the documents that each removes.
+"""Compares the near dedup with three peers: CPU seconds, MB/s of one core, and the documents that each system removes.
 
     python benchmarks/near_dedup.py DOCUMENTS.json.gz OUT [--skip NAME...]
 

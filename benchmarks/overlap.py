@@ -8,7 +8,8 @@ texts (without headers) and an omnibus made of four of them, in one process. The
 
 - ``datasketch``: MinHash of 128 hashes of word 5-grams, with its default sha1 and with xxhash, LSH at Jaccard 0.8;
 - ``datatrove``: MinHash of word 5-grams with datatrove's defaults, 14 x 8 hashes. datatrove's signature and bucket
-  steps run. All books that the buckets connect are pairs. Needs ``spacy regex tokenizers xxhash<3.7``;
+  steps run. Books that share a bucket, directly or through other books, are pairs. Needs ``spacy regex tokenizers
+  xxhash<3.7``;
 - ``simhash``: RedPajama v1's method for "more than 90% content overlap" (data_prep/book/dedup.py). A text is
   lower-cased, and ``[^\\w]+`` is removed. The hash of a text has 64 bits and is made from character 6-grams. Pairs have
   a distance of up to 5 bits.
@@ -71,16 +72,18 @@ def is_true(a: str, b: str) -> bool:
 
 
 def ours_signatures(books: dict[str, str]) -> Pairs:
-    """Computes only the shingles and sketches of all books, to measure the work per book. Returns no pairs."""
+    """Computes only the shingles (sets of word 5-grams) and sketches (samples of them) of all books, to measure the
+    work per book. Returns no pairs.
+    """
     for text in books.values():
         sketch(shingles(text))
     return set()
 
 
 def ours(books: dict[str, str]) -> Pairs:
-    """Returns the pairs with an exact overlap over 0.9.
+    """Returns the pairs of books whose exact overlap is over 0.9.
 
-    Recomputes the shingles of candidates. (The pipeline reads them from its spill files.)
+    Computes the shingles of candidate pairs a second time. (The pipeline instead reads them from its spill files.)
     """
     names = list(books)
     sets = [shingles(text) for text in books.values()]

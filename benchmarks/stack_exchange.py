@@ -2,12 +2,12 @@
 
     python benchmarks/stack_exchange.py [--repeat N] Posts.xml...
 
-Three methods are compared: our code, lxml alone (the limit), and RedPajama's method. RedPajama's method is rebuilt from
-its description: it parses each line as one row with ElementTree, turns ``<li>`` and ``<ol>`` into ``*``, uses
-BeautifulSoup (lxml) for the rest, and sorts scores as text. This method needs beautifulsoup4, and is reported as
-skipped if that package is missing. Figures are the best of N runs, because other work on the machine only ever adds
-time. Each line also shows how many rows were read, because RedPajama's method misses rows that do not fill exactly one
-line.
+Three methods are compared: our code; lxml alone, which shows the highest possible speed; and RedPajama's method.
+RedPajama's method is rebuilt from its description: it parses each line as one row with ElementTree, turns ``<li>`` and
+``<ol>`` into ``*``, uses BeautifulSoup (lxml) for the rest, and sorts scores as text. This method needs beautifulsoup4,
+and is reported as skipped if that package is missing. Figures are the best of N runs, because other work on the machine
+only ever adds time. Each line also shows how many rows were read, because RedPajama's method misses rows that do not
+fill exactly one line.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def ours(paths: list[Path]) -> int:
 
 
 def ours_reading(paths: list[Path]) -> int:
-    """Reads rows, turns them into posts of plain text, and discards the posts. Returns the number of rows."""
+    """Reads rows and converts them to posts with plain text, which are then discarded. Returns the number of rows."""
     reader = StackExchangeReader()
     files = [InputFile(str(path), path.stat().st_size) for path in paths]
     units = reader.units(files, open_file)

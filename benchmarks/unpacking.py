@@ -1,4 +1,4 @@
-"""Measures how fast one task unpacks a file from front to back: MB of output per second of CPU time and wall time.
+"""Measures how fast one task unpacks a whole file: MB of output per second of CPU time and of wall time.
 
     PYTHONPATH=. python benchmarks/unpacking.py [--rounds N] [--threads 1,2] [--peers FOLDER] FILE...
 
@@ -10,10 +10,11 @@ measures in turn:
 - our search for bzip2 blocks. The blocks are unpacked first one by one, then by threads (``--threads``);
 - indexed_bzip2 and rapidgzip with the same numbers of threads, if installed (``--peers``: a folder with the packages);
 - the libraries zlib and isal alone, and our chunks of members and lines;
-- a .7z into chunks, stored (only the serial part) and with bzip2 (as in a run).
+- our division of a .7z into chunks, first with uncompressed content (which leaves only the serial work), then with
+  bzip2 (as in a run).
 
-Figures are the best of the rounds. A figure for N threads is valid only if N processors are free. To check this, see
-the line "bz2, N at once". This line measures N threads that share nothing.
+Figures are the best of the rounds. A figure for N threads is valid only if N processors are free. The line "bz2, N at
+once" shows whether they are: it measures N threads that share nothing.
 """
 
 from __future__ import annotations

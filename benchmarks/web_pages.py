@@ -1,4 +1,4 @@
-"""Makes web pages for measurements: each real page once, then generated pages with the same statistics.
+"""Makes web pages for measurements: first all real pages, then generated pages with the same statistics.
 
 A generated page is a real page with different words. A line that several real pages share (menus, notices) is kept. All
 remaining lines keep their lengths and punctuation. The words of these lines are drawn from two pages: the line's own

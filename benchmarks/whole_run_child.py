@@ -37,9 +37,10 @@ NUM_ENTRIES = 10
 
 
 def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
-    """Reads the input and applies all steps except the dedups. It uses no Beam, counts nothing, and writes nothing.
+    """Reads the input and applies all steps except the dedups. Does not use Beam, counts nothing, and writes nothing.
 
-    Returns the CPU seconds without the loading of models, and the bytes of text that the reader or the join yielded.
+    Returns two figures: the CPU seconds without the loading of models, and the bytes of text that the reader (or the
+    join of posts) yielded.
     """
     source = SOURCES[name]
     steps = tuple(step for step in source.steps if is_local(step))
@@ -64,7 +65,9 @@ def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
 
 
 def _documents(source: Source, units: Any) -> Iterator[dict[str, Any]]:
-    """Yields the documents of a source. Joins are made in memory."""
+    """Yields the documents of a source. If the source joins records (questions with answers), the join is made in
+    memory.
+    """
     records = (r for unit in units for r in source.reader.read(unit, open_file) if not isinstance(r, Rejected))
     if source.join is None:
         yield from records  # type: ignore[misc]
@@ -95,7 +98,7 @@ def _with_licences(records: Iterator[Any]) -> Iterator[dict[str, Any]]:
 
 
 def profiled(arguments: list[str]) -> pstats.Stats:
-    """Runs ``pipeline.run`` in one process with a profile.
+    """Profiles ``pipeline.run`` in one process.
 
     Each thread has a profile of its own CPU time, and the profiles are added up. A function's time includes the
     compiled code that the function calls.
@@ -124,8 +127,8 @@ def profiled(arguments: list[str]) -> pstats.Stats:
 
 
 def largest(stats: pstats.Stats) -> list[tuple[str, float]]:
-    """Returns (function, percent) for the functions that take the most CPU time. The percentage is the function's share
-    of the total, without the functions that it calls.
+    """Returns (function, percent) for the functions that take the most CPU time. The percentage is the function's own
+    share of the total time, without the time of the functions that it calls.
     """
     entries: dict[tuple[str, int, str], Any] = stats.stats  # type: ignore[attr-defined]
     total = sum(entry[2] for entry in entries.values())

@@ -3,15 +3,16 @@
     CORPUS_DATA=DIR python benchmarks/whole_runs.py [--sources A,B] [--megabytes 100 400] [--rounds 1] [--profile]
                                                     [--write pipeline/scale/rates.json] [--scratch DIR]
 
-Each source is cleaned twice, from two sizes of distinct text (``multiplied.py`` makes it of real input). The difference
-of the two runs gives the CPU seconds per MB, without the start-up. The table also has the CPU seconds of the same steps
-without Beam: the reader, the join and all steps except the dedups. These steps do not count, spill, compare or write
-anything. Runs use one process. Seconds are user and system time of the process and its children, because other programs
-may use the machine. If there are several rounds, the smallest time counts, because foreign processes can only add time.
+Each source is cleaned twice, from input of two sizes. ``multiplied.py`` makes this input from real files. The
+difference between the two runs gives the CPU seconds per MB, without the time to start. The table also has the CPU
+seconds of the same steps without Beam: the reader, the join and all steps except the dedups. These steps do not count,
+spill, compare or write anything. Runs use one process. Seconds are the user and system time of the process and its
+children, not wall time, because other programs may use the machine. If there are several rounds, the smallest time
+counts, because other programs can only add time.
 
-Rates are reported per MB of two kinds. The first is the published input after decompression (XML, wikitext, JSON). The
-second is the text that the reader or the join yields, before any step. ``pipeline.scale`` and the README use the file
-that ``--write`` writes.
+There are two rates. One is per MB of the published input after decompression (XML, wikitext, JSON). The other is per MB
+of the text that the reader or the join yields, before any step. ``pipeline.scale`` and the README use the file that
+``--write`` writes.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def cpu_seconds(command: Sequence[str]) -> tuple[float, float, str]:
 
 
 def run_arguments(folder: Path, source: str, output: Path, *flags: str) -> list[str]:
-    """Returns the arguments of a run of one source, and writes its configuration file."""
+    """Writes the configuration file of a run of one source. Returns the arguments of the run."""
     config = folder / "run.yaml"
     made = json.loads((folder / "made.json").read_text())
     settings = {
@@ -90,7 +91,7 @@ def text_megabytes(output: Path, source: str) -> float:
 def measure_source(
     source: str, folders: list[Path], scratch: Path, *, rounds: int, is_profiled: bool
 ) -> dict[str, Any]:
-    """Returns the rates of one source, from two sizes of input."""
+    """Cleans one source with input of two sizes. Returns the source's rates."""
     outputs = [scratch / f"out-{folder.name}" for folder in folders]
     seconds: list[list[float]] = [[], []]
     peaks, kernels = [0.0, 0.0], []
@@ -126,7 +127,7 @@ def measure_source(
 
 
 def measure_mix(folders: list[Path], scratch: Path, *, rounds: int) -> dict[str, Any]:
-    """Returns the rates of tokenizing and mixing the clean documents of :data:`MIXED`, from two sizes."""
+    """Tokenizes and mixes the clean documents of :data:`MIXED` in two sizes. Returns the rates."""
     outputs = [scratch / f"out-{folder.name}" for folder in folders]
     for folder, output in zip(folders, outputs, strict=True):
         clean(folder, MIXED, output)
@@ -186,7 +187,7 @@ def print_table(rates: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Runs the measurements, prints them, and writes them if asked."""
+    """Runs the measurements and prints them. If ``--write`` is given, also writes them to a file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sources", default=",".join(MAKERS), help="names, with commas (default: all)")
     parser.add_argument("--megabytes", type=int, nargs=2, default=[100, 400], help="the two sizes (default: 100 400)")

@@ -37,7 +37,9 @@ Page = tuple[str, int, str, str]
 
 
 def load_judge() -> ModuleType:
-    """Imports ``judges/wikipedia.py``, although it is not in a package. This module finds markup in a text."""
+    """Imports ``judges/wikipedia.py`` by its path, because it is not in a package. The imported module finds markup in
+    a text.
+    """
     spec = importlib.util.spec_from_file_location(
         "judge_of_wikipedia", Path(__file__).parent / "judges" / "wikipedia.py"
     )

@@ -1,7 +1,7 @@
 """Draws the losses of ``examples/train.py`` as one SVG file: ``python examples/plot_losses.py checkpoints``.
 
-The thin line is the loss of each step. The thick line is the mean over neighbouring steps. Text below the lines gives
-each source's loss over the last tenth of the steps, and each source's loss on the held-out documents. The script needs
+The thin line shows the loss of each step. The thick line shows the mean over neighbouring steps. The text below the
+lines lists each source's loss over the last tenth of the steps, and its loss on held-out documents. The script needs
 only Python.
 """
 

@@ -78,7 +78,8 @@ def learning_rate_at(step: int, args: argparse.Namespace) -> float:
 
 
 def losses_of(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Returns the loss of every token (B, T). Attention stays within documents, and positions restart in each.
+    """Returns the loss of every token, with shape (B, T). A token attends only to its own document, and positions
+    restart in each document.
 
     The loss is 0 at padding, and at the label after the end of a document. To get a mean, divide the sum by
     ``loss_mask.sum()``.
@@ -104,8 +105,8 @@ def by_source(losses: torch.Tensor, batch: dict[str, torch.Tensor], names: tuple
 
 @torch.no_grad()
 def validation_losses(model: LlamaForCausalLM, folder: str, args: argparse.Namespace) -> dict[str, float]:
-    """Returns the mean loss of each source on its held-out documents. Tokens at the end that do not fill a sequence are
-    not used."""
+    """Returns the mean loss of each source on its held-out documents. If the last tokens do not fill a sequence, they
+    are not used."""
     model.eval()
     found = {}
     for source in sorted(validation_infos(TokenStream(folder).manifest)):

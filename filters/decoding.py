@@ -4,9 +4,9 @@ Evidence is used in this order:
 
 1. Proof in the bytes: a byte order mark; ASCII; UTF-16 or UTF-32 by the positions of zero bytes; ISO-2022-JP and
    ISO-2022-KR by their escape sequences; UTF-8 if it has multi-byte sequences and they outnumber the bad bytes.
-2. A declared encoding, unless the bytes contradict it. They contradict it if they are invalid in this encoding, or if
-   they give gibberish in this encoding but words of some language in another encoding.
-3. A guess among the encodings of ``encoding_guess.CANDIDATES`` by the letters that result.
+2. A declared encoding, unless the bytes contradict it. The bytes contradict it if they are invalid in this encoding.
+   They also contradict it if they give gibberish in this encoding, but words of a language in another encoding.
+3. A guess: each encoding in ``encoding_guess.CANDIDATES`` is tried, and the resulting letters decide.
 
 Bad bytes do not affect the text around them:
 
@@ -39,7 +39,7 @@ _BOMS = (
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _MIN_MARGIN = 10.0
-"""UTF-8 with many bad bytes is chosen only if it is more probable than any other encoding by the factor exp(10) (our
+"""If the text has many bad bytes, UTF-8 is chosen only if it is exp(10) times as probable as any other encoding (our
 choice)."""
 _SAMPLE_BYTES = 16_384
 _MAX_BAD_FRACTION = 0.02
@@ -139,7 +139,7 @@ def _proved(data: bytes, declared: Sequence[str]) -> Decoded | None:
 
 
 def _reads_better_as_utf8(data: bytes) -> bool:
-    """Returns True if UTF-8 with bad bytes gives far more probable letters than every other encoding."""
+    """Returns True if the letters are far more probable in UTF-8 (with its bad bytes) than in every other encoding."""
     guess = guess_encoding(data)
     text = _repaired(_escaped_utf8(guess.sample)[0])
     return log_probability(text, None) > guess.score + _MIN_MARGIN
@@ -227,7 +227,7 @@ def _repaired_bytes(bad: bytes, leads: set[int], *, is_after_character: bool) ->
 
 
 def _decoded(data: bytes, codec: str) -> tuple[str, int]:
-    """Returns the text and the number of bad bytes, which become U+FFFD. Drops an incomplete last character."""
+    """Returns the text and the number of bad bytes. Bad bytes become U+FFFD. Drops an incomplete last character."""
     if codec == "utf-8":
         escaped, num_cut = _escaped_utf8(data)
         return _repaired(escaped), _num_good_and_bad(escaped)[1] + num_cut
@@ -238,7 +238,7 @@ def _decoded(data: bytes, codec: str) -> tuple[str, int]:
 
 
 def _wide_by_zeros(data: bytes) -> str | None:
-    """Returns the codec if zero bytes show that the data is UTF-16 or UTF-32 without a mark, else None."""
+    """Returns the codec if zero bytes show that the data is UTF-16 or UTF-32 without a byte order mark, else None."""
     sample = data[:_SAMPLE_BYTES]
     if b"\0" not in sample or len(sample) < 4:
         return None

@@ -53,15 +53,17 @@ _WORD_BREAK = re.compile(rb"[\x00-\x20<>\"&;]")
 _BAD_CATEGORIES = frozenset(("Cc", "Cn", "Co", "Cs"))
 _LETTERS = Path(__file__).parent / "data" / "encodings" / "letters.yaml"
 _LANGUAGE_BONUS = 8.0
-"""The expected language is more probable than every other language by the factor exp(8) (our choice)."""
+"""The language that the caller expects is taken to be exp(8) times as probable as every other language (our choice)."""
 _ANY_COST_PER_LETTER = 0.3
-"""The cost per letter if the sample's own letter frequencies replace the table of a language (our choice)."""
+"""The cost per letter for a language without a table, for which the sample's own letter frequencies are used (our
+choice).
+"""
 _SIGN_IN_WORD = 7.0
 _CONTRADICTION = 0.4
 _MIN_CONTRADICTION = 10.0
-"""A declaration is contradicted if it makes the sample less probable than the guess does, by the factor exp(10) and by
-exp(0.4) per byte outside ASCII (our choice). For correct text in a language that has no table, the difference is far
-smaller. For gibberish it is larger."""
+"""A declaration is contradicted if it makes the sample far less probable than the guess does. The difference must be a
+factor of exp(10), and of exp(0.4) per byte outside ASCII (our choice). For correct text in a language that has no
+table, the difference is far smaller. For gibberish it is larger."""
 
 # The classes of characters.
 _BREAK, _LOWER, _UPPER, _FAR_LOWER, _FAR_UPPER, _CASELESS, _IDEOGRAPH, _SIGN, _ODD, _BAD, _JOINER, _EAST_SIGN = range(
@@ -77,9 +79,9 @@ class Guess:
 
     codec: str
     certainty: float
-    """The probability of the text that ``codec`` gives, among the texts of all candidates."""
+    """The probability that ``codec`` is right, if one of the candidates is right."""
     score: float
-    """The natural logarithm of that text's probability."""
+    """The natural logarithm of the probability of the text that ``codec`` gives."""
     sample: bytes
     language: str | None
     """The expected language that the caller gave, or None."""
@@ -201,7 +203,7 @@ def log_probability(text: str, language: str | None) -> float:
 def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
     """Returns the log probability in a language that has no table but is written in Windows-1252.
 
-    Its letter frequencies are taken from the sample itself, so each different letter adds a cost.
+    The letter frequencies of this language are taken from the sample itself, so each different letter adds a cost.
     Returns minus infinity if the sample has no letters, or letters outside Windows-1252.
     """
     num_letters = int(counts[1:].sum())
@@ -215,7 +217,7 @@ def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
 
 
 def _costs() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns the costs of character classes and of pairs of classes, as natural logarithms (our choice)."""
+    """Returns the costs of the classes of characters and of pairs of classes, as natural logarithms (our choice)."""
     single = np.zeros(12)
     single[[_UPPER, _FAR_UPPER]] = 1.0
     single[[_SIGN, _JOINER, _EAST_SIGN, _ODD, _BAD]] = 5.0, 3.5, 3.5, 9.0, 20.0
@@ -269,7 +271,7 @@ _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþ
 
 
 def _frequencies(packed: str) -> dict[str, float]:
-    """Unpacks a string such as "łż12 a5" to the frequencies of single letters."""
+    """Unpacks a string such as "łż12 a5" to a dict with the frequency of each letter."""
     pairs = re.findall(r"([^\d\s]+)(\d+)", packed)
     return {letter: 0.98e-4 * int(number) for letters, number in pairs for letter in letters}
 

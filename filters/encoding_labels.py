@@ -34,7 +34,7 @@ _ALIASES = {
     "big5eten": "big5", "xxbig5": "big5", "cnbig5": "big5", "gb231280": "gbk", "latin9": "iso8859-15",
     "windows31j": "cp932", "isolatin1": "iso8859-1", "isolatin2": "iso8859-2", "iso88591windows1252": "cp1252",
 }  # fmt: skip
-"""Maps labels to codecs. Python does not know these labels. They are written without punctuation."""
+"""Maps labels that Python does not know to codecs. The labels are written without punctuation."""
 _NUMBERED = re.compile(r"(?:win|windows|cp|ms|ibm|dos|codepage|xcp|xwindows)(\d{3,4})")
 
 

@@ -97,7 +97,7 @@ class Excluded(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("excluded",)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every document by its ``id``, and by its ``url`` if the source has that column."""
+        """Judges every document by its ``id``, and also by its ``url`` if the source has this column."""
         detail = naming_entries(batch, models.get("exclude", frozenset()))
         verdict = pc.if_else(pc.is_null(detail), pa.scalar(None, pa.string()), "excluded")
         return Outcome(verdict=verdict, detail=detail)

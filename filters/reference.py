@@ -1,8 +1,8 @@
 """Classifies pages as references: a linear model separates pages that Wikipedia cites from random web pages.
 
 LLaMA's model (section 2.1) was not published. The model of this module is of the same kind as RedPajama's: a supervised
-fastText model over whole pages with the labels ``wiki`` and ``cc``. Train one with
-``python -m pipeline.models train-reference``.
+fastText model over whole pages with the labels ``wiki`` and ``cc``. The command
+``python -m pipeline.models train-reference`` trains such a model.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Reference(Step):
 
     min_score: float = 0.5
     """Lowest score that is kept. 0.5 is the simplest reading of the paper: a page is kept if it is a reference with a
-    probability of at least one half. RedPajama v1 keeps pages from 0.25."""
+    probability of at least one half. RedPajama v1 keeps pages with a score of at least 0.25."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_score <= 1:

@@ -1,6 +1,6 @@
 """Defines rules: a rule is a limit on a signal (a measurement), with a citation for the limit.
 
-The rules of a filter describe the filter: they list its reasons to drop, the cases to test, and the limits to vary.
+The rules of a filter show its reasons to drop documents, the cases to test, and the limits that can be varied.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _BROKEN_IF = {"<": pc.less, ">": pc.greater, "<=": pc.less_equal, ">=": pc.great
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Drops a document if ``signal op limit`` is true."""
+    """Drops a document if ``signal op limit`` is true, for example ``num_chars < 200``."""
 
     reason: str
     """Name of the fault in snake_case. It is part of the output format, because dropped documents are counted and
@@ -34,7 +34,7 @@ class Rule:
 
 def first_broken(signals: Mapping[str, pa.Array], rules: Sequence[Rule]) -> tuple[pa.Array, pa.Array]:
     """Returns two columns: the reason of the first rule that each document breaks, and the value of the rule's signal.
-    Both are null for a document that breaks no rule.
+    Both values are null for a document that breaks no rule.
 
     Raises:
         ValueError: a signal is null for a document that no earlier rule dropped. If a signal can be undefined for some

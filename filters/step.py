@@ -1,8 +1,8 @@
 """Defines the base class of all filters: a step judges documents, and can edit them.
 
 A step takes one record batch and returns an :class:`Outcome`: new columns (an edited text, a language), a verdict (the
-reason to drop a document, or null) and signals (measurements). It never counts and never removes rows. The pipeline
-does both, so no document can be lost without a count.
+reason to drop a document, or null) and signals (measurements). A step never counts rows and never removes rows. The
+pipeline does both, so no document can be lost without a count.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Step(ABC):
     NEEDS: ClassVar[tuple[str, ...]] = ()
     """The columns that ``apply`` needs, except those that every source has."""
     REASONS: ClassVar[tuple[str, ...]] = ()
-    """The reasons for which ``apply`` drops documents."""
+    """The reasons for which ``apply`` can drop documents."""
     CITE: ClassVar[str] = "ours"
     """The citation of the rule in the table of ``docs/recipe.md``."""
     EVIDENCE: ClassVar[pa.Schema | None] = None

@@ -23,7 +23,9 @@ _COMMENT = "#"
 
 @dataclass(frozen=True, slots=True)
 class UrlEntries:
-    """Holds the entries of one category as sorted hashes of 8 bytes, because a list has millions of entries."""
+    """Holds the entries of one category as sorted hashes of 8 bytes. Hashes take little memory, and a list can have
+    millions of entries.
+    """
 
     domains: npt.NDArray[np.uint64]
     urls: npt.NDArray[np.uint64]
@@ -68,7 +70,7 @@ def _domains_of(host: str) -> Iterator[str]:
 
 
 def _paths_of(key: str) -> Iterator[str]:
-    """Yields an address, the address without its query, and its parent folders."""
+    """Yields the address itself, then the address without its query, and then each of its parent folders."""
     yield key
     path = key.partition("?")[0]
     while "/" in path:

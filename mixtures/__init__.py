@@ -5,7 +5,7 @@
 What the pipeline uses:
 
 - ``recipe``, ``recipe_values``, ``config``: weights and limits, and the configuration file that may override them.
-- ``recipes``: the recipes that ship.
+- ``recipes``: the recipes that ship with the package.
 - ``from_yaml``: converts YAML to checked values.
 - ``decontaminate``: reads evaluation sets, stores their index as a file, and searches finished shards.
 - ``parts``: divides a source's tokens by a column of its documents.
@@ -13,6 +13,7 @@ What the pipeline uses:
 - ``subset``: chooses the documents of a last, partial epoch by hash, exact to the token.
 - ``tokenizer_sample``: draws the weighted sample on which a tokenizer is trained.
 - ``shards``, ``manifest``: the files that a run writes.
+- ``parquet_rows``: reads Parquet files so that damage is noticed.
 - ``decoder``: finds the tokenizer that made shards, and loads it to decode them.
 
 What a trainer uses:
@@ -29,7 +30,7 @@ What a person uses:
 - ``inspect``: prints documents of shards (``python -m mixtures.inspect``).
 - ``find``: finds a string, an id or a url in the shards (``python -m mixtures.find``).
 - ``forget``: removes documents from the shards (``python -m mixtures.forget``).
-- ``notices``: tells readers of the card and the report that their numbers are older than the shards.
+- ``notices``: adds a notice to the card and the report, for example that the shards are newer than these two files.
 - ``verify``: compares every shard with the manifest (``python -m mixtures.verify``).
 - ``shares``: prints each source's share of the tokens (``python -m mixtures.shares``).
 - ``loader_settings``, ``batch``, ``row_order``, ``best_fit``, ``pass_counter``: the parts of the loader.

@@ -1,4 +1,6 @@
-"""Defines a batch of packed sequences, with all that attention kernels and losses need to keep documents apart."""
+"""Defines a batch of packed sequences. A batch contains everything that attention kernels and losses need to keep
+documents apart.
+"""
 
 from __future__ import annotations
 
@@ -51,9 +53,9 @@ class Batch:
     def cu_seqlens(self) -> Array:
         """Returns the cumulative lengths of the inputs' segments (int32), for variable-length attention.
 
-        They index ``input_ids[:, :-1].ravel()``. The first is 0 and the last is the number of input tokens. Pass them
-        as both ``cu_seqlens_q`` and ``cu_seqlens_k`` of FlashAttention, or as both ``cu_seq_q`` and ``cu_seq_k`` of
-        ``torch.nn.attention.varlen.varlen_attn``.
+        The lengths are indices into ``input_ids[:, :-1].ravel()``. The first is 0 and the last is the number of input
+        tokens. Pass them as both ``cu_seqlens_q`` and ``cu_seqlens_k`` of FlashAttention, or as both ``cu_seq_q`` and
+        ``cu_seq_k`` of ``torch.nn.attention.varlen.varlen_attn``.
 
         >>> batch = Batch(
         ...     input_ids=np.zeros((2, 5), np.int64),
@@ -70,14 +72,17 @@ class Batch:
         return np.append(begins, num_rows * (width - 1)).astype(np.int32)
 
     def max_seqlen(self) -> int:
-        """Returns the length of the longest segment of the inputs. Attention kernels need it next to `cu_seqlens`."""
+        """Returns the length of the longest segment of the inputs. Attention kernels need this length and
+        `cu_seqlens`.
+        """
         return int(np.diff(self.cu_seqlens()).max())
 
     def loss_mask(self) -> Array:
-        """Returns a mask (bool, shape (sequences, seq_len)): True where the label is in the same document as its input.
+        """Returns a mask (bool, shape (sequences, seq_len)). It is True where the label is in the same document as its
+        input.
 
-        It is False at padding and at the label after a document's eos, because that label is the first token of an
-        unrelated document.
+        The mask is False at padding. It is also False at the label after a document's eos, because that label is the
+        first token of an unrelated document.
         """
         segments = self.segment_ids()
         same = segments[:, 1:] == segments[:, :-1]

@@ -24,7 +24,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """Lists the pieces of documents in the rows of one shard, row by row."""
+    """Lists which pieces of documents are in the rows of one shard, row by row."""
 
     documents: Array
     """int64: the index in the shard of each piece's document."""
@@ -33,7 +33,9 @@ class RowPlan:
     lengths: Array
     """int64: the number of tokens in each piece."""
     ends: Array
-    """int64: a leading 0, then the end of each row as an index into the pieces."""
+    """int64: where each row ends, as an index into the pieces. The first value is 0, before the end of the first
+    row.
+    """
 
     @property
     def num_rows(self) -> int:
@@ -58,7 +60,8 @@ def split_documents(lengths: Array, seq_len: int) -> tuple[Array, Array, Array]:
 
 
 def count_rows(lengths: Array, seq_len: int) -> int:
-    """Returns how many rows `pack` fills with documents of these lengths. Counting is much faster than packing.
+    """Returns the number of rows that `pack` would fill with documents of these lengths. Counting is much faster than
+    packing.
 
     >>> count_rows(np.array([2, 3, 3, 2]), 4)
     2
@@ -91,8 +94,8 @@ def pack(lengths: Array, seq_len: int) -> RowPlan:
 
 
 class _Filling(NamedTuple):
-    """Describes one step of the packing. The step puts pieces of one size into rows of equal free room, one row after
-    another."""
+    """Describes one step of the packing. A step puts pieces of one size into several rows that have the same free
+    room."""
 
     size: int
     room: int
@@ -113,8 +116,7 @@ class _Filling(NamedTuple):
 
 
 def _fillings(sizes: Array, capacity: int) -> Iterator[_Filling]:
-    """Yields the steps of best-fit decreasing packing. The steps depend only on how many pieces of each size there
-    are."""
+    """Yields the steps of best-fit decreasing packing. The steps depend only on the number of pieces of each size."""
     counts = np.bincount(sizes, minlength=1)
     rooms: list[int] = []
     rows: dict[int, int] = {}
@@ -141,8 +143,8 @@ def _fillings(sizes: Array, capacity: int) -> Iterator[_Filling]:
 
 
 def _assign(sizes: Array, capacity: int) -> Array:
-    """Returns the row of each piece. Of pieces with equal sizes, the first piece is packed first. It is put into the
-    row that has waited longest."""
+    """Returns the row of each piece. Among pieces of equal size, the first one is packed first. Among rows with equal
+    room, the row that has had this room for the longest time is filled first."""
     row = np.empty(len(sizes), np.int64)
     by_size = np.argsort(-sizes, kind="stable")
     waiting: dict[int, deque[Array]] = {}

@@ -16,10 +16,10 @@ RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "d
 """Keys of a configuration file that are about the run. All other keys belong to the recipe."""
 RECIPE_KEYS = ("name", "mixture", "tokenizer", "shards", "sources", "corpora", "paper")
 DECONTAMINATION = "decontamination"
-"""The key about evaluation sets. A recipe may have this key, too, although the key does not affect the mixture."""
+"""The key about evaluation sets. It does not affect the mixture, but a recipe may have it too."""
 _WHOLE_KEYS = ("weights", "epochs", "validation", "parts")
-"""If a file has one of these keys, its mapping replaces the recipe's whole mapping, because partly overridden weights
-would not add up to 100."""
+"""If a file has one of these keys, its mapping replaces the recipe's whole mapping. If only some weights were replaced,
+the weights would not add up to 100."""
 
 
 def read_config(path: str) -> dict[str, Any]:
@@ -61,8 +61,8 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
 
 
 def recipe_of_file(name_or_path: str) -> Recipe:
-    """Returns the recipe with this name or in this file. If the file is a run's configuration file, returns the run's
-    recipe.
+    """Returns the recipe that has this name or is in this file. If the file is a run's configuration file, returns the
+    run's recipe.
 
     So the same file can be passed to all commands.
 
@@ -80,7 +80,8 @@ def recipe_of_file(name_or_path: str) -> Recipe:
 
 
 def tokenizer_path(config: Mapping[str, Any]) -> str | None:
-    """Returns the tokenizer's file that a configuration names: ``tokenizer: FILE`` or ``tokenizer: {path: FILE}``.
+    """Returns the path of the tokenizer's file that a configuration names: ``tokenizer: FILE`` or
+    ``tokenizer: {path: FILE}``.
 
     Raises:
         ValueError: the configuration names a file and also has settings for training a tokenizer.
@@ -99,8 +100,8 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
 
 
 def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
-    """Returns the declarations of sources that have no code. Declarations in the file itself override those in the
-    recipe.
+    """Returns the declarations of sources that have no code. If the file and its recipe both have declarations, those
+    in the file are used.
 
     Raises:
         ValueError: the file's ``corpora`` is not a mapping.
@@ -129,7 +130,9 @@ def decontamination_of_config(config: Mapping[str, Any]) -> Any:
 
 
 def text_in(config: Mapping[str, Any], key: str) -> str | None:
-    """Returns the text under a key of a configuration file, or None. Raises ValueError if the value is not a text."""
+    """Returns the text that a configuration file has for a key, or None if it lacks the key. Raises ValueError if the
+    value is not a text.
+    """
     value = config.get(key)
     if value is not None and (not isinstance(value, str) or not value.strip()):
         raise ValueError(f"{key} in the config file must be a path, not {value!r}")
@@ -146,7 +149,7 @@ def _with_sources(own: dict[str, Any], sources: list[str]) -> dict[str, Any]:
 
 
 def _sources(mixture: Any) -> list[str]:
-    """Returns the sources to which a mixture gives weights or epochs. Accepts every form of weights and epochs."""
+    """Returns the sources for which a mixture has weights or epochs, in whatever form they are written."""
     if not isinstance(mixture, Mapping):
         return []
     given = mixture.get("epochs") or mixture.get("weights")
@@ -161,8 +164,8 @@ def _sources(mixture: Any) -> list[str]:
 def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the base recipe without the values that the file's weights (or epochs) replace.
 
-    The base's weights and epochs are removed. If the file's mapping does not contain a source, every other value about
-    this source is removed, too.
+    The weights and epochs of the base recipe are removed. If the file's mapping lacks a source, every other value about
+    this source is removed too.
     """
     mixture, laid = base.get("mixture"), own.get("mixture")
     if not isinstance(mixture, Mapping) or not isinstance(laid, Mapping) or not _sources(laid):

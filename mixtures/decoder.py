@@ -14,8 +14,8 @@ from tokenizer.encoder_settings import EncoderSettings
 def find_tokenizer(shard: Path) -> Path:
     """Returns the tokenizer's file, from the shard's folder or the folder above it.
 
-    If a folder has ``tokenizer.model`` and ``tokenizer.json``, the second is a conversion of the first, so
-    ``tokenizer.model`` is returned.
+    If a folder has both ``tokenizer.model`` and ``tokenizer.json``, the path of ``tokenizer.model`` is returned. The
+    other file is a conversion of it.
 
     Raises:
         ValueError: neither folder has a tokenizer.
@@ -30,8 +30,8 @@ def find_tokenizer(shard: Path) -> Path:
 def load_decoder(path: str | Path) -> Encoder:
     """Loads a tokenizer's file to decode documents.
 
-    A rank file does not contain its control tokens. If the rank file is in an output folder, they are read from the
-    manifest in that folder.
+    A rank file does not contain its control tokens. If the rank file is in an output folder, the control tokens are
+    read from that folder's manifest.
 
     Raises:
         ValueError: the file is missing or is not a tokenizer, or the manifest cannot be read.

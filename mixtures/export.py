@@ -16,8 +16,8 @@ arrayrecord ``NAME.arrayrecord``                     a record per document, a ``
                                                       ``text``; see `mixtures.export_arrayrecord`
 =========== ======================================== =================================================================
 
-Ids are little-endian, uint16 or uint32 as in the shards. Megatron has no uint32, so it gets int32. Documents keep the
-order of the shards, which is the global shuffle. A file gets its final name only when it is complete. The index is
+Ids are little-endian, uint16 or uint32 as in the shards. Megatron has no uint32, so it gets int32. The documents are in
+the order of the shards, so they are already shuffled. A file gets its final name only when it is complete. The index is
 written last.
 """
 
@@ -70,8 +70,8 @@ def export(
         folder: the run's output folder.
         form: one of :data:`FORMATS`.
         validation_source: if given, the held-out documents of this source are exported instead of the training stream.
-        shards_per_file: number of shards per output. The default is all shards for megatron and mds, which open their
-            index as a whole, and one for the other formats.
+        shards_per_file: number of shards per output. Readers of megatron and mds open one index as a whole, so the
+            default is all shards for these formats. For the other formats, the default is one.
 
     Returns:
         The written files. The index of each output comes after its ids.
@@ -180,7 +180,7 @@ _WRITERS = {
     "arrayrecord": write_arrayrecord,
 }
 _WITH_ONE_INDEX = ("megatron", "mds")
-"""Layouts with one index for all files."""
+"""Formats in which one index describes all files."""
 
 
 def _human(num_tokens: int) -> str:

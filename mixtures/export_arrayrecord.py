@@ -1,8 +1,8 @@
 """Writes documents as ArrayRecord files of ``tf.train.Example``, the format that MaxText's Grain input reads.
 
-Each example stores the ids as an int64 list under ``text``, and ``doc_id`` and ``source`` as bytes. In MaxText, set
-``dataset_type: grain``, ``grain_file_type: arrayrecord`` and ``tokenize_train_data: False``. This module needs the
-package ``array-record``.
+Each example stores the ids as an int64 list in the feature ``text``. It stores ``doc_id`` and ``source`` as bytes. In
+MaxText, set ``dataset_type: grain``, ``grain_file_type: arrayrecord`` and ``tokenize_train_data: False``. This module
+needs the package ``array-record``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BYTES_LIST, _INT64_LIST = 1, 3
 
 
 def write_arrayrecord(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
-    """Writes ``{one.name}.arrayrecord`` with one record per document. Returns its path in a list.
+    """Writes ``{one.name}.arrayrecord`` with one record per document. Returns a list with the path of this file.
 
     Each group holds one record, so that records can be read in any order.
 

@@ -1,5 +1,5 @@
-"""Contains what the writers of `mixtures.export` share: outputs with their documents, and files that get their final
-names when they are complete."""
+"""Contains the classes that the writers of `mixtures.export` share: an output with its documents, and files that get
+their final names when all of them are complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mixtures.storage import LocalStorage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Describes a set of output files with one name, and the shards that are written to it, in order."""
+    """Describes a set of output files with one name, and lists the shards to write into these files, in order."""
 
     name: str
     shards: tuple[ShardInfo, ...]
@@ -37,7 +37,7 @@ class Output:
 
 
 def batches(storage: LocalStorage, one: Output) -> Iterator[tuple[pa.RecordBatch, np.ndarray[Any, Any], Any]]:
-    """Yields three values per record batch: the batch, its ids as one flat array, and the number of tokens per
+    """Yields three values for each record batch: the batch, its ids as one flat array, and the number of tokens of each
     document."""
     for info in one.shards:
         with storage.map(info) as mapped:

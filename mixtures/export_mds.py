@@ -1,8 +1,8 @@
 """Writes documents in MosaicML streaming's MDS format, version 2, which ``StreamingDataset`` reads.
 
-The layout is the one that ``streaming/base/format/mds/writer.py`` writes. A shard contains the number of samples, the
-offset of each sample (uint32), the columns as JSON, and the samples. A sample contains the size of each value (uint32),
-then the values. ``index.json`` is written last, because ``StreamingDataset`` needs it to find the shards.
+The layout is that of ``streaming/base/format/mds/writer.py``. A shard contains the number of samples, the offset of
+each sample (uint32), the columns as JSON, and the samples. A sample contains the size of each value (uint32), then the
+values. ``index.json`` is written last, because ``StreamingDataset`` needs it to find the shards.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def write_mds(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
 
 
 def _sample(doc_id: str, source: str, ids: np.ndarray[Any, Any]) -> bytes:
-    """Encodes one sample. An array is stored as a byte (number of axes, width of the length), the length, and the
-    ids."""
+    """Encodes one sample. An array is stored as three values: a byte (number of axes, width of the length), the length,
+    and the ids."""
     code = next(code for code in range(4) if len(ids) < 1 << (8 << code))
     shape = len(ids).to_bytes(1 << code, "little")
     values = (doc_id.encode(), source.encode(), bytes([1 << 2 | code]) + shape + bytes(little(ids)))

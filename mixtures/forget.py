@@ -7,8 +7,8 @@ manifest gets the new shares.
 ``manifest.json`` also gets an entry in ``forgotten``. The entry contains the time, the reason, the rows and tokens
 removed per source, the fingerprint before the removal, and the name of a file ``forgotten/NNNNN.txt``. This file lists
 the ids. The dataset card and the report get a notice, because their numbers are older than the new shards. New shards
-have temporary names until all are complete. If the command is killed while it renames the shards, its next call
-finishes the renaming.
+have temporary names until all are complete. If the command is killed while it renames the shards, the next call of the
+command finishes the renaming.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ from tokenizer.program import name_of
 
 FOLDER = "forgotten"
 _NEW_MANIFEST = ".manifest.forget.json"
-"""Holds the new manifest, and under ``renames`` the shards to rename, until all of them are renamed."""
+"""The name of a temporary file. It holds the new manifest, and under ``renames`` the shards to rename, until all of
+them are renamed.
+"""
 
 
 @dataclass(slots=True)
@@ -121,8 +123,8 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
 
 
 def finish(folder: Path) -> bool:
-    """Finishes the renaming of new shards if an earlier command was killed while it renamed them. Returns True in this
-    case."""
+    """Finishes the renaming of new shards if an earlier command was killed during the renaming. Returns True if there
+    was something to finish."""
     path = folder / _NEW_MANIFEST
     if not path.is_file():
         return False
@@ -137,8 +139,8 @@ def finish(folder: Path) -> bool:
 
 
 def _notice(entry: Mapping[str, Any]) -> str:
-    """Returns the notice about removed documents. The card and the report contain the notice until both are written
-    again."""
+    """Returns the notice about removed documents for the card and the report. The notice stays in both files until a
+    run writes them again."""
     tokens = sum(entry["tokens"].values()) + sum(entry["validation_tokens"].values())
     why = f" ({entry['why']})" if entry["why"] else ""
     what = "document" if entry["documents"] == 1 else "documents"
@@ -176,7 +178,7 @@ def _batches(root: Path, info: ShardInfo) -> Iterator[pa.RecordBatch]:
 
 
 def _holds(root: Path, info: ShardInfo, wanted: pa.Array, source: str | None) -> bool:
-    """Returns True if the shard has a row to remove. Reads only its columns of ids and sources."""
+    """Returns True if the shard has a row that must be removed. Reads only the shard's columns of ids and sources."""
     return any(pc.any(_mask(batch, wanted, source)).as_py() for batch in _batches(root, info))
 
 
@@ -195,7 +197,7 @@ def _metadata(root: Path, info: ShardInfo) -> ShardMetadata:
 
 
 def _all_sources(root: Path, info: ShardInfo) -> list[str]:
-    """Returns the names in the source column's dictionary, which is equal in all shards of a run."""
+    """Returns all names in the dictionary of the column ``source``. This dictionary is equal in all shards of a run."""
     batch = next(_batches(root, info))
     return list(batch.column("source").dictionary.to_pylist())
 

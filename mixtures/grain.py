@@ -1,7 +1,7 @@
 """Provides the packed sequences as a random-access data source for Grain: an object with ``len()`` and ``[]``.
 
-The records are in the loader's order, so Grain must not shuffle them. The states count the same sequences as the states
-of `Loader`, so either class can load a state of the other, with any number of processes.
+The records are in the loader's order, so Grain must not shuffle them. A state counts the same sequences as a state of
+`Loader`. So each of the two classes can load the states of the other, with any number of processes.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from mixtures.stages import Stream
 Array = np.ndarray[Any, Any]
 Form = Literal["plain", "maxtext", "torchtitan"]
 IGNORED_LABEL = -100
-"""The label at tokens without a loss. It is the default of torch's cross-entropy and of torchtitan."""
+"""The label of a token that has no loss. The value is the default of torch's cross-entropy and of torchtitan."""
 
 
 class PackedSource:
-    """Contains the remaining sequences of a loader's pass as records, in training order.
+    """Contains the remaining sequences of a pass over the data as records, in training order.
 
     ``grain.MapDataset.source(PackedSource(...))[rank::num_ranks].batch(n)`` gives every rank a different part.
 
     ``form`` chooses what a record is:
 
     - ``plain``: a dict with ``input_ids``, ``labels``, ``loss_mask``, ``segment_ids``, ``position_ids`` and
-      ``sources``, each one row of what `mixtures.torch_dataset.PackedSequences` yields.
+      ``sources``. Each value is one row of what `mixtures.torch_dataset.PackedSequences` yields.
     - ``maxtext``: a dict of six int32 arrays: ``inputs``, ``inputs_position``, ``inputs_segmentation``, and the same
       three for ``targets``. Segments count from 1. ``targets_segmentation`` is 0 where there is no loss.
     - ``torchtitan``: the pair ``({"input": ids, "positions": positions}, labels)``. Labels without a loss are -100.
@@ -48,7 +48,7 @@ class PackedSource:
             state: a saved state. If given, the records begin after the sequences that the state counts as read.
 
         Raises:
-            ValueError: a shard does not match the manifest, the state belongs to other data, or `epochs` is None.
+            ValueError: a shard does not match the manifest, the state belongs to different data, or `epochs` is None.
         """
         if settings.epochs is None:
             raise ValueError("epochs=None never ends, and a data source has a length: set epochs, and let Grain repeat")
@@ -86,11 +86,15 @@ class PackedSource:
         return list(self._rows(self._loader.batch_at(self._loader.begin + places))) if len(places) else []
 
     def __repr__(self) -> str:
-        """Returns a text that identifies the records. Grain compares it when it loads a state."""
+        """Returns a text that identifies the records. Grain compares this text with the saved one when it loads a
+        state.
+        """
         return self._about
 
     def state_after(self, num_records: int) -> dict[str, int | str]:
-        """Returns the state after ``num_records`` records, summed over all processes. `Loader` can load it too."""
+        """Returns the state after ``num_records`` records, which are counted over all processes together. `Loader` can
+        load this state too.
+        """
         return self._loader.state_after(num_records)
 
 

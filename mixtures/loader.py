@@ -9,9 +9,9 @@ Sequences are shuffled, because a long book fills many of them in a row. Local s
 sequences are shuffled over the whole stream. Shards in an object store are fetched, so their sequences are shuffled
 within windows of the stream.
 
-The settings and the step alone determine which sequences a batch holds. The state is one number, which counts the
-sequences that all ranks together have received so far. So the state can be loaded with another number of ranks, workers
-or sequences per batch.
+Only the settings and the step determine which sequences a batch holds. A loader's state is one number: it counts the
+sequences that all ranks together have received so far. So a state can be loaded with a different number of ranks,
+workers or sequences per batch.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ State = Mapping[str, int | str]
 """A loader's state, which contains only numbers and short texts."""
 
 _PLAN_STEPS = 64
-"""Number of steps whose sequences are looked up together."""
+"""The sequences of this many steps are looked up together."""
 _NO_END = 2**62
 
 
@@ -79,13 +79,17 @@ class Loader:
         self.begin_pass(0)
 
     def begin_pass(self, number: int) -> None:
-        """Moves to the beginning of a pass of `epochs` epochs. Passes count from 0, and each has its own order."""
+        """Moves to the beginning of a pass of `epochs` epochs. The first pass has the number 0. Each pass has its own
+        order of sequences.
+        """
         self.pass_number = number
         self._go_to(self._skips.count(number * self.num_sequences * (self.settings.epochs or 0)))
 
     def _go_to(self, begin: int) -> None:
         self._begin = begin
-        """The number of places before this loader's first step, not counting skipped places."""
+        """The place in the order of sequences at which this loader's first step begins. Skipped places are not
+        counted.
+        """
         self._step = self.place.worker
         self._num_loads += 1
 
@@ -111,7 +115,7 @@ class Loader:
         return max(0, -(-(self._end() - self._begin) // self._step_sequences))
 
     def documents(self, sequence: int) -> list[PackedDocument]:
-        """Returns the pieces of documents in the sequence that has this number in ``Batch.sequences``."""
+        """Returns the pieces of documents in one sequence. ``sequence`` is a number from ``Batch.sequences``."""
         return self._order.documents(int(sequence))
 
     def sequences_of_step(self, step: int) -> Array:
@@ -124,8 +128,8 @@ class Loader:
 
     @property
     def begin(self) -> int:
-        """The place at which this loader began, or the place of the last loaded state. Skipped places are not
-        counted.
+        """The place in the order of sequences at which this loader began, or the place of the last state that it
+        loaded. Skipped places are not counted.
         """
         return self._begin
 
@@ -139,8 +143,8 @@ class Loader:
         return self._batch(self._order.numbers(np.asarray(self._skips.place(counts), np.int64)))
 
     def state_dict(self) -> dict[str, int | str]:
-        """Returns the state before this loader's next step: the number of sequences that all ranks have received until
-        then.
+        """Returns the state before this loader's next step. The state is the number of sequences that all ranks have
+        received before that step.
 
         With several workers, pass the states of all workers to :meth:`load_state_dict`. If the number of workers is the
         same, each worker can also load only the state of the worker with its number.
@@ -148,7 +152,8 @@ class Loader:
         return self._state(self._step)
 
     def state_after(self, num_steps: int) -> dict[str, int | str]:
-        """Returns the state ``num_steps`` steps after the last state loaded, or after this loader's beginning.
+        """Returns the state that is reached ``num_steps`` steps after the last loaded state, or after this loader's
+        beginning.
 
         ``num_steps`` counts the steps of all workers. Use this method if workers prefetch, and count the consumed steps
         yourself.
@@ -236,14 +241,14 @@ class Loader:
         }
 
     def _end(self) -> int:
-        """Returns the place at which this loader's last step of the pass ends, not counting skipped places."""
+        """Returns the place at which this loader's last step of the pass ends. Skipped places are not counted."""
         end = self._pass_end()
         if self.settings.epochs is None or not self.settings.drop_last:
             return end
         return end - (end - self._begin) % self._step_sequences
 
     def _pass_end(self) -> int:
-        """Returns the place at which the pass ends, including sequences that do not fill a last step."""
+        """Returns the place at which the pass ends. Sequences at the end that do not fill a step are included."""
         if self.settings.epochs is None:
             return _NO_END
         return self._skips.count((self.pass_number + 1) * self.num_sequences * self.settings.epochs)
@@ -255,7 +260,9 @@ class Loader:
         return next(self._split(sequences, [len(sequences)]))
 
     def _batches(self, counts: Array) -> Iterator[Batch]:
-        """Yields one batch per row of ``counts``, which holds places. Places after the end are left out."""
+        """Yields one batch for each row of ``counts``. A row contains places in the order of sequences. Places after
+        the end are left out.
+        """
         num_rows = np.count_nonzero(counts < self._end(), axis=1)
         places = self._skips.place(counts[counts < self._end()])
         yield from self._split(self._order.numbers(places), num_rows.tolist())

@@ -1,4 +1,4 @@
-"""Defines the loader's settings, and which part of every step one process loads."""
+"""Defines the loader's settings, and the place of one process among all processes that load a step."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class LoaderSettings:
     """False keeps the sequences in the order of the shards, which the pipeline has already shuffled globally."""
     window_sequences: int | None = None
     """Number of neighbouring sequences (of `max_seq_len` tokens) that are shuffled together. The stream is divided into
-    such windows, one after another. 0 shuffles the whole stream. The default is 0 for local shards, and 65,536 for
+    windows of this length. 0 shuffles the whole stream at once. The default is 0 for local shards, and 65,536 for
     shards in an object store."""
     epochs: int | None = 1
-    """Number of epochs over the shards per pass, each in another order. None means a pass without end."""
+    """Number of epochs over the shards in one pass. Each epoch has a different order. None means a pass without end."""
     drop_last: bool = True
     """Leaves out the last step of a pass if it does not fill a batch on every rank. With False, ranks may receive
     different numbers of batches and then wait for each other."""
@@ -34,13 +34,16 @@ class LoaderSettings:
     """``concatenate`` cuts the stream into sequences of equal length, also within documents. ``best_fit`` packs whole
     documents into sequences and pads the rest; see :mod:`mixtures.best_fit`."""
     max_seq_len: int | None = None
-    """The longest `seq_len` that this training will use. It is a multiple of `seq_len`, which is also the default.
-    Sequences are shuffled in cells of this length, so a state can be loaded with any `seq_len` that divides it."""
+    """The longest `seq_len` that this training will use. It must be a multiple of `seq_len`, and the default is
+    `seq_len` itself. Sequences are shuffled in cells of this length. So a state can be loaded with any `seq_len` that
+    divides `max_seq_len`."""
     skip_sequences: Sequence[tuple[int, int]] = ()
     """Ranges (first, end) of places in the order that are left out. Places count from the beginning of the first pass.
     With B sequences per step over all ranks, step N holds the places from N * B to before (N + 1) * B."""
     accept_other_data: bool = False
-    """True accepts a state that was saved on other data. The loader then continues at the same place in this data."""
+    """True accepts a state that was saved on different data. The loader then continues at the same place in the new
+    data.
+    """
 
     def __post_init__(self) -> None:
         for name in ("seq_len", "batch_size"):
@@ -81,7 +84,7 @@ class Place:
 
 
 class Skips:
-    """Converts a place in the order to the number of unskipped places before it, and back.
+    """Converts a place in the order of sequences to the number of unskipped places before it, and back.
 
     >>> skips = Skips([(2, 4)])
     >>> [int(skips.place(n)) for n in range(4)], [int(skips.count(p)) for p in range(6)]
@@ -92,7 +95,7 @@ class Skips:
         self._ranges = [(int(first), int(end)) for first, end in ranges]
 
     def count(self, place: int) -> int:
-        """Returns the number of places before this one that are not skipped."""
+        """Returns the number of unskipped places before ``place``."""
         return place - sum(min(max(place - first, 0), end - first) for first, end in self._ranges)
 
     def place(self, count: Any) -> Any:

@@ -1,6 +1,7 @@
-"""Builds, writes and reads the manifest of a run's output. The pipeline builds it, and trainers read it.
+"""Builds, writes and reads the manifest of a run's output. The pipeline writes the manifest, and trainers read it.
 
-An output is complete when it has a ``manifest.json``, which is written last, under a temporary name, and then renamed.
+An output is complete when it has a ``manifest.json``. This file is written last, under a temporary name, and is then
+renamed.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ NAME = "manifest.json"
 
 @dataclass(frozen=True, slots=True)
 class SourceEnd:
-    """Describes the document at which a source's last, partial epoch ends. Documents are in the order of their
-    hashes."""
+    """Describes the document at which the last, partial epoch of a source ends. The documents of an epoch are in the
+    order of their hashes."""
 
     document: str
     is_cut: bool
@@ -57,8 +58,8 @@ def build_manifest(
         ends: for each source whose last epoch is partial, the document in which this epoch ends.
         validation: the shards of held-out documents, by source.
         about: entries that are copied into the file unchanged: ``created``, ``software``, ``models``, ``inputs``, and
-            two optional ones. ``decontamination`` is given if evaluation sets were searched for. ``parts`` is given if
-            sources are divided. For each divided source it has the column (``by``), the ``values``, and what is
+            two optional entries. ``decontamination`` is given if evaluation sets were searched for. ``parts`` is given
+            if sources are divided. For each divided source it has the column (``by``), the ``values``, and what is
             ``left_out``.
         held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
             the hashes.
@@ -127,7 +128,7 @@ def _source_line(source: SourcePlan, plan: Plan, documents: int, end: SourceEnd 
 
 
 def stage_of(manifest: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Returns the entry about this stage for the manifest of a later stage.
+    """Returns the entry about this output for the manifest of a later training stage.
 
     The entry contains the fingerprint of the shards instead of the list of shards.
 
@@ -192,7 +193,9 @@ def loads(data: bytes, path: str) -> dict[str, Any]:
 
 
 def tokenizer_name(manifest: Mapping[str, Any]) -> str:
-    """Returns the name of the tokenizer's file in the output folder. Each kind of tokenizer has its own name."""
+    """Returns the name of the tokenizer's file in the output folder. Each kind of tokenizer file has a different
+    name.
+    """
     said = manifest["tokenizer"].get("path")
     return said if said in FILE_NAMES else FILE_NAMES[0]
 
@@ -203,7 +206,7 @@ def shard_infos(manifest: Mapping[str, Any]) -> list[ShardInfo]:
 
 
 def validation_infos(manifest: Mapping[str, Any]) -> dict[str, list[ShardInfo]]:
-    """Returns the validation shards that a manifest lists, by source."""
+    """Returns a dict of the validation shards that a manifest lists. The key is the source."""
     return {source: [ShardInfo(**one) for one in held["shards"]] for source, held in manifest["validation"].items()}
 
 
@@ -247,7 +250,7 @@ def _is_counts(value: Any) -> bool:
 
 
 Form = Mapping[str, Callable[[Any], bool]]
-"""Maps each key to the check of its value."""
+"""Says which keys an entry must have. Each key has a function that checks the key's value."""
 _FORM: Form = {
     "recipe": _is_text,
     "seed": lambda value: type(value) is int,
@@ -276,7 +279,7 @@ _LATER_SOURCE_FORM: Form = {
     "end_document": lambda value: value is None or _is_text(value),
     "held_out": _is_mapping,
 }
-"""Keys that are missing in outputs of earlier versions."""
+"""Keys of an entry about a source that outputs of earlier versions lack."""
 _PARTS_FORM: Form = {"by": _is_text, "values": lambda value: isinstance(value, list), "left_out": _is_counts}
 _HELD_FORM: Form = {"documents": _is_count, "tokens": _is_count, "shards": lambda value: isinstance(value, list)}
 _TOKENIZER_FORM: Form = {

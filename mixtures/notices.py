@@ -1,7 +1,8 @@
-"""Puts a notice into an output's card and report, for example that their numbers are older than the shards.
+"""Adds a notice to an output's card and report, for example a notice that the shards are newer than these two files.
 
-A dataset card and a report are written when a run ends. A command that changes the shards later cannot compute them
-again, but their readers must know. So both have a line with :data:`MARK`, and notices are added after this line.
+A dataset card and a report are written when a run ends. If a command changes the shards later, it cannot compute the
+card and the report again, but the readers of both must know of the change. So both contain a line with :data:`MARK`,
+and notices are added after this line.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from html import escape
 from pathlib import Path
 
 MARK = "<!-- notices -->"
-"""The line after which notices are added. It is a comment in HTML and in Markdown."""
+"""The line after which notices are added. In HTML and in Markdown it is a comment."""
 CARD, PAGE = "README.md", "report/index.html"
 
 
 def add_notice(folder: str | Path, text: str) -> list[str]:
     """Adds a notice to the card and to the report of an output. Returns the files that now have it.
 
-    Nothing happens to a file that does not exist, lacks the line with the mark, or has the notice already.
+    A file is not changed if it does not exist, lacks the line with the mark, or already has the notice.
     """
     written = []
     for name, form in ((CARD, _markdown), (PAGE, _html)):

@@ -28,11 +28,13 @@ class PackedSegments:
     sources: Array
     """The source of each segment, as an index into ``TokenStream.source_names``."""
     ends: Array
-    """A leading 0, then the end of each sequence's segments as an index into `begins`."""
+    """Where the segments of each sequence end, as an index into `begins`. The first value is 0, before the end of the
+    first sequence.
+    """
 
 
 def find(stream: TokenStream, starts: Array, width: int) -> PackedSegments:
-    """Returns the sequences of ``width`` tokens that begin at the stream's tokens ``starts``."""
+    """Returns the sequences of ``width`` tokens that begin at the places ``starts`` in the stream."""
     tokens: list[Array] = [np.empty(0, np.uint16)] * len(starts)
     segments = _Segments()
     shards = stream.shards_of(starts)
@@ -61,7 +63,7 @@ def find(stream: TokenStream, starts: Array, width: int) -> PackedSegments:
 
 
 def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocument]:
-    """Returns the pieces of documents in the ``width`` tokens of the stream that begin at token ``start``."""
+    """Returns the pieces of documents in a part of the stream: the ``width`` tokens from the place ``start`` on."""
     found: list[PackedDocument] = []
     number = int(stream.shards_of(np.array([start]))[0])
     within, done = start - stream.shard_begin(number), 0
@@ -79,7 +81,9 @@ def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocu
 
 
 def _across(stream: TokenStream, start: int, width: int, row: int, segments: _Segments) -> Array:
-    """Returns a copy of the tokens of a sequence that spans several blocks or shards. Adds its segments."""
+    """Returns a copy of the tokens of one sequence that spans several blocks or shards, and adds the segments of this
+    sequence.
+    """
     out = np.empty(width, np.uint32)
     number = int(stream.shards_of(np.array([start]))[0])
     within = start - stream.shard_begin(number)
@@ -109,11 +113,11 @@ class _Segments:
         self._sources: list[Array] = []
 
     def add(self, rows: Array, at: Array, width: int, block: Block, done: int = 0) -> None:
-        """Adds segments of a block. ``at`` lists places in the block; the next ``width`` tokens after each of them are
+        """Adds segments of a block. ``at`` lists places in the block. At each place, the next ``width`` tokens are
         searched.
 
-        ``rows`` has the number of the sequence to which these tokens belong. The sequence has ``done`` tokens before
-        them.
+        For each place, ``rows`` has the number of the sequence that contains these tokens. In this sequence, ``done``
+        tokens come before them.
         """
         first = block.offsets.searchsorted((at + 1).astype(np.int32)) - 1
         counts = block.offsets.searchsorted((at + width).astype(np.int32)) - first

@@ -1,11 +1,12 @@
-"""Divides a source's tokens among its parts, if a recipe weights them by a column of the source's clean documents.
+"""Divides a source's tokens among its parts, if a recipe gives weights to the values of a column of the source's clean
+documents.
 
     recipe (by source) -> take_parts: PartRule of each source -> (plan.by_part) -> plan, shards, manifest (by part)
 
 A part consists of the documents of one source that have the same value in a column. Its name is ``SOURCE:VALUE``, for
 example ``github:python``. ``SOURCE:other`` contains all documents whose value is not named, including documents without
-a value. In the shards, the plan and the manifest a part takes the place of its source. Documents are still held out,
-ordered and chosen by the hashes of their source, so a document's place does not depend on the parts.
+a value. In the shards, the plan and the manifest, the parts are listed instead of their source. Documents are still
+held out, ordered and chosen by the hashes of their source, so a document's place does not depend on the parts.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from mixtures.recipe_values import MAX_EPOCHS, as_mapping
+
 OTHER = "other"
-"""Stands for every value that a rule does not name."""
-MAX_EPOCHS = 255
-"""The largest number of epochs. The limit follows from the shards, which store ``epoch`` as uint8."""
+"""Represents every value that a rule does not name."""
 _MAX_VALUE_CHARS = 100
 _MARK = ":"
 """Separates the source from the value in the name of a part. Names of sources contain no colon."""
@@ -43,7 +44,7 @@ class PartRule:
     is_epochs: bool = False
     """True if each value gets tokens in proportion to its epochs times its available tokens."""
     max_epochs: Mapping[str, Decimal] = field(default_factory=dict)
-    """How often the tokens of each value may be seen. If empty, the limit of the source applies to each value."""
+    """How often the tokens of each value may be in the stream. If empty, the source's limit applies to each value."""
 
     def __post_init__(self) -> None:
         if not self.weights:
@@ -72,7 +73,7 @@ class PartRule:
         return OTHER in self.weights
 
     def shares(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
-        """Returns each value's share of the source's tokens. ``tokens`` contains the tokens that each value has.
+        """Returns each value's share of the source's tokens. ``tokens`` has the number of tokens of each value.
 
         Values without tokens are left out, and their share goes to the values that have tokens.
 
@@ -87,12 +88,11 @@ class PartRule:
         return {v: w / total for v, w in exact.items()}
 
     def most_epochs(self, value: str, of_source: Decimal) -> Decimal:
-        """Returns how often the tokens of a value may be seen. ``of_source`` is the limit of the whole source."""
+        """Returns how often the tokens of a value may be in the stream. ``of_source`` is the limit of the source."""
         return self.max_epochs.get(value, Decimal(1)) if self.max_epochs else of_source
 
     def as_text(self) -> str:
-        """Returns a text that names the documents which the rule keeps in the mixture. The text serves to compare two
-        recipes."""
+        """Returns a text that says which documents the rule keeps, so that two recipes can be compared."""
         return f"{self.by}: {', '.join(sorted(self.weights))}"
 
 
@@ -154,7 +154,7 @@ class Rows(NamedTuple):
 
 
 def rows_by_part(rule: PartRule | None, source: str, batch: pa.RecordBatch, num_tokens: np.ndarray) -> Iterator[Rows]:
-    """Yields the documents of each part in a batch of token ids, which has the column ``part`` if there is a rule.
+    """Yields the documents of each part in a batch of token ids. If there is a rule, the batch has the column ``part``.
 
     Documents that belong to no part are left out.
     """
@@ -195,7 +195,7 @@ def whole_line(manifest: Mapping[str, Any], source: str) -> dict[str, Any] | Non
 
 
 def check_column(where: str, by: str, schema: pa.Schema) -> None:
-    """Raises ValueError if clean documents cannot be divided by this column. The message names the columns that can."""
+    """Raises ValueError if documents cannot be divided by this column. The message names possible columns."""
     there = [f.name for f in schema if f.name not in ("id", "text", "source", "host") and _is_kind(f.type)]
     there += ["host"] if {"url", "host"} & set(schema.names) else []
     if by not in there:
@@ -208,8 +208,8 @@ def _is_kind(kind: pa.DataType) -> bool:
 
 
 def column_values(column: pa.Array) -> pa.Array:
-    """Returns a column's values as text. A missing value becomes an empty text. So does a value that is too long for
-    the name of a part.
+    """Returns a column's values as text. A value that is missing, or too long for the name of a part, becomes an empty
+    text.
 
     >>> column_values(pa.array([True, None])).to_pylist(), column_values(pa.array([7])).to_pylist()
     (['true', ''], ['7'])
@@ -219,8 +219,7 @@ def column_values(column: pa.Array) -> pa.Array:
 
 
 def check_parts(parts: Mapping[str, PartRule], weights: Iterable[str], max_names: int) -> None:
-    """Raises ValueError if a divided source has no weight, or if the sources and parts are more than shards can
-    number."""
+    """Raises ValueError if a divided source has no weight, or if shards cannot number so many sources and parts."""
     weighed = list(weights)
     for source in parts:
         if source not in weighed:
@@ -233,12 +232,12 @@ def check_parts(parts: Mapping[str, PartRule], weights: Iterable[str], max_names
 def take_parts(mixture: Mapping[str, Any], number: Number) -> tuple[dict[str, Any], dict[str, PartRule]]:
     """Separates the rules about parts from a recipe's ``mixture``.
 
-    A rule has one of three places. It is ``parts: {SOURCE: {by: COLUMN, VALUE: WEIGHT}}``; or it replaces a source's
-    weight: ``{weight: 9, by: COLUMN, VALUE: WEIGHT}``; or it replaces a source's epochs:
-    ``{by: COLUMN, VALUE: EPOCHS}``. In ``max_epochs``, a divided source may have a mapping from values to limits.
+    A rule can be in three places: in ``parts: {SOURCE: {by: COLUMN, VALUE: WEIGHT}}``; instead of a source's weight, as
+    ``{weight: 9, by: COLUMN, VALUE: WEIGHT}``; or instead of a source's epochs, as ``{by: COLUMN, VALUE: EPOCHS}``. In
+    ``max_epochs``, a divided source may have a mapping from values to limits.
 
     Args:
-        number: converts a value of YAML to a number. Its first argument names the value in errors.
+        number: converts a value of YAML to a number. The first argument of this function names the value in errors.
 
     Returns:
         The mixture with one number per source, and the rule of each source that is divided.
@@ -247,8 +246,8 @@ def take_parts(mixture: Mapping[str, Any], number: Number) -> tuple[dict[str, An
         ValueError: a rule is wrong. The message says where.
     """
     plain, rules = dict(mixture), dict[str, PartRule]()
-    for source, one in _mapping("parts", plain.pop("parts", None) or {}).items():
-        rules[source] = _rule(f"parts.{source}", _mapping(f"parts.{source}", one, is_text=False), number)
+    for source, one in as_mapping("parts", plain.pop("parts", None) or {}).items():
+        rules[source] = _rule(f"parts.{source}", as_mapping(f"parts.{source}", one, is_text=False), number)
     for key in ("weights", "epochs"):
         given = plain.get(key)
         inner = given.get("relative", given) if isinstance(given, Mapping) else None
@@ -297,7 +296,7 @@ def _rule(where: str, one: Mapping[Any, Any], number: Number) -> PartRule:
     if is_epochs:
         if len(values) > 1:
             raise ValueError(f"{where} holds epochs and weights of values: keep one of them")
-        values = _mapping(f"{where}.epochs", values["epochs"], is_text=False)
+        values = as_mapping(f"{where}.epochs", values["epochs"], is_text=False)
     try:
         return PartRule(by=by, weights=_numbers(where, values, number), is_epochs=is_epochs)
     except ValueError as error:
@@ -331,9 +330,3 @@ def _numbers(where: str, values: Mapping[Any, Any], number: Number) -> dict[str,
             raise ValueError(f"{where}: YAML reads a value as {value!r}: put it in quotes")
         found[str(value)] = number(f"{where}.{value}", one)
     return found
-
-
-def _mapping(what: str, value: Any, *, is_text: bool = True) -> dict[Any, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{what} must be a mapping of names to values")
-    return {str(key) if is_text else key: one for key, one in value.items()}

@@ -1,7 +1,7 @@
 """Numbers the passes over a data set, so that all processes with a copy of it use the same number.
 
-A ``DataLoader`` copies its data set into worker processes, either once or for every pass. The ``DataLoader`` tells no
-process the number of the pass. The copies agree on the number through a small temporary file that they lock.
+A ``DataLoader`` copies its data set into worker processes, either once or for every pass. The ``DataLoader`` does not
+tell the processes the number of the pass. The copies agree on the number through a small temporary file that they lock.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from typing import Any
 
 _MAX_PASSES = 64
-"""Number of passes whose workers are remembered. A data set has fewer iterators than this at the same time."""
+"""The file lists the workers of this many passes. A data set has fewer iterators than this at the same time."""
 
 
 class PassCounter:
-    """Gives every iteration over a data set the next number. All workers of an iteration get the same number.
+    """Numbers the iterations over a data set. All workers of one iteration get the same number.
 
     >>> counter = PassCounter()
     >>> [counter.join("first", 0), counter.join("first", 1), counter.join("second", 0)]
@@ -36,7 +36,7 @@ class PassCounter:
         """Returns the number of the pass that a worker begins.
 
         Args:
-            iteration: identifies the iteration. All its workers pass the same text.
+            iteration: a text that identifies the iteration. All workers of an iteration give the same text.
             worker: the worker's number. A worker that joins the same iteration again begins another pass.
             number: the number of the pass, if the worker knows it from a loaded state.
         """

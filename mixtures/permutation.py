@@ -1,8 +1,8 @@
-"""Shuffles the numbers 0..n-1 without memory: each value of the permutation is computed on its own.
+"""Shuffles the numbers 0..n-1 without storing them. Each value of the permutation is computed separately.
 
 The method is a Feistel network over the next power of four, applied again until the result is below n (Black and
-Rogaway 2002, "Ciphers with arbitrary finite domains"). The order of a trillion tokens is therefore a function of a
-seed. Nothing is stored, and any place can be looked up directly.
+Rogaway 2002, "Ciphers with arbitrary finite domains"). So the order of a trillion tokens is a function of a seed, and
+any place in the order can be looked up directly.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import numpy as np
 import xxhash
 
 _ROUNDS = 6
-"""Number of rounds. Four rounds of a good function give a pseudo-random permutation (Luby and Rackoff 1988). Ours: two
-more for small n."""
+"""Number of rounds. Four rounds of a good function give a pseudo-random permutation (Luby and Rackoff 1988). Ours: for
+small n, two more rounds mix better."""
 _FACTORS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], np.uint64)
 
 Places = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Permutation:
-    """Maps places to the numbers below ``size``, in an order that depends on the key.
+    """A shuffled order of the numbers below ``size``. Maps each place in the order to the number at that place. The
+    order depends on the key.
 
     >>> shuffled = Permutation(10, key=7)
     >>> sorted(shuffled(np.arange(10)).tolist()) == list(range(10))
@@ -38,7 +39,7 @@ class Permutation:
         self._keys = np.fromiter(digests, np.uint64, _ROUNDS)
 
     def __call__(self, places: Places) -> Places:
-        """Returns the numbers at the given places (each from 0 to ``size - 1``)."""
+        """Returns the numbers at the given places. A place is from 0 to ``size - 1``."""
         numbers = self._once(np.asarray(places, np.int64).astype(np.uint64))
         while True:
             outside = np.flatnonzero(numbers >= np.uint64(self.size))

@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from mixtures.parts import PartRule, check_parts, take_parts
-from mixtures.recipe_values import HoldOut, PaperShares, ShardSettings
+from mixtures.recipe_values import MAX_EPOCHS, HoldOut, PaperShares, ShardSettings, as_mapping
 from mixtures.strict_yaml import MAX_BYTES, parse_yaml
 from mixtures.weights import WeightRule, check_percent, percentages, rounded, shown
 from tokenizer.numbers import number_of
 
-MAX_EPOCHS = 255
-"""The largest number of epochs. The limit follows from the shards, which store ``epoch`` as uint8."""
 MAX_SOURCES = 127
 """The largest number of sources. The limit follows from the shards, which store ``source`` as a dictionary with int8
 indices."""
@@ -44,11 +42,13 @@ class Recipe:
     tokens: int
     """The length of the stream in tokens, if ``--tokens`` gives no other length."""
     length: Length | None = None
-    """What happens if the length cannot be reached. ``at_most``: the longest stream that fits is made, and the table
-    names the source that limits it. ``exact``: it is an error. None: the recipe's `tokens` are ``at_most``, and
-    ``--tokens`` is ``exact``."""
+    """What happens if the length cannot be reached. With ``at_most``, the longest stream that fits is made, and the
+    table names the source that limits it. With ``exact``, an error is raised. If None, the recipe's `tokens` count as
+    ``at_most``, and ``--tokens`` counts as ``exact``."""
     missing: Missing = "error"
-    """``error`` stops if a source has no tokens or too few. ``share`` gives its weight to the other sources."""
+    """What happens if a source has no tokens or too few. ``error`` stops. ``share`` gives the missing weight to the
+    other sources.
+    """
     validation: Mapping[str, HoldOut] = field(default_factory=dict)
     tokenizer: Mapping[str, Any] = field(default_factory=dict)
     """Settings of :class:`tokenizer.train.training.TrainSettings`."""
@@ -59,7 +59,7 @@ class Recipe:
     """Declarations of sources that have no code, passed on unchanged."""
     paper: PaperShares | None = None
     rule: WeightRule | None = None
-    """Derives the weights from the available tokens; see `resolved`."""
+    """The rule that derives the weights from the available tokens; see `resolved`."""
     exact: Mapping[str, Fraction] = field(default_factory=dict)
     """The weights before they were rounded to `weights`. Empty if `weights` are exact."""
     parts: Mapping[str, PartRule] = field(default_factory=dict)
@@ -93,7 +93,8 @@ class Recipe:
         return self.exact or {s: Fraction(w) for s, w in self.weights.items()}
 
     def resolved(self, tokens: Mapping[str, int]) -> Recipe:
-        """Returns the recipe with the weights that its rule derives from the available tokens by source.
+        """Returns the recipe with the weights that its rule derives from the available tokens. ``tokens`` has these
+        tokens by source.
 
         Sources without tokens are removed. A recipe without a rule is returned unchanged.
         """
@@ -133,17 +134,17 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 def recipe_of(data: Any) -> Recipe:
     """Makes a recipe from the parsed YAML of a file. Raises ValueError for unknown keys and wrong values."""
-    top = _mapping("the recipe", data)
+    top = as_mapping("the recipe", data)
     # inputs belong to the run, but a recipe may contain defaults for them
     _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "corpora",
                                          "paper"))  # fmt: skip
-    mixture = _mapping("mixture", top.get("mixture"))
+    mixture = as_mapping("mixture", top.get("mixture"))
     _refuse_unknown(
         "mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "length", "missing", "validation", "parts")
     )
     mixture, parts = take_parts(mixture, _decimal)
     weights, exact, rule = _weights(mixture)
-    shards = _mapping("shards", top.get("shards") or {})
+    shards = as_mapping("shards", top.get("shards") or {})
     _refuse_unknown("shards", shards, ("target_bytes",))
     paper = top.get("paper")
     return Recipe(
@@ -157,11 +158,11 @@ def recipe_of(data: Any) -> Recipe:
         length=cast(Length | None, mixture.get("length")),
         missing=cast(Missing, mixture.get("missing", "error")),
         validation=_validation(mixture.get("validation"), weights),
-        tokenizer=_mapping("tokenizer", top.get("tokenizer") or {}),
+        tokenizer=as_mapping("tokenizer", top.get("tokenizer") or {}),
         shards=ShardSettings(**{key: _integer(key, value) for key, value in shards.items()}),
-        sources={s: _mapping(f"sources.{s}", v) for s, v in _mapping("sources", top.get("sources") or {}).items()},
-        corpora={c: _mapping(f"corpora.{c}", v) for c, v in _mapping("corpora", top.get("corpora") or {}).items()},
-        paper=None if paper is None else _paper(_mapping("paper", paper)),
+        sources={s: as_mapping(f"sources.{s}", v) for s, v in as_mapping("sources", top.get("sources") or {}).items()},
+        corpora={c: as_mapping(f"corpora.{c}", v) for c, v in as_mapping("corpora", top.get("corpora") or {}).items()},
+        paper=None if paper is None else _paper(as_mapping("paper", paper)),
     )
 
 
@@ -178,15 +179,15 @@ def _check_weights(weights: Mapping[str, Decimal]) -> None:
 
 
 def _weights(mixture: Mapping[str, Any]) -> tuple[dict[str, Decimal], dict[str, Fraction], WeightRule | None]:
-    """Returns the weights in percent, the exact weights if those in percent are rounded, and the rule if there is
-    one."""
+    """Returns three values: the weights in percent; the exact weights, if the percentages are rounded; and the rule, if
+    there is one."""
     if mixture.get("epochs") is not None:
         if mixture.get("weights") is not None:
             raise ValueError("mixture has both weights and epochs: give one of them, the other follows from it")
-        epochs = {s: _decimal(f"epochs of {s}", e) for s, e in _mapping("epochs", mixture["epochs"]).items()}
+        epochs = {s: _decimal(f"epochs of {s}", e) for s, e in as_mapping("epochs", mixture["epochs"]).items()}
         _check_weights(epochs)
         return _alike(epochs), {}, WeightRule(epochs=epochs)
-    given = _mapping("weights", mixture.get("weights"))
+    given = as_mapping("weights", mixture.get("weights"))
     if "temperature" in given:
         _refuse_unknown("weights", given, ("temperature", "sources"))
         names, temperature = given.get("sources"), _decimal("temperature", given["temperature"])
@@ -198,7 +199,7 @@ def _weights(mixture: Mapping[str, Any]) -> tuple[dict[str, Decimal], dict[str, 
     is_relative = "relative" in given
     if is_relative:
         _refuse_unknown("weights", given, ("relative",))
-        given = _mapping("weights.relative", given["relative"])
+        given = as_mapping("weights.relative", given["relative"])
     weights = {s: _decimal(f"weight of {s}", w) for s, w in given.items()}
     _check_weights(weights)
     is_percent = not is_relative and check_percent(weights)
@@ -213,8 +214,8 @@ def _alike(sources: Mapping[str, object]) -> dict[str, Decimal]:
 
 
 def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Returns the limit of each source. The recipe has one number for all sources, or a mapping by source (default
-    1)."""
+    """Returns the largest number of epochs of each source. The recipe has one number for all sources, or a mapping by
+    source (default 1)."""
     if isinstance(value, Mapping):
         named = {str(s): _decimal(f"max_epochs of {s}", v) for s, v in value.items()}
         return {**dict.fromkeys(weights, Decimal(1)), **named}
@@ -227,11 +228,11 @@ def _validation(value: Any, weights: Mapping[str, Decimal]) -> dict[str, HoldOut
     """
     if value is None:
         return {}
-    named = _mapping("validation", value)
+    named = as_mapping("validation", value)
     if {"share", "tokens"} & set(named):
         _refuse_unknown("validation", named, ("share", "tokens"))
         return dict.fromkeys(weights, _hold_out(named))
-    return {source: _hold_out(_mapping(f"validation of {source}", one)) for source, one in named.items()}
+    return {source: _hold_out(as_mapping(f"validation of {source}", one)) for source, one in named.items()}
 
 
 def _hold_out(one: Mapping[str, Any]) -> HoldOut:
@@ -248,7 +249,7 @@ def _paper(data: Mapping[str, Any]) -> PaperShares:
     return PaperShares(
         cite=str(data.get("cite", "")),
         epochs={
-            s: _decimal(f"paper.epochs of {s}", v) for s, v in _mapping("paper.epochs", data.get("epochs")).items()
+            s: _decimal(f"paper.epochs of {s}", v) for s, v in as_mapping("paper.epochs", data.get("epochs")).items()
         },
         disk_gb={s: _decimal(f"paper.disk_gb of {s}", v) for s, v in (data.get("disk_gb") or {}).items()},
     )
@@ -267,12 +268,6 @@ def _read(name_or_path: str | Path) -> tuple[str, str]:
         raise ValueError(f"cannot read the recipe {name_or_path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"{name_or_path}: not UTF-8") from error
-
-
-def _mapping(what: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{what} must be a mapping of names to values" + (", and is missing" if value is None else ""))
-    return {str(key): one for key, one in value.items()}
 
 
 def _refuse_unknown(what: str, named: Mapping[str, Any], known: Mapping[str, Any] | tuple[str, ...]) -> None:
@@ -306,6 +301,6 @@ def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
     text, place = _read(name_or_path)
     data = parse_yaml(text, place)
     try:
-        return _mapping("the file", data)
+        return as_mapping("the file", data)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from error

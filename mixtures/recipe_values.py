@@ -1,10 +1,14 @@
-"""Contains the classes of three values in a recipe: what is held out, the size of shards, a publication's figures."""
+"""Contains three values of a recipe: what is held out, the size of shards, a publication's figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
+
+MAX_EPOCHS = 255
+"""The largest number of epochs. The limit follows from the shards, which store ``epoch`` as uint8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,8 +18,8 @@ class HoldOut:
     share: Decimal | None = None
     """Share of the documents, which are chosen by a hash of the id. For example, 0.001 is one in a thousand."""
     tokens: int | None = None
-    """Least number of tokens. Whole documents are taken in the order of their hashes until they have this many
-    tokens."""
+    """Least number of held-out tokens. Whole documents are taken in the order of their hashes, until this number is
+    reached."""
 
     def __post_init__(self) -> None:
         if (self.share is None) == (self.tokens is None):
@@ -47,3 +51,21 @@ class PaperShares:
     cite: str
     epochs: Mapping[str, Decimal]
     disk_gb: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+def as_mapping(what: str, value: Any, *, is_text: bool = True) -> dict[Any, Any]:
+    """Returns a part of a recipe as a dictionary.
+
+    Args:
+        what: the name of the part in the recipe, for the message.
+        is_text: converts the keys to text. YAML reads some names as numbers or dates.
+
+    Raises:
+        ValueError: the part is not a mapping.
+
+    >>> as_mapping("weights", {1984: 50})
+    {'1984': 50}
+    """
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{what} must be a mapping of names to values" + (", and is missing" if value is None else ""))
+    return {str(key) if is_text else key: one for key, one in value.items()}

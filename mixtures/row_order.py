@@ -19,8 +19,8 @@ from mixtures.stream import TokenStream
 Array = np.ndarray[Any, Any]
 
 REMOTE_WINDOW_SEQUENCES = 65_536
-"""Default window for shards in an object store. 65,536 sequences of 2,048 tokens fill one shard of 256 MB, so a window
-touches two or three shards."""
+"""Default window for shards in an object store. 65,536 sequences of 2,048 tokens fill one shard of 256 MB. So the
+sequences of a window are in two or three shards."""
 _MAX_PERMUTATIONS = 64
 _MAX_PLANS = 4
 """Number of row plans that are cached. The plan of one shard takes about 4 MB."""
@@ -35,7 +35,9 @@ class RowOrder(Protocol):
     """Number of rows per epoch."""
 
     def numbers(self, places: Array) -> Array:
-        """Returns the numbers of the rows at these places in the order. The epochs follow one another."""
+        """Returns the numbers of the rows at these places in the order. The order contains all epochs, one after
+        another.
+        """
 
     def find(self, numbers: Array) -> PackedSegments:
         """Returns the tokens and segments of the rows with these numbers."""
@@ -44,13 +46,15 @@ class RowOrder(Protocol):
         """Returns the pieces of documents in a row."""
 
     def settings(self) -> dict[str, int | str]:
-        """Returns the settings that a state must have in common with this order."""
+        """Returns the settings that must be the same for a state to be loaded into this order."""
 
     def rows_at(self, seq_len: int) -> int:
-        """Returns the number of rows per epoch that another seq_len would give."""
+        """Returns the number of rows per epoch that this stream would have with another seq_len."""
 
     def place_of(self, state: Mapping[str, Any]) -> int:
-        """Returns the place in this order at which to resume from a state that was saved with another seq_len."""
+        """Returns the place in this order at which training resumes, for a state that was saved with another
+        seq_len.
+        """
 
 
 def make_row_order(stream: TokenStream, settings: LoaderSettings) -> RowOrder:
@@ -78,7 +82,8 @@ class _Cache:
 class ConcatenatedRows:
     """Cuts the stream every seq_len tokens: row i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``.
 
-    The rows in max_seq_len tokens form a cell. Cells are shuffled within windows; a cell's rows stay in order.
+    A cell consists of the rows in max_seq_len tokens. Cells are shuffled within windows. The rows of a cell stay in
+    order.
     """
 
     def __init__(self, stream: TokenStream, settings: LoaderSettings) -> None:

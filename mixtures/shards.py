@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 from tokenizer.encode import id_dtype
 
 FORMAT = 1
-"""Version of the file format. Increase it when older code would misread new shards."""
+"""Version of the file format. Increase it if older code would read new shards wrongly."""
 MAX_BATCH_ROWS = 8_192
 MAX_BATCH_TOKENS = 2**21
-"""A record batch ends before it would exceed ``MAX_BATCH_ROWS`` or ``MAX_BATCH_TOKENS``. A longer document is alone in
-its batch."""
+"""A record batch ends before it would exceed ``MAX_BATCH_ROWS`` or ``MAX_BATCH_TOKENS``. A document with more tokens
+gets a batch of its own."""
 
 SOURCE_TYPE = pa.dictionary(pa.int8(), pa.string())
 
@@ -36,7 +36,7 @@ class ShardMetadata:
     tokenizer_sha256: str
     vocab_size: int
     bos_id: int
-    """The id of bos, or -1 if documents have none. The same applies to ``eos_id``."""
+    """The id of bos, or -1 if documents have no bos. In the same way, ``eos_id`` is -1 if they have no eos."""
     eos_id: int
 
     def as_bytes(self) -> dict[bytes, bytes]:
@@ -46,7 +46,7 @@ class ShardMetadata:
 
     @classmethod
     def of(cls, schema: pa.Schema) -> ShardMetadata:
-        """Returns the metadata in a schema. Raises ValueError if it is not the schema of a shard."""
+        """Returns the metadata in a schema. Raises ValueError if the schema is not that of a shard."""
         found = schema.metadata or {}
         try:
             if int(found[b"format"]) != FORMAT:
@@ -114,8 +114,8 @@ def shard_name(kind: str, index: int, num_shards: int) -> str:
 
 
 def num_shards(total_tokens: int, dtype_bytes: int, target_bytes: int) -> int:
-    """Returns how many shards of about ``target_bytes`` bytes of ids are needed for all tokens. The result is at least
-    1.
+    """Returns the number of shards for all tokens, if a shard has about ``target_bytes`` bytes of ids. The result is at
+    least 1.
 
     >>> num_shards(1_000_000, 2, 256 * 2**20), num_shards(1_000_000_000, 2, 256 * 2**20)
     (1, 8)
@@ -146,7 +146,7 @@ def write_shard(
     sources: Sequence[str],
     metadata: ShardMetadata,
 ) -> ShardInfo:
-    """Writes rows, in their order, as one shard. Returns its entry for the manifest.
+    """Writes rows, in the given order, as one shard. Returns the shard's entry for the manifest.
 
     The caller opens ``sink`` under a temporary name and renames the file afterwards.
 
@@ -182,7 +182,7 @@ def write_shard(
 
 
 def _normal(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
-    """Returns the batch with exactly the schema's columns. Its sources become indices into ``names``."""
+    """Returns the batch with exactly the schema's columns. The sources become indices into ``names``."""
     source = batch.column("source")
     text = source.cast(pa.string()) if pa.types.is_dictionary(source.type) else source
     indices = pc.index_in(text, pa.array(names, pa.string()))
@@ -202,7 +202,7 @@ def _normal(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> p
 
 
 def _split_by_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yields the same rows in batches that end at places which depend only on the rows' sizes."""
+    """Yields the same rows in new batches. The places where the batches end depend only on the rows' sizes."""
     held: list[pa.RecordBatch] = []
     held_rows = held_tokens = 0
     for batch in batches:
@@ -221,7 +221,9 @@ def _split_by_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch
 
 
 def _joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """Returns a copy of the batches as one batch, so that its bytes do not depend on how the batches were sliced."""
+    """Joins batches into one batch by copying them. So the bytes of the result do not depend on how the batches were
+    sliced.
+    """
     table = pa.Table.from_batches(batches)
     columns = []
     for field in table.schema:

@@ -72,7 +72,9 @@ def shares(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int)
 
 
 def first_tokens(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int) -> Mapping[str, int]:
-    """Returns the number of tokens by source in the first ``num_sequences`` sequences, rounded up to whole batches."""
+    """Returns how many tokens of each source are in the first ``num_sequences`` sequences. The number of sequences is
+    rounded up to whole batches.
+    """
     tokens, sequences = np.zeros(len(stream.source_names)), 0
     for batch in Loader(stream, settings):
         lengths = np.diff(batch.segment_begins, append=batch.input_ids.size)

@@ -20,7 +20,9 @@ from mixtures.stream import TokenStream
 Array = np.ndarray[Any, Any]
 
 _STAGE_BITS = 56
-"""The number of a row in stage k (from 0) is k * 2**56 + its number in that stage."""
+"""In stage k (counted from 0), a row with the number n in its stage has the number k * 2**56 + n in the whole
+training.
+"""
 
 
 class StagedStream:
@@ -43,8 +45,8 @@ class StagedStream:
         self.fingerprint = self._fingerprints[-1]
 
     def num_stages_of(self, fingerprint: object) -> int | None:
-        """Returns N if this is the fingerprint of the first N stages together, or None if the fingerprint belongs to
-        other data."""
+        """Returns N if ``fingerprint`` is that of the first N stages together. Returns None if it belongs to different
+        data."""
         return self._fingerprints.index(str(fingerprint)) + 1 if fingerprint in self._fingerprints else None
 
 
@@ -98,7 +100,9 @@ def beside(folder: str, path: str) -> str:
 
 
 class StagedRows:
-    """Orders the rows of all stages. An epoch is all rows of the first stage, then all of the second, and so on."""
+    """Orders the rows of all stages. An epoch consists of all rows of the first stage, then all rows of the second
+    stage, and so on.
+    """
 
     def __init__(self, stream: StagedStream, orders: Sequence[RowOrder]) -> None:
         self._stream, self._orders = stream, tuple(orders)
@@ -148,7 +152,9 @@ class StagedRows:
         return sum(order.rows_at(seq_len) for order in self._orders)
 
     def rows_of_stages(self, num_stages: int, seq_len: int) -> int:
-        """Returns the number of rows per epoch in the first ``num_stages`` stages with this seq_len."""
+        """Returns how many rows per epoch the first ``num_stages`` stages have together, if sequences have this
+        seq_len.
+        """
         return sum(order.rows_at(seq_len) for order in self._orders[:num_stages])
 
     def place_of(self, state: Mapping[str, Any]) -> int:

@@ -37,7 +37,7 @@ class Storage(Protocol):
         """Returns the memory-mapped file of a shard."""
 
     def place(self, name: str) -> str:
-        """Returns the file's full path or URL, for messages."""
+        """Returns the full path or URL of a file, for messages."""
 
 
 def storage_of(folder: str | Path, *, cache_dir: str | Path | None = None) -> Storage:
@@ -77,9 +77,9 @@ class LocalStorage:
 class RemoteStorage:
     """Reads a folder in an object store.
 
-    A shard is fetched as a whole and its checksum is compared. Its file is mapped and then immediately deleted, so it
-    takes disk space only while it is mapped. If a trainer is killed, at most the files of the shards that it was
-    fetching remain.
+    A shard is fetched as a whole, and its checksum is compared. The fetched file is mapped into memory and then
+    immediately deleted, so that it takes disk space only while it is mapped. If a trainer is killed, only the files of
+    shards that it was just fetching remain.
     """
 
     is_remote = True
@@ -103,7 +103,7 @@ class RemoteStorage:
 
     @property
     def _here(self) -> _OfProcess:
-        """The state of this process, with its client. A forked worker makes a new one."""
+        """The state that belongs to this process, with its client. A forked worker makes a new state."""
         if self._mine is None or self._mine.pid != os.getpid():
             self._inherited = (
                 self._mine
@@ -120,7 +120,7 @@ class RemoteStorage:
         return bytes(self._fs.cat_file(f"{self._root}/{name}"))
 
     def num_bytes(self, names: Sequence[str]) -> list[int | None]:
-        """Returns the sizes from one listing per folder instead of one request per file."""
+        """Returns the size of each file. Makes one request per folder (a listing) instead of one request per file."""
         sizes: dict[str, int] = {}
         for folder in sorted({name.rpartition("/")[0] for name in names}):
             found = self._fs.find(f"{self._root}/{folder}", detail=True)
@@ -136,7 +136,9 @@ class RemoteStorage:
             os.unlink(path)
 
     def fetch_ahead(self, info: ShardInfo) -> None:
-        """Begins to fetch a shard that will be needed next. Does nothing if one has already been fetched ahead."""
+        """Begins to fetch a shard that will be needed next. Does nothing if another shard has already been fetched
+        ahead.
+        """
         if not self._here.ahead:
             self._here.ahead[info.path] = self._here.pool.submit(self._fetch, info)
 
@@ -176,7 +178,9 @@ class _OfProcess:
         _OF_PROCESSES.add(self)
 
     def forget(self, wanted: str) -> None:
-        """Discards all shards fetched ahead except ``wanted``, and deletes their files. A forked copy does nothing."""
+        """Discards all shards fetched ahead except ``wanted``, and deletes their files. In a forked copy, does
+        nothing.
+        """
         if self.pid == os.getpid():
             for path in [path for path in self.ahead if path != wanted]:
                 self.ahead.pop(path).add_done_callback(_unlink_result)
@@ -186,8 +190,8 @@ _OF_PROCESSES: weakref.WeakSet[_OfProcess] = weakref.WeakSet()
 
 
 def _settle() -> None:
-    """Waits for pending fetches before this process forks. Otherwise the child could inherit a lock that a fetching
-    thread holds, and nothing would release it there.
+    """Waits for pending fetches before this process forks. Without the wait, the child could inherit a lock that a
+    fetching thread holds, and no thread of the child would release it.
     """
     for one in [one for one in _OF_PROCESSES if one.pid == os.getpid()]:
         wait(list(one.ahead.values()))

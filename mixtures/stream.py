@@ -53,15 +53,17 @@ class PackedDocument:
     """The document's epoch in the mixture, from 0."""
     shard: str
     row: int
-    """The document's row in the shard."""
+    """The document's row in its shard."""
     at: int
-    """The offset of the piece's first token in the loader's row."""
+    """The offset of the piece's first token in the loader's row of packed tokens."""
     begin: int
-    """The offset of the piece's first token in the document."""
+    """The offset of the piece's first token in its document."""
     num_tokens: int
 
     def in_folder(self, path: str) -> PackedDocument:
-        """Returns the same piece, but with ``path`` (the folder of the output) before the path of its shard."""
+        """Returns a copy of this piece. In the copy, the shard's path begins with ``path``, the folder of the
+        output.
+        """
         return replace(self, shard=f"{path}/{self.shard}")
 
 
@@ -95,8 +97,8 @@ class TokenStream:
                 gigabyte. Shards of a remote folder are always compared when they are fetched.
             cache_dir: the folder for shards of a remote folder while they are read (default: the system's temporary
                 folder).
-            cache_bytes: the largest size of that cache. It always holds at least one shard, and one more is fetched
-                ahead.
+            cache_bytes: the largest size of that folder's content. At least one shard is always stored, and one more is
+                fetched ahead.
             source_names: the value of the attribute ``source_names`` (default: the manifest's sources, sorted).
 
         Raises:
@@ -135,7 +137,7 @@ class TokenStream:
         return [info for info in held[validation_source] if info.tokens]
 
     def num_stages_of(self, fingerprint: object) -> int | None:
-        """Returns 1 if this is the stream's fingerprint, else None. `mixtures.stages.StagedStream` has the same
+        """Returns 1 if ``fingerprint`` is that of this stream, else None. `mixtures.stages.StagedStream` has the same
         method.
         """
         return 1 if fingerprint == self.fingerprint else None
@@ -146,7 +148,7 @@ class TokenStream:
         return len(self._infos)
 
     def shards_of(self, tokens: Array) -> Array:
-        """Returns the number of the shard that contains each of these places in the stream."""
+        """Returns, for each of these places in the stream, the number of the shard that contains it."""
         return np.asarray(self._ends.searchsorted(tokens, "right"))
 
     def shard_begin(self, shard: int) -> int:
@@ -252,7 +254,7 @@ def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) 
 
 
 def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Raises ValueError if a shard has other metadata or columns than the shards of the manifest's run."""
+    """Raises ValueError if the metadata or columns of a shard differ from those of the manifest's run."""
     line = info.line()
     try:
         metadata = ShardMetadata.of(schema)
@@ -272,7 +274,7 @@ def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mappi
 
 
 def check_sum(storage: Storage, info: ShardInfo) -> None:
-    """Raises ValueError if a shard's checksum differs from the one in the manifest."""
+    """Raises ValueError if a shard's checksum differs from the checksum in the manifest."""
     digest = hashlib.sha256()
     with storage.map(info) as mapped:
         while block := mapped.read(_READ_BYTES):

@@ -12,7 +12,7 @@ import yaml
 MAX_BYTES = 1 << 20
 """The largest size of a file (our choice). A configuration file has a few hundred lines."""
 MAX_DEPTH = 32
-"""The largest depth of nesting (our choice). The deepest existing setting is on level six."""
+"""The largest depth of nesting (our choice). The deepest setting that exists is on level six."""
 MAX_DIGITS = 30
 """The largest number of digits before or after the decimal point (our choice). For example, 1.4e12 has 13."""
 _NUMBER = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?")
@@ -93,8 +93,8 @@ def _line(node: Any) -> int:
 
 
 def _scalar_fault(node: yaml.ScalarNode) -> str:
-    """Returns a message about a wrong number, or "" if the number is right. Checks quoted numbers too: weights may be
-    quoted.
+    """Returns a message about a wrong number, or "" if the number is right. Numbers in quotes are checked too, because
+    weights may be quoted.
 
     A number is wrong if it is not finite, if YAML would read it in base 60 or 8, or if it is too large or too small.
     """

@@ -1,12 +1,13 @@
-"""Chooses documents by hash: the part of a source that a last, partial epoch takes, exact to the token.
+"""Chooses documents by hash. If the last epoch of a source is partial, this module chooses its documents, exact to the
+token.
 
 A document's place in the order is a hash of its id, a named purpose, a seed, its source and the epoch. So the choice
-does not depend on files, batches or workers. Choosing takes two passes over (hash, number of tokens):
+does not depend on files, batches or workers. Choosing takes two passes over pairs of (hash, number of tokens):
 
 1. Every worker makes a :func:`histogram` of tokens by the top 16 bits of the hash. The histograms are added with ``+``.
 2. :func:`find_bucket` returns the bucket in which the wanted number of tokens is reached. :func:`cut` then looks only
-   at the documents in that bucket. :func:`cut` returns the document at which the subset ends, and the token in this
-   document.
+   at the documents in that bucket. :func:`cut` returns the last document of the subset, and how many tokens of this
+   document are kept.
 
 A document is in the subset if its (hash, id) is smaller than the (hash, id) of the last document. The last document
 keeps its first tokens.
@@ -41,7 +42,7 @@ Counts = np.ndarray[Any, np.dtype[np.int64]]
 def order_hashes(
     seed: int, source: str, doc_ids: Sequence[str] | pa.Array, epoch: int, *, purpose: str = SUBSET
 ) -> Hashes:
-    """Returns one 64-bit hash per document, which depends on all five arguments and on nothing else.
+    """Returns one 64-bit hash per document. It depends on all five arguments and on nothing else.
 
     The hash is XXH3 of the id, with XXH3 of the four remaining arguments as its seed. Names are hashed with their
     lengths, so that different arguments cannot give the same bytes.
@@ -59,8 +60,8 @@ def order_hashes(
 
 
 def histogram(hashes: Hashes, num_tokens: Counts) -> Counts:
-    """Returns the number of tokens by the top 16 bits of the hash. The sum of the histograms of all parts is the
-    histogram of the whole.
+    """Returns the number of tokens for each value of the hash's top 16 bits. If the documents are divided, the
+    histograms of the parts add up to the histogram of the whole.
     """
     tokens = np.zeros(NUM_BUCKETS, np.int64)
     np.add.at(tokens, (hashes >> _BUCKET_SHIFT).astype(np.int64), np.asarray(num_tokens, np.int64))
@@ -68,7 +69,8 @@ def histogram(hashes: Hashes, num_tokens: Counts) -> Counts:
 
 
 def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]:
-    """Returns the bucket in which the sum of tokens reaches ``wanted_tokens``, and the sum in all buckets before it.
+    """Returns the bucket in which the sum of tokens reaches ``wanted_tokens``, and the sum of the tokens in all buckets
+    before it.
 
     Raises:
         ValueError: ``wanted_tokens`` is below 1, or more than all tokens.
@@ -81,13 +83,17 @@ def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]
 
 
 def in_bucket(hashes: Hashes, bucket: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Returns a mask of the documents in this bucket. :func:`cut` needs exactly these documents."""
+    """Returns a mask of the documents in this bucket (documents whose hashes have the same top 16 bits). :func:`cut`
+    needs exactly these documents.
+    """
     return np.asarray((hashes >> _BUCKET_SHIFT) == np.uint64(bucket))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """Describes the end of a subset: its last document, and how many tokens that document keeps (at least one)."""
+    """Describes the end of a subset: its last document, and the number of tokens that this document keeps (at least
+    one).
+    """
 
     last_hash: int
     last_doc_id: str
@@ -96,7 +102,7 @@ class Cut:
 
     @property
     def is_cut(self) -> bool:
-        """True if the last document loses tokens, and with them its eos."""
+        """True if the last document loses tokens at its end, and so its eos."""
         return self.last_doc_tokens_kept < self.last_doc_tokens
 
 
@@ -121,7 +127,9 @@ def cut(hashes: Hashes, doc_ids: Sequence[str], num_tokens: Counts, wanted_in_bu
 
 
 def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: Counts, end: Cut) -> Counts:
-    """Returns how many tokens of each document are in the subset: all or none, except for the last document."""
+    """Returns the number of tokens of each document that are in the subset. For the last document, this can be a part
+    of its tokens. For all other documents, it is all or none.
+    """
     kept = np.where(hashes < np.uint64(end.last_hash), num_tokens, 0).astype(np.int64)
     for i in np.flatnonzero(hashes == np.uint64(end.last_hash)):
         doc_id = str(doc_ids[int(i)])
@@ -144,7 +152,7 @@ class Begun:
 
     @classmethod
     def at(cls, seed: int, source: str, epoch: int, last_doc_id: str) -> Begun:
-        """Returns the part of an epoch that ends with this document.
+        """Returns the used part of an epoch, if ``last_doc_id`` is the last document that was used.
 
         >>> first, second = sorted(order_hashes(0, "books", ["11", "1342"], 0).tolist())
         >>> Begun.at(0, "books", 0, "11").last_hash in (first, second)
@@ -154,7 +162,9 @@ class Begun:
         return cls(epoch=epoch, last_hash=last_hash, last_doc_id=last_doc_id)
 
     def taken(self, hashes: Hashes, doc_ids: Sequence[str] | pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Returns a mask of the documents in this part. Equal hashes are ordered by id, as in :func:`cut`."""
+        """Returns a mask of the documents that the earlier stages used. Equal hashes are ordered by id, as in
+        :func:`cut`.
+        """
         taken = np.asarray(hashes < np.uint64(self.last_hash))
         for i in np.flatnonzero(hashes == np.uint64(self.last_hash)):
             taken[i] = str(doc_ids[int(i)]) <= self.last_doc_id
@@ -162,12 +172,13 @@ class Begun:
 
 
 def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
-    """Returns the first hash of each shard except the first, so that shards have almost equal numbers of tokens.
+    """Returns the first hash of each shard except the first shard. The bounds are chosen so that shards have almost
+    equal numbers of tokens.
 
     ``tokens_by_bucket`` is the :func:`histogram` of the documents' places in the order. A document that occurs several
     times is counted each time. A bucket is 1/65,536 of the range of hashes. Tokens are assumed to be spread evenly
-    within a bucket. So each bound is off by at most one document, plus the difference between the real and the even
-    spread in its bucket. The order itself does not change.
+    within a bucket. So each bound is wrong by at most one document, plus the difference between the real and the even
+    spread in its bucket. The bounds do not change the order itself.
 
     >>> shard_bounds(np.full(65_536, 10), 4).tolist() == [1 << 62, 1 << 63, 3 << 62]
     True
@@ -184,12 +195,12 @@ def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
 
 
 def shards_of(places: Hashes, bounds: Hashes) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Returns the number of the shard that each place in the order belongs to."""
+    """Returns, for each place in the order, the number of the shard that it belongs to."""
     return np.asarray(np.searchsorted(bounds, places, "right"), np.int64)
 
 
 def share_threshold(share: Decimal) -> int:
-    """Returns the hash below which this share of all documents lies, on average.
+    """Returns a hash as threshold. On average, this share of all documents has a smaller hash.
 
     >>> share_threshold(Decimal("0.5")) == 2**63
     True
@@ -198,7 +209,7 @@ def share_threshold(share: Decimal) -> int:
 
 
 def held_out_by_share(hashes: Hashes, share: Decimal) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Returns a mask of the documents that a validation share takes.
+    """Returns a mask of the documents that are held out for validation, if a share of the documents is held out.
 
     These are the documents whose hash for the purpose ``validation`` is below the threshold.
     """
@@ -208,8 +219,10 @@ def held_out_by_share(hashes: Hashes, share: Decimal) -> np.ndarray[Any, np.dtyp
 def held_out_by_tokens(
     hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: Counts, end: Cut
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Returns a mask of the documents that a number of validation tokens takes: whole documents, up to ``end``.
+    """Returns a mask of the documents that are held out to reach a number of validation tokens: whole documents, up to
+    ``end``.
 
-    Together they have at least that number of tokens. Without the last of them they would have fewer.
+    These documents have at least the wanted number of tokens. If the last document were left out, they would have
+    fewer.
     """
     return np.asarray(tokens_kept(hashes, doc_ids, num_tokens, end) > 0)

@@ -22,9 +22,9 @@ def weighted_sample(
     """Returns a sample in which each source's share of the bytes is the recipe's weight.
 
     Documents are chosen by a hash of their id. The sample has at most ``max_bytes``, and no source in it exceeds the
-    recipe's ``max_epochs`` (or one epoch, if that is more). Within these limits it is as long as possible. If a source
-    has less text than its part needs, its text is repeated. Each source is read once, and at most twice ``max_bytes``
-    of text is in memory. The sample does not distinguish the parts of a divided source.
+    recipe's ``max_epochs`` (or one epoch, if that is more). Within these limits, the sample is as large as possible. If
+    a source has less text than its part needs, its text is repeated. Each source is read once, and at most twice
+    ``max_bytes`` of text is in memory. The sample does not distinguish the parts of a divided source.
 
     Args:
         documents: for each source, a function that streams (id, text).
@@ -61,7 +61,8 @@ def weighted_sample(
 
 
 def plan_sample(recipe: Recipe, available: Mapping[str, int], max_bytes: int) -> Plan:
-    """Returns a plan of the bytes of text that the sample takes from each source. Its "tokens" are bytes.
+    """Returns a plan of the number of bytes of text that the sample takes from each source. The plan's "tokens" are
+    bytes.
 
     Raises:
         ValueError: a source with a weight has no text, and the recipe does not give its weight to the other sources.

@@ -1,4 +1,6 @@
-"""Provides the loader as a PyTorch ``IterableDataset``. It needs torch (extra ``train``) but not the pipeline."""
+"""Provides the loader as a PyTorch ``IterableDataset``. This module needs torch (extra ``train``) but not the
+pipeline.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +115,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return map(tensors, loader)
 
     def documents(self, sequence: int) -> list[PackedDocument]:
-        """Returns the pieces of documents in the sequence with this number in a batch's ``sequences``."""
+        """Returns the pieces of documents in one sequence. ``sequence`` is a number from a batch's ``sequences``."""
         return self._planned.documents(sequence)
 
     def state_dict(self) -> dict[str, int | str]:
@@ -123,8 +125,8 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
     def state_after(self, num_steps: int) -> dict[str, int | str]:
         """Returns the state after ``num_steps`` batches of this rank since the last state was loaded.
 
-        ``num_steps`` counts the batches of all workers. It may span several passes, if each pass before the last was
-        read to its end.
+        ``num_steps`` counts the batches of all workers. The batches may be from several passes, if each pass before the
+        last was read to its end.
         """
         loader = self._made(self._planned.place)
         if self._state is not None:
@@ -137,7 +139,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
     def load_state_dict(self, state: State | Sequence[State]) -> None:
         """Makes the next iteration continue from a state, or from the states of all workers.
 
-        Call it before the first iteration or between iterations.
+        Call this method before the first iteration or between iterations.
         """
         self._state = state
         if isinstance(state, Mapping) and int(state.get("num_workers", 1)) > 1:
@@ -156,7 +158,9 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return {**self.__dict__, "_loader": None}
 
     def _loader_of_process(self) -> Loader:
-        """Returns this process's loader. A worker's place is known only inside the worker."""
+        """Returns this process's loader. The loader is made late, because a worker knows its place only inside its own
+        process.
+        """
         info = get_worker_info()
         worker, num_workers = (info.id, info.num_workers) if info is not None else (0, 1)
         place = Place(rank=self._rank, num_ranks=self._num_ranks, worker=worker, num_workers=num_workers)
@@ -167,8 +171,8 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return self._loader
 
     def _iteration(self) -> tuple[str, int]:
-        """Returns a text that identifies this iteration, and this worker's number. The text is equal in all workers of
-        the iteration."""
+        """Returns a text that identifies this iteration, and the number of this worker. All workers of an iteration get
+        the same text."""
         info = get_worker_info()
         if info is None:
             return f"process {os.getpid()} {self._num_iterations}", 0
@@ -192,9 +196,9 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
 
 
 def _refused() -> Iterator[dict[str, torch.Tensor]]:
-    """Returns an iterator that raises ValueError at its first batch.
+    """Returns an iterator that raises ValueError when its first batch is requested.
 
-    A persistent worker that raises earlier would die without a message.
+    If a persistent worker raised the error earlier, it would die without a message.
     """
     raise ValueError(
         "epochs=None is one endless pass, and it was begun already: keep its iterator, or load the state to go on from "

@@ -50,10 +50,10 @@ from tokenizer.program import name_of
 
 _READ_BYTES = 8 * 2**20
 _MAX_KEYS = 16_000_000
-"""This many keys of documents are compared in memory at a time (256 MB). If there are more, temporary files hold
-them."""
+"""At most this many keys of documents are compared in memory at a time (256 MB). If there are more keys, temporary
+files hold them."""
 _MAX_FILES = 512
-"""The largest number of temporary files that are open at a time. So many files are enough for 8 billion documents."""
+"""The largest number of temporary files that are open at a time. This number is enough for 8 billion documents."""
 _KEY = np.dtype([("high", np.uint64), ("low", np.uint64)])
 
 
@@ -122,9 +122,9 @@ class _Seen:
         return sum(self.rows.values()) + self.unread_rows
 
     def take_for_read(self, info: ShardInfo) -> None:
-        """Counts an unreadable shard by the numbers in its manifest entry.
+        """Adds the numbers in the manifest entry of a shard that cannot be read.
 
-        The shard is already reported, so the sums should not be reported as wrong too.
+        The shard is already reported as unreadable. So the sums should not be reported as wrong too.
         """
         self.tokens.update(info.sources)
         self.unread_rows += info.rows
@@ -200,7 +200,7 @@ def _differences(where: str, what: str, found: int, said: int) -> Iterator[str]:
 
 
 def _listed(tokens: Mapping[str, int]) -> str:
-    """Returns numbers of tokens by source as text.
+    """Returns a text that lists the number of tokens of each source.
 
     >>> _listed({"c4": 1_500, "books": 7})
     'books 7, c4 1,500'
@@ -217,7 +217,7 @@ def _sha256(path: Path) -> str:
 
 
 class _Keys:
-    """Finds documents that occur twice in an epoch, by 128-bit hashes of (source, document, epoch)."""
+    """Finds documents that occur twice in an epoch. Compares 128-bit hashes of (source, document, epoch)."""
 
     def __init__(self, num_keys: int) -> None:
         self._num_parts = min(_MAX_FILES, -(-num_keys // _MAX_KEYS) or 1)
@@ -233,8 +233,8 @@ class _Keys:
         self._folder.cleanup()
 
     def add(self, batch: pa.RecordBatch, *, is_held_out: bool) -> None:
-        """Adds the documents of a batch. Held-out documents get epoch 0. So if a held-out document also has a row of
-        epoch 0 in the training shards, the document is found.
+        """Adds the documents of a batch. Held-out documents get epoch 0. So if a held-out document is also in the
+        training shards, its key for epoch 0 occurs twice.
         """
         keys = np.empty(len(batch), _KEY)
         source = batch.column("source").dictionary_decode().to_pylist()

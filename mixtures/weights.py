@@ -1,4 +1,6 @@
-"""Converts a recipe's weights to percent. A recipe gives them as percent, relative weights, epochs or a temperature."""
+"""Converts a recipe's weights to percent. A recipe gives its weights as percent, relative weights, epochs or a
+temperature.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +16,25 @@ _HUNDRED = Decimal(100)
 PRINTED_PLACES = 4
 """Number of decimal places in printed weights."""
 _SLIP = (Decimal(50), Decimal(150))
-"""If the sum of plain weights is in this range but is not 100, the weights are rejected as percent with a mistake."""
+"""If the sum of plain weights is in this range but is not 100, the weights are rejected, because they are probably
+percentages with a mistake.
+"""
 _CONTEXT = Context(prec=28)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightRule:
-    """Derives the weights from the available tokens. Exactly one of its first three fields decides."""
+    """Derives the weights from the available tokens. One of the first three fields decides how the weights are
+    derived.
+    """
 
     epochs: Mapping[str, Decimal] = field(default_factory=dict)
     """How many times each source occurs in the stream. A source's weight is proportional to epochs * tokens."""
     temperature: Decimal | None = None
     """A source's weight is proportional to tokens ** temperature: 1 follows the sizes, 0 weights all sources alike."""
     fixed: Mapping[str, Fraction] = field(default_factory=dict)
-    """The weights of the sources, if only the weights of parts follow from the available tokens. With ``parts`` and a
-    temperature, ``fixed`` only names the sources."""
+    """The weights of the sources. They are set if the available tokens determine only the weights of parts. With
+    ``parts`` and a temperature, ``fixed`` only names the sources."""
     parts: Mapping[str, PartRule] = field(default_factory=dict)
     """The rules of divided sources, by source. If any are given, `weights` returns weights of parts."""
 
@@ -95,7 +101,7 @@ def rounded(exact: Mapping[str, Fraction], places: int = PRINTED_PLACES) -> dict
 
 
 def shown(exact: Mapping[str, Fraction]) -> dict[str, Decimal]:
-    """Returns percentages rounded to at most nine decimals, without zeros at their end, all above 0.
+    """Returns percentages rounded to at most nine decimals, without zeros at their end. No result is 0.
 
     >>> {s: f"{w:f}" for s, w in shown({"a": Fraction(60), "b": Fraction(40)}).items()}
     {'a': '60', 'b': '40'}
@@ -104,9 +110,9 @@ def shown(exact: Mapping[str, Fraction]) -> dict[str, Decimal]:
 
 
 def check_percent(weights: Mapping[str, Decimal]) -> bool:
-    """Returns True if the weights add up to 100 and so are percent, and False if they are relative weights.
+    """Returns True if the weights are percentages that add up to 100. Returns False if they are relative weights.
 
-    The sum may differ from 100 by as much as rounding the weights to `PRINTED_PLACES` can cause.
+    The sum may differ from 100 by the amount that rounding the weights to `PRINTED_PLACES` can cause.
 
     Raises:
         ValueError: the weights look like percent, but do not add up to 100.

@@ -5,9 +5,9 @@
 The parts of a run, from the command line to the report:
 
 - ``run``: the command, ``python -m pipeline.run``. ``cli``: all commands as one, ``llama-mixture``.
-- ``settings``: converts flags and YAML to one validated value.
+- ``settings``: converts flags and YAML files to one validated object.
 - ``preflight``: before anything starts, refuses requests that cannot work.
-- ``phases``: runs the phases in order and skips those that are complete.
+- ``phases``: runs the phases in order and skips complete ones.
 - ``graph``: lists all Beam jobs of a run. ``run_job``: runs one job. ``failures``: the errors that end a run.
 - ``sources``: define how raw files become documents, and the steps of each source. The sources do not use Beam.
 - ``clean``, ``tokenize``, ``mix``: the three phases.

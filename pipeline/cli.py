@@ -1,8 +1,8 @@
-"""Runs the command ``llama-mixture``. It has every command of this project as a subcommand, and prints completions for
-shells.
+"""Runs the command ``llama-mixture``. It has every command of this project as a subcommand. It also prints the scripts
+with which shells complete its commands.
 
-``llama-mixture plan --stats out`` is ``python -m mixtures.plan --stats out``. Only the module of the given command is
-imported, so an error in a flag is reported at once.
+For example, ``llama-mixture plan --stats out`` is the same as ``python -m mixtures.plan --stats out``. Only the module
+of the given command is imported, so an error in a flag is reported at once.
 """
 
 from __future__ import annotations
@@ -25,14 +25,12 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Describes a command. It names the module with the command's ``main`` and ``build_parser``, and has a line of
-    help.
-    """
+    """Describes a command: the module that has its functions ``main`` and ``build_parser``, and a line of help."""
 
     module: str
     help: str
     flags: tuple[str, ...] = ()
-    """Flags that the command always gets, in addition to the user's flags."""
+    """Flags that are always passed to the command, in addition to the user's flags."""
     file: str = "__main__"
     """The file in the module's package that has ``main``; empty if the module itself is a file."""
 
@@ -119,7 +117,7 @@ def _completion(words: Sequence[str]) -> int:
 
 
 def all_parsers() -> argparse.ArgumentParser:
-    """Returns one parser with a subparser per command. It imports every command, which takes seconds."""
+    """Returns one parser with a subparser per command. To do so, imports every command, which takes seconds."""
     import shtab
 
     built: dict[str, argparse.ArgumentParser] = {}
@@ -147,7 +145,7 @@ def _add_parsers(parser: argparse.ArgumentParser, inner: Mapping[str, argparse.A
 
 
 def _complete_files(parser: argparse.ArgumentParser, file: Any, folder: Any) -> None:
-    """Makes the shell complete the names of files and folders after flags whose value is a path."""
+    """If the value of a flag is a path, makes the shell complete the names of files and folders after the flag."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for one in set(action.choices.values()):
@@ -159,7 +157,7 @@ def _complete_files(parser: argparse.ArgumentParser, file: Any, folder: Any) -> 
 
 
 def run_command() -> None:
-    """Runs the console command. Its name is in ``setup.py``."""
+    """Runs the console command ``llama-mixture``, as ``setup.py`` declares it."""
     sys.exit(as_command(main, line="interrupted: run the same command again to resume"))
 
 

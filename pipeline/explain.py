@@ -42,7 +42,7 @@ def _paragraph(title: str, lines: Iterator[str]) -> str:
 
 
 def _pass(segment: Segment, source: Source, numbers: Mapping[int, int]) -> Iterator[str]:
-    """Yields the lines about one pass and about the dedups that it sends keys to."""
+    """Yields the lines about one pass, and about the dedups to which the pass sends keys."""
     if segment.origin in numbers:
         yield f"transform: {_label(segment, source)}"
         yield f"opens the documents that pass {numbers[segment.origin]} spilled"

@@ -1,7 +1,7 @@
 """Defines the whole Beam graph of a run: all jobs in order, and the outputs of each step.
 
-There are five jobs. Each job is a Beam pipeline that writes files and then a marker. So each job can be run again
-alone.
+There are five jobs. Each job is a Beam pipeline. It writes files, and finally a marker that says that the files are
+complete. So each job can be run again alone.
 
     clean      input files -> documents -> steps -> clean/, dropped/, stats/  (pipeline.clean.source_graph)
     sample     clean/ -> a sample of texts to train a tokenizer on  (if no tokenizer is given and there is much text)
@@ -60,12 +60,12 @@ def tokenize(p: beam.Pipeline, jobs: Sequence[TokenJob]) -> None:
 
 
 def count(p: beam.Pipeline, job: CountJob) -> None:
-    """For each source, counts the tokens that are held out for validation, and the tokens that remain for training."""
+    """Counts the tokens of each source: those that are held out for validation, and those that remain for training."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, token file)
     _ = parts | "count" >> CountHeldOut(job)  # Output: the path of the file of counts
 
 
 def mix(p: beam.Pipeline, job: MixJob) -> None:
-    """Shuffles the documents of each epoch over all sources, and writes the shards."""
+    """Shuffles the documents of all sources and epochs together, and writes the shards."""
     parts = p | "parts" >> ListParts(job.parts)  # Output: (source, token file)
     _ = parts | "mix" >> MixShards(job)  # Output: the path of the file that describes all shards

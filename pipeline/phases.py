@@ -1,8 +1,8 @@
 """Runs all phases in order: clean, tokenize, plan, mix, report. Skips what an earlier run completed.
 
-:func:`run` performs the whole run. The Beam jobs of the run are built in :mod:`pipeline.graph`. Each phase ends with a
-marker. The marker contains a fingerprint of the phase's inputs and settings. A phase is complete if its files exist and
-if the fingerprint in its marker equals the one that this run computes.
+:func:`run` performs the whole run. The Beam jobs of the run are built in :mod:`pipeline.graph`. When a phase is done,
+it writes a marker file with a fingerprint of its inputs and settings. A phase is complete if its files exist and if the
+fingerprint in its marker is the one that this run computes.
 """
 
 from __future__ import annotations
@@ -126,7 +126,9 @@ def run(settings: Settings) -> None:
 
 
 def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
-    """Before work starts, validates everything that can be validated. Returns the sources to clean."""
+    """Validates everything that can be validated before work starts. Returns the sources of the run with their
+    input.
+    """
     if settings.tokenizer:
         check_tokenizer(settings.tokenizer, settings.encoder)
     if settings.exclude:
@@ -270,7 +272,9 @@ def _inputs_and_models(settings: Settings, work: str) -> tuple[Mapping[str, Any]
 
 
 def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
-    """Returns the manifest's entries besides the mixture: versions, and the models and inputs of the clean phase."""
+    """Returns the entries of the manifest that are not about the mixture: versions, and the models and inputs of the
+    clean phase.
+    """
     software = {"python": platform.python_version(), "pipeline": version_of("llama-mixture")}
     software |= {name.replace("-", "_"): version_of(name) for name in _PACKAGES}
     cleaned = {s: (read_marker(layout.marker(f"clean-{s}")) or {}).get("about", {}) for s in sources}

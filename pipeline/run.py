@@ -13,9 +13,8 @@ from tokenizer.interrupts import as_command
 __all__ = ["build_parser", "main", "one_line"]
 
 MAX_LINE_CHARS = 900
-"""The largest number of characters of a message. Longer messages are truncated: a message can quote a wrong value, and
-the value can be as long as a file.
-"""
+"""The largest number of characters of a message. Longer messages are truncated. A message can be very long if it quotes
+a wrong value, because the value can be as long as a file."""
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 INTERRUPTED_LINE = "interrupted: run the same command again to resume"
 
@@ -68,7 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refused(error: object) -> int:
-    """Reports a wrong request. An error is printed on one line. A text is printed unchanged."""
+    """Reports a wrong request. If ``error`` is an exception, its message is printed on one line. If it is a text, it is
+    printed unchanged.
+    """
     _say(error if isinstance(error, str) else one_line(error))
     return WRONG_REQUEST
 

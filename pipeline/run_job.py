@@ -31,10 +31,10 @@ from tokenizer.interrupts import at_end, delete_at_end
 
 
 class Workplace:
-    """Runs the jobs of a run. Contains the run's folders for temporary files."""
+    """Runs the jobs of a run. Holds the paths of the run's temporary folders."""
 
     probes: tuple[tuple[str, str], ...] = ()
-    """Pairs of a flag and the path of a file. Remote workers look for each file."""
+    """Pairs of a flag and the path of a file in the flag's folder. Remote workers check that they see each file."""
 
     def __init__(self, engine: Engine, spill_dir: str, progress_dir: str | None, display: Display) -> None:
         self.engine, self.spill_dir, self.progress_dir, self._display = engine, spill_dir, progress_dir, display
@@ -109,7 +109,8 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
 
 @contextlib.contextmanager
 def _probes(layout: Layout, spill: str) -> Iterator[tuple[tuple[str, str], ...]]:
-    """Writes a file into the output folder and one into the spill folder, for the workers to look for.
+    """Writes one file into the output folder and one into the spill folder. Remote workers check that they see these
+    files.
 
     First deletes the file that a killed run left in the output folder.
     """
@@ -127,7 +128,9 @@ def _probes(layout: Layout, spill: str) -> Iterator[tuple[tuple[str, str], ...]]
 
 @contextlib.contextmanager
 def _temporary_files_in(folder: str) -> Iterator[None]:
-    """Makes this process and its child processes create temporary files in a folder that the next run would delete."""
+    """Makes this process and its child processes create their temporary files in ``folder``. If this run is killed, the
+    next run deletes the folder.
+    """
     os.makedirs(folder)
     before, tempfile.tempdir = (os.environ.get("TMPDIR"), tempfile.tempdir), folder
     os.environ["TMPDIR"] = folder

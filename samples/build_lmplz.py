@@ -3,11 +3,11 @@
     python samples/build_lmplz.py DIR            # puts the programs into DIR, in about a minute
     python samples/build_lmplz.py DIR --system-boost
 
-This needs CPython with pip, a C++ compiler and the package index. Nothing more must be installed by hand. CMake and
-Boost are installed as wheels (``cmake``, ``cmeel-boost``) into a temporary environment. The sources are those of the
-``kenlm`` source distribution. Boost's libraries are copied beside the programs. If Boost has no wheel for the machine,
-``--system-boost`` uses the Boost of the operating system (on Debian: libboost-program-options-dev libboost-thread-dev).
-If the programs exist, building again does nothing.
+The script needs CPython with pip, a C++ compiler and the package index. Nothing else must be installed by hand: CMake
+and Boost are installed as wheels (``cmake``, ``cmeel-boost``) into a temporary environment. The sources are those of
+the ``kenlm`` source distribution. Boost's libraries are copied into the folder of the programs. If Boost has no wheel
+for the machine, ``--system-boost`` uses the Boost of the operating system (on Debian: libboost-program-options-dev
+libboost-thread-dev). If the programs exist, building again does nothing.
 """
 
 from __future__ import annotations
@@ -46,10 +46,12 @@ class BuildError(Exception):
 
 
 def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
-    """Builds the programs into ``folder`` and returns their paths. Does nothing if they exist and start.
+    """Builds the programs into ``folder`` and returns their paths. Does nothing if the programs exist and can be
+    started.
 
     Raises:
-        BuildError: compiler, pip or package index is missing, or the compiler failed (its last lines are in the text).
+        BuildError: the compiler, pip or the package index is missing, or the compiler failed. The message contains the
+            last lines that the compiler printed.
     """
     programs = [folder.resolve() / name for name in PROGRAMS]
     if all(_starts(program) for program in programs):
@@ -129,8 +131,8 @@ def _environment(path: Path, *, with_boost: bool) -> Path:
 def _source(folder: Path, env: Path) -> Path:
     """Downloads and unpacks KenLM's sources. Returns their folder.
 
-    Only ``kenlm`` itself is downloaded as source. ``:all:`` would make pip build CMake from source too, which takes
-    half an hour.
+    Only ``kenlm`` itself is downloaded as source. If pip were told to use source for all packages (``:all:``), it would
+    also build CMake, which takes half an hour.
     """
     wanted = f"kenlm=={KENLM_VERSION}"
     download = [*_pip(env), "download", "--quiet", "--no-deps", "--no-binary", "kenlm", wanted, "-d", str(folder)]
@@ -145,7 +147,8 @@ def _source(folder: Path, env: Path) -> Path:
 def _mend(cmake_lists: Path) -> None:
     """Changes KenLM's CMake file to link only the needed Boost libraries, with the C++ version of today's Boost.
 
-    Boost has had no ``system`` library to link since 1.89; ``unit_test_framework`` is for KenLM's own tests.
+    Since version 1.89, Boost has no library ``system`` to link. The library ``unit_test_framework`` is only for KenLM's
+    own tests.
     """
     text = cmake_lists.read_text("utf-8")
     text, num_found = re.subn(
@@ -173,7 +176,9 @@ def _pip(env: Path) -> list[str]:
 
 
 def _starts(program: Path) -> bool:
-    """Returns True if the program exists and starts: with ``--help`` it must print a text with ``-o`` or ``-q``."""
+    """Returns True if the program exists and can be started. With ``--help``, it must print a text with ``-o`` or
+    ``-q``.
+    """
     if not program.exists():
         return False
     done = subprocess.run([program, "--help"], stdin=subprocess.DEVNULL, capture_output=True, check=False)

@@ -1,13 +1,14 @@
-"""Makes the sample: a small corpus of all seven sources, each in the form in which it is published.
+"""Makes the sample: a small corpus of all seven sources. Each source has the form in which it is published.
 
     python samples/make.py DIR
 
-The texts in ``material/`` were written for this project. Text that every machine has (CPython's documentation, and the
-documentation and source files of installed packages) is read when the sample is made. This text serves as web pages and
-as GitHub files. Nothing is downloaded and nothing is random: on one machine, the same material gives the same bytes.
-``material/FAULTS.md`` lists what is broken in the sample, and why.
+The texts in ``material/`` were written for this project. More text is read when the sample is made. Every machine has
+it: CPython's documentation, and the documentation and source files of installed packages. This text serves as web pages
+and as GitHub files. Nothing is downloaded and nothing is random. On one machine, the same material gives the same
+bytes. ``material/FAULTS.md`` lists what is broken in the sample, and why.
 
-The folder works in a checkout, in a wheel (as ``pipeline/sample``), and when this file is loaded by its path.
+This folder can be used in three ways: in a checkout, in a wheel (as ``pipeline/sample``), and if this file is loaded by
+its path.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ SOURCES = ("common_crawl", "c4", "github", "wikipedia", "books", "arxiv", "stack
 
 
 def make_sample(directory: Path) -> dict[str, list[str]]:
-    """Writes all seven sources into folders of ``directory``. Replaces these folders if they exist.
+    """Writes all seven sources into folders in ``directory``. If these folders exist, they are replaced.
 
     Returns:
-        The globs of each source, for ``--input SOURCE=GLOB``.
+        A dict with the globs of each source, for ``--input SOURCE=GLOB``.
     """
     for source in SOURCES:
         shutil.rmtree(directory / source, ignore_errors=True)
@@ -40,12 +41,12 @@ def make_sample(directory: Path) -> dict[str, list[str]]:
 
 
 def sample_globs(directory: Path) -> dict[str, list[str]]:
-    """Returns the globs of a sample in ``directory``, by source."""
+    """Returns a dict with the globs of each source, for a sample in ``directory``."""
     return {source: [str(directory / source / glob) for glob in _part(source).GLOBS] for source in SOURCES}
 
 
 def _part(source: str) -> ModuleType:
-    """Loads a module of ``parts/`` by its path, because this folder has another name in a wheel."""
+    """Loads a module of ``parts/`` by its path, because this folder has a different name in a wheel."""
     package = "_sample_parts"
     if package not in sys.modules:
         folder = HERE / "parts"

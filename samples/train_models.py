@@ -1,12 +1,12 @@
 """Trains the sample's small models on the project's texts: ``python samples/train_models.py [--lmplz PATH]``.
 
-It writes five files to ``models/``, with the names that ``pipeline.models`` looks for:
+The script writes five files to ``models/``, with the names that ``pipeline.models`` looks for:
 
 - ``en.sp.model`` and ``en.arpa.bin``: models like CCNet's (SentencePiece unigram, KenLM 5-gram) at a hundredth of the
   size, trained on the prose of ``material/``: books, articles, papers, answers, essays.
-- ``cutoff.csv``: perplexities at the percentiles 0 to 100 of a crawl that consists of the sample's pages, with as much
-  junk as a real crawl.
-- ``reference.ftz``: a quantized classifier of prose against shops, forums and keyword pages.
+- ``cutoff.csv``: the perplexities at the percentiles 0 to 100 of a crawl. The crawl consists of the sample's pages, and
+  has as much junk as a real crawl.
+- ``reference.ftz``: a quantized classifier that separates prose from shops, forums and keyword pages.
 - ``trained.json``: how much text the other files were trained on, as ``pipeline.models`` records it.
 
 The models are only for the sample. ``samples/build_lmplz.py`` builds ``lmplz`` and ``build_binary``. On one machine the
@@ -46,9 +46,11 @@ from pipeline.models.trained import record_cutoffs, record_training  # noqa: E40
 VOCAB_SIZE = 3_000
 ORDER = 5
 PIECE_CHARS = 1_200
-"""The texts are split into pieces of about this many characters, so that each class has some hundreds (our choice)."""
+"""The texts are split into pieces of about this many characters, so that each class of the classifier has some hundreds
+of pieces (our choice).
+"""
 TAIL_SHARE = 0.4
-"""Share of junk. CCNet's tail begins at the 60th percentile."""
+"""Share of the pages that are junk. CCNet's tail (the worst bucket) begins at the 60th percentile."""
 
 
 def part(name: str) -> ModuleType:
@@ -80,7 +82,9 @@ def junk() -> list[str]:
 
 
 def train_language_model(texts: Sequence[str], folder: Path, lmplz: Path) -> PerplexityModel:
-    """Writes ``en.sp.model`` and ``en.arpa.bin``. Returns the model, with cut-offs of 0."""
+    """Trains the language model and writes ``en.sp.model`` and ``en.arpa.bin``. Returns the model with both cut-offs
+    set to 0.
+    """
     lines = [normalize(paragraph) for text in texts for paragraph in text.split("\n") if paragraph.strip()]
     with tempfile.TemporaryDirectory() as scratch:
         corpus, pieces = Path(scratch, "corpus.txt"), Path(scratch, "pieces.txt")
@@ -111,14 +115,16 @@ def train_language_model(texts: Sequence[str], folder: Path, lmplz: Path) -> Per
 
 
 def crawl_scores(model: PerplexityModel) -> tuple[list[float], list[float]]:
-    """Returns the perplexities of real pages and of junk, without the sites' navigation."""
+    """Returns the perplexities of real pages and those of junk. The sites' navigation is left out."""
     crawl = part("common_crawl")
     real = [page.text.partition("\n")[2] for page in crawl.real_pages()]
     return _scores(model, real), _scores(model, junk())
 
 
 def write_cutoffs(path: Path, real: Sequence[float], junked: Sequence[float]) -> list[float]:
-    """Writes the cut-offs: percentiles of a crawl in which ``TAIL_SHARE`` is junk. Returns the column written."""
+    """Writes the cut-offs: the percentiles of a crawl in which the share ``TAIL_SHARE`` is junk. Returns the written
+    column.
+    """
     shares = ((real, 1 - TAIL_SHARE), (junked, TAIL_SHARE))
     weights = np.concatenate([np.full(len(scores), share / len(scores)) for scores, share in shares])
     scores = np.concatenate([real, junked])
@@ -178,7 +184,7 @@ def _scores(model: PerplexityModel, texts: Iterable[str]) -> list[float]:
 
 
 class _Sink:
-    """Collects in memory the model that SentencePiece writes."""
+    """Receives the model that SentencePiece writes, and keeps it in memory."""
 
     def __init__(self) -> None:
         self.data = bytearray()

@@ -1,12 +1,13 @@
-"""Encodes text to the same ids as the tokenizer's reference library, but faster. Imports neither Beam nor the pipeline.
+"""Encodes text to the same ids as a tokenizer's reference library (such as SentencePiece), but faster. Imports neither
+Beam nor the pipeline.
 
     .model -> sentence_piece -> fast_bpe -> id_cache, merges -> ids
     tokenizer.json -> json_file -> tokenizers, or accelerator -> ids
     .tiktoken -> rank_file -> tiktoken, or accelerator -> ids
 
-- ``encode``: encodes and decodes batches of texts with any kind of file; puts bos and eos around documents.
+- ``encode``: encodes and decodes batches of texts with any kind of tokenizer file; puts bos and eos around documents.
 - ``encoder_settings``: holds the settings of bos and eos, and the settings that a rank file does not contain.
-- ``codec``: defines the interface of all kinds of files.
+- ``codec``: defines the interface that all kinds of tokenizer files have.
 - ``sentence_piece``: encodes and decodes with SentencePiece's ``.model``.
 - ``json_file``: encodes and decodes with Hugging Face's ``tokenizer.json``.
 - ``rank_file``: encodes and decodes with tiktoken's rank files.

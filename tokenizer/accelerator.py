@@ -1,12 +1,12 @@
 """Runs gigatoken, an optional library that computes the ids of ``tokenizers`` and ``tiktoken`` faster.
 
-gigatoken is young. Only version :data:`VERSION` is used, because we examined no other version. Before a run uses
-gigatoken, :func:`tokenizer.proof.prove` compares its ids with those of the reference library on some of the run's text.
-This module handles three properties of gigatoken:
+gigatoken is a young library. Only version :data:`VERSION` is used, because no other version was examined. Before a run
+uses gigatoken, :func:`tokenizer.proof.prove` compares its ids with those of the reference library on some of the run's
+text. This module handles three properties of gigatoken:
 
 - It stores every distinct word that it sees, so it is loaded again after :data:`RESTART_BYTES` of text.
 - It crashes on bytes that are not UTF-8, so it is given only strings that were checked.
-- It finds special tokens in texts, so it is loaded without them.
+- It finds special tokens in texts, so it is loaded without special tokens.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from tokenizer.encoder_settings import PATTERNS
 
 VERSION = "0.10.0"
 RESTART_BYTES = 256 << 20
-"""Gigatoken is loaded again after this many bytes of text. Its memory grows by about one byte per byte of varied
-text."""
+"""After this many bytes of text, gigatoken is loaded again to free its memory. The memory grows by about one byte per
+byte of varied text."""
 _SCHEMES = {"r50k_base": "r50k", "cl100k_base": "cl100k", "o200k_base": "o200k"}
 
 
@@ -43,16 +43,18 @@ class Gigatoken:
 
     @classmethod
     def of_json(cls, text: str) -> Gigatoken | None:
-        """Returns an encoder of a ``tokenizer.json`` without special tokens.
+        """Returns an encoder for a ``tokenizer.json``. The encoder does not know the file's special tokens.
 
-        Returns None if gigatoken is not installed or does not read the file.
+        Returns None if gigatoken is not installed or cannot read the file.
         """
         library = _library()
         return cls._of(lambda: library.Tokenizer.from_json(text)) if library is not None else None
 
     @classmethod
     def of_ranks(cls, data: bytes, pattern: str) -> Gigatoken | None:
-        """Returns an encoder of a rank file; None if gigatoken is not installed or does not know the pattern."""
+        """Returns an encoder for a rank file. Returns None if gigatoken is not installed or does not know the
+        pattern.
+        """
         library = _library()
         scheme = next((_SCHEMES[name] for name, regex in PATTERNS.items() if regex == pattern), None)
         if library is None or scheme is None:
@@ -76,8 +78,8 @@ class Gigatoken:
             raise
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids (uint32) of all texts (large_string, valid UTF-8), concatenated, and the number of ids of
-        each text."""
+        """Returns two arrays: the ids (uint32) of all texts, concatenated, and the number of ids of each text.
+        ``texts`` is a large_string array of valid UTF-8."""
         if not len(texts):
             return np.empty(0, np.uint32), np.empty(0, np.int64)
         self._seen_bytes += int(pc.sum(pc.binary_length(texts)).as_py())
@@ -90,12 +92,12 @@ class Gigatoken:
 
 
 def is_panic(error: BaseException) -> bool:
-    """Returns True for a panic of a library written in Rust. A panic is not an Exception."""
+    """Returns True if ``error`` is a panic of a library written in Rust. Such an error is not an ``Exception``."""
     return type(error).__name__ == "PanicException"
 
 
 def _library() -> Any:
-    """Returns the library, or None if version :data:`VERSION` of it is not installed."""
+    """Imports gigatoken. Returns None if exactly version :data:`VERSION` is not installed."""
     try:
         if metadata.version("gigatoken") != VERSION:
             return None

@@ -1,5 +1,5 @@
-"""Defines the interface that every kind of tokenizer file implements: encode texts, decode ids, and compare with the
-library.
+"""Defines the interface that every kind of tokenizer file implements: encode texts, decode ids, and encode with the
+reference library for a comparison.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ Array = np.ndarray[Any, Any]
 
 MODEL, JSON, RANKS = "tokenizer.model", "tokenizer.json", "tokenizer.tiktoken"
 FILE_NAMES = (MODEL, JSON, RANKS)
-"""The file names of the three kinds in an output folder. If both ``tokenizer.model`` and ``tokenizer.json`` exist, the
-second is a conversion of the first."""
+"""The file names of the three kinds of tokenizers in an output folder. If a folder has both ``tokenizer.model`` and
+``tokenizer.json``, the ``.json`` is a conversion of the ``.model``."""
 
 
 class Codec(Protocol):
@@ -34,28 +34,34 @@ class Codec(Protocol):
 
     @property
     def accelerator(self) -> str:
-        """The name of the encoder that replaces the reference library; empty if the library itself encodes."""
+        """The name of the encoder that is used instead of the reference library. Empty if the reference library itself
+        encodes.
+        """
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the bos or eos that the file defines; None if it defines none. ``kind`` is ``bos`` or
+        """Returns the id of the file's bos or eos. Returns None if the file defines none. ``kind`` is ``bos`` or
         ``eos``.
         """
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts (large_string, no nulls), concatenated, and the number of ids of each text."""
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text. ``texts`` is
+        large_string without nulls.
+        """
 
     def reference(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the same as :meth:`encode`, but always computed by the reference library."""
+        """Returns the ids of each text. The reference library always computes these ids."""
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Returns the text of ids, without control tokens."""
+        """Returns the text that these ids encode. Control tokens are left out."""
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
+        list.
+        """
 
 
 def flat(encoded: Sequence[Sequence[int]], dtype: Any) -> tuple[Array, Array]:
-    """Returns all lists of ids concatenated into one array, and the length of each list.
+    """Returns two arrays: the ids of all lists, concatenated, and the length of each list.
 
     >>> flat([[1, 2], [], [3]], np.uint16)
     (array([1, 2, 3], dtype=uint16), array([2, 0, 1]))
@@ -66,7 +72,7 @@ def flat(encoded: Sequence[Sequence[int]], dtype: Any) -> tuple[Array, Array]:
 
 
 def id_dtype(vocab_size: int) -> np.dtype[Any]:
-    """Returns uint16 if every id fits, else uint32.
+    """Returns uint16 if all ids of the vocabulary fit into it, else uint32.
 
     >>> id_dtype(32_000), id_dtype(65_536), id_dtype(65_537)
     (dtype('uint16'), dtype('uint16'), dtype('uint32'))

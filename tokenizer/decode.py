@@ -11,7 +11,9 @@ _MARK = "\u2581"
 
 
 class FastDecoder:
-    """Decodes ids by joining the bytes of their pieces. If the result is not UTF-8, SentencePiece decodes the ids."""
+    """Decodes ids by joining the bytes of their pieces. If the joined bytes are not UTF-8, SentencePiece decodes the
+    ids instead.
+    """
 
     def __init__(self, proto: model_proto.ModelProto, reference: Any) -> None:
         self._reference = reference

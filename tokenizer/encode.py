@@ -1,8 +1,9 @@
-"""Encodes text to the same ids as a tokenizer's reference library, several times faster for the files that allow it.
+"""Encodes text to the same ids as a tokenizer's reference library. For many tokenizer files, it is several times
+faster.
 
-A tokenizer's file is a SentencePiece ``.model``, a Hugging Face ``tokenizer.json`` or a tiktoken rank file. The content
-of the file tells which kind it is. :mod:`tokenizer.codec` defines what each kind provides. This module puts bos and eos
-around each document, and converts ids to Arrow lists of uint16 or uint32.
+A tokenizer's file is a SentencePiece ``.model``, a Hugging Face ``tokenizer.json`` or a tiktoken rank file. The kind is
+recognised by the content of the file. :mod:`tokenizer.codec` defines what each kind provides. This module puts bos and
+eos around each document, and converts ids to Arrow lists of uint16 or uint32.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from tokenizer.sentence_piece import SentencePieceCodec
 __all__ = ["FILE_NAMES", "Encoder", "Fast", "id_dtype"]
 
 _MAX_LIST_TOKENS = 2**31 - 1
-"""The largest number of ids in one Arrow list array, because its offsets are int32."""
+"""The largest number of ids in one Arrow list array. The offsets of such an array are int32."""
 
 
 class Encoder:
-    """Encodes and decodes batches of documents with one tokenizer. A pickle of it contains the file's bytes and the
-    settings.
+    """Encodes and decodes batches of documents with one tokenizer. If an encoder is pickled, the pickle contains the
+    file's bytes and the settings.
 
     Use :meth:`load` to make one. The ids ``bos_id`` and ``eos_id`` are put around every document. Text that spells
     ``<s>``, ``</s>`` or ``<0x0A>`` is encoded as ordinary text, not as a control token.
@@ -57,9 +58,9 @@ class Encoder:
 
         Args:
             model: the path of the file, or its bytes.
-            bos: True puts a bos before each document; a text names the token to use for it. None puts one only if the
-                file has a bos.
-            eos: the same for the end of each document. If None, the file must have an eos.
+            bos: True puts a bos before each document. A text names the token that serves as bos. None puts a bos only
+                if the file defines one.
+            eos: the same for the eos at the end of each document. If None, the file must have an eos.
             fast: ``off`` encodes with the reference library alone.
             settings: replaces ``bos``, ``eos`` and ``fast``. The settings also contain the pattern and the control
                 tokens of a rank file.
@@ -96,7 +97,7 @@ class Encoder:
     def identity(self) -> str:
         """A checksum of the file and the settings, which together determine a document's ids.
 
-        If the file is a ``.model`` and documents get both bos and eos, it is the checksum of the file alone.
+        If the file is a ``.model`` and documents get both bos and eos, the result is the checksum of the file alone.
         """
         is_plain = self.file_name == MODEL and self.bos_id >= 0 and self.eos_id >= 0 and not self._names_borders()
         if is_plain:
@@ -114,15 +115,15 @@ class Encoder:
         return [int(i) for i in self.codec.encode(_checked([text]))[0]]
 
     def encode_batch(self, texts: Sequence[str] | pa.Array) -> pa.ListArray:
-        """Returns the ids of every text: ``list<uint16>`` (``uint32`` above 65,536 pieces), with bos and eos as the
-        settings say.
+        """Returns the ids of every text, with bos and eos as the settings require. The type is ``list<uint16>``, or
+        ``list<uint32>`` if the vocabulary has more than 65,536 pieces.
 
-        Memory grows with the batch (about ten bytes per byte of text; more for a ``tokenizer.json`` without gigatoken),
-        not with the number of batches.
+        A batch needs about ten bytes of memory per byte of text (more for a ``tokenizer.json`` without gigatoken).
+        Memory does not grow with the number of batches.
 
         Raises:
-            ValueError: a text is null, or contains a lone surrogate or bytes that are not UTF-8 (the message names its
-                place), or the batch has 2**31 ids or more.
+            ValueError: a text is null, or it contains a lone surrogate or bytes that are not UTF-8 (the message says
+                which text), or the batch has 2**31 ids or more.
         """
         ids, num_ids = self.codec.encode(_checked(texts))
         return self._framed(ids, num_ids)
@@ -143,7 +144,7 @@ class Encoder:
         return isinstance(self.settings.bos, str) or isinstance(self.settings.eos, str)
 
     def _border(self, kind: str, wanted: Mark) -> int:
-        """Returns the id of the bos (or eos) that the settings request; -1 if they request none."""
+        """Returns the id of the bos (or eos) that the settings request. Returns -1 if they request none."""
         if wanted is False:
             return -1
         control = self.codec.control
@@ -192,14 +193,14 @@ def _codec(data: bytes, settings: EncoderSettings) -> Codec:
 
 
 def _among(control: Any) -> str:
-    """Returns the last part of an error message. It lists the control tokens of the file."""
+    """Returns the end of an error message, which lists the control tokens of the file."""
     names = list(control)
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return f" (its control tokens are {', '.join(names[:8])}{more})" if names else " (it has no control token)"
 
 
 def _checked(texts: Sequence[str] | pa.Array) -> pa.Array:
-    """Returns the texts as a large_string array; raises ValueError for nulls and for anything that is not UTF-8."""
+    """Returns the texts as a large_string array. Raises ValueError if a text is null or is not valid UTF-8."""
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()
     if not isinstance(texts, pa.Array):

@@ -8,11 +8,11 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 Mark = bool | str | None
-"""Says whether documents get a bos (or eos): True, False, or the text of the token. With None, they get a bos (or eos)
-only if the tokenizer has one."""
+"""Says whether documents get a bos (or eos). The value is True, False, or the text of the token. If it is None,
+documents get a bos (or eos) only if the tokenizer defines one."""
 Fast = Literal["auto", "off"]
 KEYS = ("path", "bos", "eos", "fast", "pattern", "special_tokens")
-"""The keys of ``tokenizer:`` that are about encoding. All others are about training."""
+"""The keys of the section ``tokenizer`` that are about encoding. All other keys are about training."""
 
 _LETTERS_AND_3_DIGITS = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+"
@@ -74,7 +74,7 @@ class EncoderSettings:
 
     @classmethod
     def of(cls, said: Any) -> EncoderSettings:
-        """Reads settings from the ``tokenizer`` of a configuration file. Keys about training are ignored.
+        """Reads settings from the section ``tokenizer`` of a configuration file. Keys about training are ignored.
 
         Raises:
             ValueError: a value has the wrong type, or documents would get neither bos nor eos.
@@ -95,8 +95,8 @@ class EncoderSettings:
         return made
 
     def for_file(self, path: str) -> EncoderSettings:
-        """Returns the settings with the pattern and control tokens filled in, if tiktoken publishes a rank file of this
-        name.
+        """If tiktoken publishes a rank file of this name, returns the settings with its pattern and control tokens
+        filled in. For any other file, returns the settings unchanged.
 
         >>> EncoderSettings().for_file("x/o200k_base.tiktoken").special_tokens
         (('<|endoftext|>', 199999), ('<|endofprompt|>', 200018))
@@ -118,7 +118,7 @@ class EncoderSettings:
         return PATTERNS.get(_SAME_PATTERN.get(name, name), name)
 
     def said(self) -> dict[str, Any]:
-        """Returns the settings that differ from the default, in the form that :meth:`of` reads.
+        """Returns the settings that differ from their defaults, as a dict that :meth:`of` can read.
 
         >>> EncoderSettings(bos=False, special_tokens=(("<eot>", 300),)).said()
         {'bos': False, 'special_tokens': {'<eot>': 300}}

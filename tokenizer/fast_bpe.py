@@ -1,5 +1,5 @@
-"""Encodes LLaMA's kind of model fast: splits the text at places that no piece can cross, and encodes every distinct
-part once.
+"""Encodes text fast with models of LLaMA's kind. Splits the text at places that no piece of the vocabulary can cross,
+and encodes every distinct part only once.
 
 The ids are equal to SentencePiece's for the following reason. BPE makes a piece by merging neighbouring symbols. If a
 merge crosses a place in the text, the new piece contains the two characters at that place next to each other. If no
@@ -7,8 +7,9 @@ piece of the vocabulary contains these two characters in a row, no merge ever cr
 cannot affect the other side. So the text can be split there, and each part can be encoded alone. (In LLaMA's
 vocabulary, these places are before a space, around a newline, between digits, and beside most punctuation marks.)
 
-Equal parts get equal ids, so each part is first looked up in a cache of bounded size. Parts that are not in the cache
-are merged together by :class:`tokenizer.merges.Merger`, or by SentencePiece if they are few or long.
+Equal parts get equal ids, so each part is first looked up in a cache of bounded size. All parts that are not in the
+cache are encoded at once by :class:`tokenizer.merges.Merger`. If these parts are few or long, SentencePiece encodes
+them instead.
 
 Everything runs in numpy on the batch's UTF-8 buffer. No Python object is made per document or per cached part.
 """
@@ -29,12 +30,14 @@ from tokenizer.merges import MAX_SYMBOLS, Merger, code_points, num_symbols
 Array = np.ndarray[Any, Any]
 
 _WINDOW_BYTES = 4 * 2**20
-"""Text is processed in windows of about this size, whatever the documents' lengths, to limit memory."""
+"""Text is processed in windows of about this size, to limit memory. The lengths of the documents do not matter."""
 _MIN_MERGER_PARTS = 4_000
-"""With fewer parts SentencePiece is faster (measured), because a round of merges takes as long for few rows as for
-many."""
+"""If there are fewer parts than this, SentencePiece is faster (measured). A round of merges takes as long for few rows
+as for many."""
 _MAX_MERGER_PART_CHARS = 48
-"""Longer parts (base64, lines of Chinese without a place to split) go to SentencePiece, whose time grows as n log n."""
+"""SentencePiece encodes the parts that are longer than this (base64, lines of Chinese without a place to split). Its
+time grows only as n log n.
+"""
 _MARK = "\u2581"
 _NORMALIZER_SPEC, _ADD_DUMMY_PREFIX = 3, 3
 
@@ -59,13 +62,17 @@ class FastBpe:
 
     @classmethod
     def of(cls, proto: model_proto.ModelProto, model: bytes, dtype: np.dtype[Any]) -> FastBpe | None:
-        """Returns the fast encoder for a model, or None if the model is not supported (see :func:`covers`)."""
+        """Returns the fast encoder for a model. Returns None if the fast encoder does not support the model (see
+        :func:`covers`).
+        """
         if not covers(proto):
             return None
         return cls(proto, sentencepiece.SentencePieceProcessor(model_proto=_without_prefix(model)), dtype)
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts (large_string, no nulls), concatenated, and the number of ids of each text."""
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text. ``texts`` is
+        large_string without nulls.
+        """
         data, starts = self._prefixed(texts)
         ids: list[Array] = []
         num_ids_before = np.zeros(len(starts), np.int64)
@@ -84,7 +91,7 @@ class FastBpe:
         return flat, np.diff(num_ids_before, append=total)
 
     def _prefixed(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the UTF-8 bytes of all texts, concatenated, and the place where each text begins.
+        """Returns two arrays: the UTF-8 bytes of all texts, concatenated, and the place where each text begins.
 
         A space is put before each text that is not empty.
         """
@@ -104,8 +111,8 @@ class FastBpe:
         return data[offsets[0] : offsets[-1]], offsets[:-1] - offsets[0]
 
     def _cut(self, data: Array, starts: Array, at: int) -> Array:
-        """Returns the places where the parts of the window at ``at`` begin, followed by the place where the window
-        ends.
+        """Returns the places where the parts of one window begin, and after them the place where the window ends. The
+        window begins at ``at``.
         """
         num_bytes = _WINDOW_BYTES
         while True:
@@ -126,7 +133,9 @@ class FastBpe:
             num_bytes *= 2  # there is no border, so the whole window is one part
 
     def _encode_parts(self, data: Array, parts: Array) -> tuple[Array, Array]:
-        """Returns the ids of the parts between the borders, concatenated, and the number of ids of each part."""
+        """Returns two arrays: the ids of all parts, concatenated, and the number of ids of each part. ``parts`` has the
+        borders of the parts.
+        """
         begin, size = parts[:-1], np.diff(parts)
         keys = self._cache.keys(data, begin, size)
         counts, missing = self._cache.counts(keys)
@@ -174,7 +183,7 @@ class FastBpe:
         return self._spell(ids, row, chars[begin], spelled, len(num_chars))
 
     def _spell(self, ids: Array, row: Array, char: Array, spelled: Array, num_rows: int) -> tuple[Array, Array]:
-        """Replaces every character that is not a piece by the ids of its UTF-8 bytes."""
+        """If a character is not a piece of the vocabulary, replaces it by the ids of its UTF-8 bytes."""
         width = np.ones(len(ids), np.int64)
         width[spelled] = _utf8_bytes(char[spelled])
         out = np.repeat(ids, width)
@@ -212,8 +221,8 @@ def covers(proto: model_proto.ModelProto) -> bool:
 
 
 def _joinable(pieces: dict[str, float]) -> Array:
-    """Returns a table of the pairs of bytes that are adjacent in some piece or character. Text is not split between
-    them.
+    """Returns a table of pairs of bytes that are next to each other in some piece or character. Text is not split
+    between such bytes.
     """
     joinable = np.zeros((256, 256), bool)
     joinable[:, 0x80:0xC0] = True  # never split before a continuation byte
@@ -224,7 +233,9 @@ def _joinable(pieces: dict[str, float]) -> Array:
 
 
 def _without_prefix(model: bytes) -> bytes:
-    """Returns the same model without the space that is put before a text, because parts of a text must not get one."""
+    """Returns the same model, but without the option that puts a space before a text. Parts of a text must not get such
+    a space.
+    """
     fields = []
     for number, wire, value in model_proto.fields(model):
         if number == _NORMALIZER_SPEC and isinstance(value, bytes):
@@ -235,7 +246,8 @@ def _without_prefix(model: bytes) -> bytes:
 
 
 def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Array]:
-    """Returns the distinct parts among the wanted parts, and for each wanted part its index in that list.
+    """Returns two values: a list of the distinct parts among the wanted parts, and, for each wanted part, its index in
+    that list.
 
     ``wanted`` contains the indices of the parts.
     """
@@ -246,7 +258,9 @@ def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Arr
 
 
 def _scatter(flat: Array, counts: Array, parts: Array, ids: Array, ids_begin: Array) -> None:
-    """Copies the ids of some parts into ``flat``. The ids of each part begin at its ``ids_begin`` in ``ids``."""
+    """Copies the ids of some parts into ``flat``. In ``ids``, the ids of each part begin at the part's value in
+    ``ids_begin``.
+    """
     ends = np.cumsum(counts)
     size = counts[parts]
     within = np.arange(int(size.sum())) - np.repeat(np.cumsum(size) - size, size)

@@ -1,15 +1,16 @@
 """Converts a SentencePiece model to Hugging Face's ``tokenizer.json``, with the same ids.
 
 Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) can be converted exactly. The result is a plain BPE
-with byte fallback, which puts a space before the text and replaces every space by U+2581. It has no special tokens,
-because text that spells ``<s>`` is encoded as ordinary text in the shards.
+tokenizer with byte fallback. It puts a space before the text and replaces every space by U+2581. It has no special
+tokens, because in the shards, text that spells ``<s>`` is encoded as ordinary text.
 
 User-defined symbols become added tokens. Hugging Face's library first splits a text at them, and then puts a space
 before every part. SentencePiece puts a space before the whole text only. So a model with user-defined symbols can be
 converted exactly only if it puts no space before a text.
 
-SentencePiece first merges the pair whose merged piece has the highest score. Among equal scores it merges the leftmost
-pair. A ``tokenizer.json`` ranks pairs instead, so the pairs are listed in descending order of these scores.
+SentencePiece first merges the pair whose merged piece has the highest score. If scores are equal, it merges the
+leftmost pair. A ``tokenizer.json`` has no scores. It ranks pairs by their order, so the pairs are listed in descending
+order of their scores.
 """
 
 from __future__ import annotations
@@ -70,7 +71,9 @@ def tokenizer_json(model: bytes) -> str | None:
 
 
 def _symbol(text: str, number: int) -> dict[str, Any]:
-    """Returns an added token. The library finds it in texts before it merges anything, as SentencePiece does."""
+    """Returns an added token for a user-defined symbol. The library finds added tokens in texts before it merges
+    anything, as SentencePiece does with these symbols.
+    """
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized", "special"), False)
     return {"id": number, "content": text, **flags}
 
@@ -78,9 +81,9 @@ def _symbol(text: str, number: int) -> dict[str, Any]:
 def _merges(scores: Mapping[str, float]) -> list[list[str]] | None:
     """Returns the pairs of pieces that merge, in the order of their ranks; None if no ranks would give the same ids.
 
-    If several pieces have equal scores, SentencePiece merges the leftmost pair first, no matter which of these pieces
-    it forms. Ranks can do the same only if all these pieces repeat one character (such as LLaMA's pieces of spaces).
-    A run of that character then grows from its left end, which is the same as ranking longer pieces first.
+    If several pieces have equal scores, SentencePiece merges the leftmost pair first, whichever of these pieces it
+    forms. Ranks give the same result only if all these pieces repeat one character (as LLaMA's pieces of spaces do). A
+    run of that character then grows from its left end. Ranking longer pieces first has the same effect.
     """
     known = {*scores, *(char for piece in scores for char in piece)}
     merges: list[list[str]] = []
@@ -110,7 +113,7 @@ def _replace(old: str, new: str) -> dict[str, Any]:
 
 
 def _template(bos: str, number: int) -> dict[str, Any]:
-    """Returns the template that puts bos before a text, and before both texts of a pair."""
+    """Returns the template that puts bos before a text, and before each of the two texts of a pair."""
     first, second = ({"Sequence": {"id": name, "type_id": kind}} for name, kind in (("A", 0), ("B", 1)))
     marks = [{"SpecialToken": {"id": bos, "type_id": kind}} for kind in (0, 1)]
     return {

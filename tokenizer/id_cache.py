@@ -1,6 +1,4 @@
-"""Caches the ids of short parts of text. The cache has a fixed size, and numpy looks up all parts of a window at
-once.
-"""
+"""Caches the ids of short parts of text. The cache has a fixed size. numpy looks up many parts at once."""
 
 from __future__ import annotations
 
@@ -22,7 +20,8 @@ _SIZE_SHIFT = np.uint64(56)
 
 
 class Keys:
-    """Holds each part of a window as four 64-bit words, and the slot of the cache that its hash selects.
+    """Holds the keys of the parts of a window as four 64-bit words each. Also holds the slot of the cache that each
+    key's hash selects.
 
     A key consists of the part's bytes, padded with zeros, and its size in the last byte of the second word. So
     different parts have different keys. The third and fourth words are stored only for parts that need them.
@@ -45,7 +44,7 @@ class Keys:
 
 
 class PartCache:
-    """Caches the ids of parts that have at most 31 bytes and 12 ids."""
+    """Caches the ids of short parts of text. A part has at most 31 bytes and 12 ids."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
         slots = 2**_SLOTS_BITS
@@ -70,7 +69,7 @@ class PartCache:
         return Keys((first, second), long_at, (third, fourth), size <= _MAX_PART_BYTES)
 
     def counts(self, keys: Keys) -> tuple[Array, Array]:
-        """Returns the number of ids of each part, and which parts are not in the cache. Parts that are not in the cache
+        """Returns two arrays: the number of ids of each part, and which parts are missing from the cache. Missing parts
         have the count 0."""
         known = self._words[0].take(keys.slot) == keys.first
         known &= self._words[1].take(keys.slot) == keys.second
@@ -103,9 +102,9 @@ class PartCache:
         return flat
 
     def put(self, keys: Keys, parts: Array, ids: Array, counts: Array) -> None:
-        """Adds parts, which are given as indices into the keys. ``counts`` has the number of ids of each part.
+        """Adds parts to the cache. ``parts`` are indices into the keys. ``counts`` has the number of ids of each part.
 
-        Parts that are too long for a slot are left out. If two parts share a slot, the later one is kept.
+        Parts that are too long for a slot are left out. If two parts have the same slot, the later part is kept.
         """
         begin = np.cumsum(counts) - counts
         fit = keys.fits[parts] & (counts <= _MAX_IDS)
@@ -126,7 +125,7 @@ class PartCache:
 
 
 def _word(view: Array, begin: Array, size: Array, last: int) -> Array:
-    """Returns ``size`` bytes (0 to 8) at ``begin`` as a little-endian number.
+    """Returns the ``size`` bytes (0 to 8) at ``begin`` as one little-endian number.
 
     ``last`` is the last offset at which a whole word can be read.
     """

@@ -1,9 +1,9 @@
 """Ends an interrupted command immediately and prints one line. All packages use this module, so it is in the lowest
-package with a command.
+package that has a command.
 
-Python raises KeyboardInterrupt only between two steps of the main thread, and a step inside a library may take minutes.
-Beam also turns this exception into a failure of the job. So a separate thread waits for the signal and ends the
-process.
+Python raises KeyboardInterrupt only between two steps of the main thread, and one step can be a call of a library that
+takes minutes. Beam turns this exception into a failure of the job. So a separate thread waits for the signal and ends
+the process.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def at_end(name: str, action: Callable[[], None] | None) -> None:
     """Registers an action to run before the process ends. Removes an earlier action of the same name. If ``action`` is
     None, only removes the earlier action.
 
-    The action that was registered last runs first. So workers end before their folder is deleted. Actions run in
-    another thread while the main thread continues. Actions must not wait for long.
+    The action that was registered last runs first. So, for example, workers end before their folder is deleted. Actions
+    run in a separate thread while the main thread continues, and must not wait for long.
     """
     _at_end.pop(name, None)
     if action is not None:
@@ -66,8 +66,8 @@ def at_end(name: str, action: Callable[[], None] | None) -> None:
 
 
 def delete_at_end(name: str, folder: str) -> None:
-    """Registers a folder to delete before the process ends. Other threads may still make files in it while it is
-    deleted."""
+    """Registers a folder to delete before the process ends. While the folder is deleted, other threads may still make
+    files in it."""
 
     def delete() -> None:
         for _ in range(_DELETE_TRIES):
@@ -80,10 +80,10 @@ def delete_at_end(name: str, folder: str) -> None:
 
 
 def end_command(line: str, status: int, *, before: Callable[[], None] = lambda: None) -> bool:
-    """Prints a line and ends the process. Returns False, and does neither, if the process does not run a command.
+    """Prints a line and ends the process. If the process does not run a command, does nothing and returns False.
 
     Args:
-        before: stops everything that may still print, so that the line is the last one.
+        before: a function that stops everything that may still print, so that the line is printed last.
     """
     if not _is_command:
         return False

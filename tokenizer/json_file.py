@@ -1,10 +1,10 @@
-"""Encodes with Hugging Face's ``tokenizer.json`` files. Uses the ``tokenizers`` library, or gigatoken if its ids are
-equal.
+"""Encodes with Hugging Face's ``tokenizer.json`` files. Uses the library ``tokenizers``, or gigatoken if it gives the
+same ids.
 
-Control tokens are the tokens that the file marks as special. A text that spells one is encoded as ordinary text. Tokens
-that are added without this mark (Qwen's ``<tool_call>``, GPT-NeoX's runs of spaces) belong to the vocabulary, and are
-encoded as the library encodes them. The file's truncation, padding and template around texts are not used, because bos
-and eos are settings.
+Control tokens are the tokens that the file marks as special. A text that spells a control token is encoded as ordinary
+text. Added tokens that are not marked as special (Qwen's ``<tool_call>``, GPT-NeoX's runs of spaces) belong to the
+vocabulary. These tokens are encoded as the library encodes them. The file's truncation, padding and template around
+texts are not used, because bos and eos are settings.
 """
 
 from __future__ import annotations
@@ -66,11 +66,12 @@ class HuggingFaceCodec:
 
     @property
     def accelerator(self) -> str:
-        """The name of gigatoken; empty if it is not installed or does not read the file."""
+        """The name of gigatoken. Empty if gigatoken is not installed or cannot read the file."""
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the special token that has a usual name of bos or eos; None unless there is exactly one.
+        """Returns the id of the special token whose name is a usual name of a bos (or eos). Returns None unless there
+        is exactly one such token.
 
         The file itself does not say which token is bos or eos.
         """
@@ -78,7 +79,7 @@ class HuggingFaceCodec:
         return found[0] if len(found) == 1 else None
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts, concatenated, and the number of ids of each text."""
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text."""
         if self._fast is not None:
             ids, counts = self._fast.encode(texts)
             return ids.astype(self._dtype), counts
@@ -105,7 +106,9 @@ class HuggingFaceCodec:
         return str(self._reference.decode(self._without_control_ids(ids), skip_special_tokens=False))
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
+        list.
+        """
         kept = list(map(self._without_control_ids, lists))
         return [str(text) for text in self._reference.decode_batch(kept, skip_special_tokens=False)]
 
@@ -123,7 +126,7 @@ _BORDERS = {
 
 
 def _library() -> Any:
-    """Imports the library, which only this kind of file needs."""
+    """Imports the library ``tokenizers``. It is imported late, because only this kind of file needs it."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a worker has one core; threads do not survive a fork
     import tokenizers
 
@@ -140,7 +143,7 @@ def _loaded(content: Mapping[str, Any], data: bytes) -> Any:
 
 
 def _fault(content: Mapping[str, Any]) -> str:
-    """Returns a message that names the part of the file that the library cannot read. Each part is tried alone."""
+    """Tries each part of the file alone. Returns a message that names the part that the library cannot read."""
     for key, name in _PARTS.items():
         for part in _leaves(content.get(key)):
             if not _is_taken({key: part}):
@@ -151,8 +154,8 @@ def _fault(content: Mapping[str, Any]) -> str:
 
 
 def _leaves(part: Any) -> list[Any]:
-    """Returns the parts of a component of type ``Sequence``, or the component itself in a list; an empty list for
-    null.
+    """Returns the parts of a component as a list. A component of type ``Sequence`` has several parts. Any other
+    component is its only part, and null has none.
     """
     if isinstance(part, Mapping) and part.get("type") == "Sequence":
         lists = (part[name] for name in _LISTS if isinstance(part.get(name), list))

@@ -1,8 +1,8 @@
-"""Merges byte pairs in many short texts at once, in numpy, with the ids that SentencePiece gives.
+"""Applies byte-pair encoding to many short texts at once, in numpy. The ids are those of SentencePiece.
 
 SentencePiece's rule (``bpe_model.cc``): look at all neighbouring symbols whose concatenation is a piece. Merge the pair
-whose piece has the highest score; among equal scores, merge the leftmost pair. Repeat until there is no such pair. At
-the end, each symbol that is not a piece is replaced by its bytes.
+whose piece has the highest score; if scores are equal, merge the leftmost pair. Repeat until no pair of neighbours
+forms a piece. At the end, each symbol that is not a piece is replaced by its bytes.
 
 In this module every text is a row of a matrix. Every round merges one pair in each row that still has a pair to merge.
 """
@@ -17,17 +17,19 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _NONE = np.int32(2**31 - 1)
-"""The value for a pair that does not merge. This value is greater than any symbol."""
+"""The value of a pair that does not merge. It is greater than the number of any symbol."""
 _MAX_CODEPOINT = 0x110000
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 _VALUE_BITS = 20
 _VALUE_MASK = np.int64(2**_VALUE_BITS - 1)
 MAX_SYMBOLS = 2**_VALUE_BITS
-"""The largest number of symbols. A pair of symbols and the symbol that they merge to must fit in 60 bits."""
+"""The largest number of symbols. With more symbols, three numbers (a pair and the symbol that it merges to) would not
+fit into 60 bits.
+"""
 
 
 def num_symbols(pieces: Iterable[str]) -> int:
-    """Returns how many symbols a merger numbers for these pieces.
+    """Returns the number of symbols that a merger needs for these pieces.
 
     The number includes one symbol for all other characters and one for the end of a row.
 
@@ -41,13 +43,13 @@ def num_symbols(pieces: Iterable[str]) -> int:
 class Merger:
     """Merges symbols by the pieces of one vocabulary.
 
-    Symbols are numbered so that a symbol with a lower number is merged first. First come the pieces of two or more
-    characters, in descending order of score. Every character that occurs in a piece follows. The last number stands for
-    all remaining characters.
+    Symbols are numbered so that a symbol with a lower number is merged first. The pieces of two or more characters come
+    first, in descending order of score. Then come all characters that occur in a piece. The last number represents all
+    remaining characters.
     """
 
     def __init__(self, scores: Mapping[str, float]) -> None:
-        """``scores`` maps the normal pieces, with a space for U+2581, to their scores."""
+        """Makes a merger. ``scores`` maps each normal piece to its score. In the pieces, a space represents U+2581."""
         long_pieces = sorted((p for p in scores if len(p) > 1), key=lambda p: -scores[p])
         chars = sorted({char for piece in scores for char in piece})
         self.symbols: list[str] = [*long_pieces, *chars]
@@ -96,8 +98,8 @@ class Merger:
         """Merges rows of at most ``width`` characters. Writes each remaining symbol to the place of its first
         character.
 
-        Matrices have one more column than characters. This column means "no symbol": it contains the end symbol, which
-        never merges.
+        Matrices have one more column than there are characters. The last column contains the end symbol, which never
+        merges.
         """
         columns = np.arange(width + 1, dtype=np.int32)
         place = np.minimum(starts[:, None] + columns, len(chars) - 1)
@@ -172,9 +174,9 @@ def _ranks(falling_scores: Sequence[float]) -> Array | None:
 
 
 def _padded(num_chars: int) -> int:
-    """Rounds a length up to an even number, or to a multiple of 8 above 16.
+    """Rounds a length up: to an even number, or to a multiple of 8 if the length is above 16.
 
-    So rows of nearly equal length are merged together.
+    So rows of nearly equal length get the same length, and are merged together.
     """
     return num_chars + num_chars % 2 if num_chars <= 16 else -(-num_chars // 8) * 8
 
@@ -230,7 +232,9 @@ class _HashTable:
 
 
 def code_points(texts: Sequence[bytes]) -> tuple[Array, Array]:
-    """Returns the code points of UTF-8 texts, concatenated, and the number of code points of each text."""
+    """Returns two arrays: the code points of all texts, concatenated, and the number of code points of each text. The
+    texts are UTF-8.
+    """
     joined = b"".join(texts).decode("utf-8")
     chars = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
     data = np.frombuffer(b"".join(texts), np.uint8)

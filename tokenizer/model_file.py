@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
-"""``ModelProto.SentencePiece.Type``"""
+"""The types of pieces (``ModelProto.SentencePiece.Type``)."""
 UNIGRAM, BPE, WORD, CHAR = 1, 2, 3, 4
-"""``TrainerSpec.ModelType``"""
+"""The types of models (``TrainerSpec.ModelType``)."""
 
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
 Field = tuple[int, int, "int | bytes"]
-"""Field number, wire type, value."""
+"""A field of a protobuf message: field number, wire type, value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def fields(data: bytes) -> Iterator[Field]:
 
 
 def drop_fields(message: bytes, numbers: frozenset[int]) -> bytes:
-    """Returns the message without the fields that have these numbers. All other bytes stay the same.
+    """Returns the message without the fields whose numbers are in ``numbers``. All other bytes stay the same.
 
     >>> drop_fields(bytes([0x08, 0x01, 0x10, 0x02]), frozenset({1})).hex()
     '1002'

@@ -7,8 +7,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 _MAX_EXPONENT = 30
-"""Largest exponent, positive or negative. Ours: numbers beyond it are typing errors, and would take unlimited time as
-exact decimals."""
+"""Largest exponent, positive or negative. Ours: a number with a larger exponent is a typing error, and would take
+unlimited time as an exact decimal."""
 _SUFFIXES = {letter: Decimal(1000) ** power for power, letter in enumerate("KMBT", 1)}
 
 
@@ -40,7 +40,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def count_flag(text: str) -> int:
-    """Returns the number in the text of a flag. The argument ``type`` of argparse takes this function.
+    """Returns the number in the text of a flag. Pass this function to argparse as ``type``.
 
     Raises:
         argparse.ArgumentTypeError: the text is not a whole number from 0 to below 2**62.
@@ -55,7 +55,7 @@ def count_flag(text: str) -> int:
 
 
 def tokens_flag(text: str) -> int:
-    """Returns the number of tokens in the text of a flag. The argument ``type`` of argparse takes this function.
+    """Returns the number of tokens in the text of a flag. Pass this function to argparse as ``type``.
 
     Raises:
         argparse.ArgumentTypeError: the text is not a whole number from 1 to below 2**62.

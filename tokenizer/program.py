@@ -10,7 +10,7 @@ DISTRIBUTION = "llama-mixture"
 
 
 def name_of(module: str) -> str:
-    """Returns how a command is called, for its ``--help``.
+    """Returns the name under which a command was called, for its ``--help``.
 
     >>> name_of("my.module")
     'python -m my.module'
@@ -19,7 +19,7 @@ def name_of(module: str) -> str:
 
 
 def set_name(module: str, name: str) -> None:
-    """Registers the name under which a command was called, if it is not the name of the command's module."""
+    """Stores the name under which a command was called, if it differs from the name of the command's module."""
     _called_as[module] = name
 
 

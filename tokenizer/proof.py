@@ -1,9 +1,9 @@
 """Compares an encoder with its reference library, before a run encodes anything.
 
-The ids must be equal, and no text may be encoded to a control token. The compared texts are some of the run's documents
-and a list of hostile strings. The compared encoder is the one that the run will use: :mod:`tokenizer.fast_bpe` for a
-``.model``, or gigatoken for the other kinds of files if it is installed. If the reference library itself encodes, only
-the control tokens are checked.
+The ids must be equal, and no text may be encoded to a control token. The texts that are compared are some of the run's
+documents and a list of hostile strings. The run's own encoder is compared: :mod:`tokenizer.fast_bpe` for a ``.model``,
+or gigatoken for the other kinds of files if it is installed. If the reference library itself encodes, only the control
+tokens are checked.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow as pa
 from tokenizer.encode import Encoder
 
 MAX_TEXT_CHARS = 20_000
-"""Only this many characters of each text are compared."""
+"""Of each text, only this many characters are compared."""
 MAX_TEXTS_BYTES = 1 << 20
 """About this many bytes of the run's texts are compared. The slowest library needs less than a second for them."""
 
@@ -85,8 +85,8 @@ def _bounded(texts: Sequence[str]) -> Iterator[str]:
 def proven(encoder: Encoder, texts: Sequence[str]) -> tuple[Encoder, str]:
     """Returns the encoder to use, and a message about it.
 
-    The given encoder is returned if its ids equal those of the reference library. If gigatoken's ids differ, an encoder
-    that uses the reference library is returned instead.
+    If the ids of the given encoder equal those of the reference library, the given encoder is returned. If gigatoken's
+    ids differ, an encoder that uses the reference library is returned instead.
 
     Raises:
         ValueError: the ids of the project's own encoder differ, or a text is encoded to a control token.

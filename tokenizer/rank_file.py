@@ -1,4 +1,4 @@
-"""Encodes with tiktoken's rank files. Uses tiktoken, or gigatoken if its ids are equal.
+"""Encodes with tiktoken's rank files. Uses the library tiktoken, or gigatoken if it gives the same ids.
 
 A rank file has one line per token: its bytes in base64, and its rank. It does not contain the pattern that splits
 texts, or the control tokens. So both are settings (:mod:`tokenizer.encoder_settings`). If the settings name no control
@@ -36,7 +36,8 @@ def parse_ranks(data: bytes) -> dict[bytes, int]:
     """Returns the rank of each token of a rank file.
 
     Raises:
-        ValueError: a line has another form, or a token or a rank occurs twice. The message names the line.
+        ValueError: a line does not consist of a token and a rank, or a token or a rank occurs twice. The message names
+            the line.
 
     >>> parse_ranks(b"IQ== 0")
     {b'!': 0}
@@ -93,15 +94,17 @@ class TiktokenCodec:
 
     @property
     def accelerator(self) -> str:
-        """The name of gigatoken; empty if it is not installed or does not know the pattern."""
+        """The name of gigatoken. Empty if gigatoken is not installed or does not know the pattern."""
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the control token that has a usual name of bos or eos; None if there is none."""
+        """Returns the id of the control token whose name is a usual name of a bos (or eos). Returns None if there is no
+        such token.
+        """
         return next((self.control[name] for name in _NAMED[kind] if name in self.control), None)
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts, concatenated, and the number of ids of each text."""
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text."""
         if self._fast is not None:
             ids, counts = self._fast.encode(texts)
             return ids.astype(self._dtype), counts
@@ -126,12 +129,16 @@ class TiktokenCodec:
         return b"".join(parts).decode("utf-8", "replace")
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
+        list.
+        """
         return list(map(self.decode, lists))
 
 
 def _check_complete(ranks: Mapping[bytes, int], special: Mapping[str, int]) -> None:
-    """Raises ValueError if one of the 256 bytes is no token, or if a rank below the largest rank is unused."""
+    """Raises ValueError if one of the 256 bytes is not a token, if a rank below the largest rank is missing, or if two
+    tokens have the same id.
+    """
     if not ranks:
         raise ValueError("the tokenizer's rank file is empty")
     lacking = [byte for byte in range(256) if bytes([byte]) not in ranks]

@@ -1,4 +1,4 @@
-"""Encodes with SentencePiece's ``.model`` files, several times faster than SentencePiece if the model allows it.
+"""Encodes with SentencePiece's ``.model`` files. With many models, it is several times faster than SentencePiece.
 
 SentencePiece is the reference library. For models of LLaMA's kind (BPE with byte fallback, no normalisation),
 :mod:`tokenizer.fast_bpe` encodes and :mod:`tokenizer.decode` decodes. For every other model SentencePiece does both.
@@ -40,7 +40,7 @@ class SentencePieceCodec:
 
     @property
     def accelerator(self) -> str:
-        """The name of the fast encoder; empty if it does not support the model."""
+        """The name of the fast encoder. Empty if the fast encoder does not support the model."""
         return "tokenizer.fast_bpe" if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
@@ -49,7 +49,7 @@ class SentencePieceCodec:
         return int(found) if found >= 0 else None
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns the ids of all texts, concatenated, and the number of ids of each text."""
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text."""
         if self._fast is not None:
             return self._fast.encode(texts)
         return flat(self.reference(texts.to_pylist()), self._dtype)
@@ -63,7 +63,9 @@ class SentencePieceCodec:
         return str(self._reference.decode([int(i) for i in ids]))
 
     def decode_batch(self, lists: Sequence[Sequence[int]]) -> list[str]:
-        """Returns the text of every list of ids, several times faster than :meth:`decode` would one by one."""
+        """Returns the text of every list of ids. This is several times faster than calling :meth:`decode` for each
+        list.
+        """
         if self._decoder is not None:
             return list(map(self._decoder.decode, lists))
         return [str(text) for text in self._reference.decode(list(lists))] if lists else []

@@ -45,7 +45,9 @@ _NAMES_ONLY = re.compile(
     r"|DeclarePairedDelimiter(?:X|XPP)?|define|redefine|LetLtxMacro)\*?\s*\{?\s*\\([A-Za-z]+)"
     r"|\\(?:@namedef|csdef|csgdef)\s*\{([A-Za-z]+)\}|\\csname\s*([A-Za-z]+)\s*\\endcsname\s*(?=[#{])"
 )
-"""Matches forms of definition from which only the names are collected. The definitions are not removed."""
+"""Matches further forms of definitions. Only the names that they define are collected. The definitions are not
+removed.
+"""
 _DEFINER = re.compile(r"\\(?:def\s*\\([A-Za-z]+)\s*#1|newcommand\*?\s*\{?\s*\\([A-Za-z]+)\s*\}?\s*\[1\])\s*(?=\{)")
 _MADE_NAME = re.compile(
     r"(?:def|newcommand\*?)\s*\{?\s*\\csname\s*([A-Za-z]*)#1([A-Za-z]*)\s*\\endcsname|@namedef\s*\{([A-Za-z]*)#1([A-Za-z]*)\}"
@@ -57,8 +59,8 @@ _PUBLIC_NAMES = re.compile(
     r"|feynm|youngtab|diagrams|xy|slashed|braket)[\w-]*\Z",
     re.IGNORECASE,
 )
-"""Matches names of public classes and packages. Authors submit these files but did not write them. Commands that these
-files define do not count as macros.
+"""Matches names of public classes and packages. Authors submit these files but did not write them. A command that such
+a file defines is not counted as the paper's own.
 """
 _STANDARD_NAMES = """
 section subsection subsubsection paragraph subparagraph chapter part appendix maketitle abstract bibliography item
@@ -158,7 +160,7 @@ def definitions(text: str) -> tuple[str, dict[str, bool]]:
 
 
 def own_names(files: dict[str, str]) -> set[str]:
-    """Returns all commands that the paper's own files define, including files that the document does not read."""
+    """Returns all commands that the paper's own files define. Files that the document does not read are included."""
     names: set[str] = set()
     for path, text in files.items():
         stem, ending = posixpath.splitext(posixpath.basename(path))
@@ -176,7 +178,8 @@ def own_names(files: dict[str, str]) -> set[str]:
 
 
 def raw_text(files: dict[str, str], cleaned: str) -> str:
-    """Returns the raw document that the cleaned text was made from, with its inputs and without comments.
+    """Returns the raw document that the cleaned text was made from. Files that the document reads are inserted, and
+    comments are removed.
 
     A project can contain several documents (a long version, a journal's template, an answer to referees). This judge
     uses the document that shares the most words with the cleaned text. So it does not test whether the right document
@@ -229,7 +232,7 @@ def body_of(text: str) -> str:
 
 
 def dropped_arguments(body: str, names: dict[str, bool]) -> str:
-    """Removes the arguments of macros that do not use their arguments."""
+    """Removes the arguments of those macros that do not use their arguments."""
     for name in (name for name, uses in names.items() if not uses):
         pos = 0
         pattern = re.compile(rf"\\{name}(?![A-Za-z])\s*(?=\{{)")
@@ -261,7 +264,7 @@ def judge(files: dict[str, str], cleaned: str) -> Verdict:
 
 
 def raw_files(data: bytes) -> dict[str, str]:
-    """Returns the TeX files inside ``ID.gz``, by name."""
+    """Returns a dict of the TeX files inside ``ID.gz``. The key is the name of a file."""
     unpacked = gzip.decompress(data)
     try:
         with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
@@ -283,7 +286,9 @@ def raw_files(data: bytes) -> dict[str, str]:
 
 
 def papers(tars: list[Path]) -> dict[str, dict[str, str]]:
-    """Returns the TeX files of all papers in bulk tars, by paper id."""
+    """Reads all papers in bulk tars. Returns a dict: the key is a paper's id, and the value is the dict of its TeX
+    files.
+    """
     found = {}
     for path in tars:
         with tarfile.open(path) as tar:

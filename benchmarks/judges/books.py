@@ -69,7 +69,9 @@ def overlap(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
 
 
 def simhash(text: str) -> int:
-    """Returns the SimHash of a text, computed as the package ``simhash`` does: MD5's last 64 bits, with frequencies."""
+    """Returns the SimHash of a text in the same way as the package ``simhash``: each 6-gram is hashed to the last 64
+    bits of its MD5, and is weighted by its frequency.
+    """
     plain = re.sub(r"[^\w]+", "", text.lower())
     features = Counter(plain[at : at + 6] for at in range(max(1, len(plain) - 5)))
     digests = np.frombuffer(b"".join(md5(name.encode()).digest()[-8:] for name in features), np.uint8).reshape(-1, 8)
@@ -84,7 +86,9 @@ def distance(a: int, b: int) -> int:
 
 
 def editions(root: Path) -> dict[str, str]:
-    """Returns texts by path. A text must have at least 1,000 words, and "Gutenberg" in its first 5,000 characters."""
+    """Returns a dict that maps paths to texts. A text must have at least 1,000 words, and "Gutenberg" in its first
+    5,000 characters.
+    """
     texts = {str(path.relative_to(root)): decoded(path) for path in sorted(root.rglob("*.txt"))}
     return {name: text for name, text in texts.items() if "Gutenberg" in text[:5_000] and len(words(text)) >= 1_000}
 

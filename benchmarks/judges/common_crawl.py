@@ -6,10 +6,10 @@ It counts:
   Also lines that were dropped from a kept document although they occur only once in all pages. The judge ignores case
   and digits. CCNet also ignores some punctuation, so a dropped line that occurs once can still be right;
 - foreign: kept documents with words that their page does not have;
-- short: kept documents under 100 characters;
-- content: the number of article texts and of boilerplate texts in the raw pages, and the number of each kind that
-  remains in the clean documents. The texts come from a gold standard (``--gold``, trafilatura's evaluation set) and
-  show how the line dedup affects articles and boilerplate.
+- short: kept documents with fewer than 100 characters;
+- content: how many article texts and how many boilerplate texts the raw pages have, and how many of each kind remain in
+  the clean documents. The texts come from a gold standard (``--gold``, trafilatura's evaluation set) and show how the
+  line dedup affects articles and boilerplate.
 
 Run: ``python benchmarks/judges/common_crawl.py CLEAN_FOLDER WET... [--gold FILE.json]`` (columns id, url, text).
 """
@@ -31,7 +31,9 @@ _WORD = re.compile(r"\w+")
 
 
 def raw_pages(path: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Yields (record id, url, lines without the title) of every conversion record, read by its Content-Length."""
+    """Yields (record id, url, lines without the title) of every conversion record. The Content-Length says where a
+    record ends.
+    """
     opened = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # noqa: SIM115
     with opened as file:
         while line := file.readline():

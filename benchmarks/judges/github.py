@@ -6,12 +6,12 @@ The exports are JSON lines (gzip or not). ``--clean`` names Parquet files with `
 ``path``, ``license``. One line is printed for each fault, with its count and the first few files:
 
 - licence_wrong: no repository with this file has the recorded licence, or the licence is not mit, bsd-* or apache-*
-- header_left: one of the first 40 lines is before the first code and still contains ``Copyright`` with a year, the
-  name of a licence, or words of a licence's clauses
+- header_left: the comments before the first code still contain ``Copyright`` with a year, the name of a licence, or
+  words of a licence's clauses. Only the first 40 lines are searched
 - code_lost: a line of the original is missing, and the line begins with ``#include``, ``#!``, ``import``, ``package``,
   ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
 - comment_lost: a line of the original is missing, and the original's first 400 lines do not mention a licence
-- documentation_lost: a line with words is missing. Neither this line nor a line near it has a word that licences use
+- documentation_lost: a line with words is missing. Neither this line nor a line near it has a word typical of licences
 - duplicate: two kept files have equal texts
 - line_too_long, mean_too_long, too_few_alphanumeric: the file breaks the limits of 1000 characters, 100 characters or a
   share of 0.25. The judge measures them again
@@ -90,7 +90,7 @@ def faults_of(before: str, kept: dict[str, Any], licences: set[str]) -> Iterator
 
 
 def documentation_lost(old: list[str], new: list[str]) -> bool:
-    """Returns True if a line with two or more words is missing, and no line near it has a word that licences use."""
+    """Returns True if a line with two or more words is missing, and no line near it has a word typical of licences."""
     left = Counter(new)
     kept_text = "\n".join(new)
     for at, line in enumerate(old):

@@ -4,12 +4,13 @@ The judge computes the exact containment (shared 5-grams / 5-grams of the docume
 share a word 5-gram. It prints for each system:
 
 - removed: the number of documents that the system removed;
-- precision: the share of removed documents that are right. A removal is right if one kept document contains a larger
-  share of the removed document than the limit;
+- precision: the share of removed documents that are right. A removal is right if one kept document contains more of the
+  removed document than the limit allows;
 - recall by overlap: for each document, the judge computes the largest share of the document that one kept document
-  contains. It groups the documents by this share, and prints how many of a group's documents the system removed. A kept
-  document counts only if the document that contains it is longer;
-- evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the one computed here.
+  contains. It groups the documents by this share, and prints how many of a group's documents the system removed. For a
+  document that the system kept, only longer documents are considered;
+- evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the overlap that the judge
+  computes.
 
 Documents with fewer than ten 5-grams are left out.
 
@@ -38,7 +39,7 @@ BLOCK = 500
 
 
 def is_unspaced(char: str) -> bool:
-    """True for a character of a script that puts no spaces between words."""
+    """Returns True for a character of a script that puts no spaces between words."""
     code = ord(char)
     ranges = (
         (0xE00, 0xEFF),
@@ -52,7 +53,9 @@ def is_unspaced(char: str) -> bool:
 
 
 def words_of(text: str) -> list[str]:
-    """Returns words of letters and digits without case and accents. ae, oe and ue become a, o and u."""
+    """Returns the words of a text. Words consist of letters and digits, without case and accents. ``ae``, ``oe`` and
+    ``ue`` become ``a``, ``o`` and ``u``.
+    """
     out = []
     for char in unicodedata.normalize("NFKD", text.lower()).lower():
         if unicodedata.category(char).startswith("M"):
@@ -101,8 +104,8 @@ class Containments:
 
 
 def best_in(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], allowed: np.ndarray, size: int) -> np.ndarray:
-    """Returns one share per document: the largest share of it that a single document contains. Only the pairs in
-    ``allowed`` count.
+    """Finds, for each document, the document that contains the largest share of it. Returns these shares, one per
+    document. Only the pairs in ``allowed`` count.
     """
     best = np.zeros(size)
     np.maximum.at(best, pairs[0][allowed], pairs[2][allowed])
@@ -111,7 +114,7 @@ def best_in(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], allowed: np.ndarra
 
 def report(name: str, is_removed: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray], sizes: np.ndarray,
            limit: float) -> float:  # fmt: skip
-    """Prints a system's row. Returns its precision."""
+    """Prints the row of one system. Returns the system's precision."""
     inner, outer, _ = pairs
     in_kept = best_in(pairs, ~is_removed[outer], len(sizes))
     is_shorter = (sizes[inner] < sizes[outer]) | ((sizes[inner] == sizes[outer]) & (inner > outer))

@@ -1,4 +1,4 @@
-"""Makes a file of documents with planted near duplicates, for the judge of near dedup. It imports nothing of ours.
+"""Makes a file of documents with planted near duplicates, for the judge of near dedups. Imports nothing of the project.
 
 Real documents come from DATA: WET pages and C4 texts, source files, questions and answers, wiki pages, and passages of
 books. Seven kinds of near duplicates are planted: exact copies; copies with single words replaced, which keep 0.5 to
@@ -6,8 +6,8 @@ books. Seven kinds of near duplicates are planted: exact copies; copies with sin
 page; pages that share a template and differ in data; anthologies of several documents. The data itself also has
 passages from two editions of one book.
 
-Run: ``python benchmarks/judges/near_dedup_corpus.py DATA OUT.json.gz [--documents N]``. Each line has ``url`` (which
-describes the document), ``timestamp`` and ``text``, as C4 has them.
+Run: ``python benchmarks/judges/near_dedup_corpus.py DATA OUT.json.gz [--documents N]``. Each line has the fields of C4:
+``url`` (which here describes the document), ``timestamp`` and ``text``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 MIN_WORDS, MAX_WORDS = 40, 1200
 PLANTED_PART = 0.35
-"""The share of planted documents."""
+"""The share of the documents that are planted."""
 _TAG = re.compile(r"<[^>]+>")
 
 
@@ -63,7 +63,9 @@ def books(data: Path) -> Iterator[str]:
 
 
 def real_documents(data: Path, num_documents: int) -> list[tuple[str, str]]:
-    """Returns (kind, text) of real documents. Takes one document of each kind in turn, until all kinds are used up."""
+    """Returns real documents as (kind, text). Takes one document of the first kind, one of the second kind, and so on,
+    and then starts again with the first kind.
+    """
     kinds = {
         "web": wet_pages(data),
         "c4": json_lines(data, "c4/**/*.json*", "text"),

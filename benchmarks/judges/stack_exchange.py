@@ -28,7 +28,7 @@ BREAKING = {
 
 
 class _Text(HTMLParser):
-    """Collects the text between the tags. Tags that are not inline add a line end, which separates words."""
+    """Collects the text between the tags. Every tag of a block adds a line end, which separates words."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,8 +52,8 @@ def text_of(body: str) -> str:
 
 
 def raw_questions(paths: list[str]) -> dict[str, dict[str, Any]]:
-    """Returns questions by id, each with its text (including its answers) and the scores of its answers. Skips empty
-    answers.
+    """Returns a dict of questions by id. A value has the text of the question and its answers, and the scores of the
+    answers. Skips empty answers.
     """
     questions: dict[str, dict[str, Any]] = {}
     answers: dict[str, list[tuple[int, str]]] = defaultdict(list)

@@ -6,8 +6,8 @@ Reports three measures per language:
   page sees (inside ``<nowiki>``, ``<pre>``, ``<syntaxhighlight>``) do not count;
 - junk: the share of pages whose text contains remains of a picture, table or style (``thumb|``, ``200px``,
   ``colspan=``);
-- kept: the share of the words of the dump's prose that are also in the text. Prose is a paragraph outside of templates,
-  tables, pictures, references and lists, found by a rough parser of this judge (:func:`prose_words`).
+- kept: the share of the words of the dump's prose that are also in the text. A rough parser (:func:`prose_words`) finds
+  the prose: all paragraphs outside of templates, tables, pictures, references and lists.
 
 Run: ``python benchmarks/judges/wikipedia.py CLEAN_FOLDER DUMP...`` with the cleaned documents as Parquet (columns
 ``page_id``, ``language``, ``text``).
@@ -95,8 +95,8 @@ def prose_words(wikitext: str) -> Counter[str]:
 
 
 def _without_colon_links(text: str) -> str:
-    """Removes links whose target has a colon after a namespace or language, including links inside the captions of such
-    links.
+    """Removes links such as ``[[File:A.jpg|words]]``, whose target begins with a namespace or language and a colon.
+    Links inside the words of such a link are removed too.
     """
     out: list[str] = []
     position = 0
@@ -113,7 +113,9 @@ def _without_colon_links(text: str) -> str:
 
 
 def kept_share(wikitext: str, text: str) -> float | None:
-    """Returns the share of the wikitext's prose words that the text contains; None if the prose has under 20 words."""
+    """Returns the share of the wikitext's prose words that the text contains. Returns None if the prose has fewer than
+    20 words.
+    """
     wanted = prose_words(wikitext)
     if wanted.total() < 20:
         return None
@@ -132,7 +134,9 @@ def junk(text: str) -> list[str]:
 
 
 def raw_pages(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Yields (page id, title, wikitext) of a dump's articles, without redirects. Stops where the file is broken."""
+    """Yields (page id, title, wikitext) of each article in a dump. Skips redirects. If the file is broken, stops at the
+    fault.
+    """
     with bz2.open(path) if path.suffix == ".bz2" else path.open("rb") as stream:
         parser: Any = ElementTree.XMLPullParser(("end",))
         try:
@@ -158,7 +162,7 @@ def _article(page: ElementTree.Element) -> Iterator[tuple[int, str, str]]:
 
 
 def judge_page(count: Count, title: str, wikitext: str, text: str | None) -> None:
-    """Adds one page to the counts of its language."""
+    """Judges one page, and adds the result to the counts of its language."""
     count.num_pages += 1
     if text is None:
         count.num_missing += 1

@@ -2,10 +2,10 @@
 of the project.
 
 A sentence is a line of prose or a list item with at least `MIN_WORDS` words outside of templates. For each template in
-a sentence, the judge searches the cleaned text for the words before and after the template. If the words before and
-after are next to each other, the template's words are lost. Templates that show nothing to a reader (:data:`SILENT`:
-notes, citations, requests for sources, anchors, icons) are not judged. If the surrounding words are not found, the
-template counts as not judged.
+a sentence, the judge searches the cleaned text for the words before and after the template. If these words are next to
+each other in the cleaned text, the template's words are lost. Templates that show nothing to a reader (:data:`SILENT`:
+notes, citations, requests for sources, anchors, icons) are not judged. If the words before and after a template are not
+found, the template counts as not judged.
 
 Run: ``python benchmarks/judges/wikipedia_templates.py CLEAN_FOLDER DUMP...`` (columns ``page_id language text``).
 """
@@ -169,8 +169,8 @@ SIGNS = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Matches names of templates that show a sign and no word. Such templates are not judged, because this judge compares
-words.
+"""Matches names of templates that show only a sign, such as a dash. These templates are not judged, because this judge
+compares words.
 """
 COMPUTED = re.compile(
     r"""
@@ -179,13 +179,13 @@ COMPUTED = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-"""Matches names of templates that show a number. The number is not in the page, because the wiki computes or stores
-it.
+"""Matches names of templates that show a number which the wiki computes or stores. The wikitext does not contain this
+number.
 """
 
 
 def is_silent(name: str, language: str) -> bool:
-    """Returns True if the template shows no words of a sentence that this judge could look for.
+    """Returns True if the template shows no words that this judge could search for.
 
     >>> is_silent("Citation needed", "en"), is_silent("нет АИ", "ru"), is_silent("convert", "en")
     (True, True, False)
@@ -222,7 +222,9 @@ def marked_templates(text: str) -> tuple[str, list[str]]:
 
 
 def argument_words(template: str) -> list[str]:
-    """Returns the words of the unnamed arguments of a template and of the templates inside it."""
+    """Returns the words in the unnamed arguments of a template. If templates are inside it, the words in their unnamed
+    arguments are included.
+    """
     flat = _LINK.sub(r"\1", _COLON_LINK.sub("", template)).replace("{{", "|").replace("}}", "|")
     words: list[str] = []
     for argument in flat.split("|")[1:]:
@@ -244,7 +246,7 @@ def _sentence_lines(wikitext: str) -> tuple[list[str], list[str]]:
 
 
 def judge_templates(count: TemplateCount, language: str, wikitext: str, text: str) -> None:
-    """Adds one page to the counts of its language."""
+    """Judges the templates of one page, and adds the result to the counts of its language."""
     lines, templates = _sentence_lines(wikitext)
     shown = _LINE_END + _LINE_END.join(" ".join(_words(line)) for line in text.split("\n") if line.strip()) + _LINE_END
     count.num_words += len(_WORD.findall(text))
@@ -273,7 +275,7 @@ def _words(text: str) -> list[str]:
 
 
 def _has_words(template: str, *, is_last: bool) -> bool:
-    """Returns True if a template can have words of the sentence.
+    """Returns True if a template can show some of the words of its sentence.
 
     Returns False for boxes of several lines, for pictures, and for navigation after the last word of a line.
     """

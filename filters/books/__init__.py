@@ -1,4 +1,5 @@
-"""Contains the rules of books, about Project Gutenberg's boilerplate, quality, and overlap between books.
+"""Contains the rules for books. They handle Project Gutenberg's boilerplate, the quality of texts, and the overlap
+between books.
 
     text -> boilerplate, credits -> quality -> text of the book
     text -> overlap: hashes of word 5-grams, and a sample of these (a sketch) -> overlap_groups: books to drop

@@ -11,8 +11,8 @@ Gutenberg has used five generations of boilerplate since 1971. This module recog
 * credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
   transcribers' notes at the very beginning or end of the book.
 
-Everything in between stays. A text with none of these marks is returned unchanged, to the byte. If a file contains
-several books and each has a header, the boilerplate between them is removed and the books stay. A paragraph that could
+The text between these parts stays. A text with none of these marks is returned unchanged, to the byte. If a file
+contains several books and each has a header, the boilerplate between the books is removed too. A paragraph that could
 be a part of the book stays.
 
 The phrases were collected from real editions of 1991 to 2015 and from the marks that the packages ``gutenberg``
@@ -106,7 +106,7 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """Holds a book without its boilerplate, and the numbers of characters that were removed."""
+    """Holds a book without its boilerplate, and the numbers of removed characters."""
 
     text: str
     header_chars: int
@@ -116,7 +116,7 @@ class Stripped:
 
 
 def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
-    """Returns the position at which the book begins, after the header at ``pos``. ``ahead`` contains the next marks of
+    """Returns the end of the header that begins at ``pos``. The book begins there. ``ahead`` contains the next marks of
     the text."""
     closing = next((index for index, mark in enumerate(ahead) if mark.kind == "end"), len(ahead))
     header = [mark for mark in ahead[:closing] if mark.start - pos <= MAX_HEADER_CHARS]
@@ -132,7 +132,9 @@ def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
 
 
 def _unmarked_header_end(text: str, pos: int) -> int:
-    """Returns where a header without a closing mark ends, after its last paragraph; ``pos`` if there is no header."""
+    """Finds the end of a header that has no closing mark. Returns the position after its last paragraph, or ``pos`` if
+    there is no header.
+    """
     end = pos
     first = _NOT_BLANK.search(text, pos)
     if first is None or not _NAMES_GUTENBERG.search(text, first.start(), first.start() + 400):
@@ -162,8 +164,8 @@ def _part_follows(text: str, closed: _Mark, ahead: Sequence[_Mark]) -> bool:
 
 
 def _marks(text: str) -> list[_Mark]:
-    """Returns the marks of a text in order. Only lines that contain one of ``_MARK_WORDS`` are tested, because testing
-    all lines takes ten times as long.
+    """Returns the marks of a text in order, such as ``*** END OF``. Only lines that contain one of ``_MARK_WORDS`` are
+    tested, because testing all lines takes ten times as long.
     """
     lower = text.lower()
     if len(lower) != len(text):  # lower-casing can make a letter longer and so shift the positions
@@ -231,7 +233,7 @@ class Gutenberg(Step):
     DATA_VERSION: ClassVar[int] = 2
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Edits ``text``. The signals are the numbers of characters removed before and after the book."""
+        """Edits ``text``. The two signals are the numbers of characters removed before the book and after it."""
         books = [strip(text) for text in batch.column("text").to_pylist()]
         return Outcome(
             verdict=pa.nulls(batch.num_rows, pa.string()),

@@ -1,8 +1,8 @@
 """Removes credits and transcribers' notes, which say who made the electronic text, from both ends of a book.
 
-:mod:`filters.books.boilerplate` uses this module. Only whole paragraphs are removed, beginning with the first and the
-last paragraph of the book. The search ends at the first paragraph that is not certainly a credit or a note. On the
-title page, credits that contain an e-mail address are removed too.
+:mod:`filters.books.boilerplate` uses this module. Only whole paragraphs are removed. The search begins with the first
+and with the last paragraph of the book. It ends at a paragraph that may be something other than a credit or a note. On
+the title page, credits that contain an e-mail address are removed too.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 MAX_CREDIT_CHARS = 2_000
-"""Longest paragraph that can be a credit. Ours: the longest credit seen, which lists URLs of scans, has 900
+"""Longest paragraph that can be a credit. Ours: the longest known credit, which lists URLs of scans, has 900
 characters."""
 MAX_NOTES_CHARS = 20_000
 """Longest transcribers' notes at the end of a book. Ours: enough for lists of a few hundred corrections."""
@@ -94,7 +94,7 @@ _BOOK_PART = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ADDRESS = re.compile(r"[\w.+-]{1,60}@[\w-]{1,60}\.[\w.-]{2,60}")
-"""Matches an e-mail address, which no printed title page has."""
+"""Matches an e-mail address. No printed title page has one."""
 _MAX_TITLE_PAGE_CHARS = 2_000
 _MAX_TITLE_PARAGRAPH_CHARS = 400
 """Longest paragraph of a title page. Ours: a longer paragraph is the book's own text, and the search ends there."""
@@ -110,7 +110,7 @@ def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
     """Returns True if a paragraph only says who made the electronic text.
 
     If the book has no marks around it (``is_marked`` is false), the paragraph must begin like a credit. The paragraph
-    must also name the project or its proofreaders, or begin like the texts of PG19.
+    must also name the project or its proofreaders, or begin like a text of PG19 (a data set of Gutenberg's books).
 
     >>> is_credit("Produced by Al Haines"), is_credit("Edited by William Smith"), is_credit("Produced by the sun")
     (True, False, True)
@@ -164,13 +164,13 @@ def _note_end(text: str, begin: int, end: int) -> int:
 
 
 def _is_set_in(text: str, begin: int, paragraph: str) -> bool:
-    """Returns True if the note's heading is at the margin and every line of the paragraph is indented."""
+    """Returns True if every line of the paragraph is indented, while the note's heading at ``begin`` is not."""
     heading = text[begin : begin + 80].lstrip("\n")
     return not heading.startswith(" ") and all(line.startswith(_INDENT) for line in paragraph.rstrip().split("\n"))
 
 
 def _credits_before(text: str, *, is_marked: bool) -> int:
-    """Returns how many characters the credits and notes before the book have."""
+    """Returns the number of characters that the credits and notes before the book have."""
     cut = 0
     for _ in range(_MAX_CREDITS):
         begin, end = _paragraph_end(text, cut)
@@ -188,7 +188,9 @@ def _credits_before(text: str, *, is_marked: bool) -> int:
 
 
 def _notes_start(text: str) -> int:
-    """Returns where the transcribers' notes at the end of a book begin; the text's length if there are none."""
+    """Returns the position where the transcribers' notes at the end of a book begin. Returns the text's length if there
+    are no notes.
+    """
     window = max(len(text) - MAX_NOTES_CHARS, len(text) // 2)
     for blank in _BLANK_LINES.finditer(text, window):
         head = text[blank.end() : blank.end() + 200]
@@ -207,7 +209,7 @@ def _notes_start(text: str) -> int:
 
 
 def _credits_behind(text: str) -> int:
-    """Returns the position where the book ends. The credits and notes after the book begin there."""
+    """Returns the position where the book ends, and where the credits and notes after it begin."""
     end = len(text.rstrip())
     for _ in range(_MAX_CREDITS):
         start = max(text.rfind("\n\n", 0, end) + 2, 0) if "\n\n" in text[max(0, end - MAX_CREDIT_CHARS) : end] else end

@@ -8,10 +8,10 @@ inside an omnibus has a large overlap with the omnibus.
 The pipeline uses these functions for any number of books, without comparing all pairs and without shuffling a text:
 
 1. For each book it computes ``s = shingles(text)`` and a sample of the shingles, ``k = sketch(s)``. It divides the
-   hashes of the sketch among buckets. For each book and bucket it shuffles one record: the hashes, and the book's key,
-   sizes and id. The records of a book of 500 kB take 16 kB: 75,000 shingles / 64 * 8 bytes for the hashes, and 40 bytes
-   for each of 156 buckets. So 200,000 such books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. The
-   hashes of a bucket take 20 MB, and sorting them takes six times as much memory.
+   hashes of the sketch among buckets. For each book and bucket it shuffles one record, which contains the hashes in
+   this bucket and the book's key, sizes and id. The records of a book of 500 kB take 16 kB: 75,000 shingles / 64 * 8
+   bytes for the hashes, and 40 bytes for each of 156 buckets. So 200,000 such books (100 GB of text) need 3.2 GB. A
+   worker has one bucket in memory. The hashes of a bucket take 20 MB, and sorting them takes six times as much memory.
 2. In each bucket :func:`filters.books.overlap_groups.pairs_of_bucket` counts the hashes that each pair of books shares
    there.
 3. The counts of a pair are summed over the buckets. :func:`filters.books.overlap_groups.is_candidate` decides from the
@@ -123,7 +123,9 @@ def normalise_encoded(raw: bytes) -> bytes:
 
 
 def mix(values: Hashes) -> Hashes:
-    """Applies the finaliser of splitmix64, in which every input bit affects every output bit. Works in place."""
+    """Mixes the bits of hashes in place, so that every input bit affects every output bit. This is the finaliser of
+    splitmix64.
+    """
     values ^= values >> np.uint64(30)
     values *= np.uint64(0xBF58476D1CE4E5B9)
     values ^= values >> np.uint64(27)
@@ -134,8 +136,8 @@ def mix(values: Hashes) -> Hashes:
 
 @functools.cache
 def _tables() -> tuple[Hashes, Hashes, Hashes]:
-    """Returns three tables: a random number per byte, the powers of an odd number, and the powers of its inverse modulo
-    2^64."""
+    """Returns three tables: a random number for each byte value, the powers of an odd number, and the powers of that
+    number's inverse modulo 2^64."""
     byte_value = mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(_TOKEN_SEED))
     base = 0xD6E8FEB86659FD93
     up = np.full(_BLOCK_BYTES + 1, base, np.uint64)
@@ -145,7 +147,7 @@ def _tables() -> tuple[Hashes, Hashes, Hashes]:
 
 
 def word_hashes(words: bytes) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Returns a 64-bit hash of each word, in order, and the byte at which each word begins.
+    """Returns the 64-bit hashes of the words, in order, and the byte offsets at which the words begin.
 
     A word longer than a block (256 kB) counts as several words. The byte 0xff separates words, like a space.
     """

@@ -57,8 +57,8 @@ def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.i
 
 
 def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> list[Hashes]:
-    """Returns all pairs of books that share a shingle. One call handles all shingles that are in the same number of
-    books.
+    """Returns all pairs of books that share a shingle (a hashed word 5-gram). One call handles all shingles that are in
+    the same number of books.
 
     The ``sizes[i]`` books with shingle i begin at ``book_keys[starts[i]]``.
     """
@@ -73,8 +73,8 @@ def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.
 
 
 def _pairs_of_common(book_keys: Hashes, book_ranks: npt.NDArray[np.int64], num_leaders: int) -> Hashes:
-    """Pairs each book with the ``num_leaders`` longest books, and returns the pairs. The number of pairs grows
-    linearly."""
+    """Pairs each book with the ``num_leaders`` longest books, and returns the pairs. The number of pairs grows linearly
+    with the number of books."""
     ranked = book_keys[np.argsort(book_ranks)]
     leader, follower = np.triu_indices(num_leaders, 1, ranked.size)
     return np.stack([ranked[leader], ranked[follower]], axis=1)
@@ -137,7 +137,9 @@ def pairs_of_bucket(
 
 
 def _count_rows(pairs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Returns the distinct rows, sorted, each with its smaller key first, and how often each row occurs."""
+    """Counts equal rows. Returns the distinct rows, sorted, and the count of each row. In every row, the smaller key
+    comes first.
+    """
     pairs = np.sort(pairs, axis=1)
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     if not len(pairs):
@@ -147,7 +149,8 @@ def _count_rows(pairs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
 
 
 def is_candidate(num_shared: int, sketch_size_a: int, sketch_size_b: int, *, min_shared: float = MIN_SHARED) -> bool:
-    """Returns True if a pair that shares ``num_shared`` sketched shingles must be verified on the texts.
+    """Returns True if a pair must be verified with the books' texts. The two books share ``num_shared`` sketched
+    shingles.
 
     >>> is_candidate(5, 15, 400), is_candidate(4, 15, 400)
     (True, False)

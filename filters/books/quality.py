@@ -1,6 +1,7 @@
-"""Drops files that are named like books but are not books: listings, indexes, readmes, tables of digits, short texts.
+"""Drops files that are named like books but are not books: listings, indexes, readmes, tables of digits, and short
+texts.
 
-Every other file counts as a book: no rule here looks at language, style or subject.
+Every other file is kept. No rule of this module looks at language, style or subject.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 _SPACES_END = 0x3001
 """The code point of every blank is below this number."""
 _CHARS_AT_ONCE = 1 << 18
-"""The words of about this many characters are counted at once, because so many characters fit into a processor's
-cache."""
+"""Words are counted in blocks of about this many characters, because such a block fits into a processor's cache."""
 _FILE_NAME = (
     r"[\w.~+-]{1,60}\.(?:txt|zip|htm|html|tex|pdf|lit|prc|rtf|doc|xml|mp3|ogg|jpg|gif|png|gz|tar|epub|mobi|utf-8|iso)"
 )
@@ -41,8 +41,8 @@ _LISTING_LINE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _MAY_LIST = re.compile(r"\d|\.\w|://|directory\s+of|[rwxst-]{9}", re.IGNORECASE)
-"""Has a match in every line that ``_LISTING_LINE`` matches. Most lines of prose have no match, and this pattern needs
-less time to show it."""
+"""A fast pattern. It matches in every line that ``_LISTING_LINE`` matches. In most lines of prose it does not match, so
+these lines need not be tested with the slow pattern."""
 _VOWEL_SIGNS = "".join(
     chr(code) for code in (*range(0x300, 0x370), *range(0x900, 0x10A0)) if unicodedata.category(chr(code))[0] == "M"
 )
@@ -67,7 +67,7 @@ def num_words(text: str) -> int:
 
 
 def _num_spaced(text: str) -> int:
-    """Returns ``len(text.split())``, without making the words."""
+    """Returns ``len(text.split())``, without making the list of words."""
     count, is_after_space = 0, True
     for start in range(0, len(text), _CHARS_AT_ONCE):
         some = text[start : start + _CHARS_AT_ONCE]
@@ -124,7 +124,9 @@ def letter_share(text: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookQuality(Step):
-    """Drops listings of files, texts under 1,000 words, and texts that are mostly not letters or have no blanks."""
+    """Drops listings of files, texts of fewer than 1,000 words, and texts that are mostly not letters or have no
+    blanks.
+    """
 
     min_num_words: int = MIN_NUM_WORDS
     """Fewest words of a book. Ours: a shorter text is a speech, poem, readme or stub (Gutenberg has some hundreds)."""
@@ -153,7 +155,7 @@ class BookQuality(Step):
         )
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges each text and adds the column ``num_words``. The reader's ``encoding_certainty`` becomes a signal."""
+        """Judges each text, and adds the column ``num_words``. The reader's ``encoding_certainty`` becomes a signal."""
         texts = batch.column("text").to_pylist()
         counts = [num_words(text) for text in texts]
         signals = {

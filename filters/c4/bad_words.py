@@ -24,10 +24,11 @@ _MAX_LISTS_CACHED = 4
 
 @lru_cache(maxsize=_MAX_LISTS_CACHED)
 def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[str]]:
-    """Returns two patterns: a fast one for RE2, and an exact one for Python that rechecks the pages RE2 finds.
+    """Returns two patterns: a fast pattern for RE2, and an exact pattern for Python, which rechecks the pages that RE2
+    finds.
 
-    The first pattern matches every page that the second one matches, and a few more, because RE2's ``\\W`` knows only
-    ASCII: it also matches letters outside ASCII.
+    The fast pattern matches every page that the exact pattern matches, and a few more. The reason is that RE2's ``\\W``
+    also matches letters outside ASCII.
     """
     exact = "|".join(re.escape(word) for word in words)
     coarse = "|".join(rf"\Q{word}\E" for word in words)
@@ -40,8 +41,8 @@ def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[
 class BadWords(Step):
     """Drops pages that contain a word of the list between non-word characters.
 
-    The page is lower-cased; the words of the list are not changed. Among the pages with such a word, the fraction
-    ``drop_share`` is dropped. The MD5 of the url chooses these pages, as in c4_utils (``filter_fraction``).
+    The page is lower-cased before the search; the words of the list are not. Only the fraction ``drop_share`` of the
+    pages with such a word is dropped. The MD5 of a page's url decides, as in c4_utils (``filter_fraction``).
     ``is_spaced`` is true for languages that separate words by spaces; c4_utils sets it to false for Japanese, Thai and
     Chinese.
     """

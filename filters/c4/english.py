@@ -3,9 +3,9 @@
 The original uses langdetect (seed 0) and keeps pages with a score of at least 0.99. langdetect is slow (about 1 MB/s),
 so fastText's lid.176 is the default of this step. fastText's scores are lower. langdetect gives 1,213 real pages a
 score of at least 0.99, and fastText gives only 58 of these pages such a score. So the limit for fastText was chosen by
-a comparison with langdetect on 1,629 pages. These pages had passed all of C4's rules about lines and pages. 505 of them
-are CommonCrawl pages in about 30 languages. The other pages are English web text. fastText's model was lid.176.ftz.
-"Ours" is fastText, "theirs" langdetect:
+a comparison with langdetect on 1,629 pages that had passed all of C4's rules about lines and pages. 505 of the pages
+are CommonCrawl pages in about 30 languages, and the rest are English web text. fastText's model was lid.176.ftz. In the
+table, "ours" is fastText and "theirs" is langdetect:
 
 =====  ====  =========  ===========  =========
 limit  kept  ours only  theirs only  agreement
@@ -45,8 +45,8 @@ Guess = tuple[str | None, float]
 class C4English(Step):
     """Drops pages that are not English, and fills in the language of the pages that it judges.
 
-    ``method`` is ``fasttext`` (the model under the key ``language``) or ``langdetect``, which decides exactly as the
-    original does.
+    ``method`` is ``fasttext`` or ``langdetect``. With ``fasttext``, the model with the key ``language`` is used.
+    ``langdetect`` decides exactly as the original does.
     """
 
     NAME: ClassVar[str] = "c4_english"
@@ -57,7 +57,7 @@ class C4English(Step):
 
     method: str = "fasttext"
     min_score: float | None = None
-    """Lowest score that is kept. If None, the method's default: 0.5 for fasttext, 0.99 for langdetect."""
+    """Lowest score that is kept. None means the default of the method: 0.5 for fasttext, 0.99 for langdetect."""
     is_for_published: bool = False
 
     def __post_init__(self) -> None:

@@ -21,8 +21,8 @@ too_few_sentences      page   under 3 sentences in the kept lines
 
 Signals report the number of lines by decision (``num_lines_no_end_mark``, ...) and the number of sentences before and
 after the line dedup. Sentences are counted up to the limit, since the rule needs no more (``is_counted_whole`` counts
-all sentences). The rules of this module were already applied to published C4. So a document whose ``_form`` is not
-``wet`` is kept unchanged unless ``is_for_published`` is set.
+all sentences). Published C4 (documents whose column ``_form`` is not ``wet``) has already passed these rules. So its
+documents are kept unchanged, unless ``is_for_published`` is set.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 
 def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
-    """Returns one boolean per document. The boolean is True if C4's rules apply to the document. Documents of published
-    C4 get False."""
+    """Returns one boolean per document: True if C4's rules apply to the document. C4's rules do not apply to documents
+    of published C4, unless ``is_for_published`` is true."""
     if is_for_published or "_form" not in batch.schema.names:
         return [True] * batch.num_rows
     judged: list[bool] = pc.fill_null(pc.equal(batch.column("_form"), "wet"), True).to_pylist()
@@ -104,9 +104,9 @@ class C4TooLong(Step):
 class C4Lines(Step):
     """Drops lines without an end mark, with too few words or with boilerplate, and pages with too few sentences.
 
-    The step works like ``clean_page`` in c4_utils. It also removes citation marks from the lines that are kept. The
-    column ``_line_scope`` is null for published C4. The line dedup skips published C4, because it is already
-    deduplicated.
+    The step works like ``clean_page`` in c4_utils. It also removes citation marks from the lines that are kept. It
+    writes the column ``_line_scope`` for the line dedup. The column is null for published C4, which is already
+    deduplicated, so the line dedup skips it.
     """
 
     NAME: ClassVar[str] = "c4_lines"
@@ -171,7 +171,9 @@ class C4Lines(Step):
         return CleanedPage("\n".join(lines).strip(), None, None, num_lines, num_found)
 
     def _num_sentences(self, lines: list[str]) -> int:
-        """Returns the number of sentences, splitting each line by itself. Stops at the limit unless all are counted."""
+        """Splits each line separately, and returns the number of sentences. Stops at the limit, unless all sentences
+        are to be counted.
+        """
         if self.is_counted_whole:
             return sum(num_sentences(line) for line in lines)
         # A kept line is not empty, so it has at least one sentence.
@@ -180,7 +182,9 @@ class C4Lines(Step):
         return min(self.min_sentences, sum(num_sentences(line, up_to=self.min_sentences) for line in lines))
 
     def _whole_lines(self, text: str, num_lines: dict[str, int]) -> list[str]:
-        """Returns the lines that pass the rules of form: no overlong word, an end mark, enough words."""
+        """Returns the lines that pass three rules: no word is too long, the line ends with an end mark, and it has
+        enough words.
+        """
         lines = [line for line in map(str.strip, text.splitlines()) if line]
         num_left = len(lines)
         if num_left and max(map(len, lines)) > self.max_word_chars:
@@ -202,8 +206,8 @@ class C4Lines(Step):
 
 
 def _is_clean(text: str) -> bool:
-    """Returns True if the text has nothing that :func:`_judge_phrases` looks for. Most pages have nothing of this
-    kind."""
+    """Returns True if the text contains none of the phrases that :func:`_judge_phrases` searches for. The result is
+    True for most pages."""
     if "{" in text:
         return False
     lower = text.lower()
@@ -236,7 +240,7 @@ def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class C4SentencesAfterDedup(Step):
-    """Drops pages that have under 3 sentences left after the line dedup.
+    """Drops pages that have fewer than 3 sentences after the line dedup.
 
     At this point the original code does not split each line separately. It splits the whole page into sentences, so a
     sentence can continue after a line that ends with ``Inc.`` or ``"``.

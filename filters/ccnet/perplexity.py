@@ -36,7 +36,7 @@ class Cutoffs:
     tail: float
 
     def bucket(self, perplexity: float) -> str:
-        """Returns the bucket's name.
+        """Returns the name of the bucket for a perplexity.
 
         >>> [Cutoffs(340, 520).bucket(perplexity) for perplexity in (339.9, 340, 519.9, 520)]
         ['head', 'middle', 'middle', 'tail']
@@ -48,7 +48,7 @@ class Cutoffs:
 
 @dataclass(frozen=True, slots=True)
 class PerplexityModel:
-    """Scores texts in one language. Holds a SentencePiece processor, a KenLM model over its pieces, and the
+    """Scores texts in one language. Holds a SentencePiece processor, a KenLM model of the pieces that it makes, and the
     cut-offs."""
 
     pieces: Any
@@ -74,8 +74,8 @@ class PerplexityModel:
 class Perplexity(Step):
     """Scores each document with the model of its language, and keeps the documents in the buckets that ``keep`` lists.
 
-    A document whose language has no model has no perplexity and gets the bucket ``all``, as in CCNet. It is dropped
-    as ``no_perplexity`` unless ``keep`` contains ``all``. The step needs the column ``language``.
+    A document whose language has no model has no perplexity and gets the bucket ``all``, as in CCNet. Such a document
+    is dropped as ``no_perplexity`` unless ``keep`` contains ``all``. The step needs the column ``language``.
     """
 
     NAME: ClassVar[str] = "perplexity"
@@ -197,8 +197,8 @@ def _plain_run(run: str) -> str:
 
 
 _plain_short = functools.lru_cache(1 << 14)(_plain_run)
-"""Caches results. In English nearly every run is a letter, a quotation mark or a dash. Only a few hundred different
-runs occur."""
+"""Caches the results of ``_plain_run``. In English text, nearly every run of characters outside ASCII is one letter,
+quotation mark or dash. Only a few hundred different runs occur."""
 _SHORT_RUN_CHARS = 8
 
 

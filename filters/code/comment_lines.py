@@ -31,7 +31,7 @@ _PREFIX = re.compile(
 _KEY = re.compile(
     r"(?:[@\\:][A-Za-z]+\b|[A-Z][\w/-]*(?: [\w/-]+){0,2}[ \t]*::?(?:\s|$)|</?\w|[*•-][ \t]|\(?\d{1,2}[.)][ \t]"
     r"|(?:See|Based on|Created|Written|Author|Maintain|Requires|Usage|Original|Distributed|Licensed|Released|Permission"
-    r"|Redistribution|This (?:software|program|file|code|library|module|source|work|project))\b|https?://)"
+    r"|Redistribution|Questions|This (?:software|program|file|code|library|module|source|work|project))\b|https?://)"
 )
 _COPYRIGHT_LINE = re.compile(r"\W*(?:copyrights?\b|\(c\)|©|portions\s+copyright|spdx-)", re.IGNORECASE)
 _COULD_BEGIN = re.compile(r"\w+[./_-]\S+\s+(?:is|are|was)\b|[A-Z(@]")
@@ -39,7 +39,7 @@ _SHORT_CHARS = 40
 _URL_END = re.compile(r"https?://\S+\s*\Z")
 _CONTINUED = re.compile(
     r"(?:[,&]|\b(?:and|by|the|of|or|from|with|to|for|under|is|are|a|an|in|on|at|as|that|this|which|be"
-    r"|not|any|no|its|all|see))\s*\Z",
+    r"|not|any|no|its|all|see|contract))\s*\Z",
     re.IGNORECASE,
 )
 _GRANT = re.compile(r"(?:licensed|distributed|released|the\s+\w+\s+licenses)\b", re.IGNORECASE)
@@ -47,7 +47,7 @@ _GRANT_ENDS = re.compile(
     r"(?:licen[sc]es?|terms|copying|mit|x11|bsd|[al]?gpl|apache|mpl|isc|boost|zlib|v?[\d.]+)\W*\Z", re.IGNORECASE
 )
 _REST_OF_NAME = re.compile(r"Licen[sc]e(?:[,.;)\"']|\s+(?:for|at|version|as|and|\(|v\d))", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*(?:[ \t]+|\n)(?=[\"'(\[]?[A-Z@<])")
+_SENTENCE_END = re.compile(r"(?<=[.!?])(?<!Questions\?)[\"')\]]*(?:[ \t]+|\n)(?=[\"'(\[]?[A-Z@<])")
 _ABBREVIATION = re.compile(
     r"(?:\b|\A)(?:\d{1,2}|inc|ltd|corp|co|no|st|mr|dr|vs|v|cf|e\.g|i\.e|al|[A-Z])\.\Z", re.IGNORECASE
 )
@@ -58,7 +58,9 @@ _REGION_LINE = re.compile(
 
 @dataclass(slots=True)
 class Line:
-    """Holds a line of a comment. ``prefix`` has its marks and indentation; ``content`` is the rest, which is edited."""
+    """Holds a line of a comment. ``prefix`` contains the comment marks and indentation. ``content`` contains the rest
+    of the line, which can be edited.
+    """
 
     prefix: str
     content: str
@@ -145,8 +147,8 @@ def _begins_anew(line: Line, previous: Line) -> bool:
 
 
 def _is_within(end: str, content: str) -> bool:
-    """Returns True if ``content`` continues the licence sentence ``end``, because ``content`` is in capitals or is the
-    rest of a name."""
+    """Returns True if ``content`` continues the licence sentence ``end``. This is the case if both are in capitals, if
+    ``content`` is the rest of a name, or if ``end`` begins to grant a licence and does not complete the grant."""
     if end.endswith((".", "!", ":")) and not _ABBREVIATION.search(end):
         return False
     if end.isupper() and content.isupper():

@@ -1,7 +1,8 @@
 """Finds the comments at the head of a source file, in the syntax of its language.
 
 The head is everything before the first code: comments, blank lines, and the few things that must come first (a shebang,
-``<?php``, a document type, an include guard). It is read once from the start, so the cost is linear in its length.
+``<?php``, a document type, an include guard). The head is read once from the start, so the cost is linear in its
+length.
 """
 
 from __future__ import annotations
@@ -16,22 +17,33 @@ from typing import Any
 import yaml
 
 _DATA = Path(__file__).parents[1] / "data" / "code"
-_BLANKS = re.compile(r"\s*")
 _MAX_COMMENTS = 200
 """Maximum number of comments that are searched. Ours: only files that consist of nothing but comments have more
 comments than this."""
 _SHEBANG = re.compile(r"\ufeff?#!(?!\[)[^\n]*\n?")
 _BEFORE = {
-    "guard": re.compile(
-        r"#[ \t]*pragma[ \t]+once\b[^\n]*\n?|#[ \t]*ifndef[ \t]+(\w+)[ \t]*\r?\n[ \t]*#[ \t]*define[ \t]+\1\b[^\n]*\n?"
-    ),
-    "strict": re.compile(r"""(?:"use strict"|'use strict')[ \t]*;?"""),
-    "php": re.compile(r"<\?php\b|<\?(?![\w=])", re.IGNORECASE),
-    "xml": re.compile(r"<\?xml\b[^>]{0,500}>|<!DOCTYPE\b[^>\[]{0,500}>", re.IGNORECASE),
-    "html": re.compile(r"<!DOCTYPE\b[^>]{0,500}>|<html\b[^>]{0,500}>|<%@[^>]{0,500}%>", re.IGNORECASE),
-    "pragma": re.compile(r"\{-#(?:[^#]|#(?!-\})){0,2000}#-\}"),
-    "echo_off": re.compile(r"@?echo[ \t]+off\b[^\n]*\n?", re.IGNORECASE),
+    "guard": r"#[ \t]*pragma[ \t]+once\b[^\n]*\n?"
+    r"|#[ \t]*ifndef[ \t]+(?P<guard>\w+)[ \t]*\r?\n[ \t]*#[ \t]*define[ \t]+(?P=guard)\b[^\n]*\n?",
+    "strict": r"""(?:"use strict"|'use strict')[ \t]*;?""",
+    "php": r"(?i:<\?php\b|<\?(?![\w=]))",
+    "xml": r"(?i:<\?xml\b[^>]{0,500}>|<!DOCTYPE\b[^>\[]{0,500}>)",
+    "html": r"(?i:<!DOCTYPE\b[^>]{0,500}>|<html\b[^>]{0,500}>|<%@[^>]{0,500}%>)",
+    "pragma": r"\{-#(?:[^#]|#(?!-\})){0,2000}#-\}",
+    "echo_off": r"(?i:@?echo[ \t]+off\b[^\n]*\n?)",
 }
+_IMPORTS = {
+    "directive": (
+        r"#[ \t]*(?:include|include_next|import|if|ifdef|ifndef|elif|else|endif|define|undef|pragma|error|warning"
+        r"|nullable)\b(?:[^\n\\/]|/(?!\*)|\\\r?\n|\\.)*+\n?|extern[ \t]+\"C\"[ \t\r\n]*\{"
+    ),
+    "import": (
+        r"import[ \t]*\([^()]{0,5000}\)|(?:package|import|using|namespace|use|require|declare|from|library)\b"
+        r"(?![^\n]*[{(\[][^\n})\]]*(?:\n|\Z))(?:[^\n/;=]|/(?!\*)|=(?=[ \t]*\d))*+(?:;|\n|\Z)"
+    ),
+    "attribute": r"#!\[[^\n]{0,1000}\]",
+    "module": r"-(?:module|behaviou?r|vsn|author)\([^()\n]{0,200}\)\.",
+}
+"""What may stand between the beginning of a file and its licence: lines that name other files, but no code."""
 _REGION = re.compile(r"#[ \t]*(end[ \t]*)?region\b[^\n]*|\{\$(end)?region\b[^\n}]*\}", re.IGNORECASE)
 _DOCSTRING = re.compile(r"[rRuU]?(\"\"\"|''')")
 _RST_COMMENT = re.compile(
@@ -49,6 +61,7 @@ class CommentSyntax:
     not_line: tuple[str, ...] = ()
     word: re.Pattern[str] | None = None
     before: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     nested: bool = False
     docstring: bool = False
     rst: bool = False
@@ -57,7 +70,9 @@ class CommentSyntax:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Describes a comment of the head: ``text[start:end]``, without the blanks and line end after it."""
+    """Describes a comment at the head of a file: ``text[start:end]``. The blanks and the line end after the comment are
+    not included.
+    """
 
     start: int
     end: int
@@ -83,6 +98,7 @@ def syntax(family: str) -> CommentSyntax:
         not_line=tuple(raw.get("not_line", ())),
         word=re.compile(rf"(?:{words})(?=[ \t\r\n*]|\Z)", re.IGNORECASE) if words else None,
         before=tuple(raw.get("before", ())),
+        imports=tuple(raw.get("imports", ())),
         nested=raw.get("nested", False),
         docstring=raw.get("docstring", False),
         rst=raw.get("rst", False),
@@ -96,8 +112,11 @@ def _families() -> dict[str, dict[str, Any]]:
     return families
 
 
-def head_comments(text: str, family: str) -> Iterator[Comment]:
+def head_comments(text: str, family: str, *, has_imports: bool = False) -> Iterator[Comment]:
     r"""Yields the comments before the first code of a file.
+
+    Args:
+        has_imports: lines that only name other files do not count as code: ``#include <a.h>``, ``import a``.
 
     >>> [c.opening for c in head_comments("#!/bin/sh\n# one\n# two\n\n# three\nls\n# four\n", "hash")]
     ['#', '#']
@@ -106,16 +125,12 @@ def head_comments(text: str, family: str) -> Iterator[Comment]:
     shebang = _SHEBANG.match(text)
     at = shebang.end() if shebang else int(text.startswith("\ufeff"))
     has_docstring = False
+    before = _what_stands_before(rules, has_imports=has_imports)
     num_left = _MAX_COMMENTS
     while num_left:
-        at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]
+        at = before.match(text, at).end()  # type: ignore[union-attr]
         if at == len(text):
             return
-        before = _end_of_what_stands_before(text, at, rules)
-        if before is not None:
-            at = before
-            num_left -= 1
-            continue
         comment = (_region_at(text, at) if rules.regions else None) or _comment_at(text, at, rules)
         if comment is None and rules.docstring and not has_docstring:
             comment = _docstring_at(text, at)
@@ -127,12 +142,12 @@ def head_comments(text: str, family: str) -> Iterator[Comment]:
         num_left -= 1
 
 
-def _end_of_what_stands_before(text: str, at: int, rules: CommentSyntax) -> int | None:
-    for name in rules.before:
-        match = _BEFORE[name].match(text, at)
-        if match:
-            return match.end()
-    return None
+@cache
+def _what_stands_before(rules: CommentSyntax, *, has_imports: bool) -> re.Pattern[str]:
+    """Returns a pattern for all that may stand before a comment at the head of a file. It never backtracks."""
+    names = [_BEFORE[name] for name in rules.before]
+    names += [_IMPORTS[name] for name in rules.imports] if has_imports else []
+    return re.compile("(?:" + "|".join([r"\s++", *names]) + ")*+")
 
 
 def _comment_at(text: str, at: int, rules: CommentSyntax) -> Comment | None:
@@ -178,7 +193,9 @@ def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
 
 @cache
 def _line_runs(rules: CommentSyntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
-    """Returns one pattern for runs of documentation lines, and one for all other runs. They never backtrack."""
+    """Returns two patterns that never backtrack: one for runs of documentation lines, and one for all other runs of
+    line comments.
+    """
     marks = "|".join(map(re.escape, rules.line))
     if rules.word:
         marks = "|".join(filter(None, (marks, rules.word.pattern)))

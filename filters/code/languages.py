@@ -17,7 +17,7 @@ import yaml
 
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _HEAD_CHARS = 20_000
-"""Number of characters of the text that are searched if several languages share an ending."""
+"""If several languages share the ending of a file's name, this many characters of the text are searched."""
 _MAX_SHEBANG_CHARS = 200
 _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+)*)?(?:\S*/)?([A-Za-z][\w.+-]*)")
 _VERSION = re.compile(r"[\d.]+$")
@@ -42,7 +42,9 @@ PATH_REASONS = (
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Holds the tables of ``languages.yaml``, inverted for look-up."""
+    """Holds the tables of ``languages.yaml``, rearranged so that a language can be looked up by ending, file name or
+    shebang.
+    """
 
     by_ending: Mapping[str, str]
     by_name: Mapping[str, str]
@@ -157,13 +159,15 @@ def _file_type_fault(name: str, language: str | None, table: Tables) -> tuple[st
 
 
 def _is_written_configure(name: str) -> bool:
-    """Returns True for ``configure.ac`` and similar names: people write these files, and generate ``configure`` from
-    them."""
+    """Returns True for ``configure.ac`` and similar names. People write these files, and programs generate the file
+    ``configure`` from them."""
     return name.lower().startswith("configure") and name.lower() != "configure"
 
 
 def _known_ending(name: str, table: Tables) -> str | None:
-    """Returns the longest ending that the tables know, as written or in lower case; None if none is known."""
+    """Returns the longest ending of the name that the tables contain, either as written or in lower case. Returns None
+    if they contain none.
+    """
     at = name.find(".")
     while at >= 0:
         ending = name[at + 1 :]

@@ -1,9 +1,9 @@
 """Removes licence headers from source files (LLaMA 2.1: "boilerplate, such as headers, with regular expressions").
 
-From the comments at the head of a file, only the sentences that state copyright or licence are removed. Shebangs,
+Only sentences that state copyright or licence are removed, and only from the comments at the head of a file. Shebangs,
 encoding and editor lines, build tags, documentation in the same comment and all code stay (``#include`` is no comment
-in C, nor is ``# Title`` in Markdown). If nothing but decoration remains in a comment, the whole comment is removed,
-together with a ``#region`` around it.
+in C, nor is ``# Title`` in Markdown). If only decoration remains in a comment, the whole comment is removed, together
+with a ``#region`` around it.
 """
 
 from __future__ import annotations
@@ -27,8 +27,12 @@ _SEARCHED_CHARS = 60_000
 """Number of characters searched in one comment. Ours: the longest licence (the GPL) has 35,000 characters."""
 _CACHED_CHARS = 4_096
 """Results for comments up to this length are cached, because most files of a repository have the same notice."""
-_FRAME_BEGIN = re.compile(r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b|\bCopyrightBegin%")
-_FRAME_END = re.compile(r"\bEND\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+END\b|\bCopyrightEnd%")
+_FRAME_BEGIN = re.compile(
+    r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b|\bCopyrightBegin%|LICEN[SC]E_HEADER_START"
+)
+_FRAME_END = re.compile(
+    r"\bEND\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+END\b|\bCopyrightEnd%|LICEN[SC]E_HEADER_END"
+)
 _GAP = re.compile(r"[ \t\r]*(?:\n(?:[ \t\r]*\n)*)?")
 _LEADING = re.compile(r"(\ufeff?)(?:[ \t\r]*\n)+")
 
@@ -46,8 +50,11 @@ def remove_header(text: str, family: str) -> str:
     kept: list[str] = []
     regions: list[int] = []  # for each open region, its index in ``kept``
     at = 0
-    before = ""
-    for comment in head_comments(text, family):
+    before, end = "", 0
+    for comment in head_comments(text, family, has_imports=True):
+        if before and text[end : comment.start].strip():
+            before = ""  # a notice does not go on after an import
+        end = comment.end
         body = text[comment.start : comment.end]
         mark = _region_mark(body, comment)
         if mark == "open":
@@ -87,7 +94,9 @@ def _region_mark(body: str, comment: Comment) -> str:
 
 
 def _end_of_gap(text: str, at: int) -> int:
-    """Returns where the text after a comment begins: on the last line of the comment, or on the next non-blank line."""
+    """Returns the position where the text after a comment begins: on the comment's last line if it has more text, else
+    on the next line that is not blank.
+    """
     match = _GAP.match(text, at)
     assert match is not None, "the expression matches nothing too"
     return match.end()
@@ -100,7 +109,7 @@ def _without_leading_blank_lines(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | None, str]:
-    """Returns the comment without its notice. If the comment ends with the notice, also returns the notice's last
+    """Returns two values: the comment without its notice, and, if the comment ends with the notice, the notice's last
     sentence.
 
     The first value is "" if the comment contains only the notice, and None if it contains no notice. ``before`` is the
@@ -124,18 +133,22 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
     """Removes the sentences of the notice from the lines.
 
     Returns:
-        True if anything was removed, and the notice's last sentence. The sentence is "" if other text follows the
-        notice. ``before`` is the sentence that the call for the previous comment returned.
+        Two values: True if anything was removed, and the notice's last sentence. The sentence is "" if other text
+        follows the notice. ``before`` is the sentence that the call for the previous comment returned.
     """
     is_changed = _remove_framed(lines)
     is_apart = True
     pending: list[tuple[list[Line], int, int]] = []
+    after_blank = {id(line) for line, above in zip(lines[1:], lines, strict=False) if above.is_blank}
     for statement in statements_of(lines):
+        is_after_blank = id(statement[0]) in after_blank
         text = "\n".join(line.content for line in statement)
         ranges: list[tuple[int, int]] = []
         for start, end in sentences_of(text):
             sentence = text[start:end]
-            if speaks(sentence) or (before and continues(sentence, before, is_apart=is_apart)):
+            if speaks(sentence) or (
+                before and continues(sentence, before, is_apart=is_apart, is_after_blank=is_after_blank)
+            ):
                 ranges.append((start, end))
                 before, is_apart = sentence, False
             elif is_part_of(sentence):

@@ -20,13 +20,11 @@ _LICENCE = (
     r"validator|header|headers|strings?|ids?|fields?|files?\s+(?:of|for|in|from|and)|objects?|types?|dialogs?))|"
     r"licen[sc]ing\b|\bGPL(?:v?\d)?\b|unlicense\b)"
 )
-_WHOSE = (
-    r"(?:the|a|an|this|that|its|our|same|above|following|accompanying|included|enclosed|terms|conditions|and|of|or)"
-)
+_WORK = r"(?:file|program|code|library|source|work|software|package)"
 
 _SPEAKS = re.compile(
     rf"""
-    (?<![\w])copyrights?\b\s*(?:[(\[{{]\s*[cC©]\s*[)\]}}]|©|&copy;|[:,.-]*\s*(?:by\s+)?(?:(?:19|20)\d\d|[$@<%{{]\w|/\*))
+    (?<![\w])copyrights?\b\s*(?:[(\[{{]\s*[cC©]\s*[)\]}}]|©|&copy;|[:,.-]*\s*(?:by\s+)?(?:[(\[]?(?:19|20)\d\d|[$@<%{{]\w|/\*))
     | ^\W*(?-i:Copyright|COPYRIGHT|copyright|Copyrights)(?:\s+by)?:?\s+(?-i:[A-Z0-9"'])(?!otice\b|OTICE\b|eader\b
         |hecker\b
         |etect|canner\b|ear\b|olders?\b|tatement\b|nformation\b|ffice\b)
@@ -41,7 +39,7 @@ _SPEAKS = re.compile(
     | \ball\s+rights\s+reserved\b | \bproprietary\s+and\s+confidential | \bconfidential\s+and\s+proprietary
     | ^\W*(?:software\s+)?licen[sc]es?\s*(?:::?|=)(?!\s*$|\s*(?:true|false|none|null)\b) | ^\W*(?:full[ ]
         |{_NAMES}[ ])?licen[sc]e(?:\s+notice)?\W*$
-    | \blicen[sc]e\s*:\s*{_NAMES}
+    | \blicen[sc]e(?:\s*:|\s+is)\s+(?:the\s+)?{_NAMES}
     | \b{_NAMES}(?:[ -]style)?(?:\s+and\s+{_NAMES})?[ -]licen[sc]ed\b | ^\W*(?:re-?)?licen[sc]ed\s+(?:under|as)\b
     | \b(?:dual[ -])?licen[sc]ed\s+(?:under|with|as|by|for\s+use)\b(?=[^.]{{0,80}}(?:{_NAMES}|\blicen[sc]e|terms
         |version))
@@ -52,7 +50,7 @@ _SPEAKS = re.compile(
         (?:[\w'"’,-]+\s+){{0,6}}?(?:{_NAMES}[\w .,()/'"-]{{0,40}}?|the\s+|this\s+|that\s+|same\s+|[\w/-]+[-]style\s+
         |terms\s+of\s+(?:[\w'’-]+\s+){{0,4}}|(?:open|public|permissive|free|following|above)\s+){_LICENCE}
     | \b(?:see|read|refer\s+to|view|consult|found\s+in|defined\s+in|check)\s+(?:[\w'’./-]+\s+){{0,6}}?["'`<(*_]{{0,3}}
-        (?-i:LICEN[SC]E|COPYING|COPYRIGHT|License|NOTICE|UNLICENSE|licen[sc]e\.\w+|LICENCE)\b
+        (?-i:LICEN[SC]E|COPYING|COPYRIGHT|License|NOTICE|UNLICENSE|licen[sc]e\.\w+|LICENCE)(?:\b|_)
         (?!\s+(?:keys?|plates?|servers?|[Kk]ey|[Ss]erver))
     | \b(?:released|distributed|licen[sc]ed|available|published|provided|covered)\s+under\s+(?:the\s+|an?\s+)?
         (?:[\w.-]+\s+){{0,4}}{_LICENCE}
@@ -66,7 +64,7 @@ _SPEAKS = re.compile(
         | \bredistribution\s+and\s+use\b
     | \bredistributions\s+(?:of\s+source|in\s+binary) | \bwithout\s+(?:any\s+)?warrant(?:y|ies)\b
         | \bwarranties\s+or\s+conditions
-    | \bprovided\s+(?:["'`“‘*]{{1,3}}as[ -]is|(?-i:AS[ -]IS)) | \b(?:placed|released|dedicated|is)\s+(?:in|into
+    | \bprovided\s+(?:["'`“‘*]{{1,3}}as[ -]is|(?-i:AS[ -]IS)) | \b(?:placed|released|dedicated|provided|is)\s+(?:in|into
         |to)\s+the\s+public\s+domain
     | \bis\s+free\s+(?:and\s+open[ -]source\s+)?software\b | \bdistributed\s+under\s+the\s+terms\b
     | \b(?:BEGIN|END|START|start\s+of|end\s+of)\s+(?-i:LICEN[SC]E)\b | \b(?-i:[CDPGL]+\s+HEADER\s+(?:START|END))\b
@@ -78,19 +76,41 @@ _SPEAKS = re.compile(
     | \b(?:unter|sous|bajo|sob|sotto|под)\s+(?:[\w'’]+\s+){{0,3}}?
         (?:lizenz|licence|licencia|licença|licenza|лицензией)\s+{_NAMES}
     | \bunter\s+der\s+{_NAMES}[\w .-]{{0,20}}-?lizenz
+    | ^\W*copyleft\b\s*(?:[(©]|(?:19|20)\d\d) | \bsee\s+(?:the\s+)?copyright\s+notice\b
+    | \bno\s+part\s+of\s+this\s+{_WORK}\b[^.]{{0,40}}\bmay\s+be\b
+    | ^\W*unauthori[sz]ed\s+[^.]{{1,80}}\b(?:prohibited|forbidden|not\s+permitted)\b
+    | \buse,\s+duplication,?\s+or\s+disclosure\b
+    | \bretains?\s+(?:certain|all)\s+(?:intellectual\s+property|rights\s+in\s+(?:and\s+to\s+)?th(?:is|e)\b)
+    | \bterms\s+of\s+contract\s+(?-i:[A-Z0-9-]*\d)
+    | \b(?:prepared|developed|produced|authored)\b[^.]{{0,100}}\bunder\s+contract\s+(?:no|num|(?-i:[A-Z0-9-]*\d))
+    | \bthis\s+{_WORK}\s+(?:may|can)\s+be\s+(?:freely\s+(?:used|copied|distributed|modified)
+        |(?:used|copied|distributed|modified)\s+freely)
+    | \b{_WORK}\s+is\s+free\s+for\s+(?:any|all|commercial|personal|non-?commercial)\b[^.]{{0,40}}\buse\b
+    | ^\W*public\s+domain(?:\s+version)?(?:\s+by\b|\W*$) | \bnot\s+copyrighted\b
+    | \bfor\s+(?:more\s+)?licen[sc]e\s+(?:information|details|terms)\b | \bfollows?\s+the\s+following\s+licen[sc]e
+    | \bthis\s+{_WORK}\s+may\s+not\s+be\s+(?:used\s+to|copied|distributed|sold)\b
+    | \bno\s+rights\s+reserved\b | \bno\s+copyright\s+is\s+claimed\b
+    | \bdisclaims?\s+(?:all\s+|any\s+)?copyright\b | \bnot\s+subject\s+to\s+copyright\b
+    | \bdedicated\s+all\s+copyright\b | \bunpublished\s+proprietary\b
+    | \b{_WORK}\s+is\s+provided\b[^.]{{0,80}}[`'"“‘]as[ -]is[`'"”’]
+    | ^\W*rights\s+to\s+this\s+{_WORK}\b | \buse\s+is\s+subject\s+to\s+licen[sc]e\b
+    | ^\W*(?:released|distributed)\s+under\s+(?:the\s+)?{_NAMES}\W*$
+    | \bpermission\s+to\s+(?:use|copy|modify|distribute)(?:,|\s+and|\s+or)\s[^.]{{1,80}}\bis\s+(?:hereby\s+)?granted\b
     | \bthe\s+contents\s+of\s+this\s+file\s+are\s+subject\s+to\b | \buse\s+of\s+this\s+source\s+code\s+is\s+governed
     """,
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,
 )
 _NEEDED_WORDS = (
     "copyr", "copr", "(c)", "©", "copyleft", "rights reserved", "permission", "redistribution", "warrant",
-    "provided", "public domain", "free software", "source software", "confidential", "spdx-", "gpl", "header ",
-    "lizenz", "licen", "rechte vorb", "droits r", "derechos res", "direitos res", "diritti", "права", "лиценз", "权所",
+    "provided", "public domain", "free software", "source software", "free for", "be freely", "ed freely", "no part of",
+    "of contract", "under contract", "confidential", "spdx-", "gpl", "header ", "lizenz", "licen",
+    "rechte vorb", "droits r", "derechos res", "direitos res", "diritti", "права", "лиценз", "权所",
     "權所", "無断", "copying", "subject to", "governed", "may not use", "bsd", "mit", "under the terms", "copy&",
-    "apache",
+    "apache", "no rights", "unauthori", "duplication", "retains all", "retain all", "retains certain",
+    "unpublished", "rights to this",
 )  # fmt: skip
-"""Every sentence that ``speaks`` accepts has one of these words. Searching for these words first saves
-nine tenths of the time."""
+"""Every sentence that ``speaks`` accepts contains one of these words. Searching for these words first saves nine tenths
+of the time."""
 
 _CLAUSES = re.compile(
     r"\b(?:neither\s+the\s+names?|warrant(?:y|ies|ed)|liab(?:le|ility)|merchantab|infring|redistribut|hereby|sublicen|endorse|trademark|"
@@ -100,7 +120,10 @@ _CLAUSES = re.compile(
     r"franklin\s+st|temple\s+place|all\s+copies|substantial\s+portions|this\s+(?:permission\s+)?notice|misrepresent|"
     r"plainly\s+marked|hope\s+that\s+it\s+will\s+be|any\s+later\s+version|at\s+your\s+option|prior\s+written\s+permission|"
     r"advertising\s+materials|express\s+or\s+implied|governing\s+permissions|initial\s+developer|original\s+code|"
-    r"portions\s+created|copyright\s+ownership|the\s+licen[sc]e\b|this\s+licen[sc]e\b|gnu\.org/|apache\.org/|opensource\.org|rights\s+reserved|"
+    r"portions\s+created|copyright\s+ownership|the\s+licen[sc]e\b|this\s+licen[sc]e\b|gnu\.org/|creativecommons\.org/|apache\.org/|opensource\.org|rights\s+reserved|"
+    r"u\.?s\.?\s+government|copyright\s+remains|attribution\s+as\s+the\s+author|message\s+at\s+program\s+startup|"
+    r"this\s+product\s+includes\b|\bcan\s+be\s+left\s+out\s+if|include\s+an\s+acknowledge?ment|"
+    r"conditions\s+(?:are\s+ad?hea?red|apply\s+to\s+all\s+code)|"
     r"see\b[^.]{0,80}\b(?:copyright|licen[sc]|copying|accompanying\s+file))",
     re.IGNORECASE,
 )
@@ -156,10 +179,12 @@ def speaks(sentence: str) -> bool:
 
 
 @lru_cache(maxsize=_CACHED_SENTENCES)
-def continues(sentence: str, before: str, *, is_apart: bool = False) -> bool:
+def continues(sentence: str, before: str, *, is_apart: bool = False, is_after_blank: bool = False) -> bool:
     """Returns True if a sentence belongs to the same notice as ``before``, the sentence that directly precedes it.
 
-    If the two are in different comments (``is_apart``), the sentence must have words that only licences have.
+    If the sentence and ``before`` are in different comments (``is_apart``), the sentence must have words that only
+    licences have. A name with an address belongs to the copyright line above it only if no blank line is between them
+    (``is_after_blank``); else it names an author.
     """
     if is_apart:
         return _STRONG_CLAUSES.search(sentence) is not None
@@ -167,11 +192,13 @@ def continues(sentence: str, before: str, *, is_apart: bool = False) -> bool:
         return True
     if sentence.lstrip(_MARKS)[:1].islower() and not before.rstrip().endswith((".", "!")):  # continues a sentence
         return True
-    if _OWNER.match(sentence) and _COPYRIGHT.search(before):
+    if not is_after_blank and _OWNER.match(sentence) and _COPYRIGHT.search(before):
         return True
     return len(_CLAUSE_WORDS.intersection(re.findall(r"[a-z]+", sentence.lower()))) >= _MIN_CLAUSE_WORDS
 
 
 def is_part_of(sentence: str) -> bool:
-    """Returns True for ``This file is part of X``, which belongs to a notice right after it."""
+    """Returns True for a sentence such as ``This file is part of X``. If a notice directly follows this sentence, the
+    sentence belongs to the notice.
+    """
     return _PART_OF.match(sentence) is not None

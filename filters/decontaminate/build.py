@@ -1,4 +1,6 @@
-"""Builds the index of evaluation sets: the pieces of their items, the weights of words, and the seeds."""
+"""Builds the index of evaluation sets. It contains the pieces (the texts of the items), the weights of words, and the
+seeds (n-grams by which a piece is found).
+"""
 
 from __future__ import annotations
 
@@ -35,21 +37,23 @@ MAX_PIECE_WORDS = 1000
 """The largest number of words in a piece. Longer passages are split into several pieces, to bound the cost of an
 alignment."""
 MAX_PLACES = 32
-"""An n-gram at more places than this is not a seed, because a frequent n-gram belongs to the template of a set, not to
-one item."""
+"""If an n-gram occurs at more places than this, it is not a seed (an n-gram by which an item is found). Such a frequent
+n-gram belongs to the template of a set, not to one item."""
 MAX_TEXT_CHARS = 2000
 """The index stores at most this many characters of each text of an item, to show them next to the hits."""
 MIN_WEIGHT = 2.5
-"""The least weight of a question that can be found without its answer. A rare word has the weight 1."""
+"""A question is found without its answer only if its words have at least this weight together. A rare word has the
+weight 1.
+"""
 MIN_WEIGHT_WITH_ANSWER = 2.0
-"""The least weight of a question and its answer together, if both must be found."""
+"""If a question is found only with its answer, the two must have at least this weight together."""
 MIN_ANSWER_WEIGHT = 0.3
-"""The least weight of an answer that must be found with its question. Answers such as "yes", "B" and "4" occur near
-every question."""
+"""If a question is found only with its answer, the answer must have at least this weight. Answers such as "yes", "B"
+and "4" occur near every question."""
 _COMMON_WEIGHT = 0.1
 _NUM_BACKGROUND_ITEMS = 10_000
-"""When the rarity of words is measured, at least this number of items is assumed, because a small set says little about
-a language."""
+"""A small set says little about which words are rare in a language. So the weights of words are computed as if the sets
+had at least this many items."""
 _BATCH_ITEMS = 4096
 
 
@@ -65,7 +69,7 @@ def _common_hashes() -> U32:
 
 
 class _Pieces:
-    """Collects pieces, and merges equal ones."""
+    """Collects pieces (texts of items) and merges equal pieces."""
 
     def __init__(self) -> None:
         self.words: list[U32] = []
@@ -205,8 +209,8 @@ def _weights(words: U32, starts: I64) -> U8:
 
 
 def _known_weights(answers: U32, words: U32, weights: U8) -> U8:
-    """Returns the weight of each word of the answers: the word's weight in the pieces, or 1 if no piece has the
-    word."""
+    """Returns the weight of each word of the answers. It is 0.1 for a common word, and the weight in the pieces for any
+    other word. If no piece has the word, its weight is 1."""
     found = np.full(len(answers), FULL_WEIGHT, dtype=np.uint8)
     if len(words) and len(answers):
         known, first = np.unique(words, return_index=True)
@@ -218,7 +222,7 @@ def _known_weights(answers: U32, words: U32, weights: U8) -> U8:
 
 
 def _states(words: U32, starts: I64, sums: I64, answer_sums: I64) -> U8:
-    """Returns the state of each piece (``STATES``), which says how it can be found."""
+    """Returns the state of each piece: one of ``STATES``, which say whether the piece can be found, and how."""
     num_words = np.diff(starts)
     singles = np.concatenate([[0], np.cumsum(is_single(words))])
     length = num_words - (singles[starts[1:]] - singles[starts[:-1]]) * 0.5
@@ -234,7 +238,9 @@ def _states(words: U32, starts: I64, sums: I64, answer_sums: I64) -> U8:
 
 
 def _long_seeds(words: U32, starts: I64, states: U8) -> tuple[tuple[U64, I64], U8]:
-    """Returns the hashes and places of all seeds, and the states. Pieces with only common n-grams become TOO_COMMON."""
+    """Returns the hashes and places of all seeds of long pieces, and the new states of all pieces. If a piece has only
+    common n-grams, its state becomes TOO_COMMON.
+    """
     is_searched = (states <= NEEDS_ANSWER) & (np.diff(starts) >= MIN_WORDS)
     pieces = np.flatnonzero(is_searched)
     which, places = ragged(starts[pieces], np.diff(starts)[pieces] - SEED_WORDS + 1)

@@ -1,8 +1,8 @@
-"""Lists common words, which say little about a text. A matching common word counts a tenth as much as a matching rare
+"""Lists common words, which say little about a text. If a common word matches, it counts a tenth as much as a rare
 word.
 
-A small set does not show which words are common in a language, so they are listed here: the function words of English
-and of other large languages in evaluation sets, and words that are typical of questions.
+A small set does not show which words are common in a language, so this module lists them. The list has the function
+words of English and of other large languages in evaluation sets, and words that are typical of questions.
 """
 
 from __future__ import annotations

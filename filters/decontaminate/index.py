@@ -24,14 +24,14 @@ U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
 
 SEED_WORDS = 6
-"""Number of words in a seed."""
+"""Number of words in a seed (an n-gram by which a piece is found)."""
 STRIDE = 3
 """Every third n-gram of a document is looked up, beginning with the n-gram at the document's first word. Every run of 8
 words that a document shares with a piece contains at least one of these n-grams."""
 SHORT_SEED_WORDS = 3
 """Number of words in the seed of a short piece. Every n-gram of this length in a document is looked up."""
 MIN_WORDS = SEED_WORDS + STRIDE - 1
-"""The least number of words of a question that can be found without its answer."""
+"""A question with fewer words than this is found only together with its answer."""
 
 FINDABLE, NEEDS_ANSWER, TOO_SHORT, TOO_COMMON = 0, 1, 2, 3
 STATES = ("findable", "needs_answer", "too_short", "too_common")
@@ -41,7 +41,7 @@ STATES = ("findable", "needs_answer", "too_short", "too_common")
 too common."""
 
 FULL_WEIGHT = 255
-"""The stored number for the weight 1, which is the weight of a word that only one piece contains."""
+"""The weight 1 is stored as this number. A word that only one piece contains has the weight 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +53,15 @@ class Seeds:
     bloom: U64
     """A Bloom filter of the n-grams' hashes."""
     starts: U32
-    """The seeds of bucket ``b`` are those from ``starts[b]`` to ``starts[b + 1]``."""
+    """Bucket ``b`` of the table contains the seeds from ``starts[b]`` to before ``starts[b + 1]``."""
     checks: U16
-    """Further bits of each seed's hash. They show whether a seed in the bucket is the seed that is looked up."""
+    """Further bits of each seed's hash. A lookup compares them, because a bucket contains several seeds."""
     places: U32
     """The place of each seed in ``Index.words``."""
 
     def look_up(self, hashes: U64) -> tuple[I64, I64]:
-        """Returns pairs as two arrays: the index of a given hash, and a place where a piece probably has the hash's
-        n-gram."""
+        """Looks up hashes of n-grams. Returns pairs as two arrays: the index of a hash in ``hashes``, and a place in
+        the pieces that probably has this n-gram."""
         bits = np.uint64(1) << (hashes & np.uint64(63))
         bits |= np.uint64(1) << ((hashes >> np.uint64(6)) & np.uint64(63))
         found = np.flatnonzero((self.bloom.take(_high_bits(hashes, len(self.bloom))) & bits) == bits)
@@ -77,7 +77,9 @@ class Seeds:
 
 
 def _high_bits(hashes: U64, size: int) -> I64:
-    """Returns a number below ``size`` for each hash, from its high bits. ``size`` must be a power of two."""
+    """Returns one number per hash, made of the hash's high bits. The numbers are below ``size``, which must be a power
+    of two.
+    """
     return (
         (hashes >> np.uint64(64 - (size.bit_length() - 1))).astype(np.int64)
         if size > 1
@@ -90,7 +92,8 @@ def _check_of(hashes: U64) -> U16:
 
 
 def ragged(first: I64, counts: I64) -> tuple[I64, I64]:
-    """Lists the values of several ranges. Returns the number of each value's range, and the values.
+    """Lists the values of several ranges. Returns two arrays with one entry per value: the number of the range, and the
+    value.
 
     >>> which, values = ragged(np.array([10, 20]), np.array([2, 1]))
     >>> which.tolist(), values.tolist()
@@ -102,7 +105,7 @@ def ragged(first: I64, counts: I64) -> tuple[I64, I64]:
 
 
 def ngram_hashes(words: U64, places: I64, num_words: int) -> U64:
-    """Returns a hash of the n-gram of ``num_words`` words that begins at each place."""
+    """Returns one hash per place: the hash of the n-gram of ``num_words`` words that begins at this place."""
     hashes = words.take(places)
     for offset in range(1, num_words):
         hashes *= np.uint64(0xC2B2AE3D27D4EB4F)
@@ -115,7 +118,7 @@ def ngram_hashes(words: U64, places: I64, num_words: int) -> U64:
 
 
 def make_seeds(hashes: U64, places: I64, num_words: int) -> Seeds:
-    """Returns the hash table of the n-grams with these hashes and places."""
+    """Returns the hash table of n-grams. ``hashes`` and ``places`` are the hash and the place of each n-gram."""
     order = np.lexsort((places, hashes))
     hashes, places = hashes[order], places[order]
     num_buckets = 1 << max(0, int(len(hashes) - 1).bit_length() - 2)
@@ -144,7 +147,7 @@ class Index:
     piece_sets: U16
     """The number of each piece's set, an index into ``sets``."""
     piece_parts: U8
-    """The part of an item that each piece comes from, an index into ``PARTS``."""
+    """For each piece, the part of the item that it comes from, as an index into ``PARTS``."""
     piece_states: U8
     """The state of each piece, an index into ``STATES``."""
     piece_weights: U32
@@ -158,7 +161,9 @@ class Index:
     item_sets: U16
     """The number of each item's set, an index into ``sets``."""
     text_starts: I64
-    """Item ``i`` has its id and texts as JSON in ``texts``, from ``text_starts[i]`` to ``text_starts[i + 1]``."""
+    """The id and the texts of item ``i`` are stored as JSON in ``texts``, from ``text_starts[i]`` to
+    ``text_starts[i + 1]``.
+    """
     texts: U8
     seeds: Seeds
     short_seeds: Seeds
@@ -178,7 +183,7 @@ class Index:
         return sum(array.nbytes for name, array in self.arrays().items() if name not in ("texts", "text_starts"))
 
     def arrays(self) -> Mapping[str, npt.NDArray[np.generic]]:
-        """Returns all arrays by name, to be written to a file."""
+        """Returns all arrays, so that they can be written to a file. The key is the name of an array."""
         own = {name: getattr(self, name) for name in ARRAYS}
         for kind, seeds in (("seeds", self.seeds), ("short_seeds", self.short_seeds)):
             own |= {f"{kind}.{name}": getattr(seeds, name) for name in SEED_ARRAYS}

@@ -40,7 +40,7 @@ class SetRules:
     action: Action = "drop"
     """The action for text that can only come from the set."""
     public_action: Action = "mark"
-    """The action for the parts in ``public``."""
+    """The action for parts of an item that are listed in ``public``."""
     public: tuple[Part, ...] = ("passage",)
     """The parts that the set's authors took from public sources, such as Wikipedia, GitHub or old exams."""
 
@@ -54,7 +54,7 @@ class EvalSet:
 
 
 def answer_texts(item: Item) -> Sequence[str]:
-    """Returns the text that counts as an item's answer, or an empty tuple if the item has no answer.
+    """Returns a tuple with the text that counts as an item's answer. The tuple is empty if the item has no answer.
 
     If the answer names a choice by letter (from A) or by number (from 0), the text is that choice.
 

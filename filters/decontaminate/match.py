@@ -37,12 +37,12 @@ MIN_SCORE_SHORT, MIN_SCORE_LONG = 0.95, 0.8
 lengths the limit is interpolated. A text that differs from a question in one of eight words may be a different
 question. A text that differs in one of twenty words is the same question."""
 MIN_PART_SCORE, MIN_PART_WORDS, MIN_PART_WEIGHT = 0.4, 13, 5.0
-"""A piece is also found if 40 % of its weight matches and the match contains a run of 13 words (GPT-3, appendix C) that
-weighs as much as five rare words. This rule finds questions that lack their beginning or end."""
+"""A piece is also found if 40 % of its weight matches and the match contains a run of 13 words (GPT-3, appendix C). The
+run must weigh as much as five rare words. This rule finds questions that lack their beginning or end."""
 MIN_RUN_WORDS = 3
-"""The least length of a run of equal words. Shorter runs are ignored as coincidence."""
+"""A run of equal words must have at least this length. Shorter runs are ignored as coincidence."""
 MAX_SHIFT_WORDS = 40
-"""Two alignments of a piece belong to one hit if at most this many words were inserted or removed between them."""
+"""Two alignments of a piece are one hit if at most this many words were inserted or removed between them."""
 ANSWER_AFTER_WORDS, ANSWER_BEFORE_WORDS = 60, 30
 """An answer is near if it begins within 60 words after the question, or lies within the 30 words (plus its own length)
 before the question."""
@@ -62,10 +62,10 @@ class Found:
     start_char: int
     end_char: int
     score: float
-    """The matching share of the piece's weight."""
+    """The share of the piece's weight that matches."""
     answer_score: float
-    """1 if the whole answer is near the question. If only a part of a long answer is near the question, the share of
-    this part. Otherwise 0."""
+    """1 if the whole answer is near the question. If only a part of a long answer is near, the share of this part. 0 if
+    no part of the answer is near."""
     is_whole: bool
     """False if only a part of the piece matches."""
 
@@ -114,12 +114,16 @@ def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I6
 
 
 def _changes(values: I64) -> npt.NDArray[np.bool_]:
-    """Returns a mask of the values that differ from the value before them. The first value counts as different."""
+    """Returns a mask that is True for each value that differs from the previous value. It is also True for the first
+    value.
+    """
     return np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.bool_)
 
 
 def _places(words: HashedWords, num_words: int, stride: int) -> I64:
-    """Returns the places of the n-grams that are looked up: every ``stride``-th word of each document."""
+    """Returns the places in the documents at which an n-gram is looked up. In each document, these are the first word
+    and every ``stride``-th word after it.
+    """
     counts = np.diff(words.offsets) - num_words + 1
     number = np.maximum(-(-counts // stride), 0)
     which, steps = ragged(np.zeros(len(counts), np.int64), number)
@@ -127,7 +131,8 @@ def _places(words: HashedWords, num_words: int, stride: int) -> I64:
 
 
 def _aligned(index: Index, words: HashedWords, seeds: Seeds, places: I64) -> tuple[I64, I64, I64]:
-    """Returns the alignments that seeds suggest: documents, pieces, and the words where the pieces would begin.
+    """Returns the alignments that seeds suggest, as three arrays: documents, pieces, and the words at which the pieces
+    would begin.
 
     The number of a word is counted from the start of its document. It is negative if the document begins inside the
     piece.
@@ -206,7 +211,9 @@ def _min_score(num_words: int) -> float:
 
 
 def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[int, int]]:
-    """Finds the long enough runs of equal words in an alignment. Returns where each starts and ends in the piece."""
+    """Finds the runs of equal words in an alignment that are long enough. Returns where each run starts and ends in the
+    piece.
+    """
     first, last = max(0, -shift), min(len(wanted), len(text) - shift)
     equal = np.zeros(last - first + 2, dtype=np.bool_)
     equal[1:-1] = wanted[first:last] == text[first + shift : last + shift]
@@ -235,7 +242,7 @@ def _answer(answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *,
 
 
 def _place_of(answer: U32, text: npt.NDArray[np.uint64]) -> int | None:
-    """Returns the first place of an answer in a run of words, or None if it is not there."""
+    """Returns the first place of an answer in a run of words, or None if the run does not contain the answer."""
     if len(text) < len(answer):
         return None
     for place in np.flatnonzero(text[: len(text) - len(answer) + 1] == answer[0]).tolist():

@@ -44,8 +44,8 @@ HITS_SCHEMA = pa.schema(
     }
 )
 """The columns of a hit: set and id of the item, id and source of the document, place, scores, action, and the texts of
-item and hit. The place counts characters of the text before this step. If several items of a set have the same text,
-the first item is named."""
+item and hit. The place is counted in characters of the text as it was before this step. If several items of a set have
+the same text, the first item is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def text_of_item(index: Index, item: int) -> tuple[str, dict[str, str], str]:
 
 
 def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, text: str) -> list[dict[str, Any]]:
-    """Returns the rows of a document's hits for the table of evidence, at most 100.
+    """Returns the rows of the table of evidence for one document's hits, at most 100 rows.
 
     Contamination comes before public passages. Within each of the two groups, the hits with the largest product of
     score and length come first.
@@ -139,9 +139,9 @@ class Decontaminate(Step):
 
     Normalised words are compared, so case, punctuation, white space, accents and HTML entities make no difference. Rare
     words have more weight. A question is found if 80 to 95 % of its weight matches, depending on its length, or if 40 %
-    matches and contains a run of 13 words. Questions under 8 words are found only with their answer near them. Text
-    that a set's authors took from public sources is marked as ``public_passage``. It is dropped only if the set's
-    settings request it.
+    matches and contains a run of 13 words. A question of fewer than 8 words is found only with its answer near it. Text
+    that a set's authors took from public sources is marked as ``public_passage``. A document with such text is dropped
+    only if the set's settings request it.
     """
 
     NAME: ClassVar[str] = "decontaminate"
@@ -152,7 +152,7 @@ class Decontaminate(Step):
     EVIDENCE: ClassVar[pa.Schema | None] = HITS_SCHEMA
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges the column ``text``. The evidence has a row for every hit, also in documents that are kept."""
+        """Judges the column ``text``. The evidence has a row for every hit, even if the document is kept."""
         index: Index = models["decontamination"]
         texts = batch.column("text").to_pylist()
         hits = hits_of(index, texts)
@@ -195,7 +195,9 @@ def _named(index: Index, hit: Hit) -> str:
 
 
 def _signals(hits: Sequence[Sequence[Hit]]) -> dict[str, pa.Array]:
-    """Returns two columns per class of hits: the number of hits in each document and their highest score, or nulls."""
+    """Returns columns with one row per document. Each class of hits has two columns: the number of hits, and their
+    highest score. A document without hits gets nulls.
+    """
     signals = {}
     for kind in (CONTAMINATION, PUBLIC_PASSAGE):
         scores = [[hit.found.score for hit in of_document if hit.kind == kind] for of_document in hits]

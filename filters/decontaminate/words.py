@@ -23,7 +23,9 @@ import numpy as np
 import numpy.typing as npt
 
 NORMALISATION_VERSION = 1
-"""Version of the normalisation. Increase it when a text would give other words, so that stored tables are rebuilt."""
+"""Version of the normalisation. Increase it when a text would be split into different words, so that stored tables are
+rebuilt.
+"""
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -63,9 +65,10 @@ class HashedWords:
 
 @functools.cache
 def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
-    """Returns two tables by code point: the folded form, and the class. Also returns both for ASCII alone, as bytes.
+    """Returns two tables that are indexed by code point: the folded character, and its class. Also returns the two
+    tables for ASCII alone, as bytes.
 
-    The class is letter, single, ignored or none of these.
+    The class says whether a character is a letter, single (a word by itself), ignored, or none of these.
     """
     folded = np.arange(_NUM_CODE_POINTS, dtype=np.uint32)
     classes = np.zeros(_NUM_CODE_POINTS, dtype=np.uint8)
@@ -88,7 +91,7 @@ def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
 
 @functools.cache
 def _powers() -> tuple[U64, U64]:
-    """Returns the powers of the hash's base, and the powers of the base's inverse modulo 2**64."""
+    """Returns the powers of the hash's base, and the powers of that base's inverse modulo 2**64."""
 
     def powers_of(base: int) -> U64:
         return np.cumprod(np.array([1] + [base] * _CHUNK_CHARS, dtype=np.uint64), dtype=np.uint64)
@@ -165,7 +168,7 @@ def _words_of_chunk(text: str, start: int, end: int) -> tuple[U64, I64, I64]:
 def _normalised(text: str) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.uint8], tuple[I64, I64] | None]:
     """Returns the folded characters of a text, their classes, and their places (begins and ends).
 
-    The places are None if no character is left out, because then they are 0, 1, 2, and so on.
+    If no character was left out, the places are None. They are then 0, 1, 2, and so on.
     """
     folded, class_of, ascii_folded, ascii_classes = _tables()
     is_ascii = text.isascii()
@@ -197,14 +200,14 @@ def _normalised(text: str) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray
 
 @functools.cache
 def _single_hashes() -> U32:
-    """Returns the sorted hashes of all words that are one character of a script without spaces."""
+    """Returns the sorted hashes of all words that consist of one character of a script without spaces."""
     classes = _tables()[1]
     characters = [chr(code) for code in np.flatnonzero(classes[:_LAST_NAMED] == _SINGLE).tolist()]
     return np.unique(split_words([" ".join(characters)]).hashes.astype(np.uint32))
 
 
 def is_single(hashes: U32) -> npt.NDArray[np.bool_]:
-    """Returns a mask of the words that are one character of a script without spaces.
+    """Returns a mask. It is True for words that consist of one character of a script without spaces.
 
     >>> is_single(split_words(["word 中"]).hashes.astype(np.uint32)).tolist()
     [False, True]

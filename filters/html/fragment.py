@@ -1,4 +1,5 @@
-"""Converts an HTML fragment to plain text as a reader would see it: for post bodies, not for whole web pages.
+"""Converts an HTML fragment to plain text as a reader would see it. This module is for the bodies of posts, not for
+whole web pages.
 
 Simple well-formed fragments, as a Markdown renderer writes them (nearly all post bodies), are split into tags by one
 regular expression. All other fragments are first repaired by lexbor, a browser's HTML5 parser, whose output is well
@@ -56,7 +57,8 @@ _INLINE_TAG = re.compile(rf"</?(?:{'|'.join(_INLINE_NAMES)})(?:>|\s{_ATTRIBUTES}
 _APART = "kbd|ins|del|s|strike"
 _BETWEEN = "|".join(name for name in _INLINE_NAMES if name not in ("kbd", "ins"))
 _WORDS_APART = re.compile(rf"</(?:{_APART})\s*+>(?:</?(?:{_BETWEEN})(?:>|\s{_ATTRIBUTES}>))*+(?=<(?:{_APART})[\s>])")
-"""Matches a place between two adjacent keys, or struck and inserted words, where a space is needed."""
+"""Matches a place where a space is needed: between two adjacent keys (``<kbd>``), or between struck and inserted words.
+"""
 # Matches a block of nothing but text (groups: its name, the text), or a tag (groups: its name, its attributes).
 _SIMPLE_TAG = re.compile(rf"<(p|li|h[1-6])>([^<]*+)</\1>|{_TAG}")
 _ANY_TAG = re.compile(_TAG + r"|<!--.*?(?:-->|\Z)|<[!?][^>]*+>?|<(?:/?[a-zA-Z])[^>]*+>?", re.DOTALL)
@@ -83,9 +85,9 @@ _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object",
 
 MAX_MENDED_TAGS = 5_000
 MAX_MENDED_CHARS = 100_000
-"""Maximum numbers of ``<`` signs (``MAX_MENDED_TAGS``) and characters in a fragment that lexbor repairs. In larger
-fragments, tags are removed without a repair. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep:
-3 s) and in the attributes of one tag (80,000: 13 s). Ours: a post is at most 30,000 characters of Markdown."""
+"""If a fragment has more characters than this, or more ``<`` signs than ``MAX_MENDED_TAGS``, lexbor does not repair it.
+Its tags are removed without a repair. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep: 3 s) and
+in the attributes of one tag (80,000: 13 s). Ours: a post is at most 30,000 characters of Markdown."""
 
 
 def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
@@ -123,7 +125,8 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
 
 
 def _simple_tokens(fragment: str) -> list[str | None]:
-    """Returns a flat list of groups of five: text, leaf's name, leaf's text, tag's name, tag's attributes.
+    """Splits a fragment into tokens, and returns them as a flat list. Every five elements are one token: text, leaf's
+    name, leaf's text, tag's name, tag's attributes.
 
     A leaf is a block that contains only text.
     """

@@ -19,8 +19,8 @@ _ORDINAL = re.compile(r"(?:st|nd|rd|th|er|re|ère|ème|eme|nde)s?", re.IGNORECAS
 _BEFORE_ORDINAL = re.compile(r"(?:\d|(?<![^\W\d_])[a-z])\Z", re.IGNORECASE)
 _WORD_BEFORE = re.compile(r"[^\W\d_]{2}\Z")
 _WORDS = re.compile(r"[^\W\d_]{3}|\S\s+\S.*\s\S")
-"""Matches three letters in a row or three words. Such text is not an exponent or index. If it is raised after a word,
-it is a footnote or small print."""
+"""Matches text that is too long for an exponent or index: three letters in a row, or three words. Such text, raised
+after a word, is a footnote or small print."""
 _TRADEMARKS = {"tm": "™", "sm": "℠"}
 
 

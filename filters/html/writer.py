@@ -21,8 +21,8 @@ _TABULAR = frozenset({"table", "dl"})
 _CELLS = frozenset({"td", "th"})
 
 _MAX_MARKS = 8
-"""Maximum number of marks that are open at once (our choice). Further marks are ignored, so that the time stays
-linear."""
+"""Maximum number of marks (elements such as ``<sup>``) that are open at once (our choice). Further marks are ignored,
+so that the time stays linear."""
 MAX_PREFIX_CHARS = 64
 """Longest prefix (marks and indentation) of a line. Ours: without a limit, deep lists would take quadratic time."""
 
@@ -37,7 +37,7 @@ _BREAK = "\v"  # replaces <br> until the block is written; XML and HTML do not c
 
 
 class TextWriter:
-    """Collects text into blocks, and blocks into the whole text. The calls may come in any order. The time is
+    """Collects text into blocks, and blocks into the whole text. The methods may be called in any order. The time is
     linear."""
 
     __slots__ = (
@@ -72,7 +72,7 @@ class TextWriter:
         self._cells = 0  # number of cells so far in the open row; 0 outside of tables
 
     def add(self, text: str) -> None:
-        """Adds text unchanged. The caller has decoded its entities."""
+        """Adds text unchanged. The entities in the text must already be decoded."""
         if not self._pieces and not self._in_pre and text.isspace():
             return
         if self._unclosed >= 0:
@@ -82,7 +82,9 @@ class TextWriter:
         self._pieces.append(text)
 
     def leaf(self, name: str, text: str) -> None:
-        """Adds a paragraph, heading or list item that contains only text. The caller has decoded its entities."""
+        """Adds a paragraph, heading or list item that contains only text. The entities in ``text`` must already be
+        decoded.
+        """
         if self._cells or self._in_pre:
             self.open(name, "")
             self.add(text)
@@ -201,7 +203,7 @@ class TextWriter:
         self._num_open[name] += 1
 
     def _put_mark(self, mark: str, indent: str) -> None:
-        """Sets the beginnings of the next line (``mark``) and of the lines after it (``indent``)."""
+        """Sets the prefixes of lines: ``mark`` for the next line, and ``indent`` for the lines after it."""
         before = self._prefix if self._mark is None else self._mark
         self._mark = before + mark if len(before) < MAX_PREFIX_CHARS else before
         if len(self._prefix) < MAX_PREFIX_CHARS:
@@ -276,7 +278,7 @@ class _Nest:
 
 
 def _in_both(one: str, other: str) -> str:
-    """Returns the beginning that two prefixes share."""
+    """Returns the longest prefix that two line prefixes have in common."""
     if not one or not other:
         return ""
     num_equal = next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

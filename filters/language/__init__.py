@@ -3,7 +3,7 @@
     texts -> word_sums: bounds on the score, in numpy -> detect: fastText itself, if the bounds do not decide
 
 - ``detect``: the steps that fill in the language, or drop documents by it.
-- ``word_sums``: computes fastText's answers for a whole batch, at twice its speed.
+- ``word_sums``: computes fastText's answers for a whole batch, twice as fast as fastText.
 
 >>> from filters.language.detect import Language
 >>> Language(languages=("en", "de"), min_score=0.8).REASONS

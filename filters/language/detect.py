@@ -23,7 +23,8 @@ IsSame = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
 class LanguageModel:
     """Wraps a loaded fastText language model (``fasttext.load_model``).
 
-    ``parts`` is given if :class:`WordSums` can evaluate the model. WordSums is faster than fastText.
+    ``parts`` contains the parts of the model if :class:`WordSums`, which is faster than fastText, can evaluate the
+    model.
     """
 
     def __init__(self, fasttext_model: Any, parts: PrunedModel | None = None) -> None:
@@ -44,9 +45,11 @@ class LanguageModel:
         """Returns the results of :meth:`top` for all texts, twice as fast if the model allows it.
 
         Args:
-            texts: string. is_same: ``is_same(low, high)`` returns True for each text for which all scores from ``low``
-            to ``high`` lead to the same decision. fastText itself scores again the texts that get False. So scores can
-            differ slightly from fastText's scores, but decisions do not. line_end: the replacement of line ends.
+            texts: an array of strings.
+            is_same: a function of two arrays. ``is_same(low, high)`` returns True for each text for which all scores
+                from ``low`` to ``high`` lead to the same decision. fastText itself scores the other texts again. So
+                scores can differ slightly from fastText's scores, but decisions do not.
+            line_end: the replacement of line ends.
         """
         if self._words is None:
             found = [self.top(text, line_end) for text in texts.to_pylist()]
@@ -61,8 +64,8 @@ class LanguageModel:
     def predict(self, text: str, k: int = 1) -> tuple[tuple[str, ...], tuple[float, ...]]:
         """Returns fastText's ``k`` most likely labels with their probabilities, for a text without line ends.
 
-        Adds a line end to the text, which counts as a word, because fastText's own ``predict`` does. Without the line
-        end the score would differ.
+        Adds a line end to the text, as fastText's own ``predict`` does. The line end counts as a word, so the score
+        would differ without it.
         """
         found = self._predict(text + "\n", k, 0.0, "strict")
         return tuple(label for _, label in found), tuple(probability for probability, _ in found)
@@ -70,7 +73,7 @@ class LanguageModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Language(Step):
-    """Drops documents whose most likely language is not in ``languages`` or has a score under ``min_score``.
+    """Drops documents whose most likely language is not in ``languages`` or has a score below ``min_score``.
 
     An empty ``languages`` keeps every language. The score is rounded to two decimals before it is compared and stored,
     as in CCNet (0.495 passes at 0.5; cc_net/split_by_lang.py ``rounding=2``, cc_net/mine.py ``lang_threshold=0.5``).
@@ -115,7 +118,7 @@ class Language(Step):
 class DetectLanguage(Step):
     """Fills in the language of documents whose ``language`` is ``und`` (undetermined). Drops nothing.
 
-    A document stays ``und`` if the score of its most likely language is under ``min_score``.
+    A document stays ``und`` if the score of its most likely language is below ``min_score``.
     """
 
     NAME: ClassVar[str] = "detect_language"

@@ -30,12 +30,14 @@ _TEXTS_AT_ONCE = 64
 _UNIT = 2.0**-24
 """Largest relative error of one float32 sum, product or quotient."""
 _ROUNDINGS_OF_A_PRODUCT = 20
-"""Number of roundings in the mean that gives a hidden vector of 16 numbers, and in its product with a node's vector."""
+"""Number of roundings in two computations: the mean that gives a hidden vector of 16 numbers, and the product of this
+vector with a node's vector.
+"""
 _LEAST_ERROR = 1e-5
-"""Bound for the errors of the logarithms and their sum: fifty times the largest error seen in real pages."""
+"""Bound for the errors of the logarithms and of their sum. It is fifty times the largest error seen in real pages."""
 _MANY_ROWS = 200
-"""If a word of a text has more rows than this, fastText itself scores the text, because the n-grams of such a word can
-cancel each other out."""
+"""A word has one row per n-gram. If a word of a text has more rows than this, fastText itself scores the text, because
+so many n-grams can cancel each other out."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -70,7 +72,9 @@ class Guesses:
     labels: list[str]
     probabilities: Floats
     errors: Floats
-    """Largest possible difference to fastText's own probability. Infinite if fastText could return another label."""
+    """Largest possible difference between the probability and fastText's own probability. Infinite if fastText could
+    return another label.
+    """
 
 
 class WordSums:
@@ -120,7 +124,7 @@ class WordSums:
         return Guesses(labels, probabilities, errors)
 
     def _is_mark(self, words: pa.Array) -> npt.NDArray[np.bool_]:
-        """Returns True for words with a special meaning in fastText: ``</s>`` ends a text, and a label is no word."""
+        """Returns True for words that fastText does not treat as words: ``</s>``, which ends a text, and labels."""
         is_label = pc.starts_with(words, self.model.label_prefix)
         marks: npt.NDArray[np.bool_] = pc.or_(is_label, pc.equal(words, _END_OF_LINE)).to_numpy(zero_copy_only=False)
         return marks
@@ -152,8 +156,9 @@ class WordSums:
         """Returns the best label of each hidden vector, its probability, and a bound on the probability's error.
 
         ``hidden`` has the shape (dimensions, texts). ``off`` bounds the distance to fastText's hidden vectors. The
-        error of a node's score is at most ``off`` times the sum of the node's absolute weights. The error of the
-        logarithm of a step's probability is this error times the probability of the step that was not taken.
+        error of a node's score is at most ``off`` times the sum of the node's absolute weights. Each node has two
+        steps. The error of the logarithm of one step's probability is the node's error times the probability of the
+        other step.
         """
         # Use einsum and not a matrix product: BLAS would start threads, which then wait in a busy loop.
         right = 1 / (1 + np.exp(-np.einsum("dt,dn->tn", hidden, self._output)))
@@ -198,9 +203,9 @@ def _ngrams(
 
     The arrays have one entry per character, for the n-gram that begins there.
 
-    fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>`` and counts them in characters. It
-    hashes their UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram is computed from the hash of the n-gram
-    that lacks its last character.
+    fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>``, whose length is counted in characters.
+    It hashes the n-grams' UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram is computed from the hash of
+    the n-gram that lacks its last character.
     """
     # In fastText an empty word (from a text without words) has no n-grams. Here `<>` would be one.
     marked = pc.if_else(pc.equal(words, ""), "", pc.binary_join_element_wise("<", words, ">", ""))

@@ -1,4 +1,4 @@
-r"""Cleans LaTeX papers: removes comments and front matter, and expands the authors' macros. The result is LaTeX.
+r"""Cleans LaTeX papers: removes comments and front matter, and expands the authors' macros. The result is still LaTeX.
 
     files -> encoding -> project: one source -> lexer: code without comments -> expand -> structure: the body
 

@@ -1,5 +1,5 @@
-r"""Reads the input of an expansion, which is a stack of frames (macro texts inside each other). Arguments can span
-frames.
+r"""Reads the arguments of macros from the input of an expansion. The input is a stack of frames: macro texts inside
+each other. An argument can begin in one frame and end in another.
 
 A macro's text is a frame. The last command in a frame can take its argument from the text after the call. So when a
 frame ends, reading continues in the frame below it.
@@ -27,12 +27,16 @@ _ARGUMENT_TOKEN_AT = re.compile(r"\\(?:[A-Za-z@]+|.)|\x00\d+\x00|.", re.DOTALL)
 _MAX_GLANCE_CHARS = 500
 _NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 Frame = tuple[str, int, re.Pattern[str], str]
-"""A text, the position where reading continues, the pattern of its tokens, and the macro whose text it is."""
+"""A text, the position at which reading continues in it, the pattern of its tokens, and the name of the macro that it
+comes from.
+"""
 
 
 @dataclass(slots=True)
 class MacroCall:
-    """Describes a macro call in the source itself: its position, and how much its expansion can still add."""
+    """Describes a call of a macro in the source itself (not in another macro's text): its position, and how much text
+    its expansion can still add.
+    """
 
     name: str
     start: int
@@ -48,7 +52,9 @@ class MacroCall:
 
 
 class ArgumentReader:
-    """Reads arguments. Every failed search reduces ``work_left``, so that the time stays linear."""
+    """Reads arguments from a stack of frames. Every search that fails reduces ``work_left``, so that the time stays
+    linear.
+    """
 
     def __init__(self, text: str, *, work_chars: int) -> None:
         self.text, self.pos = text, 0
@@ -69,7 +75,9 @@ class ArgumentReader:
         self.text, self.pos, self.token, self.frame_name = self.stack.pop()
 
     def stands_in_argument(self, name: str) -> bool:
-        """Returns True if the source contains the command ``name`` in the arguments of the current call."""
+        """Returns True if the command ``name`` occurs in the arguments of the current call, as the source contains
+        them.
+        """
         call = self.call
         if call.argument_names is None:
             base = self.stack[0][0] if self.stack else self.text
@@ -109,7 +117,9 @@ class ArgumentReader:
             self.pop()
 
     def peek(self) -> str:
-        """Returns up to 20 of the next characters, including white space, from the first frame that is not finished."""
+        """Returns up to 20 of the next characters, including white space. The characters come from the first frame that
+        is not finished.
+        """
         if self.pos < len(self.text):
             return self.text[self.pos : self.pos + 20]
         return next((text[pos : pos + 20] for text, pos, *_ in reversed(self.stack) if pos < len(text)), "")

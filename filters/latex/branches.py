@@ -1,4 +1,5 @@
-r"""Evaluates tests in a macro's text and keeps one branch of each. Examples: is an argument empty, is this a formula.
+r"""Evaluates tests in a macro's text, and keeps one branch of each test. For example, a test can ask whether an
+argument is empty or whether a formula is open.
 
 Tests of a named switch of etoolbox or ifthen are evaluated everywhere, if an earlier line declares the switch. If only
 TeX knows the outcome of a test, the macro call is given up: the output then contains the call unchanged.
@@ -190,7 +191,7 @@ def _is_same(expander: Expander, left: str, right: str) -> bool | None:
 
 
 def _choose(expander: Expander, pos: int, holds: bool) -> bool:
-    """Continues with the first branch of a conditional if ``holds`` is true, else with the second branch. The first
+    """Continues with one branch of a conditional: the first branch if ``holds`` is true, else the second. The first
     branch begins at ``pos``.
 
     The macro call is given up if no closing ``fi`` follows.
@@ -229,7 +230,9 @@ def _call_by_name(expander: Expander, start: int) -> bool:
 
 
 def _dropped(num_arguments: int) -> Handler:
-    """Returns a handler that removes a command in a macro's text, with its arguments (for example a page header)."""
+    """Returns a handler that removes a command with its arguments from a macro's text (for example the definition of a
+    page header).
+    """
 
     def handle(expander: Expander, start: int) -> bool:
         if not expander.stack:

@@ -1,4 +1,5 @@
-r"""Handles the commands that the expansion executes itself: definitions, groups and environments. Removes definitions.
+r"""Handles the commands that the expansion itself carries out: definitions, groups and environments. Definitions are
+removed from the text.
 
 A macro call is given up if the macro's text needs programming commands that only TeX can execute. The output then
 contains the call as its author wrote it, not a half-finished expansion.
@@ -74,7 +75,9 @@ def expand_macros(text: str) -> Expanded:
 
 
 def _defines_in_groups(text: str) -> bool:
-    """Returns True if the body has a definition inside braces or an environment. Only then are groups tracked."""
+    """Returns True if the body has a definition inside braces or inside an environment. If it has none, groups need not
+    be tracked.
+    """
     pos = max(text.find("\\begin{document}"), 0) + len("\\begin{document}")
     depth = 0
     for match in _DEFINITION.finditer(text, pos):
@@ -137,8 +140,8 @@ def _names_itself(name: str, macro: Macro) -> bool:
 
 
 def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
-    r"""Replaces the macro's own name in its new text by its old text, which is not read again: ``\edef\a{\a x}``
-    extends ``\a``.
+    r"""Returns a macro whose new text no longer contains its own name. For example, ``\edef\a{\a x}`` extends ``\a``:
+    the old text of ``\a`` replaces ``\a`` in the new text. The old text is not read again.
     """
     old = expander.meanings.get(name)
     old_text = old.fill([]) if isinstance(old, Macro) and not old.parameters else ""

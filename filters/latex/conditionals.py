@@ -1,4 +1,4 @@
-r"""Resolves conditionals whose outcome is certain from the source: ``\iffalse``, ``\iftrue`` and switches of
+r"""Resolves conditionals if the source itself decides their outcome: ``\iffalse``, ``\iftrue`` and switches of
 ``\newif``.
 
 Authors put old text, referees' remarks and the long version of a paper into such conditionals. The branch that TeX
@@ -31,13 +31,16 @@ _DEFINES_NEXT = re.compile(
 
 _SWITCH_NAME = re.compile(r"\\if([A-Za-z@]+)")
 _CLASS_SWITCHES = ("ifCLASS", "ifHy@")
-r"""Beginnings of the names of switches that well-known classes declare (IEEEtran's ``\ifCLASSOPTIONjournal``)."""
+r"""Well-known classes declare switches whose names begin with these strings (for example IEEEtran's
+``\ifCLASSOPTIONjournal``).
+"""
 _MAY_SETTLE = re.compile(
     r"\\(?:iffalse|iftrue|newif)(?![A-Za-z@])"
     r"|\\if(?:num|odd)?(?![A-Za-z@])\s*(?:-?\d|[A-Za-z]|\\[A-Za-z@]+\s*(?:-?[\dA-Za-z<=>]|\\if|\\[A-Za-z]+\s*[<=>]))"
     r"|\\ifx\s*(?:\d\d|\\(?!undefined|relax|@?empty)[A-Za-z@]+\s*\\(?!undefined|@undefined|relax|@?empty)[A-Za-z@]+)"
 )
-"""Every text that has a conditional with a known outcome contains a match. A text without a match needs no search."""
+"""Matches in every text that has a conditional with a known outcome. If a text has no match, it need not be searched.
+"""
 
 
 @dataclass(slots=True)
@@ -59,9 +62,10 @@ class _Switch:
     settings: list[tuple[int, bool]] = field(default_factory=list)
 
     def state(self, pos: int, body_start: int) -> bool:
-        """Returns the state at ``pos``. For a position in the preamble, returns the last setting in the preamble.
+        """Returns the state of the switch at ``pos``. For a position in the preamble, returns the last setting in the
+        preamble.
 
-        The reason is that TeX reads the whole preamble before it uses the macros defined there.
+        The preamble is different because TeX reads all of it before it uses the macros defined there.
         """
         until = max(pos, body_start)
         return next((value for place, value in reversed(self.settings) if place < until), False)
@@ -115,8 +119,8 @@ class _Resolver:
         )
 
     def hidden(self) -> list[tuple[int, int, bool]]:
-        """Returns the parts of the text to remove as (start, end, counts). ``counts`` is True for one part of each
-        conditional, so that conditionals can be counted.
+        """Returns the parts of the text that must be removed, as (start, end, counts). Each conditional has one part
+        with ``counts`` = True, so that conditionals can be counted.
         """
         self._find_settings()
         regions: list[tuple[int, int, bool]] = []
@@ -174,7 +178,9 @@ class _Resolver:
         return _DEFINES_NEXT.search(self.text, max(0, start - 80), start) is None
 
     def _outcome(self, name: str, match: re.Match[str]) -> tuple[bool | None, int]:
-        """Returns the outcome, or None if it is unknown, and where the first branch begins."""
+        """Returns two values: the outcome of a conditional (None if it is unknown), and the position where its first
+        branch begins.
+        """
         start, end = match.span()
         if name in ("iffalse", "iftrue"):
             return name == "iftrue", end

@@ -19,7 +19,9 @@ _DECLARES = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _MARKS = (b"inputen", b"CJK", b"!TeX", b"!TEX", b"!tex")
-"""Every declaration of an encoding contains one of these. Most files contain none of them."""
+"""Every declaration of an encoding contains one of these strings. Most files contain none of them, and need not be
+searched.
+"""
 _LABELS = {
     "gb": "gb18030",
     "bg5": "big5",

@@ -1,6 +1,6 @@
-r"""Expands macros in place as TeX does: reads a macro's text in place of its call, in one pass from left to right.
+r"""Expands macros as TeX does: reads a macro's text in place of its call. Reads the source once, from left to right.
 
-So a definition is valid from its position to the end of its group. The last macro in a macro's text can take its
+Therefore a definition is valid from its position to the end of its group. The last macro in a macro's text can take its
 arguments from the text after the call. In TeX an expansion can be endless, so this module limits each call. A call is
 given up if it grows too much, loops, or needs commands that only TeX can execute. The output then contains the call
 unchanged, and the call is counted. All work is charged to a budget that grows with the text, so the time is linear.
@@ -20,10 +20,10 @@ from filters.latex.scopes import LOADS, Scopes
 from filters.latex.writer import Writer
 
 MAX_DEPTH = 200
-"""Maximum depth of macro texts inside each other. Ours: TeX allows 200 levels of input. Papers use under 10."""
+"""Maximum depth of nested macro texts. Ours: TeX allows 200 levels of input, and papers use fewer than 10."""
 MAX_CALL_CHARS = 8_192
 """One call may add this many characters, plus 16 times the length of its arguments. Ours: in 63 papers no shorthand
-adds more than 800 characters; macros that add more draw figures. A macro can double its text 13 times."""
+adds more than 800 characters; macros that add more draw figures. A text of one character can double 13 times."""
 MAX_CALL_EXPANSIONS = 1_000
 """One call may expand this many macros, plus one per character of its arguments (an argument can be a whole section).
 Ours: the 63 papers need up to 50."""
@@ -71,7 +71,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result = Expanded("")
         self.failures: dict[str, int] = {}
         self.branches: list[Frame] = []
-        """Positions where reading continues after branches that were chosen outside of all macros."""
+        """Where reading continues after each branch that a test outside of all macros has chosen."""
         self.switches: dict[str, bool] = {}
         """The states of the switches of etoolbox and ifthen that the source declares, by name."""
         self.is_global = False
@@ -98,7 +98,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return self.result
 
     def _scan(self) -> None:
-        """Copies the current frame to the output, until it ends or a macro or handler changes the input."""
+        """Copies the rest of the current frame to the output. Stops if a macro or handler changes the input."""
         while True:
             text, start, get = self.text, self.pos, self.meanings.get
             for match in self.token.finditer(text, start):
@@ -161,7 +161,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.push(filled, macro, name, is_one=is_one)
 
     def _has_budget(self, num_chars: int) -> bool:
-        """Charges the budget for an expansion whose text is not read again. Returns False if the budget is spent."""
+        """Charges the document's budget for text that is not read again. Returns False if the budget is spent."""
         self.work_left -= num_chars + _PUSH_COST_CHARS
         if self.stack:
             self.call.chars -= num_chars
@@ -172,7 +172,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return self.work_left >= 0
 
     def _open_call(self, name: str, start: int, end: int) -> bool:
-        """Begins a call unless one is in progress. Returns True if one was in progress."""
+        """Begins a call, unless another call is in progress. Returns True if another call is in progress."""
         if self.stack:
             return True
         self.math_before = self.math.state()
@@ -230,19 +230,19 @@ class Expander(ArgumentReader, Scopes, Writer):
     def outside(self, start: int) -> int | None:
         """Returns ``start`` if the command at this position is outside of all macros, else None.
 
-        Call this before reading the command's arguments, because reading can move to the text after the macro's text.
+        Call this method before reading the command's arguments, because reading them can leave the macro's text.
         """
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Gives up the call of a macro that contains an unreadable test. Outside of macros, only returns False."""
+        """Gives up the macro call that contains an unreadable test. Outside of macros, only returns False."""
         if outside is not None:
             return False
         self.give_up()
         return True
 
     def branch(self, text: str, *, has_at: bool, outside: int | None = None) -> None:
-        """Makes ``text``, the branch that a test has chosen, the next input.
+        """Continues reading with ``text``, the branch that a test has chosen.
 
         ``outside`` is the start of the test if it is outside of all macros (see :meth:`outside`). The branch is then
         read like text of the source itself. If the branch is empty and the test fills whole lines, these lines are
@@ -259,7 +259,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Makes ``filled``, the text of a macro, the next input. ``is_one`` puts several tokens into braces."""
+        """Continues reading with ``filled``, the text of a macro. ``is_one`` puts several tokens into braces."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS
@@ -285,7 +285,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos, self.token, self.frame_name = filled, 0, token, name
 
     def _stop_expanding(self) -> None:
-        """Leaves all further macros unexpanded, because the document's budget is spent."""
+        """Makes the expander leave all further macros unexpanded. It is called when the document's budget is spent."""
         self.give_up(for_good=True)
         for name, meaning in self.meanings.items():
             if isinstance(meaning, Macro):
@@ -294,7 +294,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.environments.clear()
 
     def _is_final(self, text: str) -> bool:
-        """Returns True if the text contains no command that the expansion handles, so it need not be read again."""
+        """Returns True if the expansion handles no command in the text. Such a text need not be read again."""
         if "\\" not in text:
             return True
         return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))

@@ -1,4 +1,6 @@
-r"""Contains small tools for LaTeX source: brace groups, whole lines, matches outside of comments, joining pieces."""
+r"""Contains small tools for LaTeX source. They find brace groups, whole lines and matches outside of comments, and join
+pieces of text.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,7 @@ def normalise_source(text: str) -> str:
 
 
 def group_end(text: str, pos: int, limit: int | None = None) -> int:
-    r"""Returns the position after the ``}`` that closes the group opened at ``pos``, or -1 if none does.
+    r"""Returns the position after the ``}`` that closes the group opened at ``pos``, or -1 if the group is not closed.
 
     >>> group_end(r"{a\}{b}}c", 0)
     8
@@ -62,10 +64,10 @@ def _group_end_with_escapes(text: str, pos: int, limit: int, depth: int) -> int:
 
 
 def whole_lines(text: str, start: int, end: int) -> int:
-    r"""Returns where the text continues after the removal of ``start`` to ``end``.
+    r"""Returns the position where the text continues after the part from ``start`` to ``end`` is removed.
 
-    If whole lines are removed, this is the start of the next line, because an empty line would begin a new paragraph in
-    TeX. In all other cases it is ``end``.
+    If the part fills whole lines, the text continues at the start of the next line, because an empty line would begin a
+    new paragraph in TeX. In all other cases it continues at ``end``.
 
     >>> whole_lines("a\n  CUT \nb", 4, 7), whole_lines("a CUT\nb", 2, 5)
     (9, 5)
@@ -82,7 +84,7 @@ def whole_lines(text: str, start: int, end: int) -> int:
 
 
 def ends_in_word(text: str) -> bool:
-    r"""Returns True if the text ends in a command's name, so that a letter after it would change the name.
+    r"""Returns True if the text ends in a command's name. A letter after the text would then change the name.
 
     >>> ends_in_word(r"a\beta"), ends_in_word(r"\beta{}"), ends_in_word(r"\\beta")
     (True, False, False)
@@ -91,7 +93,8 @@ def ends_in_word(text: str) -> bool:
 
 
 def would_glue(before: str, after: str) -> bool:
-    r"""Returns True if ``before`` ends in a command's name that the first letter of ``after`` would extend.
+    r"""Returns True if ``before`` ends in the name of a command and ``after`` begins with a letter, which would become
+    a part of the name.
 
     >>> would_glue(r"{\small", "note"), would_glue("small", "note"), would_glue(r"\small", "1")
     (True, False, False)

@@ -47,14 +47,14 @@ _INPUT_PATH = re.compile(r"\\def\s*\\input@path\s*\{((?:\s*\{[^{}]{0,200}\}){1,2
 _MAX_BODY_CHARS = 600
 """Longest text of a paper's own command that reads a file. Ours: such commands consist of a heading and an input."""
 _MAX_LEARNED_CHARS = 200_000
-"""Number of characters of a file that are searched for a paper's own commands. Ours: preambles define them."""
+"""A paper's own commands are searched for in this many characters of a file. Ours: they are defined in the preamble."""
 MAX_OWN_COMMANDS = 100
 MAX_FOLDERS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class InputCommand:
-    """Describes a command that reads a file, with the text to put around the file."""
+    """Describes a command that reads a file, and the text that must be put before and after the file's text."""
 
     name: str
     end: int
@@ -90,7 +90,7 @@ class InputCommands:
         return re.compile(_COMMAND.replace("NAMES", "|".join(map(re.escape, names))), re.DOTALL)
 
     def learn(self, text: str, *, is_main: bool) -> None:
-        r"""Stores the paths and the file-reading commands that a file defines in its preamble."""
+        r"""Stores the search paths and the file-reading commands that a file defines in its preamble."""
         begin = text.find("\\begin{document}")
         text = text[: min(_MAX_LEARNED_CHARS, begin if begin >= 0 else _MAX_LEARNED_CHARS)]
         if "\\input" not in text and "\\include{" not in text and "\\subfile" not in text and "@input" not in text:
@@ -203,7 +203,8 @@ class InputCommands:
 
 
 def opaque_end(text: str, match: re.Match[str], verbatim: Verbatim, unclosed: set[str]) -> int:
-    """Returns where reading continues after a match that begins no command, for example after verbatim text.
+    """If a match begins something that must not be searched for commands, such as verbatim text, returns the position
+    where reading continues after it.
 
     Returns -1 for any other match.
     """

@@ -1,7 +1,7 @@
 r"""Separates LaTeX code from comments and from verbatim text, before all other passes.
 
-One pass over the source removes comments. It replaces text that must not be read as LaTeX (``verbatim``, listings,
-``\verb``, a URL with a percent sign) by a *seal*, so that every later pass sees plain code.
+One pass over the source removes comments. Some text must not be read as LaTeX (``verbatim``, listings, ``\verb``, a URL
+with a percent sign). The pass replaces such text by a placeholder, its *seal*. So every later pass sees only code.
 TeX's own rules apply: ``\%`` is no comment, nor is a ``%`` inside a seal. The time is linear in the text.
 """
 
@@ -15,10 +15,12 @@ from filters.latex.verbatim import SHORT_VERB, Verbatim, declared_verbatim, inli
 
 _PARAMETER = re.compile(r"#[1-9]")
 _MAX_FAILURES = 1000
-r"""Maximum number of unclosed ``\url{`` that are examined, so that the time stays linear on hostile lines."""
+r"""After this many ``\url{`` without a closing brace, further occurrences are not examined, so that the time stays
+linear on hostile lines.
+"""
 
 SEAL = re.compile(r"\x00(\d+)\x00")
-"""Matches the placeholder of a sealed piece. TeX ignores NUL, and normalised sources contain no NUL."""
+"""Matches the placeholder of text that was set aside. TeX ignores NUL, and normalised sources contain no NUL."""
 
 
 @dataclass(slots=True)
@@ -30,7 +32,9 @@ class Code:
     num_comments: int = 0
 
     def unseal(self, text: str) -> str:
-        """Puts the sealed pieces back into a text. The expansion can have copied or dropped some seals."""
+        """Replaces the placeholders in a text by the texts that were set aside. The expansion can have copied or
+        dropped some placeholders.
+        """
         if "\x00" not in text:
             return text
         return SEAL.sub(lambda match: self.sealed[int(match[1])], text)
@@ -98,7 +102,9 @@ class _Stripper:
         return self.code
 
     def _verbatim(self, kind: str, pos: int, match: re.Match[str]) -> int:
-        """Returns the end of the text that was removed or sealed, or -1 if the token stays."""
+        """Removes or seals the text that begins with this token. Returns the end of that text, or -1 if the token
+        stays.
+        """
         if kind == "environment":
             return self._environment(match[kind], pos, match)
         if kind == "command":
@@ -201,9 +207,10 @@ class _Stripper:
         return self._bare_end(start, line_end)
 
     def _bare_end(self, start: int, line_end: int) -> int:
-        """Returns where the text continues after a bare ``%``, which removes the line's end.
+        """Returns the position where the text continues after a bare ``%`` (a comment without words). A bare ``%``
+        removes the line's end.
 
-        The line's end stays if a paragraph ends there or if two words would be joined.
+        The line's end stays in two cases: if a paragraph ends there, or if two words would be joined.
         """
         text = self.text
         next_pos = line_end + 1

@@ -41,7 +41,7 @@ def _items(source: str) -> list[str]:
 
 
 def _turn(expander: Expander, name: str, items: list[str], body: str, outside: int | None) -> bool:
-    """Queues copies of the loop's body, one per item, as the next input of the expander.
+    """Queues copies of the loop's body, one per item. The expander reads these copies next.
 
     Returns False if the loop stays unchanged.
     """

@@ -43,11 +43,11 @@ _WHITESPACE = " \t\n"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """Describes how one argument is read.
+    """Says how one argument of a macro is read.
 
     ``kind`` is a letter: ``m`` for a group or token; ``o`` for an optional argument between ``opens`` and ``closes``;
-    ``s`` for an optional token; ``u`` for all text before a delimiter; ``l`` for a literal that must be there and gives
-    no argument.
+    ``s`` for an optional token; ``u`` for all text before a delimiter; ``l`` for a literal text that must follow and
+    gives no argument.
     """
 
     kind: str
@@ -58,11 +58,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """Describes a definition that can be expanded.
+    """Describes a macro that can be expanded.
 
     ``body`` contains text and parameter numbers in order. ``is_primitive`` is True if ``\\let`` copied the macro from a
-    command that no source defines, so its body is not expanded again. ``has_at`` is True if ``@`` was a letter where
-    the macro was defined.
+    command that no source defines. The body of such a macro is not expanded again. ``has_at`` is True if ``@`` was a
+    letter where the macro was defined.
     """
 
     parameters: tuple[Parameter, ...] = ()
@@ -93,7 +93,9 @@ class Macro:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Describes a user's environment by two macros: one for its beginning, with its parameters, and one for its end."""
+    """Describes a user's environment as two macros. One is for its beginning and takes its arguments. The other is for
+    its end.
+    """
 
     begins: Macro
     ends: Macro
@@ -101,7 +103,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """Describes a definition as read: its name, its meaning, and where it ends."""
+    """Describes a definition in the source: the name, its new meaning, and the position where the definition ends."""
 
     name: str
     end: int
@@ -112,7 +114,8 @@ class Definition:
 
 
 def cut_body(body: str) -> tuple[str | int, ...]:
-    r"""Splits a definition's body at its parameters. ``##`` becomes the ``#`` of an inner definition.
+    r"""Splits the body of a definition at its parameters. ``##`` becomes ``#``, which belongs to a definition inside
+    the body.
 
     >>> cut_body(r"\frac{#1}{#2} \# ##1")
     ('\\frac{', 1, '}{', 2, '} \\# #1')

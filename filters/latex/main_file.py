@@ -102,8 +102,8 @@ _Rank = tuple[bool, bool, int, bool, bool, bool, bool, bool, int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class _Halves:
-    """Says which halves of a document a file contains (the class, the beginning of the text), and which files it
-    reads."""
+    """Says which halves of a document a file contains (the document class, and the beginning of the text), and which
+    files it reads."""
 
     document_class: str | None
     has_begin: bool
@@ -114,7 +114,9 @@ class _Halves:
         return self.document_class is not None
 
     def with_inputs(self, by_stem: Mapping[str, _Halves]) -> _Halves:
-        """Adds the halves that the file's inputs contain, because some papers have a separate preamble file."""
+        """Returns the halves that this file and the files that it reads contain together. Some papers have a separate
+        preamble file.
+        """
         if self.has_class == self.has_begin:
             return self
         read = [by_stem[stem] for stem in self.inputs if stem in by_stem]
@@ -127,9 +129,10 @@ class _Halves:
 
 
 def _is_wrapper(path: str, text: str, halves: Mapping[str, _Halves], main: str) -> bool:
-    r"""Returns True if the file sets options for a document that it reads: ``\def\version{arxiv}\input{main}``.
+    r"""Returns True if a file only sets options and then reads the document, such as
+    ``\def\version{arxiv}\input{main}``.
 
-    A file that only reads the document adds nothing and is no wrapper.
+    A file that reads the document without setting an option is no wrapper.
     """
     found = halves[path]
     if (
@@ -164,7 +167,9 @@ def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> in
 
 
 def _rank(path: str, text: str, kind: int, whole_chars: int, *, has_bbl: bool) -> _Rank:
-    """Returns a sort key: the best file has the largest key. ``whole_chars`` is the file's length with its inputs."""
+    """Returns a sort key for a file; the file with the largest key is the main file. ``whole_chars`` is the length of
+    the file and of all files that it reads.
+    """
     base = posixpath.basename(path)
     name = _stem(base)
     is_side = _SIDE_NAMES.search(name) is not None

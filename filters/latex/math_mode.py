@@ -1,7 +1,7 @@
 r"""Tracks whether TeX would be in a formula at the end of a growing output. The time is linear.
 
-``\ensuremath`` and ``\ifmmode`` need this. A formula never continues over an empty line, so a mistake (of the author or
-of this module) has no effect after the paragraph.
+``\ensuremath`` and ``\ifmmode`` need this information. A formula never continues over an empty line. So if the author
+or this module makes a mistake, the mistake has no effect after the paragraph.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NEAR_CHARS = 200
 
 
 class MathMode:
-    r"""Receives an output piece by piece, and tracks whether its end is inside a formula.
+    r"""Receives the output piece by piece, and tracks whether the output ends inside a formula.
 
     >>> MathMode().holds(["a $x + "]), MathMode().holds(["a $x$ "]), MathMode().holds([r"\[ x \text{ if "])
     (True, False, False)
@@ -37,11 +37,13 @@ class MathMode:
         return self.num_read, self._is_inline, self._is_display
 
     def restore(self, state: tuple[int, bool, bool]) -> None:
-        """Goes back to an earlier state. The output must contain only the pieces that it had in this state."""
+        """Goes back to an earlier state. The output must again contain exactly the pieces that it had in that state."""
         self.num_read, self._is_inline, self._is_display = state
 
     def holds(self, pieces: Sequence[str]) -> bool:
-        """Returns True if text after the pieces would be in a formula. Reads only pieces added since the last call."""
+        """Returns True if text after the pieces would be in a formula. Reads only the pieces that were added since the
+        last call.
+        """
         for piece in pieces[self.num_read :]:
             for match in _MARK.finditer(piece):
                 self._pass(match[0], match[1])

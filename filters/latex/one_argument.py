@@ -31,7 +31,7 @@ _MAX_NAME_CHARS = 40
 
 
 def takes_token(before: str) -> bool:
-    r"""Returns True if the text ends in a command whose last argument is the next token.
+    r"""Returns True if the text ends in a command that takes the next token as its last argument.
 
     >>> takes_token(r"\hat"), takes_token(r"\frac{a_{1}} "), takes_token(r"\hat{x}"), takes_token(r"\sqrt[3]")
     (True, True, False, True)

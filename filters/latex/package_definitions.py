@@ -1,4 +1,4 @@
-r"""Reads definitions made with packages: mathtools, xargs, twoopt, etoolbox, and LaTeX's own ``\@namedef``.
+r"""Reads definitions made with the packages mathtools, xargs, twoopt and etoolbox, and with LaTeX's own ``\@namedef``.
 
 As in :mod:`filters.latex.definitions`, every reader begins at ``pos``, directly after the defining command. It returns
 a :class:`~filters.latex.macros.Definition`, or None if the definition cannot be read.
@@ -46,7 +46,7 @@ def read_named(text: str, pos: int, *, has_at: bool = False) -> Definition | Non
 
 
 def read_named_let(text: str, pos: int) -> Definition | None:
-    r"""Reads a definition by etoolbox's ``\cslet``: a name in braces, then the command whose meaning it gets.
+    r"""Reads a definition by etoolbox's ``\cslet``: a name in braces, then the command whose meaning the name gets.
 
     >>> read_named_let(r"{a}\b", 0).alias_of
     'b'
@@ -85,7 +85,8 @@ def read_xargs(text: str, pos: int, *, has_at: bool = False) -> Definition | Non
 
 
 def read_twoopt(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads a definition by ``\newcommandtwoopt`` of the package twoopt. Its first two arguments are optional.
+    r"""Reads a definition by ``\newcommandtwoopt`` of the package twoopt. The first two arguments of the new command
+    are optional.
 
     >>> [p.default for p in read_twoopt(r"\p[3][a][b]{#1#2#3}", 0).meaning.parameters[:2]]
     ['a', 'b']
@@ -133,7 +134,8 @@ def _two_defaults(text: str, pos: int) -> tuple[dict[int, str], int]:
 def read_paired_delimiter_x(text: str, pos: int, *, has_hooks: bool = False) -> Definition | None:
     r"""Reads a definition by mathtools' ``\DeclarePairedDelimiterX``.
 
-    With ``has_hooks``, reads ``\DeclarePairedDelimiterXPP``, which also has text before and after the delimiters.
+    If ``has_hooks`` is true, reads a definition by ``\DeclarePairedDelimiterXPP``. Such a definition also has text
+    before and after the delimiters.
 
     >>> macro = read_paired_delimiter_x(r"\set[2]{\{}{\}}{#1 \delimsize| #2}", 0).meaning
     >>> macro.fill([r"\BooleanFalse", r"\big", "a", "b"])

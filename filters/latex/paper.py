@@ -29,7 +29,7 @@ _HEADING_LINE = re.compile(
 _WORD = re.compile(r"\\(?:[A-Za-z@]+(?:\[[^\]\n]{0,100}\])?|.)|([^\W\d_]{2})")
 _COMMAND_NAME = re.compile(r"\\([A-Za-z]+)")
 _MAX_NAMES_LOOKED_FOR = 300
-"""If a paper defines more names than this, the uses of all names are counted in one pass over all commands."""
+"""If a paper defines more names than this, one pass over all commands of the text counts the uses of all names."""
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -43,7 +43,7 @@ class PaperText:
     num_macros_expanded: int
     """Number of expanded calls of users' macros, including calls inside the texts of other macros."""
     num_macros_left: int
-    """Number of uses, in the cleaned text, of commands that the paper's own files define."""
+    """How often the cleaned text still uses commands that the paper's own files define."""
     num_headings: int
     num_lead_chars: int
 
@@ -103,7 +103,8 @@ def tidy(text: str) -> str:
 def has_words(text: str) -> bool:
     r"""Returns True if the text contains a word (two letters in a row) outside of headings and names of commands.
 
-    The arguments of commands other than headings count, for example the name of a label.
+    The arguments of commands also count as text, for example the name of a label. Only the arguments of headings do
+    not.
 
     >>> has_words(r"\section{Introduction} \label{sec}"), has_words(r"\section{A} We")
     (True, True)
@@ -118,7 +119,7 @@ class Latex(Step):
     """Removes comments, front matter and bibliography of a paper, and expands user macros with their arguments.
 
     The step drops papers that have no words. If ``no_sections`` is ``drop``, the step also drops papers that have no
-    heading. It replaces the column ``text``, a paper's assembled source, by the paper's body in LaTeX.
+    heading. The step replaces the column ``text``, a paper's assembled source, by the paper's body in LaTeX.
     """
 
     keep_abstract: bool = False
@@ -171,5 +172,5 @@ class DetectPaperLanguage(DetectLanguage):
     """Fills in the language of papers, judged by their first characters. Drops nothing."""
 
     max_chars: int = 10_000
-    """Number of characters that the model reads. Ours: of 63 papers, 61 are prose. So many characters suffice to detect
-    the language of all 61, in a fifth of the time that whole papers take."""
+    """Number of characters that the model reads. Ours: of 63 papers, 61 are prose. These characters are enough to
+    detect the language of all 61, and reading them takes a fifth of the time that whole papers take."""

@@ -1,8 +1,8 @@
-r"""Assembles a project's files into one source: replaces inputs by their files, and adds the paper's own styles.
+r"""Assembles a project's files into one source: replaces each command that reads a file by the file, and adds the
+paper's own styles.
 
-Files are given as text, by their path in the archive. This module opens no files. Missing files and files that read
-each other in a circle are tolerated. The size of the result is limited, since a paper can read the same file many
-times.
+Files are given as text, by their path in the archive. This module opens no files. Files may be missing, or may read
+each other in a circle. The size of the result is limited, because a paper can read the same file many times.
 """
 
 from __future__ import annotations
@@ -19,13 +19,15 @@ from filters.latex.public_styles import is_public_input, is_public_style
 from filters.latex.verbatim import Verbatim, declared_verbatim
 
 MAX_ASSEMBLED_CHARS = 20_000_000
-"""Longest paper with its inputs, in characters. Ours: arXiv accepts 50 MB with figures; the longest theses have 5 MB of
-text."""
+"""Longest paper with all files that it reads, in characters. Ours: arXiv accepts 50 MB with figures; the longest theses
+have 5 MB of text."""
 MAX_READ_CHARS = 2 * MAX_ASSEMBLED_CHARS
 """Maximum number of characters read, including unused text. Ours. A file that is read several times is counted each
 time."""
 MAX_INPUTS = 2_000
-"""Maximum number of inputs of one paper. Ours: if every file reads two files, the inputs double at every level."""
+"""Maximum number of commands of one paper that read a file. Ours: if every file reads two files, the number doubles at
+every level.
+"""
 MAX_INPUT_DEPTH = 60
 """Maximum number of files open inside each other. Ours: TeX Live itself allows 15."""
 _MAX_SEAM_CHARS = 200
@@ -40,15 +42,15 @@ r"""Commands that begin with ``\if`` but are no conditionals of TeX: they take g
 
 @dataclass(slots=True)
 class Assembled:
-    """Holds a paper's source, assembled from its files, and counts."""
+    """Holds the source of a paper and some counts. The source is assembled from the paper's files."""
 
     text: str
     main: str
     reached: set[str] = field(default_factory=set)
     num_missing: int = 0
-    """Number of inputs whose file is not in the project."""
+    """Number of commands whose file is not in the project."""
     num_loops: int = 0
-    """Number of inputs that were not added: a file that reads itself, or an input beyond the limits."""
+    """Number of commands whose file was not added, because the file reads itself or a limit was reached."""
 
 
 def assemble(files: Mapping[str, str], main: str) -> Assembled:
@@ -80,7 +82,7 @@ class _Assembler:
         self.num_inputs = 0
         self.open_files: list[str] = []
         self.has_class = False
-        """True once a file with a document class was read. If the main file is a wrapper, this file can be an input."""
+        """True after a file with a document class was read. If the main file is a wrapper, it reads that file."""
         self.is_at_letter = False
         self.verbatim = Verbatim()
         self.commands = InputCommands(posixpath.splitext(posixpath.basename(main))[0])
@@ -96,7 +98,9 @@ class _Assembler:
         self.num_chars += len(text)
 
     def add(self, path: str, *, folder: str | None = None, is_style: bool = False) -> None:
-        """Adds a file and its inputs to the output. The names of its inputs are relative to ``folder``, if given."""
+        """Adds a file, and all files that it reads, to the output. If ``folder`` is given, the names in the file are
+        relative to it.
+        """
         is_again = path in self.result.reached
         is_main = not self.open_files
         self.open_files.append(path)
@@ -151,7 +155,7 @@ class _Assembler:
 
     @staticmethod
     def _test_depth(text: str, start: int, end: int, depth: int) -> int:
-        """Returns how many tests and groups are open at ``end``, if ``depth`` of them are open at ``start``."""
+        """Counts the tests and groups that are open at ``end``. At ``start``, ``depth`` of them are open."""
         for token in _CONDITIONAL.finditer(text, start, end):
             name = token[1]
             if token[0] == "{" or (name and name.startswith("if") and name not in _NO_CONDITIONALS):
@@ -161,7 +165,9 @@ class _Assembler:
         return depth
 
     def _follow(self, text: str, pos: int, match: re.Match[str], folder: str | None) -> int:
-        """Processes one command. Returns where the text continues, or -1 if the command stays unchanged."""
+        """Processes one command that may read a file. Returns the position where the text continues, or -1 if the
+        command stays unchanged.
+        """
         if match["at"]:
             self.is_at_letter = match["at"] == "makeatletter"
             return -1
@@ -192,7 +198,7 @@ class _Assembler:
         return command.end
 
     def _may_add(self, path: str) -> bool:
-        """Counts an input. Returns False if the file is already open or a limit is reached."""
+        """Counts one file that is to be read. Returns False if the file is already open or a limit is reached."""
         self.num_inputs += 1
         num_chars = len(self.files[path])
         if (

@@ -1,4 +1,6 @@
-r"""Finds headings such as "References", and decides whether a list of references or prose with citations follows."""
+r"""Finds headings such as "References", and decides what follows such a heading: a list of references, or prose with
+citations.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,7 @@ _COMMAND_AND_ARGUMENTS = re.compile(
 _WORD = re.compile(r"[^\W\d_]{2}")
 CITES = re.compile(r"\\[a-zA-Z]*cite[a-z]*(?![a-z])")
 MAX_LINE_CHARS = 300
-"""Longest line that can be a heading made by hand. Ours: such a line is one word with its layout."""
+"""Longest line that can be a heading without a heading command. Ours: such a line is one word with its layout."""
 _MAX_BEFORE_CHARS = 600
 
 
@@ -70,7 +72,8 @@ class Named:
 
 
 def headings_named(body: str, list_starts: list[int]) -> Iterator[Named]:
-    """Yields the headings that mean "References": sections anywhere, and headings made by hand before a list.
+    """Yields the headings that mean "References". Headings of sections are found anywhere. Headings made by hand
+    (without a heading command) are found only before a list.
 
     If ``list_starts`` is empty, the whole body is searched for headings made by hand.
     """
@@ -116,7 +119,7 @@ def _is_heading_line(body: str, line: str, start: int, end: int) -> bool:
 
 
 def is_list(content: str, heading: Named) -> bool:
-    """Returns True if the text under a heading "References" is a list, judged by marks, dates and citations."""
+    """Returns True if the text after a heading "References" is a list. Marks, dates and citations decide."""
     if not _WORD.search(_COMMAND_AND_ARGUMENTS.sub(" ", content)):
         return heading.is_section
     cites = CITES.search(content) is not None

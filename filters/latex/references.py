@@ -1,6 +1,6 @@
 r"""Removes reference lists in LaTeX, AMSTeX and plain TeX, including lists that were headed and written by hand.
 
-The text under a heading "References" is judged: a list is removed, prose with citations stays.
+The text after a heading "References" is judged. A list is removed, and prose with citations stays.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ _HAND_STOPS = re.compile(
     r"|(?:list[ \t]+of[ \t]+(?:figures|tables))|captions?\b|legends?\b|appendi(?:x|ces)\b|acknowledge?ments?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
-r"""Matches lines at which a list without an end mark ends: captions of figures, an appendix headed by hand."""
+r"""A list without an end mark ends at a line that this pattern matches: the caption of a figure, or an appendix heading
+made by hand.
+"""
 _ARGUMENT = re.compile(r"\*?[ \t]*\n?[ \t]*(?:\[[^\[\]]{0,500}\]\s{0,3})?(?:\{[^{}]{0,2000}\})?")
 _LIST_ENVIRONMENT = re.compile(
     r"\\begin\s?\{(enumerate|itemize|description|list|trivlist|compactenum|bibliolist|reflist)\}"
@@ -89,8 +91,8 @@ MAX_ENTRY_CHARS = 4_000
 r"""Longest AMSTeX entry ``\ref ... \endref``. Ours: entries have up to ten lines."""
 WORK_CHARS_BASE = 4_000_000
 WORK_PER_CHAR = 20
-"""Budget for finding the ends of lists: characters searched per character of the body. Ours: a paper has one or two
-lists."""
+"""Budget for finding the ends of lists. For each character of the body, this many characters may be searched. Ours: a
+paper has one or two lists."""
 _MAX_CONTENT_CHARS = 400_000
 """Number of characters examined after a heading. Ours: the longest lists of references have 200,000 characters."""
 
@@ -146,7 +148,9 @@ class _Remover:
         return self._stops[index] if index < len(self._stops) else len(self.body)
 
     def end(self, match: re.Match[str]) -> int:
-        """Returns the end of a bibliography's command or environment; the start of ``match`` if no end is found."""
+        """Returns the end of a command or environment with a list of references. Returns the start of ``match`` if no
+        end is found.
+        """
         body, kind = self.body, match.lastgroup
         if kind == "environment":
             return self._closed(f"\\end{{{match[kind]}}}", match.end())
@@ -215,7 +219,9 @@ class _Remover:
 
 
 def _with_closers(body: str, start: int, end: int) -> int:
-    """Returns ``end``, moved after the closing marks of groups that were opened between ``start`` and ``end``."""
+    """Returns the position after the marks that follow ``end`` and close groups opened between ``start`` and ``end``.
+    Returns ``end`` if no such marks follow.
+    """
     opened: list[str] = []
     for match in _ENVIRONMENT_ENDS.finditer(body, start, end):
         token = match[2] or match[3] or match[0]

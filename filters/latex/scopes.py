@@ -1,4 +1,4 @@
-r"""Stores the current meanings of names while a source is read: a definition is valid to the end of its group.
+r"""Stores the current meanings of names while a source is read. A definition is valid to the end of its group.
 
 Groups are tracked only if a source defines something inside a group. Otherwise every definition is valid to the end of
 the source.
@@ -12,7 +12,9 @@ from typing import Any
 from filters.latex.macros import Environment, Macro
 
 LOADS = ("\\usepackage", "\\RequirePackage", "\\documentclass", "\\documentstyle")
-"""Commands that load a package. The package can define a name that the source has freed by ``\\let\\x\\relax``."""
+"""Commands that load a package or class. If the source has freed a name by ``\\let\\x\\relax``, the package can define
+that name.
+"""
 Meaning = Macro | Callable[[Any, int], bool]
 """A macro, or the handler of a command that the expansion executes."""
 
@@ -31,7 +33,9 @@ class Scopes:
 
         self.own_names: set[str] = set()
         self.saved_names: set[str] = set()
-        """Names whose original meaning the source saved before redefining them (``\\let\\old\\x``), and freed names."""
+        """Names whose original meaning the source saved before redefining them (``\\let\\old\\x``), and names that it
+        freed.
+        """
 
     def open_group(self) -> None:
         """Begins a group, if groups are tracked."""
@@ -51,7 +55,9 @@ class Scopes:
             self.depth -= 1
 
     def define(self, name: str, meaning: Meaning | None, *, is_global: bool = False) -> None:
-        """Gives a name its meaning from here to the end of the group. None removes the meaning."""
+        """Gives a name its meaning from this position to the end of the group. If ``meaning`` is None, removes the
+        name's meaning.
+        """
         self.final_bodies.clear()
         if self.depth and not is_global:
             self.undo.append((self.depth, name, self.meanings.get(name)))

@@ -1,4 +1,4 @@
-r"""Evaluates tests of values that the source contains: ``\if0``, ``\if\draft1``, ``\ifnum0=1``, ``\ifodd1``,
+r"""Evaluates tests whose values are all in the source: ``\if0``, ``\if\draft1``, ``\ifnum0=1``, ``\ifodd1``,
 ``\ifx\a\b``.
 
 Authors hide drafts with such tests. The value of a macro is known if the source defines the macro exactly once, as a
@@ -55,7 +55,7 @@ class Constants:
         return self._read().get(name)
 
     def defines(self, name: str) -> bool:
-        """Returns True if the source defines the name in any way, not only as a number or a word."""
+        """Returns True if the source defines the name in any way, even if not as a number or a word."""
         self._read()
         return name in self._names
 
@@ -66,7 +66,8 @@ def is_test(name: str) -> bool:
 
 
 def settle(name: str, text: str, pos: int, constants: Constants) -> tuple[bool | None, int]:
-    r"""Returns the outcome of the test after ``pos`` (None if only TeX knows it), and where its first branch begins.
+    r"""Evaluates the test after ``pos``. Returns its outcome (None if only TeX knows it), and the position where its
+    first branch begins.
 
     >>> settle("if", "0 hidden", 0, Constants("")), settle("ifnum", r"\x=1 a", 0, Constants(r"\def\x{1}"))
     ((False, 1), (True, 5))
@@ -125,7 +126,8 @@ def _settle_characters(text: str, pos: int, constants: Constants) -> tuple[bool 
 
 
 def _character(text: str, pos: int, constants: Constants) -> tuple[str, int]:
-    r"""Returns the next character at ``pos`` and where it ends. A macro counts as its known value or as ``\name``.
+    r"""Returns the next character at ``pos``, and the position where it ends. For a macro, returns its known value, or
+    ``\name`` if its value is not known.
 
     The first result is empty if the next character cannot be compared.
     """

@@ -63,7 +63,7 @@ class Removal:
     title: str | None
     num_headings: int
     num_lead_chars: int
-    """Number of characters kept before the first heading; 0 if the kept text begins with the heading."""
+    """Number of characters that are kept before the first heading. 0 if the kept text begins with the heading."""
 
 
 def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Removal:
@@ -123,7 +123,9 @@ def _body_start(body: str, headings: list[int]) -> tuple[int, int]:
 
 
 def _front_end(body: str, limit: int) -> int:
-    """Returns where the front matter ends: after its last command before ``limit``, such as the title or abstract."""
+    """Returns the position after the last command of the front matter, such as the title or abstract. Only commands
+    before ``limit`` count.
+    """
     front = num_tries = 0
     for match in _FRONT_MARK.finditer(body, 0, limit):
         end = match.end()

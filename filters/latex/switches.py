@@ -1,4 +1,6 @@
-r"""Handles the named switches of etoolbox and ifthen: ``\newbool``, ``\booltrue``, ``\ifbool``, ``\iftoggle``."""
+r"""Handles named switches, which are true or false, of etoolbox and ifthen: ``\newbool``, ``\booltrue``, ``\ifbool``,
+``\iftoggle``.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ def _declare_switch(expander: Expander, start: int) -> bool:
 
 
 def _set_switch(value: bool | None) -> Handler:
-    """Returns a handler that sets a switch to ``value``. If ``value`` is None, the text after the
-    switch's name says how to set it."""
+    """Returns a handler that sets a switch to ``value``. If ``value`` is None, the text after the switch's name is the
+    value."""
 
     def handle(expander: Expander, start: int) -> bool:
         match = _SWITCH_NAME.match(expander.text, expander.pos)

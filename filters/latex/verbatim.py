@@ -26,8 +26,7 @@ _INLINE_COMMANDS = words(
     "verb Verb EscVerb spverb fverb SaveVerb lstinline mintinline mint pygmentize url path nolinkurl href"
 )
 _STRICT_COMMANDS = frozenset({"verb"})
-r"""Commands whose delimiter must directly follow the name and can be a brace. Only LaTeX's ``\verb`` has these
-properties."""
+r"""Commands whose delimiter must directly follow the name and can be a brace. LaTeX's ``\verb`` is the only one."""
 _LANGUAGE_COMMANDS = words("mintinline mint SaveVerb")
 """Commands with an argument (a language, a name) before the verbatim text."""
 _MAX_INLINE_CHARS = 4096
@@ -114,7 +113,9 @@ SHORT_VERB = re.compile(
     r"\\(DefineShortVerb|MakeShortVerb|MakeSpecialShortVerb|lstMakeShortInline|UndefineShortVerb|DeleteShortVerb"
     r"|lstDeleteShortInline)\*?\s*(?:\[[^\]\n]{0,300}\])?\s*\{?\s*\\?([^\sA-Za-z0-9{}\\%])\}?"
 )
-"""Matches commands that make a character a delimiter of verbatim text, or undo that. Group 2 is the character."""
+"""Matches commands that turn a character into a delimiter of verbatim text, or back into an ordinary character. Group 2
+is the character.
+"""
 
 
 @dataclass(slots=True)
@@ -135,8 +136,8 @@ class Verbatim:
 
     @property
     def own_commands(self) -> set[str]:
-        r"""The commands that the source itself declares. Their names stay outside of seals, so that the expansion can
-        replace them, for example ``\code`` by ``\lstinline``.
+        r"""The commands that the source itself declares. Their names are not set aside with the verbatim text, so that
+        the expansion can replace them, for example ``\code`` by ``\lstinline``.
         """
         return (self.commands | self.urls) - _INLINE_COMMANDS
 
@@ -197,7 +198,7 @@ def _declare(found: Verbatim, text: str, match: re.Match[str]) -> None:
 def _define_environment(found: Verbatim, name: str, text: str, match: re.Match[str]) -> None:
     r"""Adds a defined environment to ``found`` if its definition makes it verbatim or hidden.
 
-    It is hidden if it is defined by ``\comment`` or if its text goes into a box that is not printed.
+    The environment is hidden if it is defined by ``\comment`` or if its text goes into a box that is not printed.
     """
     found.removed.discard(name)
     if found.num_unread > _MAX_UNREAD:
@@ -239,7 +240,7 @@ def _read_groups(text: str, pos: int) -> list[str]:
 def inline_end(text: str, command: str, pos: int) -> int:
     r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}`` whose arguments begin at ``pos``, or -1.
 
-    Each must end on the line on which it begins, as TeX requires of ``\verb``.
+    Verbatim text must end on the line on which it begins, as TeX requires of ``\verb``.
 
     >>> inline_end(r"\Verb[a=b]+100%+ x", "Verb", 5), inline_end(r"\verb x", "verb", 5)
     (16, -1)
@@ -277,6 +278,8 @@ def _skip_blanks(text: str, pos: int, limit: int) -> int:
 
 
 def mark_end(text: str, pos: int) -> int:
-    """Returns the end, on the same line, of the verbatim text whose delimiter is at ``pos``, or -1 if there is none."""
+    """Returns the end of the verbatim text whose delimiter is at ``pos``. Returns -1 if the text does not end on the
+    same line.
+    """
     limit = text.find("\n", pos, pos + _MAX_INLINE_CHARS)
     return text.find(text[pos], pos + 1, limit if limit >= 0 else pos + _MAX_INLINE_CHARS) + 1 or -1

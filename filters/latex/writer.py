@@ -28,7 +28,7 @@ class Writer:
         out.append(piece)
 
     def is_argument(self) -> bool:
-        """Returns True if the next piece will be the whole argument of the command at the end of the output."""
+        """Returns True if the output ends in a command that will take the next piece as its whole argument."""
         out = self.out
         if not out:
             return False
@@ -48,7 +48,8 @@ class Writer:
 
     @staticmethod
     def behind_empty_group(text: str, pos: int, filled: str) -> int:
-        r"""Skips an empty group ``{}`` at ``pos`` if it only ends a macro's name. Returns where the text continues.
+        r"""Skips an empty group ``{}`` at ``pos`` if its only purpose is to end a macro's name. Returns the position
+        where the text continues.
 
         The group stays if ``filled`` ends in a command's name, or if an index follows the group.
         """

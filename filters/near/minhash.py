@@ -1,11 +1,11 @@
-"""Computes MinHash signatures of many documents in arrays. They are equal bit for bit to those of
+"""Computes MinHash signatures of many documents in arrays. The signatures are equal bit for bit to those of
 ``datasketch.MinHash``.
 
 A signature has ``num_perm`` numbers. The fraction of positions at which two signatures have equal numbers estimates the
 Jaccard similarity of two documents. Locality-sensitive hashing (LSH) cuts a signature into bands of rows. Documents
 that agree in all rows of one band are candidates: with b bands of r rows, two documents of similarity J become
 candidates with a probability of 1 - (1 - J^r)^b (Leskovec et al., Mining of Massive Datasets, section 3.4). This module
-only finds candidates. A later step decides from the n-grams of the candidates which of them are removed.
+only finds candidates. A later step compares the n-grams of the candidates, and decides which candidates are removed.
 
 The permutations are equal to those of ``datasketch.MinHash(num_perm, seed)`` with the scheme ``affine32``. To query our
 signatures with datasketch, pass it our hash function:
@@ -102,7 +102,7 @@ def signatures_sha1(texts: Sequence[str], *, ngram_words: int, num_perm: int, se
     """Returns signatures made with datasketch's default hash function (SHA-1), for comparison with sketches that
     datasketch made.
 
-    It calls SHA-1 once per n-gram, so it is several times slower than :func:`signatures`.
+    This function calls SHA-1 once per n-gram, so it is several times slower than :func:`signatures`.
     """
     sets = [_sha1_hashes(text, ngram_words) for text in texts]
     together = np.concatenate([*sets, np.empty(0, np.uint32)])
@@ -167,11 +167,11 @@ def band_keys(found: Signatures, bands: Bands) -> Hashes:
 
 
 def sampled(hashes: Hashes, keep_one_in: int) -> Hashes:
-    """Returns a sample of a document's n-grams: those whose hash is at most 1 / ``keep_one_in`` of the largest possible
-    hash.
+    """Returns a sample of a document's n-grams. It contains the n-grams whose hash is at most 1 / ``keep_one_in`` of
+    the largest possible hash.
 
-    If two documents share an n-gram, it is in both samples or in neither. So samples can find documents that are
-    contained in others.
+    If two documents share an n-gram, either both samples contain it or neither does. So the samples show whether one
+    document is contained in another.
     """
     limit = np.uint64(((1 << 64) - 1) // keep_one_in)
     return hashes[: int(np.searchsorted(hashes, limit, side="right"))]

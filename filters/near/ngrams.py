@@ -56,7 +56,8 @@ class Measured(NamedTuple):
 
 
 def measured(inner: Hashes, outer: Hashes) -> Measured:
-    """Measures how much of ``inner`` is in ``outer``. Both must be sorted and distinct. An empty set overlaps no set.
+    """Measures how much of ``inner`` is in ``outer``. The hashes of each set must be sorted and distinct. An empty set
+    overlaps no set.
 
     >>> measured(np.array([1, 2, 3, 4], np.uint64), np.array([2, 3, 4, 5, 6, 7], np.uint64))
     Measured(num_shared=3, containment=0.75, jaccard=0.42857142857142855)

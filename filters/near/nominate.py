@@ -1,4 +1,4 @@
-"""Finds candidate pairs: documents that share a key, which is a band of their signatures or a sampled n-gram.
+"""Finds candidate pairs: documents that share a key. A key is a band of a signature or a sampled n-gram.
 
 Documents are represented by numbers in the order of their ranks (:mod:`filters.near.resolve`). In each pair, the
 document with the smaller number is kept. The time is linear in the number of entries, however many documents share a
@@ -22,8 +22,8 @@ MAX_DOCUMENTS_PER_KEY = 64
 """If more than this number of documents share a key, the key is called common. Our choice: with 64 documents, a key
 makes at most 2,016 pairs."""
 NUM_LEADERS = 8
-"""Each document with a common key is paired with this many documents that have the key: those with the first ranks (our
-choice)."""
+"""Each document with a common key is paired with this many documents that have the key: the documents with the first
+ranks (our choice)."""
 NUM_NEIGHBOURS = 4
 """Each document with a common key is also paired with this many documents directly before it in the order of ranks (our
 choice). These documents have nearly the same length, as copies do."""
@@ -33,7 +33,7 @@ expected number is the average for pairs that overlap just enough to be removed.
 n-grams, one in 16 is sampled, and the limit is 0.8, then seven are expected, and a candidate pair must share two."""
 NUM_DEVIATIONS = 3.0
 """A candidate must also share at least the expected number minus this many standard deviations (the square root of the
-expected number). For long documents this bound is higher than the one from :data:`MIN_SAMPLED`. Our choice: it misses
+expected number). For long documents this bound is higher than the bound from :data:`MIN_SAMPLED`. Our choice: it misses
 one in 700 pairs just above the limit, and far fewer pairs with larger overlaps."""
 
 
@@ -61,9 +61,9 @@ def nominate(
     """Returns the pairs of documents that share keys. ``documents[i]`` has the key ``keys[i]``; the entries may be in
     any order.
 
-    If at most ``max_documents_per_key`` documents share a key, every two of them become a pair. If more share it, each
-    is paired only with the leaders (the documents with the first ranks) and with its neighbours (the documents just
-    before it). The pairs that are left out are counted.
+    If at most ``max_documents_per_key`` documents share a key, every two of them become a pair. If more documents share
+    the key, each of them is paired only with the leaders (the documents with the first ranks) and with its neighbours
+    (the documents just before it in the order of ranks). The pairs that are left out are counted.
 
     Raises:
         ValueError: the numbers of leaders and neighbours add up to ``max_documents_per_key`` or more.

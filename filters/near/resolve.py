@@ -1,9 +1,9 @@
 """Decides which documents of the verified pairs are removed. A document is removed only if its duplicate is kept.
 
 Documents are ordered by rank. Documents of the source that is first in the list of sources come first. Within a source,
-the documents with the most n-grams come first. Then the smallest hash of all columns, including the id and the text,
-decides. So the order depends neither on files nor on workers. Only documents that are equal in all these respects are
-ordered by the place where they were read.
+the documents with the most n-grams come first. Documents with equally many n-grams are ordered by a hash of all their
+columns, including the id and the text. So the order does not depend on the division into files or on the number of
+workers. Only if two documents are equal in all these respects, the place where they were read decides.
 
 The decisions are made in this order. A document is removed if a verified pair links it to an earlier document that is
 kept. So a document is never removed because it overlaps a document that is itself removed. For example, if A overlaps B
@@ -23,13 +23,13 @@ RANK_BYTES = 16
 _HASH_BYTES, _PLACE_BYTES = 5, 7
 MAX_PRIORITY = 0xFF
 _MAX_NGRAMS = 0xFFFFFF
-"""A document with more n-grams than this (100 MB of text) is ranked as if it had this many."""
+"""If a document has more n-grams than this (100 MB of text), it is ranked as if it had exactly this many."""
 
 Edge = TypeVar("Edge")
 
 
 def rank_of(priority: int, num_ngrams: int, content: bytes, place: bytes) -> bytes:
-    """Returns the rank of a document as 16 bytes. Of two documents, the one whose bytes sort first is kept.
+    """Returns the rank of a document as 16 bytes. Of two documents, the document whose rank sorts first is kept.
 
     Args:
         priority: the position of the document's source in the list of sources, from 0.
@@ -58,10 +58,11 @@ def num_ngrams_of(high: int) -> int:
 
 
 def resolve(edges: Iterable[tuple[bytes, bytes, float, Edge]]) -> Iterator[tuple[bytes, bytes, float, Edge]]:
-    """Yields one edge per removed document: the edge to the document that is kept in its place.
+    """Decides which documents are removed. Yields one edge (verified pair) per removed document: the edge that links it
+    to the kept document.
 
-    If several kept documents overlap the removed one, the edge with the greatest overlap is chosen. If overlaps are
-    equal, the edge to the document with the first rank is chosen. The function holds the ranks of all removed
+    If a removed document overlaps several kept documents, the edge with the greatest overlap is chosen. Of edges with
+    equal overlaps, the edge to the document with the first rank is chosen. The function holds the ranks of all removed
     documents in memory, about 100 bytes each.
 
     Args:

@@ -1,10 +1,10 @@
 """Splits a run of characters without spaces into words and marks, as spaCy's blank English pipeline does.
 
-datatrove's filters count these words, so their limits are valid only for this split. A punctuation mark is a word,
-``don't`` is two words, and ``e.g.`` and ``https://a.com/b`` are one word each. The rules are spaCy's (version 3.8).
-Exceptions are looked up first. Then marks are removed from both ends. The rest is split at hyphens and similar marks
-between letters. Outside the scripts of Europe, Python's tables decide what is a mark or a letter. Python's tables
-differ from spaCy's in rare characters.
+datatrove's filters count these words, so the limits of these filters are valid only for this split. A punctuation mark
+is a word, ``don't`` is two words, and ``e.g.`` and ``https://a.com/b`` are one word each. The rules are spaCy's
+(version 3.8). Exceptions are looked up first. Then marks are removed from both ends. The rest is split at hyphens and
+similar marks between letters. Outside the scripts of Europe, Python's tables decide which characters are marks and
+which are letters. They differ from spaCy's tables in rare characters.
 """
 
 from __future__ import annotations
@@ -88,7 +88,9 @@ def _split(chunk: str, known: Exceptions) -> tuple[str, ...]:
 
 
 def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Replaces neighbouring words that together are an exception (``come--Mr.``) by the parts of the exception."""
+    """Replaces neighbouring words that together form an exception by the parts of that exception. For example,
+    ``come--Mr.`` contains the exception ``Mr.``.
+    """
     if len(words) < 2:
         return words
     runs = _runs()
@@ -117,10 +119,11 @@ def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
 
 @cache
 def _runs() -> Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]:
-    """Returns a dict of the exceptions that the general rules would split into several words, but in the wrong places.
+    """Returns a dict of exceptions. The general rules would split each of them into several words, but in the wrong
+    places.
 
     The key is the first word of the wrong split. The value has a pair for each such exception: the words of the wrong
-    split, and the right parts.
+    split, and the words of the correct split.
     """
     found: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
     for text, parts in exceptions().items():
@@ -216,8 +219,8 @@ def _data() -> dict[str, Any]:
 
 @cache
 def exceptions() -> dict[str, tuple[str, ...]]:
-    """Returns a dict. Each key is a run of characters that the rules would split wrongly. The value is the right parts
-    of this run.
+    """Returns a dict. Each key is a run of characters that the rules would split wrongly. The value is a tuple of
+    the words into which the run is split.
 
     >>> exceptions()["shouldn’t"], exceptions()["10am"], exceptions()["Mr."]
     (('should', 'n’t'), ('10', 'am'), ('Mr.',))

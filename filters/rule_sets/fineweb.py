@@ -73,8 +73,8 @@ class FineWebQuality(Step):
         return judged(signals, self.rules)
 
     def _lines(self, text: str) -> tuple[int, int, int, int, int, int]:
-        """Counts lines, lines with an end mark, short lines, repeated characters, line ends, and characters except line
-        ends."""
+        """Counts the lines, the lines that end in a punctuation mark, the short lines, the characters in repeated
+        lines, the newlines, and all other characters."""
         lines = [line for line in text.split("\n") if line and not line.isspace()]
         num_ends = text.count("\n")
         limit = self.short_line_chars

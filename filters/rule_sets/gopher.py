@@ -32,8 +32,8 @@ _REPEATED_LENGTHS = (5, 6, 7, 8, 9, 10)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GopherQuality(Step):
     """Drops pages with too few or too many words, and pages whose words are too short or too long on average. Also
-    drops pages with too many symbols, bullets or ellipses, and pages with too few words that contain letters, or too
-    few stop words. Punctuation marks count as words, except in the number and the mean length of words.
+    drops pages with too many symbols, bullets or ellipses, pages in which too few words contain a letter, and pages
+    with too few stop words. Punctuation marks count as words, except in the number and the mean length of words.
     """
 
     NAME: ClassVar[str] = "gopher_quality"

@@ -1,7 +1,7 @@
-"""Counts repeated parts of texts: lines, paragraphs, and runs of words (n-grams), and their characters.
+"""Counts the repeated parts of texts (lines, paragraphs, and runs of words), and the characters in these parts.
 
-A repeated run of n words is searched for only where a run of n - 1 words is repeated, because it cannot occur
-elsewhere.
+A run of n words can be repeated only where a run of n - 1 words is repeated. So repeated runs of n words are searched
+for only at these places.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import numpy as np
 from filters.rule_sets.words import Floats, Ints, Words
 
 _SLOTS_BITS = 22
-"""Number of bits of a slot's number. Pairs of words are counted in slots, to find most of the pairs that occur only
-once. If two pairs share a slot, the result is the same, but takes longer."""
+"""Number of bits of a slot's number. Pairs of words are counted in slots, to rule out most of the pairs that occur only
+once. If two pairs have the same slot, the result is the same, but it takes longer."""
 
 
 def duplicates(parts: Sequence[str]) -> tuple[int, int]:
-    """Counts the copies of earlier parts, and the characters in these copies (datatrove ``find_duplicates``).
+    """Counts the parts that are copies of earlier parts, and the characters in these copies (datatrove
+    ``find_duplicates``).
 
     >>> duplicates(["ab", "c", "ab", "ab"])
     (2, 4)
@@ -43,7 +44,7 @@ class Runs:
         """For each place, the number of its group of equal runs."""
 
     def grow(self) -> None:
-        """Finds the repeated runs that are one word longer."""
+        """Replaces the repeated runs of n words by the repeated runs of n + 1 words."""
         self.length += 1
         places, keys = self._pairs() if self.length == 2 else self._longer()
         _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
@@ -64,8 +65,8 @@ class Runs:
         return at[is_shared], keys[is_shared]
 
     def _longer(self) -> tuple[Ints, Ints]:
-        """Finds the places where a repeated run begins and the run that begins one word later is also repeated. Returns
-        these places, and per place a key of the pair of runs.
+        """Finds the places at which two repeated runs begin: one at the place itself, and one a word later. Returns
+        these places, and for each place a key of the two runs.
         """
         follows = np.flatnonzero(np.diff(self._at) == 1)
         at = self._at[follows]
@@ -75,8 +76,8 @@ class Runs:
         return at, self._group[follows] * num_groups + self._group[follows + 1]
 
     def _chars(self, at: Ints) -> Ints:
-        """Returns one number per word in ``at``: the number of characters, without spaces, of the run of ``length``
-        words that begins at the word.
+        """For each word in ``at``, takes the run of ``length`` words that begins there. Returns the number of
+        characters of each run, without spaces.
         """
         chars: Ints = self._total_chars[at + self.length] - self._total_chars[at]
         return chars

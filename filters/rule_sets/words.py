@@ -1,8 +1,9 @@
 """Splits many documents into words at once, and represents words as numbers. Properties of a word are looked up only
 once.
 
-A run of characters between spaces is split the first time it occurs, and stored in a table. Before the next batch, a
-table that is too large is replaced by an empty one, which bounds memory. No result depends on the table's contents.
+When a run of characters without spaces occurs for the first time, it is split, and the result is stored in a table. If
+the table is too large before a batch, an empty table replaces it, so that memory is bounded. No result depends on the
+table's contents.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def _terminal_marks() -> frozenset[str]:
 
 
 TERMINAL_MARKS = _terminal_marks()
-"""Marks that end a sentence, in all scripts (datatrove, utils/text.py ``TERMINAL_PUNCTUATION``)."""
+"""Marks that end a sentence, from all scripts (datatrove, utils/text.py ``TERMINAL_PUNCTUATION``)."""
 PUNCTUATION = frozenset(_PUNCTUATION_MARKS) | TERMINAL_MARKS | frozenset(
     chr(c) for first, end in ((0, 9), (11, 13), (13, 32), (127, 160)) for c in range(first, end)
 )  # fmt: skip
@@ -84,7 +85,7 @@ class Words:
         return np.diff(self.starts)
 
     def num_different(self, wanted: Collection[str]) -> Ints:
-        """Returns the number of different wanted words in each document.
+        """Returns how many of the wanted words occur in each document.
 
         >>> words_of(["the cat and the dog", "a cat"]).num_different({"the", "and"}).tolist()
         [2, 0]
@@ -139,7 +140,7 @@ _tables = threading.local()
 
 
 def words_of(texts: Sequence[str]) -> Words:
-    """Returns the words of documents. The last result is cached, because the next step needs the same documents.
+    """Returns the words of documents. The last result is cached, because the next step usually has the same documents.
 
     >>> words = words_of(["Don't stop.", "Stop"])
     >>> words.num_words().tolist(), words.num_chars.tolist(), words.is_word.tolist()

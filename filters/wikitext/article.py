@@ -1,5 +1,5 @@
-"""Contains two steps. One drops the pages of unwanted wikis. The other drops pages that have no prose after the
-conversion.
+"""Contains two steps. One drops the pages of wikis that are not wanted. The other drops pages that have no prose after
+they were converted to text.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ _LETTER = re.compile(r"[^\W\d_]")
 _LETTERS_END = 0x34000
 """The code point of every letter is below this number."""
 _CHARS_AT_ONCE = 1 << 18
-"""The words of about this many characters are counted at once, because so many characters fit into a processor's
-cache."""
+"""Words are counted in blocks of about this many characters, because such a block fits into a processor's cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +60,7 @@ class WikiLanguages(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Article(Step):
-    """Drops pages with nothing after the title, or with no line of at least three words.
+    """Drops a page if nothing follows its title, or if no line has at least three words.
 
     Input columns: ``text`` as :class:`filters.wikitext.page.Wikitext` writes it, ``title``, ``_is_disambiguation``.
     """
@@ -77,7 +76,7 @@ class Article(Step):
     """Fewest words after the title. Ours: a page with nothing but its title has no content."""
     min_longest_line_words: int = 3
     """Fewest words in the longest line after the title. Ours: a page with only shorter lines consists of headings and
-    labels. The shortest articles seen are one sentence of three words."""
+    labels. The shortest known articles are one sentence of three words."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Judges every page by its words after the title."""
@@ -127,7 +126,7 @@ def count_words(texts: Sequence[str]) -> tuple[list[float], list[float]]:
 
 
 def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Yields runs of texts that have about :data:`_CHARS_AT_ONCE` characters together."""
+    """Divides the texts into runs of about :data:`_CHARS_AT_ONCE` characters, and yields the runs."""
     held: list[str] = []
     num_chars = 0
     for text in texts:

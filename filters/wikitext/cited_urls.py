@@ -1,4 +1,4 @@
-"""Finds the URLs that a page cites. The classifier of references is trained on the pages at these URLs."""
+"""Finds the URLs that a Wikipedia page cites. The pages at these URLs serve to train the classifier of references."""
 
 from __future__ import annotations
 

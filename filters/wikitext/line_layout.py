@@ -23,7 +23,7 @@ _LAST_SENTENCE = re.compile(r"(?:[^\W\d_]{3,}|[0-9]{4}|[)\]\"”»])[.!?][\"”�
 it can belong to an abbreviation."""
 _MAX_SENTENCE_CHARS = 2000
 _MAX_LEAD_IN_CHARS = 200
-"""Longest lead-in. Ours: a longer sentence does more than announce, so it stays."""
+"""Longest lead-in (a line that announces a table or list). Ours: a longer sentence says more than that, so it stays."""
 _MAX_LIST_DEPTH = 10
 _MAX_HEADING_LEVEL = 6
 _LIST_MARKS = "*#:;"
@@ -35,9 +35,9 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
     """Returns the page's lines as plain text.
 
     Headings get blank lines around them, and are removed if nothing follows them. Sections of apparatus (references,
-    external links) are removed whole. List items keep a dash or a number, code keeps its indentation, and one blank
-    line separates paragraphs. A line that ends with a colon is removed if everything that it announces was removed
-    ("The members are:" before a table). A section of prose stays even if its heading usually names apparatus
+    external links) are removed completely. List items keep a dash or a number, code keeps its indentation, and one
+    blank line separates paragraphs. A line that ends with a colon is removed if everything that it announces was
+    removed ("The members are:" before a table). A section of prose stays even if its heading usually names apparatus
     ("Literature" in an article about a country).
     """
     if "__" in text:
@@ -76,7 +76,7 @@ class _LeadIn:
     """Remembers a line that ends with a colon. The line is removed if nothing that it announces is written."""
 
     num_lines: int
-    """Number of output lines before this lead-in and the headings that were written with it."""
+    """Number of output lines before this lead-in. The headings that were written together with it are not counted."""
     headings: list[tuple[int, str]]
 
 
@@ -161,7 +161,9 @@ class _Layout:
             self.indent = min(len(line) - len(line.lstrip(" ")) for line in block)
 
     def drop_lead_in(self) -> None:
-        """Removes the last lead-in, because nothing that it announced was written."""
+        """Removes the last lead-in (a line that announces a table or list), because nothing that it announced was
+        written.
+        """
         if self.lead_in is None:
             return
         lead_in, self.lead_in = self.lead_in, None
@@ -237,7 +239,9 @@ class _Layout:
             self.lead_in = _LeadIn(num_lines, headings)
 
     def _heading(self, line: str) -> tuple[int, str] | None:
-        """Returns level and words of ``== words ==``, or None. If the sides differ, the shorter one is the level."""
+        """Returns the level and the words of a heading ``== words ==``, or None. If the two sides have different
+        numbers of ``=``, the smaller number is the level.
+        """
         line = line.rstrip(BREAK + " ")
         inner = line.strip("=")
         if not inner.strip():
@@ -285,5 +289,5 @@ def _is_item(line: str) -> bool:
 
 
 def _is_table_row(line: str) -> bool:
-    """Returns True for a table row outside of any table, as when a template contains the table's beginning."""
+    """Returns True for a table row outside of any table. This happens if a template contains the table's beginning."""
     return HELD_OPEN not in line and (line[0] == "|" or "!!" in line or "scope=" in line or line.startswith("! "))

@@ -82,7 +82,7 @@ def _tidy_brackets(line: str) -> str:
 
 
 def without_quotes(line: str) -> str:
-    """Removes ``''`` and ``'''``. Apostrophes next to these stay, by the same rule as in MediaWiki (``doQuotes``).
+    """Removes ``''`` and ``'''``. Apostrophes next to these marks stay. The rule is MediaWiki's (``doQuotes``).
 
     >>> without_quotes("l'''Équipe'' de '''France'''"), without_quotes("''a'' '''''b'''''")
     ("l'Équipe de France", 'a b')
@@ -101,7 +101,8 @@ def without_quotes(line: str) -> str:
 
 
 def _miscounted(pieces: list[str], runs: list[int]) -> int | None:
-    """Returns the index of the ``'''`` that is an apostrophe and an opening ``''``, or None if there is no ``'''``.
+    """Returns the index of a ``'''`` that must be read as an apostrophe and an opening ``''``, or None if there is no
+    ``'''``.
 
     A ``'''`` after a word of one letter is preferred (``l'''Équipe''``).
     """

@@ -7,7 +7,9 @@ import re
 from filters.wikitext.wiki_names import WikiNames
 
 _MAX_OPEN = 40
-"""Maximum depth of links inside each other. Ours: a page with deeper links is broken; their brackets are removed."""
+"""Maximum depth of nested links. Ours: a page with deeper nesting is broken, so the brackets of deeper links are
+removed.
+"""
 _PLAIN = re.compile(r"\[\[(?![^|\]\[\n:]*+:)(?:[^\[\]|\n]++\|)?([^\[\]|\n]++)\]\]")
 _BRACKETS = re.compile(r"\[\[|\]\]")
 _FILE_NAME = re.compile(r"\.(?:jpe?g|png|svg|gif|tiff?|web[mp]|og[gva]|pdf|djvu|mid|flac|wav|mp3|xcf)$", re.IGNORECASE)
@@ -80,7 +82,7 @@ def resolve_links(text: str, syntax: WikiNames) -> str:
 
 
 def _words_of(inner: str, syntax: WikiNames) -> str:
-    """Returns the words that a reader sees of one link."""
+    """Returns the words that a link shows to a reader."""
     target, bar, label = inner.partition("|")
     prefix, colon, page = target.partition(":")
     if not colon:

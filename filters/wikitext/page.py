@@ -1,8 +1,8 @@
 """Converts wikitext to plain text, as a reader of the article sees it, in time linear in the page.
 
-The page is never expanded as MediaWiki does it, because that needs the wiki's own templates. Templates that show words
-are replaced with the help of a table (``filters/data/wikipedia/templates.yaml``). All other templates, tables, pictures
-and references are removed.
+The page is never expanded as MediaWiki would do it, because that needs the wiki's own templates. If a template shows
+words, a table (``filters/data/wikipedia/templates.yaml``) says which words replace it. All other templates, tables,
+pictures and references are removed.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ _UNSPACED = TextRules()
 def wikitext_to_text(
     wikitext: str, *, names: WikiNames, title: str = "", unknown: UnknownTemplates | None = None
 ) -> str:
-    """Returns the article's words without its markup. ``title`` only replaces ``{{PAGENAME}}``; the title itself is not
-    added to the words.
+    """Returns the article's words without its markup. ``title`` is only used to replace ``{{PAGENAME}}``. It is not
+    added before the article.
 
     Keeps paragraphs, headings, lists, the words of links, formulas and code. Removes pictures with their captions,
     tables, references, comments, categories, templates without words, headings without text, and the apparatus at the

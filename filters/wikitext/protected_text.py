@@ -53,7 +53,8 @@ class Held:
 
 
 def unescape_references(text: str) -> str:
-    """Unescapes the text of pages that were escaped twice, where ``&lt;ref&gt;...&lt;/ref&gt;`` is a reference.
+    """Unescapes the text of a page if the page was escaped twice. In such a page, a reference is written as
+    ``&lt;ref&gt;...&lt;/ref&gt;``.
 
     This is our choice. MediaWiki would show the word "<ref>", but in all articles that we have seen, the author meant a
     reference.
@@ -86,7 +87,8 @@ def remove_marks(text: str) -> str:
 
 
 def remove_doubled_brackets(text: str) -> str:
-    """Removes ``{{``, ``}}``, ``[[`` and ``<!--`` that arose when the markup between their characters was removed.
+    """Removes ``{{``, ``}}``, ``[[`` and ``<!--`` that the page did not contain. They arise when the markup between two
+    brackets is removed.
 
     >>> remove_doubled_brackets("a}[[}}} {x} [1]"), remove_doubled_brackets("[a]{b} <!-- c")
     ('a {x} [1]', '[a]{b}   c')

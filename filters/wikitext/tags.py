@@ -17,7 +17,7 @@ _GOES = frozenset(
 )
 """Tags that are removed with their content: references, pictures, drawings, and content that the page does not show."""
 _BLOCKS = frozenset({"gallery", "timeline", "imagemap", "graph", "chart", "mapframe", "score"})
-"""The removed tags that are shown on lines of their own. The line before such a tag can announce its content."""
+"""Removed tags that a page shows on lines of their own. The line before such a tag can announce the tag's content."""
 _HELD_AS_TEXT = frozenset({"nowiki", "pre"})
 _HELD_AS_CODE = frozenset({"source", "syntaxhighlight"})
 _MATH = frozenset({"math", "chem", "ce"})
@@ -36,7 +36,9 @@ _HIDDEN = re.compile(
 _TAGS_OF = {name: re.compile(rf"<(/?){name}(?![A-Za-z0-9-])[^<>]*>", re.IGNORECASE) for name in _HIDING}
 _MAX_HIDDEN_CHARS = 20_000
 _MAX_UNCLOSED = 20
-"""Maximum number of unclosed hidden elements. Ours: a page with more of them is broken, so only tags are removed."""
+"""Maximum number of hidden elements that are not closed. Ours: a page with more of them is broken, so only its tags are
+removed.
+"""
 _SMALL_SCRIPT = re.compile(r"<(su[bp])\b[^<>]*>([0-9+−-]{1,12})</\1\s*>", re.IGNORECASE)
 _INLINE = re.compile(
     r"</?(?:abbr|b|bdi|bdo|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|noinclude|onlyinclude|q|rb|rp|rt|ruby|s|samp|"
@@ -96,8 +98,8 @@ def resolve_raw_tags(text: str, held: Held) -> str:
 
 
 def _after_comment(text: str, start: int, end: int) -> int:
-    """Returns where the text continues after a comment. A comment on a line of its own is removed with the line, so
-    that no empty line splits a list.
+    """Returns the position where the text continues after a comment. If the comment is on a line of its own, the whole
+    line is removed, so that no empty line splits a list.
     """
     if (start == 0 or text[start - 1] == "\n") and text[end : end + 1] == "\n":
         return end + 1

@@ -18,7 +18,9 @@ class TemplateCall:
     language: str
 
     def get(self, number: int) -> str:
-        """Returns the ``number``-th argument without a name (from 1), or an empty string."""
+        """Returns an argument without a name, or an empty string if it is missing. The first such argument has the
+        number 1.
+        """
         return self.positional[number - 1] if 0 < number <= len(self.positional) else ""
 
     def first_named(self, *names: str) -> str:

@@ -1,5 +1,5 @@
-"""Finds the rule for writing a template as text. The template's name is the key. It is looked up first in the table of
-its wiki, then in families of names.
+"""Finds the rule for writing a template as text. The template's name is looked up first in the table of its wiki, then
+in families of names.
 
 A family is a pattern that matches many names, for example the names of the templates for all languages or for all
 centuries. A table could not list so many names.
@@ -34,9 +34,10 @@ _MAX_CACHED_NAMES = 20_000
 
 @functools.lru_cache(maxsize=64)
 def rendering_finder(names: WikiNames) -> Callable[[str], Rendering | None]:
-    """Returns a function that looks up how to write a template of one wiki as text, by the template's name.
+    """Returns a function for the templates of one wiki. It takes the name of a template, and returns how to write the
+    template as text.
 
-    The function returns patterns or the name of a rule. It returns an empty tuple if the template shows nothing, and
+    The result is a tuple of patterns, or the name of a rule. It is an empty tuple if the template shows nothing, and
     None if the template is unknown. Some names are equal except for capitals after the first letter: in German,
     ``{{RuS}}`` shows Russian words and ``{{RUS}}`` shows a country. So a name is looked up first as it is written, then
     in lower case.

@@ -66,7 +66,7 @@ _SWITCHES = frozenset(["yes", "no", "y", "n", "true", "false", "on", "off"])
 
 
 def _ipa(call: TemplateCall) -> str:
-    """Returns a pronunciation: ``{{IPA|la|ˈloːrɛm}}`` shows "[ˈloːrɛm]", ``{{IPA|/ˈlɔːrəm/}}`` its argument.
+    """Returns a pronunciation: ``{{IPA|la|ˈloːrɛm}}`` shows "[ˈloːrɛm]", and ``{{IPA|/ˈlɔːrəm/}}`` shows its argument.
 
     >>> _ipa(TemplateCall(["de", "ˈloːʁɛm", "lang"], {}, "en")), _ipa(TemplateCall(["/a/"], {}, "en"))
     ('[ˈloːʁɛm]', '/a/')
@@ -124,7 +124,9 @@ def _named_words(call: TemplateCall) -> str:
 
 
 def _interlanguage(call: TemplateCall) -> str:
-    """Returns the label of a link to another language's article. If it has no label, returns the title on this wiki."""
+    """Returns the label of a link to another language's article. If the link has no label, returns the title on this
+    wiki.
+    """
     label = call.first_named("lt", "display", "text", "текст", "tekst", "texte", "texto", "label")
     first, second = call.get(1), call.get(2)
     if label:

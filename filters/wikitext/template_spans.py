@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 _MARK = re.compile(r"\{(?:\{++|\|)|\}\}++|\|\}(?=(?:\}\})*+(?!\}))")
-"""Matches runs of braces and the marks of a table. ``|}`` before an odd number of further braces ends a template whose
-last argument is empty. Every alternative begins with a plain character, which makes the search fast."""
+"""Matches runs of braces and the marks of a table. If ``|}`` precedes an odd number of further braces, it ends a
+template whose last argument is empty. Every alternative begins with a plain character, which makes the search fast."""
 _MAX_INDENT_CHARS = 16
 _MAX_BRACES = 3
 _UNCLOSED_TABLE = re.compile(r"\n[ \t]*\n(?![ \t]*[|!{])|\n=")
 _TABLE = 0
-"""The entry for a table in :attr:`_OpenMarks.counts`, which otherwise contains numbers of braces."""
+"""The entry for a table in :attr:`_OpenMarks.counts`. The other entries are numbers of braces."""
 
 
 @dataclass(slots=True)
@@ -24,7 +24,7 @@ class Span:
     end: int
     is_table: bool
     next_outside: int = 0
-    """Index of the first span that begins after this one ends."""
+    """Index of the first span that begins after the end of this span."""
 
 
 def find_spans(text: str) -> list[Span]:
@@ -72,7 +72,7 @@ class _OpenMarks:
 
     starts: list[int]
     counts: list[int]
-    """Number of braces in each run that are still open, or ``_TABLE``."""
+    """For each run, the number of braces that are still open. For a table, ``_TABLE``."""
     num_tables: int
     found: list[Span]
 
@@ -125,7 +125,7 @@ def _opens_line(text: str, position: int) -> bool:
 
 
 def _ordered(found: list[Span]) -> list[Span]:
-    """Sorts the spans, shortens spans that end after the span around them, and sets ``next_outside``."""
+    """Sorts the spans and sets ``next_outside``. A span that ends after the span around it is shortened."""
     found.sort(key=attrgetter("start"))
     open_spans: list[Span] = []
     for index, span in enumerate(found):

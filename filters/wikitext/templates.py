@@ -16,8 +16,8 @@ from filters.wikitext.template_spans import Span, find_spans
 from filters.wikitext.wiki_names import Rendering, WikiNames, is_country
 
 MAX_DEPTH = 40
-"""Maximum depth of templates inside each other. Deeper templates are removed. MediaWiki's own limit
-($wgMaxTemplateDepth) was 40 until version 1.34."""
+"""Maximum depth of nested templates. Deeper templates are removed. MediaWiki's own limit ($wgMaxTemplateDepth) was 40
+until version 1.34."""
 _MAX_ARGUMENTS = 2000
 _NAME = re.compile(r"\s*+([^|{}\[\]<>\n\x02-\x07]*+)")
 _NO_ARGUMENT_NAME = re.compile(r"[\[\]{}<>\n\"']")
@@ -27,7 +27,7 @@ _LINE_REST = re.compile(r"[^\n]*")
 _PREFIXES = ("template:", "subst:", "safesubst:", "msg:")
 _FUNCTION = re.compile(r"(formatnum|lcfirst|ucfirst|lc|uc|padleft|padright):", re.IGNORECASE)
 _MAX_SENTENCE_CHARS = 200
-"""Number of characters examined on each side of a template in its line. Keeps the time linear."""
+"""Number of characters examined before and after a template on its line. The limit keeps the time linear."""
 _MIN_SENTENCE_WORDS = 3
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _CYRILLIC_WIKIS = frozenset({"bg", "ru", "sr", "uk"})
@@ -82,8 +82,8 @@ class _Renderer:
     find: Callable[[str], Rendering | None]
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
-        """Returns the text from ``start`` to ``end`` with its templates resolved. The first template is span
-        ``index``."""
+        """Returns the text from ``start`` to ``end`` with its templates resolved. ``index`` is the index of the first
+        template among the spans."""
         out: list[str] = []
         position = start
         spans, text = self.spans, self.text
@@ -136,7 +136,7 @@ class _Renderer:
         return _protect(_FUNCTIONS[name](call))
 
     def _is_in_sentence(self, span: Span) -> bool:
-        """Returns True if words are around the template on its line, and the line is neither a table row nor an
+        """Returns True if the template has enough words around it on its line. Returns False in a table row and in an
         argument."""
         text = self.text
         before = text[max(0, span.start - _MAX_SENTENCE_CHARS) : span.start].rpartition("\n")[2]
@@ -164,7 +164,8 @@ def _without_prefix(name: str) -> str:
 
 
 def _guess(name: str, call: TemplateCall, *, is_set_apart: bool) -> str:
-    """Returns the words of an unknown template if its arguments make them certain, else an empty string.
+    """Guesses the words of an unknown template from its arguments. Returns an empty string if the arguments leave a
+    doubt.
 
     The rule is ours. It covers four cases: the arguments are a language code and one text; one text is in a script that
     the wiki's language does not use; a template with a single argument is in the position of a word in its sentence; or

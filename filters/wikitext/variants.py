@@ -17,7 +17,8 @@ _MAX_NESTED = 10
 
 
 def resolve_variants(text: str, language: str) -> str:
-    """Replaces ``-{...}-`` by its text, or by the first of its texts in two scripts. Removes marks without a pair.
+    """Replaces ``-{...}-`` by its text. If it has texts in two scripts, the first one is used. Removes ``-{`` and
+    ``}-`` that have no counterpart.
 
     >>> resolve_variants("a -{R|Windows}- -{sr-ec: б; sr-el: b}- c-{H|sr-ec:x;sr-el:y}- -{d\\ne}-", "sr")
     'a Windows б c d\\ne'

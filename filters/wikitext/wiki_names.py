@@ -20,7 +20,9 @@ MEDIA, FILE, CATEGORY = -2, 6, 14
 """MediaWiki's numbers of the namespaces whose links show no words of the article."""
 
 Pattern = tuple[str, ...]
-"""A template's words, with fields for its arguments: literal, field, literal, field, ..., literal."""
+"""The words that a template shows, with fields for its arguments. The elements alternate: literal text, field, literal
+text, ..., literal text.
+"""
 Rendering = str | tuple[Pattern, ...]
 """How a template is written as text: the name of a rule of ``template_rules``, or patterns. The first pattern whose
 fields are all given as arguments is used."""
@@ -28,8 +30,7 @@ fields are all given as arguments is used."""
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WikiNames:
-    """Holds one wiki's names, in lower case and with spaces in place of underscores. :func:`syntax` caches the
-    objects."""
+    """Holds one wiki's names, in lower case, with spaces instead of underscores. :func:`syntax` caches the objects."""
 
     language: str
     hidden_prefixes: frozenset[str]
@@ -51,7 +52,9 @@ def _table(name: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1)
 def wiki_codes() -> frozenset[str]:
-    """Returns the codes of all Wikipedias, as in a dump's name (before ``wiki``) and in interlanguage links."""
+    """Returns the codes of all Wikipedias. A dump's name has the code before ``wiki``, and links to other languages
+    begin with it.
+    """
     return frozenset(_table("wikis")["codes"].split())
 
 

@@ -1,7 +1,8 @@
-"""Writes a certificate about finished shards: the shards, sets and rules of a search, and its result.
+"""Writes a certificate about finished shards. It lists the shards, the evaluation sets and the rules of a search, and
+the result of the search.
 
-The certificate contains no date, so that the same shards and sets give the same bytes. It lists every shard and every
-set with its checksum, so that anyone can check which corpus the certificate is about.
+The certificate contains no date, so that the same shards and sets give the same bytes. Every shard and every set has
+its checksum, so that anyone can check which corpus the certificate is about.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mixtures.decontaminate.settings import DecontaminationSettings
 from mixtures.decontaminate.summary import ITEMS_SCHEMA, Summary, about
 from mixtures.decontaminate.table import make_index, open_table, write_table
 from mixtures.manifest import NAME, fingerprint_of, read_manifest, shard_infos, tokenizer_name
+from mixtures.parquet_rows import open_parquet, whole_batches
 
 FORMAT = 1
 CERTIFICATE_NAME, HITS_NAME, ITEMS_NAME = "certificate.json", "hits-00000-of-00001.parquet", "items.parquet"
@@ -87,7 +89,7 @@ def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_
     changed. The certificate is written last.
 
     Raises:
-        ValueError: a set or a shard cannot be read, or a shard is not the one that the manifest lists.
+        ValueError: a set or a shard cannot be read, or a shard differs from the manifest.
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CERTIFICATE_NAME).unlink(missing_ok=True)
@@ -108,7 +110,7 @@ def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_
             for number, shard in enumerate(search_shards(tasks, num_processes)):
                 _check_shard(shards, number, shard)
                 searched.append(shard)
-                for batch in pq.ParquetFile(shard.hits, page_checksum_verification=True).iter_batches():
+                for batch in whole_batches(open_parquet(shard.hits), batch_size=1024):
                     writer.write_batch(batch)
                     summary.add(batch.to_pylist())
                 os.unlink(shard.hits)
@@ -145,7 +147,9 @@ def _check_shard(shards: ShardList, number: int, shard: SearchedShard) -> None:
 
 
 class _written:  # noqa: N801 - used like a function
-    """Yields a temporary path. Afterwards renames the file to ``path``, or deletes it if the block raised an error."""
+    """Yields a temporary path. After the ``with`` block, renames the file to ``path``, or deletes it if the block
+    raised an error.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._temporary = path, path.with_name(path.name + ".tmp")
@@ -177,5 +181,5 @@ def strongest(path: Path, limit: int) -> list[dict[str, Any]]:
 
 
 def _row_batches(path: Path) -> Iterator[list[dict[str, Any]]]:
-    for batch in pq.ParquetFile(path, page_checksum_verification=True).iter_batches(batch_size=1024):
+    for batch in whole_batches(open_parquet(path), batch_size=1024):
         yield batch.to_pylist()

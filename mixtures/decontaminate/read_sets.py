@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 
 from filters.decontaminate.items import Item
 from mixtures.decontaminate.settings import SetSettings
+from mixtures.parquet_rows import open_parquet, whole_batches
 
 _ENDINGS = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".parquet")
 _BLOCK_BYTES = 1 << 20
@@ -96,14 +96,14 @@ def _opened(file: Path) -> IO[str]:
 def _parquet_rows(one: SetSettings, file: Path) -> Iterator[Mapping[str, Any]]:
     wanted = {column.partition(".")[0] for column in one.columns.values()}
     try:
-        with pq.ParquetFile(file, page_checksum_verification=True) as table:
+        with open_parquet(file) as table:
             names = set(table.schema_arrow.names)
             if not wanted <= names:
                 missing = next(column for column in one.columns.values() if column.partition(".")[0] not in names)
                 raise ValueError(_without(f"set {one.name}: {file}", missing, sorted(names)))
-            for batch in table.iter_batches(batch_size=1024, columns=sorted(wanted)):
+            for batch in whole_batches(table, batch_size=1024, columns=sorted(wanted)):
                 yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ValueError(f"set {one.name}: {file} cannot be read as Parquet: {error}") from error
 
 
@@ -116,7 +116,9 @@ def _item(one: SetSettings, record: Mapping[str, Any], where: str, number: int) 
 
 
 def _value(record: Mapping[str, Any], column: str, where: str) -> Any:
-    """Returns the value of a column. Dots in its name lead into nested objects, as in ``answers.text``."""
+    """Returns the value of a column. A dot in the column's name leads to a value inside an object, as in
+    ``answers.text``.
+    """
     if column in record:
         return record[column]
     value: Any = record

@@ -1,4 +1,5 @@
-"""Searches finished shards for the items of evaluation sets. All rows are decoded, including rows of later epochs.
+"""Searches finished shards for the items of evaluation sets. All rows are decoded, even if a document has several rows
+because of several epochs.
 
     shards -> one process per shard at a time -> a table of hits per shard -> one table, in the order of the shards
 
@@ -28,8 +29,8 @@ from mixtures.inspect.documents import ShownDocument, Wanted, documents
 SHARD_HITS_SCHEMA = pa.schema(
     [*HITS_SCHEMA, pa.field("shard", pa.string()), pa.field("row", pa.int64()), pa.field("epoch", pa.int64())]
 )
-"""The columns of a table of hits in shards: the columns that the clean phase writes, and the document's place in the
-shards."""
+"""The columns of a table of hits in shards. They are the columns of the clean phase's table, the shard, and the
+document's row in the shard."""
 _BATCH_CHARS = 1 << 20
 _BATCH_DOCS = 1024
 _READ_BYTES = 8 << 20
@@ -67,7 +68,7 @@ def search_shards(tasks: Sequence[ShardTask], num_processes: int) -> Iterator[Se
     """Searches shards, and yields the result of each in the order of ``tasks``.
 
     Raises:
-        ValueError: a shard is damaged, or was made with another tokenizer.
+        ValueError: a shard is damaged, or was not made with the given tokenizer.
     """
     if num_processes <= 1 or len(tasks) <= 1:
         yield from map(search_shard, tasks)
@@ -81,7 +82,7 @@ def search_shard(task: ShardTask) -> SearchedShard:
     """Searches one shard, writes its hits into the file ``task.hits``, and returns its counts.
 
     Raises:
-        ValueError: the shard is damaged, or was made with another tokenizer.
+        ValueError: the shard is damaged, or was not made with the given tokenizer.
     """
     index, encoder = open_table(task.table), load_decoder(task.tokenizer)
     num_docs = num_tokens = 0

@@ -12,10 +12,10 @@ from mixtures.from_yaml import with_settings
 from mixtures.strict_yaml import parse_yaml
 
 KEY = "decontamination"
-"""The key in a configuration file."""
+"""The key of these settings in a configuration file."""
 ActionName = Literal["drop", "cut", "mark"]
 OwnAction = Literal["", "drop", "cut", "mark"]
-"""The action of one set. Empty means the action for all sets."""
+"""The action of one set. Empty means the action that applies to all sets."""
 PartName = Literal["question", "passage", "code"]
 
 
@@ -27,7 +27,7 @@ class SetSettings:
     path: str = ""
     """A file, a folder, or a glob: JSON lines (``.jsonl``, ``.json``, with ``.gz`` or ``.zst``) or Parquet."""
     version: str = ""
-    """The name of the version, for the manifest. The manifest also records a checksum of the files."""
+    """The name of the set's version, which the manifest shows. The manifest also records a checksum of the files."""
     id: str = ""
     """The column with the item's id. Without this column, the id is the number of the item in the set, from 0."""
     question: str = ""
@@ -39,9 +39,9 @@ class SetSettings:
     passage: str = ""
     """The column with the passage that the question is about."""
     code: str = ""
-    """The column with code that should be searched for."""
+    """The column with the code to search for."""
     action: OwnAction = ""
-    """The action for documents that contain an item. Empty means the action for all sets."""
+    """The action for documents that contain an item. Empty means the action that applies to all sets."""
     public_action: OwnAction = ""
     """The action for documents that contain one of the parts in ``public``."""
     public: tuple[PartName, ...] = ("passage",)
@@ -67,7 +67,7 @@ class SetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecontaminationSettings:
-    """Holds all sets, and the actions for sets that define no action of their own."""
+    """Holds all sets, and the actions that apply to sets without an action of their own."""
 
     sets: tuple[SetSettings, ...] = ()
     action: ActionName = "drop"

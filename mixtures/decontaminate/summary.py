@@ -1,4 +1,4 @@
-"""Counts the hits of each set and item, from the table of hits, and lists the items that were not found."""
+"""Counts the hits of each set and of each item in the table of hits, and lists the items that were not found."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class _Counts:
 
 
 class Summary:
-    """Counts hits. The counts need memory in proportion to the number of items in the sets, not to the number of
+    """Counts hits. The memory is proportional to the number of items in the sets. It does not grow with the number of
     documents."""
 
     def __init__(self, index: Index) -> None:
@@ -112,8 +112,8 @@ class Summary:
             yield pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA)
 
     def _states(self) -> list[int]:
-        """Returns the state of each item: the state of its piece that is easiest to find, or "too short" if it has no
-        piece.
+        """Returns the state of each item, which says how it can be found. It is the state of the item's piece that is
+        easiest to find, or "too short" if the item has no piece.
         """
         states = np.full(self._index.num_items, 255, dtype=np.uint8)
         counts = np.diff(self._index.item_starts)
@@ -152,12 +152,14 @@ class Summary:
 
 
 def _key(name: str, part: str, item: str) -> int:
-    """Returns a hash of the set, part and item that a row of the table of hits names."""
+    """Returns a hash of three names in a row of the table of hits: the set, the part and the item."""
     return xxhash.xxh3_64_intdigest("\0".join((name, part, item)).encode("utf-8", "surrogatepass"))
 
 
 def about(index: Index, sets: list[dict[str, Any]], sources: Iterable[str]) -> dict[str, Any]:
-    """Returns the manifest's entry: the version of the rules, the sources that were searched, and the sets."""
+    """Returns the manifest's entry about decontamination: the version of the rules, the sources that were searched, and
+    the sets.
+    """
     return {
         "rule_version": RULE_VERSION,
         "sources": sorted(sources),

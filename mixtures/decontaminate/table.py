@@ -31,7 +31,8 @@ _KINDS = frozenset({"<u1", "|u1", "<u2", "<u4", "<u8", "<i8"})
 
 
 def key_of(settings: DecontaminationSettings) -> str:
-    """Returns a checksum of the sets' files and settings and the versions of the rules, which determine a table.
+    """Returns a checksum of everything that determines a table: the files and settings of the sets, and the versions of
+    the rules.
 
     Raises:
         ValueError: a set has no file.

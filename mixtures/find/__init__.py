@@ -2,8 +2,8 @@
 
     shard -> grams -> postings -> index/: one file per shard -> search: candidate blocks -> decoded rows -> hits
 
-- ``grams``: samples pieces of a text so that every string of 20 bytes or more contains at least one of them.
-- ``postings``: stores which blocks of rows contain which piece, compressed to nearly the least possible size.
+- ``grams``: samples pieces of a text. Every string of 20 bytes or more contains at least one sampled piece.
+- ``postings``: stores, in nearly the least possible space, which blocks of rows contain which pieces.
 - ``index``: makes and reads the index of one shard, with the checksum of the shard that it was made from.
 - ``search``: looks a string up, decodes the rows that may contain it, and compares; or scans all shards.
 

@@ -26,7 +26,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 def minima(data: bytes) -> Array:
-    """Returns the hashes of a text's sampled pieces (uint32, sorted, distinct). Texts under 20 bytes have none.
+    """Returns the hashes of a text's sampled pieces (uint32, sorted, distinct). A text of fewer than 20 bytes has none.
 
     >>> minima(b"too short").tolist(), len(minima(b"abcdefgh" * 1000))
     ([], 1)

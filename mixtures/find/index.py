@@ -1,8 +1,9 @@
-"""Makes and reads the index of one shard: which blocks of rows contain which pieces of text, and its rows by id.
+"""Makes and reads the index of one shard. The index shows which blocks of rows contain a given piece of text, and which
+rows have a given id.
 
-A block is a run of whole rows that begin within 8,192 tokens. The index of a shard takes at most 0.3 of the shard's
-bytes. If the index would exceed this limit, more pieces share a bucket. A search then decodes more blocks that do not
-contain its string.
+A block consists of the rows that begin within the same 8,192 tokens of the shard. The index of a shard takes at most
+0.3 of the shard's bytes. If the index would exceed this limit, it has fewer buckets of pieces. A search then decodes
+more blocks that do not contain its string.
 
 Layout, little-endian: magic, the shard's SHA-256, eight counts; the first row of each block and the end of the last
 (uint32); the rows sorted by a hash of their ids (uint32); the three parts of `postings.Numbers`. The numbers are
@@ -39,7 +40,7 @@ _MAGIC = b"LMXFIND1"
 _HEADER = struct.Struct("<8s32s8Q")
 _MAX_BUCKET_BITS = 32
 _FEW_FALSE_BLOCKS = 1 << 12
-"""The target for false candidates: for each piece, one in this many blocks is decoded although the block lacks the
+"""The target for false candidates: when a piece is looked up, one in this many blocks is decoded although it lacks the
 piece. A larger index would hardly be faster."""
 
 
@@ -60,7 +61,7 @@ class ShardIndex:
     sha256: str
     """Checksum of the shard from which the index was made."""
     bucket_bits: int
-    """Number of bits of a piece's hash that choose its bucket."""
+    """How many bits of a piece's hash are used to choose its bucket."""
     block_rows: Array
     """The first row of each block, then the end of the last block."""
     id_rows: Array
@@ -91,8 +92,8 @@ class ShardIndex:
         return len(self.block_rows) - 1
 
     def candidates(self, hashes: Array) -> Array:
-        """Returns the blocks that may contain all these pieces: every block that contains all of them, and a few other
-        blocks."""
+        """Returns the blocks that may contain all these pieces. The result has every block that contains all pieces,
+        and a few other blocks."""
         found = np.arange(self.num_blocks)
         for bucket in np.unique(
             hashes >> np.uint32(32 - self.bucket_bits) if self.bucket_bits else hashes * 0
@@ -155,13 +156,13 @@ def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
 
 
 def id_hash(doc_id: str) -> int:
-    """Returns the hash of an id, by which `ShardIndex.id_rows` is sorted."""
+    """Returns the hash of an id. `ShardIndex.id_rows` is sorted by these hashes."""
     return xxhash.xxh3_64_intdigest(doc_id.encode())
 
 
 def _bucket_bits(count: int, num_blocks: int, room: int) -> int:
-    """Returns how many bits of a piece's hash choose its bucket: as many as are useful, if the index then fits into
-    ``room`` bytes.
+    """Returns the number of bits of a piece's hash that choose its bucket. This is the largest useful number with which
+    the index fits into ``room`` bytes.
     """
     bits = 0
     while bits < _MAX_BUCKET_BITS and (num_blocks << bits) < count * _FEW_FALSE_BLOCKS:
@@ -172,7 +173,9 @@ def _bucket_bits(count: int, num_blocks: int, room: int) -> int:
 
 
 def _texts_by_slot(batch: pa.RecordBatch, slots: Array, encoder: Encoder) -> Iterator[tuple[int, bytes]]:
-    """Yields each block in this batch, and the texts of its rows. A block may continue in the next batch."""
+    """Yields, for each block in this batch, its number and the texts of its rows. A block may continue in the next
+    batch.
+    """
     borders = np.flatnonzero(np.diff(slots, prepend=-1)).tolist()
     for first, end in zip(borders, [*borders[1:], len(slots)], strict=True):
         texts = encoder.decode_batch(batch.column("input_ids").slice(first, end - first))

@@ -75,7 +75,7 @@ class Numbers:
 
 
 def low_bits_of(count: int, limit: int) -> int:
-    """Returns the number of low bits that needs the least space for ``count`` numbers below ``limit``."""
+    """Returns the number of low bits with which ``count`` numbers below ``limit`` need the least space."""
     return max(0, (limit // max(1, count)).bit_length() - 1)
 
 

@@ -60,7 +60,7 @@ class Finder:
         self._encoder: Encoder | None = None
 
     def encoder(self) -> Encoder:
-        """Returns the output's tokenizer. Raises ValueError if it is not the one that made the shards."""
+        """Returns the output's tokenizer. Raises ValueError if the shards were made with a different tokenizer."""
         if self._encoder is None:
             path = self.folder / tokenizer_name(self.manifest)
             encoder = load_decoder(path)
@@ -70,7 +70,7 @@ class Finder:
         return self._encoder
 
     def text(self, wanted: str) -> Iterator[FoundRow]:
-        """Yields the rows whose decoded text contains exactly this string, one shard after another.
+        """Searches one shard after another. Yields the rows whose decoded text contains exactly this string.
 
         Raises:
             ValueError: the string has fewer than `GRAIN_BYTES` bytes, or a shard has no index.
@@ -90,7 +90,9 @@ class Finder:
                 yield from self._matching(info, [index.rows(block) for block in blocks.tolist()], wanted, encoder)
 
     def scan(self, wanted: str) -> Iterator[FoundRow]:
-        """Decodes all shards, and yields the same rows as `text`. The string may have any length except 0."""
+        """Decodes all shards and searches the decoded texts. Yields the same rows as `text`. The string may have any
+        length except 0.
+        """
         if not wanted:
             raise ValueError("an empty string is in every row")
         encoder = self.encoder()
@@ -101,7 +103,8 @@ class Finder:
         """Yields the rows of the wanted documents.
 
         Args:
-            wanted: the source and id of each document. With the source None, an id may be from any source.
+            wanted: the source and id of each document. If the source is None, documents with this id are found in all
+                sources.
 
         Raises:
             ValueError: a shard has no index.
@@ -221,7 +224,7 @@ def _rows_of_id(shard: _OpenShard, id_rows: Array, doc_id: str) -> list[int]:
 
 
 def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
-    """Makes every missing or outdated index of a shard, and deletes indexes that belong to no shard.
+    """Makes the index of every shard that has none or an outdated one. Deletes indexes that belong to no shard.
 
     Args:
         num_workers: number of processes. Each process needs memory of about four times the size of a shard.

@@ -5,8 +5,8 @@
 - ``documents``: chooses rows of shards and decodes them. ``files``: finds the files of an output that have documents.
 - ``pager``: shows one document after another in a terminal.
 - ``pairs``: shows the pairs of a near dedup side by side: the removed document and the kept document.
-- ``parquet_documents``: reads ``clean/`` and ``dropped/``. ``steps``: lists the documents that a loader yields at one
-  step.
+- ``parquet_documents``: reads documents from ``clean/`` and ``dropped/``. ``steps``: lists the documents that a loader
+  yields at one step.
 
     python -m mixtures.inspect out/shards --source arxiv -n 1 --max-chars 300
 """

@@ -18,7 +18,7 @@ from tokenizer.encode import Encoder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Selects the documents to show. A field that is None selects all documents."""
+    """Selects the documents to show. A field whose value is None does not restrict the selection."""
 
     source: str | None = None
     doc_id: str | None = None

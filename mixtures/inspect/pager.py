@@ -11,7 +11,7 @@ from dataclasses import replace
 from mixtures.inspect.documents import ShownDocument, Wanted, heading, printable
 
 _MAX_SEEN = 200
-"""The user can go back over this many documents. The texts of these documents are in memory."""
+"""The user can go back over this many documents. Their texts are kept in memory."""
 
 HELP = """\
   Enter    next page, then the next document
@@ -74,9 +74,7 @@ class Pager:
         return True
 
     def _choose(self, wanted: Wanted) -> None:
-        """Begins again with a new selection of documents. Keeps the old selection if no document matches the new
-        one.
-        """
+        """Starts again from the first document of a new selection. If no document matches, the old selection stays."""
         stream = self._find(wanted)
         first = next(stream, None)
         if first is None:
@@ -124,7 +122,7 @@ class Pager:
         return True
 
     def _marked(self, text: str) -> str:
-        """Returns the text with matches between ›marks‹."""
+        """Returns the text in which each match of the search is put between ›marks‹."""
         plain = printable(text)
         if not self._wanted.grep:
             return plain

@@ -1,8 +1,8 @@
 """Shows the pairs of a near dedup side by side: the removed document and the kept document.
 
 The pairs are in ``dedup/`` of a run's output. The text of the kept document is in ``clean/``. The text of the removed
-document is in ``dropped/``, if it is in the sample of dropped texts. Words outside all n-grams that the two texts
-share are in brackets.
+document is in ``dropped/`` only if the sample of dropped texts contains it. Words outside all n-grams that the two
+texts share are printed in brackets.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from filters.books.overlap import NGRAM_WORDS, normalise
 from mixtures.inspect.documents import printable
+from mixtures.parquet_rows import DAMAGE, open_parquet, whole_batches
 from mixtures.stream import one_line
 
 COLUMN = 58
@@ -27,8 +27,8 @@ _NO_TEXT = "(its text is not in dropped/, which has a sample of the texts: see r
 
 
 def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None, limit: int) -> list[dict[str, Any]]:
-    """Returns the pairs whose overlap is nearest to the limit. For ``pairs``, these have the smallest overlaps. For
-    ``rejected``, they have the largest overlaps.
+    """Returns the pairs whose overlap is nearest to the limit. For ``pairs``, these are the pairs with the smallest
+    overlaps. For ``rejected``, they are the pairs with the largest overlaps.
 
     Args:
         kind: ``pairs`` for the removed documents, ``rejected`` for a sample of the candidates that were not removed.
@@ -45,10 +45,10 @@ def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None,
     sign = -1 if kind == "rejected" else 1
     for path in paths:
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                for batch in file.iter_batches(10_000):
+            with open_parquet(path) as file:
+                for batch in whole_batches(file, batch_size=10_000):
                     found = _nearest(found + _chosen(batch, source, doc_id), limit, sign)
-        except (pa.ArrowException, OSError) as error:
+        except DAMAGE as error:
             raise ValueError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
     return found
 
@@ -115,7 +115,9 @@ def marked(text: str, other: str, *, ngram_words: int = NGRAM_WORDS) -> str:
 
 
 def _words(text: str) -> tuple[list[bytes], list[int], list[str]]:
-    """Splits a text at white space. Returns the normalised words, the index of each word's piece, and the pieces."""
+    """Splits a text at white space into pieces. Returns the normalised words, the index of each word's piece, and the
+    pieces.
+    """
     pieces = text.split()
     words, owners = [], []
     for number, piece in enumerate(pieces):

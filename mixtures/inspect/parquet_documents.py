@@ -8,9 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from mixtures.inspect.documents import ShownDocument, Wanted
+from mixtures.parquet_rows import DAMAGE, check_schema, open_parquet, whole_batches
 from mixtures.stream import one_line
 
 _BATCH_ROWS = 64
@@ -24,13 +24,15 @@ def parquet_documents(path: Path, wanted: Wanted) -> Iterator[ShownDocument]:
         ValueError: the file is damaged, or is not a file of documents.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with open_parquet(path) as file:
+            check_schema(file)
             missing = sorted(_NEEDED - set(file.schema_arrow.names))
-            if missing:
-                raise ValueError(f"{path} holds no documents: it has no column {', '.join(missing)}")
-            yield from _documents(path, file, wanted)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            if not missing:
+                yield from _documents(path, file, wanted)
+    except DAMAGE as error:
         raise ValueError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
+    if missing:
+        raise ValueError(f"{path} holds no documents: it has no column {', '.join(missing)}")
 
 
 def _documents(path: Path, file: Any, wanted: Wanted) -> Iterator[ShownDocument]:
@@ -40,7 +42,7 @@ def _documents(path: Path, file: Any, wanted: Wanted) -> Iterator[ShownDocument]
     columns = [
         name for name in ("id", "text", "source", "stage", "reason", "detail") if name in file.schema_arrow.names
     ]
-    for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
+    for batch in whole_batches(file, batch_size=_BATCH_ROWS, columns=columns):
         for row in _rows(batch, wanted):
             one = {name: batch.column(name)[row].as_py() for name in columns}
             text = one["text"] or ""

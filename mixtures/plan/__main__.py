@@ -135,7 +135,8 @@ def _without_validation(recipe: Recipe, available: dict[str, SourceTokens]) -> d
 
 
 def _continued(available: dict[str, SourceTokens], manifest: dict[str, Any]) -> dict[str, SourceTokens]:
-    """Adds to each source the number of its tokens that the stages of a finished mixture have used.
+    """Adds to each source the number of tokens that earlier stages of the training have used. The manifest of a
+    finished mixture contains these numbers.
 
     Documents that ``mixtures.forget`` removed later count as used.
     """
@@ -154,7 +155,7 @@ def _continued(available: dict[str, SourceTokens], manifest: dict[str, Any]) -> 
 
 
 def _of_paper(recipe: Recipe, num_tokens: int) -> str:
-    """Returns a table of the tokens that each source must have for a stream with the recipe's weights and epochs."""
+    """Returns a table of the tokens that each source would need for a stream with the recipe's weights and epochs."""
     recipe = by_part(recipe)
     disk_gb = recipe.paper.disk_gb if recipe.paper else {}
     rows = []
@@ -180,7 +181,7 @@ def _of_paper(recipe: Recipe, num_tokens: int) -> str:
 
 
 def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Sequence[str]) -> str:
-    """Returns a table of the weights that result if each source is seen as often as ``epochs`` says (SOURCE=X)."""
+    """Returns a table of the weights that result if each source is repeated as often as ``epochs`` says (SOURCE=X)."""
     wanted = {source: Decimal(1) for source in available}
     for one in epochs:
         source, _, number = one.partition("=")
@@ -216,7 +217,7 @@ def _billions(tokens: Fraction) -> str:
 
 
 def _as_json(recipe: Recipe, made: Plan) -> dict[str, Any]:
-    """Returns the plan as values, with the columns of the table."""
+    """Returns the plan as a dict for JSON. It contains the figures of the table."""
     limits = by_part(recipe).max_epochs
     return {
         "recipe": made.recipe,

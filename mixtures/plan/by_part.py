@@ -1,4 +1,6 @@
-"""Converts a recipe by source to the recipe by part from which the mixture is planned."""
+"""Converts a recipe with weights of sources to a recipe with weights of parts. The mixture is planned from the
+converted recipe.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def by_part(recipe: Recipe) -> Recipe:
 
 
 def _nominal(recipe: Recipe, name: str) -> Fraction:
-    """Returns the weight that the recipe gives to a part. Ignores the available tokens."""
+    """Returns the weight of a part according to the recipe alone. The available tokens are ignored."""
     source, value = source_of(name), value_of(name)
     whole = recipe.exact_weights()[source]
     return whole if value is None else whole / 100 * percentages(recipe.parts[source].weights)[value]

@@ -1,7 +1,7 @@
-"""Converts weights and exact token counts to each source's tokens: whole epochs, and part of a last epoch.
+"""Computes the tokens of each source from weights and exact token counts: whole epochs, and a part of a last epoch.
 
-All decisions use integers and fractions. Shares are exact to the token, because the stream's tokens are divided by the
-largest remainder method. ``python -m mixtures.plan`` prints the table.
+All decisions use integers and fractions. The stream's tokens are divided by the largest remainder method, so shares are
+exact to the token. ``python -m mixtures.plan`` prints the result as a table.
 """
 
 from __future__ import annotations
@@ -15,28 +15,32 @@ from mixtures.parts import source_of
 from mixtures.plan.by_part import by_part
 from mixtures.plan.shares import Plan, PlanError, SourcePlan, SourceTokens
 from mixtures.plan.table import format_rows, format_table, need_rows
-from mixtures.recipe import MAX_EPOCHS, Recipe
+from mixtures.recipe import Recipe
+from mixtures.recipe_values import MAX_EPOCHS
 from mixtures.weights import percentages
 
 __all__ = ["Plan", "PlanError", "SourcePlan", "SourceTokens", "deal", "epochs_to_weights", "format_table", "plan"]
 
 _MAX_CANDIDATES = 20_000
-"""Largest number of stream lengths that are tried, from the longest down, if the epochs limit the length."""
+"""If the limits on epochs limit the length of the stream, at most this many lengths are tried, from the longest
+down.
+"""
 
 
 def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
     """Returns a plan that divides ``num_tokens`` among the recipe's sources. A divided source is replaced by its parts.
 
-    The wanted length is ``num_tokens``, or else the recipe's ``tokens``. If this length would exceed the ``max_epochs``
-    of a source, the longest stream that fits is made. If the length is exact, an error is raised instead. By default
-    ``num_tokens`` is exact and the recipe's ``tokens`` are not. If the recipe has ``length``, it decides whether
-    these lengths are exact.
+    The wanted length is ``num_tokens``, or else the recipe's ``tokens``. A length is either exact or an upper limit. If
+    it would exceed the ``max_epochs`` of a source, an exact length raises an error; otherwise the longest stream that
+    fits is made. By default, ``num_tokens`` is exact and the recipe's ``tokens`` are an upper limit. The recipe's
+    ``length`` overrides this default.
 
-    If the recipe has ``missing: share``, the weight of a source without tokens goes to the other sources in proportion.
-    If a source is too small for a requested length, the other sources replace the missing tokens in the same way.
+    If the recipe has ``missing: share``, the weight of a source without tokens goes to the other sources in proportion
+    to their weights. If a source is too small for a requested length, the other sources replace the missing tokens in
+    the same way.
 
-    A source that earlier stages used continues where they stopped. Its ``max_epochs`` limits all stages together. If
-    the recipe has ``epochs`` instead of weights, they apply to this stage alone.
+    A source that earlier stages used continues where these stages stopped. Its ``max_epochs`` limits all stages
+    together. If the recipe has ``epochs`` instead of weights, these epochs apply to this stage alone.
 
     Raises:
         PlanError: a source is missing or too small, a source with a weight gets no token, or an available source is
@@ -117,10 +121,12 @@ def _is_exact(recipe: Recipe, num_tokens: int | None) -> bool:
 
 
 def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str, int]:
-    """Divides tokens in proportion to the weights by the largest remainder method. Returns the tokens by source.
+    """Divides tokens in proportion to the weights by the largest remainder method. Returns a dict with the tokens of
+    each source.
 
-    Each source gets its quota rounded down or up, and the sum is ``num_tokens``. If remainders are equal, the source
-    with the greater weight comes first, then the first by name.
+    Each source gets its quota, rounded down or up, and the sum is ``num_tokens``. If several sources have equal
+    remainders, the source with the greatest weight comes first. If their weights are equal too, the first name comes
+    first.
 
     >>> deal(10, {"a": Decimal("67"), "b": Decimal("30.5"), "c": Decimal("2.5")})
     {'a': 7, 'b': 3, 'c': 0}
@@ -136,7 +142,7 @@ def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction
 
 
 def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal]) -> dict[str, Fraction]:
-    """Returns the weights, in percent, that result if each source is seen ``epochs`` times.
+    """Returns the weights, in percent, that result if each source occurs ``epochs`` times in the stream.
 
     >>> epochs_to_weights({"a": 300, "b": 50}, {"a": Decimal(1), "b": Decimal(2)})
     {'a': Fraction(75, 1), 'b': Fraction(25, 1)}
@@ -145,8 +151,8 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
-    """Returns the tokens that each source must have. With so many tokens, a source's weight gives the epochs of the
-    paper or the recipe.
+    """Returns how many different tokens each source would need for this stream. With that many tokens, the stream
+    repeats the source as often as the paper (or the recipe) says.
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"
@@ -170,7 +176,9 @@ def _whole(weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str,
 
 
 def _limits(recipe: Recipe, available: Mapping[str, SourceTokens]) -> dict[str, int]:
-    """Returns the most tokens that each source can contribute, minus the tokens that earlier stages used."""
+    """Returns the largest number of tokens that each source can still contribute. Tokens that earlier stages used are
+    subtracted.
+    """
     of_stage = recipe.rule is not None and bool(recipe.rule.epochs) and recipe.max_epochs == recipe.rule.epochs
     limits = {}
     for source, have in available.items():
@@ -182,8 +190,8 @@ def _limits(recipe: Recipe, available: Mapping[str, SourceTokens]) -> dict[str, 
 def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: int) -> int:
     """Returns the greatest number of tokens, at most ``most``, that can be divided without exceeding a limit.
 
-    A stream whose quotas are within the limits always fits. A slightly longer stream fits if the source that limits it
-    is rounded down, so those few lengths are tried from the longest down.
+    If all quotas of a stream are within the limits, the stream always fits. A slightly longer stream fits if the quota
+    of the limiting source is rounded down. So these few lengths are tried, from the longest down.
     """
     parts = _whole(weights)
     total = sum(parts.values())
@@ -211,7 +219,7 @@ def _deal_within(
     """Divides tokens so that no source exceeds its limit. Tokens that a source lacks are divided among the remaining
     sources by their weights.
 
-    Returns the tokens by source, and the sources that reached their limits.
+    Returns a dict with the tokens of each source, and a list of the sources that reached their limits.
     """
     full: dict[str, int] = {}
     while True:

@@ -9,8 +9,8 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class SourceTokens:
-    """Counts the documents of a source, and their tokens with bos and eos. Documents held out for validation do not
-    count."""
+    """Counts the documents of a source, and their tokens including bos and eos. Documents that are held out for
+    validation are not counted."""
 
     tokens: int
     documents: int
@@ -46,14 +46,14 @@ class SourcePlan:
 
     @property
     def remainder_tokens(self) -> int:
-        """Number of this stream's tokens from the last, partial epoch. This epoch has the number ``whole_epochs``. 0 if
+        """Number of this stream's tokens that come from the last, partial epoch, whose number is ``whole_epochs``. 0 if
         no epoch is partial.
         """
         return self.tokens if self.first_epoch == self.whole_epochs else self._end % self.available_tokens
 
     @property
     def num_epochs(self) -> int:
-        """Number of epochs that have documents in the stream. The first of them is ``first_epoch``."""
+        """Number of epochs whose documents occur in the stream. The first of these epochs is ``first_epoch``."""
         return self.whole_epochs - self.first_epoch + (self._end % self.available_tokens > 0)
 
     @property
@@ -68,7 +68,7 @@ class SourcePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Describes the whole stream. ``sources`` are in the recipe's order and leave out sources without tokens."""
+    """Describes the whole stream. ``sources`` lists the sources that have tokens, in the recipe's order."""
 
     recipe: str
     tokens: int
@@ -76,7 +76,9 @@ class Plan:
     shared_out: tuple[str, ...] = ()
     """Sources that had too few tokens. Their weight, or a part of it, went to the other sources."""
     asked_tokens: int = 0
-    """The length that was wanted. ``tokens`` is less if a source has too few tokens for this length."""
+    """The length that the user or the recipe wanted. ``tokens`` is less if a source has too few tokens for this
+    length.
+    """
     limited_by: str = ""
     """The source that has too few tokens for a longer stream; empty if the wanted length was reached."""
 

@@ -66,7 +66,7 @@ def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapp
 
 
 def format_table(recipe: Recipe, made: Plan) -> str:
-    """Returns the plan as a table of plain text, and a line about weights that went to other sources."""
+    """Returns the plan as a table of plain text. If weights went to other sources, a line about them is added."""
     table = format_rows(table_rows(recipe, made))
     if made.shared_out:
         table += f"\nweight shared out among the others: {', '.join(made.shared_out)}"
@@ -75,7 +75,8 @@ def format_table(recipe: Recipe, made: Plan) -> str:
 
 
 def shortfall(recipe: Recipe, made: Plan) -> str:
-    """Returns a sentence about a stream that is shorter than was wanted; empty if the wanted length was reached.
+    """Returns a sentence about a stream that is shorter than the wanted length. Returns an empty text if the wanted
+    length was reached.
 
     The sentence names the source that limits the length, and says what would lengthen the stream.
     """
@@ -94,7 +95,7 @@ def shortfall(recipe: Recipe, made: Plan) -> str:
 
 
 def format_rows(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:
-    """Returns a table of text with aligned columns: the first to the left, the others to the right.
+    """Returns a table of text with aligned columns. The first column is aligned to the left, the others to the right.
 
     >>> print(format_rows([("a", "1"), ("bc", "20")], ("x", "n")))
     x    n

@@ -1,7 +1,7 @@
 """Phase 1, clean: converts the files of a source to ``clean/``, ``dropped/`` and ``stats/``.
 
-The steps of a source are split into segments at the dedups, because a dedup needs keys of all documents. Each segment
-is one pass over the texts:
+A dedup needs keys of all documents. So the steps of a source are split into segments, and each segment except the last
+ends at a dedup. A segment is one pass over the texts:
 
     input files
          |  read
@@ -12,13 +12,15 @@ is one pass over the texts:
                                        v                                v
                                   a dedup ---------- verdicts ---> open the spilled texts with their verdicts
                                                                         |
-                                            more local steps and dedups, and at last
+                                            more local steps and dedups, and finally
                                                                         v
                                      clean/SOURCE/part-*.parquet, dropped/SOURCE/part-*.parquet, stats/SOURCE.json
 
-A verdict is a dedup's decision about a document. Keys, references and verdicts are shuffled, texts are not (except in
-the join of Stack Exchange). The sending stage and the receiving stage both count these records. If the two counts
-differ, the run fails. For example, books need three passes:
+A verdict is a dedup's decision about a document. A reference names the place of spilled texts on disk. Workers exchange
+keys, references and verdicts. They do not exchange texts, except in the join of Stack Exchange. The sending stage and
+the receiving stage both count the exchanged records. If the two counts differ, the run fails.
+
+For example, the source ``books`` needs three passes:
 
 >>> from pipeline.clean.segments import segments_of
 >>> from pipeline.sources import SOURCES
@@ -32,7 +34,7 @@ On the driver:
 
     phase.py            chooses the sources that must run, makes their jobs, checks their input
     prepared_source.py  a source of a run before it is cleaned: files, units, models, fingerprint
-    reuse.py            takes sources over from another output
+    reuse.py            copies clean documents from the output of another run
     dumps.py            cleans each dump of a source separately, if the source comes in dumps
     job.py              the job of a source or a dump: what it cleans, how it is sized, its paths
     sizing.py           the number of parts and buckets for an input

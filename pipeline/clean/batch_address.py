@@ -1,5 +1,5 @@
-"""Defines the address of a document, and chooses the output part of a batch. An address is a batch id and a row
-number.
+"""Defines the address of a document, and chooses the output part of a batch. The address is the id of the document's
+batch, and the document's row number in the batch.
 """
 
 from __future__ import annotations
@@ -7,15 +7,15 @@ from __future__ import annotations
 import struct
 
 BATCH_ID = struct.Struct(">III")
-"""Packs the id of a batch. The id has three numbers: the unit; the chunk of the unit (0 unless the unit was unpacked);
-and the batch in the chunk. The numbers are big-endian, so packed ids sort like the numbers.
-"""
+"""Packs the id of a batch. The id consists of three numbers: the number of the unit; the number of the chunk in the
+unit (0 unless the unit was unpacked); and the number of the batch in the chunk. The numbers are big-endian, so packed
+ids sort like the numbers."""
 
 ROW = struct.Struct(">I")
-"""Packs the number of a row in a batch."""
+"""Packs a row number in a batch."""
 
 ADDRESS_BYTES = BATCH_ID.size + ROW.size
-"""The number of bytes of a document's address: the id of its batch and its row."""
+"""The size in bytes of a document's address: the batch id and the row number."""
 
 TAG_REF = 0
 """The tag of a payload that refers to a spilled batch.
@@ -30,7 +30,8 @@ TAG_ATTRIBUTES = 255
 """The tag of a payload with columns that a join found for a row of the batch."""
 
 PART_NAME = "part-{:05d}-of-{:05d}.parquet"
-"""The name of a file of clean or dropped documents. The name contains the file's number and the number of files."""
+"""The format of the file names in ``clean/`` and ``dropped/``. The two fields are the file's number and the number of
+files."""
 
 
 def part_name(part: int, num_parts: int) -> str:
@@ -43,8 +44,8 @@ def part_name(part: int, num_parts: int) -> str:
 
 
 _STRIDE = 1_000_003
-"""The distance between the first parts of consecutive units. The distance is a prime larger than any number of parts.
-So batches are spread evenly over the parts even if each unit has only one batch."""
+"""A prime number that is larger than any number of parts. :func:`part_of` multiplies the unit's number by it. So the
+batches are spread evenly over the parts even if each unit has only one batch."""
 
 
 def part_of(batch_id: bytes, num_parts: int) -> int:

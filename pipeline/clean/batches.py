@@ -1,4 +1,4 @@
-"""Packs documents (dicts) into Arrow record batches. Defines the columns and the coder of the batches."""
+"""Packs documents (dicts) into Arrow record batches. Defines the columns of the batches and their Beam coder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ BASE_COLUMNS: Mapping[str, pa.DataType] = {
 """The columns that every source has, in the order of the output."""
 
 SIGNAL_PREFIX = "signal:"
-"""The prefix of the columns with measurements of steps (float64). The output has one list, ``signals``, instead."""
+"""The prefix of the names of columns that hold measurements of steps (float64). In the output, the single column
+``signals`` replaces them."""
 
 MAX_BATCH_DOCS = 512
 MAX_BATCH_BYTES = 8 << 20
@@ -45,7 +46,9 @@ DROPPED_SCHEMA = pa.schema(
 
 
 class RecordBatchCoder(beam.coders.Coder):
-    """Encodes batches as Arrow IPC. Beam would pickle them, and the pickle of a slice contains the whole batch."""
+    """Encodes batches as Arrow IPC. Without this coder Beam would pickle the batches, and the pickle of a slice
+    contains the whole batch.
+    """
 
     def encode(self, value: pa.RecordBatch) -> bytes:
         return batch_to_bytes(value)
@@ -91,8 +94,7 @@ def batches(
 ) -> Iterator[pa.RecordBatch | None]:
     """Yields batches of at most 512 documents and about 8 MB of text.
 
-    Yields None for each None among the documents. A reader yields None if it finds no document for a long time. Then
-    the caller can write out its counts and dropped rows.
+    A None among the documents tells the caller to write out its dropped rows now. For each of them, None is yielded.
     """
     schema = reader_schema(columns)
     rows: list[Mapping[str, Any]] = []

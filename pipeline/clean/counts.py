@@ -1,8 +1,9 @@
 """Defines the exact counts of documents that each stage took in, kept and dropped. The counts of all workers are
 summed.
 
-A count maps ``(source, stage, name)`` to a number. The names are the constants below. The name of a drop reason is
-``dropped:REASON``. Beam's own counters are not used, because they can count a retried bundle twice.
+Each count has the key ``(source, stage, name)``. The names are the constants below. The name of a drop reason is
+``dropped:REASON``. Some counts belong to no stage. They have a pseudo-stage instead, whose name begins with ``@``.
+Beam's own counters are not used, because they can count a retried bundle twice.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ BYTES_IN, BYTES_KEPT = "bytes_in", "bytes_kept"
 LINES_IN, LINES_KEPT = "lines_in", "lines_kept"
 DROPPED = "dropped:"
 NOTED = "noted:"
-"""The prefix of a note's name. A note counts kept documents to which a remark applies. A count of 0 is stored too."""
+"""The prefix of a note's name. A note is a number that a stage reports besides the kept and dropped documents. A note
+of 0 is stored too."""
 BAD_RECORDS, UNREADABLE_FILES = "bad_records", "unreadable_files"
 
 # Both the sender and the receiver count the records that one stage of the graph sends to another. The two numbers must
@@ -27,42 +29,41 @@ SENT, RECEIVED = "sent:", "received:"
 
 READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
-"""The pseudo-stage and the name for the number of rows that workers send to ``dropped/``."""
+"""The pseudo-stage and the name of a count: the number of rows that workers send to ``dropped/``."""
 WON_STAGE = "@won"
-"""The pseudo-stage with the number of keys for which a dedup kept a document of the dump. The name of a count is the
-dedup's name.
-"""
+"""The pseudo-stage of counts about the keys of a dump. The count is the number of keys for which a dedup kept a
+document of the dump. The name of the count is the dedup's name."""
 CEILING_STAGE = "@ceilings"
-"""The pseudo-stage for near dedups that removed more documents than a ceiling allows. The name of a count has five
+"""The pseudo-stage of near dedups that removed more documents than a ceiling allows. The name of a count has five
 parts, separated by tabs: the step; the kind of ceiling; the number of documents; the dump (empty for the whole source);
-and the language or host.
-"""
+and the language or host."""
 LARGEST_STAGE = "@largest"
-"""The pseudo-stage for the sizes of a near dedup's largest groups. The name of a count contains the members as JSON."""
+"""The pseudo-stage of the largest groups of a near dedup. The count is the number of documents in the group. The name
+of the count contains the members as JSON."""
 OVERLAPS_STAGE = "@overlaps"
-"""The pseudo-stage for the number of documents that a near dedup removed, by their overlap with the kept document."""
+"""The pseudo-stage of documents that a near dedup removed. They are counted by their overlap with the kept document."""
 REMOVED_STAGE = "@removed"
-"""The pseudo-stage for the number of documents that a near dedup removed from a language or host. The name of a count
-has four parts, separated by tabs: the word ``language`` or ``host``; the number of documents; the dump (empty for the
-whole source); and the language or host.
-"""
+"""The pseudo-stage of documents that a near dedup removed. They are counted by language and by host. The name of a
+count has four parts, separated by tabs: the word ``language`` or ``host``; the number of all documents in this language
+or from this host; the dump (empty for the whole source); and the language or host."""
 PAIR_FILES_STAGE = "@pair_files"
-"""The pseudo-stage for the files of rejected pairs that a near dedup wrote."""
+"""The pseudo-stage of the files in which a near dedup wrote rejected pairs."""
 GRAPH = "@graph"
-"""The pseudo-stage for the numbers of records that stages send to each other."""
+"""The pseudo-stage of the records that stages send to each other."""
 
 
 class LostRecords(AssertionError):  # noqa: N818 - the name says what happened
-    """Raised if two counts that must be equal differ. Records were lost or doubled by a bug in this project or in the
-    engine.
+    """Raised if two counts differ although they must be equal. A bug in this project or in the engine lost or doubled
+    records.
     """
 
 
 def check_conservation(counts: Mapping[CountKey, int]) -> None:
-    """Checks that each stage kept or dropped every document that it took in, and received every record sent to it.
+    """Checks two things for each stage: it kept or dropped every document that it took in, and it received every record
+    that was sent to it.
 
     Raises:
-        LostRecords: two numbers that must be equal differ. The message names the source and each stage.
+        LostRecords: two numbers differ although they must be equal. The message names the source and each stage.
 
     >>> counts = {("c4", "rules", DOCS_IN): 3, ("c4", "rules", DOCS_KEPT): 2, ("c4", "rules", "dropped:x"): 1}
     >>> check_conservation(counts)
@@ -103,8 +104,9 @@ def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, in
         stages: the names of the stages, in the order in which documents pass them.
         num_written: number of documents in the clean files.
         num_dropped_written: number of rows in the dropped files.
-        is_share: True if only a share of the dropped documents has a row. Then the number of rows in the files must
-            equal the number of rows that workers sent. Otherwise it must equal the number of dropped documents.
+        is_share: True if only some of the dropped documents get a row. Then the number of rows in the files must equal
+            the number of rows that workers sent. If False, the number of rows must equal the number of dropped
+            documents.
 
     Raises:
         LostRecords: two numbers differ. The message names the stages between which documents were lost or doubled.
@@ -129,7 +131,9 @@ def check_chain(source: str, stages: Sequence[str], counts: Mapping[CountKey, in
 
 
 def stats_of(source: str, counts: Mapping[CountKey, int], stages: Sequence[str]) -> dict[str, Any]:
-    """Returns the content of ``stats/SOURCE.json``. ``stages`` are in the order in which documents pass them."""
+    """Returns the content of ``stats/SOURCE.json``. ``stages`` lists the stages in the order in which documents pass
+    them.
+    """
 
     def get(stage: str, what: str) -> int:
         return counts.get((source, stage, what), 0)

@@ -47,7 +47,8 @@ class PreparedDump:
 
 
 def comes_in_dumps(source: Source) -> bool:
-    """True if the dumps of the source can be cleaned one by one, because a newer dump can never change an older one.
+    """True if the dumps of the source can be cleaned one by one. This requires that a newer dump never changes an older
+    one.
 
     For example, in a line dedup over all dumps, a newer dump could remove lines from an older one. A source with such
     a step is cleaned in one piece.
@@ -60,9 +61,9 @@ def split_into_dumps(
     source: Source, listing: Listing, units_of: Callable[[Listing], tuple[Unit, ...]],
     fingerprint_of: Callable[[Listing, Sequence[Any]], str],
 ) -> tuple[PreparedDump, ...]:  # fmt: skip
-    """Returns the dumps of a source, oldest first; an empty tuple if the source is cleaned in one piece.
+    """Returns the dumps of a source, oldest first. Returns an empty tuple if the source is cleaned in one piece.
 
-    A source is cleaned in one piece if the path of one of its files does not name a dump. The pages in this file could
+    If the path of any file does not name a dump, the source is cleaned in one piece. The pages in such a file could
     belong to any dump.
 
     Args:
@@ -91,7 +92,7 @@ def split_into_dumps(
 def file_without_dump(source: Source, listing: Listing) -> str:
     """Returns the first path that does not name a dump; "" if every path names one.
 
-    Because of this file, the source is cleaned in one piece.
+    A source with such a file is cleaned in one piece.
     """
     reader = source.reader
     if not comes_in_dumps(source):
@@ -160,7 +161,7 @@ def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> Non
     """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``.
 
     Each dump has two markers, one from the clean phase and one from the tokenize phase. If a dump is no longer part of
-    the source, its markers must be deleted. In the next run a new dump could get the part numbers of the former dump.
+    the source, its markers must be deleted, because a new dump may get the same part numbers.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

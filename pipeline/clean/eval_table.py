@@ -1,4 +1,6 @@
-"""Builds the index of the evaluation sets once before the clean phase, as a file that all workers memory-map."""
+"""Builds the index of the evaluation sets. It is built once, before the clean phase. It is a file that all workers
+memory-map.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +15,8 @@ from pipeline.settings.settings import Settings
 def eval_table(settings: Settings, work: str) -> str | None:
     """Returns the path of the index of a run's evaluation sets, or None if the run has none.
 
-    The index is built below ``work`` unless it already exists. The name of the index contains a checksum of the sets'
-    files and settings, so that a changed set gets a new file. Older files are deleted.
+    The index is built in the folder ``work`` unless it already exists. The name of the index contains a checksum of the
+    sets' files and settings, so that a changed set gets a new file. Older files are deleted.
 
     Raises:
         ValueError: a set cannot be read. The message names the set.

@@ -1,5 +1,5 @@
 """Writes the evidence of decontamination: the hits of each part, then one table of all hits, and a summary of the
-table.
+table. A hit is a passage of an evaluation set that was found in a document.
 
 Workers write one file of hits per part. After the clean phase the driver copies all hits, one batch at a time, into
 ``decontamination/hits-*.parquet``, and counts the hits by item.

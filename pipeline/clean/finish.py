@@ -25,7 +25,9 @@ _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
 
 class FinishSource(beam.PTransform):
-    """Takes counts, clean parts and dropped parts. Outputs the name of the source when everything is written."""
+    """Finishes a source. Takes counts, clean parts and dropped parts. Outputs the name of the source when everything is
+    written.
+    """
 
     def __init__(self, job: SourceJob) -> None:
         super().__init__()
@@ -82,8 +84,8 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
     """Writes the statistics of a source whose parts are all written, and then the source's marker.
 
-    If a near dedup removed more than its ceilings allow, the marker gets the name of a held-back source. Then the
-    source is not complete.
+    If a near dedup removed more than its ceilings allow, the source is held back: the marker gets a special name
+    (:mod:`pipeline.clean.held`), so the source does not count as complete.
     """
     stats = c.stats_of(job.source.name, counts, stages)
     if removed := near_stats(job.source.name, counts):
@@ -106,7 +108,9 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Writes the marker that makes a dump complete. The statistics of the source are later summed from these counts."""
+    """Writes the marker that makes a dump complete. The marker contains the counts of the dump. The statistics of the
+    source are later summed from them.
+    """
     marker = {
         "fingerprint": job.fingerprint,
         "counts": [[*key, number] for key, number in sorted(counts.items())],
@@ -116,21 +120,25 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
 
 
 def part_range(job: SourceJob) -> tuple[int, int]:
-    """Returns the range of the job's part numbers in its source, as (first number, number after the last)."""
+    """Returns the part numbers that belong to the job, as (first number, number after the last). The numbers count the
+    parts of the whole source.
+    """
     first = job.sizes.first_part
     return first, first + job.sizes.scale.num_parts
 
 
 def part_folders(job: SourceJob) -> dict[str, str]:
-    """Returns the folders that contain one file per part of the source. Each key is the name that the marker uses for
-    the folder.
+    """Returns a mapping to the folders that contain one file per part of the source. The keys are the names that the
+    marker uses for the folders.
     """
     folders = {"clean": job.places.clean_dir, "dropped": job.places.dropped_dir}
     return folders if job.places.evidence_dir is None else folders | {"evidence": job.places.evidence_dir}
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
-    """Returns the folders with the files of a job. Each key is the name that the marker uses for the folder."""
+    """Returns a mapping to the folders with the files of a job. The keys are the names that the marker uses for the
+    folders.
+    """
     spans: dict[str, str | PartSpan] = {
         name: PartSpan(folder, *part_range(job)) for name, folder in part_folders(job).items()
     }

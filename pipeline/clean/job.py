@@ -17,7 +17,7 @@ from pipeline.sources.source import Source
 class KeyFiles:
     """Describes the key files that one exact dedup writes for a dump. A newer dump reads these files.
 
-    A key file contains keys, each with the id of the document that is kept for it.
+    A key file contains keys. Beside each key is the id of the document that is kept for this key.
     """
 
     step: str
@@ -35,7 +35,7 @@ class KeyFiles:
 
     @property
     def glob(self) -> str:
-        """A pattern that matches all these files. A bucket without a key has no file."""
+        """The glob that matches all key files of this dump and dedup. A bucket without a key has no file."""
         return f"{self.folder}/part-{self.step}-*.arrow"
 
 
@@ -81,7 +81,8 @@ class JobPlaces:
     spill_dir: str = ""
     """The folder for spilled texts. This field is filled in later, when the run has a folder for temporary files."""
     shuffle: Shuffle = field(default_factory=lambda: Shuffle(""))
-    """How groups are shuffled. This field is filled in later, like ``spill_dir``."""
+    """Says whether groups are shuffled through files or by the engine. This field is filled in later, like
+    ``spill_dir``."""
     progress_dir: str | None = None
 
 

@@ -24,7 +24,8 @@ _SAMPLED_COLUMNS = ("url", "title", "date", "text")
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 16 << 20
 _REJECTED_BYTES = 41
-"""The Arrow bytes of the row of one rejected record, not counting its location, reason, detail and source."""
+"""The number of bytes that the row of a rejected record takes in Arrow, without its location, reason, detail and
+source."""
 
 
 @dataclass(slots=True)
@@ -41,13 +42,17 @@ class Ledger:
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
     _rejected: list[Rejected] = field(default_factory=list)
-    """The rejected records since the last batch in ``_rows``. The rows of these records are made together."""
+    """The records that were rejected after the last batch was added to ``_rows``. The rows of these records are made
+    together."""
     _num_rows: int = 0
     _num_bytes: int = 0
     _evidence: list[pa.RecordBatch] = field(default_factory=list)
 
     def leave(self, evidence: pa.RecordBatch) -> None:
-        """Stores evidence that a step found in a batch. After each batch the pass calls :meth:`take_evidence`."""
+        """Stores the evidence from a batch, which a step has found.
+
+        After each batch the pass calls :meth:`take_evidence`.
+        """
         self._evidence.append(evidence)
 
     def take_evidence(self) -> list[pa.RecordBatch]:
@@ -60,9 +65,10 @@ class Ledger:
             self.counts[self.source, stage, what] += number
 
     def note(self, stage: str, what: str, number: int) -> None:
-        """Counts kept documents to which a stage's remark applies, for example ``may_hide_duplicates``.
+        """Stores a number that a stage reports besides its kept and dropped documents, for example
+        ``may_hide_duplicates``.
 
-        A count of 0 is stored too.
+        The number 0 is stored too.
         """
         self.counts[self.source, stage, c.NOTED + what] += number
 
@@ -86,7 +92,7 @@ class Ledger:
 
     def split(self, stage: str, before: pa.RecordBatch, after: pa.RecordBatch, verdict: pa.Array,
               detail: pa.Array | None) -> tuple[pa.RecordBatch, pa.Array]:  # fmt: skip
-        """Counts the documents that a stage keeps and drops, and adds a row for each document that it drops.
+        """Counts the documents that a stage keeps and drops. Adds a row for each dropped document.
 
         Args:
             before: the documents that the stage took in.
@@ -123,7 +129,7 @@ class Ledger:
         self._append([*columns, *origin_of(before), text])
 
     def reject(self, rejected: Rejected) -> None:
-        """Counts a record that did not become a document, and adds a dropped row for it."""
+        """Counts a record that did not become a document, and adds a row to the dropped rows."""
         self.count("records", rejected.reason, 1)
         if rejected.is_bad:
             self.count("records", c.BAD_RECORDS, 1)
@@ -135,7 +141,7 @@ class Ledger:
         self._num_bytes += _REJECTED_BYTES + sum(len(word.encode()) for word in words)
 
     def _pack_rejected(self) -> None:
-        """Makes a batch of the rejected records. The number of these records and their bytes are already counted."""
+        """Makes a batch of the rejected records. Their number and their bytes were counted when they were rejected."""
         rejected, self._rejected = self._rejected, []
         if not rejected:
             return

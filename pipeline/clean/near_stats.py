@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.clean import counts as c
 
 LARGEST = 10
-"""The statistics list this many of the largest groups, and also this many languages and hosts."""
+"""The number of groups that the statistics list. The statistics also list this many languages and this many hosts."""
 _BINS = 20
 BIN_WIDTH = 1 / _BINS
 """The width of a bin of overlaps."""
@@ -59,8 +59,8 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int]) -> dict[str, Any]:
 
 
 def largest_groups(source: str, counts: Mapping[c.CountKey, int]) -> list[dict[str, Any]]:
-    """Returns the largest groups of a source. A group has its number of documents, the id of the kept document, and the
-    ids of some removed documents.
+    """Returns the largest groups of a source. A group is described by its number of documents, the id of the kept
+    document, and the ids of some removed documents.
     """
     found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == (source, c.LARGEST_STAGE)]
     return [{"documents": -negative, **json.loads(row)} for negative, row in sorted(found)[:LARGEST]]

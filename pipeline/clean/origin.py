@@ -47,7 +47,9 @@ def origin_of(batch: pa.RecordBatch) -> Origin:
 
 
 def _first(batch: pa.RecordBatch, names: tuple[str, ...], max_chars: int) -> pa.Array:
-    """Returns one value per document: the first value in these columns that is not null."""
+    """Returns one value per document. It comes from the first of the columns ``names`` in which the document has a
+    value.
+    """
     found = [_text(batch, name) for name in names if name in batch.schema.names]
     if not found:
         return pa.nulls(batch.num_rows, pa.string())
@@ -55,7 +57,9 @@ def _first(batch: pa.RecordBatch, names: tuple[str, ...], max_chars: int) -> pa.
 
 
 def _text(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """Returns a column as text. In a declared corpus, a column with such a name may have a different type."""
+    """Returns a column as text. The type can vary, because a user's own corpus may have a column of the same name with
+    a different type.
+    """
     column = batch.column(name)
     if pa.types.is_string(column.type):
         return column

@@ -48,9 +48,7 @@ _MAX_HELD = 1000
 
 
 class SegmentDoFn(beam.DoFn):
-    """Has the code that all passes share. It loads the models, runs the segment, spills the batches, and sends their
-    keys.
-    """
+    """The base class of all passes. It loads the models, runs the segment, spills the batches, and sends their keys."""
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         self._job, self._segment = job, segment
@@ -71,7 +69,7 @@ class SegmentDoFn(beam.DoFn):
         return Ledger(self._job.source.name, self._job.sizes.sample_docs, self._job.sizes.dropped_share)
 
     def _close(self, ledger: Ledger, work_id: bytes) -> Iterator[TaggedOutput]:
-        """Yields the dropped rows of an element, and then its counts."""
+        """Yields the dropped rows of the element that was processed, and then its counts."""
         yield from self._dropped(ledger, work_id)
         if ledger.counts:
             yield TaggedOutput(COUNTS, dict(ledger.counts))
@@ -100,8 +98,8 @@ class SegmentDoFn(beam.DoFn):
         """Packs documents into batches, and runs the segment on each batch.
 
         Args:
-            documents: the documents. A None among them means that the ledger or ``held`` is full. Then the content of
-                both is yielded.
+            documents: the documents to pack. A None among them means that the ledger or ``held`` is full. Then the
+                content of both is yielded.
             chunk_id: the numbers of the unit and of the chunk that the documents come from.
             held: a list of outputs. ``documents`` adds outputs to it during the iteration. After each batch they are
                 yielded and removed.
@@ -160,7 +158,7 @@ class ReadUnits(SegmentDoFn):
     def _documents(self, unit: Unit, ledger: Ledger, held: list[TaggedOutput]) -> Iterator[dict[str, Any] | None]:
         """Yields the documents of a unit.
 
-        Adds rejected records to the ledger, and rows of a join's tables to ``held``.
+        Records that are rejected are added to the ledger. Rows of a join's tables are added to ``held``.
         """
         if unit.kind == UNKNOWN_FORM:
             ledger.reject(Rejected(location=unit.path, reason=UNKNOWN_FORM, is_bad=False))
@@ -181,11 +179,11 @@ class ReadUnits(SegmentDoFn):
 
 
 class OpenBatches(SegmentDoFn):
-    """Runs a pass between the first and the last one: opens the spilled batches of a part, applies verdicts, runs a
-    segment.
+    """Runs a middle pass, which is neither the first nor the last. Opens the spilled batches of a part, applies
+    verdicts, and runs a segment.
 
-    If the segment has no local steps, only verdicts change the texts. Then nothing is spilled. The pass only sends
-    keys. The next pass opens the batches again and applies all verdicts.
+    If the segment has no local steps, the pass only sends keys and spills nothing. The next pass opens the same batches
+    again and applies all verdicts.
     """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:

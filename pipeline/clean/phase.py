@@ -36,7 +36,8 @@ from pipeline.sources.source import UNKNOWN_FORM, Source, Unit
 from tokenizer.encoder_settings import EncoderSettings
 
 _NOT_MODELS = ("exclude", "tokenizer", "decontamination")
-"""The keys of files that steps read but that are not models. The manifest's entry about models leaves these files out.
+"""The keys of files that steps read but that are not models. The manifest's entry about models leaves these files
+out.
 """
 DATA_VERSION = 2
 """Data version of the clean phase. Increase it when unchanged steps would produce different output."""
@@ -109,7 +110,9 @@ def prepare_sources(
 
 
 def _tokenizer_path(path: str, settings: EncoderSettings) -> ModelPath:
-    """Returns the path of the tokenizer, with the settings of a rank file if there are any."""
+    """Returns the path of the tokenizer. For a tiktoken rank file, adds its pattern and special tokens if they are
+    given.
+    """
     is_plain = settings.pattern is None and settings.special_tokens is None
     return path if is_plain else RankFile(path, settings)
 
@@ -217,9 +220,7 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
 
 
 def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
-    """Returns the names of the sources without any job. If a source has jobs, returns the names of its dumps without a
-    job.
-    """
+    """Returns the names of the sources that have no job. If a source has jobs, its dumps without a job are returned."""
     labels = {job.label for job in jobs}
     complete = []
     for one in prepared:

@@ -13,7 +13,7 @@ from pipeline.sources.source import Source, Unit
 
 @dataclass(frozen=True, slots=True)
 class PreparedSource:
-    """Holds a source of a run before the source is cleaned, with everything that is known about the source."""
+    """Holds what is known about a source before it is cleaned."""
 
     source: Source
     listing: Listing
@@ -25,5 +25,6 @@ class PreparedSource:
     dumps: tuple[PreparedDump, ...] = ()
     """The dumps of the source; empty if the source is cleaned in one piece."""
     left_out: tuple[str, ...] = ()
-    """The steps that an estimate leaves out, because the models of these steps are missing. A run leaves out no steps.
+    """The steps that an estimate leaves out, because the models of these steps are missing. A run leaves out no
+    steps.
     """

@@ -40,9 +40,8 @@ class Segment:
     near dedup. The last segment has no dedups.
     """
     origin: int = -1
-    """The index of an earlier segment; -1 if this segment reads the input. This segment opens the batches that the
-    earlier segment spilled.
-    """
+    """The index of an earlier segment. This segment opens the batches that the earlier segment spilled. The index is -1
+    if this segment reads the input."""
 
     @property
     def is_last(self) -> bool:
@@ -51,7 +50,7 @@ class Segment:
 
     @property
     def spills(self) -> bool:
-        """True if the pass spills its documents.
+        """True if the pass spills its documents, which means that it writes them to disk for a later pass.
 
         A pass that changes no document spills nothing. The next pass opens the batches of an earlier pass again.
         """
@@ -64,7 +63,7 @@ def is_local(step: AnyStep) -> TypeGuard[Step]:
 
 
 def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Segment]:
-    """Returns the segments into which the steps of a source are split.
+    """Splits the steps of a source into segments.
 
     ``first_opens`` is True if the first segment opens batches that a join has spilled, instead of reading the input.
 
@@ -105,5 +104,7 @@ def segments_of(source: Source) -> list[Segment]:
 
 
 def stage_names(source: Source) -> list[str]:
-    """Returns the names of a source's stages, in the order in which documents pass them. ``stats/`` has these names."""
+    """Returns the names of a source's stages, in the order in which documents pass them. ``stats/SOURCE.json`` uses
+    these names.
+    """
     return [*(source.join.STAGES if source.join else ()), *(step.NAME for step in source.steps)]

@@ -10,21 +10,22 @@ REFS, KEYS, LINES, BOOKS, SKETCHES, COUNTS, DROPPED, SAMPLES, PARTS = (
     "refs", "keys", "lines", "books", "sketches", "counts", "dropped", "samples", "parts",
 )  # fmt: skip
 CARDS, RECORDS, GROUPS = "cards", "records", "groups"
-"""The names of the outputs of a pass. A chain of exact dedups has one output per dedup: ``keys_0``, ``keys_1``."""
+"""These and the constants above are names of outputs of a pass. A chain of exact dedups has one output per dedup:
+``keys_0``, ``keys_1``."""
 
 SIGNAL = struct.Struct(">cd")
 SIGNAL_MARK = b"\xff"
 MEMBERS = struct.Struct(">cI")
 MEMBERS_MARK = b"\xfe"
-"""The first byte of a payload that contains a number: how many documents were dropped as duplicates of a row. No detail
-begins with this byte.
-"""
+"""The first byte of a payload about a kept document. The payload contains the number of documents that were dropped as
+its duplicates. No detail begins with this byte."""
 
 
 def signal_bytes(value: float) -> bytes:
     """Packs a measurement of a global step.
 
-    The first byte is ``SIGNAL_MARK``. No detail (UTF-8) begins with this byte.
+    The first byte is ``SIGNAL_MARK``. It distinguishes a measurement from a detail, which is UTF-8 and never begins
+    with this byte.
 
     >>> len(signal_bytes(0.5)), signal_bytes(0.5)[:1] == SIGNAL_MARK
     (9, True)
@@ -33,7 +34,7 @@ def signal_bytes(value: float) -> bytes:
 
 
 def key_tag(index: int) -> str:
-    """Returns the name of the output that has the keys for one of the dedups in a chain."""
+    """Returns the name of the output with the keys for the dedup at position ``index`` of a chain."""
     return f"{KEYS}_{index}"
 
 

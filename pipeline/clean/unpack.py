@@ -1,4 +1,6 @@
-"""Unpacks containers that only one task can read (such as .7z) into chunks that many tasks read in parallel."""
+"""Unpacks containers such as .7z into chunks. Only one task can read a container, but many tasks can read its chunks in
+parallel.
+"""
 
 from __future__ import annotations
 

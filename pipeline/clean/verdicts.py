@@ -14,7 +14,7 @@ class Verdicts:
     """Holds the decisions about one batch. The decisions of dedups are grouped by the tag of the dedup."""
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
-    """Maps the tag and the row number of each row to drop to the detail of the drop."""
+    """The rows to drop, by tag and row number. The value is the detail of the drop."""
     lines: dict[int, list[np.ndarray]] = field(default_factory=dict)
     """The hashes of the lines to remove, by tag."""
     signals: dict[int, dict[int, float]] = field(default_factory=dict)
@@ -22,4 +22,4 @@ class Verdicts:
     members: dict[int, dict[int, int]] = field(default_factory=dict)
     """The number of duplicates that were dropped in favour of a kept row, by tag and row number."""
     attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    """The columns that a join found, by row number."""
+    """The values that a join found for a row, by row number and then by column."""

@@ -24,10 +24,11 @@ from pipeline.files.spill import blob_from
 
 
 class WriteDropped(beam.PTransform):
-    """Takes references to dropped rows, and hashes of sampled documents. Outputs (part, number of rows written).
+    """Writes the dropped rows of all workers. Takes references to the rows, and hashes of the sampled documents.
+    Outputs (part, number of rows written).
 
     Each worker samples the rows that it drops. This transform combines the sample hashes of all workers into one limit
-    per stage and reason, and removes the texts above the limit.
+    per stage and reason. If a document's hash is above the limit, its text is removed.
     """
 
     def __init__(self, job: SourceJob) -> None:

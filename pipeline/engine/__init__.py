@@ -3,13 +3,14 @@
     unit_list -> the graph of a job -> runner -> workers (worker, same_code)
 
 - ``runner``: chooses the runner, and runs a job on this machine.
-- ``group_bytes``: groups bytes by key, larger than memory. All dedups, joins and shuffles use it.
+- ``group_bytes``: groups bytes by key. A group may be larger than memory. All dedups, joins and shuffles use it.
 - ``unit_list``: reads a list of units from a file, so that the graph stays small.
 - ``worker``, ``same_code``: the program of a remote worker, and the check that the worker has the driver's code.
 - ``boot``: starts a worker for an external engine where there is no Docker.
 - ``notebook``: runs jobs in a notebook as in a script.
 - ``known_failures``: explains errors for which Beam reports no cause.
-- ``local_workers``, ``watched_connection``: worker processes of this machine, watched so that a dead one ends the run.
+- ``local_workers``, ``watched_connection``: start worker processes on this machine and watch them. If a worker dies,
+  the run ends.
 
 >>> from pipeline.engine.runner import is_local_runner
 >>> is_local_runner(None), is_local_runner("DataflowRunner")

@@ -4,9 +4,9 @@ program.
     engine -> cluster/boot.sh --id=... --provision_endpoint=... -> options, addresses -> pipeline.engine.worker
 
 Flink, Spark, Prism and the pools of ``pipeline.job_service`` start one such process per worker. The process requests
-two things from the engine's provision service: the options of the run, and the addresses that the command line does not
-give. Then the process becomes the worker. The worker installs nothing and fetches no staged file, so its virtual
-environment must have this package. The first step of every job checks that the package is there.
+the options of the run from the engine's provision service. It also requests the addresses that are not on the command
+line. Then the process becomes the worker. The worker installs nothing and fetches no files, so its virtual environment
+must have this package. The first step of every job checks that the package is there.
 
 The protocol is that of Beam's own container program:
 https://github.com/apache/beam/blob/master/sdks/python/container/boot.go
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def provision(endpoint: str, worker_id: str) -> Any:
-    """Requests the options of the run and the addresses from the engine's provision service, and returns the answer."""
+    """Asks the engine's provision service for the options of the run and for the addresses. Returns the answer."""
     with grpc.insecure_channel(endpoint) as channel:
         stub = beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
         answer = stub.GetProvisionInfo(
@@ -66,7 +66,8 @@ def provision(endpoint: str, worker_id: str) -> Any:
 def worker_variables(given: Mapping[str, str], told: Any | None) -> dict[str, str]:
     """Returns the environment variables from which Beam's worker program reads its settings.
 
-    An address on the command line replaces the address in the answer of the engine's provision service.
+    ``given`` has the flags of the command line, and ``told`` is the answer of the engine's provision service. If both
+    have an address, the one of the command line is used.
 
     Raises:
         ValueError: neither the command line nor the provision service gives the address of the control service.
@@ -91,7 +92,7 @@ def worker_variables(given: Mapping[str, str], told: Any | None) -> dict[str, st
 
 
 def _log_into(folder: str, worker_id: str) -> None:
-    """Sends the output of this process to a separate file."""
+    """Redirects the output of this process to a file of its own in ``folder``."""
     os.makedirs(folder, exist_ok=True)
     name = f"worker-{worker_id.replace('/', '_')}-{os.getpid()}.log"
     log = os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)

@@ -1,6 +1,6 @@
-"""Groups bytes by key, with groups larger than memory. Every dedup, join and shuffle uses this transform.
+"""Groups bytes by key. A group may be larger than memory. Every dedup, join and shuffle uses this transform.
 
-A group can be too large for an engine's own GroupByKey. Beam's local runner keeps all groups in memory, and needs
+A large group is too much for the GroupByKey of most engines. Beam's local runner keeps all groups in memory, and needs
 several times their size. Flink and Spark hold each group as one value in the heap, and send the group to the worker as
 one list. So payloads are written to sorted spill files, and only references to byte ranges are grouped. The reader
 merges the ranges while it iterates. Dataflow's GroupByKey needs no spill files: Dataflow shuffles through its own
@@ -36,24 +36,25 @@ _MIN_CHUNK_BYTES = 64 << 10
 _KEYS_PER_REFERENCE = 8  # a million (file, key) pairs must not become a million elements
 
 _WRITE_BYTES = 256 << 10
-"""Payloads are joined to pieces of about this many bytes before they are written and added to the checksum."""
+"""Payloads are joined into pieces of about this many bytes. Each piece is then written and added to the checksum."""
 
 Pair = tuple[int, bytes]
 Run = tuple[str, int, int, int]
-"""A run of sorted payloads in a file: the path, the first byte, the byte after the last, and the checksum."""
+"""A run is a range of a file with sorted payloads. The tuple has the path, the position of the first byte, the position
+after the last byte, and the checksum."""
 
 
 class GroupBytes(beam.PTransform):
     """Groups (key, payload) pairs by key. Outputs (key, payloads), with the payloads in the order of their bytes.
 
     Keys are integers from 0 to ``num_keys - 1``. The input is one PCollection or a tuple of them. Each PCollection of a
-    tuple is spilled by its own transform, so payloads are not flattened. If a payload begins with a big-endian id, the
-    order is equal in every run, and payloads with an equal id are adjacent. A group reads its payloads from disk each
-    time it is iterated.
+    tuple is spilled by its own transform, so payloads are not flattened. If payloads begin with a big-endian id,
+    payloads with the same id are adjacent, and the order is the same in every run of the pipeline. A group reads its
+    payloads from disk each time it is iterated.
 
     Args:
         num_keys: number of keys.
-        shuffle: the spill folder. It also says whether payloads are shuffled through this folder or by the engine.
+        shuffle: names the spill folder, and says whether payloads are shuffled through this folder or by the engine.
         buffer_bytes: bytes that one worker holds before it writes a file (8 to 64 MB was fastest).
         merge_bytes: bytes that one group holds while it is merged.
     """
@@ -91,8 +92,8 @@ class GroupBytes(beam.PTransform):
 class _SortGroup(beam.DoFn):
     """Sorts a group that the engine shuffled.
 
-    A group larger than the buffer is sorted through files on the worker's disk. The files are deleted after the next
-    step has read the group, or after the group was encoded for a second process.
+    A group larger than the buffer is sorted through files on the worker's disk. When the next step has read the group,
+    the files are deleted. If the group is encoded for a second process, the files are deleted after that.
     """
 
     def __init__(self, folder: str, buffer_bytes: int, merge_bytes: int) -> None:
@@ -147,7 +148,9 @@ def _write(file: BinaryIO, digest: Any, pieces: list[bytes]) -> int:
 
 
 class _Spill(beam.DoFn):
-    """Writes each full buffer to one file sorted by key and payload. Yields one reference per range of keys."""
+    """Collects payloads in a buffer. Writes each full buffer to one file, sorted by key and payload. Yields one
+    reference per range of keys.
+    """
 
     def __init__(self, num_keys: int, spill_dir: str, buffer_bytes: int) -> None:
         self._num_keys, self._dir, self._buffer_bytes = num_keys, spill_dir, buffer_bytes
@@ -223,11 +226,11 @@ class SortedHere(MergedRuns, ObservableMixin):  # type: ignore[misc]
 
     If the engine runs the next step in this process, that step reads the files. If the engine encodes the group for a
     second process, the payloads are first copied to the folder that all workers share. Flink and Spark encode groups
-    before every step with a side input. So the group is readable whether or not the engine runs the two steps in one
-    process.
+    before every step with a side input. So the next step can read the group, whether it runs in this process or in a
+    second one.
 
-    The class is an ObservableMixin for one reason. Beam encodes a sample of the elements to measure their size, and
-    this would start the copy. Beam does not encode an ObservableMixin for this purpose.
+    The class is an ObservableMixin for one reason. To measure the size of elements, Beam encodes a sample of them. This
+    would copy the payloads. Beam does not encode an ObservableMixin to measure its size.
     """
 
     def __init__(self, runs: list[Run], merge_bytes: int, folder: str) -> None:

@@ -1,4 +1,4 @@
-"""Converts known failures of an engine to one line that says what to do."""
+"""Explains known failures of an engine in one line that says what to do."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def _is_unknown(record: logging.LogRecord) -> bool:
 
 
 class _OtherText:
-    """Wraps a stream. Drops the tracebacks of known failures, and writes all remaining text to the wrapped stream."""
+    """Wraps a stream. Drops the tracebacks of known failures, and writes any other text to the wrapped stream."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Writes the text, unless it is the traceback of a known failure. In both cases, returns the length of the
-        text.
+        """Writes the text, unless it is the traceback of a known failure. Returns the length of the text, even if it
+        was not written.
         """
         is_hidden = text.startswith("Traceback ") and explained(RuntimeError(text)) is not None
         return len(text) if is_hidden else self._stream.write(text)

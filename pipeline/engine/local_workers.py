@@ -1,7 +1,7 @@
-"""Starts the worker processes of the local runner, watches them, and ends them with the run.
+"""Starts the worker processes of the local runner, watches them, and ends them when the run ends.
 
-Beam's own code waits for ever for a worker that could not start. It also lets a Ctrl-C in the terminal reach all
-workers.
+Beam's own code has two problems. If a worker could not start, Beam waits for ever. If the user presses Ctrl-C, the
+workers receive the signal too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _is_lost = threading.Event()
 
 
 def watch_workers() -> None:
-    """Makes Beam's local runner start its workers through this module from now on."""
+    """From now on, makes Beam's local runner start its workers through this module."""
     _is_lost.clear()
     worker_handlers.ControlConnection = WatchedConnection  # type: ignore[misc]
     worker_handlers.WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)(LocalWorkerHandler)

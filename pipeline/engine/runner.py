@@ -51,7 +51,7 @@ class Engine:
     runner: Any
     beam_args: tuple[str, ...] = ()
     run_name: str = field(default_factory=lambda: f"mixture-{uuid.uuid4().hex[:8]}")
-    """The first part of the names of the run's jobs, if no --job_name is given."""
+    """The first part of the names of the run's jobs. It is used if no --job_name is given."""
 
     @property
     def is_dataflow(self) -> bool:
@@ -60,7 +60,7 @@ class Engine:
     def options_of(self, job: str) -> PipelineOptions:
         """Returns the options of one of the run's jobs.
 
-        On Dataflow each job of the run has its own name, so that a user can find the job.
+        On Dataflow each job of the run gets a different name, so that a user can find it.
         """
         if not self.is_dataflow:
             return self.options
@@ -71,8 +71,8 @@ class Engine:
 class LocalRunner(fn_api_runner.FnApiRunner):
     """Beam's local runner, with our own worker program.
 
-    The object is made directly from this class. For the name "DirectRunner", Beam would first try to download its
-    runner Prism.
+    The pipeline creates an object of this class. If it passed the name "DirectRunner" instead, Beam would first try to
+    download its runner Prism.
     """
 
     def run_via_runner_api(self, pipeline_proto: Any, options: PipelineOptions) -> Any:
@@ -94,9 +94,9 @@ measured on the sample) costs more time than it saves."""
 
 
 def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> Engine:
-    """Returns the engine that the Beam options name. The default is Beam's local runner on all cores.
+    """Returns the engine that the Beam options choose. The default is Beam's local runner on all cores.
 
-    ``num_bytes`` is the number of stored bytes of the input, or None if unknown. For a small input the default is fewer
+    ``num_bytes`` is the number of stored bytes of the input, or None if unknown. By default, a small input gets fewer
     processes.
 
     Raises:

@@ -1,9 +1,10 @@
-"""Checks that remote workers run the launcher's code and see its files. The launcher is the process that started the
-run.
+"""Checks that remote workers run the same code as the launcher and see its files. The launcher is the process that
+started the run.
 
-The launcher computes the fingerprint that is stored with the output. If a worker ran last week's code, it would report
-no error, and the output of the old code would get this fingerprint. So the launcher sends a checksum of its code, and
-the versions of the packages that affect the output. The first steps of every job compare them on each worker.
+The launcher computes the fingerprint that is stored with the output. A worker might run last week's code. Without a
+check there would be no error, and the output of the old code would be stored with this fingerprint. So the launcher
+sends a checksum of its code, and the versions of the packages that affect the output. The first steps of every job
+compare them on each worker.
 
 Two machines can have folders with the same path and still not share a folder. So the launcher also writes a file into
 each folder that all machines must share, and each worker checks that it sees this file.
@@ -48,7 +49,7 @@ class WorkerNeeds:
     """Describes what every remote worker must have."""
 
     code: dict[str, str]
-    """The launcher's :func:`identity`."""
+    """What :func:`identity` returns in the launcher."""
     probes: tuple[tuple[str, str], ...] = ()
     """Pairs of a flag that names a folder, and the path of a file that the launcher wrote into this folder."""
 
@@ -61,9 +62,7 @@ class Job(beam.Pipeline):
 
 @functools.lru_cache(maxsize=1)
 def identity() -> dict[str, str]:
-    """Returns everything that affects the output: a checksum of the code, Python's minor version, and versions of
-    packages.
-    """
+    """Returns what affects the output: a checksum of the code, Python's minor version, and the versions of packages."""
     root = Path(__file__).resolve().parents[2]
     digest = hashlib.sha256()
     for package in _PACKAGES:
@@ -119,10 +118,10 @@ def check_worker(needs: WorkerNeeds | None) -> None:
 
 
 def checked(elements: Any) -> Any:
-    """Returns the elements unchanged. Adds a step that checks the worker processes. A process without elements is not
-    checked.
+    """Adds a step that checks the worker processes. The step passes the elements on unchanged. A process that gets no
+    elements is not checked.
 
-    Adds nothing if the workers are processes of this machine.
+    If the workers are processes of this machine, no step is added.
     """
     needs = needs_of(elements.pipeline)
     if needs is None:

@@ -1,4 +1,6 @@
-"""Reads the units of a source from a file, because a list of 100,000 units does not fit into the graph of a job."""
+"""Reads the units of a source from a file. A unit is a piece of the input, such as a file. A list of 100,000 units
+would not fit into the graph of a job.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +41,5 @@ def _units(path: str, needs: WorkerNeeds | None) -> Iterator[UnitElement]:
 
 
 UnitElement = tuple[int, int, Unit]
-"""A unit with its numbers. The tuple has three elements: the unit's number in its source; the number of the chunk, if
-the unit was unpacked; and the unit.
-"""
+"""A tuple of three elements: the unit's number in its source; the number of the chunk, if the unit was unpacked; and
+the unit."""

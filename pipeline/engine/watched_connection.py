@@ -1,4 +1,4 @@
-"""Provides a connection to a worker. The connection notices when the worker is lost, and does not wait for ever."""
+"""Provides a connection to a worker. If the worker is lost, the connection notices this and does not wait for ever."""
 
 from __future__ import annotations
 

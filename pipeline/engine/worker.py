@@ -1,4 +1,6 @@
-"""Runs a worker process of the local runner. This is Beam's program, except that it ends with the run and logs less."""
+"""Runs a worker process of the local runner. It is Beam's own program with two changes: the worker ends when the run
+ends, and it logs less.
+"""
 
 from __future__ import annotations
 

@@ -51,8 +51,8 @@ class SourceEstimate:
     text_bytes: float
     num_tokens: int
     cpu_hours: float
-    """The CPU hours of cleaning the source, and of tokenizing and mixing one epoch. The hours are computed from the
-    measured speeds of whole runs (``pipeline/scale/rates.json``). If the source was not measured, the time of cleaning
+    """The CPU hours to clean the source, and to tokenize and mix one epoch of it. The hours are computed from the
+    measured speeds of whole runs (``pipeline/scale/rates.json``). If the source was not measured, the time to clean it
     is computed from the filters' time in this estimate."""
     error: float | None
     """The standard error of ``text_bytes``, divided by ``text_bytes``. The error is computed from the differences
@@ -166,9 +166,9 @@ def _parts(
 def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) -> float | None:
     """Returns the standard error of an estimate, divided by the estimate; None if the error cannot be computed.
 
-    The formula is for samples in which the probability of a unit is proportional to the unit's bytes (Hansen and
-    Hurwitz; Cochran, Sampling Techniques, 3rd ed., section 9A.3). The formula has the correction for a finite
-    population: if the whole input was read, the error is 0.
+    The formula assumes that larger units are chosen more often, in proportion to their bytes (Hansen and Hurwitz;
+    Cochran, Sampling Techniques, 3rd ed., section 9A.3). It is corrected for a finite population: if the whole input
+    was read, the error is 0.
 
     Args:
         sampled: (weight, text per byte) of each unit.
@@ -190,12 +190,12 @@ def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) ->
 
 
 def _spread(units: Sequence[Unit]) -> list[tuple[Unit, float]]:
-    """Returns the units to read, each with a weight. If there are at most `_UNITS` units, returns all, and the weight
-    of a unit is its number of bytes.
+    """Returns the units to read, each with a weight. If there are at most `_UNITS` units, all are returned. Then the
+    weight of a unit is its number of bytes.
 
-    If there are more units, the input is cut into `_UNITS` stretches of equally many bytes. A unit is returned if it
-    contains the middle of a stretch. So a large unit is more likely to be returned. The weight of a unit is the number
-    of middles that it contains.
+    If there are more units, the input is divided into `_UNITS` stretches of equal size in bytes. A unit is returned if
+    it contains the middle of a stretch, so large units are more likely to be returned. Then the weight of a unit is the
+    number of middles that it contains.
     """
     if len(units) <= _UNITS:
         return [(unit, float(unit.num_bytes)) for unit in units]

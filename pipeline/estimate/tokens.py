@@ -1,4 +1,4 @@
-"""Counts tokens for an estimate. If the run has no tokenizer yet, computes the number of tokens from the size of the
+"""Counts tokens for an estimate. If the run has no tokenizer yet, the number is computed from the size of the
 vocabulary that will be trained.
 """
 
@@ -24,7 +24,7 @@ _LEAST, _MOST = 1.0, 5.0
 
 
 def bytes_per_token(vocab_size: int) -> float:
-    """Returns the bytes of English web text per token for a trained vocabulary of this size.
+    """Returns the average number of bytes per token of English web text, for a trained vocabulary of this size.
 
     Code and formulas have about a fifth fewer bytes per token.
 

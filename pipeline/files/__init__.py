@@ -6,9 +6,9 @@
 - ``files``: opens, writes, renames and deletes files.
 - ``http_files``: reads files over HTTP, with retries and resumed transfers.
 - ``s3_clients``: keeps one S3 client per process.
-- ``spill``: appends bytes to large files and reads them back by reference.
-- ``parquet_files``: reads the Parquet files of an output, and checks the checksum of every page.
-- ``checked``: writes and reads work files with checksums. Later jobs or runs read these files.
+- ``spill``: appends bytes to large files, returns a reference to them, and reads them by this reference.
+- ``parquet_files``: reads Parquet files that a run wrote, and checks the checksum of every page.
+- ``checked``: writes work files with checksums, and checks them when a later job or run reads the files.
 
 >>> import tempfile
 >>> from pipeline.files.spill import SpillFile

@@ -1,8 +1,9 @@
-"""Writes and reads files with checksums. A later job or run reads files that an earlier job or run wrote.
+"""Writes and reads work files with checksums. A job or run writes these files, and a later job or run reads them.
 
-The right size alone does not prove that a file is intact. The first line of a small file is the checksum of the rest.
-In an Arrow file, the metadata of each batch has one checksum per piece of a column. So a reader that skips the token
-ids checks only the columns that it reads.
+A file of the right size can still be damaged, so its content is checked. There are two formats. In a small file, the
+first line is the checksum of all remaining lines. In an Arrow file, a column is divided into pieces: the lengths of its
+entries, and their values. The metadata of each batch has one checksum per piece. A reader does not have to check a
+piece that it does not use, for example the values of the token ids.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class DamagedFile(OSError):  # noqa: N818 - the name says what it is
 
 
 def write_checked(path: str, data: bytes) -> None:
-    """Writes a small file, either completely or not at all. Its first line is the checksum of the rest."""
+    """Writes a small file, either completely or not at all. The first line of the file is the checksum of ``data``."""
     write_bytes(path, _MARK + xxhash.xxh3_128_hexdigest(data).encode() + b"\n" + data)
 
 
@@ -62,7 +63,7 @@ class CheckedBatches:
         self._write(batch, {})
 
     def close(self, note: Mapping[str, Any] | None = None) -> None:
-        """Ends the file. ``note`` is stored in the file, where :func:`note_of` finds it."""
+        """Ends the file. Also stores ``note`` (JSON values by name) in the file. :func:`note_of` returns the note."""
         self._write(pa.RecordBatch.from_pylist([], schema=self._schema), {_END: json.dumps(dict(note or {})).encode()})
         self._writer.close()
 
@@ -77,7 +78,8 @@ def checked_batches(path: str, *, unread: str = "", remedy: str) -> Iterator[pa.
     """Yields the batches of a file that :class:`CheckedBatches` wrote. A file on this machine's disk is memory-mapped.
 
     Args:
-        unread: a piece that the caller does not use, for example ``input_ids.values``. This piece is not checked.
+        unread: the name of a piece that the caller does not use, for example ``input_ids.values``. This piece is not
+            checked.
         remedy: what the user should do about a damaged file.
 
     Raises:
@@ -89,7 +91,7 @@ def checked_batches(path: str, *, unread: str = "", remedy: str) -> Iterator[pa.
 
 
 def note_of(path: str, *, remedy: str) -> dict[str, Any]:
-    """Checks the whole file. Then returns the note that was stored when the file was closed."""
+    """Returns the note that :meth:`CheckedBatches.close` stored in a file. Checks the whole file first."""
     for _, metadata in _with_metadata(path, "", remedy):
         if _END in metadata:
             note: dict[str, Any] = json.loads(metadata[_END])
@@ -142,7 +144,9 @@ def _checksum(data: Any, number: int, also: Mapping[bytes, bytes]) -> str:
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterator[tuple[str, Any]]:
-    """Yields (name, content) for each piece of a batch. The contents do not depend on how the batch was sliced."""
+    """Yields (name, content) for each piece of each column in a batch. The contents are the same for a slice of a
+    larger batch and for a copy of this slice.
+    """
     for field, column in zip(batch.schema, batch.columns, strict=True):
         assert not column.null_count, f"{field.name} has nulls"
         if pa.types.is_fixed_size_binary(column.type):

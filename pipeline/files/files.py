@@ -29,13 +29,15 @@ def is_local(path: str) -> bool:
 
 
 def prepare(path: str) -> None:
-    """Prepares access to the store of a path. Call this function before you use Beam's FileSystems on the path."""
+    """Prepares access to the store that contains a path. Call this function before you use Beam's FileSystems on the
+    path.
+    """
     if path.startswith("s3://"):
         share_clients()
 
 
 def open_file(path: str) -> BinaryIO:
-    """Opens a file for reading its stored bytes. The file is seekable and is not decompressed."""
+    """Opens a file for reading. The file is seekable. Its bytes are read as they are stored, without decompression."""
     if is_local(path):
         return open(path, "rb")
     if is_http(path):
@@ -89,7 +91,7 @@ def written_whole(path: str) -> Iterator[BinaryIO]:
 
 
 def copy_file(source: str, target: str) -> None:
-    """Copies a file. If the copy is on the same file system, it is a hard link, which needs no space.
+    """Copies a file. If both paths are on the same file system, makes a hard link, which needs no space.
 
     A hard link is safe, because no file of an output is ever changed in place.
     """

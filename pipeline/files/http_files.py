@@ -1,7 +1,7 @@
 """Reads files on a web server as seekable streams. Waits if the server is busy, and resumes broken transfers.
 
-CommonCrawl's server answers frequent requests with ``503 Slow Down``. Connections that last hours break. Both errors
-are normal and no fault of the data, so this module tries again.
+CommonCrawl's server answers frequent requests with ``503 Slow Down``, and connections that last hours break. Neither
+error means that the data are damaged, so this module tries again.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 MAX_TRIES = 10
-"""After this many consecutive tries without a byte, reading the file fails (our choice). The waits between the tries
-add up to six minutes.
+"""Reading a file fails after this many consecutive tries that returned no bytes (our choice). The waits between the
+tries add up to six minutes.
 """
 _MAX_WAIT_SECONDS = 120.0
 _TIMEOUT_SECONDS = 60.0
@@ -46,7 +46,8 @@ def open_http(url: str, *, wait: Wait = time.sleep) -> BinaryIO:
     """Opens a file on a server for reading its stored bytes from any offset. Sends no request before the first read.
 
     Raises:
-        HttpFileError: raised while reading: the file does not exist, it was changed, or the server does not answer.
+        HttpFileError: the file does not exist, the file was changed, or the server does not answer. The error is raised
+            when the file is read, not when it is opened.
     """
     return cast(BinaryIO, io.BufferedReader(HttpFile(url, wait), _BUFFER_BYTES))
 
@@ -62,7 +63,7 @@ def size_of_http(url: str, *, wait: Wait = time.sleep) -> int:
 
 
 class HttpFile(io.RawIOBase):
-    """Reads one file on a server. Opens a connection at the first read, and a new one whenever the read position
+    """Reads one file on a server. Opens a connection at the first read, and a new connection whenever the read position
     jumps.
     """
 
@@ -123,7 +124,7 @@ class HttpFile(io.RawIOBase):
     def _try(self, action: Callable[[], Any]) -> Any:
         """Runs ``action`` until it succeeds, at most ``MAX_TRIES`` times, with longer and longer waits.
 
-        Returns its result.
+        Returns the result of ``action``.
         """
         for number in range(1, MAX_TRIES + 1):
             seconds = min(0.5 * 2.0**number, _MAX_WAIT_SECONDS)
@@ -158,7 +159,7 @@ class HttpFile(io.RawIOBase):
         return data
 
     def _open(self, offset: int, method: str = "GET") -> Any:
-        """Requests the file from an offset on. Returns None if the offset is at the end of the file."""
+        """Requests the bytes of the file from ``offset`` on. Returns None if ``offset`` is the end of the file."""
         request = urllib.request.Request(self._url, method=method, headers={"Accept-Encoding": "identity"})
         if offset:
             request.add_header("Range", f"bytes={offset}-")
@@ -205,8 +206,8 @@ def _skip(response: Any, num_bytes: int) -> None:
 
 
 def _said(error: urllib.error.HTTPError) -> str:
-    """Returns the status of a server's answer. If the answer has XML with the store's error code (``SlowDown``,
-    ``NoSuchKey``), returns this code too.
+    """Returns the HTTP status of an error, as text for messages. If the server also sent the store's error code as XML
+    (``SlowDown``, ``NoSuchKey``), the text contains this code too.
     """
     try:
         body = error.read(_MAX_ERROR_BYTES).decode("utf-8", "replace")

@@ -1,12 +1,12 @@
-"""Reads Parquet files that a run wrote, and checks the checksum of every page."""
+"""Reads Parquet files that a run wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from mixtures.parquet_rows import DAMAGE, check_schema, open_parquet, whole_batches
 from pipeline.files.checked import DamagedFile
 from pipeline.files.files import open_file
 
@@ -20,13 +20,14 @@ def parquet_batches(
         columns: the columns to read, if the file has them; None for all.
 
     Raises:
-        DamagedFile: the file is damaged. (Without the checksums, a damaged byte would silently change a document.)
+        DamagedFile: the file is damaged. Without this check, a damaged byte would silently change a document.
     """
     try:
         with open_file(path) as file:
-            parquet = pq.ParquetFile(file, page_checksum_verification=True)
+            parquet = open_parquet(file)
+            check_schema(parquet)
             names = parquet.schema_arrow.names
             there = names if columns is None else [name for name in columns if name in names]
-            yield from parquet.iter_batches(batch_size=batch_size, columns=there)
-    except (OSError, pa.ArrowInvalid) as error:
+            yield from whole_batches(parquet, batch_size=batch_size, columns=there)
+    except DAMAGE as error:
         raise DamagedFile(path, error, "delete it and run again: its source is cleaned again") from error

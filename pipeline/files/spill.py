@@ -1,5 +1,5 @@
-"""Writes and reads spill files. A worker appends batches to a spill file. Any worker reads a batch back by
-reference.
+"""Writes and reads spill files. A worker appends a batch to a spill file and gets a reference (a :class:`Blob`). Any
+worker that has the reference can read the batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.files.files import create_file, join, open_file
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Refers to a range of bytes in a spill file."""
+    """Refers to a range of bytes in a spill file: its place, and the checksum of the bytes."""
 
     path: str
     start: int
@@ -42,8 +42,8 @@ class Shuffle:
     by_reference: bool = True
     """True: payloads are written to the folder, and only references to them go through the engine.
 
-    False: the engine shuffles the payloads. Then the folder has only sorted groups that the engine sent from one worker
-        to another.
+    False: the payloads themselves go through the engine. Then the folder has only groups that a worker sorts on its
+    disk.
     """
 
 
@@ -52,12 +52,12 @@ _BLOB = struct.Struct(">QQQ")
 
 
 def blob_bytes(blob: Blob) -> bytes:
-    """Returns a reference to a blob as bytes, in the form that workers send to each other."""
+    """Converts a reference to bytes, in the form that workers send to each other."""
     return _BLOB.pack(blob.start, blob.num_bytes, blob.checksum) + blob.path.encode()
 
 
 def blob_from(data: bytes) -> Blob:
-    """Returns the blob to which a reference points.
+    """Converts the bytes from :func:`blob_bytes` back to the reference.
 
     >>> blob_from(blob_bytes(Blob("spill/x", 3, 5, 7)))
     Blob(path='spill/x', start=3, num_bytes=5, checksum=7)
@@ -67,7 +67,7 @@ def blob_from(data: bytes) -> Blob:
 
 
 def read_range(path: str, start: int, end: int) -> bytes:
-    """Returns the bytes from ``start`` up to but not including ``end`` of a spill file.
+    """Returns a range of bytes of a spill file. The range begins at ``start`` and ends before ``end``.
 
     Raises DamagedFile if some of these bytes are missing.
     """
@@ -87,8 +87,9 @@ def read_range(path: str, start: int, end: int) -> bytes:
 class SpillFile:
     """Appends blobs to a file with a unique name. The file is opened when the first blob is appended.
 
-    A bundle that fails leaves a file to which no reference points. The run deletes this file at its end, with the whole
-    spill folder. References are used only after a grouping. By then the bundle has closed the file.
+    If a bundle (the elements that Beam processes together) fails, its spill file remains, and no reference points to
+    it. At the end of the run, the whole spill folder is deleted, including this file. A reference is used only after a
+    grouping. By then the bundle has closed the file.
     """
 
     def __init__(self, folder: str) -> None:

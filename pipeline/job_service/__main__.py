@@ -11,7 +11,7 @@ from tokenizer.program import name_of
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command. It ends only when it is interrupted."""
+    """Runs the command until it is interrupted."""
     flags = build_parser().parse_args(arguments)
     from pipeline.job_service.service import pool, serve  # imports Beam, which takes seconds
 

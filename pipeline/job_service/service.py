@@ -2,9 +2,9 @@
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
 the serving host, so this service is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module
-removes three limits of Beam's portable job service. Beam's service has only one worker, requests this worker from only
-one address, and waits for ever for a worker that was killed. This module also passes the options of the run to the
-workers of a pool. Beam does not pass them.
+removes four limits of Beam's portable job service. Beam's service has only one worker. It requests this worker from
+only one address. If a worker was killed, Beam waits for it for ever. Beam does not pass the options of the run to the
+workers of a pool.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ starts a second thread, which loses records.
 
 
 class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
-    """Distributes the requested workers over the pools in turn."""
+    """Distributes the requested workers evenly over the pools (round robin)."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         channels = (grpc.insecure_channel(address) for address in addresses)
@@ -52,10 +52,11 @@ class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
 
 class Pool(BeamFnExternalWorkerPoolServicer):  # type: ignore[misc]
-    """Starts each requested worker as a process with this Python interpreter and with the options of the run.
+    """Starts each requested worker as a process. The process uses this Python interpreter and gets the options of the
+    run.
 
-    Beam's own pool starts the first "python" on PATH. It passes no options to the worker, for example no address of a
-    store.
+    Beam's own pool starts the first "python" on PATH. It passes no options to the worker, so the worker does not know,
+    for example, the address of an object store.
     """
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802 - the service's own name

@@ -3,12 +3,12 @@
     token files -> count_held_out -> (mixtures.plan) -> last_epoch -> global_shuffle -> shards/, validation/
 
 - ``phase``: runs the jobs and writes the manifest last.
-- ``earlier_stages``: reads the state at which earlier mixtures ended, for a mixture that continues them.
+- ``earlier_stages``: reads where earlier mixtures ended, for a mixture that continues them.
 - ``earlier_parts``: finds where the parts of a source continue, if earlier stages divided the source differently.
-- ``forgotten``: refuses a mixture that would contain documents which were removed from earlier shards.
+- ``forgotten``: refuses a mixture if it would contain documents that were removed from earlier shards.
 - ``job``: the settings of each job. ``work``: the size of a job, for the progress display.
 - ``count_held_out``: counts the documents and tokens that are held out for validation.
-- ``last_epoch``: finds where the subset of a last, partial epoch ends.
+- ``last_epoch``: finds where the last epoch of a source ends, if this epoch uses only some of the documents.
 - ``global_shuffle``: sends every occurrence of a document to its place in the shards.
 
 >>> from pipeline.mix.job import MixJob

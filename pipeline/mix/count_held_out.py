@@ -1,4 +1,6 @@
-"""For each source, counts the tokens that are held out for validation. The number of epochs is computed afterwards."""
+"""Counts the tokens of each source that are held out for validation. The number of epochs is computed afterwards from
+the remaining tokens.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from pipeline.mix.last_epoch import FindCuts, lengths, tagged, token_batches
 from pipeline.tokenize.held_out import HeldOut, validation_hashes
 
 _MAX_VALUES = 30
-"""A message lists at most this many values of a column. The values with the most documents are chosen."""
+"""The largest number of values of a column that a message lists. The values with the most documents are listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +34,11 @@ class _All:
 
 
 class CountHeldOut(beam.PTransform):
-    """Takes (source, token file). Outputs the path of one file. For each source, the file has the numbers of held-out
-    documents and tokens, and the numbers of remaining documents and tokens.
+    """Counts held-out and remaining documents and tokens. Takes (source, token file). Outputs the path of one file,
+    which has these counts for each source.
 
-    Either a share of a source's documents is held out, or all its documents up to a cut. If a source is divided, its
-    documents and tokens are counted by part. Documents that the source's rule leaves out are counted by source.
+    Either a share of a source's documents is held out, or all its documents up to a cut. If the recipe divides a source
+    into parts, the counts are per part. The documents that belong to no part are counted per source.
     """
 
     def __init__(self, job: CountJob) -> None:
@@ -86,8 +88,8 @@ class _CountPart(beam.DoFn):
 
 
 def _add_values(values: Counter[str], column: pa.Array) -> None:
-    """Adds the number of documents of each value. If there are too many values, the counts of rare values are
-    discarded.
+    """Counts how many documents have each value of a column. If there are too many values, the counts of rare values
+    are discarded.
     """
     for one in pc.value_counts(column).to_pylist():
         values[one["values"]] += one["counts"]

@@ -1,9 +1,9 @@
 """Finds where the parts of a source continue if earlier stages divided the source differently.
 
-After a stage, every set of documents has a place. A place is an epoch, and the last document that was taken in this
-epoch. A part of a later stage continues at the place of the set that contains the part. So a source may be divided more
-finely from stage to stage. If the documents of a part stopped at different places, the part is refused. The part would
-repeat some documents and skip others.
+A stage is one mixture in a series of mixtures that continue each other. After a stage, each part of a source has a
+place: an epoch, and the last document that was taken in this epoch. If a later stage divides the source more finely,
+its parts continue at the place of the larger part. If the documents of a new part stopped at different places, the part
+is refused, because it would repeat some documents and skip others.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from mixtures.subset import Begun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueSet:
-    """Describes a set of values in a column: either the named values, or all values except the named ones."""
+    """Describes a set of documents of a source by their values in a column. The set has either the documents with one
+    of the named values, or all documents with any other value.
+    """
 
     by: str
     """The name of the column. The name is empty if the set contains all documents of a source."""
@@ -45,7 +47,9 @@ class ValueSet:
         return bool(self.values & other.values)
 
     def without(self, other: ValueSet) -> ValueSet | None:
-        """Returns this set without the values of ``other``, which is a subset; None if nothing is left."""
+        """Returns this set without the documents of ``other``, which must be a subset. Returns None if no document
+        remains.
+        """
         if not other.by:
             return None
         if other.is_rest:
@@ -70,8 +74,8 @@ class Place:
 
 
 def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str, ValueSet]:
-    """Returns the set of each part, by the part's name. ``rule`` is a recipe's rule, or a manifest's record of such a
-    rule.
+    """Returns a mapping from the name of each part to its set of documents. ``rule`` is a recipe's rule, or a
+    manifest's record of such a rule.
 
     >>> sets_of("c4", {"by": "site", "values": ["a", "other"]})["c4:other"].values
     frozenset({'a'})
@@ -85,8 +89,8 @@ def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str,
 
 
 def moved(places: Sequence[Place], new: Sequence[Place]) -> tuple[Place, ...]:
-    """Returns the places of a source after one more stage. This stage moved some of the source's documents to new
-    places.
+    """Returns the places of a source after one more stage. ``places`` are those before the stage. ``new`` are the
+    places of the documents that the stage took.
     """
     left = list(places)
     for one in new:
@@ -99,7 +103,7 @@ def moved(places: Sequence[Place], new: Sequence[Place]) -> tuple[Place, ...]:
 
 
 def place_of(name: str, values: ValueSet, places: Sequence[Place]) -> Place | None:
-    """Returns the place at which a part continues; None if no stage used any of the part's documents.
+    """Returns the place at which a part continues. Returns None if no earlier stage used any document of the part.
 
     Raises:
         ValueError: the documents of the part stopped at different places.

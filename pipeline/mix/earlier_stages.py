@@ -1,10 +1,11 @@
-"""Reads the state at which earlier mixtures ended, for a mixture that continues them.
+"""Reads where earlier mixtures (stages) ended, for a mixture that continues them.
 
-The new mixture takes over the place at which each source stopped, the held-out documents and the tokenizer.
+In the new mixture, each source continues at the place where it stopped. The held-out documents and the tokenizer stay
+the same.
 
-A source's documents form one sequence: epoch after epoch, each in the order of its hashes. A stage is a range of that
-sequence. The next stage begins after the document in which the last stage ended. So within one epoch of a source no
-document is in two stages.
+The documents of a source form one long sequence: all documents of the first epoch, then all documents of the second,
+and so on. Each epoch has its own order. A stage takes a range of this sequence, and the next stage begins after the
+last document of this range. So within one epoch of a source, no document is in two stages.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Earlier:
     seed: int | None = None
     tokenizer_sha256: str | None = None
     stages: tuple[Mapping[str, Any], ...] = ()
-    """The earlier stages as this stage's manifest lists them, oldest first."""
+    """The earlier stages, oldest first, in the form in which this stage's manifest lists them."""
     epochs: Mapping[str, int] = field(default_factory=dict)
     """Maps each source to the epoch in which it continues. A divided source has one entry per part of this mixture's
     recipe.
@@ -76,8 +77,8 @@ class Earlier:
 def earlier_of(
     manifest: Mapping[str, Any], folder: str, output: str, rules: Mapping[str, PartRule] | None = None
 ) -> Earlier:
-    """Returns everything that the mixture in ``output`` needs from the mixture in ``folder`` and from the stages before
-    that mixture.
+    """Reads what a new mixture needs from the mixture that it continues. ``folder`` has the earlier mixture, and
+    ``output`` will have the new one.
 
     Args:
         rules: how this mixture's recipe divides sources.
@@ -140,8 +141,8 @@ def _rule(said: Mapping[str, Any]) -> HoldOut | None:
 
 
 def _cut(source: str, last_document: str) -> Cut:
-    """Returns the end of the held-out documents. The token counts of the result are not used, because whole documents
-    are held out.
+    """Returns the place at which the held-out documents of a source end. The token counts of the result are not used,
+    because whole documents are held out.
     """
     (last_hash,) = validation_hashes(source, pa.array([last_document])).tolist()
     return Cut(last_hash=last_hash, last_doc_id=last_document, last_doc_tokens_kept=1, last_doc_tokens=1)

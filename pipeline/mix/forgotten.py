@@ -1,4 +1,4 @@
-"""Refuses a new mixture that would contain documents which ``mixtures.forget`` removed from earlier shards."""
+"""Refuses a new mixture if it would contain documents that ``mixtures.forget`` removed from earlier shards."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pipeline.models.load import load
 
 
 def check_forgotten(folders: Iterable[str | None], exclude: str | None) -> None:
-    """Checks that the exclusion list names all documents that were forgotten in these outputs.
+    """Checks that the exclusion list names all documents that ``mixtures.forget`` removed from the shards in these
+    outputs.
 
     The texts of forgotten documents are still in ``clean/``. Without the list, a new mixture would contain them again.
 

@@ -1,5 +1,5 @@
-"""Runs the global shuffle. It sends every occurrence of a document to a place in the shards. A hash determines the
-place.
+"""Runs the global shuffle. A document occurs once per epoch. The shuffle sends each occurrence to a place in the
+shards, and a hash determines the place.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ _ROWS_TOKENS = 1 << 20  # tokens per written Arrow batch
 
 
 class MixShards(beam.PTransform):
-    """Takes (source, token file). Writes and counts the shards, and then writes one result file about all of them."""
+    """Shuffles the documents into shards. Takes (source, token file). Writes and counts the shards, and then writes one
+    result file about all shards.
+    """
 
     def __init__(self, job: MixJob) -> None:
         super().__init__()
@@ -75,7 +77,8 @@ def _bounds(tokens_by_place: bytes, num_shards: int) -> bytes:
 class _SubsetHashes:
     """Returns the hashes that order the documents of the last, partial epoch. The hashes differ from epoch to epoch.
 
-    The documents of a part have the hashes of their source. So they continue where a stage without parts stopped.
+    A document's hash does not depend on its part. So if an earlier stage did not divide the source, the parts continue
+    where that stage stopped.
     """
 
     job: MixJob
@@ -101,7 +104,9 @@ class _Trained:
 
 
 def validation_keys(job: MixJob) -> dict[str, int]:
-    """Returns the first key of each source's validation shards. All keys of training shards are smaller."""
+    """Returns a mapping from each source to the number of its first validation shard. Training shards have smaller
+    numbers.
+    """
     keys, first = {}, job.num_shards
     for source, number in sorted(job.num_validation_shards.items()):
         keys[source] = first
@@ -117,10 +122,10 @@ def _rows(job: MixJob, source: str, batch: pa.RecordBatch) -> Iterator[Rows]:
 
 
 def _epochs(job: MixJob, rows: Rows, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (epoch, token counts) for each epoch of a part. ``rows`` are documents of this part, and each has one
-    count.
+    """Yields (epoch, token counts) for each epoch of a part. ``rows`` are documents of this part. There is one token
+    count per document.
 
-    The count is 0 if the document is held out, or if an earlier stage took it.
+    The token count is 0 if the document is held out, or if an earlier stage took it.
     """
     share, source = job.shares[rows.name], source_of(rows.name)
     ids, num_tokens = rows.ids, rows.num_tokens
@@ -155,7 +160,9 @@ class _Places(beam.DoFn):
 
 
 class _Occurrences(beam.DoFn):
-    """Yields (shard, payload) for every occurrence of a document. The payload has the place, the id and the tokens."""
+    """Yields (shard, payload) for each occurrence of a document. The payload has the place in the shuffled order, the
+    id and the tokens.
+    """
 
     def __init__(self, job: MixJob) -> None:
         self._job = job
@@ -202,7 +209,9 @@ class _Occurrences(beam.DoFn):
 
 
 class _WriteShard(beam.DoFn):
-    """Writes a shard. Its documents arrive sorted by place and are written in this order."""
+    """Writes a shard. The documents arrive sorted by their place in the shuffled order, and are written in this
+    order.
+    """
 
     def __init__(self, job: MixJob) -> None:
         self._job = job

@@ -18,7 +18,9 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountJob:
-    """Describes the job that counts the held-out and the remaining documents and tokens of each source."""
+    """Describes the job that counts the documents and tokens of each source. Held-out and remaining documents are
+    counted separately.
+    """
 
     parts: tuple[Parts, ...]
     """The token files, by source."""
@@ -38,12 +40,14 @@ class CountJob:
     seed: int = 0
     """The seed of the stages. The seed orders the documents within an epoch that an earlier stage began."""
     rules: Mapping[str, PartRule] = field(default_factory=dict)
-    """How sources are divided. If a source is divided, ``begun`` and the counts have one entry per part."""
+    """The rules by which sources are divided. If a source is divided, ``begun`` and the counts have one entry per
+    part.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceShare:
-    """Holds the part of the plan about one source, or about one part of a divided source."""
+    """Holds what the plan says about one source. A source that the recipe divides has one such entry per part."""
 
     whole_epochs: int
     """The number of complete epochs, including epochs of earlier stages. This is also the number of the last, partial
@@ -54,12 +58,12 @@ class SourceShare:
     """
     held_out: HeldOut
     first_epoch: int = 0
-    """The epoch in which the source begins. Earlier stages took the epochs before."""
+    """The first epoch of the source in this stage. Earlier stages took all epochs before it."""
     begun: Begun | None = None
     """The part of the first epoch that earlier stages took; None if they took nothing of this epoch."""
 
     def left(self, source: str, epoch: int, seed: int, doc_ids: pa.Array) -> np.ndarray:
-        """Returns a mask of the documents of an epoch that earlier stages did not take."""
+        """Returns a mask of the documents in an epoch. It is True for documents that earlier stages did not take."""
         if self.begun is None or self.begun.epoch != epoch:
             return np.ones(len(doc_ids), dtype=bool)
         taken: np.ndarray = self.begun.taken(order_hashes(seed, source, doc_ids, epoch), doc_ids)
@@ -90,9 +94,10 @@ class MixJob:
     vocab_size: int
     metadata: Mapping[str, str]
     result_path: str
-    """The path of the result: the manifest's lines about all shards, written when all shards are complete."""
+    """The path of the result file. When all shards are complete, the manifest's lines about them are written to this
+    file."""
     shuffle: Shuffle
     progress_dir: str | None = None
     version: int = MIX_VERSION
     rules: Mapping[str, PartRule] = field(default_factory=dict)
-    """How sources are divided."""
+    """The rules by which sources are divided."""

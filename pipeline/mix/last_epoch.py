@@ -1,6 +1,6 @@
-"""Finds where a subset of a source ends, exact to the token.
+"""Finds the document and the token at which a subset of a source ends.
 
-First a histogram of all documents finds the bucket in which the subset ends. Then the documents of this bucket are
+First, a histogram of all hashes shows in which bucket of hashes the subset ends. Then the documents of this bucket are
 compared.
 """
 
@@ -20,7 +20,7 @@ from pipeline.files.checked import checked_batches
 
 Hashing = Callable[[str, pa.Array], np.ndarray]
 Counting = Callable[[str, pa.Array, np.ndarray], np.ndarray]
-"""A function that returns a mask of the documents that can be chosen."""
+"""The type of a function that returns a mask of the documents that can be chosen."""
 
 
 _REMEDY = "delete it and run the same command again: its source is tokenized again"
@@ -42,12 +42,15 @@ def lengths(batch: pa.RecordBatch) -> np.ndarray:
 
 
 def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
-    """Returns (0, (kind, value)). All inputs of the last step of a job get the key 0, so that they form one group."""
+    """Returns (0, (kind, value)). The last step of a job gets all its inputs in one group, so they all have the key
+    0.
+    """
     return 0, (kind, value)
 
 
 class FindCuts(beam.PTransform):
-    """Takes (source, token file). Outputs (source, Cut) for each source in ``wanted``.
+    """Finds the cut of each source in ``wanted``: the document at which a subset with the wanted number of tokens ends.
+    Takes (source, token file). Outputs (source, Cut).
 
     With ``rules``, a divided source has one cut per part instead.
 
@@ -104,7 +107,7 @@ class _Histogram(beam.DoFn):
 
 
 class AddArrays(beam.CombineFn):
-    """Adds up int64 arrays. The arrays are given as bytes."""
+    """Adds up arrays of int64, element by element. The arrays are passed as bytes."""
 
     def create_accumulator(self) -> bytes:
         return b""

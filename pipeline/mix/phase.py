@@ -1,4 +1,4 @@
-"""Drives the mix phase: makes the plan from the token counts, runs the jobs, and writes the manifest last."""
+"""Runs the mix phase: makes the plan from the token counts, runs the jobs, and writes the manifest last."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
 
 
 def _about_parts(source: str, rule: PartRule, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the numbers of documents and tokens of each part of a source, including the held-out documents. Also
-    returns the numbers for documents that the rule leaves out.
+    """Returns the numbers of documents and tokens of each part of a source, including held-out documents. Also returns
+    these numbers for the documents that belong to no part.
     """
     values = {}
     for value in rule.weights:
@@ -141,7 +141,7 @@ def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
 
 
 def read_earlier(settings: Settings) -> Earlier:
-    """Returns everything that this mixture needs from the mixture that it continues.
+    """Returns what this mixture needs from the mixture that it continues.
 
     Raises:
         ValueError: the earlier mixture is not complete; a stage before that mixture was replaced; or the request

@@ -20,7 +20,8 @@ _HASH_BLOCK_BYTES = 1 << 20
 def sha256_of(path: object) -> str:
     """Returns the SHA-256 of a model.
 
-    For a model of several files, hashes their names and checksums. For a rank file, hashes its checksum and pattern.
+    For a model of several files, hashes their names and checksums. For a rank file (a tokenizer's vocabulary), hashes
+    its checksum and its pattern.
     """
     if isinstance(path, ModelFiles):
         lines = [f"{name} {sha256_of(file)}\n" for name, file in path.paths]

@@ -1,7 +1,7 @@
 """Finds training pages for the reference classifier by joining Wikipedia dumps with CommonCrawl pages.
 
-The original authors crawled 300,000 cited pages. A CommonCrawl dump already contains many pages whose address Wikipedia
-cites, so nothing has to be crawled.
+RedPajama's authors fetched about 300,000 pages that Wikipedia cites. A CommonCrawl dump already contains many cited
+pages, so this module does not have to fetch any.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from pipeline.sources.source import InputFile, Unit
 from pipeline.sources.wikipedia.reader import WikipediaReader
 
 MAX_PAGES = 300_000
-"""The largest number of cited pages, and also of random pages. RedPajama v1 (data_prep/cc/classifier) fetched about
-300,000 pages.
+"""The largest number of cited pages. The same limit applies to random pages. RedPajama v1 (data_prep/cc/classifier)
+fetched about 300,000 pages.
 """
 _BYTES_PER_BUCKET = 1 << 30
 
@@ -63,7 +63,7 @@ class FoundPages:
 
 
 def find_pages(asked: Asked, *, say: Callable[[str], None] = print) -> FoundPages:
-    """Joins cited addresses with pages. If too few pages are cited, joins by host instead.
+    """Finds the pages whose addresses Wikipedia cites. If there are too few, finds all pages from cited hosts instead.
 
     Raises:
         ValueError: an input does not exist or is in no known format, or no page is from a cited host.

@@ -1,7 +1,7 @@
 """Lists published evaluation sets, with their addresses, size limits and columns, and downloads them.
 
-The addresses are from the sets' own documentation. A published file may change, so its checksum is written into
-``checksums.json`` and into the manifest of every run that uses it.
+The addresses are from the sets' own documentation. A published file may change. So the checksum of the downloaded file
+is written into ``checksums.json``, and into the manifest of every run that uses the file.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ _RAW = "https://raw.githubusercontent.com/"
 
 @dataclass(frozen=True, slots=True)
 class EvalFiles:
-    """Describes a published set."""
+    """Describes a published evaluation set: its files, its columns and its size limit."""
 
     urls: tuple[str, ...]
     columns: Mapping[str, str]
-    """Maps fields of ``mixtures.decontaminate.settings.SetSettings`` to the names of the set's columns. Only fields
-    that name a column are in it.
+    """Maps settings to columns. A key is a field of ``mixtures.decontaminate.settings.SetSettings`` whose value is the
+    name of a column. The value is the name of that column in this set.
     """
     max_bytes: int = 20 * _MB
     """The largest size of a file, in bytes."""
     public: tuple[str, ...] = field(default=("passage",))
-    """The parts that the set's authors took from public sources."""
+    """The parts of an item (such as ``passage``) that the set's authors took from public sources."""
 
     def files(self, name: str, mirror: str | None) -> list[Published]:
         """Returns the files of the set with their addresses. The files are stored in a folder with the set's name.
@@ -110,10 +110,11 @@ def wanted_evals(names: Sequence[str]) -> list[str]:
 def fetch_evals(
     names: Sequence[str], folder: Path, mirror: str | None = None, *, say: Callable[[str], None] = print
 ) -> Path:
-    """Downloads sets into a folder, writes the list of sets for a configuration file, and returns the list's path.
+    """Downloads sets into a folder. Also writes ``sets.yaml``, a list of sets that can be put into a configuration
+    file.
 
-    The list (``sets.yaml``) contains every published set that is complete in the folder, including sets from earlier
-    calls.
+    Returns the path of this list. The list contains every published set that is complete in the folder, including sets
+    from earlier calls.
 
     Raises:
         ValueError: a name is unknown.

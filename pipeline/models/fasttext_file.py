@@ -1,7 +1,8 @@
 """Reads the parts of a fastText model from its file, for :mod:`filters.language.word_sums`.
 
-fastText's Python package gives access to everything except the table of the kept n-grams, so this table is read from
-the file (src/dictionary.cc ``Dictionary::load``).
+To make a model smaller, fastText can remove most of its n-grams. The file then has a table of the remaining n-grams.
+fastText's Python package gives access to everything except this table, so the table is read from the file
+(src/dictionary.cc ``Dictionary::load``).
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import numpy as np
 from filters.language.word_sums import PrunedModel
 
 _MAGIC, _VERSION = 793712314, 12
-"""The magic number and version in fastText, src/fasttext.cc. Some settings have different meanings in version 11 (2017)
-and in version 12.
+"""The magic number and the version at the beginning of a model's file (fastText, src/fasttext.cc). Some settings have
+different meanings in version 11 (2017) and in version 12.
 """
 _HEAD = struct.Struct("<ii12id")
 _SIZES = struct.Struct("<iiiqq")
@@ -28,10 +29,10 @@ _WORD, _LABEL = 0, 1
 def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
     """Returns the parts of a loaded model; None if the model is not of the supported kind.
 
-    fastText itself runs models that are not of this kind. The supported kind is a quantized classifier with a cut-off
-    and hierarchical softmax, without word n-grams. fastText publishes lid.176.ftz in this form. Models that are not
-    quantized need no support. fastText runs them at 12 MB/s, which is fast enough. fastText runs lid.176.ftz at only 6
-    MB/s.
+    The supported kind is a quantized classifier with hierarchical softmax. It uses no word n-grams, and some of its
+    character n-grams were removed. The published lid.176.ftz is of this kind. fastText runs it at only 6 MB/s, so this
+    package has its own faster code. fastText itself runs all models that are not of this kind. It runs models that are
+    not quantized at 12 MB/s, which is fast enough.
 
     Raises:
         ValueError, struct.error: the file ends too early, although fastText has loaded it.

@@ -47,8 +47,8 @@ class Published:
     url: str
     sha256: str = ""
     max_bytes: int | None = None
-    """The largest number of bytes to download; None for no limit. There is a limit because an address can return
-    anything.
+    """The largest number of bytes to download; None for no limit. The limit protects the disk if a server sends a much
+    larger file than expected.
     """
 
 
@@ -56,7 +56,8 @@ LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e
 
 
 def published(what: str, languages: tuple[str, ...]) -> list[Published]:
-    """Returns the files of ``lid``, ``lid-small``, ``lm``, ``bad-words`` or ``all``.
+    """Returns the files of a group of models. ``what`` is the group: ``lid``, ``lid-small``, ``lm``, ``bad-words`` or
+    ``all``.
 
     Raises:
         ValueError: ``what`` is none of these names.
@@ -121,7 +122,9 @@ def fetch(
 
 
 def read_checksums(folder: Path) -> Mapping[str, Mapping[str, object]]:
-    """Returns the checksums that earlier downloads recorded; empty if there are none."""
+    """Reads ``checksums.json``. Returns a mapping from file name to the checksum, size and address that were recorded
+    when the file was downloaded. The mapping is empty if there is no ``checksums.json``.
+    """
     path = folder / CHECKSUMS
     if not path.is_file():
         return {}
@@ -179,7 +182,9 @@ def _check_size(file: Published, part: Path, num_bytes: int) -> None:
 
 
 def _get(file: Published, part: Path, have: int) -> None:
-    """Appends the missing part of a file. Raises OSError if the transfer ends early."""
+    """Downloads the bytes after the first ``have`` bytes of a file, and appends them to ``part``. Raises OSError if the
+    transfer ends early.
+    """
     headers = {"User-Agent": "pipeline.models", "Accept-Encoding": "identity"}
     request = urllib.request.Request(file.url, headers=headers)
     if have:

@@ -1,4 +1,4 @@
-"""Finds the models that steps need by their published names, and checks them.
+"""Finds the models that steps need, and checks them. A model is found by its published file name.
 
     python -m pipeline.models fetch --models DIR [NAME ...]
     python -m pipeline.models train-lm | cutoffs | train-reference --help
@@ -41,9 +41,9 @@ from pipeline.models.stored_files import (
 from pipeline.sources.source import Source
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
-"""The models that a run does not need. The lists of bad words, of exclusions and of evaluation items each belong to a
-step. If the list is missing, the step keeps every document. If there is no tokenizer, one is trained on the clean
-documents.
+"""The models without which a run can start. Three of them are lists: bad words, exclusions, and evaluation items. If a
+list is missing, the step that uses it keeps every document. If there is no tokenizer, the run trains a tokenizer on the
+clean documents.
 """
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"
 _URL_LIST = re.compile(r"urls/[^/]+/(?:domains|urls)")
@@ -61,8 +61,8 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
     """Finds the models in a folder, and the language identification model that comes with the package.
 
     Returns:
-        The path or paths of each model, by the key that steps use (``language``, ``perplexity``, ``reference``,
-        ``bad_words``).
+        A mapping from the key that steps use (``language``, ``perplexity``, ``reference``, ``bad_words``) to the path
+        or paths of the model.
 
     Raises:
         ValueError: there is no such folder, or its store cannot be read.
@@ -158,7 +158,7 @@ def without_missing_models(
 
 
 def _files_in(models_dir: str | None) -> Mapping[str, str | StoredFile]:
-    """Returns the files of a folder of models on this machine or in a store, by their names in the folder."""
+    """Lists a folder of models, on this machine or in a store. Returns a mapping from file name to path."""
     if models_dir is None:
         return {}
     if is_stored(models_dir):
@@ -175,7 +175,7 @@ def _first(files: Mapping[str, str | StoredFile], *names: str) -> str | StoredFi
 
 
 def _of_categories(files: ModelPath, categories: Iterable[str]) -> tuple[ModelFiles, list[str]]:
-    """Returns the files of the categories in use, and the names of the categories that have no file."""
+    """Returns the files of the URL categories in use, and the names of the categories that have no file."""
     assert isinstance(files, ModelFiles)
     wanted = set(categories)
     kept = tuple((name, path) for name, path in files.paths if name.split("/")[1] in wanted)

@@ -1,10 +1,10 @@
-"""Finds the user's pages that Wikipedia cites. This module joins addresses and shuffles no texts.
+"""Searches the user's pages for pages that Wikipedia cites. The join shuffles only hashes of addresses, never texts.
 
     dumps -> keys of cited addresses  \\
                                         group by key -> places (unit, row) of the cited pages
     pages -> keys of their addresses  /                 and of a random sample of all pages
 
-A second job reads the units again and writes the texts of the chosen places.
+A second job reads the units again, and writes the texts of the pages at the chosen places.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from pipeline.sources.wikipedia.reader import WikipediaReader
 
 KEY_BYTES = 16
 PLACE = struct.Struct(">II")
-"""Packs the place of a page: the number of its unit, and the number of the page in the unit."""
+"""The binary form of a page's place: the number of the unit, and the number of the page in the unit."""
 CLEAN = "clean"
 """The kind of a unit that has clean documents in a Parquet file."""
 By = Literal["url", "host"]
@@ -52,15 +52,19 @@ _KEYS: dict[str, Callable[[str], str]] = {"url": url_key, "host": site_of}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceJob:
-    """Holds the settings of both jobs."""
+    """Holds the settings of the two jobs: the job that chooses pages, and the job that writes their texts."""
 
     by: By
     """The key by which pages and citations are joined: the address (``url``) or the host."""
     max_pages: int
-    """The largest number of cited pages, and also of random pages. The pages with the smallest hashes are taken."""
+    """The largest number of cited pages. The same limit applies to random pages. The pages with the smallest hashes are
+    taken.
+    """
     num_buckets: int
     language: str
-    """The language of the raw pages to use; empty for all. Clean documents are not filtered by language again."""
+    """The language of the pages to use from WET and WARC files; empty for all languages. Clean documents were already
+    filtered by language, so they are not filtered again.
+    """
     language_model: Any
     """The path of the language identification model; None if it is not needed."""
     seed: int
@@ -77,7 +81,9 @@ class ReferenceJob:
 
 
 class FindReferences(beam.PTransform):
-    """Takes (units of dumps, units of pages). Writes the file of chosen places, and outputs the path of a summary."""
+    """Chooses pages for training. The input is a pair: the units of Wikipedia dumps, and the units of pages. The places
+    of the chosen pages are written to one file, and a summary to a second file. The output is the path of the summary.
+    """
 
     def __init__(self, job: ReferenceJob) -> None:
         super().__init__()
@@ -133,9 +139,10 @@ class _Reading(beam.DoFn):
 
 
 class _CitedKeys(_Reading):
-    """Yields the keys of the addresses that a dump's pages cite.
+    """Yields the keys (hashes) of the addresses that the pages of a dump cite.
 
-    To limit memory, a unit's set of seen keys is emptied whenever it has a million keys. So a key can be yielded again.
+    Repeated keys are skipped by means of a set. To limit memory, the set is emptied whenever it has a million keys. So
+    a key can still be yielded again.
     """
 
     def process(self, element: UnitElement) -> Iterator[tuple[int, bytes]]:
@@ -152,7 +159,7 @@ class _CitedKeys(_Reading):
 
 
 class _PageKeys(_Reading):
-    """Yields the keys of pages with their places.
+    """Yields the key and the place of each page.
 
     Also yields the places of the pages with the smallest hashes. These pages are the random sample.
     """
@@ -183,9 +190,10 @@ class _PageKeys(_Reading):
 
 
 class _Match(beam.DoFn):
-    """Yields the places of the pages in a bucket whose keys are cited.
+    """Finds the cited pages in one bucket of keys, and yields their places.
 
-    The payloads are sorted. Within a key, a citation comes before the pages.
+    The payloads of a bucket are sorted by key. If a key is cited, the citation comes before the pages that have this
+    key.
     """
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, tuple[str, int, bytes]]]:
@@ -202,7 +210,9 @@ class _Match(beam.DoFn):
 
 
 class _Choose(beam.DoFn):
-    """Chooses pages. Writes the places of the chosen pages, and the numbers of pages that were found."""
+    """Chooses the cited pages and the random pages. Writes their places to one file, and the numbers of pages to the
+    summary.
+    """
 
     def __init__(self, job: ReferenceJob) -> None:
         self._job = job
@@ -231,9 +241,9 @@ class _Choose(beam.DoFn):
 
 
 class WriteChosen(beam.PTransform):
-    """Writes the chosen pages to one file per unit of pages.
+    """Writes the chosen pages, one file per unit of pages.
 
-    A file has JSON lines with ``label``, ``url`` and ``text``.
+    The files have JSON lines with ``label``, ``url`` and ``text``.
     """
 
     def __init__(self, job: ReferenceJob) -> None:

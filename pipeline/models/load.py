@@ -27,7 +27,9 @@ from tokenizer.encoder_settings import EncoderSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """Holds the files of a model that consists of several files, by their names in the folder."""
+    """Holds a model that consists of several files, as pairs: the name of a file in the folder of models, and its
+    path.
+    """
 
     paths: tuple[tuple[str, str | StoredFile], ...]
 
@@ -57,12 +59,12 @@ class RankFile:
 ModelPath = str | StoredFile | ModelFiles | RankFile
 
 _loaded: dict[tuple[str, ModelPath], tuple[Any, Any]] = {}
-"""The opened models by key and path, each with the sizes and times that its files had when they were read."""
+"""Maps (key, path) to a pair: the sizes and times of the model's files when they were read, and the opened model."""
 _loading = threading.Lock()
 
 
 def load(key: str, path: ModelPath) -> Any:
-    """Returns a model. The model is opened only once per process, however many steps and threads use it.
+    """Returns a model. The model is opened only once per process, and all steps and threads share it.
 
     KenLM's binary models are mapped into memory, so all processes of a machine share them. fastText's models cannot be
     mapped.
@@ -137,7 +139,8 @@ def _load_perplexity(files: ModelPath) -> dict[str, PerplexityModel]:
 
 
 def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
-    """Returns the highest perplexities of the buckets ``head`` and ``middle``, for each language that has a model.
+    """Returns two cut-offs per language: the highest perplexity in the bucket ``head``, and the highest perplexity in
+    the bucket ``middle``. Languages without a model are left out.
 
     Raises:
         ValueError: the table of cut-offs is damaged.
@@ -148,9 +151,9 @@ def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
 
 
 def load_scorer(folder: str, language: str) -> PerplexityModel:
-    """Returns a language's perplexity model, to compute the cut-offs of the language.
+    """Returns a language's perplexity model without cut-offs. It is used to compute the cut-offs.
 
-    The model has no cut-offs yet, so it puts all documents into ``tail``.
+    Without cut-offs, the model puts all documents into the bucket ``tail``.
 
     Raises:
         ValueError: a file is missing or damaged.
@@ -185,7 +188,9 @@ def _load_pieces(path: str) -> Any:
 
 
 def _load_tokenizer(path: ModelPath) -> Any:
-    """Loads a tokenizer of any kind. Callers use only its ``encode``. SentencePiece itself loads a ``.model``."""
+    """Loads a tokenizer of any kind. Callers use only its method ``encode``. The package SentencePiece loads a
+    ``.model`` file.
+    """
     if isinstance(path, RankFile):
         return Encoder.load(local_path(path.path), settings=replace(path.settings, bos=False, eos=False))
     check_file(str(path))
@@ -272,7 +277,7 @@ def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str
 
 
 def loaded_models(steps: Iterable[Step], paths: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the models that the steps need, by key. Each model is opened once per process."""
+    """Returns the models that the steps need, as a mapping from key to model. A model is opened once per process."""
     needed = {key for step in steps for key in step.MODELS if key in paths}
     if not needed:
         return {}

@@ -1,9 +1,9 @@
 """Checks that a model's file is complete before a library reads it.
 
-The libraries do not check this. fastText reads words until a zero byte, even past the end of a truncated file, and
-never returns. SentencePiece accepts a file in which the last pieces are missing. KenLM does not check the words at the
-end of a file. So this module compares the sizes that the headers state with the size of the file. Only the dictionary
-of a fastText model is read entry by entry.
+The libraries do not check this. In a truncated file, fastText searches for the zero byte after a word, even past the
+end of the file, and never returns. SentencePiece accepts a file in which the last pieces are missing. KenLM does not
+check the words at the end of a file. So this module compares the size of the file with the sizes that its headers
+state. The dictionary of a fastText model has no such size, so it is read entry by entry.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ def _check_fasttext(data: mmap.mmap) -> None:
 
 
 def _skip_matrix(walk: _Walk, num_rows: int, dim: int, *, is_quantized: bool) -> None:
-    """Moves past a matrix. A matrix has a shape and then floats. A quantized matrix has codes and their centroids
-    instead of floats.
+    """Skips the bytes of a matrix. A matrix is stored as its shape and its values. The values are floats, or in a
+    quantized matrix codes and centroids.
 
     See fastText, src/densematrix.cc and src/quantmatrix.cc.
     """

@@ -1,6 +1,4 @@
-"""Makes temporary folders for training. The temporary folders are in the folder of models, because its disk is large
-enough.
-"""
+"""Makes temporary folders for training. They are made inside the folder of models, because its disk is large enough."""
 
 from __future__ import annotations
 

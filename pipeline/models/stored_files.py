@@ -1,10 +1,10 @@
-"""Copies models from a store (``gs://``, ``s3://``) to each machine once, and checks the copies. The processes of a
-machine share them.
+"""Copies models from a store (``gs://``, ``s3://``) to each machine once, and checks the copies. All processes of a
+machine share the same copies.
 
 The launcher (the process that starts the run) records the size and checksum of each file. A worker stops if the
-checksum of a file differs from the recorded one. The copy is in a folder named after the checksum. The copy gets its
-final name only after its last byte was checked. So a file with the final name is complete. KenLM maps the copy into
-memory, and all processes share the map.
+checksum of a file differs from the recorded one. The folder of a copy is named after the checksum. While a file is
+copied, the copy has a temporary name. It gets its final name only after all bytes were checked. KenLM maps the copy
+into memory, and all processes share this memory.
 """
 
 from __future__ import annotations
@@ -26,10 +26,12 @@ from apache_beam.io.filesystems import FileSystems
 from pipeline.files.files import open_file, read_bytes
 
 CACHE_VARIABLE = "MODEL_CACHE_DIR"
-"""The environment variable with the folder of copies. The default is Beam's folder, or the system's temporary one."""
+"""The environment variable that sets the folder of copies. The default is Beam's folder, or the system's temporary
+folder.
+"""
 PACKAGED = "package:"
-"""A prefix of the names of models that come with this package. The paths of these models differ from machine to
-machine.
+"""Marks a model that comes with this package. The mark and the model's name are recorded instead of a path, because the
+path differs from machine to machine.
 """
 _BLOCK_BYTES = 4 << 20
 _CHECKSUMS = "checksums.json"
@@ -57,10 +59,11 @@ def is_stored(path: object) -> bool:
 
 
 def list_stored(models_dir: str) -> dict[str, StoredFile]:
-    """Returns the files of a folder of models in a store, by their names in the folder.
+    """Lists a folder of models in a store. Returns a mapping from file name to file.
 
-    ``pipeline.models fetch`` writes ``checksums.json`` into the folder. If the size in it agrees with a file's size,
-    the file's checksum is taken from it. Otherwise the checksum stays empty, and :func:`with_checksum` computes it.
+    ``pipeline.models fetch`` records the sizes and checksums of files in ``checksums.json``. If a file still has the
+    recorded size, the recorded checksum is used. Otherwise the checksum stays empty, and :func:`with_checksum` computes
+    it.
 
     Raises:
         ValueError: there is no such folder, or the store cannot be read. The message is one line.

@@ -26,7 +26,9 @@ from tokenizer.train.sample import lines
 MAX_DOCS = 1_000_000
 VOCAB_SIZE = 65_536
 SMALL_VOCAB_SIZE = 40_000
-"""Three settings from CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary size for small corpora."""
+"""This constant and the two before it are settings in CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary
+size for small corpora.
+"""
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192
@@ -43,8 +45,8 @@ HOW_TO_GET_LMPLZ = (
 def find_program(name: str, given: str | None, beside: str | None = None) -> str | None:
     """Returns the path of one of KenLM's programs; None if it is not found.
 
-    If the user gave a path (``given``), only this path is tried. Otherwise the folder of the program ``beside`` is
-    searched first, and then PATH.
+    If the user gave a path (``given``), only this path is tried. Otherwise the function first searches the folder that
+    contains the program ``beside``. Then it searches the folders in PATH.
     """
     if given:
         return given if os.access(given, os.X_OK) else None
@@ -106,7 +108,9 @@ def train_language_model(
 
 
 class _OfLanguage:
-    """Yields the texts in one language and the texts whose language is not known. Counts the skipped texts."""
+    """Yields the texts that are in the given language, and the texts whose language is not known. Skips and counts all
+    texts in different languages.
+    """
 
     def __init__(self, texts: Iterable[Text], language: str) -> None:
         self._texts, self._language = texts, language
@@ -126,7 +130,7 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
     Documents that are not in ``language`` are skipped.
 
     Raises:
-        ValueError: there are fewer than 101 documents, so one document would be at several percentiles.
+        ValueError: there are fewer than 101 documents, which is too few for 101 percentiles.
     """
     scores = [model.perplexity(text.text) for text in texts if text.language in ("", language)]
     known = [score for score in scores if score is not None]

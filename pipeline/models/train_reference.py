@@ -20,8 +20,8 @@ from pipeline.models.training_texts import Text, num_bytes_of
 from tokenizer.progress import QUIET, Progress
 
 MIN_POSITIVE_CHARS = 1000
-"""The smallest number of characters of a positive, which is a cited page (RedPajama v1,
-data_prep/cc/classifier/create_corpus.py).
+"""The smallest number of characters of a positive (a page that Wikipedia cites). The value is from RedPajama v1
+(data_prep/cc/classifier/create_corpus.py).
 """
 HELD_OUT_PERCENT = 10
 _LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
@@ -131,7 +131,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
 
 
 def _is_mark(word: str) -> bool:
-    """True if fastText would read the word as a label or as the end of the line, wherever the word is in a line."""
+    """True if fastText would not read a word as a word, but as a label or as the end of the line."""
     return word.startswith(_LABEL_PREFIX) or word == _END_OF_LINE
 
 

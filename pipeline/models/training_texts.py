@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
+
+from mixtures.parquet_rows import DAMAGE, open_parquet, whole_batches
 
 _ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
 
@@ -54,8 +55,8 @@ def expand_globs(patterns: Iterable[str]) -> list[str]:
 def read_texts(paths: Iterable[str]) -> Iterator[Text]:
     """Yields documents: rows of ``.parquet``, lines of ``.jsonl``, ``.json`` or ``.txt`` (also ``.gz``, ``.zst``).
 
-    A JSON object or a row has the document as ``text`` (or ``raw_content``, as cc_net writes it), and optionally
-    ``language`` and ``url``. Empty documents are skipped.
+    In a JSON object or a row, the field ``text`` contains the document. In cc_net's files, the field is
+    ``raw_content``. The fields ``language`` and ``url`` are optional. Empty documents are skipped.
 
     Raises:
         ValueError: the format of a file is not supported, or a line is not valid. The message names the file.
@@ -72,15 +73,15 @@ def read_texts(paths: Iterable[str]) -> Iterator[Text]:
 
 def _rows(path: str) -> Iterator[Text]:
     try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
+        file = open_parquet(path)
         if "text" not in file.schema_arrow.names:
-            raise ValueError(f"{path}: has no column `text`")
+            raise pa.ArrowInvalid("it has no column `text`")
         columns = [name for name in ("text", "language", "url") if name in file.schema_arrow.names]
-        for batch in file.iter_batches(batch_size=1024, columns=columns):
+        for batch in whole_batches(file, batch_size=1024, columns=columns):
             for row in batch.to_pylist():
                 if row["text"]:
                     yield Text(row["text"], row.get("language") or "", row.get("url") or "")
-    except (pa.ArrowException, OSError) as error:
+    except DAMAGE as error:
         raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
 
 

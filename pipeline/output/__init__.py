@@ -1,10 +1,10 @@
-"""Manages the output folder: the paths in it, which stages are complete, and which run may write to it.
+"""Manages the output folder: defines its paths, records which stages are complete, and locks it during a run.
 
     --output DIR -> lock -> markers of finished stages -> manifest.json, written last
 
 - ``paths``: the paths inside an output folder.
 - ``markers``: record that a stage is complete, and with which settings it was made.
-- ``fingerprint``: identifies settings and data versions, without names of classes or fields.
+- ``fingerprint``: computes a hash of settings and data versions. Names of classes or fields do not change the hash.
 - ``lock``: refuses a second run in the same folder.
 
 >>> from pipeline.output.paths import Layout

@@ -30,9 +30,10 @@ _WRITTEN = frozenset(
 
 
 def _is_of_a_run(output: str) -> bool:
-    """True if a run wrote this folder. The function is called for folders without ``.work``.
+    """True if a run wrote this folder. The function is called only for folders without ``.work``.
 
-    If a run wrote the folder, the user has deleted its ``.work``. Then the new run starts from the beginning.
+    Every run makes a folder ``.work``. If it is missing from a run's output, the user has deleted it, and the new run
+    starts from the beginning.
     """
     try:
         manifest = json.loads(read_bytes(join(output, "manifest.json")))
@@ -52,7 +53,8 @@ def check_writable(output: str) -> None:
     """Checks that the output folder can be written, by writing a file and deleting it.
 
     Raises:
-        ValueError: the folder cannot be written. Or it has files from no run, and a run could replace these files.
+        ValueError: the folder cannot be written, or it contains files that are not from a run. This run could replace
+            these files.
     """
     if any(mark in output for mark in "*?["):
         raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")
@@ -93,8 +95,8 @@ def only_run(layout: Layout) -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading(output: str | None, flag: str = "--from") -> Iterator[None]:
-    """Locks the output of an earlier run against runs that would write to it. Several runs can read it at the same
-    time.
+    """Locks the output of an earlier run against runs that would write to it. Several runs can read the output at the
+    same time.
 
     Raises:
         ValueError: a run writes to the folder, or there is no output of a run.

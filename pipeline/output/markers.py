@@ -56,8 +56,8 @@ def is_done(path: str, fingerprint: str, folders: Mapping[str, str | PartSpan] |
     not changed.
 
     Args:
-        folders: the folders of the step's parts. In the marker, the state of a folder has the folder's key in this
-            mapping.
+        folders: maps names to the folders that contain the step's parts. In the marker, the state of a folder has the
+            same name.
     """
     marker = read_marker(path)
     return marker is not None and marker.get("fingerprint") == fingerprint and are_whole(marker, folders or {})
@@ -88,7 +88,7 @@ def state_of(folder: str | PartSpan) -> str:
 def numbered_parts(folder: str) -> list[tuple[str, int, int]]:
     """Returns (path, number, bytes) for each part that has a number in its name.
 
-    The number of all parts (``of-NNNNN``) in the name does not matter.
+    A name may also contain the total number of parts (``of-NNNNN``). The total is ignored.
     """
     found = ((path, _NUMBER.match(path.rsplit("/", 1)[-1]), size) for path, size in _parts(folder))
     return [(path, int(name[1]), size) for path, name, size in found if name is not None]
@@ -103,10 +103,10 @@ def delete_unfinished(folder: str) -> None:
 
 
 def delete_unfinished_below(folder: str) -> None:
-    """Deletes the unfinished files that remain from killed workers, anywhere below a folder.
+    """Deletes the unfinished files of killed workers. Searches a folder and all its subfolders.
 
-    Some engines try again when a worker is lost, and the run succeeds. Then no later run would delete the lost worker's
-    files.
+    If a worker is killed, some engines repeat its work on a different worker, and the run succeeds. No later run would
+    then delete the files of the killed worker.
     """
     (found,) = FileSystems.match([join(folder, "**")])
     for entry in found.metadata_list:
@@ -115,7 +115,8 @@ def delete_unfinished_below(folder: str) -> None:
 
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp$")
-"""The end of the names that ``written_whole`` gives to incomplete files."""
+"""Matches the end of an unfinished file's name. ``written_whole`` gives this name to a file until the file is complete.
+"""
 _NUMBER = re.compile(r"part-(\d+)")
 
 

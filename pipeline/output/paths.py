@@ -16,7 +16,9 @@ class Layout:
 
     output: str
     clean_from: str | None = None
-    """The output folder of an earlier run whose clean documents are mixed (read only); None to clean in this run."""
+    """The output folder of an earlier run. This run mixes the clean documents in that folder, and does not change the
+    folder. None if this run cleans documents itself.
+    """
     tokens_from: frozenset[str] = frozenset()
     """The sources whose token files are also read from ``clean_from``. The run in that folder used the same tokenizer
     as this run.
@@ -41,12 +43,14 @@ class Layout:
         return join(self.clean_output, "dedup")
 
     def pair_files(self, label: str) -> list[str]:
-        """Returns globs for the files of pairs of a job. ``label`` is ``SOURCE`` or ``SOURCE@DUMP``."""
+        """Returns globs that match the files with the document pairs of one job. ``label`` is ``SOURCE`` or
+        ``SOURCE@DUMP``.
+        """
         return [join(self.dedup, f"{kind}-{label}-*.parquet") for kind in ("pairs", "rejected")]
 
     def hits(self, source: str) -> str:
-        """Returns the folder for a source's hits (passages of evaluation sets). Later the hits are copied into one
-        table.
+        """Returns the folder for a source's hits (passages that are also in evaluation sets). Later the hits of all
+        sources are copied into one table.
         """
         return join(self.clean_output, ".work", "hits", source)
 
@@ -79,14 +83,18 @@ class Layout:
         return join(self.output, ".work")
 
     def marker(self, step: str) -> str:
-        """Returns the path of the marker that makes a step complete. ``step`` is for example ``clean-books``."""
+        """Returns the path of a step's marker, which is written when the step is complete. ``step`` is for example
+        ``clean-books``.
+        """
         kind, _, source = step.partition("-")
         is_taken = kind == "clean" or (kind == "tokens" and source.partition("@")[0] in self.tokens_from)
         root = self.clean_output if is_taken else self.output
         return join(root, ".work", "steps", f"{step}.json")
 
     def markers_of_dumps(self, step: str) -> str:
-        """Returns a glob for the markers of a step's dumps, for example ``clean-common_crawl@CC-MAIN-2019-09``."""
+        """Returns a glob that matches the markers of a step for all dumps of a source. The glob matches for example the
+        marker of ``clean-common_crawl@CC-MAIN-2019-09``.
+        """
         return self.marker(f"{step}@*")
 
     def tokens(self, source: str) -> str:

@@ -1,11 +1,11 @@
-"""Checks a request, and refuses a wrong one before work starts.
+"""Checks the user's request before work starts, and refuses a wrong request.
 
     settings -> request, memory -> cloud_options, job_server, cloud_machines, cloud_stores -> one line per fault
 
 - ``request``: checks that a run fits into memory, and that its mixture is possible.
 - ``memory``: computes how much memory a run will take.
 - ``cloud_options``: checks the options that a run on many machines needs.
-- ``job_server``: checks what a run on Flink, Spark or a job service needs, and that its programs answer.
+- ``job_server``: checks the options of a run on Flink, Spark or a job service, and that the job server answers.
 - ``cloud_machines``: checks the names of Google's regions and machine types.
 - ``cloud_stores``: checks credentials and buckets.
 

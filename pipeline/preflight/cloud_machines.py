@@ -14,7 +14,8 @@ _NUMBERS = {
     "us-central": [1], "us-east": [1, 4, 5], "us-south": [1], "us-west": [1, 2, 3, 4],
 }  # fmt: skip
 REGIONS = tuple(f"{area}{number}" for area, numbers in _NUMBERS.items() for number in numbers)
-"""The regions of Google Cloud. A known name with a new number is accepted too, because Google's service checks it."""
+"""The regions of Google Cloud. A known area with an unknown number is accepted too. Google's service checks the number.
+"""
 
 _GB_PER_VCPU = {
     **dict.fromkeys(("n1-standard", "c4-standard"), 3.75), "n1-highmem": 6.5, "n1-highcpu": 0.9,

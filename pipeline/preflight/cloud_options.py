@@ -37,7 +37,7 @@ _DEFAULT_DISK_GB = 25
 
 
 def check_options(settings: Settings, engine: Engine) -> None:
-    """Checks the options of a run on many machines. A local engine must not have options that only a remote runner
+    """Checks the options of a run on many machines. If the engine is local, refuses options that only a remote runner
     uses.
 
     Raises:
@@ -152,7 +152,7 @@ def check_machines(engine: Engine, need: Need) -> None:
 
 
 def _larger(need: Need, num_cpus: int) -> str:
-    """Returns advice with a machine type that is large enough."""
+    """Returns a sentence for the user that recommends a machine type with enough memory."""
     for family in ("n2-standard", "n2-highmem"):
         machine = machine_of(f"{family}-{max(num_cpus, 2)}")
         assert machine is not None

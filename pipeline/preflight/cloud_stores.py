@@ -14,7 +14,7 @@ _LOGIN = "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION
 
 
 def buckets_of(settings: Settings, options: PipelineOptions) -> dict[str, str]:
-    """Returns the Google buckets that a run uses. Each bucket maps to the first flag that names it."""
+    """Finds the Google buckets that a run uses. Returns a mapping from bucket to the first flag that names it."""
     cloud = options.view_as(GoogleCloudOptions)
     named = [
         ("--temp_location", cloud.temp_location),

@@ -29,7 +29,7 @@ from pipeline.settings.runner_options import runners_of
 _STOCK_IMAGE = re.compile(r"(?:^|/)(?:apache/)?beam_python\d|gcr\.io/cloud-dataflow/|/beam_python3\.\d+_sdk")
 _IMAGE_PYTHON = re.compile(r"(?:py|python)-?(3)[._]?(\d{1,2})(?!\d)")
 _ANSWER_SECONDS = 5.0
-"""The number of seconds in which a job server or a master must accept a connection."""
+"""A job server or a master must accept a connection within this many seconds."""
 
 
 class Faults(ValueError):  # noqa: N818 - the name says what they are
@@ -139,7 +139,8 @@ def _names_a_command(config: str) -> bool:
 def addresses(engine: Engine) -> list[tuple[str, str]]:
     """Returns (flag, HOST:PORT) for each program that must answer before a job can be submitted.
 
-    A job server that is already running knows its own master, so this function leaves the master out.
+    A job server that is already running is itself connected to the master of the cluster. In this case the master's
+    address is left out.
 
     >>> from pipeline.engine.runner import choose_engine
     >>> addresses(choose_engine(["--runner=SparkRunner", "--spark_master_url=spark://one:7077,two:7077"]))
@@ -160,7 +161,7 @@ def addresses(engine: Engine) -> list[tuple[str, str]]:
 
 
 def unanswered(address: str, seconds: float = _ANSWER_SECONDS) -> str:
-    """Tries to connect to HOST:PORT. Returns why this failed; an empty string if something answers."""
+    """Tries to connect to HOST:PORT. Returns the reason if this fails; an empty string if it succeeds."""
     host, colon, port = address.rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 1 << 16:
         return "not an address; write HOST:PORT"

@@ -1,8 +1,8 @@
 """Estimates how much memory a run will need, and refuses a local run that does not fit.
 
-A worker process needs memory for five things: Beam and its libraries; models that processes cannot share; buffers of
-the groupings in one pass; sorting one bucket of line hashes; and one batch, with its copies while steps run. None of
-the five grows with the input. A larger input has more buckets, but not larger buckets
+A worker process needs memory for five things. They are Beam and its libraries; models that processes cannot share;
+buffers of the groupings in one pass; one bucket of line hashes while it is sorted; and one batch and its copies while
+steps run. None of the five grows with the input. A larger input has more buckets, but not larger buckets
 (``pipeline.clean.sizing.scale_of``).
 """
 
@@ -25,18 +25,22 @@ BASE_BYTES = 330 << 20
 measured (docs/scale.md).
 """
 BUFFER_BYTES = 4 * (32 << 20)
-"""Memory in bytes for the buffers of the four groupings in one pass. The groupings are of references, two kinds of
-keys, and dropped rows. Each buffer takes 32 MB.
+"""Memory in bytes for the buffers of the four groupings in one pass. One grouping is for references, two are for keys,
+and one is for dropped rows. Each buffer takes 32 MB.
 """
 BATCH_BYTES = 160 << 20
 """Memory in bytes of a batch with 8 MB of text while steps run: its columns, edited copies, and Python strings of the
 longest document.
 """
 BYTES_PER_LINE = 17 * 4
-"""Bytes per line of a bucket: hash, place and flag, and three copies while the bucket is sorted."""
+"""Memory in bytes per line in a bucket. The hash, place and flag of a line take 17 bytes. While the bucket is sorted,
+there are three more copies of them.
+"""
 DRIVER_BYTES = 250 << 20
 TEXT_PER_INPUT_BYTE = 5
-"""The largest number of bytes of text per stored byte in a join. The input is for example posts (XML in 7z)."""
+"""A stored byte of a join's input unpacks to at most this many bytes of text. Such an input is for example posts (XML
+in 7z).
+"""
 SORTED_BYTES_PER_LINE = 2 * 25
 _MAPPED = (".arpa.bin", ".evals")
 """The endings of files that are mapped into memory. The processes of a machine share these models and indexes."""
@@ -48,12 +52,12 @@ class Need:
 
     process_bytes: int
     shared_bytes: int
-    """Bytes of mapped models. A machine needs this memory once."""
+    """Bytes of the models that are mapped into memory. All processes of a machine share this memory."""
     fetched_bytes: int
     """Bytes of models that are copied to the machine's disk."""
     sort_bytes: int
-    """Bytes of the largest group that a process sorts on its disk. The number matters only if the engine does the
-    shuffle.
+    """Bytes of the largest group that a process sorts on its disk. The disk is used for sorting only if the payloads go
+    through the engine.
     """
 
     def machine_bytes(self, num_processes: int) -> int:
@@ -63,8 +67,8 @@ class Need:
 def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]]) -> Need:
     """Estimates the memory that the clean phase needs. The mix phase needs less.
 
-    Each item of ``sources`` has a source, the paths of its models, its numbers of parts and buckets, and its stored
-    bytes.
+    Each item of ``sources`` has four values: a source, the paths of its models, its numbers of parts and buckets, and
+    the number of its stored bytes.
     """
     private: dict[str, int] = {}
     mapped: dict[str, int] = {}

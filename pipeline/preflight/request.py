@@ -1,4 +1,4 @@
-"""Before any work starts, checks that a run fits into memory, and that its mixture is possible."""
+"""Checks that a run fits into memory, and that its mixture is possible. Both checks are made before any work starts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def check_exclusions(path: str) -> None:
 
 
 def check_mixable(settings: Settings, layout: Layout) -> None:
-    """Raises ValueError if the mixture would lack a source. So the user gets the error before hours of cleaning."""
+    """Raises ValueError if the mixture would lack a source. The check is made early, so that the user does not get the
+    error after hours of cleaning.
+    """
     if settings.recipe.missing != "error":
         return
     lacking = [

@@ -63,8 +63,8 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
 
 
 def part_rows(manifest: dict[str, Any], source: str, stats: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Returns one row per part of a divided source, and one row for the documents that the rule leaves out of the
-    mixture.
+    """Returns one row per part of a source that the recipe divides, and one row for the documents that belong to no
+    part.
     """
     said = stats.get("parts") if source in manifest.get("parts", {}) else None
     if not said:
@@ -125,7 +125,7 @@ def dropped_all(source: str, stats: dict[str, Any]) -> str:
 
 
 def excluded(stats: Iterable[dict[str, Any]]) -> int:
-    """Returns the number of documents that an exclusion list removed, while cleaning and while mixing.
+    """Returns the number of documents that an exclusion list removed in the clean phase and in the mix phase.
 
     >>> stage = {"stage": "excluded", "dropped": {"excluded": 2}}
     >>> excluded([{"stages": [stage], "excluded_in_mix": 3}, {"stages": []}])
@@ -165,7 +165,7 @@ def summary(layout: Layout, settings: Settings, *, seconds: float, report: str, 
 
 
 def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str, made: Plan | None = None) -> None:
-    """Prints the mixture table, the time, the speed and the path of the report.
+    """Prints the closing table: the mixture, the time, the speed and the path of the report.
 
     Args:
         made: the plan of the mixture, if one was made. If the stream is shorter than requested, a line reports that.

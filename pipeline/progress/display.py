@@ -1,4 +1,4 @@
-"""Shows the progress of a run: a table on a terminal, plain lines in a log, or a link to a job that runs elsewhere."""
+"""Shows the progress of a run: as a table on a terminal, as plain lines in a log, or, for a remote job, as a link."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class StageRow:
 
     @property
     def left_s(self) -> float | None:
-        """The estimated number of seconds left, computed from the speed so far; None if too little is done for an
+        """The estimated number of remaining seconds, computed from the speed so far. None if too little is done for an
         estimate.
         """
         if self.share is None or self.share < _SURE_SHARE or not self.seconds:
@@ -89,7 +89,7 @@ class Display:
 
     @contextlib.contextmanager
     def job(self, name: str, progress_dir: str | None, *, work: Mapping[str, Work] | None = None) -> Iterator[None]:
-        """Shows a job until it ends. ``work`` has the amount of work of each stage, by label, if it is known."""
+        """Shows a job until it ends. ``work`` maps the label of each stage to its amount of work, if that is known."""
         started = time.monotonic()
         board = _Board(name, work or {}, started)
         if progress_dir is None:
@@ -164,7 +164,9 @@ class _Board:
 
 
 class _Lines:
-    """Every ten seconds, prints a line about each stage that made progress since the stage's last line."""
+    """Prints lines for a log. Every ten seconds, it prints one line for each stage that has made progress since its
+    last line.
+    """
 
     def __init__(self, say: Callable[[str], None], board: _Board) -> None:
         self._say, self._board = say, board

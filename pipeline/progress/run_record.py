@@ -1,7 +1,7 @@
 """Writes ``.work/run.json``. This file describes a run for the report: its settings, times and memory.
 
-At the beginning of a run, the record is written and marked as not finished. At the end, it is written again. Only the
-report reads the record, so its times affect only the report.
+At the beginning of a run, the record is written and marked as not finished. At the end of the run, it is written again.
+Only the report reads the record, so the measured times never affect the run's output.
 """
 
 from __future__ import annotations

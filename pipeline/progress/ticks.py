@@ -16,9 +16,8 @@ from pathlib import Path
 _handles: dict[tuple[str, int], int] = {}
 _RSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
 STEP_MARK = "/"
-"""Separates source and step in the label of a step (``books/near_dedup``). Only the report shows labels with this
-mark.
-"""
+"""The character between source and step in the label of a step (``books/near_dedup``). Only the report shows such
+labels."""
 
 
 def tick(
@@ -38,7 +37,7 @@ def tick(
 
 
 def tick_step(folder: str | None, source: str, step: str, *, started: float, documents: int, num_bytes: int) -> None:
-    """Reports that a step ran on a batch. ``started`` is the ``time.perf_counter()`` at its start."""
+    """Reports that a step ran on a batch. ``started`` is the ``time.perf_counter()`` at the start of the step."""
     if folder is not None:
         busy_s = time.perf_counter() - started
         tick(folder, source + STEP_MARK + step, documents=documents, num_bytes=num_bytes, busy_s=busy_s)
@@ -49,7 +48,7 @@ class Totals:
     """Holds the sums of all progress reports of a run."""
 
     stages: dict[str, dict[str, int]]
-    """``units``, ``documents``, ``num_bytes`` and ``busy_us`` by stage."""
+    """Maps each stage to its sums. The keys of the sums are ``units``, ``documents``, ``num_bytes`` and ``busy_us``."""
     peak_bytes: dict[str, int]
     """The peak resident memory in bytes of each process that reported, by process id."""
 
@@ -64,8 +63,8 @@ def totals(folder: str | None) -> Totals:
 
 
 class Watch:
-    """Runs a thread. Every ``interval_s`` seconds, the thread reads the workers' reports and calls ``show`` with the
-    sums.
+    """Runs a thread that shows the progress. Every ``interval_s`` seconds, the thread reads the workers' reports and
+    calls ``show`` with the sums.
     """
 
     def __init__(

@@ -1,4 +1,6 @@
-"""Computes how long workers were busy with each source and each part of its graph, from the engine's measurements."""
+"""Computes how long workers were busy with each source and with each part of its graph. The numbers come from the
+engine's measurements.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ _TOTAL = "beam:metric:ptransform_execution_time:total_msecs:v1"
 
 
 def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
-    """Returns the busy seconds of all processes, by source and part of the source's graph.
+    """Returns how many seconds all processes were busy. The keys are the source and the part of the source's graph.
 
-    Source and part are the first two components of a transform's label.
+    The names of the source and of the part are the first two components of a transform's label.
 
     The engine samples the state of its threads five times per second, so times of less than a few seconds are rough.
     The times do not include loading models and starting processes. The result is empty for an engine that does not
@@ -36,7 +38,7 @@ def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
 
 
 def worker_seconds(stages: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Returns the busy seconds of all processes, by source.
+    """Returns how many seconds all processes were busy with each source.
 
     >>> worker_seconds({"books": {"read": 1.5, "near_dedup": 0.5}})
     {'books': 2.0}

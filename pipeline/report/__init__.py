@@ -1,5 +1,5 @@
-"""Makes the report of a run. The report is one HTML page that needs no network. Also recounts documents and compares
-runs.
+"""Makes the report of a run. The report is one HTML page that needs no network. Also recounts documents for changed
+settings, and compares runs.
 
     output folder -> output_state -> collect -> verdict, funnel, figures, page_documents -> build -> index.html
                                   \\-> set_option -> rejudge -> recount -> terminal      (--set)
@@ -8,9 +8,9 @@ runs.
 - ``output_state``: reads the output of a run, whether it is complete or not.
 - ``documents``: reads a bounded part of ``clean/`` and ``dropped/``.
 - ``collect``: gathers the numbers and texts of one source.
-- ``limits``: lists the limits of steps on signals. ``nearest``: finds kept documents near a limit.
-- ``passages``: finds the part of a text that decided about a document. ``run_models``: loads the run's models, which
-  score passages.
+- ``limits``: lists the limits that steps set for signals. ``nearest``: finds kept documents near a limit.
+- ``passages``: finds the part of a text that decided whether the document was dropped or kept. ``run_models``: loads
+  the run's models, which score passages.
 - ``verdict``: summarises the run in words. ``funnel``: computes what each stage kept and lost, by reason.
 - ``explained``, ``reasons``: contain sentences about stages and reasons.
 - ``figures``, ``charts``, ``run_tables``, ``page_documents``: make the remaining parts of the page. ``build``: joins

@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    """Runs the command after its flags are checked. Imports the report here, because the import takes seconds."""
+    """Runs the command after its flags are checked. The report is imported here and not earlier, because the import
+    takes seconds.
+    """
     if len(args.dirs) > 2:
         raise ValueError(f"{len(args.dirs)} folders: give one, or two to compare")
     if args.page and len(args.dirs) != 2:

@@ -1,6 +1,6 @@
-"""Makes the page's comparison of two runs: sentences first, then bars and tables side by side.
+"""Makes the section of the page that compares two runs. Sentences come first, then bars and tables side by side.
 
-The tables have the rows that the terminal prints (:mod:`pipeline.report.compare`).
+The tables have the same rows as those that the terminal prints (:mod:`pipeline.report.compare`).
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _dropped(state: RunState) -> Mapping[tuple[str, str, str], int]:
 
 
 def _bars(other: RunState, this: RunState) -> Iterator[dict[str, Any]]:
-    """Yields a pair of bars for each source that is in both runs, with the losses that differ.
+    """Yields a pair of bars for each source that is in both runs. The bars show the losses that differ.
 
     Each drop reason has one shade, and both bars use this shade.
     """

@@ -38,9 +38,7 @@ MAX_PAGE_BYTES = 5_000_000
 _SCRIPTS = ("search.js", "cards.js", "export.js", "page.js")
 """The files of the page's script. A file comes after the files that it uses."""
 _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
-"""Limits on the number of bytes of documents in the page. If the page is too large with one limit, the next limit is
-tried.
-"""
+"""Limits for the documents in the page, in bytes. If the page is too large with one limit, the next limit is tried."""
 
 
 def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES, other: str | None = None) -> str:
@@ -107,6 +105,7 @@ def page_of(
         )
     if state.status == CLEANED and not problems:
         problems.append("--phase=mix makes the mixture of it")
+    problems += (f"{source.name}: {line}" for source, found in collected for line in figures.unreadable(found))
     return {
         "title": title,
         "subtitle": state.layout.output,
@@ -184,8 +183,8 @@ def _html(page: dict[str, Any], samples_json: str) -> str:
 
 
 def _mark_drawings(page: dict[str, Any]) -> None:
-    """Marks the charts as safe HTML, because this package draws them. The template escapes all values without this
-    mark.
+    """Marks the charts as safe HTML, because they are drawn by this package. The template escapes every value that is
+    not marked.
     """
     for one in filter(None, (source["near_dedup"] for source in page["sources"])):
         one["chart"] = Markup(one["chart"])

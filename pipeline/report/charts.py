@@ -1,7 +1,7 @@
 """Draws charts as SVG with matplotlib. The charts need no scripts, and the page's style sheet sets their colours.
 
-matplotlib draws in placeholder colours. In the SVG they are replaced by the page's CSS variables, so one drawing serves
-dark and light pages. Text in a chart stays text and is not converted to outlines.
+matplotlib draws in placeholder colours. In the SVG they are replaced by the page's CSS variables, so the same drawing
+is used in dark and light mode. Text in a chart stays text and is not converted to outlines.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _COLOURS = {
     "other": "#010207",
     "limit": "#010208",
 }
-"""Maps each CSS variable to the placeholder colour that it replaces."""
+"""Maps each CSS variable to its placeholder colour. In the SVG, the variable replaces the colour."""
 _STYLE: Any = {
     "text.parse_math": False,  # a name may contain dollar signs
     "svg.fonttype": "none",
@@ -61,7 +61,9 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class LimitLine:
-    """Describes a vertical line in a distribution. The line marks a limit or a position with a name."""
+    """Describes a vertical line in the chart of a distribution. The line marks a limit, or a named position that is not
+    a limit.
+    """
 
     value: float
     label: str
@@ -72,8 +74,8 @@ class LimitLine:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Holds the values of a signal in three groups: kept documents; documents that the signal's limit dropped; and
-    documents that were dropped for any reason besides this limit.
+    """Holds the values of a signal in three groups: kept documents; documents that were dropped by a limit on this
+    signal; and documents that were dropped for another reason.
     """
 
     title: str
@@ -186,7 +188,7 @@ class Bar:
     text: str
     colour: str = "kept"
     mark: float | None = None
-    """The intended value. This value is marked on the axis of the bar. None to draw no mark."""
+    """The intended value. A vertical line marks it. None to draw no line."""
 
 
 def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
@@ -215,7 +217,9 @@ def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
 
 
 def flag(data: Histogram) -> str:
-    """Draws a yes-or-no signal as SVG. Each group of documents that is not empty has one bar for yes and one for no."""
+    """Draws a yes-or-no signal as SVG. Each group of documents has one bar for yes and one for no. Empty bars of
+    dropped documents are left out.
+    """
     weight = data.dropped_weight
     layers = (("kept", data.kept, 1.0), ("fell", data.fell, weight), ("other", data.other, weight))
     drawn = []

@@ -1,7 +1,7 @@
 """Reads a source's output once. Collects the signals of all documents that are read, and some documents to show.
 
-Memory is bounded. In memory are one float per signal and document, and per reason the beginnings of a limited number of
-texts. If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
+Memory is bounded. One float is stored per signal and document. For each reason, the beginnings of a limited number of
+texts are stored. If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ _PART_NUMBER = re.compile(r"part-(\d+)-of-")
 
 @dataclass(slots=True)
 class Group:
-    """Holds documents that a stage dropped for one reason, and kept documents to compare them with."""
+    """Holds documents that a stage dropped for one reason, and kept documents for comparison."""
 
     stage: str
     reason: str
     dropped: list[NearestDocument]
     kept: list[NearestDocument | None] = field(default_factory=list)
-    """Kept documents to compare with. An entry is None if the dropped document is a copy whose original was not
+    """Kept documents for comparison. An entry is None if the dropped document is a copy whose original was not
     found.
     """
     beside: str = ""
@@ -76,10 +76,10 @@ class Collected:
     language_docs: Counter[str] = field(default_factory=Counter)
     language_bytes: Counter[str] = field(default_factory=Counter)
     language_tokens: Counter[str] = field(default_factory=Counter)
-    """The number of tokens by language. Documents whose number of tokens is unknown are not counted."""
+    """The number of tokens per language. Documents whose number of tokens is unknown are not counted."""
     tokenized_bytes: Counter[str] = field(default_factory=Counter)
     members: dict[str, NearestDocument] = field(default_factory=dict)
-    """Documents in the largest groups of a near dedup, by their id. Only documents whose text was read are here."""
+    """Documents in the largest groups of a near dedup, by their id. Only documents whose text was read are included."""
 
     def of(self, signal: str, group: str) -> Floats:
         """Returns all values of a signal in a group as one array."""
@@ -103,7 +103,7 @@ def collect(
     found = Collected(limits=[limit for step in steps for limit in limits_of(step, state.cutoffs)])
     names_kept = {step.NAME for step in steps if isinstance(step, DedupStep) and step.names_kept}
     deciding = Deciding(scores or {}, hit_spans(layout, state.name))
-    by_reason = _dropped_texts(layout.dropped(state.name), deciding, names_kept)
+    by_reason = _dropped_texts(layout.dropped(state.name), found.dropped, deciding, names_kept)
     _read_dropped(layout.dropped(state.name), found, budget_bytes)
     named = {shown.detail for (stage, _), docs in by_reason.items() if stage in names_kept for shown in docs}
     named |= members_of_groups(state)
@@ -119,15 +119,15 @@ def collect(
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """Finds the passages that decided about documents."""
+    """Finds the passages that decided whether documents were dropped or kept."""
 
     scores: Mapping[str, Any]
     hits: Mapping[str, tuple[Span, ...]]
     """The places at which evaluation items were found, by the id of the document."""
 
     def passage(self, reason: str, document: NearestDocument) -> Passage:
-        """Returns the passage of a document that a drop reason is about. The document can be a dropped or a kept
-        one.
+        """Returns the passage of a document to which a drop reason refers. The document may have been dropped or
+        kept.
         """
         if document.doc_id in self.hits:
             return Passage(self.hits[document.doc_id], "the evaluation item")
@@ -136,14 +136,15 @@ class Deciding:
 
 
 def _dropped_texts(
-    folder: str, deciding: Deciding, names_kept: Set[str]
+    folder: str, read: Read, deciding: Deciding, names_kept: Set[str]
 ) -> dict[tuple[str, str], list[NearestDocument]]:
     """Returns the dropped documents whose text is in the output, by (stage, reason).
 
-    A copy is returned with its whole text, because this text is compared with the text of the kept document.
+    If a document was dropped as a copy, its whole text is returned, because it is compared with the text of the kept
+    document.
     """
     found: dict[tuple[str, str], list[NearestDocument]] = defaultdict(list)
-    for batch in read_texts(folder):
+    for batch in read_texts(folder, read):
         columns = [name for name in _SHOWN_COLUMNS if name in batch.schema.names]
         for row in batch.select(columns).to_pylist():
             document = NearestDocument(
@@ -164,8 +165,8 @@ def _dropped_texts(
 
 
 def _mark_kept(groups: Sequence[Group], deciding: Deciding) -> None:
-    """Shortens each kept document to an excerpt around a passage. The reason of the document's group decides which
-    passage.
+    """Shortens each kept document to an excerpt around one passage. The drop reason of the document's group decides
+    which passage this is.
     """
     unmarked: dict[int, NearestDocument] = {}  # the page stores a document once if it is the same in all groups
     for group in groups:
@@ -181,8 +182,8 @@ def _mark_kept(groups: Sequence[Group], deciding: Deciding) -> None:
 
 
 def _beside(one: NearestDocument, other: NearestDocument | None) -> NearestDocument:
-    """Returns one document of a pair. In its text, the passages that both documents have are marked. If the two texts
-    are equal, nothing is marked.
+    """Returns the document ``one`` with marks. The marks are on the passages that both documents of the pair have. If
+    the two texts are equal, nothing is marked.
     """
     is_equal = other is None or one.text == other.text
     passage = Passage() if is_equal else shared(one.text, other.text if other else "")

@@ -74,7 +74,7 @@ def _value(stats: Mapping[str, Any] | None, path: Sequence[str]) -> int | None:
 
 
 def _pair(a: int | None, b: int | None) -> tuple[str, str, str]:
-    """Returns two numbers and their relative change as texts.
+    """Returns three texts: the two numbers, and the relative change from the first to the second.
 
     >>> _pair(100, 90), _pair(None, 5), _pair(0, 2)
     (('100', '90', '-10.0 %'), ('-', '5', ''), ('0', '2', '+2'))
@@ -101,7 +101,9 @@ def share_rows(a: RunState, b: RunState) -> Rows:
 
 
 def reason_rows(a: RunState, b: RunState) -> Rows:
-    """Returns rows that compare the numbers of dropped documents and of rejected records, by reason."""
+    """Returns one row per source and reason. A row compares how many documents or records the two runs dropped for this
+    reason.
+    """
     rows: Rows = []
     for name in _names(a, b):
         counts = [_reasons(_stats(state, name)) for state in (a, b)]

@@ -21,11 +21,11 @@ from pipeline.sources.source import UNKNOWN_LICENCE, Source
 from tokenizer.codec import JSON, MODEL, RANKS
 
 _LANGUAGE_BYTES = 4 << 20
-"""To count languages, at most this many stored bytes of clean documents are read per source."""
+"""The largest number of stored bytes of clean documents that are read per source to count languages."""
 _RARE = 0.001
 _KINDS = {MODEL: "SentencePiece", JSON: "Hugging Face tokenizers", RANKS: "tiktoken"}
 _LIKENESS = {"perplexity": "a language model", "reference": "a classifier"}
-"""Maps the key of a model to a description. The models choose documents by their likeness to Wikipedia."""
+"""Maps the key of a model to its description. The listed models choose documents that resemble Wikipedia."""
 
 
 def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
@@ -58,23 +58,23 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
 
 
 def _source(layout: Layout, name: str) -> Source | None:
-    """Returns a source with the settings with which it was cleaned; None if the source is not known. The card shows the
-    source's licence.
+    """Returns a source with the settings with which it was cleaned. The card shows the licence of this source. Returns
+    None if the source is not known.
     """
     about = (read_marker(layout.marker(f"clean-{name}")) or {}).get("about") or {}
     return source_of_output(name, about.get("declared"))
 
 
 def _judges(layout: Layout, source: Source) -> list[str]:
-    """Returns descriptions of the models that chose a source's documents by their likeness to Wikipedia. Models that
-    were not used to clean the source are left out.
+    """Some models choose documents that resemble Wikipedia. Returns descriptions of the models of this kind that were
+    used to clean a source.
     """
     about = (read_marker(layout.marker(f"clean-{source.name}")) or {}).get("about") or {}
     return [said for model, said in _LIKENESS.items() if model in about.get("models", {})]
 
 
 def _marks(tokenizer: Mapping[str, Any]) -> str:
-    """Returns a phrase about the ids before and after a document.
+    """Returns a phrase that says whether each document starts with the bos id and ends with the eos id.
 
     >>> _marks({"bos_id": -1, "eos_id": 2})
     'eos included, no bos'
@@ -86,7 +86,7 @@ def _marks(tokenizer: Mapping[str, Any]) -> str:
 
 
 def size_category(num_docs: int) -> str:
-    """Returns the dataset hub's name of the size category for a number of rows.
+    """Returns the size category of a data set, as dataset hubs name it. ``num_docs`` is the number of rows.
 
     >>> size_category(918), size_category(1_000), size_category(3_000_000_000)
     ('n<1K', '1K<n<10K', '1B<n<10B')

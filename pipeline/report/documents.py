@@ -1,15 +1,15 @@
-"""Reads the requested columns of a bounded number of documents in ``clean/`` and ``dropped/``.
+"""Reads a bounded number of documents in ``clean/`` and ``dropped/``. Only the requested columns are read.
 
-A hash decides which documents an output part contains, so a few parts are a fair sample of a source. A folder of up to
-``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen. From each of these parts,
-evenly spread row groups are read, as many as the budget allows. One batch is in memory at a time.
+The batches of a source are spread evenly over its output parts, so a few parts are a fair sample of the source. A
+folder of up to ``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen. From each
+of these parts, evenly spread row groups are read, as many as the budget allows. Only one batch at a time is in memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
+from mixtures.parquet_rows import DAMAGE, check_num_rows, check_schema, open_parquet, whole_batches
 from pipeline.files.files import is_local, join, open_file
 
 SAMPLE_BYTES = 96 << 20
@@ -36,7 +37,8 @@ class Read:
     num_files: int = 0
     num_files_read: int = 0
     num_docs: int = 0
-    unreadable: tuple[str, ...] = ()
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """What is wrong with each file that could not be read whole, by its path."""
 
     @property
     def is_all(self) -> bool:
@@ -79,8 +81,8 @@ def read_sample(
             for batch in _batches(part, columns, share):
                 read.num_docs += batch.num_rows
                 yield part, batch
-        except (pa.ArrowInvalid, OSError) as error:
-            read.unreadable = (*read.unreadable, f"{part.path}: {error}")
+        except DAMAGE as error:
+            read.unreadable[part.path] = str(error)
 
 
 def read_part(part: Part, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -89,7 +91,7 @@ def read_part(part: Part, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
 
 
 def evenly(items: Sequence[Any], number: int) -> list[Any]:
-    """Returns ``number`` of the items, evenly spread; all items if there are not more.
+    """Returns ``number`` of the items, evenly spread. Returns all items if there are at most ``number``.
 
     >>> evenly("abcdefgh", 3)
     ['a', 'c', 'f']
@@ -98,49 +100,52 @@ def evenly(items: Sequence[Any], number: int) -> list[Any]:
 
 
 def _batches(part: Part, columns: Sequence[str], share: float) -> Iterator[pa.RecordBatch]:
-    with open_file(part.path) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+    with open_file(part.path) as file, open_parquet(file) as parquet:
+        check_schema(parquet)
         present = [name for name in columns if name in parquet.schema_arrow.names]
         groups: list[int] = list(range(parquet.num_row_groups))
         groups = evenly(groups, max(1, round(share * len(groups)))) if groups else []
         if groups:
-            yield from parquet.iter_batches(batch_size=_BATCH_DOCS, row_groups=groups, columns=present)
+            yield from whole_batches(parquet, batch_size=_BATCH_DOCS, columns=present, groups=groups)
 
 
-def read_texts(folder: str) -> Iterator[pa.RecordBatch]:
-    """Yields the dropped documents whose text is stored. Row groups without any text are not read."""
+def read_texts(folder: str, read: Read) -> Iterator[pa.RecordBatch]:
+    """Yields the dropped documents whose text is stored, and notes unreadable files in ``read``.
+
+    Row groups without any text are not read.
+    """
     parts = parts_of(folder)
     if len(parts) < _THREADS or is_local(folder):
         for part in parts:
-            yield from _texts(part)
+            yield from _texts(part, read)
         return
     with ThreadPoolExecutor(_THREADS) as pool:  # a store answers slowly, but handles many requests at once
-        for found in pool.map(lambda part: list(_texts(part)), parts):
+        for found in pool.map(lambda part: list(_texts(part, read)), parts):
             yield from found
 
 
-def _texts(part: Part) -> Iterator[pa.RecordBatch]:
+def _texts(part: Part, read: Read) -> Iterator[pa.RecordBatch]:
     try:
-        with open_file(part.path) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
-            column = parquet.schema_arrow.get_field_index("text")
-            groups = [n for n in range(parquet.num_row_groups) if _has_values(parquet.metadata.row_group(n), column)]
-            for batch in parquet.iter_batches(batch_size=_BATCH_DOCS, row_groups=groups) if groups else ():
-                with_text = batch.filter(batch.column("text").is_valid())
-                if with_text.num_rows:
-                    yield with_text
-    except (pa.ArrowInvalid, OSError, KeyError):
-        return  # the pass over the signals reads the same files and reports the error
+        with open_file(part.path) as file, open_parquet(file) as parquet:
+            check_schema(parquet)
+            for group in range(parquet.num_row_groups):
+                if _has_texts(parquet, group):
+                    for batch in whole_batches(parquet, batch_size=_BATCH_DOCS, groups=[group]):
+                        with_text = batch.filter(batch.column("text").is_valid())
+                        if with_text.num_rows:
+                            yield with_text
+            check_num_rows(parquet)
+    except (*DAMAGE, KeyError) as error:
+        read.unreadable[part.path] = str(error)
 
 
-def _has_values(group: Any, column: int) -> bool:
-    """True if a row group has any text.
+def _has_texts(parquet: pq.ParquetFile, group: int) -> bool:
+    """True if a row group has any text. A row group is a block of rows in a Parquet file.
 
-    The column is found by its name, because ``column`` is a field number, and columns after a map have larger numbers.
+    The statistics would say so too, but pyarrow ends the process if they are damaged.
     """
-    for place in range(group.num_columns):
-        if group.column(place).path_in_schema == "text":
-            statistics = group.column(place).statistics
-            return statistics is None or statistics.null_count < group.num_rows
-    return column >= 0
+    columns = whole_batches(parquet, batch_size=65_536, columns=["text"], groups=[group])
+    return any(batch.column("text").null_count < batch.num_rows for batch in columns)
 
 
 def signals_of(value: Any) -> dict[str, float]:
@@ -195,6 +200,6 @@ def count_rows(folder: str, *, max_files: int = 256) -> int | None:
         try:
             with open_file(part.path) as file:
                 num_rows += pq.read_metadata(file).num_rows
-        except (pa.ArrowInvalid, OSError):
+        except DAMAGE:
             return None
     return num_rows

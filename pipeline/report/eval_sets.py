@@ -1,9 +1,9 @@
-"""Writes one page per evaluation set. A page shows each item that was found, next to the document with the hit. A page
-also lists the items that were not found.
+"""Writes one page per evaluation set. A page shows each item that was found in a document, next to the passage in which
+it was found. Such a passage is called a hit. A page also lists the items that were not found.
 
 The data comes from ``decontamination/``. A page shows a limited part of the data: the 300 items with the most hits,
-three hits per item, and for each state the ids of 2,000 items that were not found. The tables in ``decontamination/``
-contain all rows.
+three hits per item, and some of the items that were not found (the ids of up to 2,000 items per state). The tables in
+``decontamination/`` contain all rows.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jinja2
-import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from markupsafe import Markup
 
+from mixtures.parquet_rows import open_parquet, whole_batches
 from pipeline.files.files import delete_tree, exists, join, open_file, read_bytes, write_bytes
 from pipeline.output.paths import Layout
 from pipeline.report.passages import merged
 
 MAX_ITEMS, MAX_HITS_PER_ITEM, MAX_OTHERS = 300, 3, 2000
 _CONTEXT_CHARS = 80
-"""The number of characters in an excerpt before the hit, as ``filters.decontaminate.step`` writes it."""
+"""The number of characters before the hit in an excerpt that ``filters.decontaminate.step`` writes."""
 _MAX_MARKED_DOCS = 100_000
 """The largest number of documents per source in which a report marks items."""
 _STATES = {
@@ -42,9 +42,10 @@ class _SetRows:
     """Collects what the page of one set shows."""
 
     found: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
-    """A heap of the items with the most hits. An entry is the number of hits, the item's id and its row."""
+    """A heap of the items with the most hits. An entry has the number of hits, the id of the item, and the row about
+    the item."""
     others: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """Ids of items that were not found, by state."""
+    """The ids of items that were not found, by the item's state."""
     num_others: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     hits: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
@@ -103,8 +104,8 @@ def _read(layout: Layout) -> dict[str, _SetRows]:
 
 
 def hit_spans(layout: Layout, source: str) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Returns the places at which items were found in a source's documents, by the document's id. The number of
-    documents is bounded.
+    """Returns the places at which items were found in documents of a source. The key is the id of the document. The
+    number of documents is bounded.
     """
     found: dict[str, list[tuple[int, int]]] = {}
     (files,) = FileSystems.match([join(layout.decontamination, "hits-*.parquet")])
@@ -117,7 +118,7 @@ def hit_spans(layout: Layout, source: str) -> dict[str, tuple[tuple[int, int], .
 
 def _rows(path: str) -> Iterator[dict[str, Any]]:
     with open_file(path) as file:
-        for batch in pq.ParquetFile(file, page_checksum_verification=True).iter_batches(batch_size=1024):
+        for batch in whole_batches(open_parquet(file), batch_size=1024):
             yield from batch.to_pylist()
 
 

@@ -1,4 +1,5 @@
-"""Explains stages and reasons in sentences. An explanation has the rule, its settings in this run, and its origin.
+"""Explains the stages and the drop reasons of a run in sentences. An explanation has the rule, its settings in this
+run, and its origin.
 
 The rules come from docstrings. ``docs/recipe.md`` is made from these docstrings too.
 """
@@ -31,7 +32,7 @@ _ADDED_DOCS = {Excluded.NAME: "formats.md#configuration", Decontaminate.NAME: "d
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Explains a stage to a person who looks at it."""
+    """Holds the explanation of a stage, for a person who looks at the stage."""
 
     rule: str
     cite: str
@@ -42,7 +43,7 @@ class Explanation:
 
 
 def explain_stage(source: SourceState, stage: str) -> Explanation:
-    """Returns the explanation of a stage of a source. All texts are empty if this version has no such stage."""
+    """Returns the explanation of a stage of a source. If this version has no such stage, all texts are empty."""
     step = next((one for one in source.source.steps if stage == one.NAME), None) if source.source else None
     if step is None and stage in _ADDED:
         return Explanation(_first_paragraph(_ADDED[stage]), cite_of(_ADDED[stage]), "", f"docs/{_ADDED_DOCS[stage]}")
@@ -53,8 +54,8 @@ def explain_stage(source: SourceState, stage: str) -> Explanation:
 
 
 def rule_of(step: Any) -> str:
-    """Returns the rule of a step or a reader. If the step or reader has a text ``RULE`` or ``rule``, this text is
-    returned. Otherwise the first paragraph of its docstring is returned.
+    """Returns the rule of a step or a reader. The rule is the text ``RULE`` or ``rule`` if the step or reader has one.
+    Otherwise it is the first paragraph of the docstring.
 
     >>> from pipeline.sources import SOURCES
     >>> rule_of(SOURCES["common_crawl"].steps[0])
@@ -102,7 +103,8 @@ def _value(value: Any) -> str:
 
 
 def reason_sentence(reason: str, limits: Sequence[Limit] = ()) -> str:
-    """Returns a sentence about a reason of a step, with the limits of the reason if there are any.
+    """Returns a sentence about the reason for which a step drops documents. If the reason has limits, the sentence
+    names them.
 
     >>> limit = Limit(stage="a", reason="too_short", signal="num_chars", op="<", value=300.0)
     >>> reason_sentence("too_short", [limit])
@@ -125,8 +127,8 @@ def limit_sentence(limit: Limit) -> str:
 
 
 def record_sentence(reason: str) -> str:
-    """Returns a sentence about the reason why a record never became a document; empty if there is no sentence for the
-    reason.
+    """Returns a sentence that explains why a record never became a document. Returns an empty text if there is no
+    sentence for the reason.
 
     >>> record_sentence("not_json")
     'The line is no JSON.'

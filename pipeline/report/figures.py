@@ -17,14 +17,17 @@ from pipeline.report.limits import Limit, marks_of, title_of
 from pipeline.report.output_state import RunState, SourceState
 
 MAX_CHARTS = 16
-"""The largest number of charts per source. Steps can measure many signals, so this limit bounds the size of the page.
+"""The largest number of charts per source. Steps can measure many signals, so this limit bounds the size of the
+page.
 """
 _MAX_LANGUAGES = 14
 _NEARLY = Fraction(1001, 1000)
 
 
 def mixture(state: RunState) -> dict[str, Any] | None:
-    """Returns the intended and the resulting mixture, with one row per source. Returns None if nothing was mixed."""
+    """Returns the intended mixture and the resulting mixture, with one row per source. Returns None if nothing was
+    mixed.
+    """
     manifest = state.manifest
     if manifest is None:
         return None
@@ -93,7 +96,9 @@ def _weights(state: RunState) -> float:
 
 
 def distributions(state: SourceState, found: Collected) -> list[dict[str, Any]]:
-    """Returns one chart per signal with its limits, and charts of lengths, tokens and bytes per token."""
+    """Returns charts. There is one per signal, with the signal's limits, and there are charts of lengths, tokens and
+    bytes per token.
+    """
     signals = [name for name in found.values if name not in ("text_bytes", "num_tokens")]
     with_limit = {limit.signal for limit in found.limits}
     signals.sort(key=lambda name: (name not in with_limit, list(found.values).index(name)))
@@ -115,7 +120,7 @@ def constants(found: Collected) -> list[str]:
 
 
 def _the_only(*groups: Floats) -> float | None:
-    """Returns the value that all documents have. Returns None if they have different values, and 0 if there are no
+    """Returns the value if all documents have the same one. Returns None if the values differ, and 0 if there are no
     documents.
     """
     values = np.concatenate([g for g in groups if len(g)] or [np.zeros(1)])
@@ -216,10 +221,17 @@ def _bytes_per_token(found: Collected) -> dict[str, Any] | None:
 
 
 def how_much_was_read(found: Collected) -> str:
-    """Returns a text that says whether the distributions cover all documents, or how large the sample is."""
+    """Returns a text that says whether the distributions cover all documents. If they cover only a sample, the text
+    says how large it is.
+    """
     lines = [_read(found.clean, "clean"), _read(found.dropped, "dropped")]
-    problems = [f"cannot be read: {place}" for read in (found.clean, found.dropped) for place in read.unreadable]
-    return "; ".join([*(s for s in lines if s), *problems])
+    return "; ".join([*(s for s in lines if s), *unreadable(found)])
+
+
+def unreadable(found: Collected) -> list[str]:
+    """Returns a line for each file of a source that could not be read whole."""
+    files = {**found.clean.unreadable, **found.dropped.unreadable}
+    return [f"{path} cannot be read whole: {error}" for path, error in files.items()]
 
 
 def _read(read: Read, folder: str) -> str:

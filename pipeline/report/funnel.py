@@ -1,4 +1,5 @@
-"""Computes a source's funnel: how many documents each stage kept, and how many it lost for each reason.
+"""Computes the funnel of a source. It shows how many documents each stage kept, and how many it dropped for each
+reason.
 
 All bars have one scale: the documents that were read. So a bar has three parts: the documents that remain, the
 documents that this stage lost, and an empty part for the documents that earlier stages lost. The page draws a bar as
@@ -23,7 +24,9 @@ _NUM_NAMED = 4
 
 
 def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
-    """Returns the documents and bytes of each stage, with checks of the sums; None if there are no statistics."""
+    """Returns the numbers of documents and bytes of each stage, with checks of the sums. Returns None if there are no
+    statistics.
+    """
     stats = source.stats
     if stats is None:
         return None
@@ -40,7 +43,9 @@ def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
 
 
 def overview(sources: Sequence[SourceState]) -> list[dict[str, Any]]:
-    """Returns one bar per source: the share that was kept, and the shares that were lost, by stage and reason."""
+    """Returns one bar per source. The bar shows the share of documents that was kept, and the shares that were lost, by
+    stage and reason.
+    """
     bars = []
     for number, source in enumerate(sources):
         if source.stats is None:
@@ -111,7 +116,9 @@ def _percent(part: int, whole: int) -> float | None:
 
 
 def _checks(state: RunState, source: SourceState, stats: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns checks that no document was lost: at each stage, between stages, and in the files."""
+    """Returns the results of checks that no document was lost. The checks compare numbers within each stage, between
+    stages, and in the files.
+    """
     documents, stages = stats["documents"], stats["stages"]
     kept = documents["in"]
     is_chain = True

@@ -1,6 +1,6 @@
-"""Lists the limits of steps on signals. A signal is a number that a step measures for each document.
+"""Lists the limits that steps set for signals. A signal is a number that a step measures for each document.
 
-The page draws the limits into distributions, and ``--set`` changes them.
+The page draws the limits into the charts of distributions, and ``--set`` changes the limits.
 
 Most steps have their limits in ``rules``, a table of :class:`filters.rules.Rule`. This module lists the limits of the
 steps without such a table.
@@ -119,7 +119,7 @@ class Limit:
 
 
 def limits_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[Limit, ...]:
-    """Returns the limits of a step in the order in which they are applied. Returns none if the step compares no
+    """Returns the limits of a step in the order in which they are applied. The tuple is empty if the step compares no
     numbers.
     """
     if isinstance(step, Perplexity):
@@ -155,9 +155,9 @@ def _counts_up_to(step: AnyStep) -> float | None:
 
 
 def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> list[Limit]:
-    """Returns one limit per language and bucket that the step does not keep.
+    """Returns one limit per language and per bucket (head, middle or tail) that the step drops.
 
-    A ``keep`` that has the tail but not the middle is not supported.
+    A setting ``keep`` that has the tail but not the middle is not supported.
     """
     found = []
     cite = "CCNet, cutoff.csv: the 30th and the 60th percentile"
@@ -174,8 +174,8 @@ def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> 
 
 
 def marks_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[tuple[str, float], ...]:
-    """Returns (name, position) of the lines on a signal's axis that are not limits, such as the end of the head
-    bucket.
+    """Returns lines to draw on the axis of a signal, as (name, position). These lines are not limits. An example is the
+    end of the head bucket.
     """
     if not isinstance(step, Perplexity):
         return ()

@@ -1,7 +1,7 @@
-"""Computes the values that the page shows about a near dedup: overlaps, the largest groups, and shares removed.
+"""Computes the values that the page shows about a near dedup: overlaps, the largest groups, and the removed shares.
 
-All values come from ``stats/SOURCE.json``. The near dedup of books has no such statistics. The page shows its overlaps
-among the distributions.
+All values come from ``stats/SOURCE.json``. The near dedup of the source ``books`` has no such statistics. The page
+shows the overlaps of books among the distributions.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ _MEMBER_CHARS = 280
 
 
 def members_of_groups(source: SourceState) -> set[str]:
-    """Returns the ids of the documents that the statistics list for the largest groups of a near dedup."""
+    """Returns the ids of documents in the largest groups of a near dedup. The statistics list these ids."""
     groups = ((source.stats or {}).get("near_dedup") or {}).get("largest_groups", ())
     return {name for group in groups for name in (group["kept"], *group["removed"])}
 
 
 def near_dedup(source: SourceState, members: Mapping[str, NearestDocument]) -> dict[str, Any] | None:
-    """Returns the values about the documents that a source's near dedup removed; None if it removed none.
+    """Returns the values that the page shows about the near dedup of a source. Returns None if the near dedup removed
+    no documents.
 
     Args:
-        members: documents in the largest groups, by their id. Only documents whose text was read are here.
+        members: documents in the largest groups, by their id. Only documents whose text was read are included.
     """
     stats = source.stats or {}
     found = stats.get("near_dedup")
@@ -67,8 +68,8 @@ def bin_title(low: str) -> str:
 
 
 def _group(group: Mapping[str, Any], members: Mapping[str, NearestDocument]) -> dict[str, Any]:
-    """Returns a group as the page shows it. The result has the texts of the group's members. The statistics do not list
-    all members, so the result also has the number of members that are not listed.
+    """Returns a group as the page shows it, with the texts of its members. The statistics do not list all members, so
+    the result also has the number of unlisted members.
     """
     return {
         "documents": group["documents"],

@@ -1,6 +1,6 @@
 """Chooses kept documents that the page shows beside dropped ones.
 
-The module chooses the documents nearest to each limit, some random documents, and the originals of dropped copies.
+These are the documents nearest to each limit, some random documents, and the originals of dropped copies.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ class NearestDocument:
     characters.
     """
     marks: tuple[Span, ...] = ()
-    """The passages that decided about the document, as places in ``text``."""
+    """The passages that decided whether the document was dropped or kept, as places in ``text``."""
     why: str = ""
     """A few words about the marks."""
 
 
 def excerpt(document: NearestDocument, max_chars: int, passage: Passage | None = None) -> NearestDocument:
-    """Returns a document with at most ``max_chars`` characters of its text, around the passage that decided.
+    """Returns a document whose text is shortened to at most ``max_chars`` characters around ``passage``.
 
     Without a passage, the text is cut around the document's marks.
 

@@ -1,4 +1,4 @@
-"""Reads as much as possible from the output folder of a run.
+"""Reads the output folder of a run, or as much of it as is there.
 
 An unfinished run is not an error; the report says that it is unfinished.
 """
@@ -54,7 +54,7 @@ class SourceState:
 
 @dataclass(slots=True)
 class RunState:
-    """Holds what the output folder of a run says about the run."""
+    """Holds what was read from the output folder of a run."""
 
     layout: Layout
     status: str
@@ -105,7 +105,7 @@ def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
 
 
 def _names(layout: Layout, record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> list[str]:
-    """Returns the names of all sources that have any output, in the order of the table of sources."""
+    """Returns the names of all sources that have any output. Their order is that of the table of sources."""
     found = {source_of(name) for name in (manifest["sources"] if manifest else ())} | set(
         record.get("settings", {}).get("sources", ())
     )
@@ -148,8 +148,8 @@ def _source_as_it_was(
 ) -> Source | None:
     """Returns a source with the steps that it had in the run.
 
-    The steps are taken from ``declared``, which was recorded with the documents. If nothing was recorded, they are
-    taken from the recipe.
+    The steps come from ``declared``, the user's declaration of the source that was recorded with the documents. If
+    nothing was recorded, the steps come from the recipe.
     """
     if declared is None and recipe is not None:
         steps = recipe.sources.get(name, {}).get("steps")
@@ -242,5 +242,5 @@ def _recipe_of(data: Mapping[str, Any]) -> Recipe:
 
 
 def _rule_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the rule by which a source was divided, in the form that a recipe has."""
+    """Returns the rule by which a source was divided, written as in a recipe."""
     return {"by": data["by"], **({"epochs": data["weights"]} if data["is_epochs"] else data["weights"])}

@@ -1,4 +1,4 @@
-"""Packs sampled documents into JSON of limited size. The script in the report page shows them as text.
+"""Packs sampled documents into JSON of limited size. The script of the report page shows these documents as text.
 
 The data is in a block that browsers do not run. The script inserts it into the page as text nodes, so whatever a
 document contains (a script, an image, a link) stays text. The page's content policy allows only the page's own script.
@@ -22,7 +22,7 @@ from pipeline.report.nearest import EXCERPT_CHARS, NearestDocument, excerpt
 
 _EXCERPTS = (EXCERPT_CHARS, 1000, 600, 400, 300, 200)
 NOT_THERE = -1
-"""The number that represents a kept document that was not found."""
+"""The number that is stored in place of a kept document that was not found."""
 _FEWEST = 3
 """The smallest number of documents per group, however many groups there are."""
 _ID_CHARS = 200
@@ -167,7 +167,7 @@ def _cut(text: str) -> str:
 
 
 def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:
-    """True if the detail of a document repeats a value that the page already shows."""
+    """True if the detail of a document only repeats a value that the page shows anyway."""
     value = shown.signals.get(limit.signal) if limit else None
     try:
         return value is not None and math.isclose(float(shown.detail), value, rel_tol=1e-6)

@@ -1,4 +1,5 @@
-"""Finds the passage of a text that decided about a document: a line, a span, or the window with the worst score.
+"""Finds the passage that decided whether a document was dropped or kept. It is a line, a span, or the window with the
+worst score.
 
 The drop reason decides what is searched for. Dropped and kept documents are searched in the same way, so that documents
 on both sides of a limit can be compared. If the search finds no passage, the text is shown from its beginning.
@@ -38,7 +39,7 @@ _NO_LETTERS = re.compile(r"(?<!\w)[^\W_]*\d[\d.,:/%-]*|[^\w\s]{2,}")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Holds the parts of a text that decided about a document."""
+    """Holds the parts of a text that decided whether the document was dropped or kept."""
 
     spans: tuple[Span, ...] = ()
     """The marked parts, in the order of the text. The parts do not overlap."""
@@ -48,7 +49,7 @@ class Passage:
 
 Find = Callable[[str], Passage]
 Score = Callable[[str], float | None]
-"""A function that returns the score of a part of a text; None if the part has no score."""
+"""The type of a function that scores a part of a text. It returns None if the part has no score."""
 
 
 def _lines(text: str) -> Iterator[re.Match[str]]:
@@ -94,8 +95,8 @@ def _repeated(pattern: re.Pattern[str], says: str) -> Find:
 
 
 def _repeated_words(number: int, *, only_top: bool) -> Find:
-    """Returns a function that marks runs of words that the text repeats: all such runs, or only the most frequent
-    one.
+    """Returns a function that marks repeated phrases of ``number`` words in a text. With ``only_top``, only the most
+    frequent phrase is marked.
     """
 
     def find(text: str) -> Passage:
@@ -111,8 +112,8 @@ def _repeated_words(number: int, *, only_top: bool) -> Find:
 
 
 def _share_without(pattern: str) -> Callable[[str], float]:
-    """Returns a function that computes, for a line, the share of characters that do not match. Short lines count
-    less.
+    """Returns a function that scores a line: the share of its characters that do not match ``pattern``. Short lines get
+    a lower score.
     """
     compiled = re.compile(pattern)
     return lambda line: (len(line) - len(compiled.findall(line))) * min(1.0, len(line) / 60)
@@ -155,14 +156,14 @@ FINDERS: Mapping[str, Find] = {
         re.compile(r"\b(?:the|be|to|of|and|that|have|with)\b", re.IGNORECASE), "stop words that were found"
     ),
 }
-"""The functions that find the passage, by the drop reason."""
+"""Maps each drop reason to the function that finds the passage."""
 
 
 def by_reason(reason: str, text: str, detail: str = "") -> Passage:
-    """Returns the passage that a reason is about.
+    """Returns the passage of a text to which a drop reason refers.
 
-    If the detail of a document is a part of its text, this part is marked. The detail is for example a word from a
-    list, or the note of a code generator.
+    ``detail`` is the detail of the drop, for example a word from a list, or the note of a code generator. If the text
+    contains the detail, it is marked.
 
     >>> by_reason("curly_bracket", "Text.\\nif (a) {").spans
     ((6, 14),)
@@ -178,7 +179,7 @@ def by_reason(reason: str, text: str, detail: str = "") -> Passage:
 
 
 def shared(text: str, other: str) -> Passage:
-    """Returns the runs of at least five words that both texts have, as places in ``text``.
+    """Returns the passages of at least five words that both texts have. They are given as places in ``text``.
 
     >>> shared("One two three four five six.", "A one two three four five b.").spans
     ((0, 23),)
@@ -193,7 +194,7 @@ def shared(text: str, other: str) -> Passage:
 
 
 def merged(spans: Iterator[Span] | Sequence[Span]) -> tuple[Span, ...]:
-    """Returns the spans sorted. Spans that touch or overlap are joined.
+    """Returns the spans in order. Spans that touch or overlap are joined.
 
     >>> merged([(0, 5), (3, 9), (12, 14)])
     ((0, 9), (12, 14))
@@ -210,7 +211,8 @@ def merged(spans: Iterator[Span] | Sequence[Span]) -> tuple[Span, ...]:
 
 
 def worst_window(text: str, score: Score, *, is_high_bad: bool, says: str) -> Passage:
-    """Returns the window of a text with the worst score. Windows are lines, joined up to about 240 characters.
+    """Returns the window of a text with the worst score. A window consists of lines, joined until they have about 240
+    characters.
 
     >>> text = "good " * 60 + "\\n" + "bad " * 70
     >>> worst_window(text, lambda part: part.count("bad") + 0.5, is_high_bad=True, says="score").says
@@ -228,7 +230,8 @@ def worst_window(text: str, score: Score, *, is_high_bad: bool, says: str) -> Pa
 
 
 def windows(text: str) -> list[Span]:
-    """Returns the windows of a text: whole lines, joined until they have 240 characters. Long lines are split.
+    """Divides a text into windows. A window consists of whole lines, joined until they have 240 characters. Long lines
+    are split.
 
     >>> windows("a" * 300 + "\\n" + "b" * 100)
     [(0, 300), (301, 401)]
@@ -250,8 +253,8 @@ def windows(text: str) -> list[Span]:
 
 
 def scored_passage(reason: str, text: str, scores: Mapping[str, Any], language: str) -> Passage | None:
-    """Returns the window with the worst score if a model decided. Returns None if the reason is not a model's, or if
-    the model is not in ``scores``.
+    """Returns the window with the worst score of a model. ``reason`` decides which model this is. Returns None if no
+    model gives this reason, or if the model is not in ``scores``.
 
     Args:
         scores: the models of the run that are on this machine, by their key.

@@ -49,7 +49,7 @@ DROPPED = {
     "vendored_file": "The file name says that the file was copied from another project.",
     "vendored_tree": "The folder holds copies of other projects.",
 }
-"""Sentences for reasons of steps, by the reason."""
+"""A sentence for each reason why a step drops documents, by the reason."""
 
 RECORDS = {
     "answer_without_parent": "The answer does not name its question.",
@@ -153,4 +153,4 @@ RECORDS = {
     "wrong_type": "A column has another type than the declaration says.",
     "xml_doctype": "The XML has a document type declaration.",
 }
-"""Sentences for reasons of records, by the reason."""
+"""A sentence for each reason why a record never becomes a document, by the reason."""

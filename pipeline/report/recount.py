@@ -1,16 +1,16 @@
-"""Computes which documents a run with changed settings would keep. The module uses the signals in ``clean`` and
-``dropped``, and needs no new run.
+"""Computes how many documents a run with changed settings would keep. No new run is needed: the stored signals in
+``clean`` and ``dropped`` are compared with the changed limits.
 
 There are three kinds of documents:
 
-- For most documents, the signals tell whether they would be kept.
+- For most documents, the signals show whether the documents would be kept.
 - Some documents would pass the stage that dropped them, but no later stage has measured them. These documents are
-  counted separately. How many of them would be kept is an estimate. The estimate assumes that later stages keep the
-  same share of documents as in the run.
+  counted separately. The number that would be kept is estimated: later stages are assumed to keep the same share of
+  documents as in the run.
 - For some documents the signals are not enough, for example because a count stopped at its limit.
 
-The results of dedups are taken from the run. This is not exact. A dedup may have dropped a document as the duplicate of
-a document that the changed settings would drop.
+The results of dedups are taken from the run. This is not exact. For example, a dedup dropped a document because the run
+kept a duplicate of it. The changed settings may drop the duplicate too, but the document is still counted as dropped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipeline.sources.dedup_steps import DedupStep
 
 @dataclass(slots=True)
 class Recount:
-    """Holds the numbers of a source's documents that changed settings would keep or drop."""
+    """Holds the numbers of documents of a source that would be kept or dropped with changed settings."""
 
     source: str
     kept_before: int = 0
@@ -40,22 +40,18 @@ class Recount:
     fall: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of documents that the run kept and the new settings drop, by (stage, reason)."""
     come_back: Counter[str] = field(default_factory=Counter)
-    """Maps each stage to the number of documents that it dropped in the run and that now pass it. The verdicts of later
-    stages are unknown.
-    """
+    """Maps each stage to a number of documents: those that the stage dropped in the run but would now pass. The
+    verdicts of later stages are unknown."""
     surely_back: int = 0
     """The number of documents in ``come_back`` that no later stage could drop."""
     other_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of documents whose stage or drop reason changes, by the new (stage, reason)."""
     unknown_kept: Counter[str] = field(default_factory=Counter)
-    """Maps each stage to the number of documents that the run kept and that this stage could drop with the new
-    settings.
-    """
+    """Maps each stage to a number of documents: those that the run kept but that this stage might drop with the new
+    settings."""
     unknown_dropped: Counter[str] = field(default_factory=Counter)
     pass_share: dict[str, float] = field(default_factory=dict)
-    """Maps each stage to a share. Of the documents that the stage kept in the run, this share also passed all later
-    stages.
-    """
+    """Maps each stage to the share of its kept documents that also passed all later stages in the run."""
     tokens_before: int = 0
     tokens_kept: int = 0
     has_tokens: bool = True
@@ -77,8 +73,9 @@ class Recount:
     def likely(self) -> float:
         """The estimated number of kept documents.
 
-        The estimate makes two assumptions. Later stages keep the share of returning documents that they kept of all
-        documents in the run. A document without enough signals is kept or dropped as in the run.
+        The estimate makes two assumptions. First, if a document now passes the stage that dropped it, later stages keep
+        it with the same probability as other documents in the run. Second, a document without enough signals is kept or
+        dropped as in the run.
         """
         back = sum(number * self.pass_share.get(stage, 1.0) for stage, number in self.come_back.items())
         return self.still_kept + self.unknown_kept.total() + back
@@ -87,7 +84,8 @@ class Recount:
     def likely_tokens(self) -> int:
         """The estimated tokens of the kept documents.
 
-        A returning document is assumed to have the average number of tokens of the documents that the run kept.
+        The run has no token counts for documents that it dropped. Each is assumed to have as many tokens as the average
+        kept document.
         """
         mean = self.tokens_before / self.kept_before if self.kept_before else 0.0
         return round(self.tokens_kept + (self.likely - self.still_kept - self.unknown_kept.total()) * mean)
@@ -97,7 +95,7 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
     """Returns the numbers of documents that a source would keep and drop with the changed settings.
 
     Args:
-        share: the share of the output's parts to read. The caller can scale the numbers up with :func:`scaled`.
+        share: the share of the output's files to read. The caller can scale the numbers up with :func:`scaled`.
     """
     one = state.source(name)
     assert one is not None
@@ -116,8 +114,8 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Returns one share per stage. Of the documents that the stage kept, this share passed all later stages. The share
-    of the last stage is 1.
+    """Computes, for each stage, the share of its kept documents that also passed all later stages. The share of the
+    last stage is 1.
     """
     shares: dict[str, float] = {}
     passed = 1.0

@@ -1,6 +1,6 @@
 """Computes the verdicts of a step with changed settings, from the signals that a run stored.
 
-A verdict is a decision about a document. There are four verdicts: as in the run, kept, dropped with a reason, and
+A verdict is a decision about a document. There are four verdicts: same as in the run, kept, dropped with a reason, and
 unknown. Unknown verdicts are reported and never guessed.
 """
 
@@ -71,7 +71,7 @@ class Change:
 
 
 def why_unknown(change: Change) -> str:
-    """Returns a text that says why the signals are not enough to judge a change; empty if they are enough."""
+    """Returns a text that says why a change cannot be judged by the signals alone. Returns an empty text if it can."""
     before, after = change.before, change.after
     if after is None:
         edits = before.edits_text if isinstance(before, DedupStep) else isinstance(before, C4Lines)
@@ -98,9 +98,8 @@ _KNOWN_FIELDS: Mapping[str, frozenset[str]] = {
     "C4TooLong": frozenset({"max_chars"}),
     BadWords.__name__: frozenset(),
 }
-"""The settings that change a limit on a signal, by step. Steps whose limits are all in a table of rules have no
-entry.
-"""
+"""Maps a step to those of its settings that change a limit on a signal. Steps whose limits are all in a table of rules
+have no entry."""
 
 
 def _rules_differ(change: Change) -> bool:
@@ -130,7 +129,7 @@ def _dropped_here(change: Change, documents: Documents) -> npt.NDArray[np.bool_]
 def _by_limits(change: Change, documents: Documents) -> Verdicts:
     """Returns one verdict per document: the reason of the first limit that the document breaks.
 
-    If the step dropped a document for a reason without a limit, this verdict stays.
+    If the step dropped a document in the run for a reason that has no limit, the document stays dropped.
     """
     assert change.after is not None
     limits = limits_of(change.after, change.cutoffs_after)
@@ -153,8 +152,8 @@ def _broken(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Returns two masks: the documents that break a limit, and the documents for which the signal cannot decide.
 
-    If a document has no signal and this step did not drop it, the step did not check the document (published C4). With
-    the new settings, the step is assumed not to check it either.
+    If a document has no signal and the step did not drop it, the step did not check the document. The documents of the
+    published C4 are an example. With the new settings, the step is assumed not to check such a document either.
     """
     values = documents.signal(limit.signal)
     missing = np.isnan(values)
@@ -170,8 +169,8 @@ def _broken(
 
 
 def _by_language(change: Change, step: Language, documents: Documents, verdicts: Verdicts) -> Verdicts:
-    """Adds the verdicts on languages to ``verdicts``. ``verdicts`` already has the verdicts on scores, because the step
-    judges the score first.
+    """Adds the verdicts that depend on a document's language to ``verdicts``. It already has the verdicts that depend
+    on the score, because the step checks the score first.
     """
     known = documents.languages != ""
     is_other = ~np.isin(documents.languages, list(step.languages)) if step.languages else np.zeros(len(documents), bool)
@@ -204,8 +203,8 @@ def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdic
 def _by_dedup(change: Change, step: DedupStep, documents: Documents) -> Verdicts:
     """Judges documents by the new limits of a dedup.
 
-    Two kept documents may overlap by more than a new limit. A run does not store which of the two a dedup would drop,
-    so their verdict is unknown.
+    Two documents that the run kept may overlap by more than a new limit. The dedup would then drop one of them. The run
+    did not store which one, so the verdict on both is unknown.
     """
     assert isinstance(change.before, DedupStep)
     dropped = _dropped_here(change, documents)

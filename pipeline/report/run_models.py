@@ -1,7 +1,7 @@
-"""Finds the models of a run again, if they are still on this machine. The report uses them to score passages, and
-checks whether they are full-size models.
+"""Finds the models that a run used, if they are still on this machine. The report scores passages with them, and checks
+whether they are full-size models.
 
-The page can be made without models. Then it marks no passages by score, and has no remark about the size of models.
+Without the models, the report marks no passages by score and says nothing about the size of the models.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ TINY_BYTES = 10_000_000
 models of one language have gigabytes.
 """
 _MAX_CHECKED_BYTES = 300_000_000
-"""The checksum of a larger model is not computed again. The report compares the model's scores with the scores of the
-run anyway.
-"""
+"""If a model has more bytes than this, its checksum is not computed again. The report compares the model's scores with
+the scores of the run anyway."""
 
 
 def models_of(state: RunState) -> dict[str, ModelPath]:
@@ -55,7 +54,9 @@ def used_models(state: RunState) -> dict[str, Any]:
 
 
 def _as_used(path: ModelPath, name: str) -> ModelPath:
-    """Returns the files of a model that the run used. A run uses only the files of the languages that it keeps."""
+    """Returns the model with only those of its files that the run used. A run uses the files of the languages that it
+    keeps.
+    """
     if isinstance(path, ModelFiles):
         names = set(name.split())
         return ModelFiles(tuple((one, file) for one, file in path.paths if one in names))

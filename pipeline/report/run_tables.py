@@ -14,9 +14,7 @@ from pipeline.report.settings import default_settings, differences, recipe_setti
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Holds a table of text. ``left`` contains the indexes of the columns with words. These columns are aligned
-    left.
-    """
+    """Holds a table of texts. Columns with words are aligned left, and ``left`` has their indexes."""
 
     title: str
     header: tuple[str, ...]

@@ -1,4 +1,6 @@
-"""Parses ``--set``. Changes the settings of a run's steps, and returns each step before and after the change."""
+"""Parses the values of ``--set``, which change settings of a run's steps. Returns each changed step before and after
+the change.
+"""
 
 from __future__ import annotations
 

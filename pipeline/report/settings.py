@@ -1,4 +1,6 @@
-"""Flattens the settings of a run into a table, to compare the run with its recipe or with a second run."""
+"""Converts the settings of a run to a flat table. With such tables, a run is compared with its recipe or with a second
+run.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def settings_of(state: RunState) -> dict[str, str]:
 
 
 def recipe_settings(state: RunState) -> dict[str, str] | None:
-    """If the run used a bundled recipe, returns the recipe's settings with all defaults. Otherwise returns None."""
+    """Returns the settings of the bundled recipe that the run used, including all defaults. Returns None if the run
+    used no bundled recipe.
+    """
     if state.recipe is None or not state.recipe.name.isidentifier():
         return None
     try:
@@ -57,7 +61,7 @@ def recipe_settings(state: RunState) -> dict[str, str] | None:
 
 
 def default_settings(state: RunState) -> dict[str, str]:
-    """Returns the default settings of readers, joins and steps. If a run has no recipe, it is compared with these
+    """Returns the default settings of readers, joins and steps. A run without a recipe is compared with these
     settings.
     """
     found: dict[str, str] = {}

@@ -19,8 +19,8 @@ _WIDTH = 140
 
 
 def console() -> Console:
-    """Returns a console that is as wide as the terminal. If there is no terminal, the console is wide enough for the
-    tables.
+    """Returns a console for printing tables. It is as wide as the terminal. If there is no terminal, it is wide enough
+    for the tables.
     """
     found = Console()
     return found if found.is_terminal else Console(width=_WIDTH)
@@ -55,7 +55,7 @@ def _recount_row(one: Recount) -> tuple[str, ...]:
 
 
 def lines_of(one: Recount) -> list[str]:
-    """Returns one line per change, then lines about the unknown verdicts and their causes."""
+    """Returns lines about a recount: one line per change, then lines about the unknown verdicts and their causes."""
     name = one.source
     lines = [
         f"{name}: {n:,} kept in the run would be dropped as {stage}: {why}"
@@ -115,7 +115,8 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
 
 
 def _available(state: RunState, name: str) -> SourceTokens | None:
-    """Returns the number of tokens that a source or part has for training; None if they were not counted.
+    """Returns the number of tokens for training in a source, or in a part of a source. Returns None if they were not
+    counted.
 
     Without a manifest, the number includes the tokens that are held out for validation.
     """

@@ -1,5 +1,5 @@
-"""Writes a summary of a run in words: the mixture, the source that limits it, the largest losses, and signs of
-mistakes.
+"""Writes a summary of a run in words. It covers the mixture, the source that limits the mixture, the largest losses,
+and signs of mistakes.
 
 A person who opens the page reads the summary first. Every sentence follows from the run's own numbers by a rule in this
 module.
@@ -25,21 +25,20 @@ from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 GOOD, LOOK, BAD = "good", "look", "bad"
 NUM_LOSSES = 5
 _MANY = 0.9
-"""If a step drops a larger share than this, a remark says that something looks wrong. Ours: even CCNet's perplexity
-step drops only 40 %.
-"""
+"""If a step drops a larger share than this, a remark says that something looks wrong. The limit is our choice: even
+CCNet's perplexity step drops only 40 %."""
 _HALF = 0.5
 _LEAST_DOCS = 20
-"""The smallest number of documents for a remark about a share. Shares of fewer documents say nothing about a step."""
+"""The smallest number of documents for which a remark about a share is made. With fewer documents, a share says nothing
+about a step."""
 _FEW_DOCS = 100
 _NEAR = 0.5
 """If removals reach this share of a ceiling, the page says that the ceiling is near."""
 _GOOD_EPOCHS = 4.0
 """Data that is repeated up to four times is nearly as good as new data (Muennighoff et al. 2023, arXiv:2305.16264)."""
 _SAME_SHARE = 0.005
-"""Two shares of the mixture count as equal if they differ by less than this many percentage points. A difference of one
-token is rounding.
-"""
+"""Two shares of the mixture count as equal if they differ by less than this many percentage points. Shares differ
+slightly because numbers of tokens are whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +107,8 @@ def _mixture(state: RunState, mixture: Mapping[str, Any] | None) -> Iterator[Rem
 
 
 def _asked(state: RunState) -> tuple[int, str] | None:
-    """Returns the requested number of tokens, and where it was requested (a flag or the recipe). Returns None if the
-    number is not known.
+    """Returns the requested number of tokens, and a phrase that says where it was requested (a flag or the recipe).
+    Returns None if the number is not known.
     """
     flag = state.record.get("settings", {}).get("tokens")
     if isinstance(flag, int):
@@ -145,7 +144,7 @@ def losses(state: RunState) -> list[Loss]:
 
 
 def _most_cut(state: RunState) -> str:
-    """Returns a sentence about the stage that lost the most text. A stage loses text when it drops or edits
+    """Returns a sentence about the stage that removed the most text. A stage removes text by dropping or by editing
     documents.
     """
     most = (0, "", "", 0.0)
@@ -233,7 +232,7 @@ def _of_mixture(state: RunState, mixture: Mapping[str, Any] | None) -> Iterator[
 
 
 def _listed(names: Sequence[str]) -> str:
-    """Returns names as a list in words.
+    """Returns names as a list for a sentence, joined with commas and "and".
 
     >>> _listed(["a"]), _listed(["a", "b", "c"])
     ('a', 'a, b and c')

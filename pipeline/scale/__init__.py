@@ -2,8 +2,8 @@
 
     sizes of the sources, speeds, prices -> CPU hours, shuffled bytes, memory, dollars
 
-- ``__main__``: the command. ``prices``: the prices that its flags set.
-- ``costs``: computes the table, and contains the numbers from which it is computed.
+- ``__main__``: the command. ``prices``: the prices, which the command's flags can change.
+- ``costs``: computes the table of costs, and contains the sizes from which it is computed.
 - ``rates``: the measured speeds, from ``rates.json``.
 - ``skew``: simulates how uneven the buckets of a shuffle get.
 

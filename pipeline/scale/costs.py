@@ -1,9 +1,13 @@
 """Computes what the paper's mixture costs, and prints it.
 
-Every figure follows from tables of inputs (sizes and kept shares below; the speeds of whole runs on one core in
-``rates.json``, as ``benchmarks/whole_runs.py`` wrote it), the bytes per element (taken from the code), and the given
-prices. If one of these numbers changes, the result changes. docs/scale.md explains where the figures come from and what
-they omit.
+Each cost is computed from four inputs:
+
+- the sizes of the sources and the shares that are kept, which are in this module;
+- the speeds of whole runs on one core, which ``benchmarks/whole_runs.py`` wrote into ``rates.json``;
+- the number of bytes per element, which comes from the code;
+- the given prices.
+
+docs/scale.md explains where the numbers come from and what they omit.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ _GB, _TB = 1e9, 1e12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceScale:
-    """Describes one source at full size, as in the releases that LLaMA's paper names.
+    """Describes one source at its full size. The sizes are those of the releases that LLaMA's paper names.
 
     ``docs/scale.md`` has the origin of the numbers.
     """
@@ -48,11 +52,11 @@ class SourceScale:
     """True if a join shuffles the texts (answers to their question, contents to their files)."""
     dedups_lines: bool = False
     num_dumps: int = 1
-    """Number of dumps. Each dump is cleaned separately, after reading the keys that earlier dumps wrote."""
+    """Number of dumps. Each dump is cleaned separately. First it reads the keys that earlier dumps wrote."""
 
     @property
     def mb_per_s(self) -> float:
-        """MB of text per second and core of the whole clean phase (measured)."""
+        """The measured speed of the whole clean phase, in MB of text per second on one core."""
         found = clean_mb_per_s(self.name)
         assert found is not None, f"rates.json lacks {self.name}"
         return found
@@ -77,7 +81,7 @@ SOURCES = (
 
 _PERPLEXITY_GB = 0.14
 ELEMENT_OVERHEAD_BYTES = 30
-"""Bytes of overhead per element in a shuffle: key, window, lengths."""
+"""Bytes of overhead per element in a shuffle. They store the key, the window and the lengths."""
 ELEMENT_SECONDS = 47e-6
 """Seconds for sending an element from one stage to a stage in a different process (measured on the local runner)."""
 KEY_BYTES = 110
@@ -143,9 +147,7 @@ def stages_of(s: SourceScale) -> list[Stage]:
 
 
 def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
-    """Returns the cost of the line dedup. If several lines of a batch go to one bucket, they are sent as one
-    payload.
-    """
+    """Returns the cost of the line dedup. All lines of a batch that go to the same bucket are sent as one payload."""
     lines = lines_of_input(int(s.stored_tb * _TB))
     lines_per_batch = lines / (s.text_tb * _TB / BATCH_TEXT_BYTES)
     payloads = lines / max(lines_per_batch / num_buckets, 1)
@@ -164,7 +166,7 @@ def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
 
 
 def mix_stage(num_tokens: float, width: int = 2) -> Stage:
-    """Returns the cost of sending the documents of all epochs to their shards."""
+    """Returns the cost of sending the documents of all epochs to the shards."""
     size, elements = num_tokens * width, num_tokens / 700
     return Stage(
         source="all", stage="shuffle", cpu_hours=elements * ELEMENT_SECONDS / 3600, elements=elements,
@@ -173,7 +175,7 @@ def mix_stage(num_tokens: float, width: int = 2) -> Stage:
 
 
 def ledger(sources: Sequence[SourceScale]) -> tuple[float, float]:
-    """Returns the number of rows in ``dropped``, and their bytes."""
+    """Returns the number of rows in ``dropped``, and the number of stored bytes of these rows."""
     rows = sum(s.num_docs * s.dropped_docs for s in sources)
     return rows, rows * LEDGER_ROW_BYTES
 

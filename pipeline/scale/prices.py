@@ -17,4 +17,4 @@ class Prices:
     memory_gb_hour: float = 0.003557
     shuffle_gb: float = 0.011
     disk_gb_month: float = 0.02
-    """The price of a gigabyte in a bucket for a month."""
+    """The price for storing one gigabyte in an object store for one month."""

@@ -13,13 +13,14 @@ RATES_FILE = Path(__file__).with_name("rates.json")
 
 @functools.cache
 def rates() -> Mapping[str, Any]:
-    """Returns the measurements as they were written."""
+    """Returns the content of ``rates.json``."""
     found: Mapping[str, Any] = json.loads(RATES_FILE.read_text(encoding="utf-8"))
     return found
 
 
 def clean_mb_per_s(source: str) -> float | None:
-    """Returns MB of text per CPU second of a source's whole clean phase; None if the source was not measured.
+    """Returns the speed of a source's whole clean phase, in MB of text per CPU second. Returns None if the source was
+    not measured.
 
     The text is counted before the first step. The CPU time includes reading, all steps, the dedups and writing.
 
@@ -31,7 +32,7 @@ def clean_mb_per_s(source: str) -> float | None:
 
 
 def mix_mb_per_s() -> float:
-    """Returns MB of clean text per CPU second of tokenizing and mixing one epoch.
+    """Returns the speed of tokenizing and mixing one epoch, in MB of clean text per CPU second.
 
     >>> mix_mb_per_s() > 0
     True

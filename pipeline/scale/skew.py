@@ -1,9 +1,13 @@
-"""Simulates how uneven the buckets of a shuffle get. The simulation counts a billion keys without creating them.
+"""Simulates a shuffle, to find how much fuller the largest bucket gets than the average bucket. The simulation computes
+counts for a billion keys without creating the keys.
 
-The number of occurrences of a line falls with the line's rank (Zipf's law). The most frequent line is on a given share
-of all pages. A batch sends each line's hash at most once. This limits the count of the most frequent key. Occurrences
-go to buckets by hash. Frequent keys are assigned one by one. The counts of the many rare keys are drawn from their
-multinomial distribution. The mixing shuffle distributes documents by a hash of their id.
+A key is the hash of a line. How often a line occurs depends on its rank (Zipf's law): the second line occurs less often
+than the first, and so on. The count of the first line is given. A batch sends each hash at most once, which limits the
+counts of frequent lines.
+
+A hash decides the bucket of a key. Frequent keys are put into buckets one by one. For the many rare keys, the numbers
+of keys per bucket are drawn from a multinomial distribution. The mixing shuffle distributes documents by a hash of
+their id.
 """
 
 from __future__ import annotations
@@ -19,7 +23,8 @@ from pipeline.clean.sizing import scale_of
 LINE_BUCKETS = scale_of(42 * 10**12).num_line_buckets
 """The number of buckets of the line dedup for an input of five dumps."""
 _FREQUENT = 2_000_000
-"""This many of the most frequent keys are assigned one by one. The counts of the remaining keys are drawn at random."""
+"""The number of frequent keys that are put into buckets one by one. For the remaining keys, the numbers of keys per
+bucket are drawn at random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,9 @@ class Skew:
 
 
 def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) -> np.ndarray:
-    """Returns the counts of the keys with these ranks (from 1).
+    """Returns how often the keys with the given ranks occur. Ranks count from 1.
 
-    Rank 1 has the count ``most``. Every count is limited to between 1 and ``cap``.
+    The key with rank 1 occurs ``most`` times. Every count is limited to the range from 1 to ``cap``.
     """
     return np.clip(most * ranks.astype(np.float64) ** -exponent, 1.0, cap)
 
@@ -50,7 +55,8 @@ def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) 
 def skew(
     what: str, *, num_keys: int, num_buckets: int, exponent: float, most: float, cap: float, seed: int = 8
 ) -> Skew:
-    """Distributes ``num_keys`` keys with Zipf's counts to buckets by hash. Returns a description of the buckets.
+    """Distributes ``num_keys`` keys at random over buckets. How often each key occurs follows Zipf's law. Returns a
+    description of the buckets.
 
     >>> found = skew("x", num_keys=10**6, num_buckets=64, exponent=1.0, most=1e5, cap=1e9)
     >>> found.largest >= found.hottest_key == 1e5

@@ -2,9 +2,10 @@
 
     dataclasses that the reader fills -> build -> config.schema.json -> python -m pipeline.schema -> an editor
 
-- ``value_types``: the schema of a setting, from the type of its field.
-- ``mixture``: the schema of ``mixture``, with the parts of sources.
-- ``build``: the schema of a whole file. ``python -m tests.make_schema`` writes ``config.schema.json`` with it.
+- ``value_types``: makes the schema of a setting from the type of its field.
+- ``mixture``: makes the schema of the section ``mixture``, including sources that are divided into parts.
+- ``build``: makes the schema of a whole file. ``python -m tests.make_schema`` calls it and writes
+  ``config.schema.json``.
 - ``__main__``: the command. It prints ``config.schema.json``.
 
 The schema contains names, types and descriptions. It cannot check everything: for example, only the reader of the file

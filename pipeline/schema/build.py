@@ -29,7 +29,7 @@ _GLOBS: Schema = {"anyOf": [{"type": "string", "minLength": 1},
                             {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}]}  # fmt: skip
 _EXACT = ExactDedup(NAME=EXACT, reason=EXACT, key="url", rule="Keeps one of all documents with an equal value.")
 _EVERY: Mapping[str, AnyStep] = {**FILTERS, **DEDUPS, EXACT: _EXACT}
-"""Every step that any source can list."""
+"""The steps that every source can list, by name."""
 
 
 def build() -> Schema:
@@ -164,13 +164,15 @@ def _ref(name: str) -> Schema:
 
 
 def _steps(own: Iterable[AnyStep]) -> Schema:
-    """Returns the schema of a list of steps: any filter or dedup, and the source's own steps."""
+    """Returns the schema of a list of steps. Each step is a filter, a dedup, or one of the source's own steps."""
     inner = {step.NAME: _settings(step) for step in own}
     return {"type": "array", "items": {"anyOf": [_ref("listed"), _list_item(inner)]}}
 
 
 def _list_item(settings: Mapping[str, Schema]) -> Schema:
-    """Returns the schema of a step in a list: its name, or its name with settings."""
+    """Returns the schema of one item in a list of steps. An item is the name of a step, or a mapping from the name to
+    the step's settings.
+    """
     properties = {name: {"anyOf": [one, {"type": "null"}]} for name, one in settings.items()}
     with_settings = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": False,
                      "properties": properties}  # fmt: skip

@@ -44,12 +44,16 @@ def mixture_schema() -> Schema:
 
 
 def _by_source(divided: Schema) -> Schema:
-    """Returns the schema of a mapping from sources to a number, or to the values of a divided source."""
+    """Returns the schema of a mapping from source to value. The value is a number. For a source that is divided by a
+    column, the value is a mapping with the schema ``divided``.
+    """
     return {"type": "object", "additionalProperties": {"anyOf": [NUMBER, divided]}}
 
 
 def _divided(own: dict[str, Schema | bool], *, required: list[str]) -> Schema:
-    """Returns the schema of a divided source: its own keys, and a number for each value of the column."""
+    """Returns the schema of the mapping for a divided source. ``own`` are the mapping's fixed keys. Every further key
+    is a value of the column, and maps to a number.
+    """
     return {"type": "object", "properties": own, "additionalProperties": _PART_WEIGHT, "required": required,
             "minProperties": len(required) + 1}  # fmt: skip
 

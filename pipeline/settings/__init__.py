@@ -1,4 +1,4 @@
-"""Converts the user's flags and YAML to one validated ``Settings`` value.
+"""Converts the user's flags and YAML file to one validated ``Settings`` object.
 
     flags, config file, recipe -> settings.parse -> Settings -> the phases
 

@@ -1,4 +1,6 @@
-"""Makes the input of the sample that comes with the package, once per output folder, and finds its small models."""
+"""Makes the input files of the sample corpus that comes with the package, once per output folder. Also finds the
+sample's small models.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ def _maker() -> ModuleType:
 
 
 def sample_inputs(work: str) -> dict[str, tuple[str, ...]]:
-    """Makes the sample's input below ``work`` unless it is already there. Returns the globs of the input, by source."""
+    """Makes the sample's input files below ``work`` unless they already exist. Returns the globs of each source."""
     target = Path(work).resolve() / "sample" / _material_hash()
     if not target.is_dir():
         temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
@@ -62,7 +64,9 @@ def sample_inputs(work: str) -> dict[str, tuple[str, ...]]:
 
 
 def _material_hash() -> str:
-    """Returns a hash of the sample's files and Python's version, because Python's documentation is in the sample."""
+    """Returns a hash of the sample's files and of Python's version. The version matters because the sample contains
+    Python's own documentation.
+    """
     digest = hashlib.sha256(sys.version.encode())
     folder = sample_folder()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):

@@ -1,5 +1,5 @@
 """Reads the ``dedup:`` section of a configuration file. This section limits the share of documents that a near dedup
-may remove. If a near dedup removes more, the run stops.
+may remove. If a near dedup removes a larger share, the run stops.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ class RemovalCeilings:
     """
 
     max_removed_share: float = 0.5
-    """The largest share of all documents of a source. Ours: a dedup that removes a larger share has most likely
-    compared text from a template.
+    """The largest share of a source's documents that may be removed. Ours: a dedup that removes a larger share has most
+    likely compared text from a template.
     """
     max_removed_share_of_language: float = 0.5
     max_removed_share_of_host: float = 1.0
-    """The largest share of the documents of one host. The default 1 sets no limit, because a site may serve every page
-    under several addresses."""
+    """The largest share of a host's documents that may be removed. The default 1 sets no limit, because a site may
+    serve every page under several addresses."""
     min_documents: int = 1000
     """Sources, languages and hosts with fewer documents have no ceiling."""
 
@@ -38,7 +38,7 @@ class RemovalCeilings:
             raise ValueError(f"min_documents must be 1 or more, not {self.min_documents}")
 
     def share_of(self, kind: str) -> float:
-        """Returns the ceiling of a ``source``, a ``language`` or a ``host``."""
+        """Returns the ceiling for a kind of group: ``source``, ``language`` or ``host``."""
         return {
             "source": self.max_removed_share,
             "language": self.max_removed_share_of_language,

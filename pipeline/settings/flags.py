@@ -1,7 +1,7 @@
 """Parses the flags of ``pipeline.run``, and separates them from the flags of Apache Beam.
 
-The module imports neither Beam nor the sources, because that takes seconds. So ``--help`` and errors about flags appear
-at once.
+This module imports neither Beam nor the sources, because such imports take seconds. So ``--help`` and errors about
+flags appear at once.
 """
 
 from __future__ import annotations
@@ -212,7 +212,8 @@ def _check_beam_args(args: Sequence[str]) -> None:
 
 @functools.lru_cache(maxsize=1)
 def beam_flags() -> tuple[dict[str, Any], ...]:
-    """Returns Beam's flags, as ``python -m tests.make_beam_flags`` wrote them. A test compares them with Beam's.
+    """Returns Beam's flags from ``beam_flags.json``. ``python -m tests.make_beam_flags`` wrote this file. A test
+    compares it with Beam itself.
 
     >>> next(one for one in beam_flags() if "--direct_num_workers" in one["names"])["type"]
     'int'

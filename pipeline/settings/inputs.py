@@ -18,8 +18,8 @@ from pipeline.files.http_files import HttpFileError, is_http, size_of_http
 from pipeline.sources.source import InputFile
 
 NUM_SIZES_ASKED = 8
-"""The number of files on a server whose sizes are requested. A published list has about 56,000 files. Every file in the
-list gets the mean of the requested sizes.
+"""The number of files in a published list whose sizes are requested from the server. Requests for all files would take
+too long, because a list has about 56,000 files. Every file in the list gets the mean of the requested sizes.
 """
 
 
@@ -29,7 +29,7 @@ class Listing:
 
     files: tuple[InputFile, ...]
     written: tuple[float, ...]
-    """The time of each file's last change, in seconds; 0 if it is not known."""
+    """The time of each file's last change, in seconds since 1970; 0 if the time is not known."""
     not_files: tuple[str, ...] = ()
     """Paths that match a glob but are not files: broken links, pipes, sockets and devices. Such paths are reported and
     not read.
@@ -42,7 +42,7 @@ class Listing:
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
     def only(self, wanted: Callable[[str], bool]) -> Listing:
-        """Returns a listing of the files for whose paths ``wanted`` is true."""
+        """Returns a listing with some of the files. ``wanted`` takes a path and returns True to keep the file."""
         kept = [(file, at) for file, at in zip(self.files, self.written, strict=True) if wanted(file.path)]
         return Listing(tuple(file for file, _ in kept), tuple(at for _, at in kept))
 
@@ -57,13 +57,14 @@ def list_inputs(
 ) -> Listing:  # fmt: skip
     """Lists the files that the globs match. Each file is listed once. The files are sorted by path.
 
-    A folder that is given or matched stands for all files below it, including linked ones. Files below ``output`` are
-    left out, unless the glob begins there.
+    If a glob matches a folder, all files below the folder are listed, including linked files. Files below ``output``
+    are left out, unless the glob itself begins with ``output``.
 
     Args:
         fraction: the share of the files to keep, at least one file. The files are chosen by a hash of the file's name.
-        always: returns True for the path of a file that is kept whatever ``fraction`` is.
-        expand: returns the files in a list of files; None if its argument is a glob.
+        always: takes a path. Returns True if the file is kept for every value of ``fraction``.
+        expand: takes a path or a glob. If it is the path of a list of files, returns the files in the list; otherwise
+            None.
 
     Raises:
         ValueError: a glob matches nothing. The message names the source and the glob.
@@ -100,9 +101,11 @@ def list_inputs(
 def _without_output(
     glob: str, matched: dict[str, tuple[int, float]], output: str | None
 ) -> dict[str, tuple[int, float]]:
-    """Returns the matched files. Files below ``output`` are left out, unless the glob begins there.
+    """Returns the matched files without those below ``output``. If the glob itself begins with ``output``, returns all
+    matched files.
 
-    If a run's output folder is below its input, the run would otherwise read its own output when it is continued.
+    A user may put the output folder inside the input folder. If the run were then continued, it would read its own
+    output.
     """
     if output is None or is_local(glob) != is_local(output):
         return matched
@@ -113,7 +116,7 @@ def _without_output(
 
 
 def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
-    """Returns a list with (size, time) of each file.
+    """Returns a mapping from path to (size, time).
 
     Sizes of local files are exact. For remote files, a few sizes are requested, and each file gets the mean of these
     sizes.
@@ -181,7 +184,7 @@ def _files_below(source: str, folders: Iterable[str], not_files: set[str] | None
     """Yields the real paths of all files below some folders. Follows links, and reads each folder once.
 
     Raises:
-        ValueError: a folder cannot be listed. Otherwise its files would silently be missing from the corpus.
+        ValueError: a folder cannot be listed. Without this error its files would silently be missing from the corpus.
     """
     seen: set[str] = set()
     left = [os.path.realpath(folder) for folder in folders]

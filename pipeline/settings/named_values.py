@@ -1,4 +1,4 @@
-"""Checks that the names in settings exist, for example of languages. A misspelt name would drop all documents."""
+"""Checks that names in settings exist, for example the names of languages. A misspelt name would drop all documents."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LICENCES = _names("""
     lppl-1.3c mit mit-0 mpl-2.0 ms-pl ms-rl mulanpsl-2.0 ncsa odbl-1.0 ofl-1.1 osl-3.0 postgresql unlicense upl-1.0
     vim wtfpl zlib
 """)
-"""The keys of GitHub's licence API. The published table of licences contains these keys."""
+"""The names that GitHub's licence API gives to licences. The published table ``licenses`` contains these names."""
 
 
 def check_names(source: Source) -> None:
@@ -58,7 +58,9 @@ def check_names(source: Source) -> None:
 
 
 Check = tuple[str, bool, Collection[str], Callable[[str], bool]]
-"""(field, True if an empty list means all names, known names for hints, function that is True for existing names)."""
+"""A tuple of four values: the name of the field; True if an empty list means all names; the known names, for hints in
+messages; and a function that takes a name and returns True if it exists.
+"""
 
 
 def _named(source: Source) -> Iterator[tuple[tuple[Check, ...], Any, str]]:

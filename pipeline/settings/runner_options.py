@@ -43,12 +43,11 @@ RUNNER_OPTIONS = {
     "FlinkRunner": (_FLINK_VALUES, _FLINK_SWITCHES),
     "SparkRunner": (_SPARK_VALUES, _SPARK_SWITCHES),
 }
-"""Maps each runner to its options that take a value, and to its switches."""
+"""Maps each runner to a pair: its options that take a value, and its switches (options without a value)."""
 
 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of all runners to a parser. Beam adds options in the same way after it has requested them from
-    the job server.
+    """Adds the options of all runners to a parser, in the same form in which Beam would add them.
 
     A switch takes no value: Beam refuses ``--object_reuse=true``.
     """

@@ -34,7 +34,7 @@ from tokenizer.train.training import TrainSettings
 
 Phase = Literal["all", "clean", "mix"]
 Known = Mapping[str, Source]
-"""All sources by name: those in code, and those that the run's configuration file declares."""
+"""All sources by name: the sources defined in code, and the sources that the configuration file declares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,9 @@ class RunLimits:
     sample_docs: int = 100
     """Number of dropped documents whose text is stored, per stage and reason."""
     dropped_share: float = 1.0
-    """Share of the dropped documents outside the sample that get a row in ``dropped``. 0 keeps only the sample."""
+    """Share of the dropped documents that get a row in ``dropped``. Documents in the sample always get a row. 0 keeps
+    only the sample.
+    """
     max_bad_records: int = 1000
     max_bad_share: float = 0.01
     """If a source has more than ``max_bad_records`` bad records, and their share of all records is larger than this,
@@ -66,7 +68,7 @@ class Settings:
     """Holds all settings of a run. Only :func:`parse` reads flags and YAML, and makes this object from them."""
 
     inputs: Mapping[str, tuple[str, ...]]
-    """Globs by source. If empty, the run uses the bundled sample."""
+    """Maps each source to its globs. If empty, the run uses the bundled sample."""
     sources: Mapping[str, Source]
     """The sources of this run with their settings, in the order of ``SOURCES``."""
     recipe: Recipe
@@ -74,16 +76,20 @@ class Settings:
     models: str | None
     tokenizer: str | None
     encoder: EncoderSettings
-    """The settings of bos and eos, and the settings of a tokenizer that a rank file does not contain."""
+    """Whether documents get the tokens bos and eos, and settings of a tokenizer that its rank file does not contain."""
     retrain_tokenizer: bool
     num_tokens: int | None
     phase: Phase
     clean_from: str | None
-    """The output folder of an earlier run whose clean documents are mixed."""
+    """The output folder of an earlier run. This run mixes the clean documents in that folder, and cleans none
+    itself.
+    """
     continue_from: str | None
-    """The output folder of the mixture that this one continues."""
+    """The output folder of an earlier mixture. The new mixture continues it."""
     reuse: str | None
-    """The output folder of another run. Sources that this run would clean in the same way are copied from it."""
+    """The output folder of an earlier run. If both runs clean a source in the same way, the source is copied from this
+    folder.
+    """
     seed: int
     fraction: float
     exclude: str | None
@@ -110,7 +116,7 @@ class Settings:
 
 
 def parse(argv: Sequence[str]) -> Settings:
-    """Reads flags and the YAML file they name.
+    """Reads the flags, and the YAML file that they name.
 
     Raises:
         ValueError: the request is wrong. The message says in one line what is wrong and how to correct it.
@@ -243,7 +249,9 @@ def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: It
 
 
 def _inputs(flags: Sequence[str], in_file: Any, known: Known) -> dict[str, tuple[str, ...]]:
-    """Returns the globs of each source: the flags' globs, or the file's globs if no flag names the source."""
+    """Returns the globs of each source. If a flag names the source, returns the globs of the flag. Otherwise returns
+    the globs of the file.
+    """
     given: dict[str, tuple[str, ...]] = {}
     for flag in flags:
         name, equals, glob = flag.partition("=")

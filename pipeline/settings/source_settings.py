@@ -21,7 +21,8 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
 
     ``settings`` maps ``reader``, ``join`` or the name of a step to its settings. False (``off``) leaves a step out.
     ``steps`` replaces the source's list of steps. Then the settings of steps apply to the steps of the new list.
-    ``near_dedup`` can have settings although no list contains it: True (``on``) or settings add it as the last step.
+    ``near_dedup`` can be set although no list contains it. The value True (``on``) or a mapping of settings adds it as
+    the last step.
 
     Raises:
         ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known names.

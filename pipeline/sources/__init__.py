@@ -9,7 +9,7 @@
 - ``formats``: file formats that several sources share.
 - ``corpora``: sources that a configuration file declares.
 - ``all_steps``: every step by name. A configuration file lists steps by these names.
-- ``all_sources``: the sources of a run: those in the table, and those that a configuration file declares.
+- ``all_sources``: collects the sources of a run, from the table and from the configuration file.
 
 >>> [step.NAME for step in SOURCES["stack_exchange"].steps]
 ['duplicate_id', 'detect_language']
@@ -38,7 +38,9 @@ _MODULES = {
 
 
 class _Sources(Mapping[str, "Source"]):
-    """Imports a source when it is looked up, because the command needs only the names to check its flags."""
+    """Imports the module of a source only when the source is looked up. To check its flags, the command needs only the
+    names.
+    """
 
     def __getitem__(self, name: str) -> Source:
         source: Source = import_module(_MODULES[name]).SOURCE
@@ -55,4 +57,4 @@ class _Sources(Mapping[str, "Source"]):
 
 
 SOURCES: Mapping[str, Source] = _Sources()
-"""The sources by name, in the order of the paper's table."""
+"""The sources by name, in the order of the table in the LLaMA paper."""

@@ -1,4 +1,4 @@
-"""Collects the sources of a run: those defined in code, and those that its configuration file declares."""
+"""Collects the sources of a run: the sources defined in code, and the sources that the configuration file declares."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def with_steps(source: Source, given: Any) -> Source:
 
 
 def source_of_output(name: str, declared: Mapping[str, Any] | None) -> Source | None:
-    """Returns the source that an earlier run used, or None if this version has no source of this name.
+    """Returns a source as an earlier run used it, or None if this version has no source of this name.
 
     Args:
         name: the name of the source.
-        declared: the declaration that the run recorded, or None if it recorded none.
+        declared: the source's declaration that the earlier run recorded, or None if it recorded no declaration.
 
     Raises:
         ValueError: the recorded declaration is not valid in this version.

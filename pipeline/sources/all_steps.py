@@ -23,7 +23,7 @@ from pipeline.sources.source import AnyStep
 
 EXACT = "exact_dedup"
 UNPLACED: tuple[Step, ...] = (GopherQuality(), GopherRepetition(), FineWebQuality(), UrlList())
-"""Filters that only a configuration file can add to a source."""
+"""Filters that no source has by default. A configuration file can add them to any source."""
 
 
 def _all_filters() -> dict[str, Step]:
@@ -37,17 +37,17 @@ DEDUPS: Mapping[str, DedupStep] = {
     "line_dedup": LineDedup(rule="Removes lines that several documents share."),
     **OPTIONAL_STEPS,
 }
-"""The dedups that need no settings. :data:`EXACT` is not among them, because it needs a ``key``."""
+"""The dedups that need no settings, by name. The exact dedup is left out, because it needs a setting, ``key``."""
 
 
 def steps_named(where: str, given: Any, own: Mapping[str, AnyStep]) -> tuple[AnyStep, ...]:
-    """Returns the steps that a list names, with their settings.
+    """Converts a list in a configuration file to steps with their settings.
 
     Args:
         where: the name of the list for messages.
         given: the list in the configuration file.
-        own: the source's own steps, which the list can also name. The source's own steps take precedence over
-            :data:`FILTERS` and the dedups.
+        own: the source's own steps, by name. The list can name these steps too. If a step in :data:`FILTERS` or a dedup
+            has the same name, the source's own step is used.
 
     Raises:
         ValueError: a step or a setting is unknown, or two steps have the same name.

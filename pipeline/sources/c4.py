@@ -1,12 +1,12 @@
 """C4 (15 % of the mixture): reads the published JSON, or makes C4 from WET files by the rules of TensorFlow Datasets.
 
-Published C4 is only deduplicated by url, because every rule was applied when it was made. Pages of WET files go through
-all rules of ``c4_utils`` in their order (:mod:`filters.c4.lines_and_pages`). Both kinds of files can be given together.
-The column ``_form`` has the kind of each document.
+Published C4 is only deduplicated by url, because its publishers have already applied every rule. Pages of WET files
+pass all rules of ``c4_utils`` in the original order (:mod:`filters.c4.lines_and_pages`). A run can read both kinds of
+files together. The column ``_form`` contains the kind of file that a document is from (``json`` or ``wet``).
 
-The id is the url and the time of the fetch, ``URL@TIMESTAMP``. A page that was fetched twice gives two records, and
-``duplicate_url`` keeps the newer one. A record that is read twice is kept once by ``duplicate_id``. Rows without a url
-have the SHA-256 of their text as their id.
+The id is the url and the time of the fetch, ``URL@TIMESTAMP``. If a page was fetched twice, there are two records with
+different ids, and the step ``duplicate_url`` keeps the newer record. If the same record is read twice, the step
+``duplicate_id`` keeps one copy. If a row has no url, its id is the SHA-256 of its text.
 """
 
 from __future__ import annotations
@@ -30,14 +30,16 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 JSON_ENDINGS = (".json", ".jsonl", ".json.gz", ".jsonl.gz", ".json.zst", ".jsonl.zst")
 WET_ENDINGS = (".wet", ".wet.gz")
 METADATA_PREFIXES = ("WARC", "CONTENT-", "Content-")
-"""Lines that begin with one of these texts look like a header and are dropped (c4_utils ``_METADATA_PREFIXES``)."""
+"""If a line begins with one of these prefixes, it looks like a header and is dropped (c4_utils
+``_METADATA_PREFIXES``).
+"""
 
 _SCHEME = re.compile(r"https?:\/\/(www\.)?")
 _TRACKING = re.compile(r"\?(utm_|ref|feed).*")
 
 
 def url_key(url: str) -> str:
-    """Returns the part of a url by which pages are compared (c4_utils ``normalize_url``).
+    """Normalises a url. Two pages with the same result count as the same page (c4_utils ``normalize_url``).
 
     >>> url_key("https://www.example.com/news/?utm_source=mail")
     'example.com/news'
@@ -46,12 +48,11 @@ def url_key(url: str) -> str:
 
 
 def split_hash(document_id: str) -> int:
-    """Returns a hash of a document. The documents with the smallest hashes are held out.
+    """Returns a hash of a document's id. The documents with the smallest hashes are held out for validation.
 
-    The documents in the original validation split have the smallest hashes of all.
-
-    c4.py holds out the pages for which ``md5(url_key(url)) % 1000`` is 0. So a ``validation`` share of 0.001 gives
-    exactly that split. A larger share includes that split, and a smaller share is a part of it.
+    The original C4 (c4.py) holds out the pages for which ``md5(url_key(url)) % 1000`` is 0. This function gives these
+    pages the smallest hashes. So a ``validation`` share of 0.001 holds out exactly the pages of the original split. A
+    larger share holds out more pages in addition. A smaller share holds out only some of these pages.
 
     >>> split_hash("https://www.example.com/a/1@2019-04-20T00:00:00Z") == split_hash("http://example.com/a/1/@")
     True
@@ -62,7 +63,7 @@ def split_hash(document_id: str) -> int:
 
 
 def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
-    r"""Returns the text of a WET record as c4_utils ``split_wet_file`` reads it: stripped lines, without empty lines.
+    r"""Returns the lines of a WET record, stripped and without empty lines (c4_utils ``split_wet_file``).
 
     >>> page_text("  One.\r\n\r\nContent-based filters\nTwo.")
     'One.\nTwo.'
@@ -99,11 +100,11 @@ class C4Reader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, "no_content")
 
     published_language: str = "en"
-    """The ISO 639-1 code of published C4. Its publishers filtered it to this language (LLaMA used the variant
-    ``en``).
+    """The language of published C4, as ISO 639-1 code. The publishers kept only pages in this language. LLaMA used the
+    variant ``en``.
     """
     is_header_like_dropped: bool = True
-    """Drop lines that begin like a header, as the original does (:data:`METADATA_PREFIXES`)."""
+    """True to drop lines that begin like a header (:data:`METADATA_PREFIXES`). The original C4 drops these lines."""
 
     def knows(self, path: str) -> bool:
         return path.lower().endswith((*WET_ENDINGS, *JSON_ENDINGS))
@@ -184,7 +185,9 @@ def _string(value: object) -> str | None:
 
 
 def c4_source(*, is_for_published: bool = False, english: C4English | None = None) -> Source:
-    """Returns the source C4. With ``is_for_published``, every rule is applied again to published C4."""
+    """Returns the source C4. If ``is_for_published`` is True, every rule is also applied to published C4, a second
+    time.
+    """
     return Source(
         name="c4",
         reader=C4Reader(),

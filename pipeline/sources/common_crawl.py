@@ -35,9 +35,9 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc": "warc"}
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 _UNSTRIPPED_LINE = re.compile(r"\n(?:(?<=[^\S\n]\n)|(?=[^\S\n]))")
-"""Matches white space next to a line end. CommonCrawl removes this white space except in ``<pre>`` (ia-web-commons,
-ExtractingParseObserver.handleTextNode and appendParagraphSeparator). The pattern begins with a literal character, to
-which ``re`` jumps. So the search takes a third of the time that splitting, stripping and joining would take.
+"""Matches a line end with white space next to it. CommonCrawl has already removed such white space, except from
+``<pre>`` (ia-web-commons, ExtractingParseObserver.handleTextNode and appendParagraphSeparator). The search is three
+times as fast as splitting, stripping and joining all lines, because the pattern begins with a literal character.
 """
 
 
@@ -45,8 +45,8 @@ which ``re`` jumps. So the search takes a third of the time that splitting, stri
 class CommonCrawlReader(Reader):
     """Reads pages as CCNet does. Lines are stripped. The first line is the title and not part of the text.
 
-    For HTML the title is the page's ``<title>``, and ``digest`` is computed over the extracted text. So pages with
-    equal text have equal digests, as in WET files.
+    For HTML the title is the page's ``<title>``, and ``digest`` is computed from the extracted text. So pages with
+    equal text have equal digests. In WET files this is also the case.
     """
 
     DATA_VERSION: ClassVar[int] = 2
@@ -71,13 +71,13 @@ class CommonCrawlReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, *HTML_NOT_BROKEN)
 
     dump: str = ""
-    """The dump (``CC-MAIN-YYYY-WW``) of files whose paths name no dump."""
+    """The dump (``CC-MAIN-YYYY-WW``) to use for files whose paths do not name a dump."""
     is_main_content: bool = True
-    """Leave out navigation, footers and similar parts of a page. Only for HTML."""
+    """True to leave out navigation, footers and similar parts of a page. Only for HTML."""
     group_files: int = 1750
-    """Number of files per group, for the scope ``group`` of the line dedup. A group is this many consecutive files of a
-    dump, in sorted order. CCNet (cc_net/mine.py) has hash_in_mem=50 and num_shards=1600, so its group is a
-    thirty-second of a dump. A dump has 56,000 files.
+    """Number of files per group, for the scope ``group`` of the line dedup. The files of a dump are sorted, and a group
+    is this many consecutive files. The value is from CCNet (cc_net/mine.py): with hash_in_mem=50 and num_shards=1600, a
+    group is 1/32 of a dump, and a dump has 56,000 files.
     """
 
     def __post_init__(self) -> None:
@@ -192,7 +192,8 @@ def _document_of_html(page: HtmlRecord, dump: str, is_main_content: bool) -> Doc
 
 
 def _title_and_text(content: str) -> tuple[str, str]:
-    r"""Returns (title, text) of a WET record, split as in cc_net/process_wet_file.py. A final line end adds no line.
+    r"""Splits the content of a WET record into (title, text), as cc_net/process_wet_file.py does. A line end at the end
+    of the content does not add an empty line.
 
     >>> _title_and_text(" Title \r\na\n\n b \n")
     ('Title', 'a\n\nb')

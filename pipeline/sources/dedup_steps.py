@@ -1,7 +1,7 @@
 """Defines the steps that need all documents of a source: exact, line and near dedup.
 
 Like the filters, the steps are values and do not use Beam. ``pipeline/clean/dedup`` runs them. That folder has one file
-per kind of dedup. Its table ``KINDS`` maps each class below to the code.
+per kind of dedup. Its table ``KINDS`` maps each class below to the code that runs it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class DedupStep:
     settings, so they do not affect comparisons or the fingerprint.
     """
     cite: str
-    """The source of the rule, for the same table."""
+    """The origin of the rule, such as a paper. It is shown in the same table."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -41,7 +41,9 @@ class DedupStep:
         raise NotImplementedError
 
     def chains_with(self, following: object) -> bool:
-        """True if one pass can send the keys for this step and for the step after it."""
+        """True if one pass over the documents can compute the keys for this step and also the keys for the step after
+        it.
+        """
         return False
 
     @property
@@ -51,17 +53,23 @@ class DedupStep:
 
     @property
     def compares_lines(self) -> bool:
-        """True if a worker holds a bucket of line hashes in memory. Estimates of memory take it into account."""
+        """True if a worker holds a bucket of line hashes in memory. The estimate of a run's memory then includes this
+        bucket.
+        """
         return False
 
     @property
     def leaves_keys(self) -> bool:
-        """True if a newer dump is compared with key files that this step writes for each dump."""
+        """True if the step writes files with keys for each dump. When a newer dump is added, it is compared with these
+        files.
+        """
         return False
 
     @property
     def travels(self) -> str:
-        """A few words about the data that machines exchange instead of the texts. ``--explain`` prints these words."""
+        """A few words about the data that the step sends between machines. Texts are never sent. ``--explain`` prints
+        these words.
+        """
         raise NotImplementedError
 
     @property
@@ -80,30 +88,35 @@ class DedupStep:
         return {}
 
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset()
-    """Settings whose effect can be recounted. For these, the signals that a run stored show which documents a change
-    would affect.
+    """Settings whose effect can be computed without a new run. A run stores signals (measurements). They show which
+    documents would be affected if one of these settings changes.
     """
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limits on signals (measurements) by which the step drops documents; none if it uses no measurements."""
+        """The limits on signals (measurements). The step drops a document if a signal exceeds its limit. Empty if the
+        step has no signals.
+        """
         return ()
 
     def may_fall_above(self, before: Self) -> float | None:
-        """Returns a value of the signal. Kept documents with a larger value could be dropped if the settings ``before``
-        change to the settings of this step.
+        """Finds the kept documents that could be dropped if the settings change. ``before`` has the old settings. This
+        step has the new settings.
 
-        Returns None if no kept document could be dropped. Which documents would be dropped is not certain: a run does
-        not store which of two kept documents a dedup would drop.
+        Returns a limit: a document that was kept could now be dropped if its signal is above the limit. Returns None if
+        no kept document could be dropped. Not all documents above the limit would be dropped. A dedup drops only one of
+        two similar documents, and a run does not store which of them.
         """
         return None
 
     def check(self, columns: Collection[str]) -> None:
-        """Raises ValueError if a setting of this step names a column that the source does not have."""
+        """Checks the settings of this step. Raises ValueError if a setting names a column that the source does not
+        have.
+        """
 
 
 def check_columns(step: str, columns: Collection[str], **settings: str | None) -> None:
-    """Raises ValueError if one of the settings names a column that the source does not have."""
+    """Checks the given settings. Raises ValueError if one of them names a column that the source does not have."""
     known = {"id", "text", "language", *columns}
     for setting, column in settings.items():
         if column is not None and column not in known:
@@ -111,7 +124,7 @@ def check_columns(step: str, columns: Collection[str], **settings: str | None) -
 
 
 def check_scope(step: str, scope: str, words: Collection[str], columns: Collection[str]) -> None:
-    """Raises ValueError if a scope is neither one of the given words nor a column of the source."""
+    """Checks a scope. Raises ValueError if it is neither one of the given words nor a column of the source."""
     scopes = {*words, *columns, *(name.removeprefix("_") for name in columns)}
     if scope not in scopes:
         raise ValueError(f"{step}: scope must be one of {', '.join(sorted(scopes))}, not {scope!r}")
@@ -119,11 +132,11 @@ def check_scope(step: str, scope: str, words: Collection[str], columns: Collecti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactDedup(DedupStep):
-    """Keeps one of all documents with an equal value in the ``key`` column. All documents with a null key are kept.
+    """Keeps one document per value of the ``key`` column. All documents with a null key are kept.
 
-    If ``newest`` is set, the document with the greatest value in this column is kept. If ``earliest`` is set, the
-    document with the smallest value is kept. Nulls come last. Ties go to the smallest hash of the id, then to the
-    smallest id. The order of reading never matters.
+    If ``newest`` names a column, the document with the greatest value in this column is kept. If ``earliest`` names a
+    column, the document with the smallest value is kept. Documents with a null in this column come last. If two values
+    are equal, the document whose id has the smaller hash is kept. The order of reading never matters.
     """
 
     NAME: str
@@ -177,8 +190,9 @@ class LineDedup(DedupStep):
 
     ``keep="ccnet"`` removes a line from every document if two of the compared documents contain it. ``keep="first"``
     keeps a line only in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url). ``lines`` names a
-    function of ``filters.ccnet.line_hashes``. ``scope`` is ``all``, ``document``, or the name of a column. With a
-    column, only documents with an equal value in it are compared (``group`` also finds ``_group``).
+    function of ``filters.ccnet.line_hashes``. ``scope`` is ``all``, ``document``, or the name of a column. If it is a
+    column, only documents with the same value in this column are compared. The ``_`` at the beginning of a column's
+    name can be left out (``group`` for ``_group``).
     """
 
     NAME: str = "line_dedup"
@@ -230,12 +244,12 @@ class NearDedup(DedupStep):
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The name of the signal. For a dropped document it is the overlap with the kept document. For a kept document it
-    is the largest overlap with a second kept document.
+    """The name of the signal. The signal of a dropped document is its overlap with the document that was kept instead.
+    The signal of a kept document is its largest overlap with any other kept document.
     """
     REPORTED: ClassVar[float] = 0.5
-    """Overlaps of at least this value are reported as a signal. Our choice: it is below the limit, but above overlaps
-    by chance.
+    """Overlaps of at least this value are stored as a signal. Ours: the value is below ``max_overlap``, but above
+    overlaps that occur by chance.
     """
 
     NAME: str = "near_dedup"

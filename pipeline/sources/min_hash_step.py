@@ -1,4 +1,6 @@
-"""Defines the settings and the rule of the near dedup for any source. ``pipeline/clean/dedup`` runs it."""
+"""Defines the settings and the rule of a near dedup that any source can have. ``pipeline/clean/dedup`` runs this
+dedup.
+"""
 
 from __future__ import annotations
 
@@ -17,21 +19,23 @@ ALL = "all"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinHashDedup(DedupStep):
-    """Drops a document if one kept document contains more than ``max_overlap`` of its word n-grams.
+    """Drops a document if more than ``max_overlap`` of its word n-grams are also in one kept document.
 
-    Pairs of documents are found by MinHash signatures and by samples of n-grams. Then all n-grams of both documents are
-    compared. The document with more n-grams is kept. Ties go to the smallest hash of id, text and other columns.
-    Documents with fewer than ``min_ngrams`` n-grams are not compared.
+    MinHash signatures and samples of n-grams find pairs of documents that may be similar. Then all n-grams of both
+    documents are compared. The document with more n-grams is kept. If both have equally many n-grams, the document with
+    the smaller hash (of id, text and further columns) is kept. Documents with fewer than ``min_ngrams`` n-grams are not
+    compared.
     """
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The name of the signal of dropped documents. The signal is the overlap with the kept document, in the chosen
-    ``measure``."""
+    """The name of the signal. Only dropped documents have it. It is the overlap with the kept document, in the chosen
+    ``measure``.
+    """
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
     GROUP_SIZE: ClassVar[str] = "near_dedup_group_size"
-    """The name of the column with the size of a kept document's group: 1 + the number of documents dropped as its
-    duplicates.
+    """The name of a column. For a kept document, the column contains the size of its group: 1 + the number of documents
+    that were dropped as its duplicates.
     """
 
     NAME: str = "near_dedup"
@@ -46,14 +50,17 @@ class MinHashDedup(DedupStep):
     """
     ngram_words: int = 5
     method: Literal["both", "minhash", "sampled"] = "both"
-    """The method that finds candidate pairs. MinHash misses a document that is inside a much longer one. Sampling
-    misses very short documents."""
+    """The method that finds pairs of documents to compare. MinHash misses a document that is a part of a much longer
+    document. Sampling misses very short documents.
+    """
     threshold: float = 0.5
-    """The Jaccard similarity for which ``datasketch.MinHashLSH`` chooses the bands."""
+    """A Jaccard similarity. From it, ``datasketch.MinHashLSH`` computes the number of bands. MinHash finds most pairs
+    that are more similar than this value.
+    """
     num_perm: int = 64
     seed: int = 1
     keep_one_in: int = 16
-    """The sample contains one of every ``keep_one_in`` n-grams."""
+    """The sample of a document contains about one in ``keep_one_in`` of its n-grams."""
     min_ngrams: int = 10
     DATA_VERSION: int = 1
     rule: str = field(default="", compare=False)
@@ -84,7 +91,9 @@ class MinHashDedup(DedupStep):
         return (Rule(self.REASON, self.SIGNAL, ">", self.max_overlap, "ours"),)
 
     def overlap(self, containment: float, jaccard: float) -> float:
-        """Returns the measurement that is compared with ``max_overlap``."""
+        """Returns ``containment`` or ``jaccard``, depending on the setting ``measure``. The result is compared with
+        ``max_overlap``.
+        """
         return containment if self.measure == "containment" else jaccard
 
     def may_fall_above(self, before: Self) -> float | None:

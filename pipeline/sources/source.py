@@ -1,4 +1,4 @@
-"""Defines what a source is. A source is a value without Beam, so it can be used in a test or at the prompt.
+"""Defines what a source is. A source does not use Beam, so it can also be used in a test or at the Python prompt.
 
 A source defines three things: how its files are split into units; how a unit is read into documents; and which steps
 the documents pass, in order. A unit is the smallest piece of input that one worker reads on its own.
@@ -17,11 +17,11 @@ from filters.step import Step
 from pipeline.sources.dedup_steps import DedupStep
 
 UNKNOWN_FORM = "unknown_form"
-"""The kind of a unit for a file in an unsupported format, and the reason with which the file is rejected."""
+"""If a file is in an unsupported format, this is the kind of its unit, and the reason for rejecting it."""
 
 Document = dict[str, Any]
-"""A document as a reader yields it. A document has ``id``, ``text``, optionally ``language``, and the columns of the
-reader. The id is made from the record itself, never from the place where the record was read.
+"""A document as a reader yields it. The keys are ``id``, ``text``, optionally ``language``, and the reader's own
+columns. The id is made from the content of the record, never from its place in the input.
 """
 
 
@@ -43,11 +43,13 @@ class Unit:
     """The format or role of the file (``wet``, ``warc``, ``contents``, ...). Each reader defines its own kinds."""
     start: int = 0
     end: int | None = None
-    """The end of a byte range from ``start``; None for the end of the file. Each reader defines what is in a range."""
+    """The end of a range that begins at ``start``; None for the end of the file. Each reader defines which records
+    belong to a range.
+    """
     origin: str = ""
-    """The container from which the bytes were unpacked; empty if they are from ``path`` itself."""
+    """The container from which the bytes were unpacked; empty if they were not unpacked from a container."""
     group: int = 0
-    """The number of the group of files that the unit belongs to, if the reader makes groups."""
+    """The number of the unit's group of files. Some readers put files into groups; otherwise the number is 0."""
 
     @property
     def location(self) -> str:
@@ -57,8 +59,8 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Describes a record that did not become a document. The record is counted as one of the ``records``, and written
-    to ``dropped/``.
+    """Describes a record that did not become a document. The record is included in the count ``records``, and gets a
+    row in ``dropped/``.
     """
 
     location: str
@@ -87,7 +89,9 @@ class TableRow:
 
 
 class Opener(Protocol):
-    """Opens a local or remote file for reading. The file is seekable, and its bytes are not decompressed."""
+    """A function that opens a local or remote file for reading. The file is seekable, and its bytes are not
+    decompressed.
+    """
 
     def __call__(self, path: str) -> BinaryIO: ...
 
@@ -110,35 +114,38 @@ class Reader(ABC):
     __slots__ = ()
 
     DATA_VERSION: ClassVar[int] = 1
-    """Version of the reader's output. Increase it when the same input and settings would give different documents.
-    Explain the change in CHANGELOG.
+    """Version of the reader's output. Increase it if a change of the code gives different documents for the same input
+    and settings. Explain the change in CHANGELOG.
     """
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
-    """The source's own columns that ``read`` fills. Columns that begin with ``_`` are not written to ``clean/``."""
+    """The columns that ``read`` adds to documents, with their types. If a name begins with ``_``, the column is not
+    written to ``clean/``.
+    """
     RULE: ClassVar[str] = ""
     """Text about what the reader does to documents, for the table in ``docs/recipe.md``. If it is empty, the table
     shows the first paragraph of the docstring."""
     CITE: ClassVar[str] = "ours"
-    """The origin of this rule, for the same table."""
+    """The origin of the rule in ``RULE``, for the same table."""
     BROKEN: ClassVar[tuple[str, ...]] = ()
     """The reasons for rejecting broken records. These count towards the limits at which a run stops."""
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ()
     """The reasons for rejecting records that are intact but are not documents, such as a redirect or a PDF."""
     CONTAINERS: ClassVar[frozenset[str]] = frozenset()
-    """The ``kind`` of units that only one task can unpack (a .7z). ``unpack`` splits them into chunks. The pipeline
-    spills the chunks to files, and gives them to ``read`` as units that are read in parallel. The ``path`` of such a
-    unit is the spill file. Its ``origin`` and ``kind`` are those of the chunk.
+    """The kinds of units that a single task must unpack (such as a .7z). ``unpack`` splits such a unit into chunks. The
+    pipeline writes the chunks to spill files. Each chunk becomes a new unit, and ``read`` reads it. Many tasks read
+    these units in parallel. The ``path`` of such a unit is a spill file. Its ``origin`` and ``kind`` are those of the
+    chunk.
     """
     HAS_DUMPS: ClassVar[bool] = False
     """True if the files are published in dumps over time. Then a newer dump is cleaned without reading older dumps."""
 
     @abstractmethod
     def knows(self, path: str) -> bool:
-        """True if the source reads files whose names look like this path."""
+        """True if the source reads files with names like this path."""
 
     @abstractmethod
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Splits files into units. All given files have names that the source :meth:`knows`.
+        """Splits files into units. The method :meth:`knows` is True for all given files.
 
         Raises:
             ValueError: the files cannot be read together.
@@ -149,20 +156,20 @@ class Reader(ABC):
         """Yields the records of a unit. A broken record becomes a ``Rejected``, and reading continues after it."""
 
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
-        """Yields the content of a container in chunks of about 8 MB. The content is split only between records."""
+        """Yields the content of a container in chunks of about 8 MB. A record is never split between two chunks."""
         raise NotImplementedError(f"{type(self).__name__} names no containers")
 
     def dump_of(self, path: str) -> str:
-        """Returns the dump that the path of a file names; empty if it names none.
+        """Returns the dump that is named in the path of a file; empty if no dump is named.
 
-        Names of dumps sort by date.
+        The alphabetical order of the names must be the order of the dates.
         """
         return ""
 
     def is_side_table(self, path: str) -> bool:
-        """True if the file is a table that documents are joined with.
+        """True if the file is a table with which documents are joined.
 
-        A run with ``--fraction`` also reads such tables completely.
+        Even a run with ``--fraction`` reads such a table completely.
         """
         return False
 
@@ -172,8 +179,8 @@ class Reader(ABC):
 
 
 class Join:
-    """The base class of joins. A join is a frozen dataclass with settings as fields. The dataclass contains the rules
-    of the join.
+    """The base class of joins. A join makes documents from several records. It is a frozen dataclass that contains the
+    rules of the join. Its fields are settings.
 
     ``pipeline/clean/joins`` runs the joins. This folder has one file per join, and one table, ``JOINS``, that maps each
     class to its file.
@@ -182,17 +189,21 @@ class Join:
     __slots__ = ()
 
     STAGES: ClassVar[tuple[str, ...]] = ()
-    """The names of the join's own stages. Documents pass them before the first step."""
+    """The names of the join's own stages. Documents pass these stages before the first step."""
     OPENS_BATCHES: ClassVar[bool] = False
-    """True if the join spills documents before their first step, so that the first segment opens batches."""
+    """True if the join writes documents to spill files. The first steps then read batches of documents from these
+    files.
+    """
     FIRST_PASS: ClassVar[str] = "read"
-    """The name of the pass over joined documents in the graph. A pass that opens batches does not use it."""
+    """The name of the first pass over the joined documents, as ``--explain`` prints it. Not used if ``OPENS_BATCHES``
+    is True.
+    """
     EXPLAINED: ClassVar[tuple[str, ...]] = ()
     """Lines that describe what the join does. ``--explain`` prints them."""
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
-    """The ``kind`` of units that have rows but no documents. An estimate does not read them."""
+    """The kinds of units that have rows but no documents. An estimate of a run does not read such units."""
     KEY_COLUMNS: ClassVar[tuple[str, ...]] = ()
-    """The columns that a record shares with its document. Empty if records that have a text are documents already."""
+    """The columns that a record shares with its document. Empty if records with a text are documents already."""
 
 
 AnyStep = Step | DedupStep
@@ -200,11 +211,11 @@ AnyStep = Step | DedupStep
 
 @dataclass(frozen=True, slots=True)
 class DataLicence:
-    """Describes the terms under which the text of a source may be used. This is not legal advice."""
+    """Describes the licence of a source's text. This is not legal advice."""
 
     name: str
     asks: str
-    """The licence's requirements for anyone who distributes the text."""
+    """What the licence requires from anyone who distributes the text."""
     link: str
 
 
@@ -227,11 +238,13 @@ class Source:
     join: Join | None = None
     """The join that makes documents from records; None if the reader yields documents."""
     split_hash: Callable[[str], int] | None = None
-    """Maps a document's id to a uniform 64-bit number. Documents with the smallest numbers are held out for validation.
-    The default is the hash of the id that all sources share."""
+    """Maps a document's id to a 64-bit number. The numbers must be uniformly distributed. Documents with the smallest
+    numbers are held out for validation. None means a hash of the id, the same function for all sources.
+    """
     declared: Mapping[str, Any] | None = field(default=None, compare=False)
-    """The part of the configuration file that defines this source. For a declared corpus it is the declaration. For a
-    source defined in code it is the list of ``steps``. None if the file has neither.
+    """The part of the configuration file that defines this source. If the source is a declared corpus, this is its
+    declaration. If the source is defined in code, this is the list ``steps`` that replaces its steps. None if the file
+    has neither.
     """
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
     clean/ -> pick_sample -> choose_tokenizer -> encode_parts: one token file per part -> exact token counts
 
 - ``phase``: decides which sources need new token files.
-- ``choose_tokenizer``: takes the given tokenizer, or trains one. ``pick_sample``: finds the documents to train on.
+- ``choose_tokenizer``: uses the given tokenizer, or trains one. ``pick_sample``: finds the documents to train on.
 - ``encode_parts``: encodes the documents of one part.
 - ``part_column``: reads the column by which a recipe divides a source.
 - ``held_out``: decides which documents are held out for validation.

@@ -1,8 +1,9 @@
 """Chooses the tokenizer of a run. There are three choices: a tokenizer that the user gives; the tokenizer of the shards
 in the output; and a new one.
 
-If shards were made with a tokenizer, the tokenizer is kept, even if all settings change. A model trained on these
-shards would misread the ids of a new tokenizer. ``--retrain-tokenizer`` trains a new tokenizer nevertheless.
+If the output has shards that were made with a tokenizer, this tokenizer is kept, even if all settings change. The
+reason: a model that was trained on these shards would misread the ids of a new tokenizer. With ``--retrain-tokenizer``,
+a new tokenizer is trained nevertheless.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from tokenizer.proof import proven
 from tokenizer.train.training import TrainSettings, train
 
 _PROOF_DOCS = 32
-"""The encoder and the reference library are compared on this many documents of each source."""
+"""The number of documents per source on which the encoder is compared with the reference library."""
 
 
 def get_tokenizer(
@@ -46,11 +47,12 @@ def get_tokenizer(
 ) -> Encoder:
     """Returns the tokenizer and writes it to the output. Reports which tokenizer it is and why.
 
-    First encodes some documents of the run, and compares the tokenizer's ids with the ids of its reference library.
+    First some documents of the run are encoded twice, by this project's encoder and by the tokenizer's reference
+    library. The ids must be equal.
 
     Raises:
-        ValueError: the given file is not a tokenizer; the tokenizer's ids differ from its reference library's; or there
-            is too little text to train a tokenizer.
+        ValueError: the given file is not a tokenizer; the two lists of ids differ; or there is too little text to train
+            a tokenizer.
     """
     encoder = _chosen(settings, layout, sources, run_sample, say)
     encoder, line = proven(encoder, list(_some_texts(layout, sources)))
@@ -60,7 +62,9 @@ def get_tokenizer(
 
 
 def _some_texts(layout: Layout, sources: list[str]) -> Iterator[str]:
-    """Yields documents of each source in turn, from the first of its clean files."""
+    """Yields the text of one document of each source, then of a second document of each source, and so on. The
+    documents are from the first clean file of each source.
+    """
     parts = [clean_parts(layout, source) for source in sources]
     streams = [documents(paths[0], frozenset()) for paths in parts if paths]
     for batches in zip_longest(*(_texts(stream) for stream in streams)):
@@ -126,7 +130,7 @@ def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str,
 
 
 def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
-    """Returns the settings of encoding in the configuration. If there are none, returns the settings with which the
+    """Returns the encoding settings from the run's configuration. If it has none, returns the settings with which the
     output was made.
     """
     if settings.encoder.said():
@@ -137,8 +141,8 @@ def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
 
 
 def _about(encoder: Encoder) -> str:
-    """Returns a text about the pattern and eos that are used with a rank file; empty for tokenizers without a rank
-    file.
+    """Returns a text that names the pattern and the eos id. These are settings of a tiktoken rank file, so the text is
+    empty for any other tokenizer.
     """
     if encoder.file_name != RANKS:
         return ""
@@ -147,9 +151,9 @@ def _about(encoder: Encoder) -> str:
 
 
 def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -> Encoder:
-    """Writes the tokenizer of the mixture that is continued to the output, and returns it.
+    """Returns the tokenizer of the earlier mixture that this run continues. Writes it to the output.
 
-    Raises ValueError if the user gives a different tokenizer.
+    Raises ValueError if the user gives a different tokenizer than the earlier mixture has.
     """
     folder = settings.continue_from
     assert folder is not None
@@ -202,7 +206,9 @@ def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str
 
 
 def _present(layout: Layout) -> bytes | None:
-    """Returns the tokenizer in the output; None if the marker or the manifest names a different one."""
+    """Returns the tokenizer in the output. Returns None if it is missing, or if the marker or the manifest names a
+    different one.
+    """
     marker = read_marker(layout.marker("tokenizer")) or {}
     for name in FILE_NAMES:
         if exists(layout.tokenizer(name)):
@@ -230,7 +236,9 @@ def _replacing(layout: Layout, present: bytes | None, sha256: str) -> str:
 
 
 def _changes(before: Any, now: Mapping[str, Any]) -> str:
-    """Returns a text with the inputs that changed since the tokenizer was trained; empty if nothing changed."""
+    """Returns a text that names the inputs that changed since the tokenizer was trained. The text is empty if nothing
+    changed.
+    """
     if not isinstance(before, dict):
         return ""
     names = {"settings": "its settings", "weights": "the weights", "exclude": "the list of exclusions"}
@@ -244,7 +252,7 @@ def _put_tokenizer(layout: Layout, encoder: Encoder) -> None:
     """Writes the tokenizer to the output. If it is a ``.model`` that can be converted exactly, also writes a
     ``tokenizer.json``.
 
-    If the output already has a different tokenizer, deletes the manifest first.
+    If the output has a different tokenizer, its manifest is deleted first.
     """
     files: dict[str, bytes] = {encoder.file_name: encoder.model}
     if encoder.file_name == MODEL and (text := tokenizer_json(encoder.model)) is not None:

@@ -1,9 +1,9 @@
 """Draws the weighted sample of clean documents on which a tokenizer is trained.
 
-If there is little text, the driver reads all of it. If there is much text, workers pick the documents with the smallest
-hashes from every clean file. The workers pick somewhat more than needed, and the driver draws the sample from the
-picked documents. Both ways give exactly the same sample. This is possible because documents are chosen by their hashes,
-and because the clean phase has counted the text.
+If there is little text, the driver (the process that starts the jobs) reads all of it. If there is much text, workers
+pick the documents with the smallest hashes from every clean file. The workers pick somewhat more than needed, and the
+driver draws the sample from the picked documents. Both ways give exactly the same sample, because documents are chosen
+by their hashes, and because the clean phase has counted the text.
 """
 
 from __future__ import annotations
@@ -27,13 +27,11 @@ from pipeline.tokenize.pick_sample import documents, exclusions_file, picked, sa
 from tokenizer.train.sample import Sample
 
 _READ_ALL_SHARE = 4
-"""The driver reads all text if the text is at most this many times as large as the sample. With LLaMA's settings the
-limit is 0.8 GB.
-"""
+"""If the text is at most this many times as large as the sample, the driver reads all of it. With LLaMA's settings the
+limit is 0.8 GB."""
 _MARGIN = Fraction(3, 2)
-"""Workers pick this many times the needed text, because documents differ in size. If the picked text is too little, the
-workers pick again, four times as much.
-"""
+"""Workers pick this many times as much text as needed, because documents differ in size. If this is still too little,
+they pick again, four times as much."""
 _MIN_SHARE = Fraction(1, 100_000)
 _HASHES = 1 << 64
 
@@ -80,7 +78,7 @@ def draw_sample(
 
 
 def _shares(settings: Settings, available: Mapping[str, int], max_bytes: int) -> dict[str, Fraction]:
-    """For each source, returns the share of the documents that workers pick."""
+    """Returns a mapping from each source to the share of its documents that workers pick."""
     made = plan_sample(settings.recipe, available, max_bytes)
     wanted = {s.source: Fraction(s.tokens, available[s.source]) for s in made.sources}
     return {s: min(Fraction(1), _MARGIN * share + _MIN_SHARE) for s, share in wanted.items()}

@@ -1,4 +1,6 @@
-"""Encodes clean documents to token ids. Writes one file of ids per clean file, and counts the tokens exactly."""
+"""Encodes clean documents to token ids. Writes one file of token ids for each clean file, and counts the tokens
+exactly.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +43,16 @@ def token_file(job_dir: str, part: int) -> str:
 def _encoder(path: str, settings: EncoderSettings, fingerprint: str) -> Encoder:
     """Returns the encoder.
 
-    The encoder is loaded once per process and job, because two jobs may have different tokenizers at one path.
+    Each process loads the encoder once per job. A later job loads it again, because the file at the same path may then
+    have a different tokenizer.
     """
     return Encoder.load(read_bytes(path), settings=settings)
 
 
 class TokenizeSource(beam.PTransform):
-    """Takes (number, clean file). Outputs the source's name when all its token files and their marker are written."""
+    """Tokenizes one source. Takes (number, clean file). Outputs the name of the source when all its token files and
+    their marker are written.
+    """
 
     def __init__(self, job: TokenJob) -> None:
         super().__init__()
@@ -98,7 +103,9 @@ class _EncodePart(beam.DoFn):
 
 
 def _batches(path: str, part_column: str | None) -> Iterator[pa.RecordBatch]:
-    """Yields batches with a limited number of documents and bytes, because a batch of 256 books would be too large."""
+    """Yields the batches of a clean file. Both the number of documents and the number of bytes per batch are limited,
+    because 256 books would be too large for one batch.
+    """
     columns = dict.fromkeys(("id", "text", "url", *([part_column] if part_column else [])))
     for batch in parquet_batches(path, list(columns), batch_size=_BATCH_DOCS):
         sizes = np.cumsum(pc.binary_length(batch.column("text")).to_numpy())

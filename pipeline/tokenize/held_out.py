@@ -12,9 +12,7 @@ from mixtures.subset import VALIDATION, Cut, held_out_by_share, held_out_by_toke
 from pipeline.sources import SOURCES
 
 _VALIDATION_SEED = 0
-"""The seed of the hashes. The seed is the same in all runs, so a document that is held out in one run is held out in
-every run.
-"""
+"""The seed of the hashes. It is the same in all runs, so every run holds out the same documents."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,9 @@ class HeldOut:
 
 
 def validation_hashes(source: str, doc_ids: pa.Array) -> np.ndarray:
-    """Returns one hash per document: the source's own hash, or a hash of the id. The smallest hashes are held out."""
+    """Returns one hash per document. If the source defines a hash of its own, this hash is used; otherwise it is a hash
+    of the id. The documents with the smallest hashes are held out.
+    """
     own = SOURCES[source].split_hash if source in SOURCES else None
     if own is not None:
         return np.array([own(doc_id) for doc_id in doc_ids.to_pylist()], np.uint64)

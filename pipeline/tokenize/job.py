@@ -19,10 +19,10 @@ class SampleJob:
     parts: tuple[Parts, ...]
     """The clean files, by source."""
     below: Mapping[str, int]
-    """The hash below which documents are picked, by source."""
+    """Maps each source to a limit. Documents whose hash is below the limit are picked."""
     folder: str
     rules: Mapping[str, PartRule] = field(default_factory=dict)
-    """The rules that leave documents out of the mixture, by source."""
+    """Maps each source to the rule that leaves documents out of the mixture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +34,12 @@ class TokenJob:
     """The clean files to tokenize."""
     tokenizer_path: str
     encoder: EncoderSettings
-    """The settings of the tokenizer, after it was compared with its reference library."""
+    """The settings of the tokenizer. They are complete: the tokenizer was already loaded and compared with its
+    reference library."""
     tokens_dir: str
     validation_share: Decimal | None
-    """The share of documents to hold out. If set, the held-out documents and tokens are counted while tokenizing."""
+    """The share of documents to hold out. If it is not None, the held-out documents and tokens are counted during
+    tokenization."""
     exclude_path: str | None
     marker: str
     fingerprint: str
@@ -53,5 +55,7 @@ class TokenJob:
 
     @property
     def tokens(self) -> str | PartSpan:
-        """The folder of the job's token files. For a dump, it is this folder with the range of the dump's files."""
+        """The folder of the job's token files. If the job is for a dump, the value also has the range of the dump's
+        files.
+        """
         return PartSpan(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir

@@ -12,7 +12,7 @@ from pipeline.tokenize.parts import Parts
 
 
 class ListParts(beam.PTransform):
-    """Lists the files of folders as (source, path), and spreads them over the workers."""
+    """Lists the files in folders, and spreads them over the workers. Outputs (source, path)."""
 
     def __init__(self, parts: Sequence[Parts]) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class ListParts(beam.PTransform):
 
 
 class ListNumbered(ListParts):
-    """Lists the files of folders as (number, path), and spreads them over the workers."""
+    """Lists the files in folders, and spreads them over the workers. Outputs (number, path)."""
 
     def expand(self, begin: Any) -> Any:
         files = (

@@ -1,4 +1,6 @@
-"""Reads the column by which a recipe divides a source. Before work starts, checks that the source has this column."""
+"""Reads the column by which a recipe divides a source into parts. Checks, before work starts, that the source has this
+column.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,14 @@ _HOST = "host"
 
 
 def check_columns(rules: Mapping[str, PartRule], sources: Iterable[Source]) -> None:
-    """Raises ValueError if a source that will be cleaned lacks the column in its rule."""
+    """Raises ValueError if a source that will be cleaned lacks the column that its rule names."""
     for source in sources:
         if source.name in rules:
             check_column(f"parts of {source.name}", rules[source.name].by, clean_schema(source))
 
 
 def check_files(rules: Mapping[str, PartRule], files: Mapping[str, str]) -> None:
-    """Raises ValueError if the clean documents of a source lack the column in the source's rule.
+    """Raises ValueError if the clean documents of a source lack the column that the source's rule names.
 
     Args:
         files: one clean file of each source.
@@ -56,7 +58,7 @@ def part_values(batch: pa.RecordBatch, column: str) -> pa.Array:
 
 
 def in_mixture(batch: pa.RecordBatch, rule: PartRule | None) -> pa.RecordBatch:
-    """Returns a batch of clean documents without the documents that a rule leaves out of the mixture."""
+    """Removes the documents that a rule leaves out of the mixture. Returns the remaining documents of the batch."""
     if rule is None or rule.has_other:
         return batch
     return batch.filter(pa.array(part_numbers(rule, part_values(batch, rule.by)) >= 0))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Parts:
     """Describes the files of one source in a folder, by number.
 
-    The names are computed. At full scale, a list of all names would not fit into a graph.
+    The names are computed from the number, because at full scale a list of all names would not fit into the graph of a
+    job.
     """
 
     source: str
@@ -22,7 +23,7 @@ class Parts:
 
     @property
     def numbers(self) -> range:
-        """The numbers of the parts.
+        """The numbers of the files.
 
         >>> Parts("books", "out", 4, "", only=(1, 3)).numbers
         range(1, 3)
@@ -30,7 +31,7 @@ class Parts:
         return range(*(self.only or (0, self.num_parts)))
 
     def path(self, number: int) -> str:
-        """Returns the path of a part.
+        """Returns the path of the file with this number.
 
         >>> Parts("books", "out", 2, "part-{:05d}-of-{:05d}.parquet").path(1)
         'out/part-00001-of-00002.parquet'

@@ -1,4 +1,4 @@
-"""Drives the tokenize phase: finds the sources and dumps that have no token files of this tokenizer yet."""
+"""Runs the tokenize phase. Finds the sources and dumps that have no token files made with this tokenizer yet."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ from pipeline.tokenize.parts import Parts
 from tokenizer.encode import Encoder
 
 TOKENS_VERSION = 2
-"""Data version of the token files. Increase it when the same documents and tokenizer would give different files."""
+"""Data version of the token files. Increase it when the same documents and the same tokenizer would give different
+files."""
 
 _SUMMED = ("documents", "tokens", "excluded", "documents_in", "held_documents", "held_tokens")
 _SEVERAL = "several"
-"""Replaces the held-out share of a source if the shares of its dumps differ. Then the tokens are counted again."""
+"""The value that is stored as the held-out share of a source if the shares of its dumps differ. Then the held-out
+tokens are counted again."""
 
 
 def clean_parts(layout: Layout, source: str) -> list[str]:
@@ -99,9 +101,9 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
 
 
 def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
-    """Returns a layout that also reads token files from ``clean_from``.
+    """Returns a layout that can also read token files from the earlier output ``clean_from``.
 
-    The token files of a source are read from there if this run would write the same files.
+    If this run would write the same token files for a source, the files are read from that output.
     """
     assert layout.clean_from is not None
     fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)
@@ -119,10 +121,11 @@ def copy_stats(layout: Layout, sources: Iterable[str]) -> None:
 
 
 def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str, str], str]:
-    """Returns a function for the fingerprints of token files. The returned function takes a source and the fingerprint
-    of the source's clean documents.
+    """Returns a function that computes the fingerprint of a source's token files. The function takes the source, and
+    the fingerprint of the source's clean documents.
 
-    A fingerprint does not depend on the values that a recipe names, because the token files have the whole column.
+    A recipe may divide a source by the values of a column. The fingerprint depends on the column but not on the values,
+    because the token files contain the whole column.
     """
     excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
 
@@ -145,7 +148,7 @@ def _dumps(layout: Layout, source: str) -> list[dict[str, Any]]:
 
 
 def _pending(pieces: list[TokenJob]) -> list[TokenJob]:
-    """Returns the jobs of a source that are not complete. Deletes the token files that they will write again."""
+    """Returns the jobs of a source that are not complete. Deletes the token files that these jobs will write again."""
     pending = [job for job in pieces if not (job.dump and is_done(job.marker, job.fingerprint, {"tokens": job.tokens}))]
     kept = {number for job in pieces if job not in pending for number in job.parts.numbers}
     delete_unfinished(pieces[0].tokens_dir)

@@ -29,7 +29,9 @@ _REMEDY = "run the same command again: the sample is drawn again"
 
 
 def exclusions_file(folder: str) -> str:
-    """Returns the path of the list of excluded documents. The file exists only if the run excludes documents."""
+    """Returns the path of the file that lists excluded documents. The file exists only if the run excludes
+    documents.
+    """
     return join(folder, "exclude.txt")
 
 
@@ -48,7 +50,7 @@ def documents(path: str, excluded: frozenset[str], rule: PartRule | None = None)
 
 
 def sample_file(folder: str, source: str, clean_path: str) -> str:
-    """Returns the path of the file of documents picked from a clean file.
+    """Returns the path of the file for the documents that are picked from a clean file.
 
     >>> sample_file("out/.work/sample", "c4", "out/clean/c4/part-00003-of-00004.parquet")
     'out/.work/sample/c4/part-00003-of-00004.arrow'
@@ -57,7 +59,9 @@ def sample_file(folder: str, source: str, clean_path: str) -> str:
 
 
 class PickSample(beam.PTransform):
-    """Takes (source, clean file). Writes the picked documents to a file, and outputs their number."""
+    """Picks documents for the sample. Takes (source, clean file). Writes the picked documents to a file, and outputs
+    their number.
+    """
 
     def __init__(self, job: SampleJob) -> None:
         super().__init__()
@@ -90,9 +94,9 @@ class _PickPart(beam.DoFn):
 
 
 def text_bytes_of(path: str) -> int:
-    """Returns the number of bytes of text in the clean file from which documents were picked.
+    """Returns the size in bytes of all texts in a clean file.
 
-    ``path`` is the file of picked documents. The file records this number.
+    ``path`` is the file of the documents that were picked from this clean file. The size is stored there too.
     """
     return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 

@@ -1,4 +1,6 @@
-"""Makes the arXiv part: monthly bulk tars with papers that are projects, single files, or withdrawn."""
+"""Makes the arXiv part of the sample: monthly bulk tars. Some papers are projects of several files, some are single
+files, and some are withdrawn.
+"""
 
 from __future__ import annotations
 

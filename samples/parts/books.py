@@ -1,6 +1,8 @@
-"""Makes the books part: Gutenberg's layout, a second edition, an omnibus, and other forms in which books are published.
+"""Makes the books part of the sample: books in Gutenberg's layout, a second edition, an omnibus, and other forms in
+which books are published.
 
-Gutenberg's marks are copied, but the headers and footers around them, and the books, were written for this project.
+Gutenberg's marks are copied from real books. The books themselves, and the headers and footers around the marks, were
+written for this project.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ class Book:
 
 
 def books() -> dict[str, Book]:
-    """Returns the books by the stem of their file."""
+    """Returns a dict of the books. The key is the name of a book's file without its ending."""
     found = {}
     for path in material.files("books"):
         for head, body in material.blocks("books", path.name):
@@ -109,14 +111,16 @@ def gutenberg(book: Book, *, charset: str, width: int = 72, the: str = "THE") ->
 
 
 def latin1_edition(book: Book) -> bytes:
-    """Returns a book in Latin-1, with straight quotes and accents."""
+    """Returns a book in Latin-1, with straight quotation marks and with accents."""
     return gutenberg(Book(book.head, book.text.translate(_TYPEWRITER)), charset="ISO-8859-1", width=68).encode(
         "iso-8859-1"
     )
 
 
 def second_edition(book: Book) -> str:
-    """Returns an older edition of the same book: ASCII, narrow lines, a few words with another spelling."""
+    """Returns an older edition of the same book: in ASCII, with narrow lines and a different spelling of a few
+    words.
+    """
     text = book.text
     for old, new in _CHANGED_WORDS.items():
         text = re.sub(rf"\b{old}\b", new, text)
@@ -132,7 +136,7 @@ def second_edition(book: Book) -> str:
 
 
 def omnibus(whole: Book, other: Book) -> str:
-    """Returns a volume with a whole book and a part of another."""
+    """Returns a volume that contains a whole book and a part of another book."""
     head = {"title": f"{whole.head['title']} and Other Pieces", "author": whole.head["author"], "number": 90109}
     paragraphs = other.text.split("\n\n")
     text = f"{whole.text}\n\n{other.head['title'].upper()}\n\n" + "\n\n".join(paragraphs[: len(paragraphs) // 3])
@@ -155,7 +159,7 @@ def _zip(members: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def _directory_listing() -> str:
-    """Returns the listing of a folder, stored under the name of a book."""
+    """Returns the listing of a folder. The sample stores this listing under the name of a book."""
     lines = ["total 20480"]
     for number in range(90101, 90161):
         lines.append(f"-rw-r--r--   1 1000     100      {number * 7 % 400_000 + 20_000:>8} Mar  3  2020 {number}-0.txt")

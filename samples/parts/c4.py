@@ -60,7 +60,7 @@ def _published() -> list[dict[str, str]]:
 
 
 def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Returns second versions of four documents: two with a newer text, and two with an older text."""
+    """Returns other versions of four documents. Two versions have a newer text, and two have an older text."""
     newer = [
         {**row, "text": row["text"] + "\nRevised and extended since.", "timestamp": "2019-05-02T00:00:00Z"}
         for row in documents[1:3]
@@ -88,7 +88,9 @@ def _pages_for_the_rules() -> list[Page]:
 
 
 def _crawled_later() -> list[Page]:
-    """Returns pages of the first file as a crawl eight days later found them, at equivalent URLs."""
+    """Returns some pages of the first file in the form in which a crawl found them eight days later, at equivalent
+    URLs.
+    """
     own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")][:3]
     return [
         replace(own[0], text=own[0].text + "\nThe opening hours were changed in the last week of April."),

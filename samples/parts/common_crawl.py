@@ -1,7 +1,7 @@
 """Makes the CommonCrawl part: three WET files and a WARC of two crawls, with the faults of real crawls.
 
-Real pages have navigation and notices of their site. Some pages are crawled twice, and some have two URLs. Some are in
-languages other than English, or are gibberish, chatter or advertising. Some records are broken.
+As on real sites, pages contain the navigation and notices of their site. Some pages are crawled twice, and some have
+two URLs. Some are in languages other than English, or are gibberish, chatter or advertising. Some records are broken.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STOCK_WORDS = "cheap best online free new top deals buy sale price discount rev
 
 @dataclass(frozen=True, slots=True)
 class Dress:
-    """Holds the text that a site puts around each of its pages."""
+    """Holds the navigation and notices that a site puts around each of its pages."""
 
     above: tuple[str, ...]
     below: tuple[str, ...]
@@ -35,7 +35,7 @@ class Dress:
 
 
 def dresses() -> dict[str, Dress]:
-    """Returns the navigation and notices of the sites, by host."""
+    """Returns a dict of the sites' navigation and notices. The key is the host of a site."""
     found = {}
     for head, body in material.blocks("web", "boilerplate.txt"):
         above, _, below = body.partition("\n--\n")
@@ -59,7 +59,7 @@ def own_pages(kind: str) -> list[Page]:
 
 
 def gibberish(num_pages: int) -> list[Page]:
-    """Returns pages of keywords: English words in random order, the same in every run."""
+    """Returns pages of keywords: English words in random order. The order is the same in every run."""
     words = sorted({word for page in own_pages("casual") for word in page.text.lower().split() if word.isalpha()})
     stock = _STOCK_WORDS.split()
     made = []
@@ -108,7 +108,9 @@ def make(place: Path) -> None:
 
 
 def wet_member(page: Page, date: str, *, language: str = "", length: int | None = None) -> bytes:
-    """Returns a page as a member of a WET file. ``language`` adds the header of newer crawls."""
+    """Returns a page as a member of a WET file. If ``language`` is given, the member has the header for the detected
+    language, as in newer crawls.
+    """
     block = page.text.encode()
     headers = [
         ("WARC-Target-URI", page.url),
@@ -124,7 +126,9 @@ def wet_member(page: Page, date: str, *, language: str = "", length: int | None 
 
 
 def wet_members(found: Sequence[Page], date: str, *, crawl: str) -> list[bytes]:
-    """Returns members for a warcinfo record and the pages. Crawls from 2020 on contain the detected language."""
+    """Returns the members of a WET file: a warcinfo record and the pages. If the crawl is from 2020 or later, the
+    pages' headers contain the detected language.
+    """
     info = f"Software-Info: sample\r\nisPartOf: {crawl}\r\nformat: WARC File Format 1.0\r\n".encode()
     stamp = date.format(0)
     head = [
@@ -139,7 +143,9 @@ def wet_members(found: Sequence[Page], date: str, *, crawl: str) -> list[bytes]:
 
 
 def warc(found: Sequence[Page]) -> bytes:
-    """Returns a WARC of HTML responses in several encodings, with requests and records that contain no page."""
+    """Returns a WARC with HTML responses in several encodings. It also contains requests, and records without a
+    page.
+    """
     members = []
     for place, page in enumerate(found):
         date = SECOND_DATE.format(place % 60)
@@ -164,7 +170,9 @@ def warc(found: Sequence[Page]) -> bytes:
 
 
 def html(page: Page) -> str:
-    """Returns a page as HTML, with the navigation outside of <main>, scripts and styles, and one paragraph per line."""
+    """Returns a page as HTML. The navigation, scripts and styles are outside of <main>, and each paragraph is on one
+    line.
+    """
     known = dresses()
     dress = known.get(page.url.split("/")[2], known["*"])
     lines = [line for line in page.text.splitlines()[1:] if line not in dress.above and line not in dress.below]
@@ -200,7 +208,7 @@ def _odd_response(name: str, head: str, body: bytes) -> bytes:
 
 
 def _http(place: int, page: str) -> tuple[bytes, bytes]:
-    """Returns (payload, HTTP message). The messages take five forms in turn.
+    """Returns (payload, HTTP message). There are five forms of message, and ``place`` chooses one of them.
 
     The forms differ in encoding, transfer or compression.
     """
@@ -224,8 +232,8 @@ def _http(place: int, page: str) -> tuple[bytes, bytes]:
 
 
 def _seen_again(found: Sequence[Page]) -> list[Page]:
-    """Returns twelve pages of the first crawl again: six are unchanged, three have a new URL, three have a changed
-    text."""
+    """Returns twelve pages of the first crawl again. Six of them are unchanged, three have a new URL, and three have a
+    changed text."""
     again = [page for page in found if page.url.startswith("https://docs.python.example/reference/")]
     same = again[0:6]
     mirrors = [replace(page, url=page.url.replace("docs.python", "mirror-docs")) for page in again[6:9]]
@@ -264,7 +272,9 @@ def _cut_a_member(members: list[bytes]) -> list[bytes]:
 
 
 def _lie_and_zero(members: list[bytes]) -> list[bytes]:
-    """Makes one record claim too many bytes, another too few bytes, and sets forty bytes of a third record to zero."""
+    """Damages three records. One claims too many bytes, another claims too few bytes, and forty bytes of the third are
+    set to zero.
+    """
     longer, shorter, zeroed = len(members) // 4, len(members) // 2, 3 * len(members) // 4
     members = list(members)
     for place, change in ((longer, 700), (shorter, -500)):

@@ -1,4 +1,6 @@
-"""Writes the containers in which sources are published. Equal content gives equal bytes: no clock, fixed order."""
+"""Writes the container files in which sources are published. Equal content gives equal bytes, because no time is stored
+and the order is fixed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from typing import Any
 import py7zr
 
 FIXED_TIME = 1_577_836_800
-"""Seconds since the epoch (1 January 2020): the modification time of everything that stores a time."""
+"""The modification time in all containers that store one: 1 January 2020, in seconds since the epoch."""
 
 
 def write(path: Path, data: bytes) -> None:
@@ -37,7 +39,9 @@ def json_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def tar(members: Sequence[tuple[str, bytes]], *, compress: bool = False) -> bytes:
-    """Returns a tar of (name, content) in the given order; gzipped if ``compress``."""
+    """Returns a tar with the members (name, content) in the given order. If ``compress`` is true, the tar is
+    gzipped.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in members:
@@ -48,7 +52,9 @@ def tar(members: Sequence[tuple[str, bytes]], *, compress: bool = False) -> byte
 
 
 def seven_zip(path: Path, name: str, content: bytes) -> None:
-    """Writes a .7z with one member. py7zr takes times only from files on disk, so the member is written there first."""
+    """Writes a .7z with one member. py7zr takes times only from files on disk, so the member is first written to a
+    file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     member = path.with_suffix(".member")
     member.write_bytes(content)
@@ -66,7 +72,9 @@ def pick(key: str, among: int) -> int:
 
 
 def warc_record(kind: str, headers: Sequence[tuple[str, str]], block: bytes, *, length: int | None = None) -> bytes:
-    """Returns a WARC record. ``length`` replaces the true Content-Length."""
+    """Returns a WARC record. If ``length`` is given, the header Content-Length has this value instead of the true
+    one.
+    """
     lines = ["WARC/1.0", f"WARC-Type: {kind}", *(f"{name}: {value}" for name, value in headers)]
     lines.append(f"Content-Length: {len(block) if length is None else length}")
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + block + b"\r\n\r\n"
@@ -78,5 +86,5 @@ def record_id(key: str) -> str:
 
 
 def sha1_digest(data: bytes) -> str:
-    """Returns a digest in the form of WARC: ``sha1:`` and base 32."""
+    """Returns a SHA-1 digest as WARC writes it: ``sha1:`` and then the digest in base 32."""
     return "sha1:" + base64.b32encode(hashlib.sha1(data).digest()).decode()

@@ -1,7 +1,7 @@
-"""Makes the GitHub part: BigQuery's tables contents, files and licenses.
+"""Makes the GitHub part of the sample: BigQuery's tables contents, files and licenses.
 
-The source files of CPython and of installed packages serve as repositories that every machine has. The project's own
-files add more programming languages and all forms of licence headers. Some files must be dropped.
+CPython and installed packages serve as repositories, because every machine has their source files. The project's own
+files add more programming languages and all forms of licence headers. A run must drop some of the files.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ REPOSITORIES = (
     ("pypa/pip", "pip", "mit", 120_000),
     ("pypa/setuptools", "setuptools", "mit", 100_000),
 )
-"""Repository, package, licence in BigQuery's spelling, and the number of bytes to take."""
+"""For each repository: its name, its package, its licence in BigQuery's spelling, and the number of bytes to take."""
 _STDLIB_BYTES = 80_000
 _SUFFIXES = {".py", ".pyi", ".pyx", ".h", ".c", ".md", ".rst", ".js", ".css", ".html"}
 
@@ -112,7 +112,7 @@ def _own_licences() -> dict[str, str]:
 
 
 def _planted() -> Iterator[Entry]:
-    """Yields files that must be dropped or counted once. ``material/FAULTS.md`` describes each of them."""
+    """Yields files that a run must drop or count only once. ``material/FAULTS.md`` describes each of them."""
     own = {f"{entry.repo}/{entry.path}": entry for entry in _own()}
     script = own["larkspur/tidewater/web/chart.js"]
     text = script.content or b""

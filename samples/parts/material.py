@@ -1,4 +1,4 @@
-"""Reads the folder ``material/``, the texts written for the sample."""
+"""Reads the texts in the folder ``material/``, which were written for the sample."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ def blocks(*parts: str) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 def files(*parts: str) -> list[Path]:
-    """Returns the files below a folder, sorted by path."""
+    """Returns all files in a folder and its subfolders, sorted by path."""
     root = MATERIAL.joinpath(*parts)
     return sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

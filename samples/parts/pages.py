@@ -1,4 +1,4 @@
-"""Makes web pages from the documentation that every machine has: CPython's and that of installed packages.
+"""Makes web pages from documentation that every machine has: CPython's documentation and that of installed packages.
 
 No package is imported: docstrings are read from source files with ``ast``. The amounts are bounded, so the size of the
 sample does not depend on what is installed.
@@ -66,7 +66,7 @@ def module_pages(names: Sequence[str], site: str, *, max_page_chars: int = 30_00
 
 
 def package_modules(package: str, *, max_source_bytes: int = 1_500_000) -> list[str]:
-    """Returns the modules of an installed package, except tests and generated code.
+    """Returns the names of the modules of an installed package, except tests and generated code.
 
     Returns an empty list if the package is not installed.
     """
@@ -131,7 +131,7 @@ def _source_of(module: str) -> Path | None:
 
 
 def _documented(tree: ast.Module, module: str) -> Iterator[str]:
-    """Yields the docstrings of a module in order, each after its signature."""
+    """Yields the docstrings of a module in order. Each docstring comes after the signature that it describes."""
     own = ast.get_docstring(tree)
     if own:
         yield unwrap(own)

@@ -1,4 +1,6 @@
-"""Makes the Stack Exchange part: sites as .7z and as Posts.xml in a folder, with both styles of rows and tags."""
+"""Makes the Stack Exchange part of the sample: sites as .7z and as Posts.xml in a folder. Both styles of rows and of
+tags occur.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Makes the Wikipedia part: one dump per language, English as multistream with an index."""
+"""Makes the Wikipedia part of the sample: one dump per language. The English dump is a multistream dump with an
+index.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from mixtures import export, shares, verify
@@ -120,6 +121,24 @@ def test_a_harmed_shard_is_one_line_of_inspect(output: Path, capsys: pytest.Capt
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert SHARD in said
+
+
+@pytest.mark.parametrize("folder", ["clean", "dropped"])
+def test_one_changed_letter_of_a_part_is_one_line_of_inspect(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str
+) -> None:
+    part = tmp_path / folder / "books/part-00000-of-00001.parquet"
+    part.parent.mkdir(parents=True)
+    table = pa.table({"id": ["a", "b"], "text": ["first text", "second text"], "source": ["books", "books"]})
+    pq.write_table(table, part, compression="none", use_dictionary=False, write_page_checksum=True)
+    assert main([str(part.parent)]) == 0
+    assert "second text" in capsys.readouterr().out
+    part.write_bytes(part.read_bytes().replace(b"second text", b"Second text"))
+    assert main([str(part.parent)]) == 2
+    said = capsys.readouterr()
+    assert "Second" not in said.out
+    assert said.err.count("\n") == 1
+    assert f"{part} is not a readable Parquet file: could not verify page integrity" in said.err
 
 
 def test_the_tokenizer_of_another_run(output: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,9 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from pipeline.run import main
 
@@ -16,6 +19,7 @@ _WORDS = """
 river stone bridge water letter garden winter morning light field horse road village paper window music bread salt
 ship harbour mountain valley summer carpenter lantern market orchard kitchen silver thread island
 """
+Row = tuple[str, str, int, tuple[int, ...]]
 CONFIG = """
 name: small
 mixture:
@@ -88,3 +92,18 @@ def shard_sums(out: Path) -> dict[str, str]:
     """Returns the checksums of all shards, by path."""
     files = [*(out / "shards").glob("*"), *(out / "validation").glob("*")]
     return {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}
+
+
+def rows_of(out: Path, kind: str = "shards") -> list[Row]:
+    """Returns (source, id, epoch, tokens) of every row of the shards, in their order."""
+    found: list[Row] = []
+    for path in sorted((out / kind).iterdir()):
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        columns = (table[n].to_pylist() for n in ("source", "doc_id", "epoch", "input_ids"))
+        found += [(s, i, e, tuple(ids)) for s, i, e, ids in zip(*columns, strict=True)]
+    return found
+
+
+def manifest_of(out: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((out / "manifest.json").read_text())
+    return found

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.clean.batches import SIGNALS_TYPE
 from pipeline.clean.dedup.earlier_dumps import KeyFileWriter
 from pipeline.engine.group_bytes import MergedRuns, _written_run
 from pipeline.engine.known_failures import explained
 from pipeline.engine.unit_list import _units, write_unit_list
 from pipeline.files.checked import CheckedBatches, DamagedFile, checked_batches, note_of, read_checked, write_checked
+from pipeline.files.parquet_files import parquet_batches
 from pipeline.files.spill import Blob, SpillFile
 from pipeline.mix.last_epoch import token_batches
 from pipeline.output.markers import read_marker, write_marker
@@ -83,7 +87,18 @@ def run_file(folder: Path) -> tuple[Path, Callable[[], Any]]:
     return path, lambda: list(MergedRuns([run], 1 << 20))
 
 
-MAKERS = [token_file, sample_file, key_file, unit_list, small_file, blob_file, run_file]
+def part_file(folder: Path) -> tuple[Path, Callable[[], Any]]:
+    path = folder / "part-00000-of-00001.parquet"
+    rows = [{"id": f"d{n}", "text": f"text {n} " * 9, "signals": [("length", n * 1.5)]} for n in range(40)]
+    schema = pa.schema({**{f.name: f.type for f in TEXTS}, "signals": SIGNALS_TYPE})
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+        writer.write_table(pa.Table.from_pylist(rows[:25], schema))
+        writer.write_table(pa.Table.from_pylist(rows[25:], schema))
+    batches = partial(parquet_batches, str(path), ["id", "text", "signals", "not there"], batch_size=7)
+    return path, lambda: [row for batch in batches() for row in batch.to_pylist()]
+
+
+MAKERS = [part_file, token_file, sample_file, key_file, unit_list, small_file, blob_file, run_file]
 
 
 @pytest.mark.parametrize("make", MAKERS)

@@ -8,9 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from small import CONFIG, Small, shard_sums
+from small import CONFIG, Small, manifest_of, rows_of, shard_sums
 
 from mixtures import verify
 from mixtures.find.search import Finder, make_indexes
@@ -24,7 +23,6 @@ from pipeline.run import main
 
 pytestmark = pytest.mark.slow
 
-Row = tuple[str, str, int, tuple[int, ...]]
 SITES = "c4: {weight: 60, by: host, site0.example: 3, other: 1}"
 
 
@@ -41,20 +39,6 @@ def config(folder: Path, weights: str, *changes: tuple[str, str], name: str = "p
 
 def mix(out: Path, recipe: Path, *more: str) -> int:
     return main(["--phase=mix", f"--output={out}", f"--config={recipe}", "--direct_num_workers=1", *more])
-
-
-def rows_of(out: Path, kind: str = "shards") -> list[Row]:
-    found: list[Row] = []
-    for path in sorted((out / kind).iterdir()):
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        columns = (table[n].to_pylist() for n in ("source", "doc_id", "epoch", "input_ids"))
-        found += [(s, i, e, tuple(ids)) for s, i, e, ids in zip(*columns, strict=True)]
-    return found
-
-
-def manifest_of(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "manifest.json").read_text())
-    return found
 
 
 def part_of(doc_id: str) -> str:

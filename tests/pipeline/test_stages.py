@@ -9,17 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
-from small import CONFIG, Small, make, shard_sums
+from small import CONFIG, Small, make, manifest_of, rows_of, shard_sums
 
 from mixtures import verify
 from mixtures.loader import Loader, LoaderSettings
 from pipeline.run import main
 
 pytestmark = pytest.mark.slow
-
-Row = tuple[str, str, int, tuple[int, ...]]
 
 
 def recipe(folder: Path, weights: str, *changes: tuple[str, str]) -> Path:
@@ -37,20 +34,6 @@ def recipe(folder: Path, weights: str, *changes: tuple[str, str]) -> Path:
 def go_on(before: Path, output: Path, config: Path, *more: str) -> int:
     return main(["--phase=mix", f"--continue-from={before}", f"--output={output}", f"--config={config}",
                  "--direct_num_workers=1", *more])  # fmt: skip
-
-
-def rows_of(out: Path, kind: str = "shards") -> list[Row]:
-    found: list[Row] = []
-    for path in sorted((out / kind).iterdir()):
-        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        columns = (table[n].to_pylist() for n in ("source", "doc_id", "epoch", "input_ids"))
-        found += [(s, i, e, tuple(ids)) for s, i, e, ids in zip(*columns, strict=True)]
-    return found
-
-
-def manifest_of(out: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((out / "manifest.json").read_text())
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ def write_part(root: Path, name: str, part: Part) -> None:
         kept = part.kept[number :: part.num_parts]
         rows = [{**k.__dict__, "source": name, "signals": list(k.signals.items())} for k in kept]
         file = f"part-{number:05d}-of-{part.num_parts:05d}.parquet"
-        pq.write_table(pa.Table.from_pylist(rows, schema), clean / file)
+        pq.write_table(pa.Table.from_pylist(rows, schema), clean / file, write_page_checksum=True)
         fell = part.dropped[number :: part.num_parts]
         rows = [{**d.__dict__, "source": name, "signals": list(d.signals.items())} for d in fell]
         if number == 0:
@@ -115,7 +115,7 @@ def write_part(root: Path, name: str, part: Part) -> None:
                 for reason, count in part.records.items()
                 for n in range(count)
             ]
-        pq.write_table(pa.Table.from_pylist(rows, DROPPED_SCHEMA), dropped / file)
+        pq.write_table(pa.Table.from_pylist(rows, DROPPED_SCHEMA), dropped / file, write_page_checksum=True)
     (root / "stats").mkdir(exist_ok=True)
     (root / "stats" / f"{name}.json").write_text(json.dumps(stats_of(name, part)))
     marker = {"fingerprint": "x", "num_parts": part.num_parts, "about": about_of(name, part)}

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.output.fingerprint import recorded
@@ -149,8 +150,22 @@ def test_a_broken_part_is_told_and_the_rest_shown(make_run: Make, pages: Any) ->
         file = sorted((out / folder / "common_crawl").iterdir())[1]
         file.write_bytes(file.read_bytes()[:40])
     page = render(read_state(str(out)))
-    assert page.count("cannot be read: ") == 2
+    assert page.count("cannot be read whole: ") == 4, "each is named above the verdict and at its source"
     assert "Kept page number 0" in page
+
+
+@pytest.mark.parametrize("folder", ["clean", "dropped"])
+@pytest.mark.parametrize("column", ["id", "text", "signals"])
+def test_one_changed_byte_is_told(make_run: Make, pages: Any, folder: str, column: str) -> None:
+    out = make_run({"common_crawl": pages})
+    (file,) = (out / folder / "common_crawl").iterdir()
+    pages_of = pq.ParquetFile(file).metadata.row_group(0)
+    chunks = (pages_of.column(number) for number in range(pages_of.num_columns))
+    chunk = next(c for c in chunks if c.path_in_schema.split(".")[0] == column)
+    data = bytearray(file.read_bytes())
+    data[(chunk.dictionary_page_offset or chunk.data_page_offset) + chunk.total_compressed_size - 1] ^= 1
+    file.write_bytes(data)
+    assert f"common_crawl: {file} cannot be read whole: " in html.unescape(render(read_state(str(out))))
 
 
 @pytest.mark.parametrize("name", ['say "cheese" & <b>', "Bücher 書籍", "it's", "-rf", "$HOME {{x}}"])

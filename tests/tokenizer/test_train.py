@@ -138,7 +138,7 @@ def test_a_source_without_text_is_named_or_shared_out() -> None:
     assert shared.source_bytes == {"a": 5_000}
 
 
-def test_the_command_on_clean_documents(tmp_path: Path, topics: list[str]) -> None:
+def test_the_command_on_clean_documents(tmp_path: Path, topics: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "recipe.yaml").write_text(
         "name: t\nmixture: {weights: {a: 75, b: 25}, max_epochs: 4, tokens: 1000000}\ntokenizer: {vocab_size: 600}\n"
     )
@@ -147,7 +147,8 @@ def test_the_command_on_clean_documents(tmp_path: Path, topics: list[str]) -> No
         table = pa.table(
             {"id": [f"{source}{i}" for i in range(len(texts))], "text": texts, "source": [source] * len(texts)}
         )
-        pq.write_table(table, tmp_path / "out/clean" / source / "part-00000-of-00001.parquet")
+        part = tmp_path / "out/clean" / source / "part-00000-of-00001.parquet"
+        pq.write_table(table, part, compression="none", write_page_checksum=True)
     wanted = [
         "--config",
         str(tmp_path / "recipe.yaml"),
@@ -164,6 +165,12 @@ def test_the_command_on_clean_documents(tmp_path: Path, topics: list[str]) -> No
     first = (tmp_path / "t.model").read_bytes()
     assert main(["--clean", str(tmp_path / "out/clean"), *wanted]) == 0
     assert (tmp_path / "t.model").read_bytes() == first
+
+    part = next((tmp_path / "out/clean/b").iterdir())
+    part.write_bytes(part.read_bytes().replace(topics[45][:20].encode(), topics[45][:20].encode().upper()))
+    capsys.readouterr()
+    assert main(["--clean", str(tmp_path / "out"), *wanted]) == 2, "changed text is never trained on"
+    assert f"{part} is not a Parquet file of cleaned documents: could not verify page" in capsys.readouterr().err
 
 
 def test_the_command_takes_the_file_of_a_run(tmp_path: Path, topics: list[str]) -> None:

@@ -8,10 +8,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from mixtures.config import recipe_of_file
+from mixtures.parquet_rows import DAMAGE, open_parquet, whole_batches
 from mixtures.recipe import Recipe
 from mixtures.tokenizer_sample import weighted_sample
 from tokenizer.interrupts import as_command
@@ -22,7 +20,7 @@ from tokenizer.train.sample import Sample
 from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
 _BLOCK_CHARS = 16_384
-"""Plain text is split into blocks of whole lines of about this many characters, and the sample is drawn from the
+"""Plain text is split into blocks of whole lines, each of about this many characters. The sample is drawn from these
 blocks."""
 _DEFAULTS = TrainSettings()
 _PROGRESS = Progress("tokenizer.train")
@@ -80,10 +78,9 @@ def _documents_of(source: str, paths: Sequence[Path]) -> Callable[[], Iterator[t
     def documents() -> Iterator[tuple[str, str]]:
         for path in paths:
             try:
-                file = pq.ParquetFile(path, page_checksum_verification=True)
-                for batch in file.iter_batches(batch_size=256, columns=["id", "text"]):
+                for batch in whole_batches(open_parquet(path), batch_size=256, columns=["id", "text"]):
                     yield from zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
-            except (pa.ArrowInvalid, OSError) as error:
+            except DAMAGE as error:
                 raise ValueError(f"{path} is not a Parquet file of cleaned documents: {error}") from error
 
     return stream

@@ -1,4 +1,4 @@
-"""Draws the sample on which a tokenizer is trained. The size of the sample is limited.
+"""Draws the sample of texts on which a tokenizer is trained. The size of the sample is limited.
 
 Texts are chosen by their hashes. The choice is the same for any order of the texts, any division into files and any
 number of workers.
@@ -28,9 +28,8 @@ class SmallestHashes:
     """Keeps the texts with the smallest hashes, up to ``max_bytes`` bytes of UTF-8 in total.
 
     If all texts together have more than ``max_bytes`` bytes, the last kept text is truncated. The result then has
-    exactly ``max_bytes``, or up to three bytes less so that it ends with a whole character. Memory holds less than
-    twice ``max_bytes`` of text and one heap entry per text, because every text is truncated to ``max_bytes`` on
-    arrival.
+    exactly ``max_bytes``, or up to three bytes less so that it ends with a whole character. Every text is truncated to
+    ``max_bytes`` when it is added. So less than twice ``max_bytes`` of text is in memory, and one heap entry per text.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -53,17 +52,18 @@ class SmallestHashes:
             self._held_bytes -= len(heapq.heappop(self._heap)[1])
 
     def smallest(self) -> list[bytes]:
-        """Returns the texts in the order of their hashes, the last one truncated."""
+        """Returns the texts in the order of their hashes. The last text is truncated if necessary."""
         return take_bytes([data for _, data in sorted(self._heap, key=lambda e: (-e[0], e[1]))], self._max_bytes)
 
 
 def sample_hash(doc_id: str) -> int:
-    """Returns the 64-bit hash of a document. The documents with the smallest hashes are chosen for the sample."""
+    """Returns the 64-bit hash of a document. The sample consists of the documents with the smallest hashes."""
     return xxhash.xxh3_64_intdigest(doc_id.encode("utf-8", "replace"))
 
 
 def bounded_sample(texts: Iterable[str], *, max_bytes: int) -> Sample:
-    """Returns all texts if they have at most ``max_bytes`` in total, else the texts with the smallest hashes.
+    """Returns all texts if they have at most ``max_bytes`` in total. If they have more, returns the texts with the
+    smallest hashes.
 
     >>> bounded_sample(["b", "a", "b"], max_bytes=10).text_bytes
     3
@@ -79,7 +79,7 @@ def bounded_sample(texts: Iterable[str], *, max_bytes: int) -> Sample:
 def take_bytes(texts: list[bytes], num_bytes: int, *, repeat: int = 1) -> list[bytes]:
     """Returns the first ``num_bytes`` bytes of the texts. The last text returned is truncated.
 
-    If all texts together are too short, they are repeated, so that each occurs up to ``repeat`` times.
+    If the texts have fewer bytes in total, they are repeated. Each text occurs at most ``repeat`` times.
 
     >>> take_bytes([b"abc", b"de"], 7, repeat=2)
     [b'abc', b'de', b'ab']
@@ -111,9 +111,9 @@ def lines(text: str, *, max_line_bytes: int) -> Iterator[str]:
     """Yields the lines of a text that the trainer accepts: no line is empty or longer than ``max_line_bytes`` bytes of
     UTF-8.
 
-    A long line is split before the last space of its first ``max_line_bytes``, if that space is in the second half of
-    these bytes. If not, the line is split between characters. U+2585 also ends a line, because the trainer skips lines
-    that contain it.
+    A long line is split before the last space in its first ``max_line_bytes`` bytes, if that space is in the second
+    half of these bytes. If not, the line is split between two characters. U+2585 also ends a line, because the trainer
+    skips lines that contain this character.
     """
     for line in text.replace("\u2585", "\n").split("\n"):
         data = line.encode("utf-8")

@@ -45,8 +45,8 @@ class TrainSettings:
     max_sentencepiece_length: int = 16
     """Length of the longest piece, in characters."""
     max_line_bytes: int = 4_192
-    """Longest line, in bytes. Longer lines are split (LLaMA's ``max_sentence_length``; the trainer itself skips them
-    silently)."""
+    """Longest line, in bytes. Longer lines are split, because the trainer would silently skip them. The value is
+    LLaMA's ``max_sentence_length``."""
     max_sample_bytes: int = 200_000_000
     """Largest size of the sample's text, in bytes (our choice). The trainer needs about 10 bytes of memory per byte of
     text (we measured 0.5 GB for 55 MB), and the sample itself needs 2 bytes per byte of text. So training on 200 MB of
@@ -54,13 +54,13 @@ class TrainSettings:
     lower_vocab_size: bool = False
     """True to make a smaller vocabulary, instead of raising an error, if the sample is too small for ``vocab_size``."""
     num_threads: int = 1
-    """The number of threads. It changes the time, never the result."""
+    """The number of threads. It affects the time, but never the result."""
     pad: bool = False
     """True to give ``<pad>`` the id 3. LLaMA's model has no pad token."""
     reserve: int = 0
-    """The number of control tokens ``<reserved_0>`` and so on. A later training can use their ids."""
+    """The number of control tokens ``<reserved_0>``, ``<reserved_1>`` and so on. A later training can use their ids."""
     user_defined_symbols: tuple[str, ...] = ()
-    """The texts that are always encoded as one piece each (SentencePiece's ``user_defined_symbols``)."""
+    """Texts that are always encoded as one piece each (SentencePiece's ``user_defined_symbols``)."""
     add_dummy_prefix: bool = True
     """True to put a space before every text, as LLaMA does. A model with user-defined symbols can be converted exactly
     to a ``tokenizer.json`` only if this is False."""
@@ -112,8 +112,8 @@ class TrainSettings:
         return cls(**settings)
 
     def said(self) -> dict[str, Any]:
-        """Returns the settings that affect the model. Settings that LLaMA's model does not have are left out if they
-        have their default value.
+        """Returns the settings that affect the model. A setting that LLaMA's model does not have is left out if it has
+        its default value.
 
         >>> "pad" in TrainSettings().said(), TrainSettings(pad=True).said()["pad"]
         (False, True)
@@ -140,7 +140,7 @@ class TrainedTokenizer:
     source_bytes: Mapping[str, int]
 
     def about(self) -> dict[str, Any]:
-        """Returns the content of ``PREFIX.json``."""
+        """Returns the description of the tokenizer, which is written to ``PREFIX.json``."""
         return {
             "sha256": self.sha256,
             "vocab_size": self.vocab_size,
@@ -202,7 +202,7 @@ def _trained(sample: Sample, settings: TrainSettings) -> bytes:
 
 
 def _spec(settings: TrainSettings) -> dict[str, Any]:
-    """Returns the arguments for the trainer. Everything that ``settings`` does not cover gets the value of LLaMA's
+    """Returns the arguments for the trainer. Arguments that ``settings`` does not contain get the values of LLaMA's
     model.
     """
     return {
@@ -235,7 +235,7 @@ def _spec(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _emptying(sentences: list[str]) -> Iterator[str]:
-    """Yields the lines, and removes each from the list to free its memory, because the trainer keeps a copy."""
+    """Yields the lines. Each line is removed from the list to free its memory, because the trainer keeps a copy."""
     sentences.reverse()
     while sentences:
         yield sentences.pop()
@@ -267,7 +267,7 @@ def _without_traces(model: bytes) -> bytes:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Writes a file under a temporary name and then renames it, so that no incomplete file ever has the final name."""
+    """Writes a file under a temporary name, and then renames it. So an incomplete file never has the final name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.write_bytes(data)

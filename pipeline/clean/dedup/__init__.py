@@ -1,12 +1,14 @@
-"""Runs the dedups over all documents of a source. Small keys of the documents are compared; texts are not shuffled.
+"""Runs the dedups over all documents of a source. The dedups compare small keys of the documents; workers do not
+exchange texts.
 
     batch -> keys -> grouped by key -> verdicts -> the pass that opens the batch again
 
-- ``exact``, ``exact_keys``: keep one of all documents with an equal key.
+- ``exact``, ``exact_keys``: keep one of the documents that have the same key.
 - ``lines``, ``line_keys``: remove lines that several documents share.
 - ``near``, ``near_keys``: keep one of two books that overlap, compared by all their word n-grams.
-- ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``: keep one of two documents of any source that overlap.
-- ``pair_files``: records each document that a near dedup removed, and the document that was kept instead.
+- ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``: keep one of two documents that overlap. They work for every
+  source.
+- ``pair_files``: records the pairs of a near dedup: each removed document and the document that was kept instead.
 - ``ceilings``: compares the number of documents that a near dedup removed with the number that it may remove.
 - ``kind``, ``kinds``: the interface of a dedup, and the table that maps settings to code.
 - ``earlier_dumps``: drops a document of a newer dump if an earlier dump keeps a document with the same key.

@@ -1,9 +1,10 @@
 """Checks the share of documents that a near dedup removed from a source, from each language and from each host.
 
 The largest allowed share is called a ceiling. A dedup that removes a larger share has most likely compared boilerplate
-or a template. Then the source does not become complete, and the run stops. Each batch sends its number of documents per
-language and per host. Each removed document sends its language and host. These numbers are summed by name, one bucket
-at a time.
+or a template. If a ceiling is exceeded, the source does not become complete, and the run stops.
+
+Each batch sends its number of documents per language and per host. Each removed document sends its language and host.
+The numbers of each language and host are then added up.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ _MOST = "most"
 """The name of the output with the languages and hosts from which the most documents were removed."""
 
 Removed = tuple[int, str, int]
-"""The number of removed documents, the name of the language or host, and the number of all its documents."""
+"""A tuple: the number of removed documents, the name of the language or host, and the number of all documents in this
+language or from this host."""
 
 
 def group_payloads(
@@ -51,10 +53,11 @@ def group_payloads(
 
 
 class CheckRemoved(beam.PTransform):
-    """Takes payloads of :func:`group_payloads`. Outputs counts, as a list of PCollections.
+    """Compares the numbers of removed documents with the ceilings. Takes payloads of :func:`group_payloads`. Outputs a
+    list of PCollections, which contain counts.
 
-    There is one count per broken ceiling. There is also one count for each of the languages and hosts from which the
-    most documents were removed.
+    There is one count per broken ceiling. There are also counts for the languages and hosts that lost the most
+    documents.
     """
 
     def __init__(self, job: SourceJob, step: str) -> None:
@@ -92,7 +95,8 @@ class _MostRemoved(beam.CombineFn):
 
 
 def most_removed(found: Iterable[Removed]) -> list[Removed]:
-    """Returns the entries with the most removed documents. Ties go to the smaller name.
+    """Returns the entries with the most removed documents. Entries with the same number of removed documents are sorted
+    by name.
 
     >>> most_removed([(2, "b", 9), (2, "a", 5), (7, "c", 8)])
     [(7, 'c', 8), (2, 'a', 5), (2, 'b', 9)]

@@ -1,8 +1,9 @@
 """Writes and reads the keys of the documents that a dump keeps.
 
-If a document of a newer dump has one of these keys, the document is a duplicate. Each dump writes one file per bucket
-with the keys of the documents that it kept in an exact dedup. So a dump is compared with earlier dumps through small
-files. It does not matter whether the earlier dumps were cleaned in this run or a year ago.
+If a document of a newer dump has one of these keys, the document is a duplicate. The keys are divided into buckets, and
+each dump writes one file per bucket. A file has the keys of the documents that an exact dedup kept. So a dump is
+compared with earlier dumps through small files. It does not matter whether the earlier dumps were cleaned in this run
+or a year ago.
 """
 
 from __future__ import annotations
@@ -90,8 +91,8 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name under which the keys of earlier dumps are counted. The keys are counted when they are read, and
-    again when they are compared. The two counts must be equal.
+    """Returns the name of the count of keys from earlier dumps. The keys are counted when they are read, and again when
+    they are compared. The two counts must be equal.
     """
     return f"{step.NAME} earlier keys"
 

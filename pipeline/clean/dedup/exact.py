@@ -76,7 +76,8 @@ def _steps_of(chain: Chain) -> list[ExactDedup]:
 
 
 class DedupExact(beam.PTransform):
-    """Takes the keys of a chain, one PCollection per dedup. Outputs verdicts, counts and key files.
+    """Compares the keys for a chain, which is several exact dedups in a row. Takes one PCollection of keys per dedup.
+    Outputs verdicts, counts and key files.
 
     A verdict is a pair. Its first element is the output part. Its second element is the concatenation of batch id, tag,
     row, and the id of the kept document. The dedups of a chain run one after another. A document that one dedup drops

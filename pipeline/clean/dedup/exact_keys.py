@@ -30,9 +30,9 @@ class KeyRow(NamedTuple):
 
     key: bytes
     rank: bytes
-    """The documents of a key are sorted by this value, and the first is kept. The rank starts with the value of the
-    ``earliest`` or ``newest`` column (bytes inverted for ``newest``), followed by the hashes of the id, the text and
-    the other columns."""
+    """The documents with the same key are sorted by this value, and the first document is kept. The rank starts with
+    the value of the ``earliest`` or ``newest`` column (bytes inverted for ``newest``). Then follow hashes of the id,
+    the text and the other columns."""
     batch_id: bytes
     row: int
     document_id: str
@@ -46,7 +46,7 @@ _INVERTED = bytes(reversed(range(256)))
 
 
 def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
-    """Returns the bytes by which the documents of a key are sorted. A missing value sorts last."""
+    """Returns the bytes by which documents with the same key are sorted. A missing value sorts last."""
     if value is None:
         return b"\xff" * ORDER_BYTES
     data = value.encode()[:ORDER_BYTES].ljust(ORDER_BYTES, b"\0")
@@ -54,7 +54,9 @@ def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
 
 
 def _order_column(column: pa.Array) -> list[str | None]:
-    """Returns a column as text that sorts like its values: whole numbers are padded, so that 10 comes after 9."""
+    """Returns the values of a column as texts that sort in the same order. Whole numbers are padded with zeros, so that
+    10 comes after 9.
+    """
     if pa.types.is_integer(column.type):
         return [None if v is None else f"{v:020d}" for v in column.to_pylist()]
     return pc.cast(column, pa.string()).to_pylist()  # type: ignore[no-any-return]
@@ -86,8 +88,9 @@ def key_rows(
 ) -> Iterator[tuple[int, bytes]]:
     """Yields (index of the step in the chain, payload) for each document that has a key for any step of the chain.
 
-    The payload has the key for the first of these steps. If that dedup keeps the document, :func:`next_contest` makes
-    the payload for the next dedup. ``rows`` are the documents' row numbers in the batch that was written to disk.
+    The payload is for the first step for which the document has a key. If that dedup keeps the document,
+    :func:`next_contest` makes the payload for the next dedup. ``rows`` are the documents' row numbers in the batch that
+    was written to disk.
     """
     columns = zip(*(_entries(step, batch) for step in steps), strict=True)
     ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), other_columns(batch)
@@ -163,7 +166,8 @@ def parse_key_row(payload: bytes, layout: Layout) -> KeyRow:
 
 
 def next_contest(winner: bytes, layout: Layout) -> tuple[int, bytes] | None:
-    """Returns (index, payload) for the next step of the chain for which the winner has a key; None if there is none.
+    """Sends the winner of a key on to the next dedup of the chain. Returns (index of the dedup, payload). Dedups for
+    which the winner has no key are skipped. Returns None if no dedup is left.
 
     ``winner`` is a payload.
     """

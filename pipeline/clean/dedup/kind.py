@@ -27,7 +27,7 @@ from pipeline.files.spill import SpillFile
 from pipeline.sources.dedup_steps import DedupStep
 
 Chain = tuple[GlobalStep, ...]
-"""The dedups that one pass sends keys to: several exact dedups, or a single line dedup or near dedup."""
+"""The dedups to which one pass sends keys: either several exact dedups, or a single line dedup or near dedup."""
 
 
 class NumberedBatch(NamedTuple):
@@ -43,7 +43,9 @@ class NumberedBatch(NamedTuple):
 
 
 class KeyTools(NamedTuple):
-    """Holds what a dedup needs to make keys: the numbers of buckets, the worker's spill file, and its counts."""
+    """Holds what a dedup needs to make keys: the numbers of buckets, the worker's spill file, and the worker's
+    counts.
+    """
 
     scale: Scale
     spill: SpillFile
@@ -64,7 +66,9 @@ class DedupKind(ABC):
 
     @abstractmethod
     def key_tags(self, chain: Chain) -> list[str]:
-        """Returns the names of a pass's outputs that contain keys, in the order in which ``graph`` takes them."""
+        """Returns the names of the outputs of a pass that contain keys. The order is the one in which ``graph`` takes
+        them.
+        """
 
     @abstractmethod
     def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
@@ -95,16 +99,16 @@ class DedupKind(ABC):
     def apply(
         self, global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        """Applies the verdicts to a batch. Returns the kept documents and their row numbers."""
+        """Applies the verdicts to a batch. Returns the kept documents and their row numbers in the spilled batch."""
 
 
 def drop_rows(
     global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger, *,
     after: pa.RecordBatch | None = None,
 ) -> tuple[pa.RecordBatch, np.ndarray]:  # fmt: skip
-    """Drops the rows that verdicts name. Returns the kept documents and their row numbers.
+    """Drops the rows that verdicts name. Returns the kept documents and their row numbers in the spilled batch.
 
-    ``after`` is the batch with signals added, if the dedup has signals.
+    If the dedup measures signals, ``after`` is the batch with the signals added.
     """
     batch, rows, step = numbered.batch, numbered.rows, global_step.step
     (reason,) = step.reasons

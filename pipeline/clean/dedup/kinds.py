@@ -28,9 +28,10 @@ def kind_of(step: DedupStep) -> DedupKind:
 
 
 def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupStep | None:
-    """Returns the dedup whose hashes a segment spills with its texts; None if it spills no hashes.
+    """Returns the dedup whose hashes a segment writes to disk together with the texts. Returns None if the segment
+    writes no hashes.
 
-    Spilled hashes are useful only if no local step changes the texts before that dedup.
+    Stored hashes are useful only if no local step changes the texts before the dedup uses them.
 
     >>> from pipeline.clean.segments import segments
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()

@@ -16,7 +16,8 @@ from pipeline.clean.batch_address import BATCH_ID, ROW
 from pipeline.sources.dedup_steps import LineDedup
 
 LINE_HASHES_COLUMN = "_line_hashes"
-"""The column of line hashes. It is spilled with the texts, because sending keys and removing lines both need it."""
+"""The column of line hashes. It is spilled with the texts, because it is needed twice: for sending keys, and for
+removing lines."""
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
@@ -39,12 +40,14 @@ def _hashes_of(batch: pa.RecordBatch, step: LineDedup) -> LineHashes:
 
 
 def scopes_of(batch: pa.RecordBatch, scope: str) -> list[str | None]:
-    """Returns one value per document from the column ``scope`` or ``_scope``. A document without a value gets None."""
+    """Returns one value per document. The values are in the column named by ``scope``, or in the column of this name
+    with an underscore in front. A document without a value gets None.
+    """
     return [None if value is None else str(value) for value in _scope_column(batch, scope).to_pylist()]
 
 
 def any_compared(batch: pa.RecordBatch, step: LineDedup) -> bool:
-    """Returns False if no document of a batch is compared. Then the batch's lines need no hashes.
+    """True if any document of a batch takes part in the line dedup. Otherwise the batch's lines need no hashes.
 
     >>> published = pa.record_batch({"text": ["a", "b"], "_scope": pa.nulls(2, pa.string())})
     >>> any_compared(published, LineDedup(scope="scope")), any_compared(published, LineDedup())
@@ -64,7 +67,7 @@ class Lines(NamedTuple):
 
     hashes: np.ndarray
     """The hash of each line. Two hashes are equal only if the lines are equal and the step compares their documents
-    (``LineDedup.scope``)."""
+    with each other (``LineDedup.scope``)."""
     documents: np.ndarray
     """For each line, the row number of its document."""
     is_compared: np.ndarray
@@ -91,7 +94,7 @@ def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
 
 
 def _uncompared(batch: pa.RecordBatch) -> Lines:
-    """Returns the lines of documents that are not compared, without hashes: each hash is 0."""
+    """Returns the lines of a batch whose documents are not compared. No hashes are computed; each hash is 0."""
     num_lines = pc.add(pc.count_substring(batch.column("text"), "\n"), 1).to_numpy()
     documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
     return Lines(np.zeros(len(documents), np.uint64), documents, np.zeros(len(documents), bool))
@@ -161,10 +164,12 @@ def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np
 
 
 def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
-    """Yields one array per batch in a bucket: the sorted hashes of the lines to remove from all documents of the batch.
+    """Decides which lines of a bucket are removed. Yields one array per batch. The array has the sorted hashes of the
+    lines to remove from all documents of the batch.
 
-    With ``keep="ccnet"`` these are the lines that two of the compared documents contain. With ``keep="first"`` a line
-    that several batches contain is removed from all of them except the batch of the document with the smallest rank.
+    With ``keep="ccnet"`` these are the lines that at least two of the compared documents contain. With ``keep="first"``
+    a line that several batches contain is removed from all of them except the batch of the document with the smallest
+    rank.
     """
     hashes = np.concatenate(groups)
     values = np.concatenate(group_values)
@@ -195,8 +200,8 @@ def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> t
     """Returns two things: a mask that is True for the lines to keep, and all lines of the batch.
 
     A line is kept if its hash is not in ``lost`` and if it does not repeat an earlier line of its document. With
-    ``keep="first"`` a line that several documents of the batch contain is kept only in the document with the smallest
-    rank.
+    ``keep="first"`` there is a further condition: if several documents of the batch contain a line, only the document
+    with the smallest rank keeps it.
     """
     lines = lines_of(batch, step)
     hashes, documents = lines.hashes, lines.documents

@@ -1,8 +1,8 @@
 """Runs the line dedup, which removes lines that several documents share. It shuffles the hashes of lines, not the
 texts.
 
-The setting ``LineDedup.scope`` decides which documents are compared. For example, only documents of the same dump are
-compared.
+The setting ``LineDedup.scope`` decides which documents are compared. For example, with the scope ``dump`` only
+documents of the same dump are compared.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _line_dedup(step: DedupStep) -> LineDedup:
 
 
 class DedupLines(beam.PTransform):
-    """Takes the line hashes of batches. Outputs verdicts and counts.
+    """Runs the line dedup on all documents. Takes the line hashes of batches. Outputs verdicts and counts.
 
     A verdict is a pair. Its first element is the output part. Its second element is the concatenation of batch id, tag,
     bucket, and the hashes of the lines to remove. A worker holds one bucket in memory, at most 16 million lines. A line
@@ -177,8 +177,8 @@ class _LostLines(beam.DoFn):
 
 
 class _SlicesOnDisk:
-    """Splits the lines of a bucket into 64 files. The six bits after the bucket's bits in a hash decide the file, so
-    equal lines get into the same file.
+    """Splits the lines of a bucket into 64 files. A line's hash decides the file, so equal lines get into the same
+    file. The first bits of the hash are the bucket; the next six bits are the file.
     """
 
     _BITS = 6

@@ -1,13 +1,14 @@
-"""Runs the near dedup of any source. MinHash and sampled n-grams nominate pairs. Then all n-grams of both documents are
-compared.
+"""Runs the near dedup that works for every source. It finds likely pairs with MinHash and with sampled n-grams. Then it
+compares all n-grams of the two documents of a pair.
 
-1. Each document sends keys: the bands of its signature and sampled n-grams. Two documents that share a key are a pair.
+1. Each document sends two kinds of keys: the bands of its MinHash signature, and a sample of its n-grams. Two documents
+   that share a key are a pair.
 2. The shared keys of each pair are counted. For this the pairs are grouped by the document that would be removed. Pairs
    that share enough keys become candidates.
 3. The exact overlap of each candidate is computed from all n-grams of both documents. For this the candidates are
    grouped by the document that would be kept.
-4. One worker goes through the overlapping pairs by rank. It removes a document of a pair only if it keeps the pair's
-  second document.
+4. One worker goes through the overlapping pairs in the order of their ranks. It removes one document of a pair only if
+   it keeps the second one.
 5. The pairs of each kept document are written, and the size of its group is counted.
 """
 
@@ -39,14 +40,13 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.min_hash_step import MinHashDedup
 
 TOO_SHORT = "documents_not_compared"
-"""The name of the note with the number of documents without comparison. A document is not compared if it has too few
-n-grams, or no value in the scope column.
-"""
+"""The name of a note. It counts the documents that are not compared, because they have too few n-grams or no value in
+the scope column."""
 
 
 class MinHashKind(DedupKind):
-    """Sends the keys and the card of each document. Spills all n-grams, because exact overlaps are computed from
-    them.
+    """Sends the keys and the card of each document. The card has what is needed to verify a pair. Writes all n-grams to
+    disk, because exact overlaps are computed from them.
     """
 
     def key_tags(self, chain: Chain) -> list[str]:
@@ -104,7 +104,8 @@ def _min_hash(step: DedupStep) -> MinHashDedup:
 
 
 class DedupMinHash(beam.PTransform):
-    """Takes cards, records, and the number of documents per language and host. Outputs verdicts and counts.
+    """Runs the near dedup on all documents. Takes a card per document, a record per key of a document, and the number
+    of documents per language and host. Outputs verdicts and counts.
 
     A worker holds one bucket of records in memory. A record takes 24 bytes, and 96 bytes while the worker sorts. The
     worker also holds the n-grams of two documents. The worker that makes the decisions holds 100 bytes per removed

@@ -1,8 +1,10 @@
 """Defines the byte layouts of the records and cards that documents send to the near dedup instead of their texts.
 
-A record is a key (a band of the signature, or a sampled n-gram) and the rank of the document that has the key. The
-records of a batch are packed by bucket. A card has everything that the dedup needs to verify and report a document: the
-document's address, id, language, host, and the place of its spilled n-grams. This module does not use Beam.
+A record is a key (a band of the signature, or a sampled n-gram) and the rank of the document that has the key. Of two
+documents that overlap, the one with the smaller rank is kept. The records of a batch are packed by bucket.
+
+A card has everything that the dedup needs to verify and report a document: the document's address, id, language and
+host, and the place of its n-grams on disk. This module does not use Beam.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from pipeline.files.spill import Blob, SpillFile, blob_bytes, blob_from
 from pipeline.sources.min_hash_step import ALL, MinHashDedup
 
 RECORD = np.dtype([("key", "<u8"), ("high", "<u8"), ("low", "<u8")])
-"""A key, and the rank of a document as two numbers. The lowest bit of a key is 1 for a band, 0 for an n-gram."""
+"""The NumPy type of a record: a key, and the rank of a document as two numbers. The lowest bit of a key is 1 for a
+band, 0 for an n-gram."""
 
 _LENGTHS = struct.Struct(">IHH")
 _SHARE = struct.Struct(">ddI")
@@ -72,7 +75,7 @@ class Overlap(NamedTuple):
     removed: Card
     kept: Card
     containment: float
-    """The share of the n-grams of ``removed`` that ``kept`` contains."""
+    """The share of the n-grams of ``removed`` that are also in ``kept``, from 0 to 1."""
     jaccard: float
     num_shared: int
 
@@ -96,7 +99,7 @@ class Overlap(NamedTuple):
 
 
 class Keyed(NamedTuple):
-    """Holds the cards and records of the documents in a batch that take part in the near dedup."""
+    """Holds the cards and the records of a batch. Documents that take no part in the near dedup have neither."""
 
     cards: list[tuple[bytes, Card]]
     """The rank and the card of each document."""
@@ -140,8 +143,8 @@ def content_hash(document_id: str, text: str, others: tuple[object, ...]) -> byt
 
 
 def _records(ranks: list[bytes], sets: list[Hashes], salts: np.ndarray, step: MinHashDedup) -> np.ndarray:
-    """Returns the records of documents. Each scope has a salt that changes the keys, so documents of different scopes
-    never share a key.
+    """Returns the records of documents. A document's scope changes its keys through ``salts``, so documents of
+    different scopes never share a key.
     """
     own = np.frombuffer(b"".join(ranks), ">u8").reshape(len(ranks), 2)
     found = []

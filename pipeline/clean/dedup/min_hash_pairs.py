@@ -1,4 +1,7 @@
-"""Defines the four stages of the near dedup: they nominate pairs, count shared keys, verify candidates, and decide."""
+"""Defines the four stages of the near dedup: they nominate pairs, count shared keys, verify candidates, and decide.
+
+A record is a key of a document, and a card describes a document (:mod:`pipeline.clean.dedup.min_hash_keys`).
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.min_hash_step import MinHashDedup
 
 NOT_COMPARED, VERIFIED, REJECTED_PAIRS = "pairs_not_compared", "pairs_verified", "pairs_rejected"
-"""The names of the step's notes. The notes count three things: the pairs that share only common keys and were not
-nominated; the candidates that were verified; and the candidates whose overlap is too small."""
+"""The names of the step's notes. The notes count three things: the pairs that were not nominated because too many
+documents share their key; the candidates that were verified; and the candidates whose overlap is too small."""
 
 _CARD, _PAIR, _NEEDED = b"\x00", b"\x01", b"\x02"
 """The kind of a payload, as one byte after the rank of the document. The payloads of a document sort in this order:
@@ -40,7 +43,9 @@ _PAIRS_AT_ONCE = 1 << 16
 
 
 class Nominate(beam.DoFn):
-    """Takes the records of a bucket. Yields the pairs that share a key, keyed by the document that would be removed."""
+    """Takes the records of a bucket. Yields the pairs of documents that share a key. A pair goes to the bucket of the
+    document that would be removed.
+    """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
         self._job, self._step = job, step
@@ -70,8 +75,8 @@ class Nominate(beam.DoFn):
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _pairs(self, ranks: np.ndarray, found: Nominated, *, of_bands: bool) -> Iterator[tuple[int, bytes]]:
-        """Yields (bucket of the document that would be removed, payload). Works in blocks of pairs to limit its
-        memory.
+        """Yields (bucket, payload) for each pair. The bucket is that of the document that would be removed. The pairs
+        are processed in blocks to limit the memory.
         """
         num_buckets, size = np.uint64(self._job.sizes.scale.num_key_buckets), _PAIR_PAYLOAD.itemsize
         for start in range(0, len(found.pairs), _PAIRS_AT_ONCE):
@@ -91,11 +96,11 @@ def card_payload(rank: bytes, card: Card, num_buckets: int) -> tuple[int, bytes]
 
 
 class Candidates(beam.DoFn):
-    """Counts the shared keys of each pair. Yields pairs that share enough keys, keyed by the document that would be
-    kept.
+    """Counts the shared keys of each pair. Yields the pairs that share enough keys. A pair goes to the bucket of the
+    document that would be kept.
 
-    A yielded pair includes the card of the document that would be removed. The cards of documents that would be kept in
-    some pair are yielded too.
+    A yielded pair includes the card of the document that would be removed. If a document would be
+    the kept one of at least one pair, its card is yielded too.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -129,7 +134,7 @@ class Candidates(beam.DoFn):
 
 
 class Verify(beam.DoFn):
-    """Computes the exact overlap of each candidate pair. Yields the pairs above the limit."""
+    """Computes the exact overlap of each candidate pair. Yields the pairs whose overlap is above the limit."""
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
         self._job, self._step = job, step
@@ -161,8 +166,8 @@ class Verify(beam.DoFn):
 
 
 class Resolve(beam.DoFn):
-    """Decides which documents are removed. Yields pairs of a removed document and the document that is kept instead.
-    The key is the kept document.
+    """Decides which documents are removed. Yields pairs: a removed document, and the document that is kept instead. A
+    pair goes to the bucket of the kept document.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -185,7 +190,8 @@ class Resolve(beam.DoFn):
 
 
 class PairsOfOverlap(beam.PTransform):
-    """Takes cards and records. Outputs decisions, counts, and a sample of the rejected pairs.
+    """Finds the pairs of documents that overlap. Takes cards and records. Outputs decisions, counts, and a sample of
+    the rejected pairs.
 
     A decision is a pair. Its first element is the bucket. Its second element is the concatenation of three values: the
     rank of the kept document, the rank of the removed document, and the overlap.

@@ -44,9 +44,8 @@ _INFO, _REQUEST, _COMMON = 0, 1, 2
 a pair's request for this info; or the number of the book's shingles that too many books share. The info sorts first.
 """
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
-"""The name of the note about books with mostly common text, which many books contain. Duplicates of a book with this
-note may have been missed.
-"""
+"""The name of a note. It counts the books that consist mostly of text that many books contain. Duplicates of such a
+book may have been missed."""
 
 
 class NearKind(DedupKind):
@@ -89,7 +88,8 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 
 
 class DedupNear(beam.PTransform):
-    """Compares documents by their infos and sketches. Outputs verdicts and counts.
+    """Runs the near dedup on all documents. It finds pairs with the sketches of the documents. It computes the exact
+    overlap of a pair with the infos of the two documents. Outputs verdicts and counts.
 
     The detail of a verdict is the id of the kept document. A document gets its overlap as a signal if it is dropped, or
     if it is kept but overlaps another kept document. A signal is sent like a verdict
@@ -136,7 +136,7 @@ def _pair_bucket(pair: bytes, num_buckets: int) -> int:
 
 
 class _Pairs(beam.DoFn):
-    """Yields the pairs of books that share shingles in a bucket, each with the number of shared shingles."""
+    """Yields the pairs of books that share shingles in a bucket. Each pair comes with the number of shared shingles."""
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step
@@ -163,8 +163,8 @@ class _Pairs(beam.DoFn):
 
 
 class _Candidates(beam.DoFn):
-    """Sums the shared shingles of a pair over the buckets. If a pair shares enough shingles, requests the infos of both
-    books.
+    """Sums the shared shingles of each pair over the buckets. If a pair shares enough shingles, the infos of its two
+    books are requested. The infos are needed to compute the exact overlap.
     """
 
     def __init__(self, job: SourceJob) -> None:
@@ -179,8 +179,8 @@ class _Candidates(beam.DoFn):
 
 
 class _Answers(beam.DoFn):
-    """Sends the info of a book to each pair that requested it. Counts the books with mostly common text, which many
-    books contain.
+    """Sends the info of a book to each pair that requested it. Also counts the books that consist mostly of text that
+    many books contain.
     """
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:

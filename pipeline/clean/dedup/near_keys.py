@@ -1,8 +1,8 @@
 """Makes the data that a document sends to the near dedup: a sketch of its shingles, and a reference to all its shingles
 in a spill file.
 
-A shingle is the hash of a word n-gram, and a sketch is a fraction of a document's shingles, chosen by their values.
-Documents are called books here, because the near dedup was made for books. The near dedup works for any source.
+A shingle is the hash of a word n-gram. A sketch is a fraction of a document's shingles, chosen by their values.
+Documents are called books here, because this near dedup was made for books. It works for any source.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Book(NamedTuple):
     document_id: str
 
     def info(self, num_buckets: int) -> tuple[int, bytes]:
-        """Returns (bucket, payload) of the info of the book.
+        """Returns the info of the book as (bucket, payload).
 
         The payload is the key, a 0 byte, and the values that are needed to compute an exact overlap.
         """
@@ -43,7 +43,8 @@ class Book(NamedTuple):
         return self.key % num_buckets, self.key.to_bytes(8, "big") + b"\0" + body + blob_bytes(self.shingles_blob)
 
     def sketch_payloads(self, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-        """Yields (bucket, payload). The payload has the key, sizes, id, and the hashes of the sketch in that bucket.
+        """Yields the sketch of the book as (bucket, payload). A payload has the key, the sizes, the id, and the hashes
+        of the sketch that belong to the bucket.
 
         The id decides between books of equal length.
         """

@@ -1,5 +1,5 @@
-"""Writes the files in ``dedup/``. The files have one row per document that a near dedup removed, and a sample of the
-rejected pairs.
+"""Writes the files in ``dedup/``. They have one row per document that a near dedup removed. Separate files have a
+sample of the rejected pairs: pairs whose overlap is too small.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ REJECTED_SAMPLE = 200
 """The number of rejected pairs that are written per source. The pairs with the smallest hashes of their ids are
 chosen."""
 NUM_MEMBERS_SHOWN = 3
-"""For each of the largest groups, the statistics list the ids of this many removed documents."""
+"""The number of removed documents whose ids the statistics list for each of the largest groups."""
 _ROWS = 10_000
 
 Row = dict[str, Any]
@@ -141,7 +141,8 @@ class _WriteRejected(beam.DoFn):
 
 
 class WritePairs(beam.DoFn):
-    """Writes the pairs of the kept documents of a bucket, and sends verdicts to both documents of each pair.
+    """Takes a bucket of kept documents. Writes the pairs of these documents, and sends a verdict to each document of a
+    pair.
 
     The verdict for a removed document contains the overlap and the id of the kept document. The verdict for a kept
     document contains the number of documents that were removed as its duplicates.
@@ -200,7 +201,9 @@ class WritePairs(beam.DoFn):
 
 
 class LargestGroups(beam.PTransform):
-    """Takes the largest groups that each worker found. Outputs the largest groups of all workers as counts."""
+    """Finds the largest groups of all workers. Takes the largest groups that each worker found. Outputs the result as
+    counts.
+    """
 
     def __init__(self, source: str) -> None:
         super().__init__()

@@ -2,9 +2,9 @@
 
     records -> grouped by key -> documents -> the first segment of the source
 
-- ``answers``: groups Stack Exchange's posts by question. The texts are shuffled.
+- ``answers``: groups the posts of Stack Exchange by question. Workers exchange the texts.
 - ``kind``, ``table``: the interface of a join, and the table that maps settings to code.
-- ``licences``: finds the path and the licence of each of GitHub's contents. The texts are not shuffled.
+- ``licences``: finds a path and a licence for each content of GitHub. Workers do not exchange the texts.
 
 >>> from pipeline.sources import SOURCES
 >>> [name for name, source in SOURCES.items() if source.join]

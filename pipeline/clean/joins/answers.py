@@ -81,9 +81,9 @@ class ReadPosts(ReadUnits):
 
 
 class AssembleAnswers(SegmentDoFn):
-    """Makes documents from the questions and answers of a bucket, and runs the first segment on them.
+    """Makes a document from each question and its answers, and runs the first segment on the documents.
 
-    The side input ``num_posts`` maps each site to its number of posts. These numbers determine the largest sites.
+    The side input ``num_posts`` maps each site to its number of posts. With these numbers the largest sites are found.
     """
 
     def process(self, group: tuple[int, Iterable[bytes]], num_posts: dict[str, int]) -> Iterator[TaggedOutput]:
@@ -117,5 +117,7 @@ def _question_of(payload: bytes) -> bytes:
 
 
 def posts_per_site(sites: Any) -> Any:
-    """Returns a side input that maps each site to its number of posts. There are a few hundred sites."""
+    """Returns a side input that maps each site to its number of posts. It fits into memory, because there are only a
+    few hundred sites.
+    """
     return AsDict(sites | "posts_per_site" >> beam.CombinePerKey(sum))

@@ -13,7 +13,7 @@ from pipeline.clean.segments import Segment
 
 
 class Joined(NamedTuple):
-    """Holds the part of a source's graph up to the first pass after its join."""
+    """Holds the beginning of a source's graph: the join, and the pass that runs the first segment."""
 
     output: Any
     """The tagged outputs of the pass that ran ``segment``."""

@@ -1,6 +1,5 @@
-"""Joins each of GitHub's contents with a file and a licence. The texts of contents are spilled, not shuffled.
-
-A content is the text of one or more files.
+"""Finds a file and a licence for each content of GitHub. A content is the text of one or more files. Contents are
+written to disk and are not shuffled.
 
 The input has three tables: contents by id, files (repository, path, content id), and licences by repository.
 """
@@ -139,8 +138,8 @@ class LicenceOfFiles(beam.DoFn):
 
 
 class ChooseFile(SegmentDoFn):
-    """Chooses one of the files that have the same content. This file gives the content its repository, path and
-    licence.
+    """Chooses one file for each content, because several files can have the same content. The content gets the
+    repository, the path and the licence of this file.
     """
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:

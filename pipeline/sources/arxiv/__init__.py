@@ -1,10 +1,10 @@
 """arXiv: reads the LaTeX sources of papers from arXiv's bulk tars.
 
-    .tar -> formats.damaged_tar: members -> paper_archive: the TeX files of a paper -> reader: one source per document
+    .tar -> formats.damaged_tar: members -> paper_archive: the TeX files of a paper -> reader: one document per paper
 
 - ``reader``: the reader, the steps and the source.
 - ``paper_archive``: unpacks one paper's archive, with bounds on its size.
-- ``readme``: reads ``00README``, in which a project names its main file.
+- ``readme``: reads ``00README``. In this file a project names its main file.
 
 >>> from pipeline.sources.arxiv.reader import paper_id
 >>> paper_id("math0309117").arxiv_id

@@ -1,6 +1,7 @@
-"""Unpacks the archive of one paper as a stream with limited memory. Only TeX is kept, and nothing is written to disk.
+"""Unpacks the archive of one paper as a stream, with limited memory. Keeps only TeX files, and writes nothing to disk.
 
-arXiv stores a paper as ``ID.gz``. The file is a gzipped tar of the project, or a single gzipped file of any format.
+arXiv stores a paper as ``ID.gz``. This is either a gzipped tar of all files in the project, or a single gzipped file of
+any format.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ MAX_MEMBERS = 20_000
 """The largest number of files in one project. Ours: arXiv's largest projects have some thousand figures."""
 BOMB_BASE_BYTES = 100_000_000
 MAX_RATIO = 200
-"""A paper may unpack to 100 MB plus 200 times its stored size. Deflate can unpack to at most 1,032 times the stored
-size. Drawings reach 50 times.
+"""A paper may unpack to 100 MB plus 200 times its stored size. The format allows up to 1,032 times the stored size. The
+drawings in real papers reach 50 times.
 """
 _PIECE_BYTES = 1 << 16
 _MAX_FILL_BYTES = 1 << 18
@@ -58,7 +59,9 @@ _MAX_NOTICE_BYTES = 2_000
 
 
 class BadPaperError(Exception):
-    """Raised if a paper cannot be read. ``reason`` is the drop reason. ``is_bad`` is True if the input is damaged."""
+    """Raised if a paper cannot be read or has no TeX. ``reason`` is the drop reason. ``is_bad`` is True if the file is
+    damaged.
+    """
 
     def __init__(self, reason: str, detail: str = "", *, is_bad: bool = True) -> None:
         super().__init__(reason, detail)
@@ -69,11 +72,11 @@ class BadPaperError(Exception):
 
 @dataclass(slots=True)
 class Project:
-    """Holds the TeX files of a paper by their path, and information about the archive."""
+    """Holds the TeX files of a paper, with their paths as keys. Also holds information about the archive."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     unsafe_names: list[str] = field(default_factory=list)
-    """The names of members that are outside the project folder. These members are not read."""
+    """The names of members whose paths lead out of the project's folder. These members are not read."""
     stems_with_bbl: set[str] = field(default_factory=set)
     readme: Readme = field(default_factory=Readme)
     """The content of the project's 00README."""
@@ -84,7 +87,7 @@ class Project:
 class Gunzip:
     """Unpacks a gzip file while it is read.
 
-    Raises :class:`BadPaperError` if the file is truncated, damaged or a bomb.
+    Raises :class:`BadPaperError` if the file is truncated or damaged, or unpacks to too many bytes.
     """
 
     def __init__(self, stream: Readable) -> None:
@@ -134,7 +137,7 @@ def read_project(stream: Readable, project: Project) -> None:
     """Reads ``ID.gz`` into ``project``: the TeX files, and the names of members that must not be read.
 
     Raises:
-        BadPaperError: the content is not TeX or cannot be read. Then no part of ``project`` is used.
+        BadPaperError: the content is not TeX or cannot be read. Then the caller must not use ``project``.
     """
     unzipped = Gunzip(stream)
     head = _read_up_to(unzipped, BLOCK_BYTES)
@@ -234,7 +237,7 @@ def _read_member(project: Project, member: TarMember) -> None:
 
 
 def safe_name(name: str) -> str | None:
-    """Returns the path of a member inside the project; None if the path is outside the project.
+    """Normalises the path of a member. Returns None if the path leads out of the project's folder.
 
     >>> safe_name("./sec/../a.tex"), safe_name("../../a.tex"), safe_name("/etc/passwd")
     ('a.tex', None, None)

@@ -1,8 +1,9 @@
 """arXiv: reads LaTeX sources from arXiv's bulk tars. Each paper is one document.
 
 ``arXiv_src_YYMM_NNN.tar`` contains ``YYMM/ID.gz`` (a project's gzipped tar, or one gzipped file), or ``ID.pdf`` for a
-paper without source. The reader joins the files of a paper into one LaTeX source, with each input file inserted at its
-place. The step :class:`filters.latex.paper.Latex` cleans this source.
+paper without source. The reader joins the TeX files of a paper into one LaTeX text. If a file includes a second file,
+the content of the second file replaces the command that includes it. The step :class:`filters.latex.paper.Latex` cleans
+the joined text.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def _kind_and_stem(path: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArxivReader(Reader):
-    """Reads bulk tars or single papers. Each file is a unit. A worker reads a unit as a stream."""
+    """Reads bulk tars or single papers. Each file is a unit, which a worker reads as a stream."""
 
     DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
@@ -132,7 +133,9 @@ class ArxivReader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Yields the papers of a unit. A file that is damaged or not a paper is rejected with its name."""
+        """Yields the papers of a unit. A file that is damaged or is not a paper is rejected. The rejection contains the
+        file's name.
+        """
         if unit.kind == "pdf":
             yield Rejected(location=unit.location, reason="pdf", is_bad=False)
             return
@@ -217,7 +220,9 @@ def _document(project: Project, paper: PaperId, location: str) -> Document | Rej
 
 
 _MAX_AUTO_IGNORE_CHARS = 2_000
-"""A file that begins with ``%auto-ignore`` and has fewer characters than this is a notice, not a paper."""
+"""A file that begins with ``%auto-ignore`` and has fewer characters than this is not a paper. It is a notice, for
+example of a withdrawal.
+"""
 
 
 SOURCE = Source(

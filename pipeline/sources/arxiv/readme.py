@@ -1,8 +1,8 @@
-"""Reads arXiv's ``00README``, in which a project names its main file and files to ignore.
+"""Reads arXiv's ``00README``. In this file a project names its main file, and files to ignore.
 
-arXiv documents two formats (info.arxiv.org/help/00README.html). The first is JSON or YAML: ``sources:`` with
-``filename`` and ``usage``. The second is the classic ``00README.XXX``, with lines ``NAME toplevelfile`` and ``NAME
-ignore``. The content of the file decides which format it is. The ending of its name does not matter.
+arXiv documents two formats (info.arxiv.org/help/00README.html). The first is JSON or YAML. It has a list ``sources``,
+whose items have a ``filename`` and a ``usage``. The second is the classic ``00README.XXX``, with lines ``NAME
+toplevelfile`` and ``NAME ignore``. The format is recognised by the content of the file, not by the ending of its name.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 MAX_README_BYTES = 100_000
-"""The number of bytes of a 00README that are read. Ours: an entry takes under 100 bytes."""
+"""At most this many bytes of a 00README are read. Ours: an entry takes under 100 bytes."""
 MAX_ENTRIES = 2_000
 """The largest number of entries of a 00README. Ours: if a submission has more files than this, most of them are
 figures, not sources."""
@@ -25,7 +25,9 @@ _LINE = re.compile(r"^[ \t]*(?:\"([^\"\n]+)\"|(\S+))[ \t]+(toplevelfile|ignore)\
 _IS_YAML = re.compile(r"^\s*-?\s*(?:filename|usage|sources)\s*:", re.MULTILINE)
 _IS_TOML = re.compile(r"^\s*\[\[\s*sources\s*\]\]|^\s*sources\s*=", re.MULTILINE)
 _MAX_NESTING = 50
-"""The largest nesting depth of brackets. Ours: the documented form has three levels, and parsers recurse."""
+"""The largest nesting depth of brackets. A parser calls itself once per level, so the depth must be limited. Ours: the
+documented format has three levels.
+"""
 
 
 @dataclass(frozen=True, slots=True)

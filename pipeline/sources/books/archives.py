@@ -1,7 +1,8 @@
-"""Reads the members of a zip or a tar one after the other, in memory and with limits on size. This module writes no
-files.
+"""Reads the members of a zip or a tar one after the other, with limits on their size. This module keeps members in
+memory and writes no files.
 
-A member's name is used only for its ending and in locations, never as a path. So a name such as ``../x`` does no harm.
+A member's name is never used as a path, so a name such as ``../x`` does no harm. The name's ending decides the format,
+and locations in messages contain the name.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ from pipeline.sources.formats.damaged_tar import TarDamage, TarStream
 from pipeline.sources.source import Rejected
 
 MAX_DIRECTORY_BYTES = 64 << 20
-"""The largest directory of a zip, in bytes (our choice). The directory of half a million books has this size. Python
-holds the directory in memory.
+"""The largest directory of a zip (its list of members), in bytes. Python holds the directory in memory. Ours: a zip
+with half a million books has a directory of this size.
 """
 MAX_EXPANSION = 200
-"""An archive may unpack to 64 MB plus this many times its stored size (our choice). Text in deflate unpacks to 3 to 10
-times its stored size.
+"""An archive may unpack to 64 MB plus this many times its stored size. Ours: text that is compressed with deflate
+unpacks to 3 to 10 times its stored size.
 """
 _FREE_BYTES = 64 << 20
 
@@ -50,7 +51,9 @@ _GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, isal_zlib.error, isal_zlib.IsalErr
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """Holds a file from an archive. If the file is longer than the limit, ``data`` has one byte more than the limit."""
+    """Holds a file from an archive. If the file is longer than the limit, ``data`` has only its first bytes, one more
+    than the limit.
+    """
 
     location: str
     name: str
@@ -72,9 +75,7 @@ def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
 
 
 def unknown_form(location: str) -> Rejected:
-    """Returns the rejection of a file if the ending of its name belongs to no known format. The file does not count as
-    broken.
-    """
+    """Returns a rejection for a file whose name has an unknown ending. Such a file does not count as broken."""
     return Rejected(location=location, reason="unknown_form", is_bad=False)
 
 
@@ -90,8 +91,9 @@ def zip_members(
     ``unknown_form``.
 
     There are four more reasons for rejections. ``damaged_zip``: the whole zip or one member is damaged. After a damaged
-    member, the next member is read. ``encrypted``: the member needs a password. ``unsupported_compression``:
-    Gutenberg's oldest zips are shrunk or imploded. ``archive_bomb``: the zip unpacks to too many bytes.
+    member, the next member is read. ``encrypted``: the member needs a password. ``unsupported_compression``: the member
+    is compressed with an old method, such as shrink or implode in Gutenberg's oldest zips. ``archive_bomb``: the zip
+    unpacks to too many bytes.
     """
     if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
         yield Rejected(location=location, reason="archive_bomb", detail="directory", is_whole_file=True)
@@ -149,7 +151,9 @@ def _zip_member(
 
 
 def _directory_bytes(file: BinaryIO) -> int:
-    """Returns the number of bytes of a zip's directory, as the zip states it; 0 if the file is not a zip."""
+    """Returns the size in bytes of a zip's directory, as stored at the end of the zip. Returns 0 if the file is not a
+    zip.
+    """
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - 65_557))
     tail = file.read()
@@ -166,9 +170,9 @@ def tar_members(
     """Yields each regular file of a ``.tar`` or ``.tar.gz`` whose name has one of the ``endings``. Reads the archive
     once.
 
-    A file with a different ending is rejected as ``unknown_form``. Each damaged stretch is rejected as ``damaged_tar``,
-    and reading continues at the next header. After ``truncated_gzip``, ``damaged_gzip`` or ``archive_bomb`` reading
-    ends.
+    A file with a different ending is rejected as ``unknown_form``. If some bytes are damaged, they are rejected as
+    ``damaged_tar``, and reading continues at the next header. After a rejection as ``truncated_gzip``, ``damaged_gzip``
+    or ``archive_bomb``, reading ends.
     """
     packed = file.read(2) == b"\x1f\x8b"
     file.seek(0)
@@ -215,7 +219,9 @@ def _tar_members(
 
 
 def gunzip(file: BinaryIO, location: str, max_bytes: int) -> bytes | Rejected:
-    """Returns an unpacked gzip file, or its first ``max_bytes + 1`` bytes if it is longer. Rejects a damaged file."""
+    """Unpacks a gzip file. If the result is longer than ``max_bytes``, returns its first ``max_bytes + 1`` bytes. If
+    the file is damaged, returns a rejection.
+    """
     try:
         with gzip.GzipFile(fileobj=file) as unpacked:
             return unpacked.read(max_bytes + 1)

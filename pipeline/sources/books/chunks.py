@@ -1,8 +1,8 @@
 """Splits large archives and files of lines into chunks.
 
-One task unpacks a file into chunks, and many tasks read the chunks. A gzip file can be unpacked only from its start, so
-a single task must do it. This task only unpacks, and passes members and lines on unchanged. The tasks that read the
-chunks decode, tidy and filter the members and lines.
+A gzip file can be unpacked only from its start, so a single task must unpack the whole file. This task writes the
+members or lines into chunks without changing them. Many tasks then read the chunks. They decode, tidy and filter the
+members and lines.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pipeline.sources.formats.json_lines import Row, parse_object
 from pipeline.sources.source import Chunk, Rejected
 
 CHUNK_BYTES = 8 << 20
-"""The size of a chunk in bytes. The last member or line of a chunk can exceed this size. The readers limit members to
-32 MB and lines to 64 MB.
+"""The size in bytes at which a chunk is full. The last member or line in a chunk may make the chunk larger. The readers
+limit members to 32 MB and lines to 64 MB.
 """
 MEMBERS, LINES = "members", "lines"
 """The kinds of chunks."""
@@ -26,8 +26,8 @@ _HEAD = struct.Struct(">II")  # bytes of the name, bytes of the member
 
 
 def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) -> Iterator[Chunk | Rejected]:
-    """Packs the members of an archive into chunks. In a chunk, each member follows its name. Yields rejections
-    unchanged.
+    """Packs the members of an archive into chunks. In a chunk, the name of each member comes before its content. Yields
+    rejections unchanged.
     """
     parts: list[bytes] = []
     num_bytes = 0
@@ -46,7 +46,7 @@ def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) ->
 
 
 def members_of(file: BinaryIO, num_bytes: int, location: str) -> Iterator[ArchiveMember]:
-    """Yields the members of a chunk of ``num_bytes`` bytes that begins at the file's position.
+    """Yields the members of one chunk. The chunk begins at the file's current position and has ``num_bytes`` bytes.
 
     Holds one member in memory at a time.
     """

@@ -1,9 +1,9 @@
 """Books: reads mirrors of Project Gutenberg, and collections in the formats of PG19 and Books3.
 
-If the header of a book has a Gutenberg number, the id of the book is this number and a hash of the text. The hash is
-needed because several editions can have the same number: a seven-bit and a UTF-8 edition, or older editions in
-``old/``. So all editions reach the near dedup, and only equal texts are duplicates by id. The id of a book without a
-Gutenberg number is only a hash of its text.
+If the header of a book has a Gutenberg number, the id of the book consists of this number and a hash of the text.
+Otherwise the id is only the hash. The number alone is not enough, because several editions of a book have the same
+number (for example an ASCII and a UTF-8 edition, or older editions in ``old/``). With the hash, only editions with
+equal texts have equal ids. All other editions are compared in the near dedup.
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ _KINDS = {
     "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst"),
 }
 _LARGE = "large_"
-"""The prefix of the kind of a large file. One task unpacks a large file into chunks. Many tasks read the chunks."""
+"""The kind of a large file begins with this prefix. One task unpacks a large file into chunks. Many tasks read the
+chunks.
+"""
 _MEMBER_ENDINGS = (*_TEXT_ENDINGS, ".zip")
 _GUTENBERG_URL = re.compile(r"gutenberg\.org/(?:ebooks|etext|files)/(\d{1,6})\b")
 
 
 def _kind_of(path: str) -> str:
-    """Returns the format of a file, which the ending of its name decides. Returns ``other`` for an unknown ending.
+    """Returns the format of a file. The ending of its name decides. An unknown ending gives ``other``.
 
     >>> _kind_of("1342/1342-0.TXT"), _kind_of("books3.tar.gz"), _kind_of("1342/1342-h.htm")
     ('text', 'tar', 'other')
@@ -53,16 +55,17 @@ def _kind_of(path: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BooksReader(Reader):
-    """Reads ``.txt``, ``.zip`` and ``.tar[.gz]`` files of ``.txt``, and ``.jsonl[.gz,.zst]`` with ``text`` and
-    ``meta``.
+    """Reads ``.txt`` files, ``.zip`` and ``.tar[.gz]`` archives of ``.txt`` files, and ``.jsonl[.gz,.zst]`` files with
+    the fields ``text`` and ``meta``.
     """
 
     max_book_bytes: int = 32 << 20
-    """The largest book in bytes. Ours: Gutenberg's longest book, a dictionary, has 29 MB. Longer files are genomes and
-    digits of numbers."""
+    """The largest book in bytes. Ours: Gutenberg's longest book, a dictionary, has 29 MB. Longer files are not books,
+    but genomes or the digits of numbers.
+    """
     max_unit_bytes: int = 64 << 20
-    """The largest archive or file of lines that one task reads alone, in stored bytes. A larger file is unpacked into
-    chunks, and many tasks read the chunks. Ours: one worker reads this much in under a minute.
+    """The largest size in stored bytes of an archive or a file of lines that a single task reads. A larger file is
+    unpacked into chunks, and many tasks read the chunks. Ours: one worker reads this many bytes in under a minute.
     """
 
     DATA_VERSION: ClassVar[int] = 3
@@ -99,7 +102,7 @@ class BooksReader(Reader):
         return _kind_of(path) != "other"
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. Large files are containers, which are unpacked first.
+        """Returns one unit per file. The unit of a large file is a container, which is unpacked before it is read.
 
         The folders of a mirror also have files in formats that this source does not read (``.htm``, ``.tex``, images).
         Each of these files becomes a unit that is reported as ``unknown_form``.
@@ -137,7 +140,7 @@ class BooksReader(Reader):
         """Yields the books of a file.
 
         Files are rejected as ``empty``, ``not_text``, ``too_many_bytes``, ``nested_archive``, ``unknown_form`` or
-        ``no_text``. ``no_text`` is a line of JSON without text. Archives have more reasons
+        ``no_text``. ``no_text`` means that a JSON object has no text. There are more reasons for archives
         (:mod:`pipeline.sources.books.archives`).
         """
         if unit.kind == "jsonl":
@@ -169,7 +172,9 @@ class BooksReader(Reader):
                 yield found if isinstance(found, Rejected) else self._from_row(found[1], found[0])
 
     def _from_member(self, member: ArchiveMember | Rejected, *, is_nested: bool) -> Iterator[Document | Rejected]:
-        """Yields the book of a member, or the books of a zip inside an archive. A zip inside that zip is not opened."""
+        """Yields the book in a member. If the member is itself a zip, yields the books in this zip, but does not open a
+        third zip inside it.
+        """
         if isinstance(member, Rejected):
             yield member
         elif not member.name.lower().endswith(".zip"):
@@ -224,7 +229,9 @@ class BooksReader(Reader):
 
 
 def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
-    """Returns the first of the named fields that has a non-empty string or list of strings; None if there is none."""
+    """Tries the named fields in order. Returns the first value that is a non-empty string or list of strings; None if
+    there is no such value.
+    """
     for name in names:
         value = fields.get(name)
         if isinstance(value, list):

@@ -13,11 +13,12 @@ from filters import decoding
 
 _DECLARED = re.compile(rb"(?:character set encoding|text encoding)\s*:[ \t]*([^\r\n]{1,60})", re.IGNORECASE)
 _HEAD_BYTES = 32_768
-"""The number of bytes to search for a header (our choice). The longest header has 22,000 characters."""
+"""A header is searched for in this many bytes. Ours: the longest header has 22,000 characters."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 MAX_CONTROL_SHARE = 0.01
-"""The largest share of control characters in a text. Ours: single end-of-file marks or NULs are removed, but a file
-with a larger share is not text."""
+"""The largest share of control characters in a text. Up to this share, control characters (such as end-of-file marks or
+NULs) are removed. A file with a larger share is not text. The value is our choice.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ def decode(data: bytes) -> DecodedBook | None:
 
 
 def _declared(data: bytes) -> list[str]:
-    """Returns the labels that the header may declare as the encoding: the whole line, and each word in it."""
+    """Returns the possible names of the encoding. These are the rest of the header's line about the encoding, and each
+    word in it.
+    """
     found = _DECLARED.search(data, 0, _HEAD_BYTES)
     if found is None:
         return []
@@ -63,7 +66,7 @@ def _declared(data: bytes) -> list[str]:
 
 
 def tidy(text: str) -> str | None:
-    r"""Returns a text with ``\n`` as line ends and without control characters. Returns None if it has too many control
+    r"""Changes all line ends to ``\n``, and removes control characters. Returns None if the text has too many control
     characters.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")

@@ -14,7 +14,7 @@ from typing import IO, Protocol
 
 _READ_BYTES = 64 << 10
 _MAX_DICTIONARY_BYTES = 256 << 20
-"""The largest LZMA dictionary in bytes (our choice). The dictionary is held in memory. 7-Zip's strongest level has a
+"""The largest LZMA dictionary in bytes. The dictionary is held in memory. Ours: at its strongest level, 7-Zip uses a
 dictionary of 64 MB.
 """
 _NAMES = {1: "shrink", 6: "implode", 9: "deflate64", 93: "zstd", 95: "xz", 98: "ppmd"}
@@ -46,7 +46,7 @@ def unpacked_member(packed: IO[bytes], method: int, max_bytes: int) -> bytes:
 
     Raises:
         NotImplementedError: the method is none of stored, deflate, bzip2 and LZMA.
-        EOFError: the data end before their end mark.
+        EOFError: the data are truncated, so their end mark is missing.
     """
     if method == zipfile.ZIP_STORED:
         return packed.read(max_bytes)
@@ -76,7 +76,9 @@ def _unpacker(packed: IO[bytes], method: int) -> _Unpacker:
 
 
 def _lzma(packed: IO[bytes]) -> lzma.LZMADecompressor:
-    """Returns an unpacker for LZMA, made from the properties before the data (APPNOTE.TXT, 5.8.8)."""
+    """Reads the LZMA properties, which are stored before the data (APPNOTE.TXT, 5.8.8). Returns an unpacker with these
+    properties.
+    """
     head = packed.read(4)
     size = struct.unpack("<H", head[2:4])[0] if len(head) == 4 else 0
     properties = packed.read(size)

@@ -1,7 +1,7 @@
-"""Finds values and types by paths. ``meta.source.url`` is the field ``url`` of the field ``source`` of ``meta``.
+"""Finds values and types by paths. For example, the path ``meta.url`` names the field ``url`` in the column ``meta``.
 
-If a column has the whole path, including the dots, as its name, that column is used. A number in a path chooses an
-element of a list.
+A number in a path names an element of a list. If a column's own name is ``meta.url``, with the dot, the path names that
+column instead.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
-"""The value that :func:`value_at` returns if a row has nothing at the path. If the row has a null at the path, the
-function returns None.
+"""The value that :func:`value_at` returns if a row has no value at the path. A null is a value, and the function
+returns it as None.
 """
 
 
@@ -70,7 +70,7 @@ def type_at(schema: pa.Schema, path: str) -> pa.DataType | None:
 
 
 def stored_path(schema: pa.Schema, path: str) -> str:
-    """Returns the beginning of a path, up to the first list, because Parquet can read only this as a column.
+    """Returns the part of a path that Parquet can read as a column. This is the path up to the first list.
 
     >>> stored_path(pa.schema({"a": pa.struct({"b": pa.list_(pa.string())})}), "a.b.0")
     'a.b'

@@ -1,5 +1,4 @@
-"""Converts a declaration in a configuration file to a `Source`. Sources defined in code are instances of this class
-too.
+"""Converts a declaration in a configuration file to a `Source`. Sources defined in code are objects of the same class.
 
 ::
 
@@ -68,7 +67,8 @@ def corpus_source(name: str, declaration: Any) -> Source:
 
 
 def corpus_files(name: str, declaration: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the globs of a declaration. The tuple is empty if the command line must give them.
+    """Returns the globs of a declaration. If the declaration has none, the tuple is empty, and the command line must
+    give the globs.
 
     Raises:
         ValueError: ``files`` is neither a glob nor a list of globs.
@@ -115,9 +115,10 @@ def _reader(where: str, declared: Mapping[str, Any]) -> CorpusReader:
 
 
 def _entry(where: str, given: Any) -> dict[str, Any]:
-    """Returns the declaration of a column as a mapping with a path, and checks it.
+    """Checks the declaration of a column, and returns it as a mapping with ``path``.
 
-    The declaration is a path, a list of paths (for an id), or a mapping with ``path``, ``type`` and ``is_optional``.
+    A declaration is written in one of three ways: as a path; as a list of paths (only for an id); or as a mapping with
+    ``path``, ``type`` and ``is_optional``.
     """
     entry = dict(given) if isinstance(given, Mapping) else {"path": given}
     _refuse_unknown(where, entry, ("path", "type", "is_optional"))

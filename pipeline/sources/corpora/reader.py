@@ -22,11 +22,12 @@ UNIT_BYTES = 64 << 20
 """A Parquet file is split into units of about this many stored bytes, so that several workers can read it (our
 choice)."""
 MAX_FILES_SPLIT = 256
-"""If there are more files than this, Parquet files are not split (our choice), because the files are enough units.
-Before a run can split a file, it must read the file's end.
+"""If there are more files than this, Parquet files are not split (our choice). One unit per file is then enough for all
+workers. Splitting has a cost: the end of each file must be read before the run.
 """
 ROWS_LOOKED_AT = 100
-"""The declared columns are searched in this many rows of the first JSON file (our choice), because JSON has no schema.
+"""JSON has no schema. So before a run, this many rows of the first JSON file are checked for the declared columns (our
+choice).
 """
 
 
@@ -63,9 +64,9 @@ class CorpusReader(Reader):
     until a step detects it.
     """
     columns: tuple[tuple[str, ...], ...] = ()
-    """Further columns, each as name, type and path."""
+    """All columns except the text, the id and the language. Each has a name, a type and a path."""
     constants: tuple[tuple[str, ...], ...] = ()
-    """Columns that have one value in all documents, each as name and value."""
+    """Columns with the same value in all documents. Each has a name and a value."""
     optional: tuple[str, ...] = ()
     """Names of columns that may be missing in a file. The values of a missing column are null."""
     max_text_bytes: int = 16 << 20
@@ -140,7 +141,7 @@ class CorpusReader(Reader):
         return self.form or form_of(path)
 
     def _paths(self) -> list[tuple[str, str]]:
-        """Returns the name and path of everything that is read. The text comes first."""
+        """Returns (name, path) of each value that is read from a row. The text comes first."""
         named = [("text", self.text), *(("id", path) for path in self.id)]
         named += [("language", self.language)] if self.language else []
         return [*named, *((name, path) for name, _, path in self.columns)]

@@ -1,6 +1,6 @@
-"""Reads the rows of JSON lines, Parquet and Arrow files. Each row is yielded with its place, which messages show.
+"""Reads the rows of JSON lines, Parquet and Arrow files. Each row is yielded with its location, for messages.
 
-If an Arrow file is damaged, the rest of the file is rejected, because the format has no marks at which reading could
+After damage in an Arrow file, the rest of the file is rejected, because the format has no marks at which reading could
 continue. In a Parquet file only the damaged row groups are rejected.
 """
 
@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from mixtures.parquet_rows import DAMAGE, check_num_rows, open_parquet, whole_batches
 from pipeline.sources.corpora.columns import stored_path
 from pipeline.sources.formats.json_lines import Row, read_json_lines
 from pipeline.sources.source import Opener, Rejected, Unit
@@ -33,7 +33,7 @@ rows of the data.
 """
 _ROWS_AT_A_TIME = 64
 _ARROW_FILE_MAGIC = b"ARROW1"
-_DAMAGE = (pa.ArrowException, OSError, EOFError)
+_DAMAGE = (*DAMAGE, EOFError)
 
 
 def form_of(path: str) -> str | None:
@@ -66,7 +66,8 @@ def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
     with open_file(path) as file:
         try:
             if form == PARQUET:
-                return pq.ParquetFile(file, page_checksum_verification=True).schema_arrow
+                schema = open_parquet(file).schema_arrow
+                return schema if schema.names else None  # names that are not UTF-8 raise an error
             if file.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC:
                 return pa.ipc.open_file(file).schema
             file.seek(0)
@@ -81,10 +82,14 @@ def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]
     """
     with open_file(file.path) as opened:
         try:
-            metadata = pq.ParquetFile(opened, page_checksum_verification=True).metadata
+            metadata = open_parquet(opened).metadata
         except _DAMAGE:
             return [file]
-        sizes = [_group_bytes(metadata.row_group(number)) for number in range(metadata.num_row_groups)]
+        # Unpacked sizes of row groups: for the sizes of columns, pyarrow reads statistics, and damaged statistics end
+        # the process ("terminate called after throwing an instance of parquet::ParquetException").
+        unpacked = [metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups)]
+    share = file.num_bytes / max(1, sum(unpacked))
+    sizes = [max(0, int(size * share)) for size in unpacked]
     units: list[Unit] = []
     start = held = 0
     for number, size in enumerate(sizes, start=1):
@@ -95,23 +100,24 @@ def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]
     return units or [file]
 
 
-def _group_bytes(group: Any) -> int:
-    return sum(group.column(number).total_compressed_size for number in range(group.num_columns))
-
-
 def _parquet_rows(file: BinaryIO, unit: Unit, paths: Sequence[str]) -> Iterator[tuple[str, Row] | Rejected]:
     try:
-        parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
+        parquet = open_parquet(file, pre_buffer=False, buffer_size=1 << 20)
         columns = list(dict.fromkeys(stored_path(parquet.schema_arrow, path) for path in paths))
     except _DAMAGE as error:
         yield _damaged(unit, "damaged_parquet", error)
         return
+    if not unit.start:  # the file's other units say nothing
+        try:
+            check_num_rows(parquet)
+        except _DAMAGE as error:
+            yield Rejected(location=unit.location, reason="damaged_parquet", detail=str(error)[:300])
     sizes = [parquet.metadata.row_group(group).num_rows for group in range(parquet.num_row_groups)]
     end = len(sizes) if unit.end is None else unit.end
     for group in range(unit.start, end):
         number = sum(sizes[:group])
         try:
-            for batch in parquet.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns):
+            for batch in whole_batches(parquet, batch_size=_ROWS_AT_A_TIME, columns=columns, groups=[group]):
                 yield from _rows_of(batch, unit, number)
                 number += batch.num_rows
         except _DAMAGE as error:
@@ -146,7 +152,9 @@ def _arrow_batches(file: BinaryIO) -> Iterator[pa.RecordBatch]:
 
 
 def _rows_of(batch: pa.RecordBatch, unit: Unit, first: int) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields the rows of a batch. If a string is not UTF-8, which the format forbids, only its row is rejected."""
+    """Yields the rows of a batch. Strings must be UTF-8. If a string is not UTF-8, only the row with this string is
+    rejected.
+    """
     try:
         batch.validate(full=True)
         rows: list[Row] | None = batch.to_pylist()

@@ -1,14 +1,18 @@
 """Unpacks each block of a bzip2 file separately. So reading can start anywhere, and damage affects only one block.
 
-A bzip2 stream is a header of four bytes, blocks of at most 900 kB each, and an end mark. A block may begin at any bit.
-It begins with a mark of 48 bits (the digits of pi) and its checksum. A block can be unpacked without any of the blocks
-before it. So the bits between two marks can be made into a stream of one block. The bits are shifted to begin at a
-byte, a header is put before them, and an end mark is put after them. The marks are found by a search. By chance, the
-bits of a mark also occur inside a block, once in 2^48 bits. So if a block does not unpack, the bits after the next mark
-are added, and the longer block is tried.
+A bzip2 stream consists of a header of four bytes, blocks of at most 900 kB each, and an end mark. Each block begins
+with a mark of 48 bits (the digits of pi) and the block's checksum. A mark can begin at any bit, not only at the first
+bit of a byte.
 
-The checksum of every block is tested. The checksum of the whole stream is not tested. The stream's checksum covers only
-bytes that the blocks' checksums also cover. A reader that starts in the middle cannot compute it.
+This module searches for the marks. It makes a stream of one block from the bits between two marks: it shifts the bits
+to begin at a byte, puts a header before them, and puts an end mark after them. This stream can be unpacked, because a
+block does not depend on earlier blocks.
+
+The bits of a mark can also occur inside a block by chance, once in 2^48 bits. So if a block does not unpack, the mark
+at its end may be a chance mark. Then the bits up to the following mark are added, and the longer block is unpacked.
+
+The checksum of every block is tested. The checksum of the whole stream is not tested, for two reasons. It covers only
+bytes that the blocks' checksums also cover. And it cannot be computed if reading starts in the middle.
 """
 
 from __future__ import annotations
@@ -24,16 +28,16 @@ import numpy as np
 
 HEADER_BYTES = 4
 MAX_BLOCK_BYTES = 2_400_000
-"""The largest stored block in bytes: 900,000 symbols of 20 bits, and under 20 kB of tables. A stored block of text has
-0.2 MB.
+"""The largest stored block in bytes: 900,000 symbols of 20 bits each, and under 20 kB of tables. Usually a stored block
+of text has 0.2 MB.
 """
 MAX_UNPACKED_BYTES = 900_000 // 5 * 259
-"""The largest unpacked block in bytes. Four equal bytes and a count can represent 259 bytes. An unpacked block of text
-has 0.9 MB.
+"""The largest unpacked block in bytes. Four equal bytes and a count, five bytes in all, can represent 259 bytes.
+Usually an unpacked block of text has 0.9 MB.
 """
 MAX_FALSE_MARKS = 2
-"""The largest number of chance marks that are expected inside a block. If a block does not unpack even after so many
-marks were skipped, the block is damaged. The probability of so many chance marks is 2^-96.
+"""If a block does not unpack, at most this many marks after it are taken for chance marks and skipped. If it still does
+not unpack, the block is damaged. The probability of two chance marks is 2^-96.
 """
 READ_BYTES = 256 << 10
 
@@ -42,16 +46,17 @@ _MARK_BITS = 48
 _END_BITS = 80  # bits of an end mark and its checksum; zeros follow up to the next byte
 _END_MARK = 0x177245385090
 _WINDOW_BYTES = 7
-"""The number of bytes over which a mark extends, if it does not begin at the first bit of a byte. The five bytes in the
-middle depend only on the bit at which the mark begins. So these five are the search pattern.
+"""A mark that does not begin at the first bit of a byte extends over this many bytes. The first and the last of them
+also contain other bits. The five bytes between them contain only bits of the mark, so the search looks for these five
+bytes.
 """
 
 
 class Kind(Enum):
-    """Names the kind of mark at the beginning of a region."""
+    """Says with which kind of mark a region begins."""
 
     HEAD = 0
-    """There is no mark: these are the bits before the first mark."""
+    """The region has no mark. It has the bits before the first mark."""
     BLOCK = 0x314159265359
     END = _END_MARK
 
@@ -65,7 +70,7 @@ _NEEDLES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Holds the bits from one mark to the next mark or to the end of the file."""
+    """Holds the bits from one mark to the next mark, or to the end of the file."""
 
     kind: Kind
     bit: int
@@ -78,20 +83,21 @@ class Region:
     is_last: bool = False
     """True if the file ends with the region."""
     is_cut: bool = False
-    """True if the region is longer than a block can be. Then ``data`` is only its beginning."""
+    """True if the region is longer than any block can be. Then ``data`` has only the beginning of the region."""
 
     @property
     def offset(self) -> int:
-        """The byte offset of the region. For the first block of a stream it is the offset of the stream.
+        """The byte offset of the region. If the region is the first block of a stream, this is the offset of the
+        stream.
 
-        The offset depends only on the bytes at this place, so it is the same wherever reading began.
+        The offset is the same for every place at which reading began.
         """
         return self.bit // 8 - HEADER_BYTES * self.is_first
 
 
 def regions(file: BinaryIO, start: int) -> Iterator[Region]:
-    """Yields the regions of a file, beginning at a byte. The first region (a ``HEAD``) has the bits before the first
-    mark.
+    """Yields the regions of a file from the byte ``start`` on. The first region (a ``HEAD``) has the bits before the
+    first mark.
     """
     cutter = RegionCutter(start)
     file.seek(start)
@@ -101,7 +107,7 @@ def regions(file: BinaryIO, start: int) -> Iterator[Region]:
 
 
 class RegionCutter:
-    """Splits stored bytes at marks. The caller feeds the bytes piece by piece. One region and one piece are in
+    """Splits stored bytes at marks. The caller feeds the bytes piece by piece. Only one region and one piece are in
     memory.
     """
 
@@ -115,7 +121,7 @@ class RegionCutter:
         self._is_passing = False  # True while skipping the rest of a region that is too long
 
     def feed(self, data: bytes) -> list[Region]:
-        """Takes the next stored bytes. Returns the regions that these bytes complete."""
+        """Takes the next stored bytes. Returns the regions that are complete with these bytes."""
         from_byte = max(0, len(self._buffer) - _WINDOW_BYTES + 1)
         self._buffer += data
         found = []
@@ -137,7 +143,7 @@ class RegionCutter:
         return found
 
     def finish(self) -> list[Region]:
-        """Returns the last region, at the end of the file."""
+        """Returns the last region. The caller uses this method at the end of the file."""
         end = (self._at + len(self._buffer)) * 8
         return [] if self._is_passing or end <= self._bit else [self._region(end, is_last=True)]
 
@@ -162,8 +168,8 @@ def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
 
 
 def fault_behind(region: Region) -> str:
-    """Describes bytes between two streams that belong to neither stream. Returns an empty string if there are no such
-    bytes.
+    """Looks for bytes in a region that belong to no stream. They can be before the first stream, between two streams,
+    or at the end of the file. Returns a description of the bytes; an empty string if there are none.
 
     >>> fault_behind(Region(Kind.HEAD, 0, 32, b"BZh9")), fault_behind(Region(Kind.HEAD, 0, 40, b"xBZh9"))
     ('', '1 bytes that are no bz2 stream')
@@ -182,7 +188,7 @@ def fault_behind(region: Region) -> str:
 
 
 def behind_end(region: Region) -> int:
-    """Returns the offset of the byte after an end mark and its checksum.
+    """Returns the offset of the first byte after an end mark and its checksum.
 
     For a ``HEAD``, returns the offset of its first byte.
     """
@@ -195,7 +201,7 @@ def is_whole_end(region: Region) -> bool:
 
 
 class BlockUnpacker:
-    """Unpacks one block, in one or two calls."""
+    """Unpacks one block. :meth:`begin` returns the first bytes, and :meth:`rest` returns the remaining bytes."""
 
     __slots__ = ("_region", "_unpacker")
 
@@ -204,9 +210,9 @@ class BlockUnpacker:
         self._unpacker = bz2.BZ2Decompressor()
 
     def begin(self, max_bytes: int = MAX_UNPACKED_BYTES) -> bytes:
-        """Returns the bytes of the block, at most the first ``max_bytes``. :meth:`rest` returns the remaining bytes.
+        """Returns the first bytes of the block, at most ``max_bytes``.
 
-        Releases the interpreter's lock while it works.
+        Other threads can run meanwhile, because the interpreter's lock is released.
 
         Raises:
             OSError: the block is damaged.
@@ -217,7 +223,7 @@ class BlockUnpacker:
         return data
 
     def rest(self) -> bytes:
-        """Returns the remaining bytes, after :meth:`begin` was called. Usually there are none.
+        """Returns the bytes of the block that :meth:`begin` did not return. Usually there are none.
 
         Raises:
             OSError: the block is damaged.
@@ -251,7 +257,7 @@ def unpack_block(region: Region, following: Sequence[Region] = ()) -> tuple[byte
 
 
 def unpack_last(region: Region) -> bytes:
-    """Unpacks the last block of a file whose end mark is missing. Returns all bytes of the block, or no bytes.
+    """Unpacks the last block of a file without an end mark. If the file ends inside the block, returns no bytes.
 
     Raises:
         OSError: the block is damaged.
@@ -267,9 +273,9 @@ def _joined(first: Region, second: Region) -> Region:
 
 
 def _shifted(region: Region) -> bytes:
-    """Returns the bits of the region, shifted to begin at a byte.
+    """Returns the bits of the region, shifted so that the first bit is the first bit of a byte.
 
-    The last byte can contain bits that follow the region.
+    The last byte can also contain bits from after the region.
     """
     shift = np.uint8(region.bit % 8)
     if not shift:
@@ -281,7 +287,9 @@ def _shifted(region: Region) -> bytes:
 
 
 def _as_stream(region: Region) -> bytes:
-    """Returns a stream that contains only this block. In such a stream, the stream's checksum equals the block's."""
+    """Makes a stream that contains only this block. The checksum of a stream with one block equals the block's
+    checksum.
+    """
     data = _shifted(region)
     num_whole, num_over = divmod(region.num_bits, 8)
     over = data[num_whole] >> (8 - num_over) if num_over else 0

@@ -1,7 +1,8 @@
 """Unpacks a bzip2 stream from start to end with several threads of one task. The reader of .7z files uses this module.
 
-The unpacker replaces ``bz2.BZ2Decompressor``: ``decompress`` takes the next stored bytes, and returns the next unpacked
-bytes that are ready. Meanwhile the threads unpack later blocks from the bytes that were passed so far.
+The unpacker replaces ``bz2.BZ2Decompressor``. Its method ``decompress`` takes the next stored bytes, and returns the
+next unpacked bytes if they are ready. Between two calls, the threads unpack later blocks from the bytes that were
+already passed.
 """
 
 from __future__ import annotations
@@ -26,30 +27,31 @@ MAX_THREADS = 8
 """The largest number of threads (our choice). At 20 MB/s or more per thread, eight threads unpack 100 GB in eleven
 minutes, and two threads in under an hour."""
 _BLOCKS_PER_THREAD = 2
-"""The number of blocks per thread. While a thread unpacks one block, a second block is ready. So no thread waits for
-input.
+"""The number of blocks that are prepared per thread. While a thread unpacks one block, its next block is already
+prepared. So no thread waits for input.
 """
 _AHEAD_BYTES = 4 << 20
-"""The largest number of bytes that are unpacked from a block before its turn. A block of text has 0.9 MB. A crafted
-block can have 47 MB. Its rest is unpacked only when it is the block's turn. So each block ahead takes under 12 MB
-(stored, shifted and unpacked bytes, and 3.6 MB for the decoder). With eight threads we measured 110 MB of memory for
-text and 650 MB for zeros. Most of the 650 MB are py7zr's requests of up to 128 MB per call.
+"""While a block waits for its turn, at most this many bytes are unpacked from it. A block of text unpacks to 0.9 MB,
+but a crafted block can unpack to 47 MB. Its remaining bytes are unpacked when it is the block's turn. So a waiting
+block takes under 12 MB (stored, shifted and unpacked bytes, and 3.6 MB for the decoder). With eight threads we measured
+110 MB of memory for text and 650 MB for zeros. Most of the 650 MB is py7zr's own, because it requests up to 128 MB per
+call.
 """
 
 _Begun = tuple[BlockUnpacker, bytes]
 
 
 def num_threads() -> int:
-    """Returns the number of processors that this process may use, at most ``MAX_THREADS``."""
+    """Returns the number of threads to use: one per processor that this process may use, at most ``MAX_THREADS``."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(usable, MAX_THREADS)
 
 
 class ThreadedUnpacker:
-    """Unpacks consecutive streams that are fed piece by piece.
+    """Unpacks a sequence of streams. The caller feeds the stored bytes piece by piece.
 
-    Like ``bz2.BZ2Decompressor`` it raises OSError for a damaged block, but only after it has returned everything before
-    that block. So the bytes read from a damaged file do not depend on the speed of the threads.
+    A damaged block raises OSError, as with ``bz2.BZ2Decompressor``. The error is raised only after all bytes before the
+    block were returned. So the bytes that are read from a damaged file do not depend on the speed of the threads.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, num_threads: int) -> None:
@@ -65,7 +67,7 @@ class ThreadedUnpacker:
     def decompress(self, data: bytes | bytearray | memoryview, max_length: int = -1) -> bytes:
         """Takes the next stored bytes (empty at the end), and returns the next unpacked bytes.
 
-        An empty result means the end only if the input was empty too.
+        If the input was empty, an empty result means the end. Otherwise it means only that nothing is ready.
         """
         if data:
             self._waiting.extend(self._cutter.feed(bytes(data)))
@@ -138,7 +140,7 @@ def _begin(region: Region) -> _Begun:
 
 
 def _unpacked_here(region: Region) -> bytes:
-    """Returns the bytes of a region that is not a whole block."""
+    """Unpacks a region that no thread has unpacked, because it is not a complete block with a mark after it."""
     if region.kind is Kind.BLOCK:
         if region.is_cut:
             raise OSError("a block without an end")

@@ -1,7 +1,8 @@
 """Reads a tar in one pass, and continues after damage.
 
-``tarfile`` silently stops at the first damaged header. This module reports the damage, and finds the next member by the
-checksum of its header. Nothing is extracted: the content of a member is bytes to read, and its name is only a string.
+``tarfile`` silently stops at the first damaged header. This module reports the damage. It then searches for the next
+bytes that are a header with a right checksum. No files are written: the caller reads the content of a member as a
+stream, and a member's name is only a string.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ _CHECKSUM = slice(148, 156)
 """The bytes of a header that contain its checksum."""
 _SKIP_BYTES = 1 << 20
 _MAX_NAME_BYTES = 1 << 16
-"""The largest record with a long name, in bytes. Ours: paths have at most 4,096 bytes on all common systems."""
+"""A long name is stored in a record of its own. This is the largest such record in bytes. Ours: paths have at most
+4,096 bytes on all common systems.
+"""
 _PAX_RECORD = re.compile(rb"\d+ (path|size)=([^\n]*)\n")
 
 
@@ -29,7 +32,7 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TarDamage:
-    """Describes a stretch of the file that is not a tar: its offset, and whether the file ended inside it."""
+    """Reports bytes that do not belong to a tar: their offset, and whether the file ended with them."""
 
     offset: int
     is_cut: bool
@@ -37,7 +40,7 @@ class TarDamage:
 
 
 class TarMember:
-    """Reads a member of a tar. Its bytes can be read until the next member is requested."""
+    """Reads a member of a tar. The member's bytes can be read only until the caller requests the next member."""
 
     def __init__(self, tar: TarStream, info: tarfile.TarInfo, name: str, num_bytes: int, offset: int) -> None:
         self.name = name
@@ -64,7 +67,8 @@ class TarMember:
 class TarStream:
     """Iterates over the members of a tar in order.
 
-    Set ``stops_at_end`` to stop at the tar's end mark (a block of zeros) instead of reading on after it.
+    A tar ends with a mark (a block of zeros). If ``stops_at_end`` is True, reading stops there. Otherwise it continues
+    after the mark.
     """
 
     def __init__(self, stream: Readable, *, stops_at_end: bool = False, head: bytes = b"") -> None:
@@ -124,8 +128,8 @@ class TarStream:
         return None
 
     def _member(self, info: tarfile.TarInfo, offset: int) -> TarMember | None:
-        """Returns the next member. Its name and size come from the records before its header. Returns None if no header
-        follows these records.
+        """Returns the next member. Before its header, there can be records with its name and size. Returns None if
+        there is no header after these records.
         """
         name, num_bytes = "", None
         while info.type in (b"L", b"K", b"x", b"g", b"X"):
@@ -177,5 +181,5 @@ def _parse(header: bytes) -> tarfile.TarInfo | None:
 
 
 def is_tar(data: bytes) -> bool:
-    """True if the bytes begin with the header of a tar, with the right checksum."""
+    """True if the bytes begin with a tar header whose checksum is right."""
     return len(data) >= BLOCK_BYTES and _parse(data[:BLOCK_BYTES]) is not None

@@ -1,8 +1,9 @@
 """Reads gzip files member by member, and continues after a member that is damaged or truncated.
 
-CommonCrawl gives every record its own gzip member, so that a record can be read alone. Common readers stop at the first
-damaged member, or continue with half a record. This reader returns a member only after its checksum matched. Damaged
-members are reported and skipped. The next member is recognised by its header and by its unpacked bytes.
+A gzip file can consist of several members, which can be unpacked separately. CommonCrawl stores each record in its own
+member. Common readers stop at the first damaged member, or return a part of its record. This reader returns a member
+only if its checksum is right. It reports and skips damaged members. It recognises the next member by its header and by
+the first unpacked bytes.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ MAGIC = b"\x1f\x8b\x08"
 _GZIP_WBITS = 31
 _BLOCK_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 14
-"""The number of bytes fed to zlib per call. Unused bytes are copied, so this is about the size of a member."""
+"""The number of bytes fed to zlib per call. At the end of a member, zlib copies the bytes that it did not use. So a
+call gets only about as many bytes as a member has.
+"""
 _STREAM_PIECE_BYTES = 1 << 18
 _PROBE_BYTES = 4096
 _MAX_OVERLAPPING_TRIES = 64
-"""The largest number of tries to unpack bytes that were already unpacked once (our choice). The limit keeps the time
-linear for crafted files.
+"""After damage, the search for the next member may unpack the same bytes again. This is the largest number of such
+tries (our choice). The limit keeps the time linear for crafted files.
 """
 
 
 class StoredBytes:
-    """Gives random access to a stored file, with one cached block. Reading is cheap if the offsets increase."""
+    """Reads a stored file at any offset. One block is cached, so reading is fast if the offsets increase."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -37,7 +40,9 @@ class StoredBytes:
         self._file_pos: int | None = None
 
     def read_at(self, offset: int, num_bytes: int) -> bytes:
-        """Returns up to ``num_bytes`` from ``offset``. The result is empty only at the end of the file."""
+        """Returns some bytes from ``offset`` on, at most ``num_bytes``. The result is empty only at the end of the
+        file.
+        """
         at = offset - self._block_start
         if at < 0 or at >= len(self._block):
             if self._file_pos != offset:
@@ -49,7 +54,7 @@ class StoredBytes:
         return self._block[at : at + num_bytes]
 
     def read_across(self, offset: int, num_bytes: int) -> bytes:
-        """Returns ``num_bytes`` bytes from ``offset``, or fewer at the end of the file."""
+        """Returns exactly ``num_bytes`` bytes from ``offset`` on, or fewer only at the end of the file."""
         pieces: list[bytes] = []
         while num_bytes and (piece := self.read_at(offset, num_bytes)):
             pieces.append(piece)
@@ -60,15 +65,15 @@ class StoredBytes:
 
 @dataclass(frozen=True, slots=True)
 class GzipMember:
-    """Describes a gzip member. If ``is_gap`` is True, the object describes a stretch of bytes between two members that
-    does not unpack.
+    """Describes a gzip member. If ``is_gap`` is True, the object instead describes bytes between two members that
+    cannot be unpacked.
     """
 
     start: int
     end: int
     data: bytes | None
-    """The unpacked bytes; None if the bytes are damaged or too many. In that case :class:`UnpackedChunks` can read
-    them.
+    """The unpacked bytes; None if the member is damaged or too large. Then :class:`UnpackedChunks` can read it piece by
+    piece.
     """
     fault: str = ""
     """``truncated_gzip`` (the file ends inside the member), ``damaged_gzip`` (wrong data or checksum), or empty."""
@@ -76,12 +81,14 @@ class GzipMember:
 
 
 def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> Iterator[GzipMember]:
-    """Yields every member in order, whether it is damaged or not.
+    """Yields every member in order, including damaged members.
 
     Args:
         stored: the file.
-        max_bytes: largest number of unpacked bytes to hold. A larger member has no data, but its checksum is tested.
-        starts_with: first unpacked bytes of every member. After damage the next member is recognised by these bytes.
+        max_bytes: the largest number of unpacked bytes to hold in memory. If a member is larger, its ``data`` is None,
+            but its checksum is tested.
+        starts_with: the bytes with which every unpacked member begins. After damage the next member is recognised by
+            these bytes.
     """
     offset, high, num_overlapping = 0, 0, 0
     while stored.read_at(offset, 1):
@@ -108,12 +115,12 @@ def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> 
 
 
 class UnpackedChunks:
-    """Unpacks the member at ``start`` up to its end, or up to the byte at which it is damaged."""
+    """Unpacks the member at ``start`` piece by piece, up to its end or up to the first damaged byte."""
 
     def __init__(self, stored: StoredBytes, start: int) -> None:
         self._stored = stored
         self.offset = start
-        """The offset after the last stored byte that was used."""
+        """The offset of the first stored byte that was not used yet."""
 
     def __iter__(self) -> Iterator[bytes]:
         unpacker = zlib.decompressobj(_GZIP_WBITS)
@@ -177,8 +184,8 @@ def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) 
 
 
 def _next_member(stored: StoredBytes, offset: int, starts_with: bytes) -> int:
-    """Returns the offset of the next member whose data begin with ``starts_with``. If there is none, returns the end of
-    the file.
+    """Searches for the next member whose data begin with ``starts_with``. Returns the member's offset. If there is no
+    such member, returns the end of the file.
     """
     while True:
         window = stored.read_across(offset, _BLOCK_BYTES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 _MAX_BYTES = 8_192
-"""The number of bytes that are searched. Ours: browsers first search 1,024 bytes, and search further while the page
-loads. A page with a long head declares its encoding after the first 1,024 bytes.
+"""The number of bytes that are searched. Ours: browsers search the first 1,024 bytes before they show a page, and later
+bytes while the page loads. Pages with a long head declare their encoding after the first 1,024 bytes.
 """
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CHARSET = re.compile(
@@ -16,7 +16,8 @@ _CHARSET = re.compile(
 
 
 def declared_in(html: bytes) -> str:
-    """Returns the label in a page's ``<meta charset>``, ``<meta http-equiv>`` or XML declaration; empty if none.
+    """Returns the label in a page's ``<meta charset>``, ``<meta http-equiv>`` or XML declaration; empty if there is
+    none.
 
     >>> declared_in(b'<meta http-equiv="Content-Type" content="text/html; charset=koi8-r">')
     'koi8-r'

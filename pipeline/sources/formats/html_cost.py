@@ -3,15 +3,16 @@
 Resiliparse (2.0.1, with lexbor 2.1) is fast on usual pages. On three kinds of pages it takes quadratic time, so that a
 page of 1 MiB can take hours:
 
-- Deep nesting, for example by forgotten end tags. For many tags the parser walks up all open elements. The rules for
-  main content read all text and links below each ``div``, ``ul``, ``article`` and ``footer``. If these elements are
-  nested, the text is read once per level.
-- Formatting elements that stay open (``<b>``, ``<font color=...>``). The parser opens them again in every later block.
-- Tags with many attributes. The parser compares each attribute with all attributes before it.
+- Deep nesting, for example because end tags were forgotten. For many tags the parser visits all open elements. Then, to
+  find the main content, Resiliparse reads all text and links inside each ``div``, ``ul``, ``article`` and ``footer``.
+  If these elements are nested, it reads the same text once per level.
+- Formatting elements that are never closed (``<b>``, ``<font color=...>``). The parser opens them again in every later
+  block.
+- Tags with many attributes. The parser compares each attribute with all earlier attributes of the tag.
 
-Depth and open formatting elements are estimated without a tree. A start tag that is directly followed by its end tag
-leaves nothing open, so such pairs are removed, innermost first. In most pages few tags remain. These tags are followed
-one by one (:mod:`pipeline.sources.formats.html_open_elements`).
+This module estimates the depth and the number of open formatting elements without a tree. If a start tag is directly
+followed by its end tag, no element stays open. Such pairs are removed, innermost first. In most pages few tags remain.
+The remaining tags are processed one by one (:mod:`pipeline.sources.formats.html_open_elements`).
 """
 
 from __future__ import annotations
@@ -23,40 +24,47 @@ from pipeline.sources.formats.html_open_elements import UNSTACKED, OpenElements
 from pipeline.sources.formats.html_tags import TOKEN, num_attributes
 
 FEW_TAGS, FEW_CHARS = 800, 100_000
-"""Limits on the number of ``<`` and of characters. A page below both limits takes at most half a second, whatever its
-tags are.
+"""Limits on the number of ``<`` and on the number of characters. A page below both limits takes at most half a second,
+even in the worst case.
 """
 MAX_TAGS_PER_CHAR = 1 / 16
 SPARE_TAGS = 20_000
-"""A page may have ``SPARE_TAGS`` tags, and more in proportion to its characters (85,000 for 1 MiB). Real pages have
-about 20,000."""
+"""A page may have ``SPARE_TAGS`` tags, plus ``MAX_TAGS_PER_CHAR`` tags per character. For 1 MiB these are 85,000 tags
+in all. Real pages of this size have about 20,000.
+"""
 MAX_VISITS_PER_CHAR = 2
 SPARE_VISITS = 500_000
-"""The limit on visits. A visit is one tag inside one open element, and takes 0.2 µs. Real pages reach 5 % of the
-limit."""
+"""The limit on visits: for each tag, the parser may visit each open element. A visit takes 0.2 µs. A page may have
+``SPARE_VISITS`` visits, plus ``MAX_VISITS_PER_CHAR`` per character. Real pages reach 5 % of the limit.
+"""
 MAX_DEPTH = 100
 SPARE_CHARS_TIMES_DEPTH = 50_000_000
-"""The limit on the nesting depth is ``MAX_DEPTH`` for long pages, and larger for short pages (600 for 100 kB). Few real
-pages reach a depth of 40."""
+"""The limit on the nesting depth. It is ``MAX_DEPTH`` plus this constant divided by the number of characters. For 100
+kB the limit is 600, and for longer pages it is lower. Few real pages reach a depth of 40.
+"""
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
-"""The limit on how many formatting elements the parser could open again. Each element takes 5 µs."""
+"""The limit on how often the parser could open a formatting element again. Opening it takes 5 µs. The limit is
+``SPARE_REOPENED`` per page, plus ``MAX_REOPENED_PER_CHAR`` per character.
+"""
 MAX_ATTRIBUTE_PAIRS = 50_000_000
-"""The limit on the number of attribute pairs that the parser compares within tags. Each comparison takes 3 ns."""
+"""The limit on the comparisons between two attributes of the same tag. Each comparison takes 3 ns."""
 
 _FEW_PAGE_TAGS = 8
 _NO_TAG, _RAW, _LONG = 0, 1, 2
 _RAW_GROUP, _LONG_GROUP = 2, 4
-"""Two values of ``lastindex`` in a match of :data:`TOKEN`."""
+"""Numbers of groups in :data:`TOKEN`. A match with one of them as ``lastindex`` is a raw element, or a tag with many
+attributes.
+"""
 _FIRST_NUMBER = 3
 _START_TAG = re.compile("<[a-zA-Z]")
 _PAGE_TAG = re.compile("<(?:[hH][tT][mM][lL]|[bB][oO][dD][yY])(?![a-zA-Z])")
 
 
 class _Numbers(dict[str | int | None, int]):
-    """Maps the spelling of a tag to a number.
+    """Maps the name of a tag, as it is written in the page, to a number.
 
-    A start tag has a positive number. Its end tag has this number with a minus sign.
+    A start tag has a positive number. Its end tag has the same number with a minus sign.
     """
 
     def __init__(self) -> None:
@@ -80,7 +88,8 @@ class _Numbers(dict[str | int | None, int]):
 
 
 def is_too_costly(markup: str) -> bool:
-    """True if parsing the page and choosing its main content could take more than some microseconds per character.
+    """True if Resiliparse could take too long to parse the page and to choose its main content. Too long means more
+    than some microseconds per character.
 
     >>> is_too_costly("<div>" * 20_000), is_too_costly("<div>text</div>" * 10_000)
     (True, False)
@@ -110,7 +119,7 @@ def is_too_costly(markup: str) -> bool:
 
 
 class _Limits:
-    """Holds the limits for a page of a given size."""
+    """Holds the limits for a page with a given number of characters and tags."""
 
     def __init__(self, num_chars: int, num_tags: int) -> None:
         self._num_tags = num_tags
@@ -132,7 +141,7 @@ class _Limits:
 
 
 def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
-    """Removes start tags that are directly followed by their end tags, innermost first.
+    """Removes each start tag that is directly followed by its end tag, together with this end tag, innermost first.
 
     Returns the positions of the remaining tags, and the nesting depth of the removed tags.
 
@@ -141,7 +150,9 @@ def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
     """
     left: list[int] = []
     heights = [0]
-    """The nesting depth of the tags removed before the first remaining tag, and after each remaining tag."""
+    """A list of nesting depths. The first is the depth of the tags that were removed before the first remaining tag.
+    Each further item is the depth of the tags that were removed after one remaining tag.
+    """
     last = _NO_TAG
     for number, tag in enumerate(tags):
         if tag < 0 and tag == -last:
@@ -160,7 +171,8 @@ def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
 def _num_attribute_pairs(matches: Sequence[re.Match[str]]) -> int:
     """Returns the number of pairs of attributes that a parser compares.
 
-    The attributes of a second ``<body>`` or ``<html>`` are added to the first.
+    If a page has several ``<body>`` or ``<html>`` tags, the parser puts all their attributes into one element. So these
+    attributes are counted together.
     """
     num_pairs = 0
     num_of_page = {"html": 0, "body": 0}
@@ -173,9 +185,10 @@ def _num_attribute_pairs(matches: Sequence[re.Match[str]]) -> int:
 
 
 def _num_starts_in_raw(matches: Sequence[re.Match[str]], tags: Sequence[int], numbers: _Numbers) -> int:
-    """Returns the number of start tags in raw elements inside ``svg``, ``math`` or ``select``.
+    """Counts the start tags in raw elements (such as ``script``) inside ``svg``, ``math`` or ``select``.
 
-    Inside these elements, the content of raw elements is markup.
+    Inside these three, the parser reads the content of a raw element as markup. In all other places it reads the
+    content as text.
     """
     foreign = {numbers[name]: 1 for name in ("svg", "math", "select")}
     foreign |= {-number: -1 for number in foreign}

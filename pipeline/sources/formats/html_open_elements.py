@@ -1,7 +1,8 @@
-"""Follows the open elements of a page from tag to tag, without a tree. The rules are those of the HTML standard
-(section 13.2.6).
+"""Reads the tags of a page in order, and keeps a list of the elements that are open. Builds no tree. The rules are
+those of the HTML standard (section 13.2.6).
 
-Some rules that close elements are left out. So this module keeps elements open at least as long as a parser does.
+Some of the standard's rules for closing elements are left out. So an element stays open at least as long as in a
+parser.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ UNSTACKED = _words(
 
 _FORMATTING = _words("b big code em font i nobr s small strike strong tt u")
 _MAX_EQUAL_FORMATTING = 3
-"""The number of equal elements that the standard keeps in its list ("Noah's Ark clause")."""
+"""The standard keeps at most this many equal elements in the list of active formatting elements ("Noah's Ark
+clause").
+"""
 _LIST_MARKERS = _words("applet caption marquee object td template th")
 _SCOPE_MARKERS = _LIST_MARKERS | {"table", "svg", "math", "select"}
 _SPECIAL = _SCOPE_MARKERS | _words(
@@ -45,7 +48,7 @@ _CLOSES_CELL = {
 _TABLE_ONLY = frozenset({"table", "template"})
 _CLOSES_SAME = frozenset({"button", "option", "optgroup", "a"})
 _TRANSPARENT = frozenset({"address", "div", "p"})
-"""Special elements inside a list item. While one of them is open, the parser can still close the list item."""
+"""Elements inside a list item. The parser can close the list item although one of these elements is still open."""
 _FOREIGN = frozenset({"svg", "math"})
 _LEAVES_FOREIGN = _words(
     "b big blockquote center code dd div dl dt em h1 h2 h3 h4 h5 h6 i li listing menu nobr ol p pre ruby s small "
@@ -63,7 +66,9 @@ class OpenElements:
         self._stack: list[str] = []
         self._num_open = dict.fromkeys(_SPECIAL, 0)
         self._formatting: list[tuple[str, str, int]] = []
-        """For each element of the list: the name, the whole tag, and the number of markers before it."""
+        """The list of active formatting elements. For each element it has the name, the whole tag, and the number of
+        markers before the element.
+        """
         self._num_markers = 0
 
     def see(self, name: str, tag: str) -> None:
@@ -124,7 +129,7 @@ class OpenElements:
             self._pop_to({name}, until=(_TABLE_ONLY if is_of_table else _SCOPE_MARKERS) - {name})
 
     def _close_formatting(self, name: str) -> None:
-        """Closes one formatting element. Elements inside it stay open, as in a parser."""
+        """Closes one formatting element. A parser keeps the elements inside it open, and so does this method."""
         for number in range(len(self._formatting) - 1, -1, -1):
             if self._formatting[number][0] == name:
                 if self._formatting[number][2] == self._num_markers:
@@ -138,9 +143,9 @@ class OpenElements:
                 return
 
     def _pop_to(self, names: Collection[str], *, until: Collection[str]) -> None:
-        """Closes the innermost open element in ``names``, and all elements inside it.
+        """Finds the innermost open element with one of the ``names``. Closes this element and all elements inside it.
 
-        Does nothing if an element in ``until`` is open inside the element.
+        Does nothing if one of the elements inside it has a name in ``until``.
         """
         for number in range(len(self._stack) - 1, -1, -1):
             if self._stack[number] in names:

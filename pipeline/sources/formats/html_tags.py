@@ -1,7 +1,7 @@
 """Splits a page into tags and text by the HTML standard, without a tree. Takes linear time for any input.
 
-The tags are used to estimate the cost of a parser's tree (:mod:`pipeline.sources.formats.html_cost`), and to extract
-the text of pages with too high a cost (:func:`text_between_tags`).
+The tags have two uses. From them, :mod:`pipeline.sources.formats.html_cost` estimates how long parsing would take. If
+it would take too long, :func:`text_between_tags` extracts the page's text without a parser.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import re
 from html import unescape
 
 _RAW_NAMES = ("script", "style", "textarea", "xmp", "iframe", "noembed", "noframes")
-"""Elements whose content is not markup. ``title`` is left out, because inside ``svg`` its content is markup."""
+"""Raw elements: their content is text, not markup. ``title`` is left out, because inside ``svg`` its content is
+markup.
+"""
 
 # All quantifiers are possessive. So there is no backtracking, and a match takes linear time. Only one name ignores
 # case, because ignoring case makes every character class five times slower.
@@ -28,8 +30,9 @@ TOKEN = re.compile(
     rf"|(?P<long>{_TAG_NAME}){_PART}*+>?"
     rf"|{_COMMENT}|[!?][^>]*+>?|/[^a-zA-Z>][^>]*+>?|/>)"
 )
-"""Matches a raw element without its end tag, a tag, a tag with over 63 attributes, or a comment. The groups contain
-names. The name of an end tag begins with ``/``."""
+"""Matches one of four things: a raw element without its end tag; a tag; a tag with over 63 attributes; or a comment.
+The groups contain the names of elements. The name of an end tag begins with ``/``.
+"""
 _ATTRIBUTES = re.compile(_ATTRIBUTE)
 _BREAK = "\0"
 _BLOCKS = (
@@ -51,7 +54,8 @@ def num_attributes(tag: str) -> int:
 
 
 def text_between_tags(markup: str) -> tuple[str, str]:
-    """Returns the title of a page, and the text of all elements except scripts and similar ones, one line per block.
+    """Returns the title and the text of a page, with one line per block. The content of scripts and similar elements is
+    left out.
 
     >>> text_between_tags("<title>A\\nb</title><div>One <b>t</b>wo<div>Three &amp; four<script>if(a<b)</script>")
     ('A b', 'One two\\nThree & four')

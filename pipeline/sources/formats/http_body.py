@@ -1,9 +1,14 @@
-"""Undoes the content codings of an HTTP body. If the header and the first bytes of the body disagree, the bytes decide.
+"""Undoes the content codings of an HTTP body, such as gzip. If the header and the first bytes of the body disagree, the
+bytes decide.
 
-gzip, Zstandard and bzip2 data begin with marks that no text contains, so they are unpacked even if no header names
-them. deflate and brotli have no mark, so they are tried only if a header names them. A body that is readable text stays
-unchanged, whatever coding the header names. There are two reasons: crawlers unpack bodies and keep the header; and
-servers write ``none``, ``UTF-8`` or ``binary`` into the header. No unpacker returns more than about ``max_bytes``.
+gzip, Zstandard and bzip2 data begin with a mark that no text contains. So they are unpacked even if no header names the
+coding. deflate and brotli have no mark. So they are tried only if a header names them.
+
+A body that is readable text is not changed, even if a header names a coding. Such headers have two causes. Some
+crawlers unpack the body and keep the header. Some servers write words such as ``none``, ``UTF-8`` or ``binary`` into
+the header.
+
+No unpacker returns more than about ``max_bytes``.
 """
 
 from __future__ import annotations
@@ -23,12 +28,14 @@ def _words(text: str) -> frozenset[str]:
 
 
 _MAX_CODINGS = 4
-"""The largest number of codings on top of each other (our choice). Usually a body has one coding."""
+"""The largest number of codings that were applied to a body one after the other (our choice). Usually a body has one
+coding.
+"""
 _MAX_WINDOW_BYTES = 8 << 20
 """The largest window of Zstandard for HTTP, 8 MB (RFC 9659)."""
 _TEXT_BYTES = 512
-"""The number of bytes that are checked for control characters. Ours: only one in 10^25 stretches of packed data of this
-size contains no control character.
+"""To decide whether a body is text, this many bytes are checked for control characters. Ours: the probability that this
+many bytes of packed data contain no control character is 10^-25.
 """
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _BOMS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
@@ -40,11 +47,12 @@ _NONE = _words(
     "identity none null chunked gzip x-gzip zstd bzip2 x-bzip2 binary plain text text/html 7bit 8bit ascii "
     "us-ascii utf-8 utf8 iso-8859-1 windows-1252"
 ) | {""}
-"""Names of codings that are ignored if the body does not begin with a mark."""
+"""Names that headers give as codings. They are ignored if the body does not begin with the mark of a coding."""
 
 Unpack = Callable[[bytes, int], tuple[bytes, bool]]
-"""A function that returns at most ``max_bytes + 1`` bytes, and True if the packed data were complete. It raises
-:class:`HttpError`."""
+"""A function that unpacks a body. It takes the body and ``max_bytes``. It returns at most ``max_bytes + 1`` bytes, and
+True if the packed data were complete. It raises :class:`HttpError`.
+"""
 
 
 class HttpError(Exception):
@@ -61,10 +69,11 @@ def decoded_body(body: bytes, codings: str, *, max_bytes: int) -> bytes:
     Args:
         body: the body as it was sent, with the chunks already joined.
         codings: the names of the codings from the headers, separated by commas.
-        max_bytes: largest number of bytes that the result of a coding can have.
+        max_bytes: the largest number of bytes that a body can have after a coding is undone.
 
     Raises:
-        HttpError: ``http_body_too_large``, or ``bad_http_body`` if the body does not unpack or its coding is not known.
+        HttpError: the reason is ``http_body_too_large``; or ``bad_http_body`` if the body does not unpack or its coding
+            is unknown.
 
     >>> decoded_body(b"<p>One</p>", "UTF-8", max_bytes=99), decoded_body(zlib.compress(b"<p>"), "deflate", max_bytes=99)
     (b'<p>One</p>', b'<p>')
@@ -93,10 +102,9 @@ def _by_mark(body: bytes) -> Unpack | None:
 
 
 def _by_name(body: bytes, name: str, max_bytes: int) -> bytes:
-    """Undoes a coding that has no mark.
+    """Undoes a coding that has no mark, by its name in the header.
 
-    If this fails and the body is text, returns the body unchanged. If it fails and the body is not text, raises
-    HttpError.
+    If the body does not unpack, but is text, returns the body unchanged. If it is not text either, raises HttpError.
     """
     coding = _NAMES.get(name)
     try:
@@ -143,7 +151,9 @@ def _gunzipped(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
 
 
 def _inflated(body: bytes, max_bytes: int) -> tuple[bytes, bool]:
-    """Unpacks deflate data with zlib's header (as the standard says) or without it (as some servers send it)."""
+    """Unpacks deflate data. By the standard, the data begin with zlib's header. Some servers send them without this
+    header.
+    """
     for wbits in (15, -15):
         unpacker = zlib.decompressobj(wbits)
         try:

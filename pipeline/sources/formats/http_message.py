@@ -1,7 +1,8 @@
 """Reads the HTTP response in a WARC record: parses its header, and undoes its transfer and content codings.
 
-Crawlers store bodies in two forms. CommonCrawl stores a body unpacked. Wget and Heritrix store a body as it was sent.
-Headers can be wrong, so the bytes decide which codings a body has (:mod:`pipeline.sources.formats.http_body`).
+Crawlers store bodies in two forms. CommonCrawl unpacks a body before it stores it. Wget and Heritrix store a body as it
+was sent. The header does not show which form was stored, so the bytes of the body decide
+(:mod:`pipeline.sources.formats.http_body`).
 """
 
 from __future__ import annotations
@@ -61,9 +62,9 @@ def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
 
 
 def _parted(block: bytes) -> tuple[bytes, bytes]:
-    """Returns the header and the body of a response.
+    """Splits a response into header and body, at the empty line between them.
 
-    In a response without a body, the empty line after the header can be missing.
+    If there is no body, the empty line can be missing.
     """
     end = block.find(b"\r\n\r\n")
     bare_end = block.find(b"\n\n", 0, len(block) if end < 0 else end)
@@ -90,7 +91,7 @@ def _headers(lines: list[str]) -> dict[str, str]:
 def _unchunked(body: bytes) -> bytes:
     """Joins the chunks of a body.
 
-    A body that is not chunked is returned unchanged. A truncated body is joined up to its end.
+    If the body is not chunked, returns it unchanged. If the body is truncated, joins the chunks that it has.
     """
     pieces: list[bytes] = []
     at = 0

@@ -1,8 +1,8 @@
 """Reads files with one JSON object per line (``.jsonl``, ``.json``; packed with gzip or Zstandard, or not packed).
 
-The first bytes of a file decide how it is unpacked. The file's name does not, because some stores unpack ``.gz`` in
-transit and keep the name. A line that is not an object is rejected with its number and skipped. After a damaged gzip
-member reading continues at the next member.
+The first bytes of a file decide how it is unpacked. The file's name is not reliable, because some stores unpack a
+``.gz`` while they send it, and keep the name. A line that is not an object is skipped and rejected with its number.
+After a damaged gzip member, reading continues at the next member.
 """
 
 from __future__ import annotations
@@ -29,28 +29,29 @@ JSON_LINES_BROKEN = (
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20
-"""The largest number of bytes of a line (our choice). This limit is far longer than any row of the tables read here (a
-file on BigQuery has at most 1 MiB, or 6 MiB in JSON)."""
+"""The largest number of bytes of a line. Ours: the longest rows in the supported sources are files in BigQuery's
+tables. Such a file has at most 1 MiB, or 6 MiB when it is written in JSON.
+"""
 MAX_SKIPPED_BYTES = 4 << 30
-"""If a line has more bytes than this, the rest of the file is not read (our choice). The file is then a bomb or has no
-lines.
+"""If a line has more bytes than this, the rest of the file is not read (our choice). Such a file has no lines, or was
+crafted to unpack to very many bytes.
 """
 _GZIP_WBITS = 31
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
 _ZSTD_PIECE_BYTES = 2048
-"""The number of bytes fed to the library per call. Only a small input limits the library's output. Four bytes of a
-crafted file unpack to 128 kB, so this many bytes unpack to at most 64 MB.
+"""The number of bytes fed to the library per call. The library has no limit on its output, so the input is kept small.
+Four bytes of a crafted file unpack to 128 kB, so this many bytes unpack to at most 64 MB.
 """
 _MAX_DAMAGED_MEMBERS = 64
-"""After this many damaged members, no further member is searched for (our choice). In the worst case each search
-unpacks the rest of the file. So the limit keeps the time linear for crafted files.
+"""After this many damaged members, the rest of the file is not read (our choice). The search after a damaged member can
+unpack the whole rest of the file. So without a limit, a crafted file could take quadratic time.
 """
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _Mark(Enum):
-    """Marks between the unpacked pieces of a file."""
+    """Marks what happened between two unpacked pieces of a file."""
 
     BREAK = 0
     """Bytes were lost, so the unfinished line is dropped."""
@@ -66,8 +67,8 @@ Piece = bytes | Rejected | _Mark
 def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[str, Row] | Rejected]:
     """Yields (location, object) for each line. The location is ``FILE:LINE``.
 
-    ``location`` replaces ``path`` in locations. Reasons of rejections: ``not_utf8``, ``not_json``, ``not_an_object``,
-    ``line_too_long``, ``truncated_gzip``, ``damaged_gzip``, ``truncated_zstd``, ``damaged_zstd``.
+    If ``location`` is given, it is used as FILE. The reasons for rejections are ``not_utf8``, ``not_json``,
+    ``not_an_object``, ``line_too_long``, ``truncated_gzip``, ``damaged_gzip``, ``truncated_zstd``, ``damaged_zstd``.
     """
     name = location or path
     for found in numbered_lines(path, open_file, location=name):
@@ -80,9 +81,9 @@ def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iter
 
 
 def numbered_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[int, bytes] | Rejected]:
-    """Yields (number, line) for each line, without parsing the line.
+    """Yields (number, line) for each line. Does not parse the lines.
 
-    It is the first half of :func:`read_json_lines`.
+    :func:`read_json_lines` does the same, and then parses each line.
     """
     name = location or path
     with open_file(path) as file:
@@ -91,7 +92,7 @@ def numbered_lines(path: str, open_file: Opener, *, location: str = "") -> Itera
 
 
 def parse_object(line: bytes, where: str) -> Row | Rejected:
-    """Returns the object of a line, or a rejection. Lone surrogates in its strings are not changed.
+    """Parses a line. Returns the object, or a rejection. Lone surrogates in strings are kept.
 
     >>> parse_object(b'[1]', "f:1").reason
     'not_an_object'
@@ -108,7 +109,7 @@ def parse_object(line: bytes, where: str) -> Row | Rejected:
 
 
 def storable(text: str) -> str:
-    r"""Returns the text with lone surrogates replaced by U+FFFD, because JSON can contain them but UTF-8 cannot.
+    r"""Replaces lone surrogates by U+FFFD. JSON can contain lone surrogates, but UTF-8 cannot.
 
     >>> storable("a\ud800b")
     'a�b'
@@ -121,7 +122,9 @@ def storable(text: str) -> str:
 
 
 def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, bytes | Rejected]]:
-    """Yields (number, line) for the lines in the pieces. Holds at most one line of at most ``MAX_LINE_BYTES`` bytes."""
+    """Joins the pieces and yields (number, line) for each line. Holds only one line in memory, of at most
+    ``MAX_LINE_BYTES`` bytes.
+    """
     number, num_skipped = 1, 0
     begun: list[bytes] = []
     num_begun = 0
@@ -160,9 +163,10 @@ def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, b
 
 
 def _is_line_of_its_own(line: bytes) -> bool:
-    """True if an unfinished line cannot continue in the next gzip member.
+    """True if a line without a line end cannot continue in the next gzip member.
 
-    This is the case if the line is a complete object, or cannot be the beginning of an object.
+    It cannot continue if it is already a complete object. It also cannot continue if it is not the beginning of an
+    object.
     """
     start = line.lstrip(b"\xef\xbb\xbf \t\r")
     if not start.startswith(b"{"):
@@ -205,7 +209,7 @@ def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
-    """Unpacks a gzip file member by member. If a member is damaged, yields the bytes before the damage."""
+    """Unpacks a gzip file member by member. Also yields the bytes of a damaged member up to the damage."""
     start, held, num_damaged = 0, b"", 0
     while True:
         unpacker = zlib.decompressobj(_GZIP_WBITS)
@@ -238,7 +242,9 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _inflated(unpacker: zlib._Decompress, piece: bytes) -> Generator[bytes, None, str]:
-    """Yields the unpacked bytes of a piece, up to a fault. Returns the fault; empty if there is none."""
+    """Yields the unpacked bytes of a piece. Stops at a fault in the data. Returns the name of the fault; empty if there
+    is none.
+    """
     while piece and not unpacker.eof:
         before = unpacker.copy()
         try:
@@ -255,9 +261,9 @@ def _inflated(unpacker: zlib._Decompress, piece: bytes) -> Generator[bytes, None
 
 
 def _seek_member(file: BinaryIO, offset: int) -> int | None:
-    """Moves the file to the next gzip member after ``offset`` that unpacks.
+    """Searches for the first gzip member after ``offset`` that can be unpacked. Moves the file there.
 
-    Returns its offset; None if there is none.
+    Returns the member's offset; None if there is no such member.
     """
     file.seek(offset)
     window = b""

@@ -1,7 +1,8 @@
-"""Finds the media type and the charset of a page. The page's own bytes decide. If they do not, the headers decide.
+"""Finds the media type and the charset of a page. The first bytes of the page decide. If they show no type, the headers
+decide.
 
-Servers send headers with errors (``text/html;;charset=utf-8``, ``text/html, text/html``, ``html``), or name a type that
-the body does not have. The byte marks are from the WHATWG's MIME Sniffing standard.
+The headers are less reliable. Some have errors (``text/html;;charset=utf-8``, ``text/html, text/html``, ``html``). Some
+name a wrong type. The bytes by which a type is recognised are from the WHATWG's MIME Sniffing standard.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ _OTHER_MARKS = {
 
 
 def media_type_of(body: bytes, *declared: str) -> str:
-    """Returns the media type of a body from its first bytes. If these do not show it, returns the type from the
-    headers. Returns an empty string if the type is not known.
+    """Returns the media type of a body. The first bytes of the body decide. If they show no type, the first header that
+    names a type decides. Returns an empty string if the type is unknown.
 
-    The headers are given in order, the most trusted one first.
+    The caller passes the most trusted header first.
 
     >>> media_type_of(b"One.", "", "text/html;;charset=utf-8"), media_type_of(b"%PDF-1.4", "text/html")
     ('text/html', 'application/pdf')
@@ -71,7 +72,9 @@ def charset_of(content_type: str) -> str:
 
 
 def _named_in(header: str) -> str:
-    """Returns the media type that a header names; empty if it names none. All names for HTML become ``text/html``."""
+    """Returns the media type that a header names; empty if it names no type. Different names for HTML all become
+    ``text/html``.
+    """
     value = _CHARSET.sub("", header).lower()
     types = [one for one in _TYPE.findall(value) if one not in _VAGUE]
     for one in types:

@@ -1,7 +1,7 @@
 """Reads lists of a crawl's files as CommonCrawl publishes them: ``wet.paths``, ``warc.paths``, with or without gzip.
 
-A list names files below ``crawl-data/``. The parent of ``crawl-data/`` is taken from the list's path, or given as a
-prefix.
+The paths in a list begin with ``crawl-data/``. The address of the folder that contains ``crawl-data/`` must be put
+before them. It is taken from the list's own path, or the user gives it as a prefix.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ def paths_list_of(given: str) -> tuple[str, str] | None:
 
 
 def expand_paths_list(path: str, open_file: Opener, *, prefix: str) -> list[str]:
-    """Returns the paths of the files in a list, each with ``prefix`` before it, in the order of the list.
+    """Reads a list of files. Returns the paths in the order of the list, with ``prefix`` before each path.
 
-    ``prefix`` is the parent of CommonCrawl's ``crawl-data/``: a folder, ``s3://commoncrawl`` or ``https://...``.
+    ``prefix`` is the folder that contains ``crawl-data/``. It can be a local folder, ``s3://commoncrawl`` or
+    ``https://...``.
 
     Raises:
-        ValueError: there is no prefix, or the list cannot be read or is empty. Or a name in the list is not the name of
-            a WET or WARC file, or contains ``..``.
+        ValueError: there is no prefix. Or the list cannot be read, or it is empty. Or a path in the list contains
+            ``..``, or is not named like a WET or WARC file.
     """
     if not prefix:
         raise ValueError(

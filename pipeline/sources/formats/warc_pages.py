@@ -1,8 +1,8 @@
-"""Reads the pages of WARC and WET files. A WET file has the texts that CommonCrawl extracted. A WARC file has HTML as
-it was fetched.
+"""Reads the pages of WARC and WET files. A WARC file has pages as they were fetched, in HTML. A WET file has only their
+text, which CommonCrawl extracted.
 
-Headers are found by name. CommonCrawl has added headers over the years. Readers that count lines instead lose every
-page. Records that are not pages (``warcinfo``, ``request``, ``metadata``) are skipped.
+Headers are found by their names and not by their line numbers, because CommonCrawl has added headers over the years.
+Records that are not pages (``warcinfo``, ``request``, ``metadata``) are skipped.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ WET_BROKEN = (*WARC_BROKEN, "not_utf8")
 WET_NOT_BROKEN = ("not_text",)
 HTML_BROKEN = (*WARC_BROKEN, "bad_http", "bad_http_body", "http_body_too_large")
 HTML_NOT_BROKEN = ("http_status", "not_html", "revisit")
-"""The reasons for rejecting WET texts and HTML pages. There is one tuple for broken records and one for intact
-records.
+"""The four tuples above have the reasons for which this module rejects records of WET files, and HTML pages of WARC
+files. The reasons in the two ``_NOT_BROKEN`` tuples are for records that are intact but not wanted.
 """
 _PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
 _PAGELESS = frozenset({"warcinfo", "request", "metadata"})
@@ -38,7 +38,9 @@ class WetRecord:
     date: str
     """The header ``WARC-Date``; empty if missing."""
     digest: str
-    """The header ``WARC-Block-Digest``. If missing, it is computed: ``sha1:`` and the base32 of the block's SHA-1."""
+    """The header ``WARC-Block-Digest``. If it is missing, the same value is computed: ``sha1:`` and the block's SHA-1
+    in base32.
+    """
     record_id: str
     """``WARC-Record-ID`` without ``<urn:uuid:`` and ``>``; empty if missing."""
     text: str
@@ -48,7 +50,9 @@ class WetRecord:
     offset: int
     """The byte offset of the record, or of the gzip member that contains it, in the stored file."""
     part_of: str = ""
-    """The crawl in the file's ``warcinfo`` record (``isPartOf``), such as ``CC-MAIN-2024-22``; empty if none."""
+    """The name of the crawl, such as ``CC-MAIN-2024-22``, from the file's ``warcinfo`` record (``isPartOf``); empty if
+    missing.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +62,7 @@ class HtmlRecord:
     url: str
     date: str
     digest: str
-    """The header ``WARC-Payload-Digest``. If missing, the digest of ``html`` is computed."""
+    """The header ``WARC-Payload-Digest``. If it is missing, the digest of ``html`` is computed."""
     record_id: str
     html: bytes
     charset: str
@@ -71,9 +75,9 @@ class HtmlRecord:
 def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[WetRecord | Rejected]:
     """Yields the texts of a WET file, with or without gzip.
 
-    ``location`` is given if the bytes were unpacked from a container. ``location`` replaces ``path`` in the locations
-    of rejected records. A record that is not a WET text is rejected as ``not_text``. A text that is not UTF-8 is
-    rejected as ``not_utf8``.
+    If ``path`` contains bytes that were unpacked from a container, ``location`` is the container. Rejections then name
+    ``location`` instead of ``path``. A record that is not a WET text is rejected as ``not_text``. A text that is not
+    UTF-8 is rejected as ``not_utf8``.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):
@@ -90,8 +94,8 @@ def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[We
 def read_warc_html(path: str, open_file: Opener, *, location: str = "") -> Iterator[HtmlRecord | Rejected]:
     """Yields the HTML pages of a WARC file, with or without gzip.
 
-    Records that are not pages are rejected as ``http_status`` (all but 200), ``not_html`` or ``revisit``. These records
-    do not count as broken.
+    Three kinds of intact records are rejected: responses with a status other than 200 (``http_status``), responses that
+    are not HTML (``not_html``), and records of a page that did not change (``revisit``). They do not count as broken.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):
@@ -104,7 +108,7 @@ def read_warc_html(path: str, open_file: Opener, *, location: str = "") -> Itera
 
 
 def payload_digest(block: bytes) -> str:
-    """Returns the digest of a block in CommonCrawl's form.
+    """Computes the digest of a block as CommonCrawl writes it: ``sha1:`` and the SHA-1 in base32.
 
     >>> payload_digest(b"")
     'sha1:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ'

@@ -1,8 +1,8 @@
 """Reads WARC files into records. Every record that is lost is reported as a rejection.
 
-The length in a record's header is checked against the bytes after the record. A broken record is rejected with its
-location. Then reading continues at the next gzip member. In a file without members it continues at the next ``WARC/``
-line.
+A record's header states the record's length. If no record begins after this length, the record is broken, and it is
+rejected with its location. Then reading continues at the next gzip member. In a file without gzip it continues at the
+next line that begins with ``WARC/``.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ MAX_RECORD_BYTES = 64 << 20
 """The largest record in bytes (our choice). CommonCrawl keeps at most 1 MiB of a page, and 5 MiB since
 CC-MAIN-2025-13."""
 MAX_HEADER_BYTES = 64 << 10
-"""The largest header in bytes, a hundred times a usual one (our choice). It bounds the search for the header's
-end."""
+"""The largest header in bytes. Ours: usual headers are a hundred times smaller."""
 
 _STARTS_WITH = b"WARC/"
 _NEXT_RECORD = re.compile(rb"[\r\n]WARC/\d\.\d+\r?\n")
@@ -101,9 +100,9 @@ def _packed_records(stored: StoredBytes, location: str) -> Iterator[RawRecord | 
 
 
 class _Members:
-    """Iterates over gzip members, and reads one member ahead.
+    """Iterates over gzip members, and always reads one member ahead.
 
-    Reading ahead is needed because one record may span several members.
+    Reading ahead is needed because a record may extend over several members.
     """
 
     def __init__(self, members: Iterator[GzipMember]) -> None:
@@ -115,7 +114,7 @@ class _Members:
         return member
 
     def going_on(self) -> Iterator[bytes]:
-        """Yields the data of the next members, until a member begins a record."""
+        """Yields the data of the next members. Stops before a member that begins with a new record."""
         while self._next and self._next.data is not None and not self._next.data.startswith(_STARTS_WITH):
             member = self.pop()
             assert member is not None
@@ -130,7 +129,7 @@ def _lost(member: GzipMember, location: str, *, is_whole_file: bool = False) -> 
 
 
 def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the proven complete records of a damaged member. Also reads intact members too large for memory."""
+    """Yields the complete records of a damaged member. Also used for intact members that are too large for memory."""
     chunks = UnpackedChunks(stored, member.start)
     num_records, is_named = 0, False
     for found in _records(_Window(iter(chunks)), location=location, offset=member.start, fault=member.fault):
@@ -153,8 +152,8 @@ class _Window:
     def __init__(self, more: Iterator[bytes], data: bytes | None = None) -> None:
         """Creates a window over the stream ``more``.
 
-        If ``data`` is given, it is a gzip member, and ``more`` yields the next members. They are read only inside a
-        record.
+        If ``data`` is given, it is a gzip member, and ``more`` yields the next members. These are read only if a record
+        continues in them.
         """
         self._more = more
         self._is_member = data is not None
@@ -179,7 +178,7 @@ class _Window:
         return missing <= 0
 
     def has_header(self) -> None:
-        """Reads until ``data`` has the complete header. Reads no further gzip member than needed for that."""
+        """Reads until ``data`` has the complete header. Reads no more gzip members than needed."""
         num_bytes = len(_STARTS_WITH)
         while self.has(num_bytes) and num_bytes < MAX_HEADER_BYTES:
             if not self.data.startswith(_STARTS_WITH, self.at) or _HEADER_END.search(self.data, self.at):
@@ -187,9 +186,10 @@ class _Window:
             num_bytes = len(self.data) - self.at + 1
 
     def has_gap(self, num_bytes: int) -> None:
-        """Reads until ``data`` has ``num_bytes`` bytes and the empty lines that follow. Reads no further gzip member.
+        """Reads until ``data`` has ``num_bytes`` bytes and the empty lines after them. Reads no more gzip members than
+        needed.
 
-        A member that ends with these empty lines proves that the record is complete.
+        If a member ends with these empty lines, the record is certainly complete.
         """
         if not self._is_member:
             self.has(num_bytes + _GAP_BYTES)
@@ -227,7 +227,7 @@ class _BrokenRecordError(Exception):
 def _records(window: _Window, *, location: str, offset: int | None, fault: str) -> Iterator[RawRecord | Rejected]:
     """Yields the records of a stream.
 
-    ``offset`` is the place of the stream in the file; None if the stream is the file.
+    ``offset`` is the offset of the stream in the file; None if the stream is the whole file.
     """
     while True:
         if not window.skip_newlines():
@@ -245,7 +245,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
 
 
 def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[str, str], bytes]:
-    """Returns the headers and the block of the record at ``window.at``. Moves to its end unless it is broken."""
+    """Returns the headers and the block of the record at ``window.at``. If it is not broken, moves to its end."""
     window.has_header()
     data, at = window.data, window.at
     if not data.startswith(_STARTS_WITH, at):
@@ -274,13 +274,13 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
 
 
 def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
-    """True if a record of a damaged member is complete. Its digest proves this, or the member is only truncated."""
+    """True if a record in a damaged member is complete: its digest is right, or the member is only truncated."""
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
 
 
 def _is_gap(following: bytes) -> bool:
-    """True if two line ends follow, and then a record, its first bytes, or no more bytes in the window."""
+    """True if ``following`` has two line ends, and after them a record, the first bytes of a record, or nothing."""
     for gap in _GAPS:
         if following.startswith(gap):
             rest = following[len(gap) : len(gap) + len(_STARTS_WITH)]
@@ -289,7 +289,7 @@ def _is_gap(following: bytes) -> bool:
 
 
 def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
-    """True if a record without the two final line ends is complete, as its digest or the bytes after it show."""
+    """True if a record is complete. Its two final line ends are missing, so its digest or the next bytes decide."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest
@@ -298,7 +298,7 @@ def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
 
 
 def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
-    """True if the block has the SHA-1 in the header, False if not; None if the header has no readable digest."""
+    """Compares the block's SHA-1 with the digest in the header. Returns None if the header has no readable digest."""
     algorithm, _, digest = headers.get("warc-block-digest", "").partition(":")
     if algorithm.lower() != "sha1" or len(digest) not in (32, 40):
         return None
@@ -307,9 +307,9 @@ def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
 
 
 def _headers(data: bytes, at: int) -> tuple[dict[str, str], int]:
-    """Returns the headers by lower-case name, and the offset of the block.
+    """Parses the header. Returns a mapping from lower-case name to value, and the offset of the block.
 
-    If a header is repeated, its first value is kept.
+    If a name is repeated, the first value is kept.
     """
     limit = at + MAX_HEADER_BYTES
     end = data.find(b"\n\r\n", at, limit)

@@ -21,7 +21,7 @@ class PageText:
     """The page's ``<title>`` on one line; empty if there is none."""
     text: str
     encoding: str
-    """The encoding by which the page was decoded (Python's name)."""
+    """Python's name of the encoding with which the page was decoded."""
 
 
 def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -> PageText:
@@ -33,9 +33,10 @@ def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -
 
     Args:
         html: the bytes of the page.
-        charset: the encoding that the HTTP header declares. This encoding overrides the ``<meta>`` of the page. If the
-            bytes prove a different encoding, the proven encoding is used (:func:`filters.decoding.decode`).
-        is_main_content: leave out navigation, footers and similar parts of the page. A WET file contains these parts.
+        charset: the encoding that the HTTP header declares. It takes precedence over the page's ``<meta>``. If the
+            bytes can only be in a different encoding, that encoding is used (:func:`filters.decoding.decode`).
+        is_main_content: True to leave out navigation, footers and similar parts of the page. (A WET file contains these
+            parts.)
 
     >>> page_text(b"<title>A\\nb</title><nav>Home</nav><main><p>One <b>two</b>.</p><p>Three.</p></main>")
     PageText(title='A b', text='One two.\\nThree.', encoding='ascii')

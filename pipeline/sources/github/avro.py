@@ -1,8 +1,11 @@
 """Reads Avro files block by block.
 
-fastavro decodes the records, but this module reads the container itself. fastavro would unpack a whole block, however
-large, and would stop at the first fault. This module limits the size of a block before it unpacks the block. After a
-damaged block, it continues at the next sync marker. Codecs: none, deflate (BigQuery's ``DEFLATE``), snappy, zstandard.
+An Avro file consists of blocks of records, with a sync marker after each block. This module reads and unpacks the
+blocks. The library fastavro then decodes the records of a block. fastavro could also read the blocks, but it has no
+limit on the size of an unpacked block, and it stops at the first damaged block. This module limits the size. After a
+damaged block, it continues at the next sync marker.
+
+The supported codecs are none, deflate (BigQuery's ``DEFLATE``), snappy and zstandard.
 """
 
 from __future__ import annotations
@@ -20,8 +23,9 @@ import zstandard
 MAGIC = b"Obj\x01"
 MAX_STORED_BLOCK_BYTES = 256 << 20
 MAX_BLOCK_BYTES = 512 << 20
-"""The largest number of bytes of an unpacked block (our choice). BigQuery writes blocks of about 64 kB. A row of 100 MB
-(BigQuery's limit) still fits."""
+"""The largest number of bytes of an unpacked block. Ours: BigQuery writes blocks of about 64 kB, and a row on BigQuery
+has at most 100 MB.
+"""
 _HEADER_SCHEMA = {
     "type": "record",
     "name": "header",
@@ -38,7 +42,7 @@ _DECODE_ERRORS = (EOFError, IndexError, KeyError, OverflowError, TypeError, Valu
 
 
 class AvroError(ValueError):
-    """Raised or yielded for a damaged block or file."""
+    """Describes a damaged block or file. It is raised or yielded."""
 
 
 def avro_columns(file: BinaryIO) -> list[str]:
@@ -100,7 +104,7 @@ def _block(file: BinaryIO, codec: str, sync: bytes) -> tuple[int, bytes]:
 
 
 def _long(file: BinaryIO) -> int:
-    """Reads a zigzag-encoded number of variable length."""
+    """Reads a number in Avro's encoding (zigzag, variable length)."""
     value, shift = 0, 0
     while True:
         byte = file.read(1)
@@ -148,7 +152,9 @@ def _unsnapped(stored: bytes) -> bytes:
 
 
 def _seek_behind(file: BinaryIO, sync: bytes, offset: int) -> bool:
-    """Moves the file to the byte after the next sync marker from ``offset`` on. Returns False if there is no marker."""
+    """Searches for a sync marker from ``offset`` on. Moves the file to the byte after it. Returns False if there is no
+    marker.
+    """
     file.seek(offset)
     window = b""
     while piece := file.read(_PIECE_BYTES):

@@ -1,14 +1,14 @@
 """GitHub (4.5 % of the mixture): reads exports of BigQuery's ``github_repos``, as three tables or as one joined table.
 
 The tables are ``contents`` (id, content, size, binary), ``files`` (id, repo_name, path) and ``licenses`` (repo_name,
-license). A table is recognised by its file name. If the name contains no table, the columns decide. A table with
-``content`` and ``path`` is a joined table. The id of a document is the content's id (git's SHA-1 of the blob). Some
-joined tables have no content id. Then the id of a document is ``REPOSITORY/PATH``.
+license). A file's name says which table the file has. If it does not, the columns decide. A table with ``content`` and
+``path`` is a joined table. The id of a document is the id of its content (git's SHA-1). Some joined tables do not have
+this id. Then the id of a document is ``REPOSITORY/PATH``.
 
-Files with equal content become one document. The document records one of the files (:func:`choose_copy`). Files with a
-permissive licence are preferred. Among these, files that the path rules keep are preferred. Among these, the file with
-the greatest hash of repository and path is chosen. A joined table leads to the same choice as three tables, because its
-column ``_choice`` contains this hash.
+Files with equal content become one document. The document has the repository, path and licence of one of these files.
+:func:`choose_copy` chooses this file by three criteria. Files with a permissive licence come first. Among them, files
+whose path the filters accept come first. Among these, the file with the greatest hash of repository and path is chosen.
+For a joined table, the column ``_choice`` contains this hash, so the choice is the same as for three tables.
 """
 
 from __future__ import annotations
@@ -61,12 +61,14 @@ _SYMLINK_MODE = 0o120000
 
 
 Copy = tuple[str, str, str | None]
-"""The repository, path and licence of a file that has a content."""
+"""One file with a given content: its repository, path and licence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenceJoin(Join):
-    """Joins each content with one of its files, and each file with the licence of its repository."""
+    """Joins each content with one of the files that have this content, and each file with the licence of its
+    repository.
+    """
 
     OPENS_BATCHES: ClassVar[bool] = True
     EXPLAINED: ClassVar[tuple[str, ...]] = (
@@ -81,7 +83,8 @@ class LicenceJoin(Join):
 def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
     """Chooses one of the files with the same content. The order of the candidates does not matter.
 
-    Returns None if there are no candidates (``no_file_row``). ``families`` is a setting of the step ``AllowedLicence``.
+    Returns None if there are no candidates. ``families`` are the permissive licences, a setting of the step
+    ``AllowedLicence``.
 
     >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
     ('c/c', 'x.py', 'mit')
@@ -100,7 +103,8 @@ def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMI
 
 
 def choice_hash(repo_name: str, path: str) -> str:
-    """Returns the hash by which one of several files with the same content is chosen. The greatest hash wins.
+    """Returns the hash of a file's repository and path. If several files have the same content, the file with the
+    greatest hash is chosen.
 
     >>> choice_hash("a/b", "c") == choice_hash("a", "b/c")
     False
@@ -109,7 +113,7 @@ def choice_hash(repo_name: str, path: str) -> str:
 
 
 def check_tables(units: Iterable[Unit]) -> None:
-    """Checks that the given tables belong together.
+    """Checks that no table is missing.
 
     Raises:
         ValueError: only one or two of ``contents``, ``files`` and ``licenses`` are given.
@@ -125,7 +129,7 @@ def check_tables(units: Iterable[Unit]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitHubReader(Reader):
-    """Reads exports as JSON lines (gzip or not), Parquet and Avro. A unit's kind is ``TABLE.FORMAT``."""
+    """Reads exports in JSON lines (with or without gzip), Parquet and Avro. A unit's kind is ``TABLE.FORMAT``."""
 
     DATA_VERSION: ClassVar[int] = 1
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
@@ -169,8 +173,8 @@ class GitHubReader(Reader):
         decide.
 
         Raises:
-            ValueError: the format of a file is not supported; its columns fit no table (the message names the columns);
-                or a table is given without the tables that belong to it.
+            ValueError: the format of a file is not supported. Or a file's columns fit no table (the message names the
+                columns). Or only one or two of the three tables are given.
         """
         units: list[Unit] = []
         seen: set[str] = set()
@@ -189,7 +193,8 @@ class GitHubReader(Reader):
     def _table(path: str, table: str | None, columns: Sequence[str] | None) -> str:
         """Returns the name of the exported table that a file contains.
 
-        A file whose columns cannot be read is accepted now, and rejected when it is read.
+        If the columns of a file cannot be read, this method accepts the file. The file is then rejected when it is
+        read.
         """
         if columns is None:
             return table or "joined"
@@ -210,14 +215,14 @@ class GitHubReader(Reader):
         return named
 
     def is_side_table(self, path: str) -> bool:
-        """True if the file must always be read.
+        """True if the file must always be read, even if the user requests only a share of the input.
 
-        If only a share of the input is requested, the join still needs all rows of this table.
+        The join needs all rows of the tables ``files`` and ``licenses``.
         """
         return table_by_name(path) in ("files", "licenses")
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Yields the documents of ``contents`` and joined tables, and the rows of ``files`` and ``licenses``."""
+        """Yields documents from ``contents`` and joined tables, and rows from ``files`` and ``licenses``."""
         table, _, form = unit.kind.partition(".")
         if table not in NEEDED:
             raise ValueError(f"github: unknown kind of unit {unit.kind!r}")

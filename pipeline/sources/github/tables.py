@@ -6,9 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from mixtures.parquet_rows import DAMAGE, check_num_rows, open_parquet, whole_batches
 from pipeline.sources.formats.json_lines import Row, read_json_lines
 from pipeline.sources.github.avro import AvroError, avro_columns, avro_rows
 from pipeline.sources.source import Opener, Rejected, Unit
@@ -51,8 +49,8 @@ def file_format(path: str) -> str:
 
 
 def table_by_name(path: str) -> str | None:
-    """Returns the table that a file's name contains. If the file's name contains none, the name of its folder decides.
-    Returns None if neither contains one.
+    """Returns the table that is named in a file's name. If the file's name contains no table, the name of its folder
+    decides. Returns None if neither name contains a table.
 
     >>> table_by_name("x/contents-000000000001.json.gz"), table_by_name("x/licenses/000.avro"), table_by_name("a.json")
     ('contents', 'licenses', None)
@@ -66,7 +64,8 @@ def table_by_name(path: str) -> str | None:
 
 
 def table_by_columns(columns: Sequence[str]) -> str | None:
-    """Returns the first table whose needed columns are all in ``columns``; None if there is no such table.
+    """Returns the table to which some columns belong; None if they fit no table. All columns that the table needs must
+    be in ``columns``.
 
     The joined table is tried first.
 
@@ -80,13 +79,13 @@ def table_by_columns(columns: Sequence[str]) -> str | None:
 
 
 def missing_columns(table: str, columns: Sequence[str]) -> list[str]:
-    """Returns the columns that a table needs and that are not in ``columns``, sorted."""
+    """Returns, in alphabetical order, the columns that a table needs but ``columns`` does not contain."""
     return sorted(NEEDED[table].difference(columns))
 
 
 def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
-    """Returns the names of a file's columns; None if they cannot be read. In JSON, these are the columns of the first
-    row.
+    """Returns the names of a file's columns; None if they cannot be read. For a JSON file, returns the columns of the
+    first row.
     """
     if form == "json":
         for line in read_json_lines(path, open_file):
@@ -94,19 +93,15 @@ def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
         return None
     with open_file(path) as file:
         try:
-            return (
-                avro_columns(file)
-                if form == "avro"
-                else list(pq.ParquetFile(file, page_checksum_verification=True).schema_arrow.names)
-            )
-        except (AvroError, pa.ArrowException, OSError):
+            return avro_columns(file) if form == "avro" else list(open_parquet(file).schema_arrow.names)
+        except (AvroError, *DAMAGE):
             return None
 
 
 def read_rows(unit: Unit, form: str, open_file: Opener) -> Iterator[tuple[str, Row] | Rejected]:
     """Yields (location, row) for each row.
 
-    The location is ``FILE:LINE`` or ``FILE#row N``. Unused Parquet columns are skipped.
+    The location is ``FILE:LINE`` or ``FILE#row N``. From Parquet files, only the needed columns are read.
     """
     if form == "json":
         yield from read_json_lines(unit.path, open_file, location=unit.location)
@@ -132,26 +127,30 @@ def _avro_rows(file: BinaryIO, location: str) -> Iterator[tuple[str, Row] | Reje
 def _parquet_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Rejected]:
     """Yields the rows of a Parquet file.
 
-    The index is at the end of the file, so a truncated file is lost completely. There are no sync marks, so a damaged
-    row group is lost from the first row that cannot be read.
+    Parquet has its index at the end of the file. So if a file is truncated, all its rows are lost. Parquet has no marks
+    between rows. So if a row cannot be read, the later rows of its row group are lost too.
     """
     table = unit.kind.partition(".")[0]
     try:
-        parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
+        parquet = open_parquet(file, pre_buffer=False, buffer_size=1 << 20)
+        columns = [name for name in parquet.schema_arrow.names if name in _READ[table]]
+    except DAMAGE as error:
         yield Rejected(location=unit.location, reason="damaged_parquet", detail=str(error)[:300], is_whole_file=True)
         return
-    columns = [name for name in parquet.schema_arrow.names if name in _READ[table]]
+    try:
+        check_num_rows(parquet)
+    except DAMAGE as error:
+        yield Rejected(location=unit.location, reason="damaged_parquet", detail=str(error)[:300])
     number = 0
     for group in range(parquet.num_row_groups):
         first = number
         number += parquet.metadata.row_group(group).num_rows
         try:
-            for batch in parquet.iter_batches(_ROWS_AT_A_TIME, row_groups=[group], columns=columns):
+            for batch in whole_batches(parquet, batch_size=_ROWS_AT_A_TIME, columns=columns, groups=[group]):
                 rows: list[dict[str, Any]] = batch.to_pylist()
                 for row in rows:
                     first += 1
                     yield f"{unit.location}#row {first}", row
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        except DAMAGE as error:
             detail = f"row group {group} from row {first + 1}: {error}"
             yield Rejected(location=unit.location, reason="damaged_parquet", detail=detail[:300])

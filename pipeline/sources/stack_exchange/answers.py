@@ -1,5 +1,5 @@
-"""Defines two kinds of rules, without Beam: how a document is made from a question and its answers, and which sites are
-taken.
+"""Defines how a document is made from a question and its answers, and which sites are taken. This module does not use
+Beam.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ SITES_STAGE = "sites"
 class AnswerJoin(Join):
     """Makes documents from posts. The paper takes the 28 largest sites, and sorts answers by score, the highest first.
 
-    The paper does not mention questions without answers, closed questions, community wikis, and answers with low
-    scores. All of these are kept.
+    The paper does not say what to do with questions without answers, closed questions, community wikis, and answers
+    with low scores. This join keeps all of them.
     """
 
     STAGES: ClassVar[tuple[str, ...]] = (SITES_STAGE,)
@@ -48,7 +48,7 @@ class AnswerJoin(Join):
     """The number of sites. LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites. Size is the number of posts,
     as in RedPajama."""
     sites: tuple[str, ...] = ()
-    """Take exactly these sites, whatever their size. If the list is empty, take the largest sites."""
+    """The sites to take, of any size. If the list is empty, the largest sites are taken."""
     with_meta_sites: bool = True
     """True if a meta site (a site about a site) can be among the largest sites. RedPajama takes every large site."""
     layout: str = "redpajama"
@@ -59,12 +59,14 @@ class AnswerJoin(Join):
     keep_unanswered: bool = True
     keep_closed: bool = True
     min_answer_score: int | None = None
-    """Leave out answers with a lower score, except the accepted answer. The Pile has a minimum of 3. RedPajama and the
-    paper have no minimum.
+    """The lowest score of an answer. Answers with a lower score are left out, except the accepted answer. The Pile has
+    a minimum of 3. RedPajama and the paper have no minimum.
     """
     max_text_chars: int = 10_000_000
-    """Leave out the first answer that would make the text longer than this, and all answers after it. Ours: the size of
-    a document must be limited. The longest question of Stack Overflow has less than a tenth of this limit."""
+    """The largest number of characters of a document. If an answer would make the text longer, this answer and all
+    answers after it are left out. Ours: the size of a document must be limited. The longest document of Stack Overflow
+    has less than a tenth of this limit.
+    """
 
     def __post_init__(self) -> None:
         if self.layout not in LAYOUTS:
@@ -81,17 +83,18 @@ class AnswerJoin(Join):
         return not row["is_question"], row["post_id"]
 
     def choose_sites(self, num_posts: Mapping[str, int]) -> frozenset[str]:
-        """Returns the sites to take, from the number of questions and answers of each site."""
+        """Returns the sites to take. ``num_posts`` maps each site to its number of questions and answers."""
         if self.sites:
             return frozenset(self.sites)
         return largest_sites(num_posts, num_sites=self.num_sites, with_meta=self.with_meta_sites)
 
     def assemble(self, posts: Iterable[Post]) -> list[Document | Rejected]:
-        """Returns the document of a question, and a rejection for each post that is left out of it.
+        """Makes a document from a question and its answers. Returns the document, and a rejection for each post that it
+        does not contain.
 
         Args:
-            posts: the posts with one ``group_key``, in any order. A post can occur twice if a site is read from two
-                dumps. Then the copy with the later activity is taken.
+            posts: all posts with the same ``group_key``, in any order. If a site is read from two dumps, a post can
+                occur twice. Then the copy with the later activity is taken.
         """
         made: list[Document | Rejected] = []
         by_id: dict[int, Post] = {}
@@ -121,7 +124,7 @@ class AnswerJoin(Join):
         return None
 
     def _chosen(self, question: Post, answers: list[Post]) -> tuple[list[Post], list[Rejected]]:
-        """Returns the answers to keep in their order, and the rejected answers."""
+        """Returns two lists: the answers to keep, in the order of the document; and the rejected answers."""
         accepted = question["accepted_answer_id"]
         answers = sorted(answers, key=lambda a: (-a["score"], a["post_id"] != accepted, a["post_id"]))
         kept, left_out = [], []
@@ -170,9 +173,9 @@ def _text(question: Post, answers: list[Post], layout: str) -> str:
 
 
 def _recency(post: Post) -> tuple[str, str]:
-    """Returns a sort key that is greater for a post with later activity.
+    """Returns a sort key. A post with later activity has a greater key.
 
-    If the activity of two posts is equal, their whole content decides. So the order of reading does not matter.
+    If two posts have the same time of activity, their whole content decides. So the order of reading does not matter.
     """
     return post["last_activity_date"] or "", json.dumps(post, sort_keys=True)
 

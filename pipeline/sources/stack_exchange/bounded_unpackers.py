@@ -1,8 +1,8 @@
 """Provides unpackers for py7zr that return at most the requested number of bytes.
 
-py7zr's own unpackers for zstd, deflate and deflate64 ignore the requested number, so 1 MB of an archive could unpack to
-32 GB at once. py7zr's unpacker for brotli fails when it reaches the number. The unpackers here keep the packed bytes
-that are not needed yet.
+py7zr's own unpackers for zstd, deflate and deflate64 ignore the requested number. So 1 MB of an archive could unpack to
+32 GB in memory. py7zr's unpacker for brotli fails if there are more bytes than requested. The unpackers in this module
+return only the requested number of bytes, and keep the remaining packed bytes for the next call.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import brotli  # type: ignore[import-untyped]
 from py7zr.compressor import BrotliDecompressor, Deflate64Decompressor, DeflateDecompressor, ZstdDecompressor
 
 _SLICE_BYTES = 16 << 10
-"""The number of packed bytes fed at once. With deflate64 they unpack to at most about 16 MB, a thousand times as
-much.
+"""The number of packed bytes fed to the codec per call. With deflate64 this many bytes unpack to at most about 16
+MB.
 """
 
 
@@ -30,8 +30,8 @@ class Unpacker(Protocol):
 
 
 def bounded(unpacker: Any) -> Unpacker:
-    """Returns an unpacker that respects the limit. This is the given unpacker or a replacement. The given one must be
-    unused.
+    """Returns an unpacker that respects ``max_length``. If the given unpacker does not, returns a replacement. The
+    given unpacker must not have been used yet.
     """
     if isinstance(unpacker, ZstdDecompressor):
         return _Zstd(type(unpacker.decompressor))

@@ -22,7 +22,9 @@ MB.
 _MAX_ORDER = 64
 _MIN_MEMORY_BYTES = 1 << 11
 _MAX_SECONDS = 120
-"""The largest number of seconds for one piece (our choice). A piece unpacks to at most 128 MB, in about ten seconds."""
+"""The largest number of seconds to unpack one piece. Ours: a piece unpacks to at most 128 MB, which takes about ten
+seconds.
+"""
 _PROGRAM = """
 import struct, sys
 import pyppmd
@@ -39,7 +41,7 @@ while head := sys.stdin.buffer.read(12):
 
 
 class PpmdProcess:
-    """Unpacks PPMd in a separate process. It has the interface of py7zr's decompressors."""
+    """Unpacks PPMd in a separate process. This class has the same methods as py7zr's decompressors."""
 
     def __init__(self, properties: bytes) -> None:
         if len(properties) not in (5, 7):
@@ -55,7 +57,7 @@ class PpmdProcess:
         )
 
     def decompress(self, data: bytes | bytearray | memoryview, max_length: int = -1) -> bytes:
-        """Takes packed bytes and returns unpacked bytes, at most ``max_length`` if that is not negative.
+        """Takes packed bytes and returns at most ``max_length`` unpacked bytes (no limit if negative).
 
         Raises:
             ArchiveError: the data are damaged.

@@ -37,7 +37,9 @@ _QUESTION, _ANSWER = "1", "2"
 _POSTS = "Posts.xml"
 _CHUNK_BYTES = 8 << 20
 _SMALL_UNPACKED_BYTES = 64 << 20
-"""Every archive may unpack to this many bytes, however small the archive is."""
+"""Every archive may unpack to this many bytes. ``max_unpack_ratio`` applies only to archives that unpack to more
+bytes.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,10 +92,11 @@ class StackExchangeReader(Reader):
     unit_bytes: int = 32 << 20
     """The approximate size in bytes of the ranges into which a plain Posts.xml is split."""
     max_unpack_ratio: int = 200
-    """Refuse an archive that declares a higher ratio of unpacked to stored bytes. Ours: posts have a ratio of about 5,
-    and votes, the most repetitive table, under 30."""
+    """The highest ratio of unpacked to stored bytes. An archive that declares a higher ratio is refused. Ours: posts
+    have a ratio of about 5. Votes, the most repetitive table, have a ratio under 30.
+    """
     image_alt: bool = False
-    """Keep the alternative text of images."""
+    """True to keep the alternative text of images."""
 
     def __post_init__(self) -> None:
         if self.unit_bytes < 1 or self.max_unpack_ratio < 1:
@@ -138,7 +141,7 @@ class StackExchangeReader(Reader):
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
         """Yields the archive's Posts.xml in chunks of complete rows.
 
-        The origin of a chunk has its offset in Posts.xml.
+        The origin of a chunk contains the chunk's offset in Posts.xml.
         """
         with open_file(unit.path) as stored:
             archive = as_archive(stored)
@@ -204,7 +207,9 @@ class StackExchangeReader(Reader):
                     yield row if isinstance(row, Rejected) else self._post(row, site, location)
 
     def _post(self, row: PostRow, site: str, location: str) -> TableRow | Rejected:
-        """Returns a row as a post, or a rejection with the reason why the row is not a post."""
+        """Converts a row to a post. If the row is not a post that this source keeps, returns a rejection with the
+        reason.
+        """
         get = row.attributes.get
         where = f"{location}@{row.offset}"
         kind = get("PostTypeId")
@@ -241,7 +246,9 @@ class StackExchangeReader(Reader):
 
 
 def _number(value: str | None) -> int | None:
-    """Returns a whole number of at most 18 digits (an int64); None if the value is not such a number."""
+    """Converts a string to an int. Returns None if it is not a whole number of at most 18 digits (which fits an
+    int64).
+    """
     if value is None or len(value) > 19:
         return None
     digits = value[1:] if value[:1] == "-" else value
@@ -249,7 +256,7 @@ def _number(value: str | None) -> int | None:
 
 
 def _tags(value: str) -> list[str]:
-    """Returns the tags of a post, written in either of two styles.
+    """Returns the tags of a post. Dumps write tags in two styles.
 
     >>> _tags("<c++><windows>"), _tags("|c++|windows|")
     (['c++', 'windows'], ['c++', 'windows'])

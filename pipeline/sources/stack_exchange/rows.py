@@ -1,9 +1,12 @@
 """Reads Posts.xml as a sequence of rows.
 
-A row is one element ``<row .../>`` or ``<row ...></row>``. ``<`` cannot be in an attribute, so every ``<row`` begins a
-row, wherever lines end. So the file can be split into any ranges, and a row belongs to the range in which its ``<row``
-begins. The file is read once. Only broken rows are lost. The parser does not get the bytes before the first row
-(declaration, DOCTYPE). So it does not know entities that a file defines, and a row with such an entity is rejected.
+A row is one element ``<row .../>`` or ``<row ...></row>``. An attribute cannot contain ``<``, so every ``<row`` in the
+file is the beginning of a row. So the file can be split at any byte. A row belongs to the range that contains the first
+byte of its ``<row``.
+
+The file is read once. If a row is broken, only this row is lost. The bytes before the first row (declaration, DOCTYPE)
+are not given to the parser. So the parser does not know entities that the file itself defines. A row with such an
+entity is rejected.
 """
 
 from __future__ import annotations
@@ -61,8 +64,8 @@ class PostRow:
 class RowBlock:
     """Holds complete rows.
 
-    ``data`` begins with a row. ``starts`` are the offsets of the rows in ``data``, and ``offset`` is the offset of
-    ``data`` in the file.
+    ``data`` begins with a row. ``starts`` has the offset of each row in ``data``. ``offset`` is the offset of ``data``
+    in the file.
     """
 
     offset: int
@@ -73,9 +76,8 @@ class RowBlock:
 def parse_rows(block: RowBlock, location: str) -> Iterator[PostRow | Rejected]:
     """Yields the rows of a block. A row that cannot be parsed is rejected.
 
-    The block is parsed as a whole first. If it is not well-formed, it is parsed row by row, so that only the broken
-    rows are lost. Both ways give the same rows, because the result of parsing the whole block is used only if it has
-    one row per start.
+    First the whole block is parsed at once, which is faster. The result is used only if it has as many rows as
+    ``starts``. Otherwise the rows are parsed one by one, so that only the broken rows are lost.
     """
     tail = _END.search(block.data, max(len(block.data) - _MAX_TAIL_BYTES, 0))
     data = block.data[: tail.start()] if tail else block.data
@@ -93,7 +95,9 @@ def parse_rows(block: RowBlock, location: str) -> Iterator[PostRow | Rejected]:
 
 
 def _parse_row(data: bytes, offset: int, location: str) -> PostRow | Rejected:
-    """Parses one row. If the row has characters that XML forbids (such as ``&#x1;``), parses the row without them."""
+    """Parses one row. If the row has characters that XML forbids (such as ``&#x1;``), removes them and parses the row
+    again.
+    """
     where = f"{location}@{offset}"
     found = _ROW.match(data)
     if found is None:
@@ -123,13 +127,13 @@ def row_blocks(
 ) -> Iterator[RowBlock | Rejected]:
     """Splits bytes ``start`` to ``end`` of a Posts.xml into blocks of complete rows of about ``read_bytes`` bytes.
 
-    The blocks have the rows that begin in the range. The last row can end after the range. The range that begins at 0
-    also reports faults in the head of the file. The range with the last row also reports a truncated file. Memory is a
-    few times ``read_bytes``, or a few times the longest row (at most ``MAX_ROW_BYTES``).
+    The blocks have the rows that begin in the range. The last row can end after the range. If the range begins at 0,
+    faults in the head of the file are reported too. If the range contains the last row, a truncated file is reported
+    too. The needed memory is a few times ``read_bytes``, or a few times the longest row (at most ``MAX_ROW_BYTES``).
 
     Args:
-        base: the offset in the file at which the stream begins. It is given if the stream has only complete rows of a
-            file, without the file's head and tail.
+        base: given if the stream is not a whole file, but only some complete rows of a file, without the file's head
+            and tail. It is the offset in the file at which the stream begins.
     """
     stream.seek(start)
     is_file = base is None

@@ -1,13 +1,13 @@
-"""Reads the Posts.xml of a 7z as a stream. This module writes nothing to disk, and its memory does not grow with the
-archive.
+"""Reads the Posts.xml in a .7z archive as a stream. This module writes nothing to disk. Its memory does not grow with
+the size of the archive.
 
-py7zr writes the unpacked bytes to a writer object. In this module py7zr runs in a separate thread, and the writer puts
-the bytes into a queue of two pieces. If the reader is slow, the thread waits. A piece contains the unpacked bytes of 1
-MB of the archive, at most 128 MB (py7zr's limit).
+py7zr writes the unpacked bytes to a writer object. This module runs py7zr in a separate thread. The writer puts the
+bytes into a queue, in pieces. The queue holds at most two pieces. If it is full, the thread waits until the reader has
+taken a piece. A piece is unpacked from 1 MB of the archive. It has at most 128 MB (py7zr's limit).
 
-The dumps of archive.org are packed with bzip2, whose blocks can be unpacked separately. Each processor that the task
-may use gets a thread, up to eight threads. A single thread unpacks 20 to 30 MB/s. A single thread would need over an
-hour for Stack Overflow's 97 GB. py7zr still checks order, sizes and checksums.
+The dumps of archive.org are packed with bzip2. The blocks of bzip2 can be unpacked separately, so several threads
+unpack them: one per processor that the task may use, at most eight. A single thread unpacks 20 to 30 MB/s, and would
+need over an hour for Stack Overflow's 97 GB. py7zr itself still checks the order, sizes and checksums.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class _Abandoned(Exception):  # noqa: N818 - not an error: the reader has stoppe
 
 
 class SevenZipStream(io.RawIOBase):
-    """Streams the bytes of one member from start to end. If the stream ends because of damage, ``error`` has the
+    """Streams the bytes of one member from start to end. If damage ends the stream early, ``error`` contains the
     exception.
     """
 
@@ -96,9 +96,9 @@ class SevenZipStream(io.RawIOBase):
         return b"".join(got)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Accepts only a seek to the start before anything was read.
+        """Does nothing. Accepts only a seek to the start, before the first read.
 
-        The reader of rows seeks to the start of every stream.
+        The method exists because the reader of rows seeks to the start of every stream.
         """
         if offset or whence:
             raise io.UnsupportedOperation("a stream out of a 7z is read front to back")
@@ -115,7 +115,7 @@ class SevenZipStream(io.RawIOBase):
         super().close()
 
     def put(self, piece: bytes | None) -> None:
-        """Adds a piece to the queue, and waits while the queue is full. The unpacking thread calls it."""
+        """Adds a piece to the queue. Waits while the queue is full. The unpacking thread calls this method."""
         while not self._abandoned.is_set():
             try:
                 self._pieces.put(piece, timeout=_WAIT_SECONDS)
@@ -140,10 +140,10 @@ class SevenZipStream(io.RawIOBase):
 
 @contextmanager
 def _own_unpackers(opened: py7zr.SevenZipFile) -> Iterator[None]:
-    """Replaces unpackers of py7zr. bzip2 is unpacked by block in threads, PPMd in a separate process.
+    """Replaces unpackers of py7zr. bzip2 is unpacked block by block in threads. PPMd is unpacked in a separate process.
 
-    Unpackers for all remaining codecs return no more bytes than requested. Even on a single processor, bzip2 is
-    unpacked by block. So a damaged archive gives the same result on every machine.
+    The unpackers for all remaining codecs return no more bytes than requested. bzip2 is unpacked block by block even on
+    a machine with one processor. So a damaged archive gives the same result on every machine.
     """
     num = num_threads()
     streams = opened.header.main_streams
@@ -204,7 +204,7 @@ class _Writer(py7zr.Py7zIO):  # type: ignore[misc]
 
 
 class _AsIOBase(io.RawIOBase):
-    """Wraps a stored file of a type that py7zr does not accept."""
+    """Wraps a file object. py7zr accepts only subclasses of ``io.IOBase``, and some stores return a different type."""
 
     def __init__(self, stored: BinaryIO) -> None:
         super().__init__()
@@ -232,7 +232,9 @@ def as_archive(stored: BinaryIO) -> BinaryIO:
 
 
 def members(archive: BinaryIO) -> list[tuple[str, int]]:
-    """Returns (name, unpacked bytes) of each file in an archive, from the header. Raises one of ``DAMAGE``."""
+    """Returns (name, unpacked bytes) of each file in an archive, from the header. If the archive is damaged, raises one
+    of ``DAMAGE``.
+    """
     archive.seek(0)
     if archive.read(len(_MAGIC)) != _MAGIC:  # because py7zr reports a failing disk as a wrong magic number
         raise ArchiveError("not a 7z file")
@@ -243,8 +245,8 @@ def members(archive: BinaryIO) -> list[tuple[str, int]]:
 
 @contextmanager
 def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[SevenZipStream]:
-    """Yields the bytes of a member as a stream. At the end, raises the stream's error if the archive did not cause
-    it.
+    """Yields the bytes of a member as a stream. If the stream has an error that is not the fault of the archive, raises
+    this error at the end.
     """
     stream = SevenZipStream(archive, member, max_bytes=max_bytes)
     try:
@@ -256,10 +258,10 @@ def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[Seve
 
 
 def is_damage(error: BaseException) -> bool:
-    """True if an error is the fault of the archive, and not of the disk or this program.
+    """True if the archive caused an error. False if the disk or this program caused it.
 
-    The errors in ``DAMAGE`` are the archive's fault. So is any error that py7zr or one of its codecs raised, because
-    each codec has its own errors.
+    The archive causes the errors in ``DAMAGE``. Codecs also have errors of their own, so every error that was raised
+    inside py7zr or a codec counts as caused by the archive.
     """
     if not isinstance(error, Exception) or getattr(error, "errno", None) is not None:
         return False

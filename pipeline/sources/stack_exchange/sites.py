@@ -55,7 +55,8 @@ def is_meta(site: str) -> bool:
 
 
 def largest_sites(num_posts: Mapping[str, int], *, num_sites: int, with_meta: bool) -> frozenset[str]:
-    """Returns the sites with the most posts. If two sites have equally many posts, the first by name is taken.
+    """Returns the sites with the most posts. If two sites have equally many posts, the site whose name comes first is
+    preferred.
 
     >>> sorted(largest_sites({"a.com": 2, "b.com": 9, "meta.b.com": 9}, num_sites=1, with_meta=True))
     ['b.com']

@@ -22,9 +22,10 @@ def utf16_codec(head: bytes) -> str | None:
 
 
 class Utf8Stream(io.RawIOBase):
-    """Converts a stream in UTF-16 to UTF-8. The stream is read from start to end. Offsets count bytes of UTF-8.
+    """Converts a stream in UTF-16 to UTF-8. The stream is read from start to end. All offsets are offsets in the UTF-8
+    bytes.
 
-    A lone surrogate or a last odd byte becomes U+FFFD. A stream that is not UTF-16 is not changed.
+    A lone surrogate becomes U+FFFD, and so does a single byte at the end. A stream that is not UTF-16 is not changed.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -63,7 +64,7 @@ class Utf8Stream(io.RawIOBase):
         return text.encode("utf-8")
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Accepts only a seek to the start before anything was read."""
+        """Does nothing. Accepts only a seek to the start, before the first read."""
         if offset or whence or self._is_begun:
             raise io.UnsupportedOperation("a stream that is converted is read front to back")
         return 0

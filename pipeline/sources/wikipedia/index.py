@@ -1,8 +1,10 @@
-"""Splits a large dump into units. The units begin at streams that the dump's index lists, or have equal sizes.
+"""Splits a large dump into units. If the dump has an index, each unit begins at a stream that the index lists.
+Otherwise the units have equal sizes.
 
-The index of a multistream dump (``...-multistream-index*.txt.bz2``) has one line ``OFFSET:PAGE_ID:TITLE`` per page,
-with the offset of the page's stream. The reader finds the first block in its range without the index, so no page is
-lost wherever the file is split. The index only makes units begin at a stream, so a wrong index does no harm.
+A multistream dump consists of many bzip2 streams, each with some pages. Its index (``...-multistream-index*.txt.bz2``)
+has one line ``OFFSET:PAGE_ID:TITLE`` per page, with the offset of the page's stream. The reader does not need the
+index: it searches for the first block in its range. So no page is lost if the file is split at a different place, or if
+the index is wrong.
 """
 
 from __future__ import annotations
@@ -14,15 +16,16 @@ from pipeline.sources.source import InputFile, Opener
 from pipeline.sources.wikipedia.streams import Event, read_bz2, read_plain
 
 MAX_INDEX_BYTES = 64 << 20
-"""The largest index that is read, in stored bytes. Ours: reading it takes some seconds when the work is planned. The
-index of a complete English dump is larger, so it is not read, and the dump is split into pieces of equal size."""
+"""The largest index that is read, in stored bytes. Ours: an index of this size is read in some seconds, before the run
+starts. The index of a complete English dump is larger. It is not read, and the dump is split into units of equal size.
+"""
 
 _INDEX_NAME = re.compile(r"-index[0-9]*\.txt")
 _OFFSET = re.compile(rb"^([0-9]{1,15}):", re.MULTILINE)
 
 
 def is_index_name(name: str) -> bool:
-    """True if a file is an index, judged by its name.
+    """True if a file has the name of an index.
 
     >>> is_index_name("enwiki-20220620-pages-articles-multistream-index1.txt-p1p41242.bz2")
     True
@@ -31,7 +34,7 @@ def is_index_name(name: str) -> bool:
 
 
 def index_of(dump: InputFile, indexes: Sequence[InputFile]) -> InputFile | None:
-    """Returns the index that belongs to a dump by its name; None if there is none."""
+    """Returns the index whose name fits the name of a dump; None if there is no such index."""
     wanted = _without_kind(dump.path)
     return next((index for index in indexes if _without_kind(index.path) == wanted), None)
 
@@ -43,7 +46,9 @@ def _without_kind(path: str) -> str:
 
 
 def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, *, max_unit_bytes: int) -> list[int]:
-    """Returns the byte offsets at which a dump is split, in rising order, without the beginning and the end."""
+    """Returns the byte offsets at which a dump is split, in rising order. The beginning and the end of the dump are not
+    included.
+    """
     index = index_of(dump, indexes)
     if index is None or index.num_bytes > MAX_INDEX_BYTES:
         return list(range(max_unit_bytes, dump.num_bytes, max_unit_bytes))

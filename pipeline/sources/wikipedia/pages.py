@@ -10,16 +10,16 @@ from pipeline.sources.wikipedia.streams import Event, StreamPiece, read_bz2, rea
 from pipeline.sources.wikipedia.xml import BrokenPageError, Page, PageCutter, SiteInfo, parse_page, parse_siteinfo
 
 _HEAD_BYTES = 1 << 20
-"""The number of bytes in which the header is searched. Ours: a header has about 5 kB, and 20 kB for a large wiki."""
+"""The header is searched for in this many bytes. Ours: a header has about 5 kB, or 20 kB in a large wiki."""
 _TAIL_BYTES = 64
 _PAGE_END = b"</page>"
 _END_TAG = b"</mediawiki>"
 
 
 def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
-    """Returns the header of a dump; None if there is none.
+    """Reads the header of a dump from the beginning of the file. Returns None if there is no header.
 
-    The header is read from the file's beginning, whatever the unit's range is.
+    The header is needed for every unit, including units that begin later in the file.
     """
     head = bytearray()
     for piece in read_bz2(stored, 0) if kind == "bz2" else read_plain(stored, 0):
@@ -32,7 +32,7 @@ def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
 def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Rejected]:
     """Yields (page, offset) for the pages that begin in the unit's range. The last page can end after the range.
 
-    Damage is reported only for the unit in whose range it is.
+    Damage is reported only by the unit whose range contains it.
     """
     is_bz2 = unit.kind == "bz2"
     cutter = PageCutter(is_running=not is_bz2)
@@ -83,7 +83,9 @@ def _loss(unit: Unit, piece: StreamPiece, cutter: PageCutter) -> Rejected:
 
 
 def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:
-    """Yields the faults at the end of the file. The caller uses it only for the unit that reads the end."""
+    """Yields the faults at the end of the file. The caller uses this function only for the unit that contains the
+    end.
+    """
     if cutter.has_begun:
         if unit.end is None or cutter.offset < unit.end:
             yield Rejected(

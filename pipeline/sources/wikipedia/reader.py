@@ -1,12 +1,13 @@
 """Wikipedia (4.5 % of the mixture): reads XML dumps of twenty languages.
 
 The files are named ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2``. A large file is split into units, so
-that several workers can read it. A unit consists of the pages that begin in a range of bytes. In a bz2 file (with one
-stream or many), the place of a page is the beginning of the block that contains its first byte. The language is found
-in this order: the setting ``language``; the wiki's code in the file's name (``dewiki-20220620-...``); the code in the
-dump's header.
+that several workers can read it. A unit consists of the pages that begin in a range of bytes. In a bz2 file, a page
+belongs to the range in which its first block begins. (This is the block that contains the first byte of the page.)
 
-The paper used dumps of June to August 2022, and removed formatting boilerplate such as hyperlinks and comments.
+Three places can name the language. The setting ``language`` comes first, then the wiki's code in the file's name
+(``dewiki-20220620-...``), then the code in the dump's header.
+
+The LLaMA paper used dumps from June to August 2022. Hyperlinks, comments and similar formatting were removed.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ _URL_SAFE = "/:@!$*(),;~'"
 class WikipediaReader(Reader):
     """Reads the articles of Wikipedia's XML dumps. The column ``text`` contains wikitext.
 
-    The id is the wiki's code and the page's number, ``de:3317``, because each wiki numbers its own pages. Redirects and
-    pages that are not in the namespace of articles are rejected, but do not count as bad. If the header disagrees with
-    the file's name, the name decides, and the difference is reported once per file. If the name has no wiki's code
-    (``smallwiki-latest...``), the header decides.
+    The id is the wiki's code and the page's number, ``de:3317``, because each wiki numbers its own pages. Redirects are
+    rejected, and so are pages that are not in the namespace of articles. They do not count as bad. If the header and
+    the file's name have different wiki codes, the name decides, and the difference is reported once per file. If the
+    name contains no code (``smallwiki-latest...``), the header decides.
     """
 
     DATA_VERSION: ClassVar[int] = 2
@@ -72,9 +73,9 @@ class WikipediaReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("not_article", "redirect", "not_wikitext", "no_text", "header_language")
 
     language: str = ""
-    """The code of the Wikipedia that all files are from (``de``). If it is empty, each file's name decides."""
+    """The code of the Wikipedia (``de``) that all files are from. If empty, the name of each file decides."""
     max_unit_bytes: int = 64 << 20
-    """The largest unit in stored bytes. Ours: a worker needs some minutes for it."""
+    """The largest unit in stored bytes. Ours: a worker reads a unit of this size in some minutes."""
 
     def __post_init__(self) -> None:
         if self.language and self.language not in wiki_codes():
@@ -145,7 +146,7 @@ class WikipediaReader(Reader):
 
 
 def wiki_in_name(path: str) -> str:
-    """Returns the code of the Wikipedia that a dump's name contains; empty if it contains none.
+    """Returns the code of a Wikipedia from the name of a dump; empty if the name contains no code of a Wikipedia.
 
     >>> wiki_in_name("x/dewiki-20220620-pages-articles.xml.bz2"), wiki_in_name("zh_min_nanwiki-latest.xml")
     ('de', 'zh-min-nan')
@@ -179,7 +180,7 @@ class _DocumentMaker:
         self._is_redirect = re.compile(rf"\s*#\s?(?:{words})\s*:?\s*\[\[", re.IGNORECASE)
 
     def document(self, page: Page, offset: int) -> Document | Rejected:
-        """Returns the page as a document, or a rejection with the reason why the page is not a document."""
+        """Converts a page to a document. If the page is not an article, returns a rejection with the reason."""
         namespace = page.namespace if page.namespace is not None else self._site.namespace_of(page.title)
         reason = ""
         if namespace != 0:

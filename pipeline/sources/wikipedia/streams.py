@@ -1,7 +1,7 @@
 """Reads a dump from any place in the file. A bz2 file is unpacked block by block.
 
-In a bz2 dump (of one stream or many), reading begins at the next block. Bytes that cannot be unpacked are reported with
-their location, and reading continues at the next block.
+In a bz2 file, reading begins at the first block after the given place. If some bytes cannot be unpacked, they are
+reported with their location, and reading continues at the next block.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pipeline.sources.formats.bzip2_blocks import (
 
 
 class Event(Enum):
-    """Names the kind of a piece: bytes of the dump, or a fault."""
+    """The kind of a :class:`StreamPiece`: bytes of the dump, or a fault."""
 
     DATA = "data"
     DAMAGED = "damaged"
@@ -37,7 +37,7 @@ class Event(Enum):
     GAP = "gap"
     """Bytes that belong to no stream, such as a damaged header."""
     TRUNCATED = "truncated"
-    """The file ended inside a stream. The pieces of its complete blocks came before."""
+    """The file ended inside a stream. The complete blocks of this stream were already yielded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class StreamPiece:
     event: Event
     offset: int
     """An offset in the stored file. In plain XML it is the offset of the bytes. In bz2 it is the offset of the block
-    that contains the bytes. The first block of a stream has the offset of the stream. A gap has the offset of the end
-    mark before it, so the unit that reads the mark reports the gap.
+    that contains the bytes. (The first block of a stream has the offset of the stream.) For a gap it is the offset of
+    the end mark before the gap. So a gap is reported by the unit that contains this end mark.
     """
     data: bytes = b""
     detail: str = ""
@@ -68,9 +68,10 @@ def read_plain(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
 def read_bz2(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
     """Yields the unpacked bytes of the blocks that begin at ``start`` or later, in order, to the end of the file.
 
-    Never raises because of the file's content. Damage becomes a piece, and reading continues at the next block. A block
-    can contain a mark by chance (probability 2^-48 per bit). If ``start`` is directly after such a mark, the rest of
-    that block is reported as damaged.
+    Damage raises no exception. It becomes a piece, and reading continues at the next block.
+
+    By chance, a block can contain the bits of a mark (probability 2^-48 per bit). If ``start`` is inside this block and
+    before these bits, the bits after them look like a damaged block and are reported.
     """
     found = regions(file, max(0, start - HEADER_BYTES))
     coming = deque[Region]()
@@ -110,7 +111,7 @@ def _unpacked(region: Region, coming: deque[Region], found: Iterator[Region]) ->
 
 
 def _between(region: Region, *, is_start: bool) -> Iterator[StreamPiece]:
-    """Yields the faults in the bytes after a stream, or before the first stream."""
+    """Yields a fault if there are bytes between two streams, or before the first stream, that belong to no stream."""
     if region.kind is Kind.HEAD and not is_start:
         return
     if region.is_last and region.kind is Kind.END and not is_whole_end(region):

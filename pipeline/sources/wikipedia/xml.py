@@ -1,8 +1,9 @@
 """Parses MediaWiki's export XML: the header of a dump, and its pages one at a time.
 
-The bytes are split at ``<page>`` and ``</page>`` (a page's text always has ``&lt;`` for ``<``), and each page is parsed
-separately. This has four advantages. Only one page is in memory. No document type can declare an entity. A broken page
-affects only itself. Reading can start anywhere in the file.
+The bytes are split at ``<page>`` and ``</page>``, and each page is parsed separately. (The text of a page cannot
+contain these tags, because ``<`` is written as ``&lt;``.) This has four advantages. Only one page is in memory. The
+file cannot declare entities in a DOCTYPE. If a page is broken, no other page is lost. Reading can start anywhere in the
+file.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 MAX_PAGE_BYTES = 16 << 20
-"""The largest page in bytes. Ours: eight times MediaWiki's limit on a page's wikitext ($wgMaxArticleSize, 2,048 kB). A
-page with its whole history can be longer. This reader does not support dumps with histories.
+"""The largest page in bytes. Ours: this is eight times MediaWiki's limit on a page's wikitext ($wgMaxArticleSize, 2,048
+kB). In a dump with histories, a page can be longer, but this reader does not support such dumps.
 """
 
 _PAGE_OPEN = re.compile(rb"<page[\s>]")
@@ -47,7 +48,9 @@ class SiteInfo:
     namespaces: dict[int, str] = field(default_factory=dict)
 
     def namespace_of(self, title: str) -> int:
-        """Returns the number of the namespace that a title's prefix stands for. Dumps without ``<ns>`` need this."""
+        """Finds the namespace of a page by the prefix of its title (such as ``Talk:``). Returns its number; 0 if there
+        is no known prefix. Dumps without ``<ns>`` need this method.
+        """
         prefix, colon, _ = title.partition(":")
         if not colon:
             return 0
@@ -110,8 +113,8 @@ class PageCutter:
     def __init__(self, *, is_running: bool) -> None:
         """Creates a cutter.
 
-        If ``is_running``, the offset of a page is the offset of its first byte. Otherwise it is the offset of the piece
-        that contains this byte.
+        If ``is_running`` is True, the offset of a page is the offset of its first byte. Otherwise it is the offset of
+        the piece that contains its first byte.
         """
         self._buffer = bytearray()
         self._is_open = False
@@ -121,28 +124,30 @@ class PageCutter:
 
     @property
     def has_begun(self) -> bool:
-        """True if a page has begun and has not ended."""
+        """True if the beginning of a page was fed, and its end was not."""
         return self._is_open
 
     @property
     def may_have_begun(self) -> bool:
-        """True if a page has begun, or if the last few bytes could be the beginning of a page."""
+        """True if the beginning of a page was fed, and its end was not. Also True if the last bytes could be the first
+        bytes of ``<page``.
+        """
         return bool(self._buffer)
 
     @property
     def offset(self) -> int:
-        """The offset of the page that has begun."""
+        """The offset of the unfinished page."""
         return self._offset
 
     def reset(self) -> None:
-        """Discards the page that has begun. The caller uses this method if the end of the page will not follow."""
+        """Discards the unfinished page. The caller uses this method if the end of the page is lost."""
         self._buffer.clear()
         self._is_open = False
 
     def feed(self, data: bytes, offset: int) -> Iterator[tuple[int, bytes | None]]:
-        """Yields (offset, page) for each page that ends in these bytes.
+        """Takes the next bytes. Yields (offset, page) for each page that ends in these bytes.
 
-        ``__init__`` explains the offset. For a page longer than :data:`MAX_PAGE_BYTES`, yields (offset, None).
+        :meth:`__init__` explains the offset. If a page is longer than :data:`MAX_PAGE_BYTES`, yields (offset, None).
         """
         buffer = self._buffer
         num_old = len(buffer)

@@ -264,3 +264,36 @@ def test_a_declared_source_is_a_plain_value() -> None:
     assert fingerprint(again.reader, again.steps) == fingerprint(source.reader, source.steps)
     assert fingerprint(declared(form="json").reader) != fingerprint(declared().reader)
     assert isinstance(hash(source.reader), int)
+
+
+def _read(path: Path) -> tuple[list[Any], list[Rejected]]:
+    """The documents and rejections of a file as a run reads it."""
+    one = list(found(declared(), path))
+    return [d for d in one if isinstance(d, dict)], [d for d in one if isinstance(d, Rejected)]
+
+
+@pytest.mark.slow
+def test_no_changed_bit_of_a_parquet_file_loses_a_document_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every byte is changed once. pyarrow ends the whole process for some of them if statistics of columns are read."""
+    monkeypatch.setattr(reader_module, "UNIT_BYTES", 100)
+    path = tmp_path / "a.parquet"
+    with pq.ParquetWriter(path, pa.Table.from_pylist(ROWS).schema, write_page_checksum=True) as writer:
+        writer.write_table(pa.Table.from_pylist(ROWS[:3]))
+        writer.write_table(pa.Table.from_pylist(ROWS[3:]))
+    sound = path.read_bytes()
+    documents, rejected = _read(path)
+    assert (len(documents), rejected) == (5, [])
+    changed = []
+    for place in range(len(sound)):
+        data = bytearray(sound)
+        data[place] ^= 1 << place % 8
+        path.write_bytes(data)
+        try:
+            given, rejected = _read(path)
+        except ValueError as error:  # a missing column is a wrong setting
+            given, rejected = [], [Rejected(location=str(error), reason="setting")]
+        if (given != documents and not rejected) or any("a.parquet" not in one.location for one in rejected):
+            changed.append((place, given, rejected))
+    assert not changed

@@ -198,6 +198,33 @@ def test_cut_files_are_named(name, share):
     ]
 
 
+def is_row(one):
+    return not isinstance(one, Rejected)
+
+
+@pytest.mark.slow
+def test_no_changed_bit_of_a_parquet_table_loses_a_row_without_a_word():
+    """Every byte is changed once: nothing changes, or the file is named, or a column is said to be missing."""
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(CONTENTS), sink, row_group_size=2, write_page_checksum=True)
+    sound = sink.getvalue()
+    rows = [row for row in read_all(with_partners({"contents.parquet": sound}))["contents.parquet"] if is_row(row)]
+    num_said = 0
+    for place in range(len(sound)):
+        data = bytearray(sound)
+        data[place] ^= 1 << place % 8
+        try:
+            given = read_all(with_partners({"contents.parquet": bytes(data)}))["contents.parquet"]
+        except ValueError as error:  # a missing column is a wrong setting
+            given = [Rejected(location=str(error), reason="setting")]
+        said = [one for one in given if isinstance(one, Rejected) and one.is_bad]
+        assert all("contents.parquet" in one.location for one in said)
+        is_said = bool(said)
+        num_said += is_said
+        assert is_said or [row for row in given if is_row(row)] == rows, f"byte {place}"
+    assert num_said > len(sound) / 4
+
+
 def test_the_copy_chosen_does_not_depend_on_order():
     candidates = [
         ("a/a", "x.py", "mit"),
