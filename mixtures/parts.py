@@ -28,7 +28,7 @@ OTHER = "other"
 _MAX_VALUE_CHARS = 100
 _MARK = ":"
 """Separates the source from the value in the name of a part. Names of sources contain no colon."""
-_EXAMPLE = "{weight: 9, by: programming_language, python: 2, other: 1}"
+_EXAMPLE = "{weight: 9, by: programming_language, Python: 2, other: 1}"
 
 Number = Callable[[str, Any], Decimal]
 

@@ -43,7 +43,7 @@ COMMANDS: Mapping[str, Command] = {
     "run": Command("pipeline.run", "clean, tokenize and mix the sources into shards", file=""),
     "estimate": Command("pipeline.run", "print what a run would do and cost; write nothing", ("--estimate",), ""),
     "explain": Command("pipeline.run", "print the passes over a source's text: explain SOURCE", ("--explain",), ""),
-    "models": Command("pipeline.models", "fetch or train the models that cleaning needs"),
+    "models": Command("pipeline.models", "list, fetch or train the models that cleaning needs"),
     "tokenizer train": Command("tokenizer.train", "train a tokenizer on text, or on a sample of clean documents"),
     "plan": Command("mixtures.plan", "print the mixture table for counted tokens"),
     "inspect": Command("mixtures.inspect", "print or page through documents of shards, clean/ or dropped/"),

@@ -46,7 +46,7 @@ from pipeline.preflight.cloud_stores import check_stores
 from pipeline.preflight.request import check_exclusions, check_memory, check_mixable, check_tokenizer
 from pipeline.progress.closing_table import print_summary
 from pipeline.progress.display import Display
-from pipeline.progress.run_record import begin_record, finish_record, read_record
+from pipeline.progress.run_record import begin_record, finish_record, read_record, restore_record
 from pipeline.progress.ticks import totals
 from pipeline.report import write_report
 from pipeline.report.dataset_card import write_card
@@ -73,6 +73,7 @@ def estimate_run(settings: Settings) -> None:
             "--estimate estimates from the input, and --phase=mix has none; "
             "python -m mixtures.plan --config FILE --stats OUT/stats prints the mixture of the clean documents"
         )
+    check_columns(settings.recipe.parts, settings.sources.values())
     with tempfile.TemporaryDirectory() as scratch:
         inputs, models = _inputs_and_models(settings, scratch)
         table = eval_table(settings, scratch)
@@ -104,15 +105,21 @@ def run(settings: Settings) -> None:
         num_bytes = sum(p.listing.num_bytes for p in prepared) if prepared else _clean_bytes(layout)
         engine = choose_engine(settings.beam_args, num_bytes=num_bytes)
         check_memory(engine, prepared)
+        marks = _marks(settings, layout)
         if settings.overwrite:  # comes after all checks, so that a wrong request deletes nothing
             start_over(layout, [p.source.name for p in prepared])
-        begin_record(settings, layout, engine)
+        before = begin_record(settings, layout, engine)
         made: Plan | None = None
         with Display() as display, workplace(settings, engine, layout, display) as place:
-            if prepared:
-                _clean(settings, layout, place, prepared, display)
-            if settings.phase != "clean":
-                made = _mix(settings, layout, place, display)
+            try:
+                if prepared:
+                    _clean(settings, layout, place, prepared, display)
+                if settings.phase != "clean":
+                    made = _mix(settings, layout, place, display)
+            except ValueError:  # a wrong request; if it has changed nothing, the output is that of the run before
+                if _marks(settings, layout) == marks:
+                    restore_record(layout, before)
+                raise
             seconds = time.monotonic() - started
             input_bytes = {p.source.name: p.listing.num_bytes for p in prepared}
             finish_record(layout, input_bytes, place.measured, totals(place.progress_dir), seconds=seconds)
@@ -135,6 +142,12 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
         check_columns(settings.recipe.parts, settings.sources.values())
     inputs, models = _inputs_and_models(settings, layout.work)
     return cleaning.prepare_sources(settings, inputs, models, eval_table(settings, layout.work))
+
+
+def _marks(settings: Settings, layout: Layout) -> dict[str, Any]:
+    """Returns the markers of all phases of a run, by name. They change if a phase has changed the output."""
+    names = [f"{phase}-{source}" for source in settings.recipe.weights for phase in ("clean", "tokens")]
+    return {name: read_marker(layout.marker(name)) for name in ("tokenizer", "mix", *names)}
 
 
 def _clean_bytes(layout: Layout) -> int:

@@ -15,6 +15,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.runners.runner import PipelineState
 
 from pipeline.engine.known_failures import explained, without_known_tracebacks
+from pipeline.engine.notebook import as_in_a_script
 from pipeline.engine.runner import Engine
 from pipeline.engine.same_code import Job
 from pipeline.failures import JobFailed, RunFailed
@@ -47,6 +48,10 @@ class Workplace:
             RunFailed: the job failed for a known cause.
             JobFailed: the job failed, and the cause is not known.
         """
+        with as_in_a_script():
+            self._run(name, build)
+
+    def _run(self, name: str, build: Callable[[beam.Pipeline], None]) -> None:
         begun = time.monotonic()
         engine = self.engine
         pipeline = Job(runner=engine.runner, options=engine.options_of(name))

@@ -20,7 +20,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import venv
+from collections.abc import Callable
 from pathlib import Path
 
 KENLM_VERSION = "0.3.0"
@@ -30,6 +32,13 @@ PROGRAMS = ("lmplz", "build_binary")
 MAX_NGRAM_ORDER = 6
 LIBRARY_FOLDER = "kenlm-libraries"
 BOOST_LIBRARIES = ("program_options", "thread", "chrono", "atomic", "container", "date_time")
+
+
+_PERCENT = re.compile(r"\[ *(\d+)%\]")
+"""The progress that CMake prints before a line of the build."""
+_PERCENT_STEP = 10
+_TAIL_LINES = 25
+"""The number of last lines of a failed program that are shown."""
 
 
 class BuildError(Exception):
@@ -50,16 +59,21 @@ def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")
     if not compiler:
         raise BuildError("no C++ compiler: install one (on Debian: apt-get install g++) or set CXX")
+    say = _Clock()
     with tempfile.TemporaryDirectory(prefix="kenlm-") as scratch:
+        say("installing CMake" + ("" if system_boost else " and Boost") + " into a temporary environment")
         env = _environment(Path(scratch, "env"), with_boost=not system_boost)
+        say(f"downloading the sources of KenLM {KENLM_VERSION}")
         source = _source(Path(scratch), env)
         _mend(source / "CMakeLists.txt")
         build_dir = Path(scratch, "build")
         cmake = str(_script(env, "cmake"))
         prefix = None if system_boost else _boost_prefix(env)
         _run([cmake, *_settings(source, build_dir, compiler, prefix)], "CMake could not configure KenLM")
-        jobs = ["--parallel", str(os.cpu_count() or 1)]
-        _run([cmake, "--build", str(build_dir), *jobs, "--target", *PROGRAMS], "the compiler failed on KenLM")
+        num_jobs = os.cpu_count() or 1
+        say(f"compiling {' and '.join(PROGRAMS)} with {num_jobs} processes")
+        build_command = [cmake, "--build", str(build_dir), "--parallel", str(num_jobs), "--target", *PROGRAMS]
+        _run(build_command, "the compiler failed on KenLM", say)
         folder.mkdir(parents=True, exist_ok=True)
         if prefix is not None:
             _copy_boost(prefix / "lib", folder / LIBRARY_FOLDER)
@@ -172,11 +186,31 @@ def _starts(program: Path) -> bool:
     return b"error while loading" not in told and (b" -o " in told or b" -q " in told)
 
 
-def _run(command: list[str], what_failed: str) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        tail = "\n".join(done.stdout.splitlines()[-25:])
+def _run(command: list[str], what_failed: str, say: Callable[[str], None] | None = None) -> None:
+    """Runs a program. ``say`` is told each tenth of the progress that the program prints."""
+    lines: list[str] = []
+    told = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
+        assert program.stdout is not None
+        for line in program.stdout:
+            lines = [*lines[1 - _TAIL_LINES :], line.rstrip("\n")]
+            found = _PERCENT.match(line)
+            if say is not None and found and int(found[1]) >= told + _PERCENT_STEP:
+                told = int(found[1]) // _PERCENT_STEP * _PERCENT_STEP
+                say(f"{told} % compiled")
+    if program.returncode:
+        tail = "\n".join(lines)
         raise BuildError(f"{what_failed}:\n$ {' '.join(command)}\n{tail}")
+
+
+class _Clock:
+    """Prints lines with the seconds since its start, on stderr. The paths of the programs are printed on stdout."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        print(f"build_lmplz {time.monotonic() - self._started:4.0f} s  {line}", file=sys.stderr, flush=True)
 
 
 def main() -> int:

@@ -1,12 +1,13 @@
 """Trains the sample's small models on the project's texts: ``python samples/train_models.py [--lmplz PATH]``.
 
-The script writes four files to ``models/``, with the names that ``pipeline.models`` looks for:
+The script writes five files to ``models/``, with the names that ``pipeline.models`` looks for:
 
 - ``en.sp.model`` and ``en.arpa.bin``: models like CCNet's (SentencePiece unigram, KenLM 5-gram) at a hundredth of the
   size, trained on the prose of ``material/``: books, articles, papers, answers, essays.
 - ``cutoff.csv``: the perplexities at the percentiles 0 to 100 of a crawl. The crawl consists of the sample's pages, and
   has as much junk as a real crawl.
 - ``reference.ftz``: a quantized classifier that separates prose from shops, forums and keyword pages.
+- ``trained.json``: how much text the other files were trained on, as ``pipeline.models`` records it.
 
 The models are only for the sample. ``samples/build_lmplz.py`` builds ``lmplz`` and ``build_binary``. On one machine the
 same material gives the same files. The cut-offs depend on the installed documentation.
@@ -40,6 +41,7 @@ from filters.latex.paper import clean_latex  # noqa: E402
 from filters.reference import RANDOM_LABEL, REFERENCE_LABEL, ReferenceModel, classifier_text  # noqa: E402
 from filters.wikitext.page import wikitext_to_text  # noqa: E402
 from filters.wikitext.wiki_names import syntax  # noqa: E402
+from pipeline.models.trained import record_cutoffs, record_training  # noqa: E402
 
 VOCAB_SIZE = 3_000
 ORDER = 5
@@ -134,6 +136,18 @@ def write_cutoffs(path: Path, real: Sequence[float], junked: Sequence[float]) ->
     return column
 
 
+def record(folder: Path, texts: Sequence[str], num_scored: int) -> None:
+    """Writes ``trained.json``. The classifier is recorded by its pieces of prose and of junk, without repetitions."""
+    about = {"documents": len(texts), "text_bytes": sum(len(normalize(text).encode()) for text in texts)}
+    positives, negatives = _pieces(texts), _pieces(junk())
+    reference = {
+        "positives": len(positives), "negatives": len(negatives),
+        "text_bytes": sum(len(piece.encode()) for piece in (*positives, *negatives)),
+    }  # fmt: skip
+    record_training(folder, {"en.sp.model": about, "en.arpa.bin": about, "reference.ftz": reference})
+    record_cutoffs(folder, "en", num_scored, "")
+
+
 def train_reference(positives: Iterable[str], negatives: Iterable[str], path: Path) -> ReferenceModel:
     """Trains and writes the classifier. The smaller class is repeated until both have the same number of pieces."""
     classes = {REFERENCE_LABEL: _pieces(positives), RANDOM_LABEL: _pieces(negatives)}
@@ -207,6 +221,7 @@ def main() -> int:
         through = float(np.mean(np.array(scores) < column[60]))
         print(f"{name}: {len(scores)}, perplexity {quarter.round()}, head or middle {through:.0%}")
     classifier = train_reference(texts, junk(), args.output / "reference.ftz")
+    record(args.output, texts, len(real) + len(junked))
     pages = [page.text.partition("\n")[2] for page in part("common_crawl").real_pages()]
     for name, asked in {"real pages": pages, "junk": junk()}.items():
         kept = np.mean([classifier.score(text) >= 0.5 for text in asked])

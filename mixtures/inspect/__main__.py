@@ -7,72 +7,27 @@ few documents. If ``--tokenizer`` is not given, the run's tokenizer is used, whi
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
-from mixtures.decoder import find_tokenizer, load_decoder
-from mixtures.inspect.documents import ShownDocument, Wanted, documents, heading, printable
+from mixtures.inspect.documents import ShownDocument, Wanted, heading, printable
+from mixtures.inspect.files import files_of, finder
 from mixtures.inspect.pager import Pager
 from mixtures.inspect.pairs import lines_of_pair, pairs_of, texts_of
-from mixtures.inspect.parquet_documents import parquet_documents
-from mixtures.inspect.steps import lines_of_step
+from mixtures.inspect.steps import lines_of_step, values_of_step
 from mixtures.loader import LoaderSettings, Packing
 from mixtures.stages import open_stages
 from tokenizer.interrupts import as_command
 from tokenizer.program import name_of
 
-_OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
-"""Groups of folders in a run's output. The command shows the files of the first group that contains any."""
 
-
-def _files(paths: Sequence[str]) -> list[Path]:
-    """Returns the files with these paths. For a folder, returns all shards and Parquet files in it."""
-    found: list[Path] = []
-    for path in map(Path, paths):
-        inside = _in_folder(path) if path.is_dir() else [path]
-        if not inside:
-            raise ValueError(f"{path} holds no shard and no documents")
-        if not inside[0].is_file():
-            raise ValueError(f"{path} is not there")
-        found += inside
-    return found
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    """Returns the files in a folder that contain documents. If the folder is a run's output, the files are those of the
-    first group in :data:`_OF_OUTPUT`.
-    """
-    if (folder / "manifest.json").is_file() or (folder / ".work").is_dir():
-        for names in _OF_OUTPUT:
-            if inside := [path for name in names for path in _below(folder / name)]:
-                return inside
-        return []
-    return _below(folder)
-
-
-def _below(folder: Path) -> list[Path]:
-    paths = (*folder.rglob("*.arrow"), *folder.rglob("*.parquet"))
-    return sorted(path for path in paths if ".work" not in path.relative_to(folder).parts)
-
-
-def _finder(files: Sequence[Path], tokenizer: str | None) -> Callable[[Wanted], Iterator[ShownDocument]]:
-    """Returns a function that yields the wanted documents of all files."""
-    shards = [path for path in files if path.suffix != ".parquet"]
-    encoder = load_decoder(tokenizer or find_tokenizer(shards[0])) if shards else None
-
-    def find(wanted: Wanted) -> Iterator[ShownDocument]:
-        for path in files:
-            if path.suffix == ".parquet":
-                yield from parquet_documents(path, wanted)
-            elif encoder is not None:
-                yield from documents(path, encoder, wanted)
-
-    return find
-
-
-def _print(one: ShownDocument, max_chars: int) -> None:
+def _print(one: ShownDocument, max_chars: int, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(one.as_values(), ensure_ascii=False))
+        return
     print(heading(one))
     text = (
         one.text if len(one.text) <= max_chars else f"{one.text[:max_chars]} [... {len(one.text) - max_chars:,} more]"
@@ -95,7 +50,12 @@ def _print_step(args: argparse.Namespace) -> int:
         shuffle=not args.no_shuffle,
         window_sequences=args.window_sequences,
     )
-    for line in lines_of_step(open_stages(args.files[0]), settings, args.step):
+    stream = open_stages(args.files[0])
+    if args.as_json:
+        for one in values_of_step(stream, settings, args.step):
+            print(json.dumps(one, ensure_ascii=False))
+        return 0
+    for line in lines_of_step(stream, settings, args.step):
         print(line)
     return 0
 
@@ -111,6 +71,10 @@ def _print_pairs(args: argparse.Namespace) -> int:
         return 1
     texts = texts_of(output, rows)
     for row in rows:
+        if args.as_json:
+            named = {side: texts.get((row[f"{side}_source"], row[f"{side}_id"])) for side in ("removed", "kept")}
+            print(json.dumps({**row, "removed_text": named["removed"], "kept_text": named["kept"]}, ensure_ascii=False))
+            continue
         for line in lines_of_pair(row, texts, args.max_chars):
             print(line)
     return 0
@@ -131,16 +95,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.pair or args.rejected:
             return _print_pairs(args)
         is_paged = (
-            args.pager if args.pager is not None else args.n is None and sys.stdin.isatty() and sys.stdout.isatty()
+            args.pager
+            if args.pager is not None
+            else args.n is None and not args.as_json and sys.stdin.isatty() and sys.stdout.isatty()
         )
-        files = _files(args.files)
-        find = _finder(files, args.tokenizer)
+        if is_paged and args.as_json:
+            raise ValueError("--json prints for programs, and --pager pages for readers: keep one of them")
+        files = files_of(args.files)
+        find = finder(files, args.tokenizer)
         if is_paged:
             pager = Pager(find, wanted)
             pager.run(input)
             return 0 if pager.num_shown else 1
         for one in find(wanted):
-            _print(one, args.max_chars)
+            _print(one, args.max_chars, as_json=args.as_json)
             num_shown += 1
             if num_shown >= (args.n or 10):
                 return 0
@@ -180,6 +148,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("-n", type=int, metavar="N", help="print at most this many documents (default: 10)")
     add("--max-chars", type=int, default=2_000, metavar="N", help="characters per document (default: %(default)s)")
     add("--tokenizer", metavar="FILE", help="a tokenizer's file (default: the run's own)")
+    add("--json", dest="as_json", action="store_true", help="print a JSON object per document, with the whole text")
     pair = parser.add_argument_group("the pairs of a near dedup").add_argument
     pair("--pair", action="store_true", help="removed documents beside the kept ones, the smallest overlap first")
     pair(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,21 @@ class ShownDocument:
     eos."""
     note: str = ""
     """More text for the heading, such as the reason why the document was dropped."""
+    dropped: Mapping[str, str | None] = field(default_factory=dict)
+    """``stage``, ``reason`` and ``detail`` of a dropped document. Empty for other documents."""
+
+    def as_values(self) -> dict[str, Any]:
+        """Returns the document as values for JSON. Values that only a mixture has are left out for other documents."""
+        of_mixture = {"epoch": self.epoch, "tokens": self.num_tokens, "is_cut": self.is_cut}
+        return {
+            "source": self.source,
+            "id": self.doc_id,
+            **(of_mixture if self.epoch is not None else {}),
+            **self.dropped,
+            "file": self.shard,
+            "row": self.row,
+            "text": self.text,
+        }
 
 
 def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[ShownDocument]:

@@ -54,6 +54,7 @@ def _documents(path: Path, file: Any, wanted: Wanted) -> Iterator[ShownDocument]
                     doc_id=one["id"],
                     text=text,
                     note=_note(one),
+                    dropped={name: one[name] for name in ("stage", "reason", "detail") if name in one},
                 )
         before += len(batch)
 

@@ -22,10 +22,10 @@ def by_part(recipe: Recipe) -> Recipe:
     by source. A recipe without parts is returned unchanged.
 
     >>> from mixtures.recipe import recipe_of
-    >>> parts = {"weight": 9, "by": "programming_language", "python": 2, "other": 1}
+    >>> parts = {"weight": 9, "by": "programming_language", "Python": 2, "other": 1}
     >>> made = by_part(recipe_of({"name": "t", "mixture": {"weights": {"web": 91, "github": parts}, "tokens": 1000}}))
     >>> {name: f"{weight:f}" for name, weight in made.weights.items()}
-    {'web': '91', 'github:python': '6', 'github:other': '3'}
+    {'web': '91', 'github:Python': '6', 'github:other': '3'}
     """
     if not recipe.parts:
         return recipe

@@ -84,9 +84,10 @@ def shortfall(recipe: Recipe, made: Plan) -> str:
         return ""
     of = next(s for s in made.sources if s.source == made.limited_by)
     most = by_part(recipe).max_epochs[of.source]
+    asked = "mixture.tokens asks for" if made.asked_tokens == recipe.tokens else "were asked for"
     used = f", {of.begin_tokens:,} of them used by earlier stages" if of.begin_tokens else ""
     return (
-        f"the stream has {made.tokens:,} of the {made.asked_tokens:,} tokens that were asked for, because {of.source} "
+        f"the stream has {made.tokens:,} of the {made.asked_tokens:,} tokens that {asked}, because {of.source} "
         f"limits it: it has {of.available_tokens:,} tokens{used}, may be seen at most "
         f"{most:f} times, and is {float(of.weight):.4g} % of the stream; give more input for "
         "it, raise its max_epochs, or lower its weight"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
@@ -25,6 +24,7 @@ from pipeline.files.spill import Shuffle
 from pipeline.models.checksums import sha256_of
 from pipeline.models.find import MissingModels, find_models, portable, require_models, without_missing_models
 from pipeline.models.load import ModelPath, RankFile, cutoffs_of
+from pipeline.models.trained import about_models
 from pipeline.output.fingerprint import fingerprint, recorded
 from pipeline.output.markers import is_done
 from pipeline.output.paths import Layout
@@ -285,7 +285,7 @@ def about_source(prepared: PreparedSource) -> dict[str, Any]:
             "bytes": prepared.listing.num_bytes,
             "fingerprint": prepared.listing.fingerprint,
         },
-        "models": {key: {"name": Path(str(path)).name, "sha256": sha256_of(path)} for key, path in models.items()},
+        "models": about_models(models),
         "settings": {
             "reader": recorded(prepared.source.reader),
             "join": recorded(prepared.source.join),

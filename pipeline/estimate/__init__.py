@@ -2,7 +2,8 @@
 
     units, spread over the input -> sample: read, filter -> scaled up by bytes, with an error -> table: mixture, needs
 
-- ``sample``: estimates the documents, the tokens and the CPU time of one source, with the standard error.
+- ``read_unit``: reads a part of a unit, and counts what the filters keep, also by part of a divided source.
+- ``sample``: documents, tokens, CPU time and the error of one source, and of its parts.
 - ``tokens``: counts the tokens of texts with the run's tokenizer. If there is no tokenizer yet, estimates the number.
 - ``table``: prints the estimates, the resulting mixture, and the resources that the run needs, as text or as JSON.
 

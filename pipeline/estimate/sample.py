@@ -1,43 +1,40 @@
-"""Estimates documents, tokens and CPU time of a source from a small part of its input."""
+"""Estimates documents, tokens and CPU time of a source from a small part of its input. Counts the parts of a divided
+source separately.
+"""
 
 from __future__ import annotations
 
-import io
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
 
-import pyarrow as pa
-
-from pipeline.clean.batches import batches, text_bytes
-from pipeline.clean.ledger import Ledger
+from mixtures.parts import PartRule, part_name
+from pipeline.clean.batches import BASE_COLUMNS
 from pipeline.clean.prepared_source import PreparedSource
-from pipeline.clean.segments import Segment, is_local
+from pipeline.clean.segments import is_local
 from pipeline.clean.sizing import scale_of
-from pipeline.clean.step_runner import StepRunner
-from pipeline.clean.verdicts import Verdicts
-from pipeline.files.files import open_file
-from pipeline.models.load import loaded_models
+from pipeline.estimate.read_unit import Sampled, Sampler, TokenCount, assumed_tokens, runner_of
 from pipeline.scale.costs import ELEMENT_SECONDS
 from pipeline.scale.rates import clean_mb_per_s, mix_mb_per_s
 from pipeline.sources.dedup_steps import DedupStep
-from pipeline.sources.source import UNKNOWN_FORM, Chunk, Rejected, TableRow, Unit
+from pipeline.sources.source import UNKNOWN_FORM, Unit
 
-TokenCount = Callable[[pa.Array], float]
-"""The type of a function that returns the number of tokens of some texts."""
 SAMPLE_SECONDS = 20.0
-"""Documents of a source are read for this many seconds (our choice)."""
-SAMPLE_DOCS = 500
-"""The largest number of documents that are read from one unit."""
+"""The number of seconds in which documents of a source are read (our choice)."""
 _UNITS = 16
-"""The largest number of units that are read from a source. A unit is a piece of the input. The units are spread over
-the input, because files differ."""
-_BYTES_PER_TOKEN = 4.0
-"""The number of bytes per token that is assumed if tokens are not counted (our choice). With a tokenizer of 32,000
-pieces, English text has about this number."""
-_PART_OF_ANOTHER = "part-of-another/"
+"""The largest number of units that are read from a source. The units are spread over the input, because files differ.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PartEstimate:
+    """Holds the estimate of one part of a divided source, scaled up like the estimate of the source."""
+
+    num_docs: float
+    num_tokens: int
+    error: float | None
+    """The standard error of ``num_tokens``, divided by ``num_tokens``, as in `SourceEstimate`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +69,11 @@ class SourceEstimate:
     is_unknown: bool
     """True if no document was found in the part that was read."""
     is_unfiltered: bool
-    """True if the source has filters after a join. A join cannot run on a part of the input, so these filters are not
-    run. The numbers are upper bounds."""
+    """True if filters follow a join. A join cannot run on a part of the input, so the numbers are before these
+    filters."""
+    parts: Mapping[str, PartEstimate]
+    """The parts of a divided source, by name, in the order of the recipe. Empty if the source is not divided, or if an
+    estimate cannot fill the column that divides it: a join or a dedup fills it, or a step whose model is missing."""
 
     @property
     def is_bound(self) -> bool:
@@ -81,60 +81,9 @@ class SourceEstimate:
         return self.is_unfiltered or bool(self.dedups or self.left_out)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sampled:
-    """Holds counts of the documents that were read from one unit."""
-
-    read_bytes: int
-    num_docs: int
-    given_bytes: int
-    """The number of bytes of text before the filters."""
-    text_bytes: int
-    num_tokens: float
-    seconds: float
-
-    @property
-    def per_byte(self) -> tuple[float, float, float, float, float]:
-        """Returns five numbers, each divided by the number of stored bytes: documents, bytes of text, tokens, bytes of
-        text before the filters, and seconds.
-        """
-        read = max(self.read_bytes, 1)
-        counted = (self.num_docs, self.text_bytes, self.num_tokens, self.given_bytes, self.seconds)
-        return tuple(one / read for one in counted)  # type: ignore[return-value]
-
-
-class _CountingFile(io.RawIOBase):
-    """Wraps a file, and counts the bytes that are read from the file."""
-
-    def __init__(self, file: BinaryIO, counts: list[int]) -> None:
-        self._file, self._counts = file, counts
-        self._counts.append(0)
-        self._index = len(counts) - 1
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        self._counts[self._index] += len(data)
-        return len(data)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def estimate_source(made: PreparedSource, *, times: float = 1.0, count: TokenCount | None = None) -> SourceEstimate:
+def estimate_source(
+    made: PreparedSource, *, times: float = 1.0, count: TokenCount | None = None, rule: PartRule | None = None
+) -> SourceEstimate:
     """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up by bytes.
 
     The dedups are not run, so documents and text are upper bounds.
@@ -142,20 +91,24 @@ def estimate_source(made: PreparedSource, *, times: float = 1.0, count: TokenCou
     Args:
         times: the factor by which the numbers of the whole input are multiplied.
         count: a function that counts the tokens of texts. The default assumes four bytes per token.
+        rule: the rule by which the recipe divides the source into parts.
     """
     skipped = made.source.join.SIDE_TABLES if made.source.join else frozenset()
     units = [u for u in made.units if u.kind.partition(".")[0] not in (*skipped, UNKNOWN_FORM)] or list(made.units)
     is_unfiltered = bool(skipped) and len(units) < len(made.units)
-    runner = _runner(made, with_steps=not is_unfiltered)
+    runner = runner_of(made, with_steps=not is_unfiltered)
+    if rule is not None and (is_unfiltered or not _has_column(made, rule.by)):
+        rule = None
+    sampler = Sampler(made, runner, count or assumed_tokens, rule)
     chosen = _spread(units)
     deadline = time.monotonic() + SAMPLE_SECONDS
-    sampled: list[tuple[_Sampled, float]] = []
+    sampled: list[tuple[Sampled, float]] = []
     for number, (unit, weight) in enumerate(chosen):
         left = deadline - time.monotonic()
         if left <= 0 and sampled:
             break
         until = time.monotonic() + left / (len(chosen) - number)
-        sampled.append((_sample_unit(made, unit, runner, until, count), weight))
+        sampled.append((sampler.sample(unit, until), weight))
     total, read = sum(u.num_bytes for u in units), sum(one.read_bytes for one, _ in sampled)
     factor = times * total / max(sum(weight for _, weight in sampled), 1e-9)
     num_docs, text, num_tokens, given, seconds = (
@@ -182,7 +135,36 @@ def estimate_source(made: PreparedSource, *, times: float = 1.0, count: TokenCou
         left_out=made.left_out,
         is_unknown=not any(one.num_docs for one, _ in sampled),
         is_unfiltered=is_unfiltered,
+        parts=_parts(sampler.rule, made.source.name, sampled, factor, read / max(total, 1)),
     )
+
+
+def _has_column(made: PreparedSource, by: str) -> bool:
+    """True if the steps that an estimate runs fill the column by which a source is divided."""
+    source = made.source
+    if source.join is not None and source.join.KEY_COLUMNS:
+        return by in source.join.KEY_COLUMNS
+    local = [step for step in source.steps if is_local(step)]
+    names = {*BASE_COLUMNS, *source.reader.COLUMNS, *(name for step in local for name in step.COLUMNS)}
+    return by in names or (by == "host" and "url" in names)
+
+
+def _parts(
+    rule: PartRule | None, source: str, sampled: Sequence[tuple[Sampled, float]], factor: float, share_read: float
+) -> dict[str, PartEstimate]:
+    """Returns the estimate of each part of a source, by name."""
+    found = {}
+    for name in (part_name(source, value) for value in rule.weights) if rule is not None else ():
+        per_byte = [
+            (weight, one.part_docs.get(name, 0) / max(one.read_bytes, 1),
+             one.part_tokens.get(name, 0.0) / max(one.read_bytes, 1)) for one, weight in sampled
+        ]  # fmt: skip
+        found[name] = PartEstimate(
+            num_docs=factor * sum(weight * docs for weight, docs, _ in per_byte),
+            num_tokens=round(factor * sum(weight * tokens for weight, _, tokens in per_byte)),
+            error=relative_error([(weight, tokens) for weight, _, tokens in per_byte], share_read),
+        )
+    return found
 
 
 def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) -> float | None:
@@ -228,62 +210,3 @@ def _spread(units: Sequence[Unit]) -> list[tuple[Unit, float]]:
         if hits:
             found.append((unit, float(hits)))
     return found
-
-
-def _sample_unit(
-    made: PreparedSource, unit: Unit, runner: StepRunner, deadline: float, count: TokenCount | None
-) -> _Sampled:
-    """Runs the filters on the documents in the first part of a unit."""
-    counts: list[int] = []
-    started = time.process_time()
-    ledger = Ledger(made.source.name, 0)
-    num_docs = num_given = num_bytes = 0
-    num_tokens = 0.0
-    documents = _documents(made, unit, counts, deadline)
-    for batch in batches(documents, source=made.source.name, columns=made.source.reader.COLUMNS):
-        if batch is None:
-            continue
-        num_given += text_bytes(batch.column("text"))
-        batch = runner.run(batch, Verdicts(), ledger)
-        num_docs += sum(not i.startswith(_PART_OF_ANOTHER) for i in batch.column("id").to_pylist())
-        num_bytes += text_bytes(batch.column("text"))
-        num_tokens += count(batch.column("text")) if count else text_bytes(batch.column("text")) / _BYTES_PER_TOKEN
-    # A reader that is stopped has read ahead. These bytes are counted too, up to the size of the unit.
-    read = min(sum(counts), unit.num_bytes)
-    return _Sampled(read, num_docs, num_given, num_bytes, num_tokens, time.process_time() - started)
-
-
-def _runner(made: PreparedSource, *, with_steps: bool) -> StepRunner:
-    local = tuple(s for s in made.source.steps if is_local(s)) if with_steps else ()
-    segment = Segment(0, (), local, ())  # type: ignore[arg-type]
-    return StepRunner(made.source, segment, loaded_models(segment.local, made.model_paths))
-
-
-def _documents(made: PreparedSource, unit: Unit, counts: list[int], deadline: float) -> Iterator[dict[str, Any]]:
-    reader = made.source.reader
-
-    def opened(path: str) -> BinaryIO:
-        return io.BufferedReader(_CountingFile(open_file(path), counts), 1 << 16)  # type: ignore[return-value]
-
-    if unit.kind in reader.CONTAINERS:
-        chunk = next((c for c in reader.unpack(unit, opened) if isinstance(c, Chunk)), None)
-        if chunk is None:
-            return
-        data = chunk.data
-        part = Unit(path="chunk", num_bytes=len(data), kind=chunk.kind, start=0, end=len(data), origin=chunk.origin)
-        records = reader.read(part, lambda _: io.BytesIO(data))
-    else:
-        records = reader.read(unit, opened)
-    number = 0
-    for record in records:
-        if isinstance(record, Rejected):
-            continue
-        number += 1
-        if isinstance(record, TableRow):
-            row = record.row
-            if row.get("text"):  # the text of an answer is counted, but only its question is a document
-                yield {"id": f"{'' if row.get('is_question', True) else _PART_OF_ANOTHER}{number}", "text": row["text"]}
-        else:
-            yield record
-        if number >= SAMPLE_DOCS or time.monotonic() > deadline:
-            return

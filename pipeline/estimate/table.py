@@ -27,7 +27,10 @@ _COLUMNS = ("source", "files", "units", "input MB", "read MB", "documents", "tex
 def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> None:
     """Prints one line per source, the resulting mixture, and the resources that the run would need."""
     count, how = token_count(settings)
-    found = [estimate_source(one, times=settings.times, count=count) for one in prepared]
+    rules = settings.recipe.parts
+    found = [
+        estimate_source(one, times=settings.times, count=count, rule=rules.get(one.source.name)) for one in prepared
+    ]
     made = _plan(settings, found)
     if settings.as_json:
         print(json.dumps(_as_json(settings, found, made), indent=2))
@@ -39,35 +42,54 @@ def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> No
         table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     for one in found:
         table.add_row(*_cells(one))
+        for cells in _part_cells(one):
+            table.add_row(*cells)
     console.print(table)
-    for line in (*_notes(found), how):
+    for line in (*_notes(settings.recipe, found), how):
         console.print(line, highlight=False, soft_wrap=True)
     if isinstance(made, Plan):
-        console.print(format_table(_whole(settings), made), highlight=False, soft_wrap=True)
+        console.print(format_table(_foreseen(settings.recipe, found), made), highlight=False, soft_wrap=True)
     else:
-        console.print(f"the mixture could not be made of this: {made}", highlight=False)
+        console.print(f"the mixture could not be made of this:\n{made}", highlight=False)
     console.print(_needs(found, made), highlight=False, soft_wrap=True)
 
 
-def _whole(settings: Settings) -> Recipe:
-    """Returns the recipe without its division of sources into parts. The tokens of a part are known only after the
-    clean phase.
-    """
-    return dataclasses.replace(settings.recipe, parts={})
+def _foreseen(recipe: Recipe, found: Sequence[SourceEstimate]) -> Recipe:
+    """Returns the recipe without the parts of sources whose parts are not known before the run."""
+    known = {e.source for e in found if e.parts}
+    return dataclasses.replace(recipe, parts={s: rule for s, rule in recipe.parts.items() if s in known})
 
 
 def _plan(settings: Settings, found: Sequence[SourceEstimate]) -> Plan | PlanError:
-    available = {
-        e.source: SourceTokens(e.num_tokens, int(e.num_docs)) for e in found if e.source in settings.recipe.weights
-    }
+    available: dict[str, SourceTokens] = {}
+    for e in found:
+        if e.parts:
+            available |= {name: SourceTokens(p.num_tokens, int(p.num_docs)) for name, p in e.parts.items()}
+        elif e.source in settings.recipe.weights:
+            available[e.source] = SourceTokens(e.num_tokens, int(e.num_docs))
     try:
-        return plan(_whole(settings), available, settings.num_tokens)
+        return plan(_foreseen(settings.recipe, found), available, settings.num_tokens)
     except PlanError as error:
         return error
 
 
+def _most(e: SourceEstimate) -> str:
+    return "≤ " if e.is_bound and not e.is_unknown else ""
+
+
+def _error(error: float | None) -> str:
+    return "unknown" if error is None else "all read" if error == 0 else f"± {200 * error:.0f} %"
+
+
+def _part_cells(e: SourceEstimate) -> Iterator[tuple[str, ...]]:
+    """Yields a row for each part of a source. Files, bytes and hours are those of the source."""
+    for name, part in e.parts.items():
+        cells = (f"{_most(e)}{part.num_docs:,.0f}", "", f"{part.num_tokens:,}", _error(part.error), "")
+        yield (f"  {name}", "", "", "", "", *cells)
+
+
 def _cells(e: SourceEstimate) -> tuple[str, ...]:
-    most = "≤ " if e.is_bound and not e.is_unknown else ""
+    most = _most(e)
     return (
         e.source,
         f"{e.num_files:,}",
@@ -76,7 +98,7 @@ def _cells(e: SourceEstimate) -> tuple[str, ...]:
         "unknown" if e.is_unknown else f"{most}{e.num_docs:,.0f}",
         f"{most}{digits(e.text_bytes / 1e6)}",
         f"{e.num_tokens:,}",
-        "unknown" if e.error is None else "all read" if e.error == 0 else f"± {200 * e.error:.0f} %",
+        _error(e.error),
         digits(e.cpu_hours),
     )
 
@@ -92,9 +114,17 @@ def digits(hours: float) -> str:
     return f"{hours:,.{max(0, 2 - math.floor(math.log10(hours)))}f}"
 
 
-def _notes(found: Sequence[SourceEstimate]) -> Iterator[str]:
+def _notes(recipe: Recipe, found: Sequence[SourceEstimate]) -> Iterator[str]:
     """Yields lines about effects that the numbers do not include."""
     for e in found:
+        if e.source in recipe.parts and not e.parts:
+            by = recipe.parts[e.source].by
+            yield (
+                f"{e.source}: whole, not by {by}, which a part of the input does not tell (a join, a dedup or a step "
+                "that is left out fills it)"
+            )
+        if absent := [name for name, part in e.parts.items() if not part.num_tokens]:
+            yield f"{e.source}: no document of {', '.join(absent)} in the part that was read"
         if e.dedups:
             yield f"{e.source}: at most (≤), because {', '.join(e.dedups)} cannot be foreseen from a part of the input"
         if e.left_out:

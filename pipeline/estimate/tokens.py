@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.clean.batches import text_bytes
-from pipeline.estimate.sample import TokenCount
+from pipeline.estimate.read_unit import TokenCount
 from pipeline.files.files import read_bytes
 from pipeline.settings.settings import Settings
 from tokenizer.encode import Encoder

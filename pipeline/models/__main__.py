@@ -1,10 +1,11 @@
-"""Runs the command ``python -m pipeline.models``. Its subcommands are fetch, fetch-evals, train-lm, cutoffs and
+"""Runs the command ``python -m pipeline.models``. Its subcommands are list, fetch, fetch-evals, train-lm, cutoffs and
 train-reference.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from pipeline.models.fetch import FetchError, Published, fetch, published
 from tokenizer.interrupts import as_command
 from tokenizer.numbers import count_flag
 from tokenizer.program import name_of
+from tokenizer.progress import Progress
 
 if TYPE_CHECKING:
     from pipeline.models.train_reference import TrainedReference
@@ -45,8 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command's flags."""
     parser = argparse.ArgumentParser(prog=name_of("pipeline.models"), description="Gets or trains models.")
-    names = "fetch|fetch-evals|train-lm|cutoffs|train-reference"
+    names = "list|fetch|fetch-evals|train-lm|cutoffs|train-reference"
     commands = parser.add_subparsers(required=True, metavar=names)
+
+    there = commands.add_parser("list", help="list the models that are there, and the missing ones")
+    there.set_defaults(command=_list)
 
     get = commands.add_parser("fetch", help="get the published models")
     get.add_argument("what", nargs="*", default=["all"], help="lid, lid-small, lm, bad-words or all (the default)")
@@ -82,8 +87,10 @@ def build_parser() -> argparse.ArgumentParser:
     reference.add_argument("--seed", type=int, default=0)
     reference.set_defaults(command=_train_reference)
 
-    for command in (get, lm, table, reference):
+    for command in (there, get, lm, table, reference):
         command.add_argument("--models", required=True, metavar="DIR", help="the folder of models")
+    for command in (there, lm, table, reference):
+        command.add_argument("--json", dest="as_json", action="store_true", help="print what was found or made as JSON")
     for command in (lm, table):
         command.add_argument(
             "--input", action="append", required=True, metavar="GLOB", help="texts: .txt, .jsonl, .parquet"
@@ -125,6 +132,14 @@ def _fetch(flags: argparse.Namespace) -> int:
     return 0
 
 
+def _list(flags: argparse.Namespace) -> int:
+    from pipeline.models.listing import lines_of, listed
+
+    values = listed(flags.models)
+    print(json.dumps(values, indent=2) if flags.as_json else "\n".join(lines_of(values)))
+    return 0
+
+
 def _train_lm(flags: argparse.Namespace) -> int:
     from pipeline.models.train_perplexity import HOW_TO_GET_LMPLZ, VOCAB_SIZE, find_program, train_language_model
     from pipeline.models.training_texts import expand_globs, read_texts
@@ -139,7 +154,11 @@ def _train_lm(flags: argparse.Namespace) -> int:
         folder=Path(flags.models),
         lmplz=lmplz,
         vocab_size=flags.vocab_size or VOCAB_SIZE,
+        progress=Progress("train-lm"),
     )
+    if flags.as_json:
+        print(json.dumps({"written": [str(path) for path in made]}))
+        return 0
     print("wrote " + ", ".join(map(str, made)))
     cutoffs = f"cutoffs --models {flags.models} --language {flags.language} --input GLOB"
     print(f"now its cut-offs: python -m pipeline.models {cutoffs}")
@@ -149,13 +168,24 @@ def _train_lm(flags: argparse.Namespace) -> int:
 def _cutoffs(flags: argparse.Namespace) -> int:
     from pipeline.models.load import load_scorer
     from pipeline.models.train_perplexity import cutoff_table, write_cutoffs
-    from pipeline.models.training_texts import expand_globs, read_texts
+    from pipeline.models.trained import doubts
+    from pipeline.models.training_texts import expand_globs, num_bytes_of, read_texts
 
     model = load_scorer(flags.models, flags.language)
-    column = cutoff_table(read_texts(expand_globs(flags.input)), flags.language, model)
+    texts = Progress("cutoffs").reading(read_texts(expand_globs(flags.input)), num_bytes_of)
+    column, num_docs = cutoff_table(texts, flags.language, model)
     path = Path(flags.models) / "cutoff.csv"
-    write_cutoffs(path, flags.language, column)
-    print(f"{path}: {flags.language}: head below {column[30]:g}, middle below {column[60]:g}")
+    write_cutoffs(path, flags.language, column, num_docs)
+    found = doubts([{"name": path.name, "language": flags.language, "documents": num_docs}])
+    if flags.as_json:
+        print(json.dumps({"written": [str(path)], "language": flags.language, "head_below": column[30],
+                          "middle_below": column[60], "documents": num_docs, "doubts": found}))  # fmt: skip
+        return 0
+    print(
+        f"{path}: {flags.language}: head below {column[30]:g}, middle below {column[60]:g}, from {num_docs:,} documents"
+    )
+    for doubt in found:
+        print(doubt)
     return 0
 
 
@@ -178,17 +208,21 @@ def _train_from_joined(flags: argparse.Namespace) -> TrainedReference:
         beam_args=flags.beam_args,
     )
     forget(work_dir)
+    progress = Progress("train-reference")
     try:
-        found = find_pages(asked)
+        with progress.working("finding pages that Wikipedia cites"):
+            found = find_pages(asked)
         return train_reference(
-            found.positives(), found.negatives(), Path(flags.models), num_threads=flags.threads, seed=flags.seed
-        )
+            found.positives(), found.negatives(), Path(flags.models), num_threads=flags.threads, seed=flags.seed,
+            progress=progress,
+        )  # fmt: skip
     finally:
         forget(work_dir)
 
 
 def _train_reference(flags: argparse.Namespace) -> int:
-    from pipeline.models.train_reference import MIN_POSITIVES, train_reference
+    from pipeline.models.train_reference import train_reference
+    from pipeline.models.trained import MIN_POSITIVES
     from pipeline.models.training_texts import expand_globs, read_texts
 
     is_joined, is_given = bool(flags.wikipedia and flags.pages), bool(flags.positives and flags.negatives)
@@ -197,9 +231,16 @@ def _train_reference(flags: argparse.Namespace) -> int:
     if is_given:
         positives: Iterable[Text] = read_texts(expand_globs(flags.positives))
         negatives: Iterable[Text] = read_texts(expand_globs(flags.negatives))
-        trained = train_reference(positives, negatives, Path(flags.models), num_threads=flags.threads, seed=flags.seed)
+        trained = train_reference(positives, negatives, Path(flags.models), num_threads=flags.threads, seed=flags.seed,
+                                  progress=Progress("train-reference"))  # fmt: skip
     else:
         trained = _train_from_joined(flags)
+    if flags.as_json:
+        print(json.dumps({"written": [str(trained.path)], "trained_on": trained.num_train,
+                          "held_out": trained.num_held_out, "is_meaningful": trained.is_meaningful,
+                          "at": [{"threshold": one.threshold, "precision": one.precision, "recall": one.recall}
+                                 for one in trained.figures]}))  # fmt: skip
+        return 0
     for what, counts in (("trained on", trained.num_train), ("held back (other hosts)", trained.num_held_out)):
         print(
             f"{what}: " + ", ".join(f"{number:,} {label.removeprefix('__label__')}" for label, number in counts.items())

@@ -20,7 +20,7 @@ from pipeline.engine.unit_list import ReadUnitList, write_unit_list
 from pipeline.files.files import delete_tree, join, open_file, read_bytes
 from pipeline.files.spill import Shuffle
 from pipeline.models.join_cited_pages import CLEAN, By, FindReferences, ReferenceJob, WriteChosen
-from pipeline.models.train_reference import MIN_POSITIVES
+from pipeline.models.trained import MIN_POSITIVES
 from pipeline.models.training_texts import Text
 from pipeline.settings.inputs import Listing, list_inputs
 from pipeline.sources.common_crawl import CommonCrawlReader

@@ -212,6 +212,9 @@ def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *,
     if missing and not (is_all and table):
         folder = os.path.dirname(str(files.paths[0][1]))
         get = how_to_get("perplexity", wanted, folder)
+        if missing == ["cutoff.csv"]:  # the models were trained, not fetched
+            flags = f"--models {folder} --language {wanted[0]} --input GLOB"
+            get = f"compute it with `python -m pipeline.models cutoffs {flags}`, or {get}"
         raise MissingModels([f"{source}: {' and '.join(missing)} not found in {folder}; {get}"])
     return ModelFiles(tuple((name, path) for name, path in files.paths if name in keep))
 

@@ -271,7 +271,8 @@ def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str
         return "train one with `python -m pipeline.models train-reference`, nobody publishes LLaMA's"
     if key.startswith("url_lists"):
         return f"unpack a blocklist of UT1 into {folder}/urls, a folder per category; no list ships"
-    wanted = "lid" if key == "language" else f"lm --languages {','.join(languages) or 'en'}"
+    lm = f"lm --languages {','.join(languages) or 'en'}"
+    wanted = {"language": "lid", "bad_words": "bad-words"}.get(key, lm)
     return f"get it with `python -m pipeline.models fetch --models {folder} {wanted}`"
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +18,9 @@ import sentencepiece
 
 from filters.ccnet.perplexity import PerplexityModel, normalize
 from pipeline.models.scratch import scratch_folder
-from pipeline.models.training_texts import Text
+from pipeline.models.trained import record_cutoffs, record_training
+from pipeline.models.training_texts import Text, num_bytes_of
+from tokenizer.progress import QUIET, Progress
 from tokenizer.train.sample import lines
 
 MAX_DOCS = 1_000_000
@@ -57,9 +62,9 @@ def train_language_model(
     folder: Path,
     lmplz: str,
     vocab_size: int = VOCAB_SIZE,
-    say: Callable[[str], None] = print,
+    progress: Progress = QUIET,
 ) -> list[Path]:
-    """Trains ``<language>.sp.model`` and ``<language>.arpa.bin``. Returns their paths.
+    """Trains ``<language>.sp.model`` and ``<language>.arpa.bin``. Records the size of the corpus. Returns their paths.
 
     If KenLM's build_binary is not found, the 5-gram model is ``<language>.arpa`` instead. CCNet trained on the first
     paragraphs of Wikipedia's articles, one article per line. This function trains on one document per line.
@@ -70,11 +75,13 @@ def train_language_model(
         ValueError: the corpus is too small, or a program failed. The message contains the program's output.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    say = progress.say
     with scratch_folder(folder, ".train-lm") as scratch:
         corpus, split = scratch / "corpus.txt", scratch / "split.txt"
-        chosen = _OfLanguage(texts, language)
+        chosen = _OfLanguage(progress.reading(texts, num_bytes_of), language)
         num_docs = _write_lines(corpus, (normalize(text.text) for text in islice(chosen, MAX_DOCS)))
-        say(f"{language}: {num_docs:,} documents, {corpus.stat().st_size:,} bytes of normalised text")
+        num_bytes = corpus.stat().st_size
+        say(f"{language}: {num_docs:,} documents, {num_bytes:,} bytes of normalised text")
         if chosen.num_skipped:
             say(f"skipped {chosen.num_skipped:,} documents of other languages than {language}")
         if not num_docs:
@@ -82,17 +89,21 @@ def train_language_model(
         with open(corpus, encoding="utf-8") as whole:
             _write_lines(split, (part for line in whole for part in lines(line, max_line_bytes=MAX_LINE_BYTES)))
         pieces = scratch / f"{language}.sp.model"
-        num_pieces = _train_pieces(split, pieces, vocab_size, say)
+        with progress.working(f"training the pieces on {split.stat().st_size / 1e6:,.1f} MB"):
+            num_pieces = _train_pieces(split, pieces, vocab_size, progress)
         say(f"{pieces.name}: {num_pieces:,} pieces")
         processor = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
         segmented = scratch / "pieces.txt"
-        with open(corpus, encoding="utf-8") as whole:
+        with open(corpus, encoding="utf-8") as whole, progress.working("splitting the corpus into pieces"):
             _write_lines(segmented, (" ".join(processor.encode_as_pieces(line.rstrip("\n"))) for line in whole))
         arpa = scratch / f"{language}.arpa"
-        _count_ngrams(lmplz, segmented, arpa, str(scratch))
-        made = [pieces, _as_binary(arpa, lmplz, say)]
+        with progress.working(f"estimating the {ORDER}-grams with lmplz"):
+            _count_ngrams(lmplz, segmented, arpa, progress)
+        made = [pieces, _as_binary(arpa, lmplz, progress)]
         for path in made:
             os.replace(path, folder / path.name)
+        about = {"documents": num_docs, "text_bytes": num_bytes}
+        record_training(folder, {path.name: about for path in made})
         return [folder / path.name for path in made]
 
 
@@ -113,9 +124,10 @@ class _OfLanguage:
                 self.num_skipped += 1
 
 
-def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -> list[float]:
-    """Computes the perplexity of every document in a corpus, and returns the percentiles 0 to 100. Documents that are
-    not in ``language`` are skipped.
+def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -> tuple[list[float], int]:
+    """Returns the perplexities at percentiles 0 to 100 of a corpus, and the number of documents that were scored.
+
+    Documents that are not in ``language`` are skipped.
 
     Raises:
         ValueError: there are fewer than 101 documents, which is too few for 101 percentiles.
@@ -123,16 +135,23 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
     scores = [model.perplexity(text.text) for text in texts if text.language in ("", language)]
     known = [score for score in scores if score is not None]
     if len(known) < 101:
-        raise ValueError(f"cutoffs: {len(known)} documents of language {language}; at least 101 are needed")
-    return [round(float(value), 1) for value in np.percentile(known, np.arange(101))]
+        raise ValueError(
+            f"cutoffs: {len(known)} documents of language {language} have a score; at least 101 are needed: give more "
+            "pages that have passed the steps before perplexity"
+        )
+    return [round(float(value), 1) for value in np.percentile(known, np.arange(101))], len(known)
 
 
-def write_cutoffs(path: Path, language: str, column: list[float]) -> None:
-    """Writes a language's column into ``cutoff.csv``. The remaining columns are not changed."""
+def write_cutoffs(path: Path, language: str, column: list[float], num_docs: int) -> None:
+    """Writes a language's column into ``cutoff.csv``, and records the number of documents that it was computed from.
+
+    The remaining columns are not changed.
+    """
     rows = [["", *()], *([str(percentile)] for percentile in range(101))]
+    before = ""
     if path.is_file():
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.reader(file) if row]
+        before = path.read_bytes().decode("utf-8")
+        rows = [row for row in csv.reader(io.StringIO(before, newline="")) if row]
         if len(rows) != 102:
             raise ValueError(f"{path}: {len(rows)} rows where 102 should be; it is left as it is")
     if language in rows[0]:
@@ -145,6 +164,7 @@ def write_cutoffs(path: Path, language: str, column: list[float]) -> None:
     with open(temporary, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
     os.replace(temporary, path)
+    record_cutoffs(path.parent, language, num_docs, before)
 
 
 def _write_lines(path: Path, lines: Iterator[str]) -> int:
@@ -157,7 +177,7 @@ def _write_lines(path: Path, lines: Iterator[str]) -> int:
     return num_lines
 
 
-def _train_pieces(corpus: Path, target: Path, vocab_size: int, say: Callable[[str], None]) -> int:
+def _train_pieces(corpus: Path, target: Path, vocab_size: int, progress: Progress) -> int:
     sizes = [(vocab_size, True), (min(vocab_size, SMALL_VOCAB_SIZE), False)]
     for size, is_hard in sizes:
         try:
@@ -174,26 +194,39 @@ def _train_pieces(corpus: Path, target: Path, vocab_size: int, say: Callable[[st
         except RuntimeError as error:
             if not is_hard:
                 raise ValueError(f"train-lm: SentencePiece failed: {error}") from error
-            say(f"the corpus is too small for {size:,} pieces; as in CCNet, {SMALL_VOCAB_SIZE:,} at most then")
+            progress.say(f"the corpus is too small for {size:,} pieces; as in CCNet, {SMALL_VOCAB_SIZE:,} at most then")
         else:
             break
     return int(sentencepiece.SentencePieceProcessor(model_file=str(target)).get_piece_size())
 
 
-def _count_ngrams(lmplz: str, segmented: Path, arpa: Path, scratch: str) -> None:
-    command = [lmplz, "-o", str(ORDER), "-S", "40%", "-T", scratch, "--vocab_estimate", str(VOCAB_SIZE)]
-    with open(segmented, "rb") as source, open(arpa, "wb") as sink:
-        done = subprocess.run(
-            [*command, "--discount_fallback"], stdin=source, stdout=sink, stderr=subprocess.PIPE, check=False
-        )
-    if done.returncode:
-        raise ValueError(f"train-lm: {lmplz} failed: {done.stderr.decode('utf-8', 'replace')[-1000:]}")
+_LMPLZ_STAGE = re.compile(rb"^=== (\d/\d .*?) ===")
 
 
-def _as_binary(arpa: Path, lmplz: str, say: Callable[[str], None]) -> Path:
+def _count_ngrams(lmplz: str, segmented: Path, arpa: Path, progress: Progress) -> None:
+    """Runs lmplz, and repeats the names of its stages."""
+    folder = str(arpa.parent)
+    command = [lmplz, "-o", str(ORDER), "-S", "40%", "-T", folder, "--vocab_estimate", str(VOCAB_SIZE)]
+    with open(segmented, "rb") as source, open(arpa, "wb") as sink, tempfile.TemporaryFile(dir=folder) as said:
+        with subprocess.Popen(
+            [*command, "--discount_fallback"], stdin=source, stdout=sink, stderr=subprocess.PIPE
+        ) as program:
+            assert program.stderr is not None
+            for line in program.stderr:
+                said.write(line)
+                if found := _LMPLZ_STAGE.match(line):
+                    progress.say(f"lmplz: {found[1].decode('utf-8', 'replace')}")
+        said.seek(max(0, said.tell() - 1000))
+        if program.returncode:
+            raise ValueError(f"train-lm: {lmplz} failed: {said.read().decode('utf-8', 'replace')}")
+
+
+def _as_binary(arpa: Path, lmplz: str, progress: Progress) -> Path:
     program = find_program("build_binary", None, beside=lmplz)
     if program is None:
-        say("build_binary is not beside lmplz nor on PATH: the model stays text (.arpa), which loads slowly, unshared")
+        progress.say(
+            "build_binary is not beside lmplz nor on PATH: the model stays text (.arpa), which loads slowly, unshared"
+        )
         return arpa
     binary = arpa.with_name(arpa.name + ".bin")
     done = subprocess.run([program, str(arpa), str(binary)], capture_output=True, check=False)

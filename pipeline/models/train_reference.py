@@ -15,15 +15,14 @@ import fasttext
 from filters.reference import RANDOM_LABEL, REFERENCE_LABEL, ReferenceModel, classifier_text
 from filters.urls import site_of
 from pipeline.models.scratch import scratch_folder
-from pipeline.models.training_texts import Text
+from pipeline.models.trained import MIN_POSITIVES, record_training
+from pipeline.models.training_texts import Text, num_bytes_of
+from tokenizer.progress import QUIET, Progress
 
 MIN_POSITIVE_CHARS = 1000
 """The smallest number of characters of a positive (a page that Wikipedia cites). The value is from RedPajama v1
 (data_prep/cc/classifier/create_corpus.py).
 """
-MIN_POSITIVES = 1000
-"""The smallest number of positives (our choice). With fewer positives, precision and recall are too uncertain to
-use."""
 HELD_OUT_PERCENT = 10
 _LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
 THRESHOLDS = (0.25, 0.5)
@@ -69,9 +68,10 @@ class TrainedReference:
 
 
 def train_reference(
-    positives: Iterable[Text], negatives: Iterable[Text], folder: Path, *, num_threads: int = 1, seed: int = 0
-) -> TrainedReference:
-    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did.
+    positives: Iterable[Text], negatives: Iterable[Text], folder: Path, *, num_threads: int = 1, seed: int = 0,
+    progress: Progress = QUIET,
+) -> TrainedReference:  # fmt: skip
+    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did. Records the number of pages.
 
     A tenth of the hosts is held back for measuring. The split is by host, because pages of a site look alike. With a
     split by page, a classifier that has only learnt the sites would seem good. Pages without a url are split by their
@@ -86,7 +86,8 @@ def train_reference(
     with scratch_folder(folder, ".train-reference") as scratch:
         corpus = scratch / "corpus.txt"
         with open(corpus, "w", encoding="utf-8") as sink:
-            for label, text, is_held_out in _labelled(positives, negatives, seed):
+            cited, others = (progress.reading(texts, num_bytes_of) for texts in (positives, negatives))
+            for label, text, is_held_out in _labelled(cited, others, seed):
                 if is_held_out:
                     held_out.append((label, text))
                 else:
@@ -99,11 +100,16 @@ def train_reference(
                 raise ValueError(
                     f"train-reference: no pages {what} of the label {' and '.join(empty)}: give more pages"
                 )
-        model = fasttext.train_supervised(input=str(corpus), thread=num_threads, seed=seed, verbose=0)
+        num_bytes = corpus.stat().st_size
+        with progress.working(f"training the classifier on {num_bytes / 1e6:,.1f} MB"):
+            model = fasttext.train_supervised(input=str(corpus), thread=num_threads, seed=seed, verbose=0)
         made = scratch / "reference.bin"
         model.save_model(str(made))
         os.replace(made, folder / "reference.bin")
-    scored = [(label, ReferenceModel(model).score(text)) for label, text in held_out]
+    about = {"positives": num_train[REFERENCE_LABEL], "negatives": num_train[RANDOM_LABEL], "text_bytes": num_bytes}
+    record_training(folder, {"reference.bin": about})
+    with progress.working("measuring it on the pages that were held back"):
+        scored = [(label, ReferenceModel(model).score(text)) for label, text in held_out]
     figures = tuple(_figures(scored, threshold) for threshold in THRESHOLDS)
     return TrainedReference(folder / "reference.bin", num_train, num_held_out, figures)
 

@@ -32,6 +32,11 @@ class Text:
     url: str = ""
 
 
+def num_bytes_of(text: Text) -> int:
+    """Returns the size of a document's text, for progress."""
+    return len(text.text) if text.text.isascii() else len(text.text.encode("utf-8", "replace"))
+
+
 def expand_globs(patterns: Iterable[str]) -> list[str]:
     """Returns the files that match the patterns, sorted and without duplicates.
 

@@ -184,9 +184,9 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
     console.print(table)
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     if manifest:
-        say = (
-            f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {len(manifest['shards'])} shards"
-        )
+        num_shards = len(manifest["shards"])
+        say = f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {num_shards} "
+        say += "shard" if num_shards == 1 else "shards"
         console.print(say, highlight=False)
     if made is not None and (short := shortfall(settings.recipe, made)):
         console.print(short, highlight=False, soft_wrap=True)

@@ -51,8 +51,8 @@ def read_record(layout: Layout) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def begin_record(settings: Settings, layout: Layout, engine: Engine) -> None:
-    """Writes the record with the settings of the run, before any work starts."""
+def begin_record(settings: Settings, layout: Layout, engine: Engine) -> dict[str, Any]:
+    """Writes the record with the settings of the run, before any work starts. Returns the record of the run before."""
     before = read_record(layout)
     record: dict[str, Any] = {
         "finished": False,
@@ -65,6 +65,16 @@ def begin_record(settings: Settings, layout: Layout, engine: Engine) -> None:
         **{key: before[key] for key in ("worker_seconds", "stage_seconds", "steps", "input_bytes") if key in before},
     }
     _write(layout, record)
+    return before
+
+
+def restore_record(layout: Layout, before: Mapping[str, Any]) -> None:
+    """Writes the record of the run before again, because a request was refused and has changed nothing.
+
+    Without this, the report of a finished output would say that its run did not finish.
+    """
+    if before:
+        _write(layout, before)
 
 
 def finish_record(layout: Layout, input_bytes: Mapping[str, int], measured: Measured, totals: Totals, *,

@@ -264,11 +264,14 @@ def short_bytes(num_bytes: int) -> str:
 
 
 def percent(value: float) -> str:
-    """Returns a percentage with one decimal. A small percentage keeps two digits, so that only zero is shown as 0.
+    """Returns a percentage with one decimal. A small percentage keeps two digits, so that only zero is shown as 0. A
+    tiny one is shown as less than a thousandth.
 
-    >>> percent(13.0081), percent(100.0), percent(0.0), percent(0.0412)
-    ('13', '100', '0', '0.041')
+    >>> percent(13.0081), percent(100.0), percent(0.0), percent(0.0412), percent(3.3e-6)
+    ('13', '100', '0', '0.041', '< 0.001')
     """
+    if 0 < value < 0.001:
+        return "< 0.001"
     return f"{value:.2g}" if 0 < abs(value) < 0.1 else f"{value:.1f}".removesuffix(".0")
 
 

@@ -14,14 +14,14 @@ from pipeline.models.checksums import sha256_of
 from pipeline.models.find import find_models
 from pipeline.models.load import ModelFiles, ModelPath, load
 from pipeline.models.stored_files import local_path
+from pipeline.models.trained import JUDGES
 from pipeline.report.output_state import RunState
 from pipeline.settings.bundled_sample import models_folder
 
-JUDGES = ("language", "perplexity", "reference")
-"""The models that give documents a score."""
 TINY_BYTES = 10_000_000
-"""Models with fewer bytes than this are too small for real use. The limit is our choice: CCNet's models have gigabytes
-per language, and the sample's models have 0.5 MB."""
+"""Models without a record of their training, with fewer bytes than this, are too small for real use. Ours: CCNet's
+models of one language have gigabytes.
+"""
 _MAX_CHECKED_BYTES = 300_000_000
 """If a model has more bytes than this, its checksum is not computed again. The report compares the model's scores with
 the scores of the run anyway."""

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.models.trained import JUDGES, described
 from pipeline.report.output_state import RunState, SourceState
+from pipeline.report.run_models import used_models
 from pipeline.report.settings import default_settings, differences, recipe_settings, settings_of
 
 
@@ -19,6 +21,8 @@ class Table:
     rows: Sequence[tuple[str, ...]]
     note: str = ""
     left: tuple[int, ...] = ()
+    has_long_cells: bool = False
+    """True if a narrow screen shows each row as a block instead of a line. It always does so with many columns."""
     is_grouped: bool = False
     """True if consecutive rows with equal first cells form a group. The first cell becomes the heading of the group."""
 
@@ -80,14 +84,30 @@ def _inputs(state: RunState) -> Table:
 
 
 def _models(state: RunState) -> Table:
-    models: dict[str, Any] = dict((state.manifest or {}).get("models", {}))
-    for source in state.sources:
-        models |= source.about.get("models", {})
-    rows = [(key, str(one.get("name", "")), str(one.get("sha256", ""))) for key, one in sorted(models.items())]
+    rows = []
+    for key, one in sorted(used_models(state).items()):
+        files = one.get("files") or [{"name": one.get("name", "")}]
+        for number, file in enumerate(files):
+            name = f"{file['name']}: {file['language']}" if "language" in file else str(file["name"])
+            size = f"{file['bytes'] / 1e6:,.2f}" if "bytes" in file else ""
+            trained = described(file) if key in JUDGES else ""
+            # The checksum is that of all files of a model together.
+            rows.append((key, name, size, trained, str(one.get("sha256", "")) if number == 0 else ""))
     tokenizer = (state.manifest or {}).get("tokenizer")
     if tokenizer:
-        rows.append(("tokenizer", f"{tokenizer['path']}, {tokenizer['vocab_size']:,} pieces", tokenizer["sha256"]))
-    return Table("Models", ("model", "file", "sha256"), rows, left=(1, 2))
+        pieces = f"{tokenizer['path']}, {tokenizer['vocab_size']:,} pieces"
+        rows.append(("tokenizer", pieces, "", "", tokenizer["sha256"]))
+    note = (
+        "Trained on: what trained.json or checksums.json beside the model says. Unknown: neither says anything of it."
+    )
+    return Table(
+        "Models",
+        ("model", "file", "MB", "trained on", "sha256"),
+        rows,
+        note if rows else "",
+        (1, 3, 4),
+        has_long_cells=True,
+    )
 
 
 def _software(state: RunState) -> Table:

@@ -13,6 +13,7 @@ from typing import Any
 
 from mixtures.recipe import Recipe
 from pipeline.models.load import ModelPath
+from pipeline.models.trained import UNKNOWN, described, doubts
 from pipeline.report.charts import percent, short_bytes
 from pipeline.report.explained import limits_by_reason, reason_sentence
 from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState
@@ -256,10 +257,19 @@ def forgotten(state: RunState) -> list[str]:
 
 
 def _of_models(state: RunState, models: Mapping[str, ModelPath]) -> Iterator[Remark]:
-    used = used_models(state)
-    tiny = {key: num_bytes_of(path) for key, path in models.items() if key in used and key != "language"}
-    for key, size in tiny.items():
-        if size < TINY_BYTES:
-            name = str(used[key].get("name", key))
+    for key, used in used_models(state).items():
+        if key not in ("perplexity", "reference"):
+            continue
+        name, files = str(used.get("name", key)), used.get("files", ())
+        unknown = [file for file in files if described(file) == UNKNOWN]
+        size = num_bytes_of(models[key]) if key in models else sum(file["bytes"] for file in files)
+        if found := doubts(files):
+            why = "; ".join(found)
+            yield Remark(LOOK, f"The model of {key} is tiny: {why}. Its limits say little about other text.", "ran")
+        elif (unknown or not files) and 0 < size < TINY_BYTES:
             yield Remark(LOOK, f"The model of {key} is tiny ({name}, {short_bytes(size)}): its limits say little about "
                          "other text.", "ran")  # fmt: skip
+        elif unknown:
+            names = _listed([str(file["name"]) for file in unknown])
+            yield Remark(LOOK, f"It is unknown how much text the model of {key} was trained on: nothing beside {names} "
+                         "says so.", "ran")  # fmt: skip

@@ -202,6 +202,8 @@ class Join:
     """Lines that describe what the join does. ``--explain`` prints them."""
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
     """The kinds of units that have rows but no documents. An estimate of a run does not read such units."""
+    KEY_COLUMNS: ClassVar[tuple[str, ...]] = ()
+    """The columns that a record shares with its document. Empty if records with a text are documents already."""
 
 
 AnyStep = Step | DedupStep

@@ -29,6 +29,7 @@ from tokenizer.codec import FILE_NAMES, JSON, MODEL, RANKS
 from tokenizer.encode import Encoder
 from tokenizer.encoder_settings import DEFAULT_PATTERN, EncoderSettings
 from tokenizer.hugging_face import tokenizer_json
+from tokenizer.progress import Progress
 from tokenizer.proof import proven
 from tokenizer.train.training import TrainSettings, train
 
@@ -112,7 +113,7 @@ def _chosen(
         return _kept(settings, layout, present, marker)
     train_settings = TrainSettings.of(settings.recipe.tokenizer)
     sample = draw_sample(settings, layout, sources, train_settings.max_sample_bytes, run_sample)
-    trained = train(sample, None, train_settings)
+    trained = train(sample, None, train_settings, progress=Progress("tokenizer", say=say))
     say(f"tokenizer: trained on this mixture{_replacing(layout, present, trained.sha256)}")
     encoder = Encoder(trained.model, settings.encoder)
     _put_tokenizer(layout, encoder)

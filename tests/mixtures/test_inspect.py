@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,3 +95,17 @@ def test_a_shard_without_its_tokenizer_asks_for_it(output: Path, says: Says) -> 
     status, _, err = says("{out}/shards")
     assert status == 2
     assert "there is no tokenizer.model beside" in err
+
+
+def test_documents_as_json(says: Says, rows: Rows, encoder: Encoder) -> None:
+    source, doc_id, _, ids = next(row for row in rows if row[2] == 1 and len(row[3]) > 20)
+    status, out, err = says("{out}/shards", "--id", doc_id, "--json", "--max-chars", "3")
+    assert (status, err) == (0, "")
+    found = sorted(map(json.loads, out.splitlines()), key=lambda one: one["epoch"])
+    assert [(one["source"], one["id"], one["epoch"], one["tokens"]) for one in found] == [
+        (source, doc_id, 0, len(ids)), (source, doc_id, 1, len(ids))
+    ]  # fmt: skip
+    assert all(one["text"] == encoder.decode(ids) for one in found), "the whole text"
+    status, _, err = says("{out}/shards", "--json", "--pager")
+    assert status == 2
+    assert "keep one of them" in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ def test_a_step_lists_what_the_loader_gave(output: Path, capsys: Any, more: dict
         assert set(re.findall(r"^  at \d+: (\S+)  ", said, re.M)) == names
         assert f"skip_sequences=[({step * 6}, {step * 6 + 6})] leaves it out" in said
         assert "shares: " in said
+        assert main([str(output), f"--step={step}", "--seq-len=64", "--batch-size=6", *flags, "--json"]) == 0
+        as_json = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert [one["sequence"] for one in as_json] == given
+        assert {document["source"] for one in as_json for document in one["documents"]} == names
 
 
 def test_the_documents_of_a_sequence_are_its_tokens(output: Path, rows: Any) -> None:

@@ -229,7 +229,7 @@ def test_a_stream_that_is_too_short_names_the_source_that_limits_it() -> None:
     made = plan(wished, have)
     assert (made.tokens, made.asked_tokens, made.limited_by) == (605, 100_000, "books")
     said = format_table(wished, made).splitlines()[-1]
-    assert said.startswith("the stream has 605 of the 100,000 tokens that were asked for, because books limits it")
+    assert said.startswith("the stream has 605 of the 100,000 tokens that mixture.tokens asks for, because books")
     assert "it has 30 tokens, may be seen at most 2 times, and is 10 % of the stream" in said
     enough = plan(recipe({"web": "90", "books": "10"}, tokens=600), have)
     assert (enough.tokens, enough.limited_by) == (600, "")

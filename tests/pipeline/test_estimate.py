@@ -8,6 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import py7zr
 import pytest
 from small import prose
 
@@ -132,6 +133,32 @@ def test_it_works_without_models(tmp_path: Path, capsys: Any) -> None:
     one = json.loads(capsys.readouterr().out)["sources"]["common_crawl"]
     assert one["left_out"] == ["perplexity", "reference"]
     assert one["num_docs"] == 5
+
+
+def test_a_file_that_is_read_ahead_is_counted_to_its_end(tmp_path: Path, capsys: Any) -> None:
+    """A reader takes small files in at once. If counting stopped at the 500th document, the bytes of all others would
+    count as bytes without documents, and an upper bound would be too low.
+    """
+    (tmp_path / "run.yaml").write_text(CONFIG)
+    rows = "".join(page(number, 12) for number in range(1500))
+    (tmp_path / "c4-train.00000-of-00001.json.gz").write_bytes(gzip.compress(rows.encode(), mtime=0))
+    posts = "".join(
+        f'<row Id="{n}" PostTypeId="1" Score="1" Title="Question {n}" Body="{prose(f"post {n}", 30)}" '
+        'CreationDate="2020-01-01T00:00:00" LastActivityDate="2020-01-01T00:00:00" Tags="&lt;a&gt;"/>\n'
+        for n in range(1, 1201)
+    )
+    site = tmp_path / "tea.stackexchange.com"
+    site.mkdir()
+    xml = f'<?xml version="1.0" encoding="utf-8"?>\n<posts>\n{posts}</posts>\n'
+    with py7zr.SevenZipFile(tmp_path / "tea.stackexchange.com.7z", "w") as archive:
+        archive.writestr(xml, "Posts.xml")
+    inputs = [f"--input=c4={tmp_path}/*.json.gz", f"--input=stack_exchange={tmp_path}/*.7z"]
+    config = tmp_path / "two.yaml"
+    config.write_text("recipe: sample\nmixture: {weights: {c4: 50, stack_exchange: 50}}\n")
+    assert main(["--config", str(config), *inputs, f"--output={tmp_path}/out", "--estimate", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["sources"]
+    assert found["c4"]["num_docs"] == pytest.approx(1500)
+    assert found["stack_exchange"]["num_docs"] == pytest.approx(1200, rel=0.01), "the last row is in another chunk"
 
 
 def test_units_are_spread_over_the_bytes() -> None:

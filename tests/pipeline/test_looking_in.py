@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,11 @@ def test_dropped_documents_are_shown_with_their_reason(small_done: Path, capsys:
     found = heads(capsys)
     assert any("dropped by book_quality: too_few_words" in head for head in found)
     assert any("dropped by records: not_json" in head for head in found)
+    assert main([str(small_done / "dropped"), "-n", "9999", "--json"]) == 0
+    as_json = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(as_json) == len(found)
+    assert {(one["stage"], one["reason"]) for one in as_json} >= {("book_quality", "too_few_words")}
+    assert all("epoch" not in one for one in as_json)
     rows = sum(pq.read_table(path).num_rows for path in (small_done / "dropped").rglob("*.parquet"))
     assert len(found) == rows
 

@@ -66,6 +66,13 @@ def test_a_run_stops_above_a_ceiling_until_it_is_accepted(
     shown = capsys.readouterr().out
     assert shown.startswith("=== c4  near_dedup  overlap 0.")
     assert "[" in shown
+    capsys.readouterr()
+    assert inspect([str(out), "--pair", "--id", rows[0]["removed_id"], "--json"]) == 0
+    (one,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert {key: one[key] for key in ("removed_id", "kept_id")} == {
+        key: rows[0][key] for key in ("removed_id", "kept_id")
+    }
+    assert one["kept_text"]
     assert inspect([str(out), "--pair", "--source", "books"]) == 1
     assert inspect([str(out / "clean"), "--pair"]) == 2
     assert "no near dedup ran" in capsys.readouterr().err

@@ -195,5 +195,5 @@ def test_the_command_from_dumps_and_pages_to_a_classifier(tmp_path: Path, capsys
     assert "these figures mean nothing" in said
     model = load("reference", find_models(str(tmp_path / "m"))["reference"])
     assert model.score(study) > 0.9 > 0.1 > model.score(shop)
-    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["reference.bin"]
+    assert sorted(path.name for path in (tmp_path / "m").iterdir()) == ["reference.bin", "trained.json"]
     assert json.dumps(said).count("random") == 2

@@ -18,6 +18,7 @@ from pipeline.progress.display import Display, _Board, job_link
 from pipeline.progress.run_record import read_record
 from pipeline.progress.ticks import Totals, tick, tick_step, totals
 from pipeline.progress.work import Work
+from pipeline.run import main
 
 
 def test_steps_and_memory_are_added_up(tmp_path: Path) -> None:
@@ -116,3 +117,34 @@ def test_a_run_again_keeps_the_times_of_what_was_whole(small: Small, tmp_path: P
     assert second["jobs"] == {}
     path.write_text("{broken")
     assert small.run(out) == 0, "what only the report reads breaks no run"
+
+
+@pytest.mark.slow
+def test_a_refused_request_leaves_the_record_of_a_finished_output(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """More tokens than there are is a wrong request that is known only after the tokens were counted."""
+    from pipeline.report.output_state import WHOLE, read_state
+
+    out = tmp_path / "out"
+    assert small.run(out) == 0
+    path = out / ".work" / "run.json"
+    before = path.read_bytes()
+    assert small.run(out, "--tokens=100M") == 2
+    assert "the mixture cannot be made" in capsys.readouterr().err
+    assert path.read_bytes() == before
+    assert read_state(str(out)).status == WHOLE
+    assert small.run(out, "--tokens=100M", "--overwrite") == 2
+    assert read_record(Layout(str(out)))["finished"] is False, "it has deleted what was finished"
+
+
+@pytest.mark.slow
+def test_a_refused_request_that_changed_the_output_is_not_finished(small: Small, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert small.run(out) == 0
+    config = tmp_path / "other.yaml"
+    config.write_text(small.config.read_text().replace("min_num_words: 50", "min_num_words: 950"))
+    given = small.args(out, "--tokens=100M")
+    given[1] = str(config)
+    assert main(given) == 2, "no book is left, and a new tokenizer is not trained"
+    assert read_record(Layout(str(out)))["finished"] is False

@@ -69,7 +69,9 @@ def test_a_stream_shorter_than_asked_for_says_which_source_limits_it(small: Smal
 
     manifest = json.loads((small_done / "manifest.json").read_text())
     first = said()
-    assert f"the stream has {manifest['tokens']:,} of the 1,000,000 tokens that were asked for, because" in first
+    assert (
+        f"the stream has {manifest['tokens']:,} of the 1,000,000 tokens that mixture.tokens asks for, because" in first
+    )
     limiting = [s for s, one in manifest["sources"].items() if one["epochs"] > 2.99]
     assert f"because {limiting[0]} limits it" in first
     assert "limits it" in said(), "also if nothing had to be done"

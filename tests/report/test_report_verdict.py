@@ -121,6 +121,36 @@ def test_a_model_that_is_tiny(make_run: Make, pages: Any, tmp_path: Path) -> Non
     ]
 
 
+def test_models_are_judged_by_what_they_were_trained_on(make_run: Make, pages: Any) -> None:
+    """The record of the training counts, not the size of the file; a model without one is of unknown size."""
+    out = make_run({"common_crawl": pages})
+    manifest = json.loads((out / "manifest.json").read_text())
+    large = {"name": "en.arpa.bin", "bytes": 5_000_000_000}
+    table = {"name": "cutoff.csv", "language": "en", "bytes": 900, "documents": 150, "date": "2026-01-02"}
+
+    def remarks(*files: dict[str, Any], key: str = "perplexity") -> list[str]:
+        used = {key: {"name": " ".join(one["name"] for one in files), "sha256": "0" * 64, "files": list(files)}}
+        (out / "manifest.json").write_text(json.dumps({**manifest, "models": used}))
+        return [one.text for one in said(out)["wrong"] if "The model of" in one.text or "the model of" in one.text]
+
+    assert remarks(large, table) == [
+        "The model of perplexity is tiny: the cut-offs of en rest on 150 documents, so the share below one is known to "
+        "± 8.0 points. Its limits say little about other text."
+    ]
+    page = render(read_state(str(out)))
+    assert "150 documents, 2026-01-02" in page
+    assert "cutoff.csv: en" in page
+    assert remarks(large, {**table, "documents": 1000}) == [
+        "It is unknown how much text the model of perplexity was trained on: nothing beside en.arpa.bin says so."
+    ]
+    published = {**large, "url": "https://models.example/en.arpa.bin"}
+    assert remarks(published, {**table, "documents": 1000}) == []
+    assert "published at https://models.example/en.arpa.bin" in render(read_state(str(out)))
+    (few,) = remarks({"name": "reference.bin", "bytes": 5_000_000_000, "positives": 12, "negatives": 9,
+                      "text_bytes": 9, "date": "2026-01-02"}, key="reference")  # fmt: skip
+    assert "reference.bin was trained on 12 positive pages, fewer than 1,000" in few
+
+
 def test_documents_that_left_the_shards_are_told(make_run: Make, pages: Any) -> None:
     out = make_run({"common_crawl": pages})
     entry = {"when": "2026-11-29T09:00:00+00:00", "why": "asked <b>", "documents": 2, "tokens": {"common_crawl": 1234},

@@ -61,7 +61,7 @@ def test_it_needs_nothing_of_the_project() -> None:
 
 def test_what_is_committed_is_small() -> None:
     sizes = {p.name: p.stat().st_size for p in (SAMPLES / "models").iterdir()}
-    assert sorted(sizes) == ["cutoff.csv", "en.arpa.bin", "en.sp.model", "reference.ftz"]
+    assert sorted(sizes) == ["cutoff.csv", "en.arpa.bin", "en.sp.model", "reference.ftz", "trained.json"]
     assert max(sizes.values()) < 500_000
     assert sum(sizes.values()) < 1_000_000
     assert sum(p.stat().st_size for p in (SAMPLES / "material").rglob("*") if p.is_file()) < 1_000_000

@@ -15,6 +15,7 @@ from mixtures.tokenizer_sample import weighted_sample
 from tokenizer.interrupts import as_command
 from tokenizer.numbers import count_flag
 from tokenizer.program import name_of
+from tokenizer.progress import Progress
 from tokenizer.train.sample import Sample
 from tokenizer.train.training import TrainedTokenizer, TrainSettings, train
 
@@ -22,6 +23,7 @@ _BLOCK_CHARS = 16_384
 """Plain text is split into blocks of whole lines, each of about this many characters. The sample is drawn from these
 blocks."""
 _DEFAULTS = TrainSettings()
+_PROGRESS = Progress("tokenizer.train")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,8 +51,9 @@ def _run(args: argparse.Namespace) -> TrainedTokenizer:
     if args.clean:
         if recipe is None:
             raise ValueError("--clean needs --config FILE: the sample is weighted by a recipe")
-        return train(_clean_sample(Path(args.clean), recipe, settings), args.output, settings)
-    return train(_plain_texts(args.input), args.output, settings)
+        return train(_clean_sample(Path(args.clean), recipe, settings), args.output, settings, progress=_PROGRESS)
+    texts = _PROGRESS.reading(_plain_texts(args.input), lambda text: len(text.encode()))
+    return train(texts, args.output, settings, progress=_PROGRESS)
 
 
 def _clean_sample(folder: Path, recipe: Recipe, settings: TrainSettings) -> Sample:
@@ -63,12 +66,16 @@ def _clean_sample(folder: Path, recipe: Recipe, settings: TrainSettings) -> Samp
     files = {source: sorted((root / source).glob("*.parquet")) for source in recipe.weights}
     if not any(files.values()):
         raise ValueError(f"{root} holds no SOURCE/*.parquet of {', '.join(recipe.weights)}")
-    streams = {source: _documents_of(paths) for source, paths in files.items()}
+    streams = {source: _documents_of(source, paths) for source, paths in files.items()}
     return weighted_sample(streams, recipe, max_bytes=settings.max_sample_bytes)
 
 
-def _documents_of(paths: Sequence[Path]) -> Callable[[], Iterator[tuple[str, str]]]:
+def _documents_of(source: str, paths: Sequence[Path]) -> Callable[[], Iterator[tuple[str, str]]]:
     def stream() -> Iterator[tuple[str, str]]:
+        progress = Progress(f"tokenizer.train: {source}")
+        return progress.reading(documents(), lambda document: len(document[1].encode("utf-8", "replace")))
+
+    def documents() -> Iterator[tuple[str, str]]:
         for path in paths:
             try:
                 for batch in whole_batches(open_parquet(path), batch_size=256, columns=["id", "text"]):

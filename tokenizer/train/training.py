@@ -24,6 +24,7 @@ import sentencepiece
 from tokenizer import model_file as model_proto
 from tokenizer.hugging_face import tokenizer_json
 from tokenizer.numbers import whole_number
+from tokenizer.progress import QUIET, Progress
 from tokenizer.train.sample import Sample, bounded_sample, lines
 
 _PATHS_AND_THREADS = frozenset({1, 2, 16})
@@ -149,7 +150,10 @@ class TrainedTokenizer:
         }
 
 
-def train(texts: Iterable[str] | Sample, output_prefix: str | Path | None, settings: TrainSettings) -> TrainedTokenizer:
+def train(
+    texts: Iterable[str] | Sample, output_prefix: str | Path | None, settings: TrainSettings, *,
+    progress: Progress = QUIET,
+) -> TrainedTokenizer:  # fmt: skip
     """Trains a tokenizer on texts, or on a sample that was drawn before.
 
     Writes ``PREFIX.model``, ``PREFIX.json`` (settings and sample) and ``PREFIX.tokenizer.json`` (the model for Hugging
@@ -164,7 +168,8 @@ def train(texts: Iterable[str] | Sample, output_prefix: str | Path | None, setti
     sample = texts if isinstance(texts, Sample) else bounded_sample(texts, max_bytes=settings.max_sample_bytes)
     if not sample.texts:
         raise ValueError("there is no text to train a tokenizer on")
-    model = _without_traces(_trained(sample, settings))
+    with progress.working(f"training up to {settings.vocab_size:,} pieces on {sample.text_bytes / 1e6:,.1f} MB"):
+        model = _without_traces(_trained(sample, settings))
     trained = TrainedTokenizer(
         model=model,
         sha256=hashlib.sha256(model).hexdigest(),

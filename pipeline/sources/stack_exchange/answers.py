@@ -30,6 +30,7 @@ class AnswerJoin(Join):
     """
 
     STAGES: ClassVar[tuple[str, ...]] = (SITES_STAGE,)
+    KEY_COLUMNS: ClassVar[tuple[str, ...]] = ("site",)
     FIRST_PASS: ClassVar[str] = "assemble"
     EXPLAINED: ClassVar[tuple[str, ...]] = (
         "transforms: read, posts_per_site, questions",

@@ -1,0 +1,73 @@
+"""Finds the files of an output that have documents, and yields the documents that are wanted from all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from mixtures.decoder import find_tokenizer, load_decoder
+from mixtures.inspect.documents import ShownDocument, Wanted, documents
+from mixtures.inspect.parquet_documents import parquet_documents
+
+_OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
+"""Groups of folders in a run's output. The first group that contains files is shown."""
+
+
+def files_of(paths: Sequence[str | Path]) -> list[Path]:
+    """Returns the files with these paths. For a folder, returns all shards and Parquet files in it."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        inside = _in_folder(path) if path.is_dir() else [path]
+        if not inside:
+            raise ValueError(f"{path} holds no shard and no documents")
+        if not inside[0].is_file():
+            raise ValueError(f"{path} is not there")
+        found += inside
+    return found
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    """Returns the files in a folder that contain documents. If the folder is a run's output, the files are those of the
+    first group in :data:`_OF_OUTPUT`.
+    """
+    if (folder / "manifest.json").is_file() or (folder / ".work").is_dir():
+        for names in _OF_OUTPUT:
+            if inside := [path for name in names for path in _below(folder / name)]:
+                return inside
+        return []
+    return _below(folder)
+
+
+def _below(folder: Path) -> list[Path]:
+    paths = (*folder.rglob("*.arrow"), *folder.rglob("*.parquet"))
+    return sorted(path for path in paths if ".work" not in path.relative_to(folder).parts)
+
+
+def finder(files: Sequence[Path], tokenizer: str | None) -> Callable[[Wanted], Iterator[ShownDocument]]:
+    """Returns a function that yields the wanted documents of all files."""
+    shards = [path for path in files if path.suffix != ".parquet"]
+    encoder = load_decoder(tokenizer or find_tokenizer(shards[0])) if shards else None
+
+    def find(wanted: Wanted) -> Iterator[ShownDocument]:
+        for path in files:
+            if path.suffix == ".parquet":
+                yield from parquet_documents(path, wanted)
+            elif encoder is not None:
+                yield from documents(path, encoder, wanted)
+
+    return find
+
+
+def find_documents(
+    *paths: str | Path, wanted: Wanted | None = None, tokenizer: str | None = None
+) -> Iterator[ShownDocument]:
+    """Yields documents of a run's output, of a folder in it (shards, clean, dropped), or of files.
+
+    Args:
+        wanted: which documents are yielded; None for all.
+        tokenizer: the tokenizer's file; None for the run's own.
+
+    Raises:
+        ValueError: a path has no documents, or a file is damaged.
+    """
+    yield from finder(files_of(paths), tokenizer)(wanted or Wanted())

@@ -1,0 +1,64 @@
+"""Lists the models in a folder: what they were trained on, which rest on too little text, and which are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.models.find import find_models
+from pipeline.models.load import how_to_get
+from pipeline.models.trained import CUTOFFS, JUDGES, about_models, described, doubts
+
+_OPTIONAL = ("bad_words",)
+
+
+def listed(folder: str) -> dict[str, Any]:
+    """Returns the models in a folder as values for JSON.
+
+    Returns:
+        ``models``: the name, the checksum and the files of each model by its key. ``doubts``: sentences about models
+        that rest on too little text. ``missing``: the models that are not there, each with the command that gets it.
+
+    Raises:
+        ValueError: there is no such folder.
+    """
+    models = about_models(find_models(folder))
+    found = [line for one in models.values() for line in doubts(one.get("files", ()))]
+    missing = {key: how_to_get(key, (), folder) for key in (*JUDGES, *_OPTIONAL) if key not in models}
+    missing |= _lacking(models.get("perplexity", {}).get("files", ()), folder)
+    return {"models": models, "doubts": found, "missing": missing}
+
+
+def _lacking(files: Sequence[Mapping[str, Any]], folder: str) -> dict[str, str]:
+    """Returns the files of perplexity models that lack, each with the command that makes it.
+
+    >>> list(_lacking([{"name": "de.arpa"}, {"name": "cutoff.csv", "language": "en"}], "models"))
+    ['de.sp.model', 'cutoff.csv: de']
+    """
+    names = {file["name"] for file in files}
+    with_cutoffs = {file["language"] for file in files if "language" in file}
+    found = {}
+    for language in sorted({name.split(".")[0] for name in names if name.endswith((".arpa", ".arpa.bin"))}):
+        if f"{language}.sp.model" not in names:
+            found[f"{language}.sp.model"] = how_to_get("perplexity", (language,), folder)
+        if language not in with_cutoffs:
+            flags = f"--models {folder} --language {language} --input GLOB"
+            found[f"{CUTOFFS}: {language}"] = f"compute it with `python -m pipeline.models cutoffs {flags}`"
+    return found
+
+
+def lines_of(values: dict[str, Any]) -> list[str]:
+    """Returns what `listed` found as lines of text.
+
+    >>> lines_of({"models": {"bad_words": {"name": "en.txt"}}, "doubts": [], "missing": {"reference": "train it"}})
+    ['bad_words   en.txt', 'reference   missing; train it']
+    """
+    lines = []
+    for key, one in values["models"].items():
+        for file in one.get("files") or [{"name": one["name"]}]:
+            name = f"{file['name']} ({file['language']})" if "language" in file else file["name"]
+            size = f"  {file['bytes'] / 1e6:,.2f} MB" if "bytes" in file else ""
+            trained = f"  trained on: {described(file)}" if key in JUDGES else ""
+            lines.append(f"{key:<12}{name}{size}{trained}")
+    lines += [f"{key:<11} missing; {how}" for key, how in values["missing"].items()]
+    return [*lines, *(f"look at this: {doubt}" for doubt in values["doubts"])]

@@ -1,0 +1,194 @@
+"""Records how much text a model was trained on and when, in ``trained.json`` beside the models, and judges the size.
+
+The record of a file has the file's checksum. So a record never describes a file that was replaced later. The manifest
+of a run and its report repeat the records.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import functools
+import hashlib
+import io
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from apache_beam.io.filesystem import BeamIOError
+
+from pipeline.files.files import exists, read_bytes
+from pipeline.models.checksums import sha256_of
+from pipeline.models.fetch import CHECKSUMS, LID, LID_FTZ_SHA256
+from pipeline.models.load import ModelFiles, ModelPath, languages_of
+from pipeline.models.stored_files import StoredFile, local_path
+
+RECORDS = "trained.json"
+CUTOFFS = "cutoff.csv"
+UNKNOWN = "unknown"
+JUDGES = ("language", "perplexity", "reference")
+"""The models that give documents a score."""
+MIN_LM_BYTES = 10_000_000
+"""The smallest text for a language model (our choice). With less, a piece of CCNet's vocabulary of 65,536 occurs fewer
+than about 30 times on average, so the model knows hardly any sequence of pieces. CCNet trains on up to a million
+articles."""
+MIN_CUTOFF_DOCS = 1_000
+"""The smallest number of documents for cut-offs (our choice). With fewer, the share of pages below a cut-off is
+uncertain by more than 3 percentage points (twice the standard error of the 60th percentile)."""
+MIN_POSITIVES = 1_000
+"""The smallest number of positives for a classifier (our choice). With fewer positives, precision and recall are too
+uncertain to use."""
+
+
+def record_training(folder: Path, trained: Mapping[str, Mapping[str, Any]]) -> None:
+    """Writes the record of files that were trained just now. Records of other files are kept.
+
+    Args:
+        trained: what is recorded, by the name of the file: ``documents`` and ``text_bytes``, or ``positives`` and
+            ``negatives``.
+    """
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    new = {name: {"sha256": sha256_of(str(folder / name)), "date": today, **said} for name, said in trained.items()}
+    _write(folder / RECORDS, {**_read(str(folder / RECORDS)), **new})
+
+
+def record_cutoffs(folder: Path, language: str, num_docs: int, before: str) -> None:
+    """Writes the record of a language's cut-offs.
+
+    A table that was fetched is not the published one any more. So its checksum is forgotten, and each of its other
+    columns is recorded as published.
+
+    Args:
+        before: the table as it was before, as text; empty if there was none.
+    """
+    records = dict(_read(str(folder / RECORDS)))
+    fetched = dict(_read(str(folder / CHECKSUMS)))
+    entry = fetched.pop(CUTOFFS, None)
+    if entry is not None:
+        if entry.get("sha256") == hashlib.sha256(before.encode()).hexdigest():
+            for name, digest in _columns(before).items():
+                records[_column(name)] = {"sha256": digest, "url": entry.get("url", "")}
+        _write(folder / CHECKSUMS, fetched)
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    digest = _columns((folder / CUTOFFS).read_text("utf-8"))[language]
+    records[_column(language)] = {"sha256": digest, "date": today, "documents": num_docs}
+    _write(folder / RECORDS, records)
+
+
+def about_models(models: Mapping[str, ModelPath]) -> dict[str, Any]:
+    """Returns the manifest's entry about models, by key: names, checksums, and what is recorded of their training."""
+    return {
+        key: {"name": Path(str(path)).name, "sha256": sha256_of(path),
+              **({"files": files_of(path)} if key in JUDGES else {})}
+        for key, path in models.items()
+    }  # fmt: skip
+
+
+def files_of(path: ModelPath) -> list[dict[str, Any]]:
+    """Returns a description of each file of a model: its name, its bytes, and what is recorded about it.
+
+    A description of a file without a record has no ``date`` and no ``url``. A table of cut-offs has a description for
+    each language of the model.
+    """
+    found: list[dict[str, Any]] = []
+    for name, file in path.paths if isinstance(path, ModelFiles) else ((Path(str(path)).name, path),):
+        if not isinstance(file, str | StoredFile):
+            continue
+        num_bytes = file.num_bytes if isinstance(file, StoredFile) else os.path.getsize(local_path(file))
+        records, fetched = (_read(f"{str(file).rpartition('/')[0]}/{one}") for one in (RECORDS, CHECKSUMS))
+        published = fetched.get(name, {})
+        origin = {"url": published.get("url", "")} if published.get("sha256") == sha256_of(file) else {}
+        if sha256_of(file) == LID_FTZ_SHA256:  # it comes with the package
+            origin = {"url": LID + "lid.176.ftz"}
+        if name == CUTOFFS and isinstance(path, ModelFiles):
+            columns = _columns(Path(local_path(file)).read_text("utf-8"))
+            for language in sorted(set(languages_of(path)) & set(columns)):
+                record = _of_sha256(records.get(_column(language), {}), columns[language])
+                found.append({"name": name, "language": language, "bytes": num_bytes, **(record or origin)})
+        else:
+            found.append({"name": name, "bytes": num_bytes,
+                          **(_of_sha256(records.get(name, {}), sha256_of(file)) or origin)})  # fmt: skip
+    return found
+
+
+def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns a sentence for each file of a model that rests on too little text.
+
+    >>> doubts([{"name": "en.arpa.bin", "documents": 90, "text_bytes": 160_000}])
+    ['en.arpa.bin was trained on 0.16 MB of text, less than 10 MB']
+    >>> doubts([{"name": "cutoff.csv", "language": "de", "documents": 101}])
+    ['the cut-offs of de rest on 101 documents, so the share below one is known to ± 9.7 points']
+    """
+    found = []
+    for one in files:
+        name = one.get("name", "")
+        if name.endswith(".sp.model") and len(files) > 1:
+            continue  # it was trained on the text of the n-grams
+        if "language" in one and one.get("documents", MIN_CUTOFF_DOCS) < MIN_CUTOFF_DOCS:
+            points = 200 * math.sqrt(0.6 * 0.4 / max(1, one["documents"]))
+            found.append(f"the cut-offs of {one['language']} rest on {one['documents']:,} documents, so the share "
+                         f"below one is known to ± {points:.1f} points")  # fmt: skip
+        elif "positives" in one and one["positives"] < MIN_POSITIVES:
+            found.append(f"{name} was trained on {one['positives']:,} positive pages, fewer than {MIN_POSITIVES:,}")
+        elif "positives" not in one and one.get("text_bytes", MIN_LM_BYTES) < MIN_LM_BYTES:
+            megabytes = f"{one['text_bytes'] / 1e6:.2f} MB"
+            found.append(f"{name} was trained on {megabytes} of text, less than {MIN_LM_BYTES / 1e6:.0f} MB")
+    return found
+
+
+def described(file: Mapping[str, Any]) -> str:
+    """Returns in words what a file was trained on.
+
+    >>> described({"name": "de.sp.model", "documents": 1200, "text_bytes": 3_400_000, "date": "2026-01-31"})
+    '1,200 documents, 3.4 MB of text, 2026-01-31'
+    >>> described({"name": "en.sp.model", "url": "https://a.example/en.sp.model"})
+    'published at https://a.example/en.sp.model'
+    >>> described({"name": "en.arpa.bin"})
+    'unknown'
+    """
+    if file.get("url"):
+        return f"published at {file['url']}"
+    if "date" not in file:
+        return UNKNOWN
+    if "positives" in file:
+        return f"{file['positives']:,} positive and {file['negatives']:,} negative pages, {file['date']}"
+    size = f", {file['text_bytes'] / 1e6:,.1f} MB of text" if "text_bytes" in file else ""
+    return f"{file['documents']:,} documents{size}, {file['date']}"
+
+
+def _column(language: str) -> str:
+    return f"{CUTOFFS} {language}"
+
+
+def _columns(table: str) -> dict[str, str]:
+    """Returns the SHA-256 of each language's values in a table of cut-offs."""
+    header, *rows = [row for row in csv.reader(io.StringIO(table)) if row] or [[]]
+    values = {language: "\n".join(row[n] for row in rows if len(row) > n) for n, language in enumerate(header) if n}
+    return {language: hashlib.sha256(text.encode()).hexdigest() for language, text in values.items()}
+
+
+def _of_sha256(record: Mapping[str, Any], sha256: str) -> dict[str, Any]:
+    """Returns a record without its checksum; empty if the checksum is not the given one."""
+    return {key: one for key, one in record.items() if key != "sha256"} if record.get("sha256") == sha256 else {}
+
+
+def _read(path: str) -> Mapping[str, Any]:
+    return _parsed(path, os.path.getmtime(path) if os.path.isfile(path) else 0.0)
+
+
+@functools.lru_cache(maxsize=64)
+def _parsed(path: str, mtime: float) -> Mapping[str, Any]:
+    try:
+        found = json.loads(read_bytes(path)) if exists(path) else {}
+    except (ValueError, OSError, BeamIOError):
+        return {}  # a record is only told, so a broken one ends no run
+    return {k: v for k, v in found.items() if isinstance(v, dict)} if isinstance(found, dict) else {}
+
+
+def _write(path: Path, records: Mapping[str, Any]) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", "utf-8")
+    os.replace(temporary, path)

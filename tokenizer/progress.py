@@ -1,0 +1,88 @@
+"""Tells on stderr how far a long piece of work is: how much was read, and how long a library has been working.
+
+A library's training is one call, which tells nothing until it returns. A thread prints the time meanwhile. The
+trainers of SentencePiece and fastText let other threads run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+_EVERY_S = 10.0
+"""The number of seconds between two lines, as in a run's log (our choice)."""
+_FIRST_S = 1.0
+"""The number of seconds before work is told at all (our choice). A refused request so prints nothing but its error."""
+_Item = TypeVar("_Item")
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class Progress:
+    """Prints lines about one command's work. Work that takes less than a second prints nothing.
+
+    >>> lines = []
+    >>> progress = Progress("train", say=lines.append, every_s=0.0)
+    >>> list(progress.reading(["ab", "c"], len))
+    ['ab', 'c']
+    >>> lines[0].rpartition(",")[0], lines[-1].rpartition(" in ")[0]
+    ('train: reading: 1 documents, 0.0 MB', 'train: read 2 documents, 0.0 MB')
+    """
+
+    def __init__(self, name: str, *, say: Callable[[str], None] = _to_stderr, every_s: float = _EVERY_S) -> None:
+        self._name, self._say, self._every_s = name, say, every_s
+
+    def say(self, line: str) -> None:
+        """Prints a line with the name of the command."""
+        self._say(f"{self._name}: {line}")
+
+    def reading(self, items: Iterable[_Item], size: Callable[[_Item], int]) -> Iterator[_Item]:
+        """Yields the items, and prints their number and size from time to time. ``size`` returns an item's bytes."""
+        started = last = time.monotonic()
+        num_items = num_bytes = 0
+        has_told = False
+        for item in items:
+            num_items += 1
+            num_bytes += size(item)
+            now = time.monotonic()
+            if now - last >= self._every_s:
+                last, has_told = now, True
+                self.say(f"reading: {num_items:,} documents, {num_bytes / 1e6:,.1f} MB, {now - started:.0f} s")
+            yield item
+        if has_told:
+            seconds = time.monotonic() - started
+            self.say(f"read {num_items:,} documents, {num_bytes / 1e6:,.1f} MB in {seconds:.0f} s")
+
+    @contextlib.contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """After a second prints what is done, then the time so far every few seconds, and at the end the time that it
+        took.
+        """
+        started = time.monotonic()
+        stop = threading.Event()
+
+        def tell() -> None:
+            if not stop.wait(min(_FIRST_S, self._every_s)):
+                self.say(what)
+            while not stop.wait(self._every_s):
+                self.say(f"{what}: {time.monotonic() - started:.0f} s so far")
+
+        thread = threading.Thread(target=tell, name="progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+        if time.monotonic() - started >= self._every_s:
+            self.say(f"{what}: done in {time.monotonic() - started:.0f} s")
+
+
+QUIET = Progress("", say=lambda _: None)
+"""Prints nothing. For callers that show the progress of their own work."""
