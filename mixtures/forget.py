@@ -135,8 +135,7 @@ def _forget(root: Path, ids: Sequence[str], source: str | None, *, when: str, wh
 
 
 def finish(folder: Path) -> bool:
-    """Finishes the renaming of new shards if an earlier command was killed while it renamed them. Returns True in this
-    case.
+    """Finishes the renaming of new shards if an earlier command was killed during it. Returns True in this case.
 
     Raises:
         ValueError: another process changes the folder, or there is no such folder.
