@@ -20,6 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 from mixtures.plan.shares import Plan
 from pipeline import graph
 from pipeline.clean import phase as cleaning
+from pipeline.clean.across import check_compared
 from pipeline.clean.bad_input import check_ceilings
 from pipeline.clean.dumps import file_without_dump, forget_dumps
 from pipeline.clean.eval_table import eval_table
@@ -99,7 +100,7 @@ def run(settings: Settings) -> None:
         reading(layout.clean_from),
         reading(settings.continue_from, "--continue-from"),
         reading(settings.reuse, "--reuse"),
-        reading_all(settings.across.against, "dedup.against"),
+        reading_all(() if settings.phase == "mix" else settings.across.against, "dedup.against"),
     ):
         prepared = _prepare(settings, layout)
         num_bytes = sum(p.listing.num_bytes for p in prepared) if prepared else _clean_bytes(layout)
@@ -197,6 +198,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
     files = {
         s: tokens.clean_parts(layout, s) for s in sources
     }  # raises if a part is missing, before a tokenizer is trained
+    check_compared(layout, sources)
     check_files(settings.recipe.parts, {source: paths[0] for source, paths in files.items() if paths})
     earlier = mixing.read_earlier(settings)
     if earlier.seed is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ _IMPORTS = {
     ),
     "import": (
         r"import[ \t]*\([^()]{0,5000}\)|(?:package|import|using|namespace|use|require|declare|from|library)\b"
-        r"(?![^\n]*[{(\[][^\n})\]]*(?:\n|\Z))(?:[^\n/;=]|/(?!\*)|=(?=[ \t]*\d))*+(?:;|\n|\Z)"
+        r"(?:[^\n/;={}()\[\]]|/(?!\*)|=(?=[ \t]*\d)|\{[^{}\n]{0,500}\}|\([^()\n]{0,500}\)"
+        r"|\[[^\[\]\n]{0,500}\])*+(?:;|\n|\Z)"
     ),
     "attribute": r"#!\[[^\n]{0,1000}\]",
     "module": r"-(?:module|behaviou?r|vsn|author)\([^()\n]{0,200}\)\.",
@@ -80,6 +81,7 @@ class Comment:
     closing: str
     """The closing mark. It is empty for a run of line comments."""
     is_doc: bool
+    is_behind_import: bool = False
 
 
 @cache
@@ -125,10 +127,13 @@ def head_comments(text: str, family: str, *, has_imports: bool = False) -> Itera
     shebang = _SHEBANG.match(text)
     at = shebang.end() if shebang else int(text.startswith("\ufeff"))
     has_docstring = False
-    before = _what_stands_before(rules, has_imports=has_imports)
+    before, imports = (_what_stands_before(rules, has_imports=one) for one in (False, True))
+    is_behind = False
     num_left = _MAX_COMMENTS
     while num_left:
         at = before.match(text, at).end()  # type: ignore[union-attr]
+        if has_imports and (end := imports.match(text, at).end()) > at:  # type: ignore[union-attr]
+            at, is_behind = end, True
         if at == len(text):
             return
         comment = (_region_at(text, at) if rules.regions else None) or _comment_at(text, at, rules)
@@ -137,7 +142,7 @@ def head_comments(text: str, family: str, *, has_imports: bool = False) -> Itera
             has_docstring = comment is not None
         if comment is None:
             return
-        yield comment
+        yield replace(comment, is_behind_import=True) if is_behind else comment
         at = comment.end
         num_left -= 1
 

@@ -23,7 +23,7 @@ from filters.code.comment_lines import (
     statements_of,
 )
 from filters.code.comments import Comment, head_comments
-from filters.code.licence_words import continues, is_part_of, may_speak, speaks
+from filters.code.licence_words import continues, is_part_of, may_speak, speaks, surely_speaks
 
 _SEARCHED_CHARS = 60_000
 """Number of characters searched in one comment. Ours: the longest licence (the GPL) has 35,000 characters."""
@@ -55,8 +55,8 @@ def remove_header(text: str, family: str) -> str:
     at = 0
     before, end = "", 0
     for comment in _joined(text, head_comments(text, family, has_imports=True)):
-        if before and text[end : comment.start].strip():
-            before = ""  # a notice does not go on after an import
+        if before and (comment.is_doc or text[end : comment.start].strip()):
+            before = ""  # a notice goes on neither after an import nor in documentation
         end = comment.end
         body = text[comment.start : comment.end]
         mark = _region_mark(body, comment)
@@ -73,6 +73,8 @@ def remove_header(text: str, family: str) -> str:
                 at = _end_of_gap(text, at)
             else:
                 kept.append(body)
+        elif comment.is_behind_import and (_is_on_line_of_code(text, comment.start) or not surely_speaks(body)):
+            before = ""
         elif before or may_speak(body[:_SEARCHED_CHARS]):
             read = _left_of if len(body) <= _CACHED_CHARS else _left_of.__wrapped__
             left, before = read(body, comment.opening, comment.closing, before)
@@ -84,6 +86,10 @@ def remove_header(text: str, family: str) -> str:
     kept.append(text[at:])
     joined = "".join(kept)
     return text if len(joined) == len(text) else _without_leading_blank_lines(joined)
+
+
+def _is_on_line_of_code(text: str, at: int) -> bool:
+    return bool(text[text.rfind("\n", 0, at) + 1 : at].strip())
 
 
 def _joined(text: str, comments: Iterable[Comment]) -> Iterator[Comment]:
@@ -149,7 +155,8 @@ def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | 
     if not rest.strip() and all(line.is_blank or is_region(line) for line in kept):
         return "", before
     _join_blank_lines(lines)
-    return _written(lines, rest, opening, closing), before
+    is_blank = bool(closing) and inner.endswith(" ")
+    return _written(lines, rest, opening, closing, is_blank_before_closing=is_blank), before
 
 
 def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
@@ -254,7 +261,7 @@ def _is_empty(line: Line) -> bool:
     return not line.content.strip() and len(line.prefix.strip()) < 4
 
 
-def _written(lines: list[Line], rest: str, opening: str, closing: str) -> str:
+def _written(lines: list[Line], rest: str, opening: str, closing: str, *, is_blank_before_closing: bool) -> str:
     kept = [line for line in lines if not line.is_removed]
     texts = [line.prefix + line.content + line.suffix for line in kept]
     if not closing:
@@ -266,4 +273,6 @@ def _written(lines: list[Line], rest: str, opening: str, closing: str) -> str:
             texts.insert(0, "" if len(lines) > 1 else " ")
     if lines[-1].is_removed and not rest:
         texts[-1] = texts[-1].rstrip() + ("" if closing[-1:] in ("'", '"') else " ")
+    elif is_blank_before_closing and not rest and not texts[-1].endswith((" ", "\t", "\n")):
+        texts[-1] += " "
     return opening + "\n".join(texts) + rest + closing

@@ -25,26 +25,26 @@ _WORK = r"(?:file|program|code|library|source|work|software|package)"
 _SPEAKS = re.compile(
     rf"""
     (?<![\w])copyrights?\b\s*(?:[(\[{{]\s*[cC©]\s*[)\]}}]|©|&copy;|[:,.-]*\s*(?:by\s+)?(?:[(\[]?(?:19|20)\d\d|[$@<%{{]\w|/\*))
-    | ^\W*(?-i:Copyright|COPYRIGHT|copyright|Copyrights)(?:\s+by)?:?\s+(?-i:[A-Z0-9"'])(?!otice\b|OTICE\b|eader\b
+    | ^\W{{0,40}}(?-i:Copyright|COPYRIGHT|copyright|Copyrights)(?:\s+by)?:?\s+(?-i:[A-Z0-9"'])(?!otice\b|OTICE\b|eader\b
         |hecker\b
         |etect|canner\b|ear\b|olders?\b|tatement\b|nformation\b|ffice\b)
-    | ^\W*copyrights?[ \t]*::?[ \t]*\S | ^\W*\(c\)[ \t]+(?-i:[A-Z]) | ^\W*version:[ \t]*MPL\b
-        | ^\W*copyrights?\W*$ | \bcopyright\s+(?:[\w.,-]+\s+){{0,4}}(?:authors?|contributors|holders?|owners?
+    | ^\W{{0,40}}copyrights?[ \t]*::?[ \t]*\S | ^\W{{0,40}}\(c\)[ \t]+(?-i:[A-Z]) | ^\W{{0,40}}version:[ \t]*MPL\b
+        | ^\W{{0,40}}copyrights?\W*$ | \bcopyright\s+(?:[\w.,-]+\s+){{0,4}}(?:authors?|contributors|holders?|owners?
         |project|team
         |foundation|corporation|corp|inc|ltd|company)\b(?!\s+(?:name|field|line|year|check))
-    | \bcopylefted?\b | ^\W*© | ©\s*(?:19|20)\d\d | \(c\)[ \t]*(?:copyright|(?:19|20)\d\d) | \bcopr\.\s
-        | ^\W*</?copyright\b
-    | [@\\:](?:copyright|licen[sc]e)\b(?!\s+(?:key|plate|server)) | ^\W*SPDX-[\w-]+:\s*\S
+    | \bcopylefted?\b | ^\W{{0,40}}© | ©\s*(?:19|20)\d\d | \(c\)[ \t]*(?:copyright|(?:19|20)\d\d) | \bcopr\.\s
+        | ^\W{{0,40}}</?copyright\b
+    | [@\\:](?:copyright|licen[sc]e)\b(?!\s+(?:key|plate|server)) | ^\W{{0,40}}SPDX-[\w-]+:\s*\S
         | SPDX-License-Identifier:\s*[\w(]
     | \ball\s+rights\s+reserved\b | \bproprietary\s+and\s+confidential | \bconfidential\s+and\s+proprietary
-    | ^\W*(?:software\s+)?licen[sc]es?\s*(?:::?|=)(?!\s*$|\s*(?:true|false|none|null)\b) | ^\W*(?:full[ ]
+    | ^\W{{0,40}}(?:software\s+)?licen[sc]es?\s*(?:::?|=)(?!\s*$|\s*(?:true|false|none|null)\b) | ^\W{{0,40}}(?:full[ ]
         |{_NAMES}[ ])?licen[sc]e(?:\s+notice)?\W*$
     | \blicen[sc]e(?:\s*:|\s+is)\s+(?:the\s+)?{_NAMES}
-    | \b{_NAMES}(?:[ -]style)?(?:\s+and\s+{_NAMES})?[ -]licen[sc]ed\b | ^\W*(?:re-?)?licen[sc]ed\s+(?:under|as)\b
+    | \b{_NAMES}(?:[ -]style)?(?:\s+and\s+{_NAMES})?[ -]licen[sc]ed\b | ^\W{{0,40}}(?:re-?)?licen[sc]ed\s+(?:under|as)\b
     | \b(?:dual[ -])?licen[sc]ed\s+(?:under|with|as|by|for\s+use)\b(?=[^.]{{0,80}}(?:{_NAMES}|\blicen[sc]e|terms
         |version))
     | \blicen[sc]ed\s+to\s+(?:the\s+(?:apache|\.net)|(?:[\w.,]+\s+){{1,8}}?under\b) | \blicen[sc]ed\s+materials?\b
-    | ^\W*(?:the\s+)?(?:{_NAMES}[\w .,()/-]{{0,40}}\blicen[sc]es?|{_NAMES})
+    | ^\W{{0,40}}(?:the\s+)?(?:{_NAMES}[\w .,()/-]{{0,40}}\blicen[sc]es?|{_NAMES})
         (?:[ ,(]+(?:version|v)?[ ]?\d[\d.]*|\s*\({_NAMES}\))*[\W\d]*(?:https?:\S+)?\W*$
     | \b(?:under|governed\s+by|subject\s+to|accordance\s+with|compliance\s+with|(?:terms|conditions)\s+of|copy\s+of)\s+
         (?:[\w'"’,-]+\s+){{0,6}}?(?:{_NAMES}[\w .,()/'"-]{{0,40}}?|the\s+|this\s+|that\s+|same\s+|[\w/-]+[-]style\s+
@@ -55,30 +55,34 @@ _SPEAKS = re.compile(
     | \b(?:released|distributed|licen[sc]ed|available|published|provided|covered)\s+under\s+(?:the\s+|an?\s+)?
         (?:[\w.-]+\s+){{0,4}}{_LICENCE}
     | \bin\s+(?:the\s+)?file\s+["'`]?(?-i:LICEN[SC]E|COPYING) | \blicen[sc]ed\s+as\s+described
-        | ^\W*for\s+terms\s+of\s+use\b
+        | ^\W{{0,40}}for\s+terms\s+of\s+use\b
     | \b(?:see|read|at)\s+<?https?://\S*(?i:licen[sc]|copying)\S* | \b(?:see
         |read)\s+(?:the\s+)?licen[sc]e\s+(?:file\s+)?(?:for|at|in|below|above)\b
     | \bcopyright\s+(?:and|&|or)\s+licen[sc]\w+\s+(?:information|details|terms|notice)
         | \blicen[sc]e\s+that\s+can\s+be\s+found
-    | \bpermission\s+is\s+(?:hereby\s+|also\s+)?granted | \bpermission\s+to\s+use,\s*copy
+    | \bpermission\s+is\s+(?:hereby|also)\s+granted
+    | ^\W{{0,40}}permission\s+is\s+granted(?=\s*,|\s+(?:to\s+(?:any|all|copy|use|make|modify|re)|free|for|by|without|provided))
+    | \bpermission\s+to\s+use,\s*copy
         | \bredistribution\s+and\s+use\b
-    | \bredistributions\s+(?:of\s+source|in\s+binary) | \bwithout\s+(?:any\s+)?warrant(?:y|ies)\b
+    | \bredistributions\s+(?:of\s+source|in\s+binary) | (?-i:WITHOUT\s+(?:ANY\s+)?WARRANT)
+    | \b(?:as[ -]is|provided|distributed|comes|{_WORK})\b[^.]{{0,60}}\bwithout\s+(?:any\s+)?warrant(?:y|ies)\b
         | \bwarranties\s+or\s+conditions
     | \bprovided\s+(?:["'`“‘*]{{1,3}}as[ -]is|(?-i:AS[ -]IS)) | \b(?:placed|released|dedicated|provided|is)\s+(?:in|into
         |to)\s+the\s+public\s+domain
     | \bis\s+free\s+(?:and\s+open[ -]source\s+)?software\b | \bdistributed\s+under\s+the\s+terms\b
     | \b(?:BEGIN|END|START|start\s+of|end\s+of)\s+(?-i:LICEN[SC]E)\b | \b(?-i:[CDPGL]+\s+HEADER\s+(?:START|END))\b
-    | ^\W*\S*https?://\S*(?:licen[sc]es?\b|unlicense|/COPYING)\S*\W*$ | \bmay\s+not\s+use\s+this\s+file\s+except
+    | ^[^\w\n]{{0,40}}\S{{0,200}}?https?://\S{{0,300}}
+        (?:licen[sc]es?\b|unlicense|/COPYING)\S{{0,300}}\W{{0,40}}$ | \bmay\s+not\s+use\s+this\s+file\s+except
     | \balle\s+rechte\s+vorbehalten\b | \btous\s+droits\s+r[ée]serv[ée]s\b
     | \btodos\s+(?:los\s+derechos|os\s+direitos)\s+reservados\b
     | \btutti\s+i\s+diritti\s+(?:sono\s+)?riservati\b | \bвсе\s+права\s+защищены | 版权所有 | 版權所有 | 無断.{{0,6}}禁
-    | ^\W*(?:lizenz|licencia|licen[çz]a|licencja|лицензия)\s*:\s*{_NAMES}
+    | ^\W{{0,40}}(?:lizenz|licencia|licen[çz]a|licencja|лицензия)\s*:\s*{_NAMES}
     | \b(?:unter|sous|bajo|sob|sotto|под)\s+(?:[\w'’]+\s+){{0,3}}?
         (?:lizenz|licence|licencia|licença|licenza|лицензией)\s+{_NAMES}
     | \bunter\s+der\s+{_NAMES}[\w .-]{{0,20}}-?lizenz
-    | ^\W*copyleft\b\s*(?:[(©]|(?:19|20)\d\d) | \bsee\s+(?:the\s+)?copyright\s+notice\b
+    | ^\W{{0,40}}copyleft\b\s*(?:[(©]|(?:19|20)\d\d) | \bsee\s+(?:the\s+)?copyright\s+notice\b
     | \bno\s+part\s+of\s+this\s+{_WORK}\b[^.]{{0,40}}\bmay\s+be\b
-    | ^\W*unauthori[sz]ed\s+[^.]{{1,80}}\b(?:prohibited|forbidden|not\s+permitted)\b
+    | ^\W{{0,40}}unauthori[sz]ed\s+[^.]{{1,80}}\b(?:prohibited|forbidden|not\s+permitted)\b
     | \buse,\s+duplication,?\s+or\s+disclosure\b
     | \bretains?\s+(?:certain|all)\s+(?:intellectual\s+property|rights\s+in\s+(?:and\s+to\s+)?th(?:is|e)\b)
     | \bterms\s+of\s+contract\s+(?-i:[A-Z0-9-]*\d)
@@ -86,15 +90,15 @@ _SPEAKS = re.compile(
     | \bthis\s+{_WORK}\s+(?:may|can)\s+be\s+(?:freely\s+(?:used|copied|distributed|modified)
         |(?:used|copied|distributed|modified)\s+freely)
     | \b{_WORK}\s+is\s+free\s+for\s+(?:any|all|commercial|personal|non-?commercial)\b[^.]{{0,40}}\buse\b
-    | ^\W*public\s+domain(?:\s+version)?(?:\s+by\b|\W*$) | \bnot\s+copyrighted\b
+    | ^\W{{0,40}}public\s+domain(?:\s+version)?(?:\s+by\b|\W*$) | \bnot\s+copyrighted\b
     | \bfor\s+(?:more\s+)?licen[sc]e\s+(?:information|details|terms)\b | \bfollows?\s+the\s+following\s+licen[sc]e
-    | \bthis\s+{_WORK}\s+may\s+not\s+be\s+(?:used\s+to|copied|distributed|sold)\b
+    | \bthis\s+{_WORK}\s+may\s+not\s+be\s+(?:copied|distributed|sold)\b
     | \bno\s+rights\s+reserved\b | \bno\s+copyright\s+is\s+claimed\b
     | \bdisclaims?\s+(?:all\s+|any\s+)?copyright\b | \bnot\s+subject\s+to\s+copyright\b
     | \bdedicated\s+all\s+copyright\b | \bunpublished\s+proprietary\b
     | \b{_WORK}\s+is\s+provided\b[^.]{{0,80}}[`'"“‘]as[ -]is[`'"”’]
-    | ^\W*rights\s+to\s+this\s+{_WORK}\b | \buse\s+is\s+subject\s+to\s+licen[sc]e\b
-    | ^\W*(?:released|distributed)\s+under\s+(?:the\s+)?{_NAMES}\W*$
+    | ^\W{{0,40}}rights\s+to\s+this\s+{_WORK}\b | \buse\s+is\s+subject\s+to\s+licen[sc]e\b
+    | ^\W{{0,40}}(?:released|distributed)\s+under\s+(?:the\s+)?{_NAMES}\W*$
     | \bpermission\s+to\s+(?:use|copy|modify|distribute)(?:,|\s+and|\s+or)\s[^.]{{1,80}}\bis\s+(?:hereby\s+)?granted\b
     | \bthe\s+contents\s+of\s+this\s+file\s+are\s+subject\s+to\b | \buse\s+of\s+this\s+source\s+code\s+is\s+governed
     """,
@@ -107,7 +111,7 @@ _NEEDED_WORDS = (
     "rechte vorb", "droits r", "derechos res", "direitos res", "diritti", "права", "лиценз", "权所",
     "權所", "無断", "copying", "subject to", "governed", "may not use", "bsd", "mit", "under the terms", "copy&",
     "apache", "no rights", "unauthori", "duplication", "retains all", "retain all", "retains certain",
-    "unpublished", "rights to this",
+    "unpublished", "rights to this", "may not be ", "terms of use", "retain certain",
 )  # fmt: skip
 """Every sentence that ``speaks`` accepts contains one of these words. Searching for these words first saves nine tenths
 of the time."""
@@ -157,6 +161,13 @@ _OWNER = re.compile(
     r"\W*[\w. ,&'’()-]{2,60}<?[\w.+-]+(?:@|\s+at\s+)[\w.-]+(?:\s+dot\s+\w+)*>?[\W]*\Z|\W*and\s+others\W*\Z",
     re.IGNORECASE,
 )
+_SURE = re.compile(
+    r"\bcopyrights?\b[^\n]{0,20}\b(?:19|20)\d\d\b|\(c\)[^\n]{0,12}\b(?:19|20)\d\d\b|©|spdx-license-identifier\s*:|"
+    r"@(?:license|copyright)\b|\blicen[sc]ed\s+(?:under|to\s+the\s+apache)\b|\bredistribution\s+and\s+use\b|"
+    r"\bpermission\s+is\s+hereby\s+granted\b|\ball\s+rights\s+reserved\b",
+    re.IGNORECASE,
+)
+_SURE_CHARS = 60_000
 _COPYRIGHT = re.compile(r"\bcopyright|\(c\)|©", re.IGNORECASE)
 
 
@@ -182,12 +193,12 @@ def speaks(sentence: str) -> bool:
 def continues(sentence: str, before: str, *, is_apart: bool = False, is_after_blank: bool = False) -> bool:
     """Returns True if a sentence belongs to the same notice as ``before``, the sentence that directly precedes it.
 
-    If the sentence and ``before`` are in different comments (``is_apart``), the sentence must have words that only
-    licences have. A name with an address belongs to the copyright line above it only if no blank line is between them
-    (``is_after_blank``); else it names an author.
+    If the sentence and ``before`` are in different comments (``is_apart``), the sentence must have two phrases that
+    only licences have. A name with an address belongs to the copyright line above it only if no blank line is between
+    them (``is_after_blank``); else it names an author.
     """
     if is_apart:
-        return _STRONG_CLAUSES.search(sentence) is not None
+        return len({match.group().lower() for match in _STRONG_CLAUSES.finditer(sentence)}) > 1
     if _CLAUSES.search(sentence) or _PART_OF.match(sentence) or _URL.fullmatch(sentence):
         return True
     if sentence.lstrip(_MARKS)[:1].islower() and not before.rstrip().endswith((".", "!")):  # continues a sentence
@@ -195,6 +206,17 @@ def continues(sentence: str, before: str, *, is_apart: bool = False, is_after_bl
     if not is_after_blank and _OWNER.match(sentence) and _COPYRIGHT.search(before):
         return True
     return len(_CLAUSE_WORDS.intersection(re.findall(r"[a-z]+", sentence.lower()))) >= _MIN_CLAUSE_WORDS
+
+
+def surely_speaks(text: str) -> bool:
+    """Returns True if a comment certainly contains a notice.
+
+    Comments behind imports are more often documentation than a notice, so they need stronger evidence.
+
+    >>> surely_speaks("Copyright (c) 2010 A. Author"), surely_speaks("Returns the copyright owner of an image.")
+    (True, False)
+    """
+    return _SURE.search(text[:_SURE_CHARS]) is not None
 
 
 def is_part_of(sentence: str) -> bool:

@@ -6,6 +6,8 @@ if both documents have a key in common. The time is linear in the number of entr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from filters.books.overlap import Hashes
@@ -17,8 +19,10 @@ _MAX_PAIRS = 1 << 21
 
 def nominate_kept(
     kept_keys: Hashes, kept: Numbers, kept_lengths: Numbers, new_keys: Hashes, new: Numbers, new_lengths: Numbers
-) -> Nominated:
-    """Returns the pairs of a kept and a new document that share keys.
+) -> Iterator[Nominated]:
+    """Yields the pairs of a kept and a new document that share keys, in blocks of about two million pairs.
+
+    All pairs of a new document are in one block. (One key that a million new documents have makes 64 million pairs.)
 
     If at most 64 kept documents have a key, a new document with this key is paired with all of them. If more have it,
     the new document is paired with the eight longest, and with the eight whose lengths are nearest to its own. The
@@ -32,7 +36,9 @@ def nominate_kept(
         new_lengths: the length of each new document, by number.
 
     >>> def array(*values): return np.array(values)
-    >>> found = nominate_kept(array(5, 7), array(0, 1), array(90, 80), array(7, 8, 7), array(0, 0, 1), array(70, 60))
+    >>> (found,) = nominate_kept(
+    ...     array(5, 7), array(0, 1), array(90, 80), array(7, 8, 7), array(0, 0, 1), array(70, 60)
+    ... )
     >>> found.pairs.tolist(), found.counts.tolist()
     ([[1, 0], [1, 1]], [1, 1])
     """
@@ -48,7 +54,6 @@ def nominate_kept(
     num_near = 2 * NUM_NEIGHBOURS
     nearest = _nearest(kept, starts, sizes, is_common, np.searchsorted(-kept_lengths, -new_lengths[new], side="right"))
     taken = np.where(is_common, NUM_LEADERS + num_near, sizes)
-    pairs, counts = [np.empty((0, 2), np.int64)], [np.empty(0, np.int64)]
     for first, last in _blocks(new, taken):
         owners = np.repeat(np.arange(first, last), taken[first:last])
         within = np.arange(owners.size) - np.repeat(np.cumsum(taken[first:last]) - taken[first:last], taken[first:last])
@@ -56,9 +61,7 @@ def nominate_kept(
         places = np.where(is_near, nearest[owners] + within - NUM_LEADERS, starts[owners] + within)
         found = np.stack([kept[places], new[owners]], axis=1)
         found, weights = counted(found, np.ones(len(found), np.int64))
-        pairs.append(found)
-        counts.append(weights)
-    return Nominated(np.concatenate(pairs), np.concatenate(counts), int((sizes - taken).sum()))
+        yield Nominated(found, weights, int((sizes - taken)[first:last].sum()))
 
 
 def _nearest(kept: Numbers, starts: Numbers, sizes: Numbers, is_common: np.ndarray, bounds: Numbers) -> Numbers:

@@ -72,7 +72,7 @@ def texts_of(output: Path, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, st
     ``dropped/``."""
     wanted: dict[str, set[str]] = {}
     for row in rows:
-        for end in ("removed", "kept"):
+        for end in ("removed",) if row.get("kept_output") else ("removed", "kept"):
             wanted.setdefault(row[f"{end}_source"], set()).add(row[f"{end}_id"])
     found: dict[tuple[str, str], str] = {}
     for source, ids in wanted.items():
@@ -130,14 +130,18 @@ def _words(text: str) -> tuple[list[bytes], list[int], list[str]]:
 def lines_of_pair(row: dict[str, Any], texts: dict[tuple[str, str], str], max_chars: int) -> Iterator[str]:
     """Yields the lines that show one pair: a heading, and the two texts in two columns."""
     removed = texts.get((row["removed_source"], row["removed_id"]))
-    kept = texts.get((row["kept_source"], row["kept_id"]))
+    output = row.get("kept_output") or ""
+    kept = None if output else texts.get((row["kept_source"], row["kept_id"]))
     yield (
         f"=== {row['removed_source']}  {row['step']}  overlap {row['overlap']:.4f}  Jaccard {row['jaccard']:.4f}  "
         f"{row['num_shared']:,} shared"
     )
     left = marked(removed or "", kept or "")[:max_chars] if removed is not None else _NO_TEXT
     right = marked(kept or "", removed or "")[:max_chars] if kept is not None else _NO_TEXT
-    yield from _columns(f"{row['removed_source']} {row['removed_id']}", f"{row['kept_source']} {row['kept_id']}")
+    if output:
+        right = f"(its text is in the output {output}: mixtures.inspect PATH/clean/{row['kept_source']} --doc-id ...)"
+    where = f"{output}/" if output else ""
+    yield from _columns(f"{row['removed_source']} {row['removed_id']}", f"{where}{row['kept_source']} {row['kept_id']}")
     yield f"{'-' * COLUMN}   {'-' * COLUMN}"
     yield from _columns(left, right)
 

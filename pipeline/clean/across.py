@@ -71,6 +71,7 @@ class AcrossOrder:
     def __init__(self, settings: AcrossSettings, layout: Layout) -> None:
         self._settings, self._layout = settings, layout
         self._kept = [one for folder in settings.against for one in indexes_of(folder, settings.step())]
+        self._seen: set[str] = set()
         self._check_number()
 
     def ordered(self, sources: Mapping[str, Source]) -> list[Source]:
@@ -79,12 +80,33 @@ class AcrossOrder:
         return sorted(sources.values(), key=lambda one: across.index(one.name) if one.name in across else -1)
 
     def place(self, source: str) -> AcrossPlace | None:
-        """Returns the place of the next source; None if the source is not compared."""
-        return AcrossPlace(self._settings.step(), tuple(self._kept)) if source in self._settings.across else None
+        """Returns the place of the next source; None if the source is not compared.
+
+        Raises:
+            ValueError: a source before it is not in this run, and no earlier run into this output has finished it.
+        """
+        across = self._settings.across
+        if source not in across:
+            return None
+        for name in across[: across.index(source)]:
+            if name not in self._seen:
+                self._seen.add(name)
+                self._kept.append(self._stored(name, source))
+        return AcrossPlace(self._settings.step(), tuple(self._kept))
+
+    def _stored(self, name: str, source: str) -> KeptIndex:
+        found = index_of(self._layout, name, self._settings.step(), "dedup.across")
+        if found is None:
+            raise ValueError(
+                f"dedup.across: {source} is compared with {name}, which is neither in this run nor finished in "
+                f"{self._layout.output}; run {name} too, or leave it out of dedup.across"
+            )
+        return found
 
     def add(self, source: str, fingerprint: str, num_parts: int, num_bytes: int) -> None:
         """Adds a source, so that the sources after it are compared with it."""
         if source in self._settings.across:
+            self._seen.add(source)
             folders = (self._layout.index(source), self._layout.clean(source))
             self._kept.append(KeptIndex(source, "", *folders, num_parts, fingerprint, num_bytes))
             self._check_number()
@@ -98,33 +120,71 @@ def indexes_of(folder: str, step: AcrossDedup) -> list[KeptIndex]:
     """Returns the indexes in the output of an earlier run, in the order of the names of their sources.
 
     Raises:
-        ValueError: the output has no index, an index has another rule than ``step``, or its files are not those that
-            the run wrote.
+        ValueError: the output has no index; or a source that has an index is not finished, has an index of another rule
+            than ``step``, or has files that its run did not write.
     """
     layout = Layout(folder.rstrip("/"))
-    (match,) = FileSystems.match([layout.marker("clean-*")])
+    patterns = [layout.marker("clean-*"), f"{layout.index('*')}/part-*"]
+    markers, parts = (FileSystems.match([pattern])[0].metadata_list for pattern in patterns)
+    with_index = {entry.path.split("/")[-2] for entry in parts}
+    names = {entry.path.rpartition("/")[2].removeprefix("clean-").partition(".json")[0] for entry in markers}
     found = []
-    for path in sorted(entry.path for entry in match.metadata_list):
-        source = path.rpartition("/")[2].removeprefix("clean-").removesuffix(".json")
-        marker = read_marker(path) if "@" not in source and path.endswith(".json") else None
-        if marker is None or "index" not in marker:
-            continue
-        _check_rule(marker["index"], step.index_rule(), f"the index of {source} in {folder}")
-        folders = {"index": layout.index(source), "clean": layout.clean(source)}
-        if not are_whole(marker, folders):
-            raise ValueError(f"dedup.against: {source} in {folder} is not as its run wrote it; run that output again")
-        name, num_bytes = layout.output.rpartition("/")[2], int(marker["about"]["inputs"]["bytes"])
-        found.append(KeptIndex(source, name, folders["index"], folders["clean"], int(marker["num_parts"]),
-                               marker["fingerprint"], num_bytes))  # fmt: skip
+    for source in sorted(name for name in names | with_index if "@" not in name):
+        one = index_of(layout, source, step, "dedup.against", name=layout.output.rpartition("/")[2])
+        if one is None and source in with_index:
+            raise ValueError(f"dedup.against: {source} in {folder} is not finished; run that output again")
+        found += [] if one is None else [one]
     if not found:
         raise ValueError(f"dedup.against: {folder} has no index; its run must have had dedup.across")
     return found
 
 
+def index_of(layout: Layout, source: str, step: AcrossDedup, setting: str, *, name: str = "") -> KeptIndex | None:
+    """Returns the stored index of a finished source; None if the source is not finished or has no index.
+
+    Args:
+        setting: the setting that asks for it, for messages.
+        name: the name of the output in the evidence; empty for the output of this run.
+
+    Raises:
+        ValueError: the index has another rule than ``step``, or the files are not those that the run wrote.
+    """
+    marker = read_marker(layout.marker(f"clean-{source}"))
+    if marker is None or "index" not in marker:
+        return None
+    _check_rule(marker["index"], step.index_rule(), f"{setting}: the index of {source} in {layout.clean_output}")
+    folders = {"index": layout.index(source), "clean": layout.clean(source)}
+    if not are_whole(marker, folders):
+        raise ValueError(f"{setting}: {source} in {layout.output} is not as its run wrote it; run that output again")
+    num_bytes = int(marker["about"]["inputs"]["bytes"])
+    return KeptIndex(source, name, folders["index"], folders["clean"], int(marker["num_parts"]),
+                     marker["fingerprint"], num_bytes)  # fmt: skip
+
+
+def check_compared(layout: Layout, sources: Iterable[str]) -> None:
+    """Checks that the sources of a mixture were compared with each other as they are now.
+
+    A source lost the documents that a source before it had. If that source was cleaned again since, it may have them no
+    longer, and the mixture would have them nowhere.
+
+    Raises:
+        ValueError: a source was compared with an earlier state of another one.
+    """
+    for source in sources:
+        marker = read_marker(layout.marker(f"clean-{source}")) or {}
+        for output, other, fingerprint in marker.get("compared_with", ()):
+            now = read_marker(layout.marker(f"clean-{other}")) or {}
+            if not output and now.get("fingerprint") != fingerprint:
+                raise ValueError(
+                    f"{source} was compared with {other} as it was before it was cleaned again, and may lack documents "
+                    f"that {other} no longer has; run --phase=clean for {source} again"
+                )
+
+
 def _check_rule(found: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:
     for name in dict.fromkeys([*wanted, *found]):
         if found.get(name) != wanted.get(name):
-            raise ValueError(f"dedup.against: {what} was made with {name} {_shown(found.get(name))}, this run has "
+            raise ValueError(f"{what} was made with {name} {_shown(found.get(name))}, this run has "
                              f"{_shown(wanted.get(name))}; make both with the same settings of dedup.near")  # fmt: skip
 
 

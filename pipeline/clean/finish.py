@@ -103,6 +103,7 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
         "about": dict(job.about),
         "parts": {name: state_of(folder) for name, folder in part_folders(job).items()},
         **({} if job.index_step is None else {"index": job.index_step.index_rule()}),
+        **({"compared_with": [[k.output, k.source, k.fingerprint] for k in job.kept]} if job.kept else {}),
         "dumps": [{"name": d.dump, "fingerprint": d.fingerprint, "parts": list(part_range(d))} for d in dumps],
     }
     if refused := broken_ceilings(job, counts):

@@ -116,6 +116,7 @@ def settings_said(settings: Settings) -> dict[str, Any]:
         "fraction": settings.fraction,
         "exclude": settings.exclude,
         "run": dataclasses.asdict(settings.limits),
+        "dedup": dataclasses.asdict(settings.ceilings) | dataclasses.asdict(settings.across),
     }
 
 

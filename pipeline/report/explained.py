@@ -65,7 +65,7 @@ def rule_of(step: Any) -> str:
 
     >>> from pipeline.sources import SOURCES
     >>> rule_of(SOURCES["common_crawl"].steps[0])
-    'Drops documents under min_chars characters (code points, including line ends and spaces).'
+    'Drops documents with fewer than min_chars characters (code points, including line ends and spaces).'
     """
     own = getattr(step, "rule", "") or getattr(step, "RULE", "")
     return _plain(own) if own else _first_paragraph(type(step))

@@ -74,16 +74,24 @@ class AcrossSettings:
     near: MinHashDedup | None = field(default_factory=MinHashDedup, compare=False)
     """The settings of the near dedup; None to remove only equal texts."""
 
+    @property
+    def names_of_outputs(self) -> tuple[str, ...]:
+        """The names of the outputs in ``against``: the last parts of their paths."""
+        return tuple(one.rstrip("/").rpartition("/")[2] for one in self.against)
+
     def step(self, before: tuple[str, ...] = ()) -> AcrossDedup:
         """Returns the step of a source that is compared with the sources ``before``."""
         return AcrossDedup(before=before, exact=self.exact, near=self.near)
 
     def applied(self, sources: Mapping[str, Source]) -> dict[str, Source]:
-        """Returns the sources of a run. Each source that is compared with others gets the step as its last step."""
-        order = [name for name in self.across if name in sources]
+        """Returns the sources of a run. Each source that is compared with others gets the step as its last step.
+
+        It is also compared with the sources before it that this run leaves out: their indexes are stored.
+        """
         found = dict(sources)
-        for number, name in enumerate(order):
-            if before := (*(one.rstrip("/").rpartition("/")[2] for one in self.against), *order[:number]):
+        for number, name in enumerate(self.across):
+            before = (*self.names_of_outputs, *self.across[:number])
+            if before and name in sources:
                 source = sources[name]
                 found[name] = dataclasses.replace(source, steps=(*source.steps, self.step(before)))
         return found
@@ -125,6 +133,7 @@ def across_of(given: Any, known: Collection[str]) -> AcrossSettings:
     if given is None:
         return AcrossSettings()
     own = _only(given, ACROSS_NAMES)
+    named = sorted(own.keys() - {"across"})
     near = own.pop("near", True)
     settings = with_settings(AcrossSettings(), own, "dedup")
     for name in settings.across:
@@ -132,8 +141,12 @@ def across_of(given: Any, known: Collection[str]) -> AcrossSettings:
             raise ValueError(f"dedup.across: {name!r} is not a source (there are: {', '.join(known)})")
         if settings.across.count(name) > 1:
             raise ValueError(f"dedup.across names {name} twice")
-    if own.keys() - {"across"} and not settings.across:
-        raise ValueError(f"dedup.{min(own.keys() - {'across'})} needs dedup.across: the sources that are compared")
+    if named and not settings.across:
+        raise ValueError(f"dedup.{named[0]} needs dedup.across: the sources that are compared")
+    names = settings.names_of_outputs
+    for folder, name in zip(settings.against, names, strict=True):
+        if names.count(name) > 1:
+            raise ValueError(f"dedup.against: two outputs are called {name}, which stands in the evidence ({folder})")
     step = MinHashDedup()
     if near not in (True, False, None):
         step = with_settings(step, near, "dedup.near", fixed=NEAR_FIXED)

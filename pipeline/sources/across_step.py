@@ -84,7 +84,10 @@ class AcrossDedup(DedupStep):
         """
         names = ("ngram_words", "method", "threshold", "num_perm", "seed", "keep_one_in", "min_ngrams")
         rule = {"version": INDEX_VERSION, "near": self.near is not None}
-        return rule if self.near is None else rule | {name: getattr(self.near, name) for name in names}
+        if self.near is None:
+            return rule
+        version = {"near_version": self.near.DATA_VERSION}
+        return rule | version | {name: getattr(self.near, name) for name in names}
 
 
 INDEX_VERSION = 1

@@ -300,6 +300,7 @@ KILLED = """
 """
 
 
+@pytest.mark.slow
 def test_a_command_that_is_killed_anywhere_is_done_by_the_next(output: Path, rows: Rows) -> None:
     """Killed before the new shards are complete, it has changed nothing; killed later, it is finished."""
     ids = [name for _, name, _, _ in rows[:6]]

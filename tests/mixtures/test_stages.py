@@ -193,6 +193,7 @@ def test_inspect_lists_a_step_of_an_earlier_stage(stages: list[Path], capsys: py
     assert "(../one/shards/train-" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_random_resumes_over_packings_and_stages(stages: list[Path]) -> None:
     """Stops and goes on at random, with random ranks, workers, batches, packings and stages: no token may differ."""
     chosen = random.Random(21)

@@ -100,6 +100,7 @@ def test_a_part_that_was_not_seen_is_named(root: Path, tmp_path: Path, capsys: p
     assert "no_such_column is not a column of its clean documents" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_column_that_a_join_fills_is_not_guessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The sample's GitHub has its paths in a table of their own. Posts of Stack Exchange know their site."""
     config = tmp_path / "run.yaml"

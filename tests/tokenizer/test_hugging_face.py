@@ -68,6 +68,7 @@ def test_odd_models_of_the_kind(odd_fast_model: bytes, readers: Any) -> None:
     check(odd_fast_model, readers, [*HOSTILE, *list(pydoc_data.topics.topics.values())[:3]])
 
 
+@pytest.mark.slow
 @pytest.mark.train
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.sampled_from("ab \n<s>é\u2581"), max_size=60) | st.text(max_size=30))
@@ -78,6 +79,7 @@ def test_any_text(model: bytes, periodic_model: bytes, readers: Any, text: str) 
     check(periodic_model, readers, [text])
 
 
+@pytest.mark.slow
 @pytest.mark.train
 @settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["a", "aa", "ab", "ba", "aba", "abab", " ", "b"]), max_size=30).map("".join))

@@ -86,10 +86,15 @@ class NominateKept(beam.DoFn):
                 continue
             if kind == TEXT:
                 kept = _first_of_each_key(kept)
-            found, kept_ranks, new_ranks = _nominated(kept, new)
-            num_pairs += len(found.pairs)
-            num_left_out += found.num_not_compared
-            yield from self._pairs(found, kept_ranks, new_ranks, column)
+            kept_numbers, kept_ranks = _numbered(kept, by_length=True)
+            new_numbers, new_ranks = _numbered(new, by_length=False)
+            lengths = _lengths(kept_ranks), _lengths(new_ranks)
+            kept_ranks, new_ranks = kept_ranks.astype(">u8"), new_ranks.astype(">u8")
+            blocks = nominate_kept(kept["key"], kept_numbers, lengths[0], new["key"], new_numbers, lengths[1])
+            for found in blocks:
+                num_pairs += len(found.pairs)
+                num_left_out += found.num_not_compared
+                yield from self._pairs(found, kept_ranks, new_ranks, column)
         ledger = Ledger(self._job.source.name, 0)
         ledger.receive(f"{self._step.NAME} keys", len(records))
         ledger.send(f"{self._step.NAME} pairs", num_pairs)
@@ -117,14 +122,6 @@ def _first_of_each_key(kept: np.ndarray) -> np.ndarray:
     is_first = np.ones(len(kept), np.bool_)
     is_first[1:] = kept["key"][1:] != kept["key"][:-1]
     return kept[is_first]
-
-
-def _nominated(kept: np.ndarray, new: np.ndarray) -> tuple[Nominated, np.ndarray, np.ndarray]:
-    """Returns the pairs of two sets of records, and the ranks of the numbered documents of both sets."""
-    kept_numbers, kept_ranks = _numbered(kept, by_length=True)
-    new_numbers, new_ranks = _numbered(new, by_length=False)
-    found = nominate_kept(kept["key"], kept_numbers, _lengths(kept_ranks), new["key"], new_numbers, _lengths(new_ranks))
-    return found, kept_ranks.astype(">u8"), new_ranks.astype(">u8")
 
 
 def _numbered(records: np.ndarray, *, by_length: bool) -> tuple[np.ndarray, np.ndarray]:
