@@ -134,8 +134,8 @@ def ours(folder: Path, *, all_tokens: bool, packing: Packing = "concatenate") ->
 
 
 def ours_through_grain(folder: Path, packing: Packing) -> Iterator[Any]:
-    """Yields the ids of the batches that Grain returns. Each batch also has positions, sources, a loss mask and cumulative
-    lengths.
+    """Yields the ids of the batches that Grain returns. Each batch also has positions, sources, a loss mask and
+    cumulative lengths.
     """
     import grain
 
@@ -148,7 +148,7 @@ def ours_through_grain(folder: Path, packing: Packing) -> Iterator[Any]:
 
 
 def ours_single_records(folder: Path) -> Iterator[Any]:
-    """Yields batches that are made of single records in MaxText's form. The records of a batch are requested together."""
+    """Yields batches made of single records in MaxText's form. The records of a batch are requested together."""
     source = PackedSource(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=1), form="maxtext")
     for first in range(0, len(source) - BATCH, BATCH):
         yield np.stack([record["inputs"] for record in source.__getitems__(range(first, first + BATCH))])

@@ -1,4 +1,4 @@
-"""Reads tokens with other systems, for ``benchmarks/loader.py``. Some systems first write the tokens in their own format.
+"""Reads tokens with other systems, for ``benchmarks/loader.py``. Some systems first write the tokens in their format.
 
 Every function yields int64 batches of BATCH sequences of SEQ_LEN + 1 tokens. If a system is not installed, its function
 raises ImportError.

@@ -53,7 +53,7 @@ def remove_header(text: str, family: str) -> str:
     before, end = "", 0
     for comment in head_comments(text, family, has_imports=True):
         if before and text[end : comment.start].strip():
-            before = ""  # a notice does not go on after an import
+            before = ""  # a notice does not continue after an import
         end = comment.end
         body = text[comment.start : comment.end]
         mark = _region_mark(body, comment)

@@ -183,8 +183,8 @@ def continues(sentence: str, before: str, *, is_apart: bool = False, is_after_bl
     """Returns True if a sentence belongs to the same notice as ``before``, the sentence that directly precedes it.
 
     If the sentence and ``before`` are in different comments (``is_apart``), the sentence must have words that only
-    licences have. A name with an address belongs to the copyright line above it only if no blank line is between them
-    (``is_after_blank``); else it names an author.
+    licences have. A name with an address belongs to the copyright line above it, unless a blank line is between them
+    (``is_after_blank``). After a blank line, the name is that of an author.
     """
     if is_apart:
         return _STRONG_CLAUSES.search(sentence) is not None
