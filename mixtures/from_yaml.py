@@ -22,6 +22,7 @@ _WORDS = {
     str: "a text",
     tuple: "a list",
     frozenset: "a list",
+    Mapping: "a mapping",
 }
 
 
@@ -93,6 +94,12 @@ def _fit(value: Any, option: Any) -> tuple[bool, Any]:
         (inner, *_) = typing.get_args(option) or (Any,)
         found = [(True, one) if inner is Any else _fit(one, inner) for one in value]
         return all(fits for fits, _ in found), origin(one for _, one in found)
+    if origin is Mapping:
+        key, inner = typing.get_args(option)
+        if not isinstance(value, Mapping) or not all(isinstance(name, key) for name in value):
+            return False, None
+        pairs = {name: _fit(one, inner) for name, one in value.items()}
+        return all(fits for fits, _ in pairs.values()), {name: new for name, (_, new) in pairs.items()}
     if origin in (float, int, Decimal):
         return _fit_number(value, origin)
     return isinstance(origin, type) and isinstance(value, origin), value

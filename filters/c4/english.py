@@ -40,6 +40,9 @@ DEFAULT_MIN_SCORE = {"fasttext": 0.5, "langdetect": 0.99}
 Guess = tuple[str | None, float]
 """The most likely language (ISO 639-1; None if the text gives no evidence) and its score."""
 
+_ENGLISH = ("en", "eng_Latn")
+"""The label of English in lid.176 and langdetect, and in models whose labels include the script (GlotLID, OpenLID)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class C4English(Step):
@@ -108,7 +111,7 @@ class C4English(Step):
         language, score = guess
         if language is None:
             return "no_language"
-        if language != "en":
+        if language not in _ENGLISH:
             return "other_language"
         return "low_score" if score < self._limit else None
 

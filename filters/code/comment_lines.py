@@ -59,11 +59,13 @@ _REGION_LINE = re.compile(
 @dataclass(slots=True)
 class Line:
     """Holds a line of a comment. ``prefix`` contains the comment marks and indentation. ``content`` contains the rest
-    of the line, which can be edited.
+    of the line, which can be edited. If the line ends with ``*/``, ``suffix`` contains this mark and the stars
+    and slashes before it.
     """
 
     prefix: str
     content: str
+    suffix: str = ""
     is_removed: bool = False
 
     @property
@@ -77,8 +79,10 @@ def closes_region(line: Line) -> bool:
 
 def line_of(line: str) -> Line:
     match = _PREFIX.match(line)
-    end = match.end() if match else 0
-    return Line(line[:end], line[end:])
+    begin, end = match.end() if match else 0, len(line)
+    if line.rstrip().endswith("*/"):
+        end = max(begin, len(line.rstrip(" \t\r*/")))
+    return Line(line[:begin], line[begin:end], line[end:])
 
 
 def _is_directive(line: Line) -> bool:

@@ -9,6 +9,8 @@ with a ``#region`` around it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 from filters.code.comment_lines import (
@@ -34,6 +36,7 @@ _FRAME_END = re.compile(
     r"\bEND\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+END\b|\bCopyrightEnd%|LICEN[SC]E_HEADER_END"
 )
 _GAP = re.compile(r"[ \t\r]*(?:\n(?:[ \t\r]*\n)*)?")
+_LINE_END = re.compile(r"[ \t\r]*\n[ \t]*")
 _LEADING = re.compile(r"(\ufeff?)(?:[ \t\r]*\n)+")
 
 
@@ -51,7 +54,7 @@ def remove_header(text: str, family: str) -> str:
     regions: list[int] = []  # for each open region, its index in ``kept``
     at = 0
     before, end = "", 0
-    for comment in head_comments(text, family, has_imports=True):
+    for comment in _joined(text, head_comments(text, family, has_imports=True)):
         if before and text[end : comment.start].strip():
             before = ""  # a notice does not continue after an import
         end = comment.end
@@ -81,6 +84,26 @@ def remove_header(text: str, family: str) -> str:
     kept.append(text[at:])
     joined = "".join(kept)
     return text if len(joined) == len(text) else _without_leading_blank_lines(joined)
+
+
+def _joined(text: str, comments: Iterable[Comment]) -> Iterator[Comment]:
+    """Joins block comments on neighbouring lines if each takes one line, because a sentence may span several of them.
+
+    The closing mark of a joined comment is empty, as it is for a run of line comments.
+    """
+    held: Comment | None = None
+    for one in comments:
+        is_line = one.closing == "*/" and "\n" not in text[one.start : one.end]
+        if held and is_line and held.is_doc == one.is_doc and _LINE_END.fullmatch(text, held.end, one.start):
+            held = replace(held, end=one.end, closing="")
+            continue
+        if held:
+            yield held
+        held = one if is_line else None
+        if not is_line:
+            yield one
+    if held:
+        yield held
 
 
 def _region_mark(body: str, comment: Comment) -> str:
@@ -225,12 +248,15 @@ def _join_blank_lines(lines: list[Line]) -> None:
 
 def _is_empty(line: Line) -> bool:
     """Returns True for a line that consists only of comment marks, unless it is a ruler."""
+    marks = (line.prefix + line.content + line.suffix).replace(" ", "").strip()
+    if marks.startswith("/*") and marks.endswith("*/"):
+        return line.is_blank and len(marks) < 7
     return not line.content.strip() and len(line.prefix.strip()) < 4
 
 
 def _written(lines: list[Line], rest: str, opening: str, closing: str) -> str:
     kept = [line for line in lines if not line.is_removed]
-    texts = [line.prefix + line.content for line in kept]
+    texts = [line.prefix + line.content + line.suffix for line in kept]
     if not closing:
         return "\n".join(texts) + rest if texts else rest
     if lines[0].is_removed:

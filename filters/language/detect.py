@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +15,19 @@ from filters.language.word_sums import Floats, PrunedModel, WordSums
 from filters.step import Models, Outcome, Step
 
 UNDETERMINED = "und"
-_LABEL = "__label__"
+LANGUAGES = frozenset(
+    """
+    af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv cy da de
+    diq dsb dty dv el eml en eo es et eu fa fi fr frr fy ga gd gl gn gom gu gv he hi hif hr hsb ht hu hy ia id ie
+    ilo io is it ja jbo jv ka kk km kn ko krc ku kv kw ky la lb lez li lmo lo lrc lt lv mai mg mhr min mk ml mn mr
+    mrj ms mt mwl my myv mzn nah nap nds ne new nl nn no oc or os pa pam pfl pl pms pnb ps pt qu rm ro ru rue sa sah
+    sc scn sco sd sh si sk sl so sq sr su sv sw ta te tg th tk tl tr tt tyv ug uk ur uz vec vep vi vls vo wa war wuu
+    xal xmf yi yo yue zh
+""".split()  # noqa: SIM905 - as a list it is five times as long
+)
+"""The language codes that fastText's lid.176 models return."""
+LABEL = "__label__"
+"""The prefix of the labels that fastText returns."""
 
 IsSame = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
 
@@ -39,7 +51,7 @@ class LanguageModel:
         words before and after a line end.
         """
         labels, probabilities = self.predict(text.replace("\n", line_end))
-        return (labels[0].removeprefix(_LABEL), probabilities[0]) if labels else (UNDETERMINED, 0.0)
+        return (labels[0].removeprefix(LABEL), probabilities[0]) if labels else (UNDETERMINED, 0.0)
 
     def top_all(self, texts: pa.Array, is_same: IsSame, line_end: str = "") -> tuple[list[str], Floats]:
         """Returns the results of :meth:`top` for all texts, twice as fast if the model allows it.
@@ -55,7 +67,7 @@ class LanguageModel:
             found = [self.top(text, line_end) for text in texts.to_pylist()]
             return [language for language, _ in found], np.array([score for _, score in found], np.float64)
         guesses = self._words.guess(pc.replace_substring(texts, "\n", line_end))
-        languages = [label.removeprefix(_LABEL) for label in guesses.labels]
+        languages = [label.removeprefix(LABEL) for label in guesses.labels]
         scores, errors = guesses.probabilities, guesses.errors
         for number in np.flatnonzero(~(np.isfinite(errors) & is_same(scores - errors, scores + errors))):
             languages[number], scores[number] = self.top(texts[number].as_py(), line_end)
@@ -75,6 +87,8 @@ class LanguageModel:
 class Language(Step):
     """Drops documents whose most likely language is not in ``languages`` or has a score below ``min_score``.
 
+    ``min_scores`` has separate limits for some languages. Models other than lid.176 may have other names for languages
+    (``eng_Latn``). ``renames`` maps these names to the names that documents get. The other settings use the new names.
     An empty ``languages`` keeps every language. The score is rounded to two decimals before it is compared and stored,
     as in CCNet (0.495 passes at 0.5; cc_net/split_by_lang.py ``rounding=2``, cc_net/mine.py ``lang_threshold=0.5``).
     """
@@ -90,16 +104,27 @@ class Language(Step):
     """ISO 639-1 codes that are kept. English: LLaMA, section 2.1."""
     min_score: float = 0.5
     """Lowest score that is kept. CCNet, cc_net/mine.py: lang_threshold=0.5."""
+    min_scores: Mapping[str, float] = field(default_factory=dict, hash=False)
+    """The lowest score that is kept, by language, for example ``{de: 0.7}``. For other languages, ``min_score`` is used.
+    FineWeb 2 has a limit for each language."""
+    renames: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """New names for the model's languages, for example ``{eng_Latn: en}``. All other names are not changed."""
 
     def __post_init__(self) -> None:
         if isinstance(self.languages, str):
             raise ValueError(f"language: languages must be a list of codes, not {self.languages!r}")
         if not 0 <= self.min_score <= 1:
             raise ValueError(f"language: min_score must lie between 0 and 1, not {self.min_score}")
+        for language, score in self.min_scores.items():
+            if not 0 <= score <= 1:
+                raise ValueError(f"language: min_scores.{language} must lie between 0 and 1, not {score}")
+            if self.languages and language not in self.languages:
+                raise ValueError(f"language: min_scores has {language}, which is not in languages")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        languages, scores = _predict_all(batch.column("text"), models["language"])
-        is_low = scores < self.min_score
+        labels, scores = _predict_all(batch.column("text"), models["language"])
+        languages = [self.renames.get(label, label) for label in labels]
+        is_low = scores < np.array([self.min_scores.get(language, self.min_score) for language in languages])
         is_other = [bool(self.languages) and language not in self.languages for language in languages]
         verdict, detail = [], []
         for language, score, low, other in zip(languages, scores, is_low, is_other, strict=True):
@@ -132,6 +157,8 @@ class DetectLanguage(Step):
     max_chars: int = 100_000
     """Number of characters that the model reads. Ours: the first pages of a book show its language. The limit bounds
     the time."""
+    renames: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """New names for the model's languages, as in the step ``language``."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         texts = batch.column("text")
@@ -140,7 +167,8 @@ class DetectLanguage(Step):
         heads = pc.utf8_slice_codeunits(texts.filter(unknown), 0, self.max_chars)
         languages, scores = _predict_all(heads, models["language"])
         sure = [
-            lang if score >= self.min_score else UNDETERMINED for lang, score in zip(languages, scores, strict=True)
+            self.renames.get(lang, lang) if score >= self.min_score else UNDETERMINED
+            for lang, score in zip(languages, scores, strict=True)
         ]
         language = pc.replace_with_mask(known, unknown, pa.array(sure, pa.string())) if sure else known
         return Outcome(verdict=pa.nulls(len(texts), pa.string()), columns={"language": language})

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from filters.language.detect import LABEL
 from filters.language.word_sums import PrunedModel
 
 _MAGIC, _VERSION = 793712314, 12
@@ -24,6 +25,7 @@ _SIZES = struct.Struct("<iiiqq")
 _ENTRY = struct.Struct("<qb")
 _CLASSIFIER, _HIERARCHICAL_SOFTMAX = 3, 1
 _WORD, _LABEL = 0, 1
+_READ_BYTES = 1 << 20
 
 
 def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
@@ -88,6 +90,34 @@ def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
         # One row per inner node of the tree.
         output=np.array(model.f.getOutputMatrix())[: num_labels - 1],
     )
+
+
+def labels_of(path: str) -> tuple[str, ...]:
+    """Returns the labels of a fastText model, without their prefix. They are in the dictionary at the beginning of its
+    file.
+
+    The model is not loaded. Only the dictionary is read.
+
+    Raises:
+        ValueError: the file is not a fastText model, or it ends inside the dictionary.
+    """
+    with open(path, "rb") as file:
+        head = file.read(_HEAD.size + _SIZES.size)
+        if len(head) < _HEAD.size + _SIZES.size or _HEAD.unpack_from(head)[0] != _MAGIC:
+            raise ValueError(f"{path} is not a fastText model")
+        size, _, num_labels, _, _ = _SIZES.unpack_from(head, _HEAD.size)
+        labels: list[str] = []
+        held, at = b"", 0
+        for number in range(size):
+            while (end := held.find(b"\0", at)) < 0 or len(held) < end + 1 + _ENTRY.size:
+                more = file.read(_READ_BYTES)
+                if not more or len(held) - at > _READ_BYTES:
+                    raise ValueError(f"{path} ends in its dictionary, at entry {number} of {size}")
+                held, at = held[at:] + more, 0
+            if number >= size - num_labels:
+                labels.append(held[at:end].decode("utf-8", "replace").removeprefix(LABEL))
+            at = end + 1 + _ENTRY.size
+    return tuple(labels)
 
 
 def _decoded(names: list[bytes]) -> list[str] | None:

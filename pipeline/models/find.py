@@ -7,6 +7,7 @@ A run does not download anything. A folder of models contains:
 
 ==================================  =================================================================
 ``lid.176.bin`` or ``.ftz``         language identification (fastText's; the ``.ftz`` comes with the package)
+``language.bin`` or ``.ftz``        another fastText model, such as GlotLID; used instead of lid.176
 ``<lang>.arpa.bin`` or ``.arpa``    KenLM model of CCNet's text
 ``<lang>.sp.model``                 the SentencePiece model that splits text for the KenLM model
 ``cutoff.csv``                      perplexities at the percentiles 0 to 100, one column per language
@@ -18,6 +19,7 @@ A run does not download anything. A folder of models contains:
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +27,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from filters.ccnet.perplexity import Perplexity, read_cutoffs
-from filters.language.detect import Language
+from filters.language.detect import LANGUAGES, DetectLanguage, Language
 from filters.step import Step
 from filters.url_lists import UrlList
+from pipeline.models.fasttext_file import labels_of
 from pipeline.models.load import ModelFiles, ModelPath, check_file, get_again, how_to_get, languages_of
 from pipeline.models.stored_files import (
     PACKAGED,
@@ -69,7 +72,8 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
     """
     files = _files_in(models_dir)
     found: dict[str, ModelPath] = {}
-    language = _first(files, "lid.176.bin", "lid.176.ftz") or packaged_path(_PACKED_LANGUAGE_MODEL)
+    names = ("language.bin", "language.ftz", "lid.176.bin", "lid.176.ftz")
+    language = _first(files, *names) or packaged_path(_PACKED_LANGUAGE_MODEL)
     if language:
         found["language"] = language
     if reference := _first(files, "reference.bin", "reference.ftz"):
@@ -108,6 +112,7 @@ def require_models(
         MissingModels: some models are missing. The message names all of them and the commands that get them.
         ValueError: a file is truncated, or is not a model of the needed kind.
     """
+    steps = tuple(steps)
     needed: dict[str, ModelPath] = {}
     missing: list[str] = []
     languages: tuple[str, ...] = ()
@@ -139,7 +144,27 @@ def require_models(
                 and not file.endswith((".csv", ".txt", "/domains", "/urls"))
             ):
                 check_file(local_path(file))
+    for step in steps:
+        if isinstance(step, Language | DetectLanguage) and isinstance(needed.get("language"), str | StoredFile):
+            _check_languages(source, step, needed["language"])
     return needed
+
+
+def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPath) -> None:
+    """Checks that a language model knows the languages in the settings. With a name that the model never returns, the
+    step would drop all documents.
+    """
+    named = {*step.languages, *step.min_scores} if isinstance(step, Language) else set()
+    named |= step.renames.keys()
+    if named <= LANGUAGES and "lid.176." in str(path):
+        return  # the usual case: nothing has to be read
+    assert isinstance(path, str | StoredFile)
+    labels = labels_of(local_path(path))
+    returned = {step.renames.get(label, label) for label in labels}
+    for name in sorted((named - step.renames.keys() - returned) | (step.renames.keys() - set(labels))):
+        close = difflib.get_close_matches(name, sorted(returned), 1)
+        hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(sorted(returned)[:10])}, ..."
+        raise ValueError(f"{source}: the language model {path} has no label {name!r}; {hint}")
 
 
 def without_missing_models(
@@ -234,7 +259,7 @@ def _check_cutoffs(table: str, languages: Iterable[str]) -> None:
 
 def _missing(source: str, key: str, languages: tuple[str, ...], models_dir: str | None) -> str:
     names = {
-        "language": "lid.176.bin or lid.176.ftz",
+        "language": "lid.176.bin, lid.176.ftz or language.bin",
         "perplexity": " and ".join(f"{lang}.arpa.bin, {lang}.sp.model" for lang in languages or ("en",))
         + ", cutoff.csv",
         "reference": "reference.bin or reference.ftz",

@@ -8,8 +8,8 @@ steps without such a table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from filters.c4.english import DEFAULT_MIN_SCORE, C4English
@@ -96,6 +96,8 @@ class Limit:
     cite: str = ""
     language: str | None = None
     """The language that the limit is for; None for all languages."""
+    not_of: tuple[str, ...] = ()
+    """Languages to which the limit does not apply, because they have separate limits."""
     counts_up_to: float | None = None
     """The number at which the step stops counting. A signal with this value means this many or more."""
 
@@ -125,6 +127,8 @@ def limits_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[Li
     """
     if isinstance(step, Perplexity):
         return tuple(_of_perplexity(step, cutoffs))
+    if isinstance(step, Language):
+        return tuple(_of_language(step))
     return tuple(
         Limit(stage=step.NAME, reason=rule.reason, signal=rule.signal, op=rule.op, value=rule.limit, cite=rule.cite,
               counts_up_to=_counts_up_to(step))
@@ -133,8 +137,6 @@ def limits_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[Li
 
 
 def _rules(step: AnyStep) -> Sequence[Rule]:
-    if isinstance(step, Language):
-        return (Rule("low_language_score", "language_score", "<", step.min_score, "CCNet, cc_net/mine.py"),)
     if isinstance(step, C4English):
         score = DEFAULT_MIN_SCORE[step.method] if step.min_score is None else step.min_score
         return (Rule("low_score", "language_score", "<", score, "c4_utils detect_english; ours for fastText"),)
@@ -153,6 +155,16 @@ def _counts_up_to(step: AnyStep) -> float | None:
     if isinstance(step, C4Lines | C4SentencesAfterDedup) and not step.is_counted_whole:
         return float(step.min_sentences)
     return None
+
+
+def _of_language(step: Language) -> Iterator[Limit]:
+    """Yields the general limit of the score, then the limit of each language that has a separate one."""
+    own = tuple(sorted(step.min_scores))
+    every = Limit(stage=step.NAME, reason="low_language_score", signal="language_score", op="<", value=step.min_score,
+                  cite="CCNet, cc_net/mine.py", not_of=own)  # fmt: skip
+    yield every
+    for language in own:
+        yield replace(every, value=step.min_scores[language], cite="", language=language, not_of=())
 
 
 def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> list[Limit]:

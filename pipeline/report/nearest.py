@@ -108,7 +108,7 @@ class Kept:
             if values is None:
                 continue
             for row, distance in enumerate(np.abs(values - limit.value).tolist()):
-                is_its = limit.language is None or limit.language == languages[row]
+                is_its = limit.language in (None, languages[row]) and languages[row] not in limit.not_of
                 if distance == distance and is_its:
                     _offer(self._near[place], distance, hashes[row], row, shown)
 

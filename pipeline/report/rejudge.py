@@ -93,7 +93,7 @@ _KNOWN_FIELDS: Mapping[str, frozenset[str]] = {
     C4Lines.__name__: frozenset({"min_sentences"}),
     C4SentencesAfterDedup.__name__: frozenset({"min_sentences"}),
     C4English.__name__: frozenset({"min_score"}),
-    Language.__name__: frozenset({"min_score", "languages"}),
+    Language.__name__: frozenset({"min_score", "min_scores", "languages"}),
     Perplexity.__name__: frozenset({"keep"}),
     "C4TooLong": frozenset({"max_chars"}),
     BadWords.__name__: frozenset(),
@@ -159,6 +159,9 @@ def _broken(
     missing = np.isnan(values)
     with np.errstate(invalid="ignore"):
         broken = _BROKEN[limit.op](values, limit.value) & ~missing
+    if limit.language is not None:
+        broken &= documents.languages == limit.language
+    broken &= ~np.isin(documents.languages, limit.not_of)
     unknown = missing & dropped
     stopped = next((one.counts_up_to for one in was if one.signal == limit.signal and one.reason == limit.reason), None)
     if stopped is not None and limit.op == "<" and limit.value > stopped:

@@ -8,7 +8,7 @@ import inspect
 import textwrap
 import types
 import typing
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -48,6 +48,8 @@ def _one(kind: Any) -> Schema:
     if origin in (tuple, frozenset):
         inner = [one for one in typing.get_args(kind) if one is not Ellipsis]
         return {"type": "array", "items": schema_of(inner[0])} if inner and inner[0] is not Any else {"type": "array"}
+    if origin is Mapping:
+        return {"type": "object", "additionalProperties": schema_of(typing.get_args(kind)[1])}
     if origin is bool:
         return {"type": "boolean"}
     if origin is int:

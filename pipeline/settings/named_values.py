@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
+import functools
+import re
 from collections.abc import Callable, Collection, Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
 from filters.code.languages import tables
 from filters.code.steps import AllowedLicence, CodeFiles
-from filters.language.detect import Language
+from filters.language.detect import LANGUAGES, Language
 from filters.wikitext.article import WikiLanguages
 from filters.wikitext.wiki_names import wiki_codes
 from pipeline.sources.c4 import C4Reader
@@ -22,15 +24,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-LANGUAGES = _names("""
-    af als am an ar arz as ast av az azb ba bar bcl be bg bh bn bo bpy br bs bxr ca cbk ce ceb ckb co cs cv cy da de
-    diq dsb dty dv el eml en eo es et eu fa fi fr frr fy ga gd gl gn gom gu gv he hi hif hr hsb ht hu hy ia id ie
-    ilo io is it ja jbo jv ka kk km kn ko krc ku kv kw ky la lb lez li lmo lo lrc lt lv mai mg mhr min mk ml mn mr
-    mrj ms mt mwl my myv mzn nah nap nds ne new nl nn no oc or os pa pam pfl pl pms pnb ps pt qu rm ro ru rue sa sah
-    sc scn sco sd sh si sk sl so sq sr su sv sw ta te tg th tk tl tr tt tyv ug uk ur uz vec vep vi vls vo wa war wuu
-    xal xmf yi yo yue zh
-""")
-"""The language codes that fastText's lid.176 models return."""
+_WITH_SCRIPT = re.compile(r"[a-z]{2,3}_[A-Z][a-z]{3}(?:_\w+)?")
 MC4_LANGUAGES = LANGUAGES | _names("""
     bg-Latn el-Latn fil ha haw hi-Latn hmn ig iw ja-Latn mi ny ru-Latn sm sn st und xh zh-Latn zu
 """)
@@ -65,7 +59,6 @@ messages; and a function that takes a name and returns True if it exists.
 
 def _named(source: Source) -> Iterator[tuple[tuple[Check, ...], Any, str]]:
     checks: dict[type, tuple[Check, ...]] = {
-        Language: (("languages", True, LANGUAGES, LANGUAGES.__contains__),),
         WikiLanguages: (("wikis", False, wiki_codes(), wiki_codes().__contains__),),
         AllowedLicence: (("families", False, LICENCES, _matches_a_licence),),
         CodeFiles: (("kept_languages", False, tables().comments, tables().comments.__contains__),),
@@ -74,9 +67,20 @@ def _named(source: Source) -> Iterator[tuple[tuple[Check, ...], Any, str]]:
     }
     parts = [("reader", source.reader), ("join", source.join), *((s.NAME, s) for s in source.steps)]
     for where, values in parts:
+        if isinstance(values, Language):
+            exists = functools.partial(_may_be_a_language, values)
+            yield (("languages", True, LANGUAGES, exists), ("min_scores", True, LANGUAGES, exists)), values, where
         for kind, part in checks.items():
             if isinstance(values, kind):
                 yield part, values, where
+
+
+def _may_be_a_language(step: Language, name: str) -> bool:
+    """Returns True for names of lid.176, for new names, and for names with a script, as other models have (``eng_Latn``).
+
+    When the model of the run is found, a further check compares the name with the model's labels.
+    """
+    return name in LANGUAGES or name in step.renames.values() or _WITH_SCRIPT.fullmatch(name) is not None
 
 
 def _matches_a_licence(pattern: str) -> bool:

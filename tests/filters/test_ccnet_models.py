@@ -106,6 +106,34 @@ def test_language_rounds_before_it_compares(
     assert model.asked == ["ab\n"]  # line ends deleted, and the one that closes fastText's input
 
 
+def test_each_language_has_its_own_limit_and_name() -> None:
+    step = Language(languages=("de", "fr"), min_scores={"de": 0.8}, renames={"deu_Latn": "de"})
+    for label, probability, reason, name in [
+        ("deu_Latn", 0.79, "low_language_score", "de"),
+        ("deu_Latn", 0.8, None, "de"),
+        ("fr", 0.5, None, "fr"),
+        ("eng_Latn", 0.9, "other_language", "eng_Latn"),
+    ]:
+        model = LanguageModel(Fixed(f"__label__{label}", probability))
+        outcome = step.apply(batch(["a"]), {"language": model})
+        assert outcome.verdict.to_pylist() == [reason]
+        assert outcome.columns["language"].to_pylist() == [name]
+        found = DetectLanguage(renames=step.renames).apply(batch(["a"], ["und"]), {"language": model})
+        assert found.columns["language"].to_pylist() == [name]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"min_scores": {"de": 1.5}}, "must lie between 0 and 1"),
+        ({"min_scores": {"de": 0.5}, "languages": ("fr",)}, "which is not in languages"),
+    ],
+)
+def test_limits_that_cannot_be_are_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        Language(**{"languages": (), **wrong})
+
+
 def test_language_is_fasttexts_own_answer(lid: LanguageModel) -> None:
     path = find_models(None)["language"]
     wrapped = fasttext.load_model(str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 
 from filters.ccnet.perplexity import Perplexity
-from filters.language.detect import Language
+from filters.language.detect import DetectLanguage, Language
 from filters.reference import Reference
+from pipeline.models import fasttext_file
+from pipeline.models.fasttext_file import labels_of
 from pipeline.models.find import MissingModels, find_models, require_models
 from pipeline.models.model_files import check_model_file
 from pipeline.models.train_perplexity import MAX_LINE_BYTES, _OfLanguage, _train_pieces
@@ -78,6 +81,46 @@ def test_every_truncated_file_is_refused(files: dict[str, Path], name: str, tmp_
         path.write_bytes(data[:size])
         with pytest.raises(ValueError, match="."):  # noqa: RUF043 - each says something else
             check_model_file(str(path))
+
+
+@pytest.mark.parametrize("name", [*FASTTEXT, "lid.176.ftz"])
+def test_labels_are_read_without_the_model(files: dict[str, Path], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fasttext
+
+    known = [label.removeprefix("__label__") for label in fasttext.load_model(str(files[name])).get_labels()]
+    for read_bytes in (1 << 20, 64):
+        monkeypatch.setattr(fasttext_file, "_READ_BYTES", read_bytes)
+        assert sorted(labels_of(str(files[name]))) == sorted(known)
+
+
+def test_a_file_without_labels_is_named(files: dict[str, Path], tmp_path: Path) -> None:
+    whole = files["dense.bin"].read_bytes()
+    for content, said in (
+        (whole[:300], "ends in its dictionary"),
+        (b"x" * 500, "is not a fastText model"),
+        (b"", "is not a fastText model"),
+    ):
+        (tmp_path / "language.bin").write_bytes(content)
+        with pytest.raises(ValueError, match=said):
+            labels_of(str(tmp_path / "language.bin"))
+
+
+def test_names_that_another_language_model_does_not_have(files: dict[str, Path], tmp_path: Path) -> None:
+    """Its 300 labels are the numbers from 0 to 299."""
+    shutil.copy(files["dense.bin"], tmp_path / "language.bin")
+    shutil.copy(files["lid.176.ftz"], tmp_path / "lid.176.ftz")
+    found = find_models(str(tmp_path))
+    assert found["language"] == str(tmp_path / "language.bin"), "before lid.176"
+    right = Language(languages=("7", "en"), min_scores={"en": 0.6}, renames={"8": "en"})
+    assert require_models(found, "books", [right], str(tmp_path)) == {"language": found["language"]}
+    for step, name in (
+        (Language(), "en"),
+        (Language(languages=("eng_Latn",)), "eng_Latn"),
+        (Language(languages=(), renames={"eng_Latn": "en"}), "eng_Latn"),
+        (DetectLanguage(renames={"x": "en"}), "x"),
+    ):
+        with pytest.raises(ValueError, match=f"language.bin has no label '{name}'"):
+            require_models(found, "books", [step], str(tmp_path))
 
 
 @pytest.mark.parametrize("name", [*FASTTEXT, "lid.176.ftz"])

@@ -75,7 +75,11 @@ def test_languages(make_run: Make, pages: Any) -> None:
     assert german.likely == pytest.approx(6 + 2 * 6 / 12), "half of what the perplexity saw passed it"
     only = recounted(out, "common_crawl.language.languages=[fr]")
     assert only.fall == {("language", "other_language"): 6}
-    assert recounted(out, "common_crawl.language.min_score=0.95").fall == {("language", "low_language_score"): 6}
+    fallen = {("language", "low_language_score"): 6}
+    assert recounted(out, "common_crawl.language.min_score=0.95").fall == fallen
+    assert recounted(out, "common_crawl.language.min_scores={en: 0.95}").fall == fallen
+    settings = ("common_crawl.language.min_score=0.95", "common_crawl.language.min_scores={en: 0.2}")
+    assert not recounted(out, *settings).fall
 
 
 def c4_pages(describe: dict[str, Any]) -> Any:
