@@ -105,8 +105,8 @@ class Language(Step):
     min_score: float = 0.5
     """Lowest score that is kept. CCNet, cc_net/mine.py: lang_threshold=0.5."""
     min_scores: Mapping[str, float] = field(default_factory=dict, hash=False)
-    """The lowest score that is kept, by language, for example ``{de: 0.7}``. For other languages, ``min_score`` is used.
-    FineWeb 2 has a limit for each language."""
+    """The lowest score that is kept, by language, for example ``{de: 0.7}``. For other languages, ``min_score`` is
+    used. FineWeb 2 has a limit for each language."""
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
     """New names for the model's languages, for example ``{eng_Latn: en}``. All other names are not changed."""
 

@@ -76,7 +76,8 @@ def _named(source: Source) -> Iterator[tuple[tuple[Check, ...], Any, str]]:
 
 
 def _may_be_a_language(step: Language, name: str) -> bool:
-    """Returns True for names of lid.176, for new names, and for names with a script, as other models have (``eng_Latn``).
+    """Returns True for names of lid.176, for new names, and for names with a script, as other models have
+    (``eng_Latn``).
 
     When the model of the run is found, a further check compares the name with the model's labels.
     """
