@@ -154,8 +154,8 @@ class _Ahead:
             return self._plan.batch(self._steps.index(number), np.int32)
 
     def _expected(self, number: int) -> range:
-        """Returns the steps that are looked up together: only this step, unless the last two requests show a regular
-        distance. Then the next steps at this distance are included.
+        """Returns the steps that are looked up together. If this step and the last two requested steps are at equal
+        distances, these are this step and the next steps at the same distance. Otherwise it is only this step.
         """
         distance = number - self._last[-1] if self._last else 0
         if distance < 1 or self._last[0] != number - 2 * distance:

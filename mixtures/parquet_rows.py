@@ -19,7 +19,7 @@ _ARROW_SCHEMA = b"ARROW:schema"
 
 
 def open_parquet(source: Any, **options: Any) -> pq.ParquetFile:
-    """Opens a Parquet file. Pages with a checksum are compared with it when they are read.
+    """Opens a Parquet file. When a page is read, it is compared with its checksum, if it has one.
 
     >>> import io
     >>> sink = io.BytesIO()
@@ -59,7 +59,8 @@ def check_num_rows(file: pq.ParquetFile) -> None:
     """Compares the file's number of rows in the footer with the sum of the numbers of its row groups.
 
     Raises:
-        pa.ArrowInvalid: the numbers differ. If the number of a row group is damaged, pyarrow reads only so many rows.
+        pa.ArrowInvalid: the numbers differ. pyarrow reads only as many rows of a row group as its number says, even if
+            the number is damaged.
     """
     found = sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
     if found != file.metadata.num_rows:

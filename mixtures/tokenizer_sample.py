@@ -26,9 +26,9 @@ def weighted_sample(
     a source has less text than its part needs, its text is repeated. Each source is read once, and at most twice
     ``max_bytes`` of text is in memory.
 
-    The weights of the parts of a divided source are not used: each part has the same share of the sample as of the
-    source. The sizes of the parts are known only after all documents have been read, but the sample of a large corpus
-    is drawn before that.
+    If a source is divided into parts, the weights of the parts are not used. A part's share of the sampled text is
+    about its share of the source's text. The reason is that the sizes of the parts are known only after all documents
+    have been read, but the sample of a large corpus is drawn before that.
 
     Args:
         documents: for each source, a function that streams (id, text).

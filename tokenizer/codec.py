@@ -58,8 +58,8 @@ class Codec(Protocol):
     def piece_bytes(self) -> pa.BinaryArray | None:
         """Returns the bytes of each id. Returns None if the texts of this tokenizer cannot be joined from bytes.
 
-        The text of a document is the bytes of its ids, joined, without a space at the beginning. Bytes that are not
-        UTF-8 become replacement characters in the text.
+        The text of a document is the joined bytes of its ids. Some tokenizers also remove a space at the beginning.
+        Bytes that are not UTF-8 become replacement characters in the text.
         """
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -72,7 +72,8 @@ class Codec(Protocol):
 
 
 def joined_bytes(pieces: pa.BinaryArray, ids: Array) -> tuple[bytes, Array]:
-    """Returns the joined bytes of all ids, and the places at which the bytes of each id begin. The end comes last.
+    """Returns the joined bytes of all ids, and the place at which the bytes of each id begin. The last place is the end
+    of all bytes.
 
     Args:
         pieces: the bytes of each id.

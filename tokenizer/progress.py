@@ -44,7 +44,7 @@ class Progress:
         self._say(f"{self._name}: {line}")
 
     def reading(self, items: Iterable[_Item], size: Callable[[_Item], int]) -> Iterator[_Item]:
-        """Yields the items. Sometimes prints their number and size so far. ``size`` returns the bytes of an item."""
+        """Yields the items, and from time to time prints their number and size. ``size`` returns an item's bytes."""
         started = last = time.monotonic()
         num_items = num_bytes = 0
         has_told = False

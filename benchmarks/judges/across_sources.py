@@ -3,11 +3,11 @@
 The judge compares each document of the later source with all documents that the earlier source kept. The overlap of a
 document is the largest share of its word 5-grams that one kept document contains. Documents with fewer than ten 5-grams
 are compared only by their whole text. The judge prints the number of documents and the share of removed documents, by
-overlap. It also prints the number of wrong removals: no kept document has the same text, and the overlap is not above
-the limit.
+overlap. It also prints the number of wrong removals. A removal is wrong if no kept document has the same text, and the
+overlap is not above the limit.
 
-Documents are identified by their texts. So no step of either source may change texts, and no other step may drop
-documents, except those with equal ids.
+Documents are identified by their texts. So no step of the two sources may change texts. Apart from the dedup across
+sources, steps may drop only documents with equal ids.
 
 Run: ``python benchmarks/judges/across_sources.py OUT/clean/EARLIER LATER.jsonl OUT/clean/LATER [--limit 0.8]``
 """

@@ -66,8 +66,8 @@ def _nearest(kept: Numbers, starts: Numbers, sizes: Numbers, is_common: np.ndarr
     """Finds, for each entry with a common key, the eight kept documents of the nearest lengths. They are neighbours, so
     only the place of the first one is returned.
 
-    An entry is a key of a new document. ``bounds`` has one number per entry: how many kept documents are at least as
-    long as this new document.
+    An entry is a key of a new document. A key is common if more than 64 kept documents have it. ``bounds`` has one
+    number per entry: how many kept documents are at least as long as this new document.
     """
     found = np.zeros_like(starts)
     common = np.flatnonzero(is_common)

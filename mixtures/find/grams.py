@@ -55,8 +55,8 @@ def _of_chunk(data: bytes) -> Array:
 
 
 def _plainness(data: bytes) -> Array:
-    """Returns how plain the piece that begins at each byte is, from 0 to 3. This is a third of the number of bytes in
-    the piece that are equal to the byte before them.
+    """Returns one number per byte, from 0 to 3: how plain the piece is that begins there. The number is a third of the
+    count of bytes in the piece that are equal to the byte before them.
     """
     text = np.frombuffer(data, np.uint8)
     one = (text[1:] == text[:-1]).astype(np.uint8)

@@ -1,14 +1,14 @@
 """Finds where a string may begin in an array of ids, without decoding the ids.
 
-A string is inside one token, or it begins in one token, continues with whole tokens, and ends in a last token. So three
-sets of places in the string are computed for each id:
+An occurrence of the string lies inside one token. Or it begins in one token, continues with whole tokens, and ends in
+a last token. So three sets of places in the string are computed for each id:
 
 - the places in the string that can follow this token, if the string begins in the token;
 - the places at which the string contains the whole token;
 - the places from which the rest of the string is the beginning of the token.
 
-Each set is stored as the bits of one number. With most ids no occurrence can begin, so only a few places in the array
-are examined further.
+Each set is stored as the bits of one number. Few ids can begin an occurrence, so only few places in the array are
+examined further.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_BYTES = 32
 
 
 class TokenMatch:
-    """Finds one string in arrays of ids. It holds which ids can begin, continue and end the string.
+    """Finds one string in arrays of ids. It stores which ids can begin, continue and end the string.
 
     >>> pieces = pa.array([b"", b"a", b"bc", b"cab"], pa.binary())
     >>> TokenMatch(pieces, b"abca").places(np.array([2, 1, 2, 3, 0, 1, 2, 1]))

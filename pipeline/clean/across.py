@@ -83,8 +83,8 @@ class AcrossOrder:
         return sorted(sources.values(), key=lambda one: across.index(one.name) if one.name in across else -1)
 
     def place(self, source: str) -> AcrossPlace | None:
-        """Returns the place of a source; None if the source is not compared. The sources before it are already
-        added."""
+        """Returns the place of a source; None if the source is not compared. The sources before it must have
+        been added."""
         return AcrossPlace(self._settings.step(), tuple(self._kept)) if source in self._settings.across else None
 
     def add(self, source: str, fingerprint: str, num_parts: int, num_bytes: int) -> None:

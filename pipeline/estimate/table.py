@@ -55,7 +55,7 @@ def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> No
 
 
 def _foreseen(recipe: Recipe, found: Sequence[SourceEstimate]) -> Recipe:
-    """Returns the recipe. If the parts of a source could not be estimated, the source is no longer divided."""
+    """Returns the recipe for the plan. In it, a source is not divided if its parts could not be estimated."""
     known = {e.source for e in found if e.parts}
     return dataclasses.replace(recipe, parts={s: rule for s, rule in recipe.parts.items() if s in known})
 

@@ -39,8 +39,8 @@ BYTES_PER_LINE = 17 * 4
 there are three more copies of them.
 """
 BYTES_PER_KEY = 24 * 5
-"""Memory in bytes per key in a bucket of a near dedup. A key takes 24 bytes. While the bucket is sorted, a key needs
-about 77 bytes more (measured), and this number leaves some room."""
+"""Memory in bytes per key in a bucket of a near dedup. A key takes 24 bytes, and about 77 bytes more
+while the bucket is sorted (measured). This number is a little larger."""
 KEYS_PER_LINE = 0.75
 """The number of keys of a near dedup (bands and sampled n-grams) per line of text. A document of 2.2 kB has 36 keys and
 about 50 lines (measured on 12,000 documents)."""

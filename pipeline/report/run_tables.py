@@ -91,7 +91,7 @@ def _models(state: RunState) -> Table:
             name = f"{file['name']}: {file['language']}" if "language" in file else str(file["name"])
             size = f"{file['bytes'] / 1e6:,.2f}" if "bytes" in file else ""
             trained = described(file) if key in JUDGES else ""
-            # All files of a model have one checksum together.
+            # One checksum is for all files of a model together, so only the first row has it.
             rows.append((key, name, size, trained, str(one.get("sha256", "")) if number == 0 else ""))
     tokenizer = (state.manifest or {}).get("tokenizer")
     if tokenizer:

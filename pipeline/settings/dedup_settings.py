@@ -93,7 +93,7 @@ class AcrossSettings:
 _CEILING_NAMES = tuple(one.name for one in dataclasses.fields(RemovalCeilings))
 ACROSS_NAMES = tuple(one.name for one in dataclasses.fields(AcrossSettings))
 NEAR_FIXED = DedupStep.FIXED | {"scope"}
-"""The settings of a near dedup that ``dedup: near`` cannot set, because they make no sense across sources."""
+"""The settings of a near dedup that cannot be changed under ``dedup: near``."""
 
 
 def ceilings_of(given: Any) -> RemovalCeilings:

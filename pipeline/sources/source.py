@@ -203,7 +203,7 @@ class Join:
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
     """The kinds of units that have rows but no documents. An estimate of a run does not read such units."""
     KEY_COLUMNS: ClassVar[tuple[str, ...]] = ()
-    """The columns in which a record and its document have equal values. Empty if a record with a text is a document."""
+    """The columns in which a record and its document have equal values. Empty if records are documents."""
 
 
 AnyStep = Step | DedupStep

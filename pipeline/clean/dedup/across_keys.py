@@ -115,7 +115,7 @@ class NewDocument(NamedTuple):
     card: Card
 
     def payload(self) -> bytes:
-        """Returns the hash and the card as bytes. A payload has them after the rank."""
+        """Returns the hash and the card as bytes. In a payload, they come after the rank."""
         return self.text_hash + self.card.to_bytes()
 
     @classmethod
