@@ -1,7 +1,7 @@
 """Defines the dedup across sources. It drops documents that an earlier source or an earlier run already has.
 
-``pipeline/clean/dedup/across.py`` runs it. ``dedup: across`` in the configuration file names the sources. Each of these
-sources gets the step if there is something before it: another source, or an earlier run
+``pipeline/clean/dedup/across.py`` runs it. ``dedup: across`` in the configuration file lists the sources. A listed
+source gets the step if a source is before it in the list, or if an earlier run is compared
 (:mod:`pipeline.settings.dedup_settings`).
 """
 
