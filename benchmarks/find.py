@@ -1,11 +1,11 @@
-"""Times the search for strings in finished shards, beside a scan that decodes all shards.
+"""Times the search for strings in finished shards, and compares it with a scan that decodes all shards.
 
 Run: ``PYTHONPATH=. python benchmarks/find.py DIR [--strings N]``
 
 DIR is a run's output with an index (``python -m mixtures.find --make-index DIR``). Strings of several lengths are cut
-from random documents at random places. Every search must find at least the row that the string is from, and ends after
-20 hits as the command does. The times are CPU seconds of one core, with the tokenizer loaded and the files in the page
-cache. The last line compares the hits of a few strings with those of a scan.
+from random documents at random places. Every search ends after 20 hits, as the command does. A search with fewer hits
+must find the row from which its string was cut. The times are CPU seconds of one core, with the tokenizer loaded and
+the files in the page cache. The last lines compare the hits of a few strings with those of a scan.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NUM_SCANS = 2
 
 
 def strings(finder: Finder, size: int, count: int, choose: random.Random) -> list[tuple[str, str, int]]:
-    """Returns random strings of ``size`` bytes, each with the shard and row that it is from."""
+    """Returns random strings of ``size`` bytes, each with the shard and the row from which it was cut."""
     found = []
     while len(found) < count:
         info = choose.choices(finder.infos, [one.rows for one in finder.infos])[0]

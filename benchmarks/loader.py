@@ -2,20 +2,21 @@
 
 Run: ``python benchmarks/loader.py [--tokens N] [--rounds N] [--folder DIR]``
 
-Our loader returns shuffled sequences, the borders of their documents, and the source of every segment. Further rows add
-the positions and sources of all tokens and the cumulative lengths; pack with best_fit; and return the same through
-Grain: as records of whole batches (Grain's ``MapDataset``, which copies nothing) and as records of single sequences in
-MaxText's form. The peers get the same tokens, each in its own format:
+Our loader returns shuffled sequences, the borders of their documents, and the source of every segment. Further rows of
+the table measure more: the positions and sources of all tokens with the cumulative lengths, and packing with best_fit.
+The last rows of ours measure the interface for Grain. A record is a whole batch (read through Grain's ``MapDataset``,
+which copies nothing), or a single sequence in MaxText's form. The peers get the same tokens, each in its own format:
 
-- memory map: ``numpy.memmap`` of raw ids, no borders: in order, which is the upper limit on this machine, and shuffled;
+- memory map: ``numpy.memmap`` of raw ids, no borders, in order and shuffled; no reader on this machine can be faster
+  than the memory map in order;
 - datasets: the shards, unchanged, with ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
 - datatrove: ``DatatroveFileDataset`` on exported ``.ds`` files, sequences in order, without and with positions;
-- Grain, mosaicml-streaming and litdata: sequences packed beforehand, no borders, shuffled, from ArrayRecord, MDS, and
-  the chunks of litdata's ``TokensLoader``.
+- Grain, mosaicml-streaming and litdata: sequences packed beforehand, no borders, shuffled. The formats are ArrayRecord,
+  MDS, and the chunks of litdata's ``TokensLoader``.
 
-A peer that cannot be imported is reported as skipped. The rounds are interleaved: each round times every row for a
-short while, and the best round counts, because other work on the machine only adds time. The time is the process's CPU
-time; the files are in the page cache. The last line reports how long our loader takes to open and check 1,000 shards.
+A peer that cannot be imported is reported as skipped. Each round times every row for a short while. The best round
+counts, because other work on the machine can only add time. The time is the process's CPU time; the files are in the
+page cache. The last line reports how long our loader takes to open and check 1,000 shards.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ MEAN_TOKENS = {"books": 60_000, "c4": 500, "common_crawl": 1_000}
 WEIGHTS = {"books": Decimal(5), "c4": Decimal(15), "common_crawl": Decimal(80)}
 VOCAB_SIZE = 32_000
 WARM_BATCHES = 8
-"""The first batches open the files and are not timed."""
+"""The number of batches at the beginning that are not timed, because they open the files."""
 SEGMENT_BATCHES, SEGMENT_SECONDS = 128, 0.5
-"""A row is timed for this many batches or CPU seconds at a time."""
+"""In each round, a row is timed for at most this many batches, and at most this many CPU seconds."""
 MIN_TOKENS = BATCH * SEQ_LEN
 
 
@@ -133,7 +134,9 @@ def ours(folder: Path, *, all_tokens: bool, packing: Packing = "concatenate") ->
 
 
 def ours_through_grain(folder: Path, packing: Packing) -> Iterator[Any]:
-    """Yields the ids of batches that Grain returns with their positions, sources, loss mask and cumulative lengths."""
+    """Yields the ids of the batches that Grain returns. Each batch also has positions, sources, a loss mask and
+    cumulative lengths.
+    """
     import grain
 
     settings = LoaderSettings(seq_len=SEQ_LEN, batch_size=BATCH, packing=packing)
@@ -145,14 +148,14 @@ def ours_through_grain(folder: Path, packing: Packing) -> Iterator[Any]:
 
 
 def ours_single_records(folder: Path) -> Iterator[Any]:
-    """Yields batches of MaxText's records. Several records are requested at a time."""
+    """Yields batches made of single records in MaxText's form. The records of a batch are requested together."""
     source = PackedSource(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=1), form="maxtext")
     for first in range(0, len(source) - BATCH, BATCH):
         yield np.stack([record["inputs"] for record in source.__getitems__(range(first, first + BATCH))])
 
 
 def segment_rate(batches: Iterator[Any]) -> float | None:
-    """Returns tokens per CPU second of the next batches. None: too few are left."""
+    """Returns the tokens per CPU second of the next batches. Returns None if too few batches are left."""
     begun, tokens = time.process_time(), 0
     for batch in itertools.islice(batches, SEGMENT_BATCHES):
         assert batch.shape in ((BATCH, SEQ_LEN), (BATCH, SEQ_LEN + 1))

@@ -1,7 +1,7 @@
-"""Other systems' readers of tokens, for ``benchmarks/loader.py``: each writes its own format, and yields int64 batches.
+"""Reads tokens with other systems, for ``benchmarks/loader.py``. Some systems first write the tokens in their format.
 
-Every function yields batches of BATCH sequences of SEQ_LEN + 1 tokens. A system that is not installed raises
-ImportError.
+Every function yields int64 batches of BATCH sequences of SEQ_LEN + 1 tokens. If a system is not installed, its function
+raises ImportError.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def memory_map(raw: Path) -> Iterator[Any]:
 
 
 def shuffled_memory_map(raw: Path) -> Iterator[Any]:
-    """Yields the sequences of a memory map in a random order. The order is made beforehand."""
+    """Yields the sequences of a memory map in a random order. The order is computed before the first batch."""
     ids = np.memmap(raw, np.uint16, "r")
     rows = np.random.default_rng(1).permutation((len(ids) - 1) // SEQ_LEN) * SEQ_LEN
     for first in range(0, len(rows) - BATCH, BATCH):
@@ -54,8 +54,7 @@ def datasets_batches(shards: Path) -> Iterator[Any]:
 def packed(pieces: Iterator[Any]) -> Iterator[Any]:
     """Yields batches of the ids in ``pieces``, cut into sequences of SEQ_LEN + 1 ids.
 
-    Neighbouring sequences do not overlap. It would take more time to begin each sequence with the last token of the
-    previous sequence.
+    Neighbouring sequences do not overlap. An overlap of one token, as real training needs it, would take more time.
     """
     size = BATCH * _WIDTH
     out, filled = np.empty(size, np.int64), 0
@@ -80,7 +79,7 @@ def datatrove(exported: Path, *, positions: bool) -> Iterator[Any]:
 
 
 def streaming(raw: Path, mds: Path) -> Iterator[Any]:
-    """Yields the samples of mosaicml-streaming, shuffled. Each sample is a sequence that was packed beforehand."""
+    """Yields batches of mosaicml-streaming's shuffled samples. Each sample is a sequence that was packed beforehand."""
     from streaming import MDSWriter, StreamingDataset
 
     if not mds.exists():
@@ -92,7 +91,7 @@ def streaming(raw: Path, mds: Path) -> Iterator[Any]:
 
 
 def litdata(raw: Path, target: Path) -> Iterator[Any]:
-    """Yields the blocks of litdata's TokensLoader, shuffled. Neighbouring blocks share no token."""
+    """Yields batches of the shuffled blocks of litdata's TokensLoader. Neighbouring blocks share no token."""
     from litdata import StreamingDataset, TokensLoader, optimize
 
     if not target.exists():
@@ -110,7 +109,7 @@ def litdata(raw: Path, target: Path) -> Iterator[Any]:
 
 
 class _Chunks:
-    """Yields the tokens of a chunk. litdata calls it in a process of its own."""
+    """A function that yields the tokens of one chunk. litdata calls the function in a separate process."""
 
     def __init__(self, raw: Path) -> None:
         self._raw = raw
@@ -121,7 +120,9 @@ class _Chunks:
 
 
 def grain_arrayrecord(raw: Path, target: Path) -> Iterator[Any]:
-    """Yields Grain's batches of an ArrayRecord file, shuffled. Each record is a sequence that was packed beforehand."""
+    """Yields Grain's batches of the shuffled records of an ArrayRecord file. Each record is a sequence that was packed
+    beforehand.
+    """
     import grain
     from array_record.python.array_record_module import ArrayRecordWriter
 

@@ -1,14 +1,15 @@
-"""Compares the packings: how many documents are cut that would fit into a sequence, and how much is padding.
+"""Compares the packings: how many documents are cut although they would fit into a sequence, and how much is padding.
 
 Run: ``PYTHONPATH=. python benchmarks/packing.py DIR... [--seq-lens N...] [--rounds N]``
 
 DIR is a run's output. For each length, all documents of the training shards are counted:
 
-- cut: the share of the documents of at most seq_len + 1 tokens of which no sequence holds all tokens;
+- cut: the share of documents that are cut, among the documents that have at most seq_len + 1 tokens. A document is cut
+  if no sequence contains all its tokens;
 - padding: the share of the sequences' tokens that are padding;
 - pack: tokens per second for planning the rows with best_fit (CPU time, best round).
 
-The first two are counted from the batches that the loader yields, and not from the plan.
+The first two figures come from the batches that the loader yields, not from the plan.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from mixtures.stream import TokenStream
 
 
 def counted(stream: TokenStream, seq_len: int, packing: Packing) -> tuple[int, int, float]:
-    """Returns the number of documents that would fit, how many of them are cut, and the share of padding."""
+    """Returns the number of documents that would fit, the number of these that are cut, and the share of padding."""
     loader = Loader(stream, LoaderSettings(seq_len=seq_len, batch_size=1, packing=packing, shuffle=False))
     longest: dict[tuple[str, int], int] = defaultdict(int)
     padding = tokens = 0

@@ -20,8 +20,8 @@ class Batch:
     """Holds a batch of packed sequences. A segment is the part of one document that lies in one sequence."""
 
     input_ids: Array
-    """int64, shape (sequences, seq_len + 1). The inputs are ``[:, :-1]``, the labels are ``[:, 1:]``. It is int32 in
-    the batches for Grain."""
+    """int64 (int32 in the batches for Grain), shape (sequences, seq_len + 1). The inputs are ``[:, :-1]``, the labels
+    are ``[:, 1:]``."""
     segment_begins: Array
     """int64: indices into ``input_ids.ravel()`` at which segments begin. Every sequence begins with a new segment. Rows
     have seq_len + 1 tokens, so these are not the cumulative lengths that attention kernels take

@@ -1,4 +1,4 @@
-"""Looks up the sequences of several batches at once, and makes each batch when it is asked for."""
+"""Holds the sequences of several batches that were looked up together, and makes each batch on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 
 class BatchPlan:
-    """Holds the sequences of several batches, with ids of the shards' type.
+    """Holds the sequences of several batches. The ids have the same type as in the shards.
 
     Looking up many sequences at once costs much less time per sequence than looking up one batch at a time.
     """

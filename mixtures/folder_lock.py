@@ -14,9 +14,9 @@ _RUN_LOCK = ".work/lock"
 
 @contextlib.contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
-    """Locks the folder against other commands that change its files, and against runs. No file is made.
+    """Locks the folder, so that no run and no other command can change its files. Creates no file.
 
-    The lock is the system's (``flock``), so a killed process leaves none behind.
+    The lock belongs to the operating system (``flock``). So it ends with the process, even if the process is killed.
 
     Raises:
         ValueError: another process has locked the folder, or there is no such folder.

@@ -8,8 +8,8 @@ manifest gets the new shares.
 removed per source, the fingerprint before the removal, and the name of a file ``forgotten/NNNNN.txt``. This file lists
 the ids. The dataset card and the report get a notice, because their numbers are older than the new shards. New shards
 have temporary names until all are complete. If the command is killed before that, nothing has changed. If it is killed
-while it renames the shards, its next call finishes the renaming. Only one command or run at a time can change the
-folder.
+while it renames the shards, the next call of the command finishes the renaming. Only one command or run at a time can
+change the folder.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _forget(root: Path, ids: Sequence[str], source: str | None, *, when: str, wh
     all_infos = [*training, *(info for infos in held.values() for info in infos)]
     check_sizes(LocalStorage(root), all_infos)
     for name in {(root / info.path).parent for info in all_infos}:
-        for left in name.glob(".*.forget"):  # of a command that was killed before its shards were complete
+        for left in name.glob(".*.forget"):  # left by a command that was killed before its shards were complete
             left.unlink()
     wanted = pa.array(sorted(set(ids)), pa.string())
     found = Forgotten()
@@ -138,7 +138,7 @@ def finish(folder: Path) -> bool:
     """Finishes the renaming of new shards if an earlier command was killed during it. Returns True in this case.
 
     Raises:
-        ValueError: another process changes the folder, or there is no such folder.
+        ValueError: another process is changing the folder, or there is no such folder.
     """
     with only_writer(folder):
         return _finish(folder)

@@ -36,7 +36,7 @@ class PackedSource:
     - ``maxtext``: a dict of six int32 arrays: ``inputs``, ``inputs_position``, ``inputs_segmentation``, and the same
       three for ``targets``. Segments count from 1. ``targets_segmentation`` is 0 where there is no loss.
     - ``torchtitan``: the pair ``({"input": ids, "positions": positions}, labels)``. Labels without a loss are -100.
-    - ``batch``: a dict of a whole batch of ``batch_size`` sequences, for variable-length attention: ``input_ids``,
+    - ``batch``: a dict with a whole batch of ``batch_size`` sequences, for variable-length attention: ``input_ids``,
       ``labels``, ``position_ids`` (all int32), ``loss_mask``, ``sources``, ``cu_seqlens`` and ``max_seqlen``. It is the
       fastest form, because Grain handles one record per batch and copies no token.
     """
@@ -127,8 +127,8 @@ def _whole(batch: Batch) -> dict[str, Any]:
 class _Ahead:
     """Looks up the next batches together, if the records are requested at regular distances.
 
-    One process of n requests every n-th record. Other records than the expected ones may be requested at any time. They
-    only take longer. Threads may share this object.
+    For example, one of n processes requests every n-th record. Other records may be requested at any time, but they
+    take longer. Threads may share this object.
     """
 
     def __init__(self, loader: Loader) -> None:
@@ -154,7 +154,9 @@ class _Ahead:
             return self._plan.batch(self._steps.index(number), np.int32)
 
     def _expected(self, number: int) -> range:
-        """Returns this step, and the next steps if the last two steps lie at the same distances before it."""
+        """Returns the steps that are looked up together. If this step and the last two requested steps are at equal
+        distances, these are this step and the next steps at the same distance. Otherwise it is only this step.
+        """
         distance = number - self._last[-1] if self._last else 0
         if distance < 1 or self._last[0] != number - 2 * distance:
             return range(number, number + 1)

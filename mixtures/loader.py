@@ -39,7 +39,7 @@ State = Mapping[str, int | str]
 """A loader's state, which contains only numbers and short texts."""
 
 _PLAN_TOKENS = 2**22
-"""About how many tokens are looked up together."""
+"""About this many tokens are looked up together."""
 _NO_END = 2**62
 
 
@@ -70,7 +70,7 @@ class Loader:
         """Sequences per epoch."""
         self._step_sequences = settings.batch_size * self.place.num_ranks
         self.plan_steps: int = max(1, _PLAN_TOKENS // (settings.batch_size * (settings.seq_len + 1)))
-        """Number of steps that are looked up together."""
+        """The sequences of this many steps are looked up together."""
         enough = self._step_sequences if settings.drop_last and settings.epochs is not None else 1
         if self.num_sequences * (settings.epochs or 1) < enough or not self.num_sequences:
             raise ValueError(
@@ -130,15 +130,16 @@ class Loader:
         return self._order.numbers(np.asarray(places, np.int64))
 
     def plan_of_steps(self, steps: Array) -> BatchPlan:
-        """Looks up this rank's batches of any steps. Steps count from the last loaded state, or this loader's
-        beginning."""
+        """Looks up the batches that this rank gets at the given steps. Steps are counted from the last loaded state, or
+        from this loader's beginning."""
         return self._plan(self._begin + np.asarray(steps)[:, None] * self._step_sequences + self._rank_offsets())
 
     def batch_at(self, places: Array, dtype: type[np.integer[Any]] = np.int64) -> Batch:
-        """Returns the sequences of any places as one batch, regardless of this loader's step and rank.
+        """Returns the sequences at the given places as one batch, regardless of this loader's step and rank.
 
         Args:
-            places: they count from the last loaded state, or this loader's beginning. Skipped places do not count.
+            places: places in the order of sequences, counted from the last loaded state or from this loader's
+                beginning. Skipped places are not counted.
             dtype: the type of the batch's ids.
         """
         return self._plan(self._begin + places[None, :]).batch(0, dtype)
@@ -258,7 +259,9 @@ class Loader:
         return self.place.rank * self.settings.batch_size + np.arange(self.settings.batch_size)
 
     def _plan(self, counts: Array) -> BatchPlan:
-        """Looks up one batch per row of ``counts``, which holds places. Places after the end are left out."""
+        """Looks up one batch for each row of ``counts``. A row contains places in the order of sequences. Places after
+        the end are left out.
+        """
         is_there = counts < self._end()
         sequences = self._order.numbers(np.asarray(self._skips.place(counts[is_there]), np.int64))
         num_rows = np.count_nonzero(is_there, axis=1)

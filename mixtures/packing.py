@@ -1,7 +1,7 @@
 """Finds the tokens of sequences in the mapped shards, and the documents that the sequences contain.
 
-Many sequences are looked up at once, so that one numpy call handles all sequences in a block. Their tokens are copied
-in the order in which they lie in the shards.
+Many sequences are looked up at once, so that one numpy call handles all sequences in a block. Tokens are copied in the
+same order as they have in the shards.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class PackedSegments:
     """Holds the tokens of each sequence, and the segments of all sequences in order."""
 
     tokens: Array
-    """The tokens of each sequence, in the shards' type: shape (sequences, seq_len + 1)."""
+    """The tokens of each sequence, shape (sequences, seq_len + 1). They have the same type as in the shards."""
     begins: Array
     """The offset of each segment's first token in its sequence."""
     sources: Array
@@ -52,11 +52,11 @@ def joined(parts: Sequence[PackedSegments]) -> PackedSegments:
 
 
 def find(stream: TokenStream, starts: Array, width: int) -> PackedSegments:
-    """Returns the sequences of ``width`` tokens that begin at the stream's tokens ``starts``."""
+    """Returns the sequences of ``width`` tokens that begin at the places ``starts`` in the stream."""
     tokens = np.empty((len(starts), width), id_dtype(int(stream.manifest["tokenizer"]["vocab_size"])))
     found: list[_Pieces] = []
     rows, done = np.arange(len(starts)), np.zeros(len(starts), np.int64)
-    while len(rows):  # once, and again for the rest of the sequences that span several blocks
+    while len(rows):  # once for all sequences, then for the rest of those that span several blocks
         order = np.argsort(starts[rows] + done, kind="stable")
         rows, done = rows[order], done[order]
         found.append(_Pieces.of(stream, starts[rows] + done, rows, done, tokens))
@@ -85,11 +85,11 @@ def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocu
 
 @dataclass(frozen=True, slots=True)
 class _Pieces:
-    """Holds the segments of pieces of sequences. A piece lies in one block. A sequence has one piece, or more if it
-    spans several blocks or shards."""
+    """Holds pieces of sequences, with the segments of each piece. A piece is the part of a sequence that lies in one
+    block. So a sequence that spans several blocks or shards has several pieces."""
 
     keys: Array
-    """For each piece, (number of its sequence) * width + (number of tokens of the sequence before it)."""
+    """For each piece: (number of its sequence) * width + (number of tokens that precede the piece in its sequence)."""
     lengths: Array
     """The number of tokens of each piece."""
     counts: Array
@@ -99,12 +99,12 @@ class _Pieces:
 
     @classmethod
     def of(cls, stream: TokenStream, firsts: Array, rows: Array, done: Array, tokens: Array) -> _Pieces:
-        """Finds the part of each sequence that lies in one block, and copies its tokens.
+        """Finds the next piece of each sequence, and copies its tokens.
 
         Args:
-            firsts: the place in the stream of each piece's first token, sorted.
-            rows: the number of each piece's sequence.
-            done: the number of tokens that this sequence already has.
+            firsts: for each piece, the place of its first token in the stream. Sorted.
+            rows: for each piece, the number of its sequence.
+            done: for each piece, the number of tokens that its sequence already has.
             tokens: receives the tokens of all sequences.
         """
         blocks, at, room = _located(stream, firsts)
@@ -130,11 +130,11 @@ class _Pieces:
 
 
 def _located(stream: TokenStream, firsts: Array) -> tuple[list[tuple[Block, int, int]], Array, Array]:
-    """Finds the blocks of sorted places in the stream.
+    """Finds the block of each place in the stream. The places must be sorted.
 
     Returns:
-        The blocks, each with the range of the places that lie in it. Then, for each place, its index in the block, and
-        the number of tokens from there to the block's end.
+        Three values: the blocks, each with the range of the places that lie in it; the index of each place in its
+        block; and the number of tokens from each place to the end of its block.
     """
     at, room = np.empty_like(firsts), np.empty_like(firsts)
     blocks: list[tuple[Block, int, int]] = []
@@ -148,7 +148,7 @@ def _located(stream: TokenStream, firsts: Array) -> tuple[list[tuple[Block, int,
 
 
 def _in_order(found: Sequence[_Pieces], tokens: Array) -> PackedSegments:
-    """Joins pieces that were found in any order to sequences."""
+    """Joins pieces into sequences. The pieces may be in any order."""
     keys, counts, begins, sources = (
         np.concatenate([getattr(one, name) for one in found]) for name in ("keys", "counts", "begins", "sources")
     )
@@ -162,6 +162,6 @@ def _in_order(found: Sequence[_Pieces], tokens: Array) -> PackedSegments:
 
 
 def _runs(numbers: Array) -> Iterator[tuple[int, int]]:
-    """Yields the begin and end of each run of equal numbers."""
+    """Yields the beginning and the end of each run of equal numbers."""
     borders = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
     return pairwise([0, *borders.tolist(), len(numbers)])

@@ -1,7 +1,7 @@
 """Reads Parquet files so that damage is noticed. Every reader of Parquet in this project goes through this module.
 
-Pages have checksums if the writer wrote any, and pyarrow checks them only when asked. The headers of pages and the
-footer have no checksums: one changed bit there can take away rows without an error. So the rows are counted, too.
+Pages have checksums if the writer wrote any, and pyarrow checks them only on request. The headers of pages and the
+footer have no checksums. If one bit changes there, rows can be lost without an error. So this module also counts rows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ARROW_SCHEMA = b"ARROW:schema"
 
 
 def open_parquet(source: Any, **options: Any) -> pq.ParquetFile:
-    """Opens a Parquet file whose pages are compared with their checksums, if they have any.
+    """Opens a Parquet file. When a page is read, it is compared with its checksum, if it has one.
 
     >>> import io
     >>> sink = io.BytesIO()
@@ -40,7 +40,7 @@ def whole_batches(
         groups: the row groups to read; None for all.
 
     Raises:
-        pa.ArrowInvalid: a page is damaged, or a row group has not as many rows as the footer says.
+        pa.ArrowInvalid: a page is damaged, or a row group has more or fewer rows than the footer says.
     """
     chosen = range(file.num_row_groups) if groups is None else groups
     for group in chosen:
@@ -56,10 +56,11 @@ def whole_batches(
 
 
 def check_num_rows(file: pq.ParquetFile) -> None:
-    """Compares the file's number of rows in the footer with those of its row groups.
+    """Compares the file's number of rows in the footer with the sum of the numbers of its row groups.
 
     Raises:
-        pa.ArrowInvalid: they differ. A row group whose number is damaged is read only up to this number.
+        pa.ArrowInvalid: the numbers differ. pyarrow reads only as many rows of a row group as its number says, even if
+            the number is damaged.
     """
     found = sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
     if found != file.metadata.num_rows:

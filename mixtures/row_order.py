@@ -145,23 +145,23 @@ class _ShardRows:
     """Lists the pieces in the rows of a packed shard, row by row. If a row is not full, its last piece is padding."""
 
     documents: Array
-    """int32: the row in the shard of each piece's document. Padding has 0."""
+    """int32: for each piece, the number of its document in the shard. Padding has 0."""
     begins: Array
     """int64: the offset of each piece's first token in its document."""
     lengths: Array
     """int64: the number of tokens in each piece."""
     blocks: Array
-    """int32: the index of the shard's block in which each piece lies. For padding, it is the number of blocks."""
+    """int32: for each piece, the index of its block in the shard. For padding, it is the number of blocks."""
     places: Array
-    """int64: the place in the block of each piece's first token."""
+    """int64: for each piece, the place of its first token in the block."""
     sources: Array
     """int8: the source of each piece. Padding has `PADDING`."""
     ends: Array
-    """int64: a leading 0, then the end of each row as an index into the pieces."""
+    """int64: where each row ends, as an index into the pieces. A 0 comes before the end of the first row."""
 
     @classmethod
     def of(cls, stream: TokenStream, shard: int, seq_len: int) -> _ShardRows:
-        """Packs a shard, and looks up where each piece lies."""
+        """Packs a shard, and finds the block and the place of each piece."""
         lengths, blocks = stream.document_lengths(shard), stream.open(shard).blocks
         plan: RowPlan = pack(lengths, seq_len)
         first_tokens = (np.cumsum(lengths, dtype=np.int64) - lengths)[plan.documents] + plan.begins
@@ -233,7 +233,7 @@ class BestFitRows:
         ])  # fmt: skip
 
     def _find_in(self, shard: int, rows: Array) -> PackedSegments:
-        """Returns rows of one shard. Their padding is a piece of an array that holds nothing else."""
+        """Returns rows of one shard. Padding is copied from an array that contains only padding."""
         mapped, plan = self._stream.open(shard), self._plan(shard)
         firsts, counts = plan.ends[rows], plan.ends[rows + 1] - plan.ends[rows]
         ends = np.concatenate([[0], np.cumsum(counts)])

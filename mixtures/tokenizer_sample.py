@@ -22,11 +22,13 @@ def weighted_sample(
     """Returns a sample in which each source's share of the bytes is the recipe's weight.
 
     Documents are chosen by a hash of their id. The sample has at most ``max_bytes``, and no source in it exceeds the
-    recipe's ``max_epochs`` (or one epoch, if that is more). Within these limits it is as long as possible. If a source
-    has less text than its part needs, its text is repeated. Each source is read once, and at most twice ``max_bytes``
-    of text is in memory. The sample does not distinguish the parts of a divided source: each part has its share of the
-    source's text, whatever the parts' weights are. The bytes of each part are known only when its documents have been
-    read, and the sample of a large corpus is drawn before that, by the sources' counts.
+    recipe's ``max_epochs`` (or one epoch, if that is more). Within these limits, the sample is as large as possible. If
+    a source has less text than its part needs, its text is repeated. Each source is read once, and at most twice
+    ``max_bytes`` of text is in memory.
+
+    If a source is divided into parts, the weights of the parts are not used. A part's share of the sampled text is
+    about its share of the source's text. The reason is that the sizes of the parts are known only after all documents
+    have been read, but the sample of a large corpus is drawn before that.
 
     Args:
         documents: for each source, a function that streams (id, text).

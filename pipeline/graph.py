@@ -37,8 +37,8 @@ from pipeline.tokenize.pick_sample import PickSample
 def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
     """Cleans each source and dump separately.
 
-    The dumps of a source are added oldest first, because each dump needs the keys of earlier dumps. Sources that are
-    compared with others are added after them, because they need their indexes.
+    The dumps of a source are added oldest first, because each dump needs the keys of earlier dumps. If a source is
+    compared with other sources, it is added after these sources, because it needs their indexes.
     """
     cleaned: dict[str, list[tuple[SourceJob, Any]]] = {}
     for job in in_order(jobs):
@@ -52,8 +52,8 @@ def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
 def _indexes(
     p: beam.Pipeline, job: SourceJob, cleaned: Mapping[str, Sequence[tuple[SourceJob, Any]]]
 ) -> Iterator[Mapping[str, Any]]:
-    """Yields the files of the indexes that a job reads, as PCollections of (number of the index, part). The files that
-    a job of this run writes are yielded when this job is done.
+    """Yields the files of the indexes that ``job`` reads, as PCollections of (number of the index, part). If another
+    job of this run writes a file, the file is in the PCollection only when the other job is done.
     """
     for number, index in enumerate(job.kept):
         writers = cleaned.get(index.source, ()) if not index.output else ()

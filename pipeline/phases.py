@@ -117,7 +117,7 @@ def run(settings: Settings) -> None:
                     _clean(settings, layout, place, prepared, display)
                 if settings.phase != "clean":
                     made = _mix(settings, layout, place, display)
-            except ValueError:  # a wrong request; if it has changed nothing, the output is that of the run before
+            except ValueError:  # a wrong request; if nothing has changed, the output is still that of the last run
                 if _marks(settings, layout) == marks:
                     restore_record(layout, before)
                 raise
@@ -146,7 +146,7 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
 
 
 def _marks(settings: Settings, layout: Layout) -> dict[str, Any]:
-    """Returns the markers of all phases of a run, by name. They change if a phase has changed the output."""
+    """Returns the markers of all phases of a run, by name. If a phase changes the output, its marker changes."""
     names = [f"{phase}-{source}" for source in settings.recipe.weights for phase in ("clean", "tokens")]
     return {name: read_marker(layout.marker(name)) for name in ("tokenizer", "mix", *names)}
 

@@ -21,7 +21,7 @@ Beam nor the pipeline.
 - ``hugging_face``: writes a ``.model`` as a ``tokenizer.json``.
 - ``program``: returns the name under which a command was called.
 - ``numbers``: reads numbers such as 100M in flags and settings.
-- ``progress``: tells how far a long training is.
+- ``progress``: reports the progress of a long training.
 - ``interrupts``: ends a command cleanly on a signal.
 - ``train``: trains a model (``python -m tokenizer.train``).
 

@@ -19,7 +19,7 @@ FILE_NAMES = (MODEL, JSON, RANKS)
 
 
 _JOINED_IDS = 1 << 16
-"""Number of ids whose bytes are joined at once. Arrow joins at most 2 GiB."""
+"""The bytes of this many ids are joined at once. Arrow can join at most 2 GiB."""
 
 
 class Codec(Protocol):
@@ -56,27 +56,30 @@ class Codec(Protocol):
         """Returns the ids of each text. The reference library always computes these ids."""
 
     def piece_bytes(self) -> pa.BinaryArray | None:
-        """Returns the bytes of each id. A document's text is the joined bytes of its ids, without a first space.
+        """Returns the bytes of each id. Returns None if the texts of this tokenizer cannot be joined from bytes.
 
-        Bytes that are not UTF-8 stand for a replacement character in the text. None: the texts of this tokenizer cannot
-        be joined from bytes.
+        The text of a document is the joined bytes of its ids. Some tokenizers also remove a space at the beginning.
+        Bytes that are not UTF-8 become replacement characters in the text.
         """
 
     def decode(self, ids: Sequence[int]) -> str:
         """Returns the text that these ids encode. Control tokens are left out."""
 
     def decode_batch(self, lists: Sequence[Array]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
+        list.
+        """
 
 
 def joined_bytes(pieces: pa.BinaryArray, ids: Array) -> tuple[bytes, Array]:
-    """Returns the bytes of all ids, one after another, and the place at which each id's bytes begin, with the end.
+    """Returns the joined bytes of all ids, and the place at which the bytes of each id begin. The last place is the end
+    of all bytes.
 
     Args:
         pieces: the bytes of each id.
 
     Raises:
-        IndexError: an id has no piece.
+        IndexError: ``pieces`` has no entry for an id.
 
     >>> joined_bytes(pa.array([b"a", b"bc"], pa.binary()), np.array([1, 0, 1]))
     (b'bcabc', array([0, 2, 3, 5]))

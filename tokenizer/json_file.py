@@ -102,7 +102,7 @@ class HuggingFaceCodec:
         return [one.ids for one in self._reference.encode_batch_fast(texts, add_special_tokens=False)]
 
     def piece_bytes(self) -> pa.BinaryArray | None:
-        """Returns None, because a decoder in a ``tokenizer.json`` may be anything."""
+        """Returns None, because the decoder in a ``tokenizer.json`` may change texts in any way."""
         return None
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -110,7 +110,9 @@ class HuggingFaceCodec:
         return str(self._reference.decode(self._without_control_ids(ids), skip_special_tokens=False))
 
     def decode_batch(self, lists: Sequence[Array]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
+        list.
+        """
         kept = list(map(self._without_control_ids, lists))
         return [str(text) for text in self._reference.decode_batch(kept, skip_special_tokens=False)]
 

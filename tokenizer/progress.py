@@ -1,7 +1,7 @@
-"""Tells on stderr how far a long piece of work is: how much was read, and how long a library has been working.
+"""Reports the progress of long work on stderr: how much was read, and how long a library has been working.
 
-A library's training is one call, which tells nothing until it returns. A thread prints the time meanwhile. The
-trainers of SentencePiece and fastText let other threads run.
+The training in a library is one call that reports nothing until it returns. Meanwhile, a thread prints the elapsed
+time. The thread can run because the trainers of SentencePiece and fastText do not block other threads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TypeVar
 _EVERY_S = 10.0
 """The number of seconds between two lines, as in a run's log (our choice)."""
 _FIRST_S = 1.0
-"""The number of seconds before work is told at all (our choice). A refused request so prints nothing but its error."""
+"""The number of seconds of work before its first line (our choice). So a request that is refused at once prints only
+its error."""
 _Item = TypeVar("_Item")
 
 
@@ -25,7 +26,7 @@ def _to_stderr(line: str) -> None:
 
 
 class Progress:
-    """Prints lines about one command's work. Work that takes less than a second prints nothing.
+    """Prints lines about the work of one command. If the work takes less than a second, prints nothing.
 
     >>> lines = []
     >>> progress = Progress("train", say=lines.append, every_s=0.0)
@@ -39,11 +40,11 @@ class Progress:
         self._name, self._say, self._every_s = name, say, every_s
 
     def say(self, line: str) -> None:
-        """Prints a line with the name of the command."""
+        """Prints a line that begins with the name of the command."""
         self._say(f"{self._name}: {line}")
 
     def reading(self, items: Iterable[_Item], size: Callable[[_Item], int]) -> Iterator[_Item]:
-        """Yields the items, and prints their number and size from time to time. ``size`` returns an item's bytes."""
+        """Yields the items, and from time to time prints their number and size. ``size`` returns an item's bytes."""
         started = last = time.monotonic()
         num_items = num_bytes = 0
         has_told = False
@@ -61,8 +62,8 @@ class Progress:
 
     @contextlib.contextmanager
     def working(self, what: str) -> Iterator[None]:
-        """After a second prints what is done, then the time so far every few seconds, and at the end the time that it
-        took.
+        """Reports the work inside the ``with`` block. After a second, prints what is being done. Then prints the
+        elapsed time every few seconds, and the whole time at the end.
         """
         started = time.monotonic()
         stop = threading.Event()
@@ -85,4 +86,4 @@ class Progress:
 
 
 QUIET = Progress("", say=lambda _: None)
-"""Prints nothing. For callers that show the progress of their own work."""
+"""A progress that prints nothing, for callers that report progress themselves."""

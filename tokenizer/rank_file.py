@@ -125,7 +125,7 @@ class TiktokenCodec:
         return ids
 
     def piece_bytes(self) -> pa.BinaryArray:
-        """Returns the bytes of each rank. Control tokens have none."""
+        """Returns the bytes of each rank. Control tokens have no bytes."""
         if self._pieces is None:
             tokens = [self._bytes_of.get(rank, b"") for rank in range(self.vocab_size)]
             self._pieces = pa.array(tokens, pa.binary())
@@ -137,7 +137,9 @@ class TiktokenCodec:
         return b"".join(parts).decode("utf-8", "replace")
 
     def decode_batch(self, lists: Sequence[Array]) -> list[str]:
-        """Returns the text of every list of ids. The result is the same as that of :meth:`decode` for each list."""
+        """Returns the text of every list of ids. The result is the same as if :meth:`decode` were called for each
+        list.
+        """
         pieces = self.piece_bytes()
         known = (ids[ids < len(pieces)] for ids in lists)
         return [joined_bytes(pieces, ids)[0].decode("utf-8", "replace") for ids in known]

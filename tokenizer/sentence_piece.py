@@ -59,7 +59,7 @@ class SentencePieceCodec:
         return [self._reference.encode(text) for text in texts]
 
     def piece_bytes(self) -> pa.BinaryArray | None:
-        """Returns the bytes of each piece; None if the model is not of LLaMA's kind."""
+        """Returns the bytes of each piece. Returns None if the model is not of LLaMA's kind."""
         return self._decoder.pieces if self._decoder is not None else None
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -67,7 +67,9 @@ class SentencePieceCodec:
         return str(self._reference.decode([int(i) for i in ids]))
 
     def decode_batch(self, lists: Sequence[Array]) -> list[str]:
-        """Returns the text of every list of ids, several times faster than :meth:`decode` would one by one."""
+        """Returns the text of every list of ids. With a model of LLaMA's kind, this is several times faster than
+        calling :meth:`decode` for each list.
+        """
         if self._decoder is not None:
             return list(map(self._decoder.decode, lists))
         return [str(text) for text in self._reference.decode([ids.tolist() for ids in lists])] if lists else []

@@ -1,10 +1,13 @@
-"""Judges a dedup across sources against a comparison of all pairs. It imports nothing of ours.
+"""Checks the removals of a dedup across sources, by comparing all pairs of documents. It imports nothing of ours.
 
-For each document of the later source, the judge computes the largest share of its word 5-grams that one document kept
-by the earlier source contains. It prints how many documents were removed, by this share, and how many were removed
-although no kept document has the same text or contains more than the limit. Documents with fewer than ten 5-grams are
-compared only by their whole text. Both sources must keep texts as they are, and drop nothing in other steps but equal
-ids, because documents are identified by their texts.
+The judge compares each document of the later source with all documents that the earlier source kept. The overlap of a
+document is the largest share of its word 5-grams that one kept document contains. Documents with fewer than ten 5-grams
+are compared only by their whole text. The judge prints the number of documents and the share of removed documents, by
+overlap. It also prints the number of wrong removals. A removal is wrong if no kept document has the same text, and the
+overlap is not above the limit.
+
+Documents are identified by their texts. So no step of the two sources may change texts. Apart from the dedup across
+sources, steps may drop only documents with equal ids.
 
 Run: ``python benchmarks/judges/across_sources.py OUT/clean/EARLIER LATER.jsonl OUT/clean/LATER [--limit 0.8]``
 """

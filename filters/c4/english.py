@@ -41,7 +41,7 @@ Guess = tuple[str | None, float]
 """The most likely language (ISO 639-1; None if the text gives no evidence) and its score."""
 
 _ENGLISH = ("en", "eng_Latn")
-"""The names of English in lid.176 and langdetect, and in models whose names have a script (GlotLID, OpenLID)."""
+"""The label of English in lid.176 and langdetect, and in models whose labels include the script (GlotLID, OpenLID)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

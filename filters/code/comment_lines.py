@@ -59,8 +59,8 @@ _REGION_LINE = re.compile(
 @dataclass(slots=True)
 class Line:
     """Holds a line of a comment. ``prefix`` contains the comment marks and indentation. ``content`` contains the rest
-    of the line, which can be edited. If the line ends with ``*/``, ``suffix`` contains this mark and the decoration
-    before it.
+    of the line, which can be edited. If the line ends with ``*/``, ``suffix`` contains this mark and the stars
+    and slashes before it.
     """
 
     prefix: str

@@ -44,7 +44,8 @@ _IMPORTS = {
     "attribute": r"#!\[[^\n]{0,1000}\]",
     "module": r"-(?:module|behaviou?r|vsn|author)\([^()\n]{0,200}\)\.",
 }
-"""What may stand between the beginning of a file and its licence: lines that name other files, but no code."""
+"""Patterns of lines that may come before a licence, besides comments. Such lines name other files or are directives.
+They contain no code."""
 _REGION = re.compile(r"#[ \t]*(end[ \t]*)?region\b[^\n]*|\{\$(end)?region\b[^\n}]*\}", re.IGNORECASE)
 _DOCSTRING = re.compile(r"[rRuU]?(\"\"\"|''')")
 _RST_COMMENT = re.compile(
@@ -118,7 +119,7 @@ def head_comments(text: str, family: str, *, has_imports: bool = False) -> Itera
     r"""Yields the comments before the first code of a file.
 
     Args:
-        has_imports: lines that only name other files do not count as code: ``#include <a.h>``, ``import a``.
+        has_imports: if True, lines that only name other files do not count as code (``#include <a.h>``, ``import a``).
 
     >>> [c.opening for c in head_comments("#!/bin/sh\n# one\n# two\n\n# three\nls\n# four\n", "hash")]
     ['#', '#']
@@ -149,7 +150,9 @@ def head_comments(text: str, family: str, *, has_imports: bool = False) -> Itera
 
 @cache
 def _what_stands_before(rules: CommentSyntax, *, has_imports: bool) -> re.Pattern[str]:
-    """Returns a pattern for all that may stand before a comment at the head of a file. It never backtracks."""
+    """Returns a pattern that matches everything that may come before a comment at the head of a file. The pattern never
+    backtracks.
+    """
     names = [_BEFORE[name] for name in rules.before]
     names += [_IMPORTS[name] for name in rules.imports] if has_imports else []
     return re.compile("(?:" + "|".join([r"\s++", *names]) + ")*+")

@@ -93,9 +93,9 @@ def _is_on_line_of_code(text: str, at: int) -> bool:
 
 
 def _joined(text: str, comments: Iterable[Comment]) -> Iterator[Comment]:
-    """Joins block comments of one line each, if they are on neighbouring lines: a sentence may span several of them.
+    """Joins block comments on neighbouring lines if each takes one line, because a sentence may span several of them.
 
-    The closing mark of a joined comment is empty, as that of a run of line comments.
+    The closing mark of a joined comment is empty, as it is for a run of line comments.
     """
     held: Comment | None = None
     for one in comments:

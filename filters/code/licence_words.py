@@ -61,7 +61,8 @@ _SPEAKS = re.compile(
     | \bcopyright\s+(?:and|&|or)\s+licen[sc]\w+\s+(?:information|details|terms|notice)
         | \blicen[sc]e\s+that\s+can\s+be\s+found
     | \bpermission\s+is\s+(?:hereby|also)\s+granted
-    | ^\W{{0,40}}permission\s+is\s+granted(?=\s*,|\s+(?:to\s+(?:any|all|copy|use|make|modify|re)|free|for|by|without|provided))
+    | ^\W{{0,40}}permission\s+is\s+granted
+        (?=\s*,|\s+(?:to\s+(?:any|all|copy|use|make|modify|re)|free|for|by|without|provided))
     | \bpermission\s+to\s+use,\s*copy
         | \bredistribution\s+and\s+use\b
     | \bredistributions\s+(?:of\s+source|in\s+binary) | (?-i:WITHOUT\s+(?:ANY\s+)?WARRANT)

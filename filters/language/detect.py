@@ -27,7 +27,7 @@ LANGUAGES = frozenset(
 )
 """The language codes that fastText's lid.176 models return."""
 LABEL = "__label__"
-"""The prefix of labels in the names that fastText returns."""
+"""The prefix of the labels that fastText returns."""
 
 IsSame = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
 
@@ -87,8 +87,8 @@ class LanguageModel:
 class Language(Step):
     """Drops documents whose most likely language is not in ``languages`` or has a score below ``min_score``.
 
-    ``min_scores`` has other limits for some languages. Models other than lid.176 have other names for languages
-    (``eng_Latn``). ``renames`` maps these names to the names that documents get; the other settings have the new names.
+    ``min_scores`` has separate limits for some languages. Models other than lid.176 may have other names for languages
+    (``eng_Latn``). ``renames`` maps these names to the names that documents get. The other settings use the new names.
     An empty ``languages`` keeps every language. The score is rounded to two decimals before it is compared and stored,
     as in CCNet (0.495 passes at 0.5; cc_net/split_by_lang.py ``rounding=2``, cc_net/mine.py ``lang_threshold=0.5``).
     """
@@ -105,10 +105,10 @@ class Language(Step):
     min_score: float = 0.5
     """Lowest score that is kept. CCNet, cc_net/mine.py: lang_threshold=0.5."""
     min_scores: Mapping[str, float] = field(default_factory=dict, hash=False)
-    """Lowest score that is kept, by language, for example ``{de: 0.7}``. Languages without an entry have ``min_score``.
-    FineWeb 2 has a limit for each language."""
+    """The lowest score that is kept, by language, for example ``{de: 0.7}``. For other languages, ``min_score`` is
+    used. FineWeb 2 has a limit for each language."""
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """New names for languages of the model, for example ``{eng_Latn: en}``. All other names stay as they are."""
+    """New names for the model's languages, for example ``{eng_Latn: en}``. All other names are not changed."""
 
     def __post_init__(self) -> None:
         if isinstance(self.languages, str):
@@ -158,7 +158,7 @@ class DetectLanguage(Step):
     """Number of characters that the model reads. Ours: the first pages of a book show its language. The limit bounds
     the time."""
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """New names for languages of the model, as in the step ``language``."""
+    """New names for the model's languages, as in the step ``language``."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         texts = batch.column("text")

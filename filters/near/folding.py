@@ -1,9 +1,9 @@
-"""Folds the characters outside ASCII of many texts at once. It gives the same bytes as
-:func:`filters.books.overlap.folded`, which folds one text at a time.
+"""Folds the characters outside ASCII of many texts at once: lower-cases letters, removes accents, and replaces other
+signs by spaces. The result is the same as that of :func:`filters.books.overlap.folded`, which folds one text at a time.
 
-Folding one character does not depend on its neighbours, with one exception: the lower case of a Greek capital sigma
-depends on its place in the word. So each distinct character is folded once, and arrays put the results in their places.
-Texts with a capital sigma are folded one at a time.
+The folding of a character does not depend on its neighbours, with one exception: the lower case of a Greek capital
+sigma depends on its place in the word. So each distinct character is folded once, and numpy copies the result to all
+places of the character. Texts with a capital sigma are folded one at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from filters.books.overlap import folded
 
 SIGMAS = "\u03a3\U0001d6ba\U0001d6f4\U0001d72e\U0001d768\U0001d7a2"
-"""All characters that become a capital sigma while they are decomposed."""
+"""The capital sigma, and all characters whose Unicode decomposition is a capital sigma."""
 _NUM_CODES = 0x110000
 
 
@@ -27,7 +27,7 @@ def _folded_character(code: int) -> bytes:
 
 
 def folded_texts(texts: Sequence[str]) -> list[bytes]:
-    """Folds the characters outside ASCII, and encodes the texts.
+    """Returns each text as bytes, with the characters outside ASCII folded.
 
     >>> folded_texts(["Caf\u00e9 \u2014 A\u00dfe", "plain"])
     [b'Cafe   Asse', b'plain']

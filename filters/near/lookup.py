@@ -1,7 +1,8 @@
 """Finds candidate pairs between new documents and stored documents that are already kept.
 
 A new document is compared only with kept documents. It is never compared with another new document. A pair is nominated
-if both documents have a key in common. The time is linear in the number of entries, however many documents share a key.
+if the two documents share a key. The time is linear in the number of keys of all documents, even if many documents
+share a key.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from filters.books.overlap import Hashes
 from filters.near.nominate import MAX_DOCUMENTS_PER_KEY, NUM_LEADERS, NUM_NEIGHBOURS, Nominated, Numbers, counted
 
 _MAX_PAIRS = 1 << 21
-"""The approximate number of pairs that are counted together. So many pairs take about 130 MB while they are sorted."""
+"""About this many pairs are counted at once. They take about 130 MB while they are sorted."""
 
 
 def nominate_kept(
@@ -24,15 +25,15 @@ def nominate_kept(
 
     All pairs of a new document are in one block. (One key that a million new documents have makes 64 million pairs.)
 
-    If at most 64 kept documents have a key, a new document with this key is paired with all of them. If more have it,
-    the new document is paired with the eight longest, and with the eight whose lengths are nearest to its own. The
-    pairs that are left out are counted.
+    If at most 64 kept documents have a key, a new document with this key is paired with all of them. If more than 64
+    have the key, the new document is paired with the eight longest of them, and with the eight whose lengths are
+    nearest to its own length. The result has the number of pairs that are left out.
 
     Args:
         kept_keys: the keys of kept documents. ``kept[i]`` is the number of the document that has ``kept_keys[i]``. Kept
             documents are numbered by their length, the longest first.
         kept_lengths: the length of each kept document, by number.
-        new_keys: the keys of new documents, and ``new`` their numbers.
+        new_keys: the keys of new documents. ``new[i]`` is the number of the document that has ``new_keys[i]``.
         new_lengths: the length of each new document, by number.
 
     >>> def array(*values): return np.array(values)
@@ -65,9 +66,11 @@ def nominate_kept(
 
 
 def _nearest(kept: Numbers, starts: Numbers, sizes: Numbers, is_common: np.ndarray, bounds: Numbers) -> Numbers:
-    """For each entry with a common key, returns the place of the first kept document whose length is near.
+    """Finds, for each entry with a common key, the eight kept documents of the nearest lengths. They are neighbours, so
+    only the place of the first one is returned.
 
-    ``bounds`` has the number of kept documents that are at least as long as the new document of the entry.
+    An entry is a key of a new document. A key is common if more than 64 kept documents have it. ``bounds`` has one
+    number per entry: how many kept documents are at least as long as this new document.
     """
     found = np.zeros_like(starts)
     common = np.flatnonzero(is_common)
@@ -82,7 +85,7 @@ def _nearest(kept: Numbers, starts: Numbers, sizes: Numbers, is_common: np.ndarr
 
 
 def _blocks(new: Numbers, taken: Numbers) -> list[tuple[int, int]]:
-    """Cuts the entries into blocks of about ``_MAX_PAIRS`` pairs. All entries of a document are in one block."""
+    """Cuts the entries into blocks of about ``_MAX_PAIRS`` pairs. All entries of a document are in the same block."""
     if not new.size:
         return []
     firsts = np.flatnonzero(np.diff(new, prepend=-1))

@@ -45,8 +45,8 @@ def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
 
 
 def _distinct_in(grams: Hashes, starts: Sequence[int], ends: Sequence[int]) -> list[Hashes]:
-    """Sorts each span of the array in place. Returns each span without repetitions. Some ends are before their start:
-    these spans are empty.
+    """Sorts each span of the array in place. Returns each span without repetitions. If the end of a span is before its
+    start, the span is empty.
     """
     is_wanted = np.zeros(grams.size + 1, np.bool_)
     for start, end in zip(starts, ends, strict=True):

@@ -5,8 +5,8 @@ fingerprinting"). A piece is 12 bytes long. From every window of 9 neighbouring 
 is kept. So about every fifth piece is kept. A window is 20 bytes long, so every string of at least 20 bytes contains a
 whole window, regardless of the text around it.
 
-A piece with many repeated bytes, such as a run of spaces, is in almost every text of some sources. Such a piece is kept
-only if all pieces of its window are like it.
+A plain piece is one with many repeated bytes, such as a run of spaces. In some sources, almost every text contains such
+a piece. It is kept only if no piece in its window is less plain.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def _of_chunk(data: bytes) -> Array:
 
 
 def _plainness(data: bytes) -> Array:
-    """Returns how plain the piece at each byte is, from 0 to 3: a quarter of its bytes that repeat the byte before."""
+    """Returns one number per byte, from 0 to 3: how plain the piece is that begins there. The number is a third of the
+    count of bytes in the piece that are equal to the byte before them.
+    """
     text = np.frombuffer(data, np.uint8)
     one = (text[1:] == text[:-1]).astype(np.uint8)
     two = one[:-1] + one[1:]
@@ -66,7 +68,9 @@ def _plainness(data: bytes) -> Array:
 
 
 def _mixed(numbers: Array) -> Array:
-    """Returns 32-bit numbers whose upper bits depend on all bits. Different numbers stay different."""
+    """Mixes 32-bit numbers, so that the upper bits of a result depend on all bits of its number. Different numbers have
+    different results.
+    """
     mixed = numbers.copy()
     for factor in (0x85EBCA6B, 0xC2B2AE35):  # the finaliser of MurmurHash3
         mixed ^= mixed >> np.uint32(15)

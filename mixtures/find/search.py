@@ -28,9 +28,10 @@ from tokenizer.encode import Encoder
 Array = np.ndarray[Any, Any]
 
 _SEARCHED_ROWS = 256
-"""Largest number of rows in a part."""
+"""Rows are searched in parts. A part has at most this many rows."""
 _FIRST_TOKENS, _MOST_TOKENS = 1 << 15, 1 << 19
-"""About how many tokens are searched at once: at first few, because the first hits may be enough."""
+"""About how many tokens are searched at once. The first number is small, because the first hits may be enough. Then the
+number is doubled until it reaches the second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +172,9 @@ class Finder:
                     yield shard.hit(row, text)
 
     def _token_match(self, wanted: str, encoder: Encoder) -> TokenMatch | None:
-        """Returns None if the tokenizer's ids cannot tell which rows may hold the string."""
+        """Returns an object that finds the string in ids; None if ids cannot show which rows may contain it."""
         if self._match is None or self._match[0] != wanted:
-            pieces = None if "\ufffd" in wanted else encoder.codec.piece_bytes()  # it may stand for bytes not in UTF-8
+            pieces = None if "\ufffd" in wanted else encoder.codec.piece_bytes()  # it may replace bytes not in UTF-8
             self._match = wanted, TokenMatch(pieces, wanted.encode()) if pieces is not None else None
         return self._match[1]
 
@@ -205,7 +206,7 @@ class _OpenShard:
         return batch, row - int(self._ends[number]) + len(batch)
 
     def candidates(self, ranges: Sequence[tuple[int, int]], match: TokenMatch | None) -> Iterator[int]:
-        """Yields the rows of the ranges that may contain a string, or all their rows if ``match`` is None."""
+        """Yields those rows of the ranges that may contain the string. If ``match`` is None, yields all their rows."""
         if match is None:
             yield from chain.from_iterable(range(first, end) for first, end in ranges)
             return
@@ -220,8 +221,8 @@ class _OpenShard:
             yield from _rows_with(parts, match)
 
     def _parts(self, first: int, end: int) -> Iterator[tuple[int, Array, Array]]:
-        """Yields the rows from ``first`` to before ``end`` in parts that lie in one batch: the part's first row, its
-        ids, and the end of each row in these ids."""
+        """Divides the rows from ``first`` to before ``end`` into parts, so that each part lies in one batch. Yields
+        three values per part: its first row, its ids, and the place in the ids where each row ends."""
         while first < end:
             number = int(self._ends.searchsorted(first, "right"))
             if number not in self._arrays:
@@ -251,7 +252,7 @@ class _OpenShard:
 
 
 def _rows_with(parts: Sequence[tuple[int, Array, Array]], match: TokenMatch) -> list[int]:
-    """Returns the rows in which the string may begin. If an id has no piece, these are all rows."""
+    """Returns the rows in which the string may begin. If the tokenizer has no piece for an id, returns all rows."""
     ids = np.concatenate([part for _, part, _ in parts])
     begins = np.cumsum([0, *(len(part) for _, part, _ in parts)])
     rows = np.concatenate([first + np.arange(len(ends)) for first, _, ends in parts])
@@ -289,7 +290,7 @@ def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
         The index files that were written.
 
     Raises:
-        ValueError: a shard does not match the manifest, or another process changes the folder.
+        ValueError: a shard does not match the manifest, or another process is changing the folder.
     """
     Finder(folder).encoder()
     with only_writer(Path(folder)):

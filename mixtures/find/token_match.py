@@ -1,9 +1,14 @@
-"""Finds where a string may be in a row of ids, without decoding them.
+"""Finds where a string may begin in an array of ids, without decoding the ids.
 
-An occurrence of the string begins in some token (or ends it), goes on with whole tokens, and ends in a last one. For
-each id, three sets of places in the string are looked up: where the string can stand after the end of the token, after
-the whole token, and whether its rest is the token's beginning. Each set is the bits of a number. Most ids can begin no
-occurrence, so only a few ids are looked at further.
+An occurrence of the string lies inside one token. Or it begins in one token, continues with whole tokens, and ends in
+a last token. So three sets of places in the string are computed for each id:
+
+- the places in the string that can follow this token, if the string begins in the token;
+- the places at which the string contains the whole token;
+- the places from which the rest of the string is the beginning of the token.
+
+Each set is stored as the bits of one number. Few ids can begin an occurrence, so only few places in the array are
+examined further.
 """
 
 from __future__ import annotations
@@ -17,11 +22,11 @@ import pyarrow.compute as pc
 Array = np.ndarray[Any, Any]
 
 _MAX_BYTES = 32
-"""Only this many bytes of a longer string are looked for."""
+"""If a string is longer than this, only this many of its first bytes are searched for."""
 
 
 class TokenMatch:
-    """Knows for one string which ids can begin, continue and end it.
+    """Finds one string in arrays of ids. It stores which ids can begin, continue and end the string.
 
     >>> pieces = pa.array([b"", b"a", b"bc", b"cab"], pa.binary())
     >>> TokenMatch(pieces, b"abca").places(np.array([2, 1, 2, 3, 0, 1, 2, 1]))
@@ -29,7 +34,7 @@ class TokenMatch:
     """
 
     def __init__(self, pieces: pa.BinaryArray, wanted: bytes) -> None:
-        """Looks the string up in the bytes of all ids."""
+        """Compares the string with the bytes of all ids."""
         wanted = wanted[:_MAX_BYTES]
         size = len(wanted)
         self._lengths = pc.binary_length(pieces).to_numpy().astype(np.uint64)
@@ -44,10 +49,10 @@ class TokenMatch:
         self._is_possible = (self._begins != 0) | self._whole
 
     def places(self, ids: Array) -> Array:
-        """Returns the indices of the ids in which the string may begin. They include all in which it does.
+        """Returns the indices of the ids in which the string may begin. No occurrence is missing.
 
         Raises:
-            IndexError: an id has no piece.
+            IndexError: the tokenizer has no piece for an id.
         """
         at = np.flatnonzero(self._is_possible[ids])
         is_whole = self._whole[ids[at]]
@@ -65,7 +70,7 @@ class TokenMatch:
 
 
 def _bits(pieces: pa.BinaryArray, tests: dict[int, tuple[Any, bytes]]) -> Array:
-    """Returns for each id the numbers of the tests that its bytes pass, as bits."""
+    """Returns one number per id. Bit n is set if the bytes of the id pass the test with the number n."""
     found = np.zeros(len(pieces), np.uint64)
     for number, (test, part) in tests.items():
         found |= test(pieces, part).to_numpy(zero_copy_only=False).astype(np.uint64) << np.uint64(number)
@@ -73,7 +78,7 @@ def _bits(pieces: pa.BinaryArray, tests: dict[int, tuple[Any, bytes]]) -> Array:
 
 
 def _inside(pieces: pa.BinaryArray, wanted: bytes) -> Array:
-    """Returns for each id the places in the string at which its bytes stand, as bits."""
+    """Returns one number per id. Bit n is set if the string contains the bytes of the id at its place n."""
     parts: dict[bytes, int] = {b"": 2 ** (len(wanted) + 1) - 1}
     for begin in range(len(wanted)):
         for end in range(begin + 1, len(wanted) + 1):

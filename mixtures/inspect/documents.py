@@ -58,10 +58,12 @@ class ShownDocument:
     note: str = ""
     """More text for the heading, such as the reason why the document was dropped."""
     dropped: Mapping[str, str | None] = field(default_factory=dict)
-    """``stage``, ``reason`` and ``detail`` of a dropped document. Empty for other documents."""
+    """The ``stage``, ``reason`` and ``detail`` of a dropped document. Empty for other documents."""
 
     def as_values(self) -> dict[str, Any]:
-        """Returns the document as values for JSON. Values that only a mixture has are left out for other documents."""
+        """Returns the document as a dict for JSON. The epoch, the number of tokens and ``is_cut`` are included only if
+        the document is from a mixture.
+        """
         of_mixture = {"epoch": self.epoch, "tokens": self.num_tokens, "is_cut": self.is_cut}
         return {
             "source": self.source,

@@ -1,4 +1,4 @@
-"""Finds the files of an output that have documents, and yields the documents that are wanted from all of them."""
+"""Finds the files of an output that contain documents, and yields the wanted documents of these files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mixtures.inspect.documents import ShownDocument, Wanted, documents
 from mixtures.inspect.parquet_documents import parquet_documents
 
 _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
-"""Groups of folders in a run's output. The first group that contains files is shown."""
+"""Groups of folders in a run's output. The command shows the files of the first group that contains any."""
 
 
 def files_of(paths: Sequence[str | Path]) -> list[Path]:
@@ -61,7 +61,7 @@ def finder(files: Sequence[Path], tokenizer: str | None) -> Callable[[Wanted], I
 def find_documents(
     *paths: str | Path, wanted: Wanted | None = None, tokenizer: str | None = None
 ) -> Iterator[ShownDocument]:
-    """Yields documents of a run's output, of a folder in it (shards, clean, dropped), or of files.
+    """Yields the documents of a run's output, of a folder in it (shards, clean or dropped), or of single files.
 
     Args:
         wanted: which documents are yielded; None for all.

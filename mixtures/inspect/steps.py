@@ -44,7 +44,7 @@ def lines_of_step(stream: Stream, settings: LoaderSettings, step: int) -> Iterat
 
 
 def values_of_step(stream: Stream, settings: LoaderSettings, step: int) -> Iterator[dict[str, Any]]:
-    """Yields the sequences of a step as values for JSON. The arguments are those of `lines_of_step`.
+    """Yields a dict for JSON for each sequence of a step. The arguments are those of `lines_of_step`.
 
     Raises:
         ValueError: the training has no such step.

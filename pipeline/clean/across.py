@@ -1,4 +1,4 @@
-"""Connects the sources of a run for the dedup across sources: which index each source writes, and which it reads.
+"""Connects the sources of a run for the dedup across sources: decides which indexes each source writes and reads.
 
     dedup: {across: [wikipedia, books, c4], against: [old]}
 
@@ -8,9 +8,9 @@
             |                                                        v
             +-----------------> c4 --------> dedup/index/c4      (for later runs)
 
-A source is compared only with sources before it, so what it keeps depends on nothing after it. Its fingerprint has the
-fingerprints of the sources before it. So if one of them changes, the source is cleaned again. A source that is added at
-the end changes nothing in the sources before it.
+A source is compared only with the sources before it. So the documents that it keeps do not depend on the sources after
+it. The fingerprint of a source includes the fingerprints of the sources before it. So if one of these changes, the
+source is cleaned again. If a source is added at the end, the sources before it do not change.
 """
 
 from __future__ import annotations
@@ -35,18 +35,22 @@ MAX_INDEXES = 254
 
 @dataclass(frozen=True, slots=True)
 class AcrossPlace:
-    """Holds the place of a source in the order: the step whose settings its index has, and the indexes before it."""
+    """Holds the place of a source in the order: the step, and the indexes of the sources before it. The settings of the
+    step determine the content of the source's own index.
+    """
 
     step: AcrossDedup
     kept: tuple[KeptIndex, ...]
 
     @property
     def made_of(self) -> list[Any]:
-        """Everything before the source that its documents depend on, for its fingerprint."""
+        """The part of the source's fingerprint that is about the dedup across sources: the settings of the index, and
+        the fingerprints of the sources before it.
+        """
         return [self.step.index_rule(), [[one.source, one.fingerprint] for one in self.kept]]
 
     def applied(self, job: SourceJob, index_dir: str, num_bytes: int) -> SourceJob:
-        """Returns the job of a source or dump with the indexes that it reads and writes.
+        """Returns a copy of the job, with the indexes that it reads and writes. ``job`` cleans a source or a dump.
 
         ``num_bytes`` is the size of the job's own input.
         """
@@ -65,7 +69,7 @@ class AcrossOrder:
     """Goes through the sources of a run in the order in which they are compared.
 
     Raises:
-        ValueError: an output in ``against`` has no index, or an index of another rule.
+        ValueError: an output in ``against`` has no index, or an index that was made with other settings.
     """
 
     def __init__(self, settings: AcrossSettings, layout: Layout) -> None:
@@ -75,7 +79,7 @@ class AcrossOrder:
         self._check_number()
 
     def ordered(self, sources: Mapping[str, Source]) -> list[Source]:
-        """Returns the sources in the order in which they must be prepared: those that are compared come last."""
+        """Returns the sources in the order in which they must be prepared. Sources that are compared come last."""
         across = self._settings.across
         return sorted(sources.values(), key=lambda one: across.index(one.name) if one.name in across else -1)
 
@@ -117,7 +121,7 @@ class AcrossOrder:
 
 
 def indexes_of(folder: str, step: AcrossDedup) -> list[KeptIndex]:
-    """Returns the indexes in the output of an earlier run, in the order of the names of their sources.
+    """Returns the indexes in the output of an earlier run, sorted by the names of their sources.
 
     Raises:
         ValueError: the output has no index; or a source that has an index is not finished, has an index of another rule
@@ -193,7 +197,7 @@ def _shown(value: Any) -> str:
 
 
 def in_order(jobs: Iterable[SourceJob]) -> list[SourceJob]:
-    """Returns the jobs in an order in which each job comes after all jobs whose documents it is compared with."""
+    """Sorts the jobs. If the documents of one job are compared with those of another job, the other job comes first."""
     return sorted(jobs, key=lambda job: len(job.kept))
 
 

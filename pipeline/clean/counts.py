@@ -49,7 +49,7 @@ or from this host; the dump (empty for the whole source); and the language or ho
 PAIR_FILES_STAGE = "@pair_files"
 """The pseudo-stage of the files in which a near dedup wrote rejected pairs."""
 ACROSS = ":across"
-"""The suffix of those pseudo-stages above that are about the dedup across sources."""
+"""The suffix of pseudo-stages about the dedup across sources. It is added to the names of the pseudo-stages above."""
 GRAPH = "@graph"
 """The pseudo-stage of the records that stages send to each other."""
 

@@ -42,14 +42,14 @@ class KeyFiles:
 
 @dataclass(frozen=True, slots=True)
 class KeptIndex:
-    """Describes the index of a source whose kept documents new documents are compared with.
+    """Describes the index of an earlier source. New documents are compared with the documents that this source keeps.
 
     The index has one file per file of clean documents, and one row per document, in the same order.
     """
 
     source: str
     output: str
-    """The name of the folder of the earlier run that has the source; empty for a source of this run."""
+    """The name of the output folder, if the source is from an earlier run. Empty for a source of this run."""
     index_dir: str
     clean_dir: str
     num_parts: int
@@ -132,9 +132,9 @@ class SourceJob:
     earlier_keys: tuple[KeyFiles, ...] = ()
     """The key files of the earlier dumps that are complete."""
     kept: tuple[KeptIndex, ...] = ()
-    """The indexes that the documents are compared with, in their order."""
+    """The indexes with which the documents are compared, in the order of their sources."""
     index_step: AcrossDedup | None = None
-    """The step whose settings say what the index contains; None if the job writes no index."""
+    """The step whose settings determine the content of the index; None if the job writes no index."""
     ceilings: RemovalCeilings = field(default_factory=RemovalCeilings)
     """The largest shares of documents that a near dedup may remove."""
     about: Mapping[str, Any] = field(default_factory=dict)

@@ -49,9 +49,9 @@ class Ledger:
     _evidence: list[pa.RecordBatch] = field(default_factory=list)
 
     def leave(self, evidence: pa.RecordBatch) -> None:
-        """Stores the evidence from a batch, which a step has found.
+        """Stores evidence that a step has found in one batch.
 
-        After each batch the pass calls :meth:`take_evidence`.
+        After each batch, the pass calls :meth:`take_evidence`.
         """
         self._evidence.append(evidence)
 

@@ -35,7 +35,7 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") 
     If the source was cleaned dump by dump, each dump reports only the languages and hosts with the most removed
     documents. The sums over all dumps include only these languages and hosts.
 
-    ``suffix`` is the end of the names of the pseudo-stages: ``counts.ACROSS`` for the dedup across sources.
+    ``suffix`` is added to the names of the pseudo-stages. For the dedup across sources, it is ``counts.ACROSS``.
 
     >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\t\\ten"): 2}
     >>> near_stats("c4", counts)
@@ -61,8 +61,8 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") 
 
 
 def largest_groups(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") -> list[dict[str, Any]]:
-    """Returns the largest groups of a source. A group has its number of documents, the id of the kept document, and the
-    ids of some removed documents.
+    """Returns the largest groups of a source. A group is described by its number of documents, the id of the kept
+    document, and the ids of some removed documents.
     """
     wanted = (source, c.LARGEST_STAGE + suffix)
     found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == wanted]

@@ -21,7 +21,7 @@ class Scale:
     """The number of buckets of document keys and of rows of joins. A worker streams one bucket."""
     num_lookup_buckets: int = 16
     """The number of buckets in which keys of new documents are compared with stored keys. A worker holds one bucket in
-    memory. A key takes 24 bytes, and 100 bytes while the worker sorts."""
+    memory. A key takes 24 bytes, and 100 bytes while the bucket is sorted."""
 
 
 _PART_BYTES = (1 << 20, 256 << 20)

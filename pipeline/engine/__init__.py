@@ -7,7 +7,7 @@
 - ``unit_list``: reads a list of units from a file, so that the graph stays small.
 - ``worker``, ``same_code``: the program of a remote worker, and the check that the worker has the driver's code.
 - ``boot``: starts a worker for an external engine where there is no Docker.
-- ``notebook``: runs jobs in a notebook as in a script.
+- ``notebook``: makes Beam run jobs in a notebook in the same way as in a script.
 - ``known_failures``: explains errors for which Beam reports no cause.
 - ``local_workers``, ``watched_connection``: start worker processes on this machine and watch them. If a worker dies,
   the run ends.

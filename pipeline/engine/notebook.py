@@ -1,4 +1,4 @@
-"""Runs jobs in a notebook as in a script.
+"""Makes Beam run jobs in a notebook in the same way as in a script.
 
 In IPython, Beam treats every pipeline as an interactive one. It then imports packages that this project does not need
 (pandas, IPython's widgets), and puts the number of the cell before the names of transforms.
@@ -22,7 +22,8 @@ def _never() -> bool:
 
 @contextlib.contextmanager
 def as_in_a_script() -> Iterator[None]:
-    """While a job is built and run, tells Beam that it is not in IPython. Does nothing outside of IPython."""
+    """Inside the ``with`` block, makes Beam behave as if it did not run in IPython. Outside of IPython, does
+    nothing."""
     if "IPython" not in sys.modules:
         yield
         return

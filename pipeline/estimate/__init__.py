@@ -2,8 +2,9 @@
 
     units, spread over the input -> sample: read, filter -> scaled up by bytes, with an error -> table: mixture, needs
 
-- ``read_unit``: reads a part of a unit, and counts what the filters keep, also by part of a divided source.
-- ``sample``: documents, tokens, CPU time and the error of one source, and of its parts.
+- ``read_unit``: reads the beginning of a unit, and counts the documents that the filters keep.
+- ``sample``: estimates the documents, the tokens and the CPU time of one source, with the standard error. If the source
+  is divided into parts, also estimates each part.
 - ``tokens``: counts the tokens of texts with the run's tokenizer. If there is no tokenizer yet, estimates the number.
 - ``table``: prints the estimates, the resulting mixture, and the resources that the run needs, as text or as JSON.
 

@@ -1,5 +1,5 @@
-"""Reads the first part of a unit, runs the filters on its documents, and counts what is kept, also by part of a divided
-source.
+"""Reads the beginning of a unit (a piece of the input), runs the filters on its documents, and counts the documents
+that the filters keep. If the source is divided into parts, the documents of each part are counted, too.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from pipeline.sources.source import Chunk, Rejected, TableRow, Unit
 from pipeline.tokenize.part_column import part_values
 
 TokenCount = Callable[[pa.Array], float]
-"""A function that returns the number of tokens of some texts."""
+"""The type of a function that returns the number of tokens of some texts."""
 SAMPLE_DOCS = 500
-"""The number of documents after which reading of a unit stops. It goes on if the reader has already read more than half
-of the unit, or has unpacked a whole chunk: the bytes that were read count, so their documents must count too."""
+"""The reading of a unit stops after this many documents. There are two exceptions: if the reader has already read half
+of the unit, or has unpacked a whole chunk, it continues to the end. The reason is that all bytes that were read are
+counted, so their documents must be counted too."""
 _BYTES_PER_TOKEN = 4.0
-"""The number of bytes per token if tokens are not counted (our choice). English text has about this number with a
-tokenizer of 32,000 pieces.
+"""The number of bytes per token that is assumed if tokens are not counted (our choice). With a tokenizer of 32,000
+pieces, English text has about this number.
 """
 _PART_OF_ANOTHER = "part-of-another/"
 
@@ -53,8 +54,8 @@ class Sampled:
 
     @property
     def per_byte(self) -> tuple[float, float, float, float, float]:
-        """Returns five numbers per stored byte: documents, bytes of text, tokens, bytes of text before the filters, and
-        seconds.
+        """Returns five numbers, each divided by the number of stored bytes: documents, bytes of text, tokens, bytes of
+        text before the filters, and seconds.
         """
         read = max(self.read_bytes, 1)
         counted = (self.num_docs, self.text_bytes, self.num_tokens, self.given_bytes, self.seconds)
@@ -93,13 +94,13 @@ class _CountingFile(io.RawIOBase):
 
 
 def assumed_tokens(texts: pa.Array) -> float:
-    """Returns the number of tokens of some texts, with four bytes per token."""
+    """Returns the number of tokens of some texts, assuming four bytes per token."""
     return text_bytes(texts) / _BYTES_PER_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """Counts the documents in the first part of a unit."""
+    """Counts the documents at the beginning of a unit."""
 
     made: PreparedSource
     runner: StepRunner
@@ -108,7 +109,7 @@ class Sampler:
     """The rule that divides the source; None if parts are not counted."""
 
     def sample(self, unit: Unit, deadline: float) -> Sampled:
-        """Runs the filters on the documents in the first part of a unit."""
+        """Runs the filters on the documents at the beginning of a unit. Stops at ``deadline``."""
         counts: list[int] = []
         started = time.process_time()
         source = self.made.source
@@ -150,7 +151,7 @@ def _num_docs(batch: pa.RecordBatch) -> int:
 
 
 def runner_of(made: PreparedSource, *, with_steps: bool) -> StepRunner:
-    """Returns a runner of the steps that need no other documents, or of no step."""
+    """Returns a runner of the steps that look at each document separately. If not ``with_steps``, it runs no step."""
     local = tuple(s for s in made.source.steps if is_local(s)) if with_steps else ()
     segment = Segment(0, (), local, ())  # type: ignore[arg-type]
     return StepRunner(made.source, segment, loaded_models(segment.local, made.model_paths))

@@ -1,5 +1,5 @@
-"""Estimates documents, tokens and CPU time of a source from a small part of its input. Counts the parts of a divided
-source separately.
+"""Estimates documents, tokens and CPU time of a source from a small part of its input. If the source is divided into
+parts, also estimates the documents and tokens of each part.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.source import UNKNOWN_FORM, Unit
 
 SAMPLE_SECONDS = 20.0
-"""The number of seconds in which documents of a source are read (our choice)."""
+"""Documents of a source are read for this many seconds (our choice)."""
 _UNITS = 16
-"""The largest number of units that are read from a source. The units are spread over the input, because files differ.
+"""The largest number of units that are read from a source. A unit is a piece of the input. The units are spread over
+the input, because files differ.
 """
 
 
@@ -69,11 +70,12 @@ class SourceEstimate:
     is_unknown: bool
     """True if no document was found in the part that was read."""
     is_unfiltered: bool
-    """True if filters follow a join. A join cannot run on a part of the input, so the numbers are before these
-    filters."""
+    """True if the source has filters after a join. A join cannot run on a part of the input, so these filters are not
+    run. The numbers are upper bounds."""
     parts: Mapping[str, PartEstimate]
-    """The parts of a divided source, by name, in the order of the recipe. Empty if the source is not divided, or if an
-    estimate cannot fill the column that divides it: a join or a dedup fills it, or a step whose model is missing."""
+    """The estimates of a divided source's parts, by the name of the part, in the order of the recipe. Empty if the
+    source is not divided. Also empty if a step that an estimate does not run fills the dividing column: a join, a
+    dedup, or a step whose model is missing."""
 
     @property
     def is_bound(self) -> bool:
@@ -91,7 +93,7 @@ def estimate_source(
     Args:
         times: the factor by which the numbers of the whole input are multiplied.
         count: a function that counts the tokens of texts. The default assumes four bytes per token.
-        rule: the rule by which the recipe divides the source into parts.
+        rule: the rule by which the recipe divides the source into parts; None if the source is not divided.
     """
     skipped = made.source.join.SIDE_TABLES if made.source.join else frozenset()
     units = [u for u in made.units if u.kind.partition(".")[0] not in (*skipped, UNKNOWN_FORM)] or list(made.units)
@@ -140,7 +142,7 @@ def estimate_source(
 
 
 def _has_column(made: PreparedSource, by: str) -> bool:
-    """True if the steps that an estimate runs fill the column by which a source is divided."""
+    """Returns True if the steps that an estimate runs fill the column ``by``, which divides the source."""
     source = made.source
     if source.join is not None and source.join.KEY_COLUMNS:
         return by in source.join.KEY_COLUMNS

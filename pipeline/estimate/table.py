@@ -55,7 +55,7 @@ def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> No
 
 
 def _foreseen(recipe: Recipe, found: Sequence[SourceEstimate]) -> Recipe:
-    """Returns the recipe without the parts of sources whose parts are not known before the run."""
+    """Returns the recipe for the plan. In it, a source is not divided if its parts could not be estimated."""
     known = {e.source for e in found if e.parts}
     return dataclasses.replace(recipe, parts={s: rule for s, rule in recipe.parts.items() if s in known})
 
@@ -82,7 +82,8 @@ def _error(error: float | None) -> str:
 
 
 def _part_cells(e: SourceEstimate) -> Iterator[tuple[str, ...]]:
-    """Yields a row for each part of a source. Files, bytes and hours are those of the source."""
+    """Yields a row for each part of a source. The cells of files, bytes and hours are empty; the source's row has
+    them."""
     for name, part in e.parts.items():
         cells = (f"{_most(e)}{part.num_docs:,.0f}", "", f"{part.num_tokens:,}", _error(part.error), "")
         yield (f"  {name}", "", "", "", "", *cells)

@@ -7,7 +7,7 @@
 - ``checksums``: computes checksums once per file. ``fasttext_file``: reads the parts of a fastText model.
 - ``fetch``: downloads the published models. ``evals``: the evaluation sets that can be fetched, and their columns.
 - ``train_perplexity``: trains a language model as CCNet did. ``training_texts``: reads the texts for training.
-- ``trained``: records how much text a model was trained on, and judges it.
+- ``trained``: records how much text a model was trained on, and reports if it was too little.
 - ``listing``: lists the models in a folder.
 - ``train_reference``: trains the classifier of cited pages.
 - ``cited_pages``, ``join_cited_pages``: find the pages to train this classifier on.

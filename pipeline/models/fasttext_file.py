@@ -93,12 +93,13 @@ def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
 
 
 def labels_of(path: str) -> tuple[str, ...]:
-    """Returns the labels of a fastText model without their prefix, from the dictionary at the beginning of its file.
+    """Returns the labels of a fastText model, without their prefix. They are in the dictionary at the beginning of its
+    file.
 
-    The model is not loaded, and no more of the file is read than the dictionary.
+    The model is not loaded. Only the dictionary is read.
 
     Raises:
-        ValueError: the file is not a fastText model, or it ends in the dictionary.
+        ValueError: the file is not a fastText model, or it ends inside the dictionary.
     """
     with open(path, "rb") as file:
         head = file.read(_HEAD.size + _SIZES.size)

@@ -151,7 +151,9 @@ def require_models(
 
 
 def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPath) -> None:
-    """Checks that a language model knows the languages in the settings. A name that it never returns would drop all."""
+    """Checks that a language model knows the languages in the settings. With a name that the model never returns, the
+    step would drop all documents.
+    """
     named = {*step.languages, *step.min_scores} if isinstance(step, Language) else set()
     named |= step.renames.keys()
     if named <= LANGUAGES and "lid.176." in str(path):

@@ -1,4 +1,5 @@
-"""Lists the models in a folder: what they were trained on, which rest on too little text, and which are missing."""
+"""Lists the models in a folder: what they were trained on, which were made from too little text, and which are
+missing."""
 
 from __future__ import annotations
 
@@ -16,8 +17,9 @@ def listed(folder: str) -> dict[str, Any]:
     """Returns the models in a folder as values for JSON.
 
     Returns:
-        ``models``: the name, the checksum and the files of each model by its key. ``doubts``: sentences about models
-        that rest on too little text. ``missing``: the models that are not there, each with the command that gets it.
+        Three values. ``models`` has the name, the checksum and the files of each model, by the model's key. ``doubts``
+        has sentences about models that were made from too little text. ``missing`` has, for each model that is not
+        there, the command that gets it.
 
     Raises:
         ValueError: there is no such folder.
@@ -30,7 +32,7 @@ def listed(folder: str) -> dict[str, Any]:
 
 
 def _lacking(files: Sequence[Mapping[str, Any]], folder: str) -> dict[str, str]:
-    """Returns the files of perplexity models that lack, each with the command that makes it.
+    """Returns the missing files of perplexity models, each with the command that makes it.
 
     >>> list(_lacking([{"name": "de.arpa"}, {"name": "cutoff.csv", "language": "en"}], "models"))
     ['de.sp.model', 'cutoff.csv: de']
@@ -48,7 +50,7 @@ def _lacking(files: Sequence[Mapping[str, Any]], folder: str) -> dict[str, str]:
 
 
 def lines_of(values: dict[str, Any]) -> list[str]:
-    """Returns what `listed` found as lines of text.
+    """Formats the result of `listed` as lines of text.
 
     >>> lines_of({"models": {"bad_words": {"name": "en.txt"}}, "doubts": [], "missing": {"reference": "train it"}})
     ['bad_words   en.txt', 'reference   missing; train it']

@@ -64,7 +64,8 @@ def train_language_model(
     vocab_size: int = VOCAB_SIZE,
     progress: Progress = QUIET,
 ) -> list[Path]:
-    """Trains ``<language>.sp.model`` and ``<language>.arpa.bin``. Records the size of the corpus. Returns their paths.
+    """Trains ``<language>.sp.model`` and ``<language>.arpa.bin``. Records the size of the corpus. Returns the paths of
+    the two files.
 
     If KenLM's build_binary is not found, the 5-gram model is ``<language>.arpa`` instead. CCNet trained on the first
     paragraphs of Wikipedia's articles, one article per line. This function trains on one document per line.
@@ -143,9 +144,9 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
 
 
 def write_cutoffs(path: Path, language: str, column: list[float], num_docs: int) -> None:
-    """Writes a language's column into ``cutoff.csv``, and records the number of documents that it was computed from.
+    """Writes a language's column into ``cutoff.csv``, and records from how many documents the column was computed.
 
-    The remaining columns are not changed.
+    The other columns do not change.
     """
     rows = [["", *()], *([str(percentile)] for percentile in range(101))]
     before = ""
@@ -204,7 +205,7 @@ _LMPLZ_STAGE = re.compile(rb"^=== (\d/\d .*?) ===")
 
 
 def _count_ngrams(lmplz: str, segmented: Path, arpa: Path, progress: Progress) -> None:
-    """Runs lmplz, and repeats the names of its stages."""
+    """Runs lmplz, and prints the name of each of its stages."""
     folder = str(arpa.parent)
     command = [lmplz, "-o", str(ORDER), "-S", "40%", "-T", folder, "--vocab_estimate", str(VOCAB_SIZE)]
     with open(segmented, "rb") as source, open(arpa, "wb") as sink, tempfile.TemporaryFile(dir=folder) as said:

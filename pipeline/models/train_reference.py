@@ -71,7 +71,7 @@ def train_reference(
     positives: Iterable[Text], negatives: Iterable[Text], folder: Path, *, num_threads: int = 1, seed: int = 0,
     progress: Progress = QUIET,
 ) -> TrainedReference:  # fmt: skip
-    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did. Records the number of pages.
+    """Trains ``reference.bin`` with fastText's defaults, as RedPajama did. Records the number of training pages.
 
     A tenth of the hosts is held back for measuring. The split is by host, because pages of a site look alike. With a
     split by page, a classifier that has only learnt the sites would seem good. Pages without a url are split by their

@@ -1,7 +1,8 @@
-"""Records how much text a model was trained on and when, in ``trained.json`` beside the models, and judges the size.
+"""Records in ``trained.json``, beside the models, when a model was trained and on how much text. Reports models that
+were made from too little text.
 
-The record of a file has the file's checksum. So a record never describes a file that was replaced later. The manifest
-of a run and its report repeat the records.
+The record of a file has the file's checksum. So if the file is replaced later, the record is ignored. The manifest of a
+run and the run's report repeat the records.
 """
 
 from __future__ import annotations
@@ -32,19 +33,19 @@ UNKNOWN = "unknown"
 JUDGES = ("language", "perplexity", "reference")
 """The models that give documents a score."""
 MIN_LM_BYTES = 10_000_000
-"""The smallest text for a language model (our choice). With less, a piece of CCNet's vocabulary of 65,536 occurs fewer
-than about 30 times on average, so the model knows hardly any sequence of pieces. CCNet trains on up to a million
-articles."""
+"""The smallest size of the text for a language model (our choice). With less text, a piece of CCNet's vocabulary of
+65,536 pieces occurs fewer than about 30 times on average, so the model knows hardly any sequence of pieces. CCNet
+trains on up to a million articles."""
 MIN_CUTOFF_DOCS = 1_000
 """The smallest number of documents for cut-offs (our choice). With fewer, the share of pages below a cut-off is
 uncertain by more than 3 percentage points (twice the standard error of the 60th percentile)."""
 MIN_POSITIVES = 1_000
-"""The smallest number of positives for a classifier (our choice). With fewer positives, precision and recall are too
-uncertain to use."""
+"""The smallest number of positive pages for a classifier (our choice). With fewer positive pages, precision and recall
+are too uncertain to use."""
 
 
 def record_training(folder: Path, trained: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes the record of files that were trained just now. Records of other files are kept.
+    """Records files that have just been trained. The records of other files are kept.
 
     Args:
         trained: what is recorded, by the name of the file: ``documents`` and ``text_bytes``, or ``positives`` and
@@ -56,13 +57,13 @@ def record_training(folder: Path, trained: Mapping[str, Mapping[str, Any]]) -> N
 
 
 def record_cutoffs(folder: Path, language: str, num_docs: int, before: str) -> None:
-    """Writes the record of a language's cut-offs.
+    """Records a language's cut-offs, after they were written into the table.
 
-    A table that was fetched is not the published one any more. So its checksum is forgotten, and each of its other
-    columns is recorded as published.
+    If the table was fetched, it is now different from the published table. So its checksum is removed from the record
+    of fetched files, and each of its other columns is recorded as published.
 
     Args:
-        before: the table as it was before, as text; empty if there was none.
+        before: the text of the table before the cut-offs were written; empty if there was no table.
     """
     records = dict(_read(str(folder / RECORDS)))
     fetched = dict(_read(str(folder / CHECKSUMS)))
@@ -79,7 +80,7 @@ def record_cutoffs(folder: Path, language: str, num_docs: int, before: str) -> N
 
 
 def about_models(models: Mapping[str, ModelPath]) -> dict[str, Any]:
-    """Returns the manifest's entry about models, by key: names, checksums, and what is recorded of their training."""
+    """Returns the manifest's entry about models, by key: names, checksums, and the records of their training."""
     return {
         key: {"name": Path(str(path)).name, "sha256": sha256_of(path),
               **({"files": files_of(path)} if key in JUDGES else {})}
@@ -115,7 +116,7 @@ def files_of(path: ModelPath) -> list[dict[str, Any]]:
 
 
 def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns a sentence for each file of a model that rests on too little text.
+    """Returns a sentence for each file that was made from too little text. ``files`` are the files of one model.
 
     >>> doubts([{"name": "en.arpa.bin", "documents": 90, "text_bytes": 160_000}])
     ['en.arpa.bin was trained on 0.16 MB of text, less than 10 MB']
@@ -126,7 +127,7 @@ def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
     for one in files:
         name = one.get("name", "")
         if name.endswith(".sp.model") and len(files) > 1:
-            continue  # it was trained on the text of the n-grams
+            continue  # it was trained on the same text as the n-grams
         if "language" in one and one.get("documents", MIN_CUTOFF_DOCS) < MIN_CUTOFF_DOCS:
             points = 200 * math.sqrt(0.6 * 0.4 / max(1, one["documents"]))
             found.append(f"the cut-offs of {one['language']} rest on {one['documents']:,} documents, so the share "
@@ -184,7 +185,7 @@ def _parsed(path: str, mtime: float) -> Mapping[str, Any]:
     try:
         found = json.loads(read_bytes(path)) if exists(path) else {}
     except (ValueError, OSError, BeamIOError):
-        return {}  # a record is only told, so a broken one ends no run
+        return {}  # a record is only shown, so a damaged record must not end a run
     return {k: v for k, v in found.items() if isinstance(v, dict)} if isinstance(found, dict) else {}
 
 

@@ -50,7 +50,7 @@ class Layout:
 
     def index(self, source: str) -> str:
         """Returns the folder for the index of a source: the keys of its clean documents. Sources that are cleaned later
-        are compared with them.
+        are compared with these keys.
         """
         return join(self.clean_output, "dedup", "index", source)
 

@@ -35,12 +35,15 @@ BATCH_BYTES = 160 << 20
 longest document.
 """
 BYTES_PER_LINE = 17 * 4
-"""Bytes per line of a bucket: hash, place and flag, and three copies while the bucket is sorted."""
+"""Memory in bytes per line in a bucket. The hash, place and flag of a line take 17 bytes. While the bucket is sorted,
+there are three more copies of them.
+"""
 BYTES_PER_KEY = 24 * 5
-"""Bytes per key in a bucket of a near dedup: its payload, and about 77 bytes while the bucket is sorted (measured)."""
+"""Memory in bytes per key in a bucket of a near dedup. A key takes 24 bytes, and about 77 bytes more
+while the bucket is sorted (measured). This number is a little larger."""
 KEYS_PER_LINE = 0.75
-"""The number of n-gram keys (bands and sampled n-grams) of a near dedup per line of text: 36 keys and about 50 lines
-per document of 2.2 kB (measured on 12,000 documents)."""
+"""The number of keys of a near dedup (bands and sampled n-grams) per line of text. A document of 2.2 kB has 36 keys and
+about 50 lines (measured on 12,000 documents)."""
 DRIVER_BYTES = 250 << 20
 TEXT_PER_INPUT_BYTE = 5
 """A stored byte of a join's input unpacks to at most this many bytes of text. Such an input is for example posts (XML

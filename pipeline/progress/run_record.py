@@ -52,7 +52,7 @@ def read_record(layout: Layout) -> dict[str, Any]:
 
 
 def begin_record(settings: Settings, layout: Layout, engine: Engine) -> dict[str, Any]:
-    """Writes the record with the settings of the run, before any work starts. Returns the record of the run before."""
+    """Writes the record with the settings of the run, before any work starts. Returns the last run's record."""
     before = read_record(layout)
     record: dict[str, Any] = {
         "finished": False,
@@ -69,9 +69,9 @@ def begin_record(settings: Settings, layout: Layout, engine: Engine) -> dict[str
 
 
 def restore_record(layout: Layout, before: Mapping[str, Any]) -> None:
-    """Writes the record of the run before again, because a request was refused and has changed nothing.
+    """Writes the record of the last run again. This is needed if a request was refused and has changed nothing.
 
-    Without this, the report of a finished output would say that its run did not finish.
+    Otherwise the report of a finished output would say that its run did not finish.
     """
     if before:
         _write(layout, before)

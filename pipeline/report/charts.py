@@ -265,7 +265,7 @@ def short_bytes(num_bytes: int) -> str:
 
 def percent(value: float) -> str:
     """Returns a percentage with one decimal. A small percentage keeps two digits, so that only zero is shown as 0. A
-    tiny one is shown as less than a thousandth.
+    percentage below 0.001 is shown as ``< 0.001``.
 
     >>> percent(13.0081), percent(100.0), percent(0.0), percent(0.0412), percent(3.3e-6)
     ('13', '100', '0', '0.041', '< 0.001')

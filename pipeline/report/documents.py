@@ -38,7 +38,7 @@ class Read:
     num_files_read: int = 0
     num_docs: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)
-    """What is wrong with each file that could not be read whole, by its path."""
+    """The error of each file that could not be read completely, by the path of the file."""
 
     @property
     def is_all(self) -> bool:
@@ -142,7 +142,7 @@ def _texts(part: Part, read: Read) -> Iterator[pa.RecordBatch]:
 def _has_texts(parquet: pq.ParquetFile, group: int) -> bool:
     """True if a row group has any text. A row group is a block of rows in a Parquet file.
 
-    The statistics would say so too, but pyarrow ends the process if they are damaged.
+    The statistics of the file also show this, but if they are damaged, pyarrow ends the process.
     """
     columns = whole_batches(parquet, batch_size=65_536, columns=["text"], groups=[group])
     return any(batch.column("text").null_count < batch.num_rows for batch in columns)

@@ -27,7 +27,7 @@ from pipeline.sources.source import AnyStep
 _OPERATORS = {"<": "under", "<=": "at most", ">": "over", ">=": "at least", "==": "exactly"}
 _MAX_SETTING_CHARS = 60
 _ADDED: Mapping[str, AnyStep] = {step.NAME: step for step in (Excluded(), AcrossDedup(), Decontaminate())}
-"""Steps that a run adds to every source."""
+"""Steps that a run may add to a source."""
 _ADDED_DOCS = {
     Excluded.NAME: "formats.md#configuration", ACROSS: "dedup.md#across-sources",
     Decontaminate.NAME: "decontamination.md",

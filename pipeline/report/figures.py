@@ -229,7 +229,7 @@ def how_much_was_read(found: Collected) -> str:
 
 
 def unreadable(found: Collected) -> list[str]:
-    """Returns a line for each file of a source that could not be read whole."""
+    """Returns a line for each file of a source that could not be read completely."""
     files = {**found.clean.unreadable, **found.dropped.unreadable}
     return [f"{path} cannot be read whole: {error}" for path, error in files.items()]
 

@@ -97,7 +97,7 @@ class Limit:
     language: str | None = None
     """The language that the limit is for; None for all languages."""
     not_of: tuple[str, ...] = ()
-    """Languages that the limit is not for, because they have limits of their own."""
+    """Languages to which the limit does not apply, because they have separate limits."""
     counts_up_to: float | None = None
     """The number at which the step stops counting. A signal with this value means this many or more."""
 
@@ -158,7 +158,7 @@ def _counts_up_to(step: AnyStep) -> float | None:
 
 
 def _of_language(step: Language) -> Iterator[Limit]:
-    """Yields the limit of the score for all languages, then one for each language that has its own."""
+    """Yields the general limit of the score, then the limit of each language that has a separate one."""
     own = tuple(sorted(step.min_scores))
     every = Limit(stage=step.NAME, reason="low_language_score", signal="language_score", op="<", value=step.min_score,
                   cite="CCNet, cc_net/mine.py", not_of=own)  # fmt: skip

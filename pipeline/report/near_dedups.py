@@ -17,33 +17,33 @@ from pipeline.sources.across_step import ACROSS
 from pipeline.sources.min_hash_step import OPTIONAL_STEPS
 
 NEAR = "near_dedup"
-"""The key of the statistics about the near dedup of a source. Those about the dedup across sources have its name."""
+"""The key of the statistics about a source's near dedup. For the dedup across sources, the key is `ACROSS`."""
 _MEMBER_CHARS = 280
 """The page shows this many characters of each member of a group."""
 
 
 def members_of_groups(source: SourceState) -> set[str]:
-    """Returns the ids of the documents that the statistics list for the largest groups of a near dedup."""
+    """Returns the ids of documents in the largest groups of near dedups. The statistics list these ids."""
     stats = source.stats or {}
     groups = [group for key in (NEAR, ACROSS) for group in (stats.get(key) or {}).get("largest_groups", ())]
     return {name for group in groups for name in (group["kept"], *group["removed"])}
 
 
 def near_dedups(source: SourceState, members: Mapping[str, NearestDocument]) -> list[dict[str, Any]]:
-    """Returns the values about the documents that a source's near dedup and the dedup across sources removed.
+    """Returns the values that the page shows about a source's near dedup and about the dedup across sources.
 
-    The list has one entry for each of the two that removed documents.
+    If one of these two dedups removed no documents, the list has no entry for it.
     """
     found = (_near_dedup(source, members, key) for key in (NEAR, ACROSS))
     return [one for one in found if one is not None]
 
 
 def _near_dedup(source: SourceState, members: Mapping[str, NearestDocument], key: str) -> dict[str, Any] | None:
-    """Returns the values about the documents that a dedup removed; None if it removed none.
+    """Returns the values that the page shows about one dedup. Returns None if the dedup removed no documents.
 
     Args:
         key: the key of the dedup's statistics.
-        members: documents in the largest groups, by their id. Only documents whose text was read are here.
+        members: documents in the largest groups, by their id. Only documents whose text was read are included.
     """
     stats = source.stats or {}
     found, names = stats.get(key), OPTIONAL_STEPS if key == NEAR else {ACROSS}

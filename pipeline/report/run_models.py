@@ -19,8 +19,8 @@ from pipeline.report.output_state import RunState
 from pipeline.settings.bundled_sample import models_folder
 
 TINY_BYTES = 10_000_000
-"""Models without a record of their training, with fewer bytes than this, are too small for real use. Ours: CCNet's
-models of one language have gigabytes.
+"""If a model has no record of its training and has fewer bytes than this, the report says that the model is tiny.
+Ours: CCNet's models have gigabytes per language.
 """
 _MAX_CHECKED_BYTES = 300_000_000
 """If a model has more bytes than this, its checksum is not computed again. The report compares the model's scores with

@@ -22,7 +22,7 @@ class Table:
     note: str = ""
     left: tuple[int, ...] = ()
     has_long_cells: bool = False
-    """True if a narrow screen shows each row as a block instead of a line. It always does so with many columns."""
+    """If True, narrow screens show each row as a block instead of a line. Tables with many columns always do this."""
     is_grouped: bool = False
     """True if consecutive rows with equal first cells form a group. The first cell becomes the heading of the group."""
 
@@ -91,7 +91,7 @@ def _models(state: RunState) -> Table:
             name = f"{file['name']}: {file['language']}" if "language" in file else str(file["name"])
             size = f"{file['bytes'] / 1e6:,.2f}" if "bytes" in file else ""
             trained = described(file) if key in JUDGES else ""
-            # The checksum is that of all files of a model together.
+            # One checksum is for all files of a model together, so only the first row has it.
             rows.append((key, name, size, trained, str(one.get("sha256", "")) if number == 0 else ""))
     tokenizer = (state.manifest or {}).get("tokenizer")
     if tokenizer:

@@ -106,7 +106,7 @@ def _tokenizer() -> Schema:
 
 
 def _dedup() -> Schema:
-    """Returns the schema of ``dedup``: the ceilings, and the dedup across sources."""
+    """Returns the schema of ``dedup``: the ceilings, and the settings of the dedup across sources."""
     near = settings_schema(MinHashDedup(), fixed=NEAR_FIXED)
     near = {"anyOf": [{"type": "boolean"}, near], "description": field_texts(AcrossSettings)["near"], "default": True}
     whole, across = settings_schema(RemovalCeilings()), settings_schema(AcrossSettings())

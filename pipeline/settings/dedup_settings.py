@@ -1,5 +1,6 @@
 """Reads the ``dedup:`` section of a configuration file. This section limits the share of documents that a near dedup
-may remove. If a near dedup removes more, the run stops. It also sets the dedup across sources.
+may remove. If a near dedup removes a larger share, the run stops. The section also has the settings of the dedup across
+sources.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ class AcrossSettings:
     """Holds the settings of the dedup across sources."""
 
     across: tuple[str, ...] = ()
-    """The sources that are compared with each other. The first one keeps all its documents. Each further source loses
-    the documents that a source before it has. Empty: sources are not compared."""
+    """The sources that are compared with each other. The first source keeps all its documents. Each further source
+    loses the documents that a source before it already has. If empty, sources are not compared."""
     against: tuple[str, ...] = ()
     """The output folders of earlier runs. The sources of ``across`` also lose the documents that these outputs have.
     Nothing in these folders changes."""
@@ -100,7 +101,7 @@ class AcrossSettings:
 _CEILING_NAMES = tuple(one.name for one in dataclasses.fields(RemovalCeilings))
 ACROSS_NAMES = tuple(one.name for one in dataclasses.fields(AcrossSettings))
 NEAR_FIXED = DedupStep.FIXED | {"scope"}
-"""The settings of the near dedup that cannot be set for a comparison of sources."""
+"""The settings of a near dedup that cannot be changed under ``dedup: near``."""
 
 
 def ceilings_of(given: Any) -> RemovalCeilings:

@@ -76,9 +76,10 @@ def _named(source: Source) -> Iterator[tuple[tuple[Check, ...], Any, str]]:
 
 
 def _may_be_a_language(step: Language, name: str) -> bool:
-    """Returns True for names of lid.176, new names, and names with a script (``eng_Latn``), which other models have.
+    """Returns True for names of lid.176, for new names, and for names with a script, as other models have
+    (``eng_Latn``).
 
-    Whether the model of the run has such a name is checked when the model is found.
+    When the model of the run is found, a further check compares the name with the model's labels.
     """
     return name in LANGUAGES or name in step.renames.values() or _WITH_SCRIPT.fullmatch(name) is not None
 

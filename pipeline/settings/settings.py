@@ -105,7 +105,7 @@ class Settings:
     ceilings: RemovalCeilings
     """The largest shares of documents that a near dedup may remove."""
     across: AcrossSettings
-    """The sources that are compared with each other and with the outputs of earlier runs."""
+    """The settings of the dedup across sources: which sources are compared, also with the outputs of earlier runs."""
     accept_removal: frozenset[str]
     """The sources from which a near dedup may remove more documents than the ceilings allow."""
     decontamination: DecontaminationSettings | None

@@ -1,7 +1,8 @@
-"""Defines the dedup across sources: it drops documents that a source before this one, or another output, already has.
+"""Defines the dedup across sources. It drops documents that an earlier source or an earlier run already has.
 
-``pipeline/clean/dedup/across.py`` runs it. The configuration file adds it to all sources that ``dedup: across`` names,
-except the first (:mod:`pipeline.settings.dedup_settings`).
+``pipeline/clean/dedup/across.py`` runs it. ``dedup: across`` in the configuration file lists the sources. A listed
+source gets the step if a source is before it in the list, or if an earlier run is compared
+(:mod:`pipeline.settings.dedup_settings`).
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ ACROSS = "across_sources"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcrossDedup(DedupStep):
     """Drops a document if a kept document of an earlier source has the same text, or contains more than ``max_overlap``
-    of its word n-grams.
+    of the document's word n-grams.
 
-    The earlier sources are those before this source in ``dedup: across``, and those of the outputs in ``dedup:
+    Earlier sources are the sources before this one in ``dedup: across``, and all sources of the outputs in ``dedup:
     against``. Documents of this source are not compared with each other.
     """
 
@@ -35,8 +36,7 @@ class AcrossDedup(DedupStep):
 
     NAME: str = ACROSS
     before: tuple[str, ...] = field(default=(), compare=False)
-    """The names of the sources that the documents are compared with, in their order. A document that several of them
-    have is dropped for the first."""
+    """The names of the sources with which the documents are compared, in order."""
     exact: bool = True
     """Whether equal texts are dropped."""
     near: MinHashDedup | None = field(default_factory=MinHashDedup)
@@ -65,8 +65,8 @@ class AcrossDedup(DedupStep):
         return f"per document, also of the stored indexes of {', '.join(self.before)}: {keys}; the id and the address"
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Returns the bytes of keys and cards that new documents send. The indexes of earlier sources send the same
-        keys.
+        """Returns the number of bytes of keys and cards that new documents send. The keys that indexes of earlier
+        sources send are not included.
         """
         near = 0.0 if self.near is None else self.near.key_bytes(num_docs, text_bytes)
         return near + num_docs * (KEY_BYTES if self.near is not None else KEY_BYTES + CARD_BYTES)
@@ -91,4 +91,4 @@ class AcrossDedup(DedupStep):
 
 
 INDEX_VERSION = 1
-"""The version of the form and the content of an index. An index of another version is refused."""
+"""The version of the format and the content of an index. An index of another version is refused."""

@@ -59,8 +59,8 @@ class DedupStep:
         return False
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Returns the bytes of n-gram keys that documents send to the step. Estimates take them into account. Hashes of
-        lines and of single columns are not in it.
+        """Returns the number of bytes of n-gram keys that documents send to the step, for the estimate of a run. Hashes
+        of lines and of single columns are not included.
         """
         return 0.0
 

@@ -16,7 +16,7 @@ from pipeline.sources.dedup_steps import DedupStep, check_scope
 
 ALL = "all"
 KEY_BYTES, CARD_BYTES = 24, 170
-"""The bytes of a key with the rank of its document, and of a card: an address, an id, a host, a reference."""
+"""The bytes of a key with the rank of its document, and of a card (an address, an id, a host and a reference)."""
 TEXT_BYTES_PER_NGRAM = 6.5
 """The bytes of text per distinct word 5-gram: 17.8 MB of pages, code and books have 2.74 million (measured)."""
 
@@ -113,7 +113,7 @@ class MinHashDedup(DedupStep):
         return f"per document: a key (24 bytes) for each of {keys[self.method]}, the id and the address"
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Returns the bytes of bands, sampled n-grams and cards that documents send.
+        """Returns the number of bytes that documents send as bands, sampled n-grams and cards.
 
         >>> round(MinHashDedup().key_bytes(1, 2234))
         1022

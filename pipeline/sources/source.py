@@ -203,7 +203,7 @@ class Join:
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
     """The kinds of units that have rows but no documents. An estimate of a run does not read such units."""
     KEY_COLUMNS: ClassVar[tuple[str, ...]] = ()
-    """The columns that a record shares with its document. Empty if records with a text are documents already."""
+    """The columns in which a record and its document have equal values. Empty if records are documents."""
 
 
 AnyStep = Step | DedupStep

@@ -6,11 +6,12 @@ exchange texts.
 - ``exact``, ``exact_keys``: keep one of the documents that have the same key.
 - ``lines``, ``line_keys``: remove lines that several documents share.
 - ``near``, ``near_keys``: keep one of two books that overlap, compared by all their word n-grams.
-- ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``: keep one of two documents of any source that overlap.
+- ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``: keep one of two documents that overlap. They work for every
+  source.
 - ``across``, ``across_keys``, ``across_pairs``: drop documents that an earlier source or an earlier run has.
-- ``kept_texts``: reads the texts of kept documents that new documents are compared with.
-- ``index_files``: stores the keys of the documents that a source keeps, and reads them.
-- ``pair_files``: records each document that a near dedup removed, and the document that was kept instead.
+- ``kept_texts``: reads the texts of kept documents, to compare new documents with them.
+- ``index_files``: writes and reads the index of a source, which has the keys of the documents that the source keeps.
+- ``pair_files``: records the pairs of a near dedup: each removed document and the document that was kept instead.
 - ``ceilings``: compares the number of documents that a near dedup removed with the number that it may remove.
 - ``kind``, ``kinds``: the interface of a dedup, and the table that maps settings to code.
 - ``earlier_dumps``: drops a document of a newer dump if an earlier dump keeps a document with the same key.

@@ -1,14 +1,17 @@
 """Runs the dedup across sources. New documents are compared with the stored indexes of sources that are already clean.
 
-1. The index of each earlier source has the keys of its kept documents. New documents send the same keys: their text,
-   the bands of their signature, and sampled n-grams. A new and a kept document that share a key are a pair.
+1. The index of each earlier source has the keys of its kept documents. New documents send keys of the same kinds: a
+   hash of the text, the bands of the signature, and sampled n-grams. If a new and a kept document share a key, they are
+   a pair.
 2. The shared keys of each pair are counted. Pairs that share enough keys become candidates.
-3. The texts of each candidate pair are compared. For this the candidates are grouped by the file that has the kept
-   document. Only row groups with candidates are read.
-4. A new document is dropped for the kept document that is equal to it, or has the greatest overlap with it.
+3. The texts of each candidate pair are compared. To read few kept texts, candidates are grouped by the file that has
+   the kept document, and only row groups with candidates are read.
+4. A new document that matches a kept document is dropped. If several kept documents match, one is chosen: a document
+   with an equal text, or else the document with the greatest overlap.
 
-The kept documents never change, so no document is dropped for one that is itself dropped. A run that adds a source at
-the end of the order compares the source with the same indexes. So it drops the same documents as a run of all sources.
+Kept documents never change. So a document is never dropped because of a document that is itself dropped. If a source is
+added at the end of the order, it is compared with the same indexes as in a run of all sources. So the same documents
+are dropped.
 """
 
 from __future__ import annotations
@@ -100,8 +103,9 @@ def _across(step: DedupStep) -> AcrossDedup:
 class DedupAcross(beam.PTransform):
     """Takes cards, records, and the number of documents per language and host. Outputs verdicts and counts.
 
-    ``kept`` has the files of the indexes, as PCollections of (number of the index, part). A file is read when its
-    source is complete. A worker holds one bucket of records in memory, and one row group of kept texts.
+    A card describes a new document. A record is one key of a document. ``kept`` has the files of the indexes, as
+    PCollections of (number of the index, part). A file is read when its source is complete. A worker holds one bucket
+    of records in memory, and one row group of kept texts.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep, kept: Sequence[Any]) -> None:

@@ -1,7 +1,8 @@
-"""Makes the keys of documents for the dedup across sources, and defines the byte layouts of its records.
+"""Computes the keys of documents for the dedup across sources, and defines the byte layouts of its records.
 
-A document has three kinds of keys: its text, the bands of its signature, and its sampled n-grams. New documents send
-them. Kept documents have them in their index. This module does not use Beam.
+A document has three kinds of keys: a hash of its text, the bands of its signature, and its sampled n-grams. The keys of
+new documents are sent to the comparison. The keys of kept documents are read from an index. This module does not use
+Beam.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from pipeline.sources.across_step import AcrossDedup
 
 KINDS = np.uint64(3)
 SAMPLE, BAND, TEXT = np.uint64(0), np.uint64(1), np.uint64(2)
-"""The lowest two bits of a key name its kind: a sampled n-gram, a band, or a text."""
+"""The lowest two bits of a key show its kind: a sampled n-gram, a band, or a text."""
 NEW = 0xFF
 """The first byte of the rank of a new document. The ranks of kept documents begin with the number of their index."""
 MAX_INDEXES = 0xFF
@@ -46,9 +47,9 @@ class DocumentKeys(NamedTuple):
     sets: list[Hashes]
     """The n-grams of each document. Empty if only equal texts are compared."""
     is_compared: np.ndarray
-    """True for documents with enough n-grams."""
+    """True for documents with enough n-grams. Other documents are compared only by their text."""
     bands: Hashes
-    """An array with one row per compared document, in order."""
+    """The bands of the compared documents, one row per document, in order."""
     samples: list[Hashes]
     """The sampled n-grams of each compared document."""
 
@@ -59,7 +60,7 @@ def text_hash(text: str) -> bytes:
 
 
 def keys_of(texts: Sequence[str], step: AcrossDedup) -> DocumentKeys:
-    """Returns the keys of documents.
+    """Returns the keys of the documents that have these texts.
 
     >>> keys_of(["one two three"], AcrossDedup()).is_compared.tolist()
     [False]
@@ -94,9 +95,10 @@ def records_of(ranks: np.ndarray, texts: Hashes, bands: Hashes, owners: tuple[np
 
     Args:
         ranks: the rank of each document, as two numbers.
-        texts: the key of each document's text. Empty to leave out these keys.
-        bands: all bands, and ``samples`` all sampled n-grams. ``owners`` has the number of the document of each band,
-            and the number of the document of each sampled n-gram.
+        texts: the key of each document's text. If empty, these keys are left out.
+        bands: the bands of all documents.
+        owners: two arrays: the number of each band's document, and the number of each sampled n-gram's document.
+        samples: the sampled n-grams of all documents.
     """
     keys = np.concatenate([texts, (bands & ~KINDS) | BAND, (samples & ~KINDS) | SAMPLE])
     documents = np.concatenate([np.arange(len(texts)), *owners])
@@ -113,7 +115,7 @@ class NewDocument(NamedTuple):
     card: Card
 
     def payload(self) -> bytes:
-        """Returns the bytes after the rank."""
+        """Returns the hash and the card as bytes. In a payload, they come after the rank."""
         return self.text_hash + self.card.to_bytes()
 
     @classmethod
@@ -125,7 +127,7 @@ class NewDocument(NamedTuple):
 def new_documents(
     batch: pa.RecordBatch, batch_id: bytes, rows: Sequence[int], step: AcrossDedup, spill: SpillFile
 ) -> tuple[list[NewDocument], np.ndarray]:
-    """Spills the n-grams of the documents of a batch. Returns the documents and their records.
+    """Spills the n-grams of the documents in a batch to disk. Returns the documents and their records.
 
     A document takes part if it has enough n-grams, or if equal texts are compared and its text is not empty.
     """
@@ -154,10 +156,10 @@ def new_documents(
 
 
 def kept_ranks(number: int, part: int, first_row: int, num_ngrams: np.ndarray, ties: Hashes) -> np.ndarray:
-    """Returns the ranks of kept documents with consecutive rows, as an array of two numbers each.
+    """Returns the ranks of kept documents in consecutive rows. Each rank is two numbers.
 
-    A rank has the number of the index; the number of n-grams, so that longer documents sort first; a hash of the
-    document; and the place of the document.
+    A rank contains, in this order: the number of the index; the number of n-grams, stored so that longer documents sort
+    first; a hash of the document; and the place of the document.
     """
     assert number < MAX_INDEXES, number
     assert part < 1 << _PART_BITS, f"{part}: an index has too many parts"
@@ -170,7 +172,7 @@ def kept_ranks(number: int, part: int, first_row: int, num_ngrams: np.ndarray, t
 
 
 class Place(NamedTuple):
-    """Says where a kept document is: the number of its index, its part, and its row in the part."""
+    """Holds the place of a kept document: the number of its index, its part, and its row in the part."""
 
     number: int
     part: int
@@ -189,6 +191,6 @@ class Place(NamedTuple):
 
 
 def new_cards(documents: Sequence[NewDocument], mark: bytes, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload) for each new document."""
+    """Yields (bucket, payload) for each new document. The payload has the rank, ``mark``, a hash and the card."""
     for one in documents:
         yield int.from_bytes(one.rank[8:RANK_BYTES], "big") % num_buckets, one.rank + mark + one.payload()

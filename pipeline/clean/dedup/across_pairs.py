@@ -1,5 +1,5 @@
-"""Defines the stages of the dedup across sources: they read indexes, nominate pairs, count shared keys, verify
-candidates on the texts, and decide.
+"""Defines the stages of the dedup across sources. They read indexes, nominate pairs, count shared keys, compare the
+texts of candidates, and decide which documents are dropped.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ _PAIRS_AT_ONCE = 1 << 16
 _PLACE = struct.Struct(">BIQ")
 _CHANCES = struct.Struct(">BB")  # 1 if the texts seem to be equal, 1 if the pair shares enough keys
 EQUAL_MARK, NEAR_MARK = "=", "~"
-"""The first character of the detail of a verdict: the texts are equal, or they overlap."""
+"""The first character of a verdict's detail. The first mark means equal texts, the second means overlapping texts."""
 
 
 class ReadKept(beam.DoFn):
-    """Takes (number of an index, part). Yields the records of the kept documents in this file of the index."""
+    """Takes (number of an index, part). Yields the records of the kept documents in this part of the index."""
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
         self._job, self._step = job, step
@@ -68,8 +68,8 @@ class ReadKept(beam.DoFn):
 
 
 class NominateKept(beam.DoFn):
-    """Takes the records of a bucket. Yields the pairs of a new and a kept document that share a key, keyed by the new
-    document.
+    """Takes the records of a bucket. Yields pairs of one new and one kept document that share a key. The pairs are
+    keyed by the new document.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -127,7 +127,8 @@ def _first_of_each_key(kept: np.ndarray) -> np.ndarray:
 def _numbered(records: np.ndarray, *, by_length: bool) -> tuple[np.ndarray, np.ndarray]:
     """Numbers the documents of records. Returns the number of each record's document, and the ranks of the documents.
 
-    With ``by_length`` the longest document has number 0. Otherwise documents are numbered by rank.
+    If ``by_length``, the documents are numbered by length, and the longest has the number 0. Otherwise they are
+    numbered by rank.
     """
     high = records["high"]
     length = high & np.uint64((1 << 56) - 1) if by_length else high
@@ -145,8 +146,8 @@ def _lengths(ranks: np.ndarray) -> np.ndarray:
 
 
 class CandidatesAcross(beam.DoFn):
-    """Counts the shared keys of each pair. Yields the pairs that share enough keys, keyed by the part of the kept
-    document. A yielded pair includes the card of the new document.
+    """Counts the shared keys of each pair. Yields the pairs that share enough keys. The pairs are keyed by the part of
+    the kept document, and include the card of the new document.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -185,8 +186,8 @@ class CandidatesAcross(beam.DoFn):
 
 
 class VerifyAcross(beam.DoFn):
-    """Compares the texts of each candidate pair. Yields the pairs with equal texts, and the pairs above the limit,
-    keyed by the new document. The text of the kept document is read from the clean documents.
+    """Compares the texts of each candidate pair. Yields the pairs with equal texts, and the pairs whose overlap is
+    above the limit. They are keyed by the new document. The texts of kept documents are read from the clean files.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -238,8 +239,9 @@ class VerifyAcross(beam.DoFn):
 
 
 class DecideAcross(beam.DoFn):
-    """Chooses, for each new document, the kept document for which it is dropped: one with an equal text, or else the
-    one with the greatest overlap. Ties go to the first index, then to the longest document, then to the smallest hash.
+    """Chooses one kept document for each new document that is dropped: a document with an equal text, or else the
+    document with the greatest overlap. A tie goes to the first index, then to the longest document, then to the
+    smallest hash.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -267,11 +269,11 @@ class DecideAcross(beam.DoFn):
 
 
 _ORDER_BYTES = 12
-"""The bytes by which kept documents with equal overlaps are ordered: see :meth:`KeptText.order`."""
+"""The number of bytes that :meth:`KeptText.order` returns. They decide between kept documents with equal overlaps."""
 
 
 class WriteAcross(WritePairs):
-    """Writes the pairs of the kept documents of a bucket, and sends verdicts to the new documents."""
+    """Writes the pairs of one bucket of kept documents. Sends verdicts to the new documents of the pairs."""
 
     _SUFFIX = ":across"
 

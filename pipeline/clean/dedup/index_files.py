@@ -1,8 +1,8 @@
 """Writes and reads the index of a source: the keys of all documents that the source keeps.
 
 The index of a source has one Parquet file per file of clean documents, and one row per document, in the same order. So
-the place of a row says where the text of its document is. New documents are compared with the keys. Texts are read only
-for candidates.
+the file and the row of an entry show where the text of the document is. New documents are compared with the keys. Texts
+are read only for candidates.
 """
 
 from __future__ import annotations
@@ -92,11 +92,11 @@ def _lists(sizes: np.ndarray, values: np.ndarray) -> pa.Array:
 
 
 def kept_records(kept: KeptIndex, number: int, part: int, *, exact: bool) -> Iterator[np.ndarray]:
-    """Yields the records of the documents in one file of an index, some thousand documents at a time.
+    """Yields the records of the documents in one file of an index, a few thousand documents at a time.
 
     Args:
-        number: the number of the index among the indexes that the new documents are compared with.
-        exact: whether texts are compared.
+        number: the number of the index among all indexes with which the new documents are compared.
+        exact: if True, the keys of the texts are included.
 
     Raises:
         DamagedFile: the file is damaged or missing.

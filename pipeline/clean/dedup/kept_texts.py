@@ -1,4 +1,4 @@
-"""Reads the texts of kept documents for a comparison. It reads only the row groups that have a wanted document."""
+"""Reads the texts of kept documents from clean files. It reads only the row groups that contain a wanted document."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ class KeptText(NamedTuple):
     text: str
 
     def card(self, rank: bytes) -> Card:
-        """Returns a card with the rank of the document as its address."""
+        """Returns a card of the document. The address in the card is the rank."""
         return Card(rank, self.document_id, self.language or "und", site_of(self.url or ""), Blob("", 0, 0, 0))
 
     def order(self, rank: bytes) -> bytes:
-        """Returns the bytes by which kept documents with equal overlaps are ordered: the number of the index, the
-        length, and a hash of the id and the text. They do not depend on the place of the document.
+        """Returns bytes that decide between kept documents with equal overlaps: the number of the index, the length,
+        and a hash of the id and the text. The bytes do not depend on the place of the document.
         """
         content = self.document_id.encode("utf-8", "replace") + b"\0" + self.text.encode("utf-8", "replace")
         return rank[:4] + xxhash.xxh3_64_digest(content)
 
 
 def kept_texts(path: str, wanted: Iterable[tuple[int, Payloads]]) -> Iterator[tuple[KeptText, Payloads]]:
-    """Yields each wanted document of a file of clean documents with its payloads. Holds one row group in memory.
+    """Yields each wanted document of a clean file, together with its payloads. Holds one row group in memory.
 
     Args:
         path: the path of the file.
         wanted: (row, payloads) in ascending order of rows.
 
     Raises:
-        DamagedFile: the file is damaged or missing, or has fewer rows than a wanted row.
+        DamagedFile: the file is damaged or missing, or it does not have a wanted row.
     """
     try:
         with open_file(path) as file:

@@ -99,8 +99,8 @@ class Candidates(beam.DoFn):
     """Counts the shared keys of each pair. Yields the pairs that share enough keys. A pair goes to the bucket of the
     document that would be kept.
 
-    A yielded pair includes the card of the document that would be removed. If a document would be
-    the kept one of at least one pair, its card is yielded too.
+    A yielded pair includes the card of the document that would be removed. If a document would be kept in at least one
+    pair, its card is yielded too.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:

@@ -64,8 +64,8 @@ Row = dict[str, Any]
 def row_of(overlap: Overlap, job: SourceJob, step: DedupStep) -> Row:
     """Returns the row of a pair.
 
-    The kept document of a dedup across sources is in another source. Then the first byte of its address is the number
-    of this source in ``job.kept``.
+    In a dedup across sources, the kept document is in another source. The first byte of its address is then the number
+    of that source in ``job.kept``.
     """
     source = job.source.name
     kept = job.kept[overlap.kept.address[0]] if isinstance(step, AcrossDedup) else None
@@ -158,7 +158,7 @@ class WritePairs(beam.DoFn):
     """
 
     _SUFFIX = ""
-    """The end of the names of the pseudo-stages for statistics."""
+    """This suffix is added to the names of the pseudo-stages for statistics."""
 
     def __init__(self, job: SourceJob, step: DedupStep, tag: int) -> None:
         self._job, self._step, self._tag = job, step, tag
@@ -193,7 +193,7 @@ class WritePairs(beam.DoFn):
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _parsed(self, payload: bytes) -> tuple[Overlap, str]:
-        """Returns the pair in a payload, and the detail of the removed document."""
+        """Returns the pair in a payload, and the detail of the verdict for the removed document."""
         overlap = Overlap.of(payload)
         return overlap, self._name_of(overlap.kept)
 
