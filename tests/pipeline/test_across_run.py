@@ -157,10 +157,37 @@ def test_a_run_against_an_earlier_output_is_equal_to_one_run(
     next((old / "clean" / "books").glob("*.parquet")).unlink()
     assert shared.run(tmp_path / "refused", "--phase=clean", "--sources=c4") == 2
     assert "is not as its run wrote it" in capsys.readouterr().err
-    shutil.rmtree(old / "dedup" / "index")
     Path(Layout(str(old)).marker("clean-books")).unlink()
     assert shared.run(tmp_path / "refused", "--phase=clean", "--sources=c4") == 2
+    assert f"books in {old} is not finished" in capsys.readouterr().err
+    shutil.rmtree(old / "dedup" / "index")
+    assert shared.run(tmp_path / "refused", "--phase=clean", "--sources=c4") == 2
     assert "has no index" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_run_of_some_sources_compares_with_the_stored_others(
+    shared: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert shared.run(out, "--phase=clean", "--sources=c4") == 2
+    assert "c4 is compared with books, which is neither in this run nor finished in" in capsys.readouterr().err
+    assert shared.run(out, "--phase=clean", "--sources=books") == 0
+    assert shared.run(out, "--phase=clean", "--sources=c4") == 0
+    assert shared.run(tmp_path / "once") == 0
+    assert sums(out, "clean", "dedup") == sums(tmp_path / "once", "clean", "dedup")
+    capsys.readouterr()
+    assert shared.run(out, "--phase=clean") == 0
+    assert "already complete" in capsys.readouterr().err
+
+    (shared.root / "books" / "book0.txt").write_text(prose("other", 900))
+    assert shared.run(out, "--phase=clean", "--sources=books") == 0
+    capsys.readouterr()
+    assert shared.run(out, "--phase=mix") == 2
+    said = capsys.readouterr().err
+    assert "c4 was compared with books as it was before it was cleaned again" in said
+    assert said.count("\n") == 1
+    assert shared.run(out) == 0
 
 
 @pytest.mark.slow
@@ -189,7 +216,7 @@ def test_each_source_is_compared_with_those_before_it(args: list[str]) -> None:
     settings = parse(args)
     steps = {name: source.steps[-1] for name, source in settings.sources.items()}
     assert not isinstance(steps["github"], AcrossDedup)
-    for name, before in {"c4": ("old",), "wikipedia": ("old", "c4")}.items():
+    for name, before in {"c4": ("old",), "wikipedia": ("old", "c4", "books")}.items():
         step = steps[name]
         assert isinstance(step, AcrossDedup)
         assert step.before == before
@@ -203,6 +230,8 @@ def test_each_source_is_compared_with_those_before_it(args: list[str]) -> None:
         ("{across: [nothing]}", "'nothing' is not a source"),
         ("{across: [c4, c4]}", "names c4 twice"),
         ("{against: [old]}", "needs dedup.across"),
+        ("{near: {max_overlap: 0.9}}", "dedup.near needs dedup.across"),
+        ("{across: [c4], against: [a/old, b/old/]}", "two outputs are called old"),
         ("{across: [c4], exact: off, near: off}", "exact and near are both off"),
         ("{across: [c4], near: {scope: dump}}", "dedup.near.scope is not a setting"),
         ("{across: [c4], near: {max_overlap: 3}}", "max_overlap must be from 0.3"),

@@ -17,7 +17,7 @@ from near_docs import Doc, doc, edited, grams, pairs_in
 from small import prose
 from toy import ToyReader, job_of, table, write_inputs
 
-from filters.near.lookup import nominate_kept
+from filters.near.lookup import _MAX_PAIRS, nominate_kept
 from pipeline.clean.dedup.index_files import kept_records
 from pipeline.clean.job import KeptIndex, SourceJob
 from pipeline.clean.source_graph import CleanSource
@@ -205,7 +205,7 @@ def test_a_damaged_index_stops_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("num_kept", [5, 64, 65, 400])
 def test_the_pairs_of_a_key_are_bounded(num_kept: int) -> None:
     lengths = np.arange(num_kept, 0, -1) * 10
-    found = nominate_kept(
+    (found,) = nominate_kept(
         np.full(num_kept, 7, np.uint64), np.arange(num_kept), lengths,
         np.array([7, 7, 9], np.uint64), np.array([0, 1, 1]), np.array([200, 5]),
     )  # fmt: skip
@@ -218,3 +218,22 @@ def test_the_pairs_of_a_key_are_bounded(num_kept: int) -> None:
     assert partners[0] == [*range(8), *range(at - 3, at + 5)]
     assert partners[1] == [*range(8), *range(num_kept - 8, num_kept)]
     assert found.num_not_compared == 2 * (num_kept - 16)
+
+
+def test_a_key_of_very_many_new_documents_is_compared_in_blocks() -> None:
+    """The memory of a worker depends on a block, and not on the number of new documents."""
+    num_kept, num_new = 64, 100_000
+    lengths, new = np.arange(num_kept, 0, -1) * 10, np.arange(num_new)
+    blocks = nominate_kept(np.full(num_kept, 7), np.arange(num_kept), lengths, np.full(num_new, 7), new, new)
+    sizes = []
+    for found in blocks:
+        assert len(np.unique(found.pairs[:, 1])) * num_kept == len(found.pairs), "all pairs of a document are together"
+        sizes.append(len(found.pairs))
+    assert sum(sizes) == num_kept * num_new
+    assert len(sizes) > 2
+    assert max(sizes) <= 1.01 * _MAX_PAIRS
+
+
+def test_the_rule_of_an_index_has_the_version_of_its_keys() -> None:
+    near = MinHashDedup()
+    assert AcrossDedup(near=near).index_rule() != AcrossDedup(near=replace(near, DATA_VERSION=99)).index_rule()
