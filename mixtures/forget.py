@@ -41,7 +41,7 @@ from tokenizer.interrupts import as_command
 from tokenizer.program import name_of
 
 FOLDER = "forgotten"
-_NEW_MANIFEST = ".manifest.forget.json"
+NEW_MANIFEST = ".manifest.forget.json"
 """The name of a temporary file. It holds the new manifest, and under ``renames`` the shards to rename, until all of
 them are renamed.
 """
@@ -125,7 +125,7 @@ def _forget(root: Path, ids: Sequence[str], source: str | None, *, when: str, wh
         entry = _entry(root, manifest, found, text) | {"when": when, "why": why}
         changed = _changed(manifest, new, found, entry)
         whole = {"ids": {entry["ids"]: text}, "renames": list(new), "manifest": changed}
-        _write_whole(root / _NEW_MANIFEST, json.dumps(whole))
+        _write_whole(root / NEW_MANIFEST, json.dumps(whole))
     except BaseException:
         for info in touched:
             _temporary(root / info.path).unlink(missing_ok=True)
@@ -145,7 +145,7 @@ def finish(folder: Path) -> bool:
 
 
 def _finish(folder: Path) -> bool:
-    path = folder / _NEW_MANIFEST
+    path = folder / NEW_MANIFEST
     if not path.is_file():
         return False
     said = json.loads(path.read_text(encoding="utf-8"))

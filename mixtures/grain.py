@@ -67,7 +67,10 @@ class PackedSource:
             self._loader.load_state_dict(state)
         self._form, self._ahead = form, _Ahead(self._loader) if form == "batch" else None
         self._num_records = self._loader.steps_left()
-        self._about = f"{type(self).__name__}({self._loader.stream.fingerprint[:12]}, {settings}, form={form!r})"
+        begin = self._loader.state_after(0)  # Grain compares this text before it goes on from one of its own states
+        where = f"sequences={begin['sequences']}, pass={begin['pass']}"
+        data = self._loader.stream.fingerprint[:12]
+        self._about = f"{type(self).__name__}({data}, {settings}, form={form!r}, {where})"
 
     @property
     def stream(self) -> Stream:

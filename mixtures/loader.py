@@ -182,6 +182,7 @@ class Loader:
         if {int(one.get("worker", 0)) for one in states} == set(range(num_workers)):
             begin = self._skips.count(first)
         elif len(states) == 1 and (states[0]["worker"], num_workers) == (self.place.worker, self.place.num_workers):
+            self._check_steps(states[0])
             begin = self._skips.count(first) - self.place.worker * self._step_sequences
         else:
             raise ValueError(f"the state is of one of {num_workers} workers: give the states of all")
@@ -224,6 +225,16 @@ class Loader:
                     "next stage alone, TokenStream(DIR), to begin it"
                 )
 
+    def _check_steps(self, state: State) -> None:
+        """Raises ValueError if one worker's state counts other steps: then the places of all workers are needed."""
+        theirs = int(state.get("step_sequences", self._step_sequences))
+        if theirs != self._step_sequences or state["seq_len"] != self.settings.seq_len:
+            raise ValueError(
+                f"the state is of one of {state['num_workers']} workers, with {theirs} sequences of {state['seq_len']} "
+                f"tokens in a step; this loader has {self._step_sequences} of {self.settings.seq_len}: give the states "
+                "of all workers, or save state_after"
+            )
+
     def _place_of(self, state: State) -> int:
         return int(state["sequences"]) if state["seq_len"] == self.settings.seq_len else self._order.place_of(state)
 
@@ -240,6 +251,7 @@ class Loader:
             "num_tokens": self.stream.num_tokens,
             "worker": self.place.worker,
             "num_workers": self.place.num_workers,
+            "step_sequences": self._step_sequences,
         }
 
     def _end(self) -> int:

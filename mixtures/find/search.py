@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 
 from mixtures.decoder import load_decoder
 from mixtures.find.grams import GRAIN_BYTES, minima
@@ -19,6 +19,7 @@ from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_in
 from mixtures.find.token_match import TokenMatch
 from mixtures.folder_lock import only_writer
 from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos
+from mixtures.parquet_rows import DAMAGE, check_schema, open_parquet, whole_batches
 from mixtures.parts import is_of, source_of
 from mixtures.shards import ShardInfo, read_batches
 from mixtures.storage import LocalStorage
@@ -134,7 +135,7 @@ class Finder:
             clean: the ``clean`` folder (default: the output's own). Only its columns of ids and urls are read.
 
         Raises:
-            ValueError: the folder contains no clean documents.
+            ValueError: the folder contains no clean documents, or a file in it is damaged.
         """
         root = Path(clean) if clean is not None else self.folder / "clean"
         found: list[tuple[str | None, str]] = []
@@ -143,10 +144,8 @@ class Finder:
         if not sources:
             raise ValueError(f"{root} holds no clean documents, where urls are looked up: name the folder with --clean")
         for path in sources:
-            documents = ds.dataset(path, format="parquet")
-            if "url" in documents.schema.names and path.name in mixed:
-                rows = documents.scanner(columns=["id"], filter=ds.field("url") == url).to_table()
-                found += [(path.name, doc_id) for doc_id in rows["id"].to_pylist()]
+            parts = sorted(path.glob("*.parquet")) if path.name in mixed else []
+            found += [(path.name, doc_id) for part in parts for doc_id in _ids_of_url(part, url)]
         return found
 
     def _index(self, info: ShardInfo) -> ShardIndex:
@@ -326,3 +325,15 @@ def _make_one(finder: Finder, info: ShardInfo) -> Path:
     temporary.write_bytes(made.as_bytes())
     temporary.replace(path)
     return path
+
+
+def _ids_of_url(part: Path, url: str) -> Iterator[str]:
+    try:
+        with open_parquet(part) as file:
+            check_schema(file)
+            if "url" not in file.schema_arrow.names:
+                return
+            for batch in whole_batches(file, batch_size=65_536, columns=["id", "url"]):
+                yield from batch.filter(pc.equal(batch.column("url"), url)).column("id").to_pylist()
+    except DAMAGE as error:
+        raise ValueError(f"{part} is not a readable Parquet file: {one_line(error)}") from error

@@ -15,7 +15,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from filters.books.overlap import NGRAM_WORDS, normalise
 from mixtures.inspect.documents import printable
@@ -77,14 +76,20 @@ def texts_of(output: Path, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, st
     found: dict[tuple[str, str], str] = {}
     for source, ids in wanted.items():
         for folder in ("dropped", "clean"):
-            paths = [str(path) for path in sorted((output / folder / source).glob("*.parquet"))]
-            if not paths:
-                continue
-            is_wanted = pc.is_in(ds.field("id"), value_set=pa.array(sorted(ids))) & pc.is_valid(ds.field("text"))
-            for batch in ds.dataset(paths).to_batches(columns=["id", "text"], filter=is_wanted, batch_size=64):
-                for row in batch.to_pylist():
-                    found[source, row["id"]] = row["text"]
+            for path in sorted((output / folder / source).glob("*.parquet")):
+                found |= {(source, doc_id): text for doc_id, text in _texts_of(path, pa.array(sorted(ids)))}
     return found
+
+
+def _texts_of(path: Path, ids: pa.Array) -> Iterator[tuple[str, str]]:
+    try:
+        with open_parquet(path) as file:
+            for batch in whole_batches(file, batch_size=1024, columns=["id", "text"]):
+                is_wanted = pc.and_(pc.is_in(batch.column("id"), value_set=ids), pc.is_valid(batch.column("text")))
+                rows = batch.filter(is_wanted)
+                yield from zip(rows.column("id").to_pylist(), rows.column("text").to_pylist(), strict=True)
+    except DAMAGE as error:
+        raise ValueError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
 
 
 def marked(text: str, other: str, *, ngram_words: int = NGRAM_WORDS) -> str:
@@ -139,7 +144,7 @@ def lines_of_pair(row: dict[str, Any], texts: dict[tuple[str, str], str], max_ch
     left = marked(removed or "", kept or "")[:max_chars] if removed is not None else _NO_TEXT
     right = marked(kept or "", removed or "")[:max_chars] if kept is not None else _NO_TEXT
     if output:
-        right = f"(its text is in the output {output}: mixtures.inspect PATH/clean/{row['kept_source']} --doc-id ...)"
+        right = f"(its text is in the output {output}: mixtures.inspect PATH/clean/{row['kept_source']} --id ...)"
     where = f"{output}/" if output else ""
     yield from _columns(f"{row['removed_source']} {row['removed_id']}", f"{where}{row['kept_source']} {row['kept_id']}")
     yield f"{'-' * COLUMN}   {'-' * COLUMN}"

@@ -176,6 +176,8 @@ def _documents(made: PreparedSource, unit: Unit, counts: list[int], deadline: fl
     number = 0
     for record in records:
         if isinstance(record, Rejected):
+            if time.monotonic() > deadline:
+                return
             continue
         number += 1
         if isinstance(record, TableRow):

@@ -10,6 +10,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from mixtures.forget import NEW_MANIFEST
 from mixtures.manifest import NAME as MANIFEST
 from mixtures.manifest import SourceEnd, build_manifest, dumps, had_fingerprint, loads
 from mixtures.parts import PartRule, names_of, part_name, source_of
@@ -250,6 +251,8 @@ def replaced(layout: Layout) -> str:
 
 def write_mixture(job: MixJob, layout: Layout, run_mix: Callable[[MixJob], None]) -> dict[str, Any]:
     """Runs the shuffle into empty folders. Returns the job's result: its shards and cuts."""
+    delete_tree(layout.marker("mix"))
+    delete_tree(join(layout.output, NEW_MANIFEST))  # what a killed mixtures.forget has left is about the old shards
     for path in (layout.manifest, job.result_path, join(layout.output, "shards"), join(layout.output, "validation")):
         delete_tree(path)
     run_mix(job)

@@ -102,6 +102,7 @@ def evenly(items: Sequence[Any], number: int) -> list[Any]:
 def _batches(part: Part, columns: Sequence[str], share: float) -> Iterator[pa.RecordBatch]:
     with open_file(part.path) as file, open_parquet(file) as parquet:
         check_schema(parquet)
+        check_num_rows(parquet)
         present = [name for name in columns if name in parquet.schema_arrow.names]
         groups: list[int] = list(range(parquet.num_row_groups))
         groups = evenly(groups, max(1, round(share * len(groups)))) if groups else []

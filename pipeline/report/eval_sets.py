@@ -19,8 +19,8 @@ import jinja2
 from apache_beam.io.filesystems import FileSystems
 from markupsafe import Markup
 
-from mixtures.parquet_rows import open_parquet, whole_batches
-from pipeline.files.files import delete_tree, exists, join, open_file, read_bytes, write_bytes
+from pipeline.files.files import delete_tree, exists, join, read_bytes, write_bytes
+from pipeline.files.parquet_files import parquet_batches
 from pipeline.output.paths import Layout
 from pipeline.report.passages import merged
 
@@ -117,9 +117,8 @@ def hit_spans(layout: Layout, source: str) -> dict[str, tuple[tuple[int, int], .
 
 
 def _rows(path: str) -> Iterator[dict[str, Any]]:
-    with open_file(path) as file:
-        for batch in whole_batches(open_parquet(file), batch_size=1024):
-            yield from batch.to_pylist()
+    for batch in parquet_batches(path, batch_size=1024):
+        yield from batch.to_pylist()
 
 
 def _rank(hit: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -86,9 +87,14 @@ def test_urls_are_looked_up_in_the_clean_documents(
     names = [doc_id for source, doc_id, epoch, _ in rows if source == "c4" and not epoch]
     (output / "clean/c4").mkdir(parents=True)
     urls = [f"https://example.com/{i}" for i in range(len(names))]
-    pq.write_table(pa.table({"id": names, "url": urls}), output / "clean/c4/part-00000-of-00001.parquet")
+    part = output / "clean/c4/part-00000-of-00001.parquet"
+    form: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pq.write_table(pa.table({"id": names, "url": urls}), part, **form)
     assert main([str(output), "--url", "https://example.com/1", "--ids-only"]) == 0
     assert capsys.readouterr().out.split("\n")[0] == names[1]
+    part.write_bytes(part.read_bytes().replace(b"example.com/1", b"Example.com/1"))
+    assert main([str(output), "--url", "https://example.com/1", "--ids-only"]) == 2, "a changed url is not missed"
+    assert f"{part} is not a readable Parquet file" in capsys.readouterr().err
 
 
 def test_the_index_is_small_and_made_alike_by_any_number_of_workers(output: Path, rows: Rows) -> None:

@@ -197,3 +197,33 @@ def test_passes_follow_one_another(out: Path) -> None:
     assert found == whole
     loader.load_state_dict(Loader(out, two).state_after(len(whole) // 2 + 3))
     assert numbers(loader) == whole[len(whole) // 2 + 3 :]
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4])
+def test_one_workers_state_counts_steps_of_one_size(out: Path, batch_size: int) -> None:
+    """With another batch size one worker cannot know where the others are: half of the data would be repeated."""
+
+    def loader(worker: int, batch_size: int) -> Loader:
+        place = Place(worker=worker, num_workers=2)
+        return Loader(out, LoaderSettings(seq_len=64, batch_size=batch_size), place=place)
+
+    states = []
+    for worker in range(2):
+        one = loader(worker, 2)
+        batches = iter(one)
+        for _ in range(3):
+            next(batches)
+        states.append(one.state_dict())
+    again = [loader(worker, batch_size) for worker in range(2)]
+    if batch_size != 2:
+        with pytest.raises(
+            ValueError, match=r"with 2 sequences of 64 tokens in a step; this loader has \d of 64: give"
+        ):
+            again[0].load_state_dict(states[0])
+        for one in again:
+            one.load_state_dict(states)
+    else:
+        for one, state in zip(again, states, strict=True):
+            one.load_state_dict(state)
+    rest = sorted(number for one in again for number in numbers(one))
+    assert len(set(rest)) == len(rest) == len(numbers(Loader(out, SETTINGS))) - 12

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pipeline.clean.batches import SIGNALS_TYPE
 from pipeline.clean.dedup.earlier_dumps import KeyFileWriter
+from pipeline.clean.dedup.kept_texts import kept_texts
 from pipeline.engine.group_bytes import MergedRuns, _written_run
 from pipeline.engine.known_failures import explained
 from pipeline.engine.unit_list import _units, write_unit_list
@@ -188,3 +189,20 @@ def test_a_blob_of_another_place_is_not_taken(tmp_path: Path) -> None:
     path, _ = blob_file(tmp_path)
     with pytest.raises(DamagedFile):
         Blob(str(path), 1, 50, 0).read()
+
+
+def test_a_wrong_number_of_rows_in_the_footer_moves_no_kept_text(tmp_path: Path) -> None:
+    path, _ = part_file(tmp_path)
+    assert [kept.document_id for kept, _ in kept_texts(str(path), [(3, ""), (30, "")])] == ["d3", "d30"]
+    sound = path.read_bytes()
+    footer = len(sound) - 8 - int.from_bytes(sound[-8:-4], "little")
+    told = 0
+    for place in range(footer, len(sound) - 8):
+        data = bytearray(sound)
+        data[place] ^= 1 << place % 8
+        path.write_bytes(data)
+        try:
+            assert [kept.document_id for kept, _ in kept_texts(str(path), [(3, ""), (30, "")])] == ["d3", "d30"]
+        except DamagedFile:
+            told += 1
+    assert told > 100

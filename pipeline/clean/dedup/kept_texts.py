@@ -9,7 +9,7 @@ import pyarrow as pa
 import xxhash
 
 from filters.urls import site_of
-from mixtures.parquet_rows import DAMAGE, check_schema, open_parquet, whole_batches
+from mixtures.parquet_rows import DAMAGE, check_num_rows, check_schema, open_parquet, whole_batches
 from pipeline.clean.dedup.min_hash_keys import Card
 from pipeline.files.checked import DamagedFile
 from pipeline.files.files import open_file
@@ -54,6 +54,7 @@ def kept_texts(path: str, wanted: Iterable[tuple[int, Payloads]]) -> Iterator[tu
         with open_file(path) as file:
             parquet = open_parquet(file)
             check_schema(parquet)
+            check_num_rows(parquet)
             columns = [name for name in _COLUMNS if name in parquet.schema_arrow.names]
             group, first, end = -1, 0, 0
             table = pa.table({})
@@ -68,7 +69,10 @@ def kept_texts(path: str, wanted: Iterable[tuple[int, Payloads]]) -> Iterator[tu
                     batches = whole_batches(parquet, batch_size=_ROWS_AT_ONCE, columns=columns, groups=[group])
                     table = pa.Table.from_batches(list(batches))
                 values = {name: table.column(name)[row - first].as_py() for name in columns}
-                yield KeptText(values["id"], values["language"], values.get("url") or "", values["text"]), payloads
+                yield (
+                    KeptText(values["id"], values.get("language") or "", values.get("url") or "", values["text"]),
+                    payloads,
+                )
     except DamagedFile:
         raise
     except DAMAGE as error:
