@@ -17,6 +17,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
+from mixtures.forget import NEW_MANIFEST
 from mixtures.plan.shares import Plan
 from pipeline import graph
 from pipeline.clean import phase as cleaning
@@ -294,7 +295,7 @@ def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
     }
 
 
-_MIXED = ("shards", "validation", "report", *FILE_NAMES, "README.md", ".work/tokens")
+_MIXED = ("shards", "validation", "report", *FILE_NAMES, "README.md", ".work/tokens", NEW_MANIFEST)
 """The files and folders that the phases after the clean phase write into the output folder, except the manifest."""
 
 

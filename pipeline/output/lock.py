@@ -15,6 +15,10 @@ from pipeline.output.paths import Layout
 _WRITTEN = frozenset(
     (
         "clean",
+        "dedup",
+        "decontamination",
+        "forgotten",
+        "index",
         "dropped",
         "stats",
         "shards",

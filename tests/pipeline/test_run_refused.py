@@ -113,6 +113,8 @@ def test_an_output_whose_name_is_a_pattern(small: Small, tmp_path: Path, name: s
 def test_an_output_whose_work_was_deleted_is_started_over(small: Small, out: Path, capsys: Any) -> None:
     sums = shard_sums(out)
     shutil.rmtree(out / ".work")
+    for name in ("dedup", "decontamination", "forgotten", "index"):  # what other settings and commands write
+        (out / name).mkdir()
     assert small.run(out) == 0
     assert shard_sums(out) == sums
     shutil.rmtree(out / ".work")
