@@ -29,6 +29,8 @@ from pipeline.models.stored_files import StoredFile, local_path
 
 RECORDS = "trained.json"
 CUTOFFS = "cutoff.csv"
+_NUMBERS = ("documents", "text_bytes", "positives", "negatives")
+"""The keys of a record whose values are whole numbers."""
 UNKNOWN = "unknown"
 JUDGES = ("language", "perplexity", "reference")
 """The models that give documents a score."""
@@ -186,7 +188,16 @@ def _parsed(path: str, mtime: float) -> Mapping[str, Any]:
         found = json.loads(read_bytes(path)) if exists(path) else {}
     except (ValueError, OSError, BeamIOError):
         return {}  # a record is only shown, so a damaged record must not end a run
-    return {k: v for k, v in found.items() if isinstance(v, dict)} if isinstance(found, dict) else {}
+    return {k: v for k, v in found.items() if _is_record(v)} if isinstance(found, dict) else {}
+
+
+def _is_record(value: Any) -> bool:
+    """Returns True for a record with all that :func:`described` reads. Other records count as unknown."""
+    if not isinstance(value, dict):
+        return False
+    is_sound = all(type(value[key]) is int for key in _NUMBERS if key in value)
+    has_size = "documents" in value or {"positives", "negatives"} <= value.keys()
+    return is_sound and ("date" not in value or (isinstance(value["date"], str) and has_size))
 
 
 def _write(path: Path, records: Mapping[str, Any]) -> None:

@@ -74,6 +74,12 @@ def test_a_replaced_file_has_no_record(models: Path) -> None:
         file.write(b"\0")
     found = described_files(models)
     assert (found["cutoff.csv"], found["en.sp.model"]) == ("unknown", "unknown")
+    records = json.loads((models / RECORDS).read_text())
+    for wrong in ({"documents": "many"}, {"text_bytes": 1.5}, {"date": 2026}, {"documents": None}):
+        (models / RECORDS).write_text(json.dumps({name: {**one, **wrong} for name, one in records.items()}))
+        assert set(described_files(models).values()) == {"unknown"}
+    (models / RECORDS).write_text(json.dumps({name: {"date": "x", "sha256": "y"} for name in records}))
+    assert set(described_files(models).values()) == {"unknown"}
     (models / RECORDS).write_text("{broken")
     assert set(described_files(models).values()) == {"unknown"}
 
