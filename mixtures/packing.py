@@ -32,9 +32,7 @@ class PackedSegments:
     sources: Array
     """The source of each segment, as an index into ``TokenStream.source_names``."""
     ends: Array
-    """Where the segments of each sequence end, as an index into `begins`. The first value is 0, before the end of the
-    first sequence.
-    """
+    """The end of each sequence's segments, as an index into `begins`. The first value is 0."""
 
 
 def joined(parts: Sequence[PackedSegments]) -> PackedSegments:

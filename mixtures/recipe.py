@@ -42,12 +42,13 @@ class Recipe:
     tokens: int
     """The length of the stream in tokens, if ``--tokens`` gives no other length."""
     length: Length | None = None
-    """What happens if the length cannot be reached. With ``at_most``, the longest stream that fits is made, and the
-    table names the source that limits it. With ``exact``, an error is raised. If None, the recipe's `tokens` count as
-    ``at_most``, and ``--tokens`` counts as ``exact``."""
+    """Sets what a run does if it cannot reach the length. With ``at_most``, the longest stream that fits is made, and
+    the table names the source that limits it. With ``exact``, an error is raised. If None, the recipe's `tokens`
+    count as ``at_most``, and ``--tokens`` counts as ``exact``.
+    """
     missing: Missing = "error"
-    """What happens if a source has no tokens or too few. ``error`` stops. ``share`` gives the missing weight to the
-    other sources.
+    """Sets what a run does if a source has no tokens or too few. ``error`` stops. ``share`` gives the missing weight to
+    the other sources.
     """
     validation: Mapping[str, HoldOut] = field(default_factory=dict)
     tokenizer: Mapping[str, Any] = field(default_factory=dict)

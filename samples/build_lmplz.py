@@ -187,7 +187,7 @@ def _starts(program: Path) -> bool:
 
 
 def _run(command: list[str], what_failed: str, say: Callable[[str], None] | None = None) -> None:
-    """Runs a program. ``say`` is told each tenth of the progress that the program prints."""
+    """Runs a program. Calls ``say`` at each tenth of the progress that the program prints."""
     lines: list[str] = []
     told = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:

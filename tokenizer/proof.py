@@ -17,7 +17,7 @@ import pyarrow as pa
 from tokenizer.encode import Encoder
 
 MAX_TEXT_CHARS = 20_000
-"""Of each text, only this many characters are compared."""
+"""The number of characters of each text that are compared."""
 MAX_TEXTS_BYTES = 1 << 20
 """About this many bytes of the run's texts are compared. The slowest library needs less than a second for them."""
 

@@ -71,7 +71,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result = Expanded("")
         self.failures: dict[str, int] = {}
         self.branches: list[Frame] = []
-        """Where reading continues after each branch that a test outside of all macros has chosen."""
+        """The places at which reading continues after a branch. A test outside of all macros has chosen each branch."""
         self.switches: dict[str, bool] = {}
         """The states of the switches of etoolbox and ifthen that the source declares, by name."""
         self.is_global = False

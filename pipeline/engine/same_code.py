@@ -49,7 +49,7 @@ class WorkerNeeds:
     """Describes what every remote worker must have."""
 
     code: dict[str, str]
-    """What :func:`identity` returns in the launcher."""
+    """The value that :func:`identity` returned in the launcher."""
     probes: tuple[tuple[str, str], ...] = ()
     """Pairs of a flag that names a folder, and the path of a file that the launcher wrote into this folder."""
 

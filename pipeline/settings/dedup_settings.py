@@ -71,7 +71,7 @@ class AcrossSettings:
     """The output folders of earlier runs. The sources of ``across`` also lose the documents that these outputs have.
     Nothing in these folders changes."""
     exact: bool = True
-    """Whether documents with equal texts are removed."""
+    """True removes documents with equal texts."""
     near: MinHashDedup | None = field(default_factory=MinHashDedup, compare=False)
     """The settings of the near dedup; None to remove only equal texts."""
 
@@ -145,9 +145,10 @@ def across_of(given: Any, known: Collection[str]) -> AcrossSettings:
     if named and not settings.across:
         raise ValueError(f"dedup.{named[0]} needs dedup.across: the sources that are compared")
     names = settings.names_of_outputs
-    for folder, name in zip(settings.against, names, strict=True):
-        if names.count(name) > 1:
-            raise ValueError(f"dedup.against: two outputs are called {name}, which stands in the evidence ({folder})")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(
+            f"dedup.against: two outputs have the folder name {twice}, so dedup/ could not tell them apart; rename one"
+        )
     step = MinHashDedup()
     if near not in (True, False, None):
         step = with_settings(step, near, "dedup.near", fixed=NEAR_FIXED)

@@ -76,7 +76,7 @@ class Settings:
     models: str | None
     tokenizer: str | None
     encoder: EncoderSettings
-    """Whether documents get the tokens bos and eos, and settings of a tokenizer that its rank file does not contain."""
+    """Says if documents get the tokens bos and eos. Has the settings that a tokenizer's rank file does not contain."""
     retrain_tokenizer: bool
     num_tokens: int | None
     phase: Phase
@@ -136,6 +136,8 @@ def parse(argv: Sequence[str]) -> Settings:
     names = _source_names(flags.sources, inputs, recipe, known)
     output = _output(flags.output or text_in(config, "output") or "out")
     across = _across(config, known, output)
+    if flags.phase == "all":
+        _check_mixed(across, names, recipe)
     sources = across.applied({n: configured(known[n], recipe.sources.get(n, {})) for n in names})
     for source in sources.values():
         check_names(source)
@@ -304,6 +306,16 @@ def _across(config: Mapping[str, Any], known: Known, output: str) -> AcrossSetti
     if any(_is_same(_output(folder), output) for folder in across.against):
         raise ValueError(f"dedup.against and --output are both {output}: what is complete there is not compared again")
     return across
+
+
+def _check_mixed(across: AcrossSettings, names: Sequence[str], recipe: Recipe) -> None:
+    """Checks that documents are removed only for documents that are mixed."""
+    for name in across.across:
+        if name in names and name not in recipe.weights:
+            raise ValueError(
+                f"dedup.across: {name} has no weight in the recipe, so documents would be removed for documents that "
+                f"are not mixed; give {name} a weight, or leave it out of dedup.across"
+            )
 
 
 def _explained(flag: str | None, recipe: Recipe, known: Known, across: AcrossSettings) -> Source | None:

@@ -38,7 +38,7 @@ class AcrossDedup(DedupStep):
     before: tuple[str, ...] = field(default=(), compare=False)
     """The names of the sources with which the documents are compared, in order."""
     exact: bool = True
-    """Whether equal texts are dropped."""
+    """True drops equal texts."""
     near: MinHashDedup | None = field(default_factory=MinHashDedup)
     """The settings of the search for near duplicates; None to drop only equal texts."""
     DATA_VERSION: int = 1

@@ -215,7 +215,7 @@ class DataLicence:
 
     name: str
     asks: str
-    """What the licence requires from anyone who distributes the text."""
+    """The duties that the licence gives to anyone who distributes the text."""
     link: str
 
 

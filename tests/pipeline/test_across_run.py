@@ -231,7 +231,7 @@ def test_each_source_is_compared_with_those_before_it(args: list[str]) -> None:
         ("{across: [c4, c4]}", "names c4 twice"),
         ("{against: [old]}", "needs dedup.across"),
         ("{near: {max_overlap: 0.9}}", "dedup.near needs dedup.across"),
-        ("{across: [c4], against: [a/old, b/old/]}", "two outputs are called old"),
+        ("{across: [c4], against: [a/old, b/old/]}", "two outputs have the folder name old"),
         ("{across: [c4], exact: off, near: off}", "exact and near are both off"),
         ("{across: [c4], near: {scope: dump}}", "dedup.near.scope is not a setting"),
         ("{across: [c4], near: {max_overlap: 3}}", "max_overlap must be from 0.3"),
@@ -250,3 +250,13 @@ def test_an_output_is_not_compared_with_itself(args: list[str], tmp_path: Path) 
     Path(args[1]).write_text(f"dedup: {{across: [c4], against: [{tmp_path}/o/]}}\n")
     with pytest.raises(ValueError, match="are both"):
         parse(args)
+
+
+def test_a_source_that_is_not_mixed_removes_nothing(args: list[str]) -> None:
+    Path(args[1]).write_text(
+        "name: x\nmixture: {weights: {c4: 100}, max_epochs: 4}\ntokenizer: {vocab_size: 400}\n"
+        "dedup: {across: [wikipedia, c4]}\n"
+    )
+    with pytest.raises(ValueError, match="wikipedia has no weight in the recipe"):
+        parse(args)
+    assert parse([*args, "--phase=clean"]).across.across == ("wikipedia", "c4")

@@ -1,4 +1,4 @@
-"""What is recorded of a model's training, and how it travels into the manifest and the report."""
+"""Tests the records of trained models: their content, and their way into the manifest and the report."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ def is_row(one):
 
 @pytest.mark.slow
 def test_no_changed_bit_of_a_parquet_table_loses_a_row_without_a_word():
-    """Every byte is changed once: nothing changes, or the file is named, or a column is said to be missing."""
+    """Changes every byte once. Nothing else changes, or a rejection names the file, or an error names a column."""
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(CONTENTS), sink, row_group_size=2, write_page_checksum=True)
     sound = sink.getvalue()
