@@ -31,7 +31,7 @@ import pyarrow.compute as pc
 from mixtures.find.index import FOLDER as INDEX_FOLDER
 from mixtures.find.search import make_indexes
 from mixtures.folder_lock import only_writer
-from mixtures.manifest import NAME, dumps, fingerprint_of, read_manifest, shard_infos, validation_infos
+from mixtures.manifest import NAME, NEW_MANIFEST, dumps, fingerprint_of, read_manifest, shard_infos, validation_infos
 from mixtures.notices import add_notice
 from mixtures.parts import rows_of_source
 from mixtures.shards import ShardInfo, ShardMetadata, read_batches, write_shard
@@ -41,10 +41,6 @@ from tokenizer.interrupts import as_command
 from tokenizer.program import name_of
 
 FOLDER = "forgotten"
-NEW_MANIFEST = ".manifest.forget.json"
-"""The name of a temporary file. It holds the new manifest, and under ``renames`` the shards to rename, until all of
-them are renamed.
-"""
 
 
 @dataclass(slots=True)

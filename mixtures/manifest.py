@@ -22,6 +22,10 @@ from tokenizer.encoder_settings import EncoderSettings
 
 FORMAT = 1
 NAME = "manifest.json"
+NEW_MANIFEST = ".manifest.forget.json"
+"""The name of a temporary file of ``mixtures.forget``. It holds the new manifest, and under ``renames`` the shards to
+rename, until all of them are renamed.
+"""
 
 
 @dataclass(frozen=True, slots=True)

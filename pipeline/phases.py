@@ -17,7 +17,7 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from mixtures.forget import NEW_MANIFEST
+from mixtures.manifest import NEW_MANIFEST
 from mixtures.plan.shares import Plan
 from pipeline import graph
 from pipeline.clean import phase as cleaning

@@ -205,7 +205,9 @@ def _spread(units: Sequence[Unit]) -> list[tuple[Unit, float]]:
     """
     if len(units) <= _UNITS:
         return [(unit, float(unit.num_bytes)) for unit in units]
-    total, done, found = max(1, sum(u.num_bytes for u in units)), 0, []
+    total, done, found = sum(u.num_bytes for u in units), 0, []
+    if not total:
+        return [(unit, 1.0) for unit in units[:_UNITS]]
     for unit in units:
         before, done = done, done + unit.num_bytes
         hits = int(_UNITS * done / total + 0.5) - int(_UNITS * before / total + 0.5)

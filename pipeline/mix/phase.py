@@ -10,9 +10,8 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from mixtures.forget import NEW_MANIFEST
 from mixtures.manifest import NAME as MANIFEST
-from mixtures.manifest import SourceEnd, build_manifest, dumps, had_fingerprint, loads
+from mixtures.manifest import NEW_MANIFEST, SourceEnd, build_manifest, dumps, had_fingerprint, loads
 from mixtures.parts import PartRule, names_of, part_name, source_of
 from mixtures.plan.deal import plan
 from mixtures.plan.shares import Plan, PlanError, SourceTokens

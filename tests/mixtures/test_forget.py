@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import mixtures.forget
+import mixtures.manifest
 from mixtures.find.__main__ import main as find
 from mixtures.find.search import Finder, make_indexes
 from mixtures.forget import finish, forget, main
@@ -218,7 +219,7 @@ def test_a_killed_removal_gets_its_notice_once(output: Path, rows: Rows) -> None
     (output / "README.md").write_text(f"# A mixture\n{MARK}\n")
     forget(output, [rows[0][1]], when=WHEN)
     manifest = (output / "manifest.json").read_text()
-    (output / mixtures.forget.NEW_MANIFEST).write_text(json.dumps({"renames": [], "manifest": json.loads(manifest)}))
+    (output / mixtures.manifest.NEW_MANIFEST).write_text(json.dumps({"renames": [], "manifest": json.loads(manifest)}))
     assert finish(output)
     assert (output / "README.md").read_text().count("left the shards") == 1
 
@@ -313,7 +314,7 @@ def test_a_command_that_is_killed_anywhere_is_done_by_the_next(output: Path, row
         shutil.copytree(output, trial)
         process = child(KILLED, str(trial), str(steps), *ids)
         is_whole = process.communicate()[0] == "whole\n"
-        is_begun = (trial / mixtures.forget.NEW_MANIFEST).is_file()
+        is_begun = (trial / mixtures.manifest.NEW_MANIFEST).is_file()
         states.add((is_whole, is_begun))
         if not is_whole and not is_begun:
             manifest = (trial / "manifest.json").read_bytes()

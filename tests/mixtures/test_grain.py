@@ -44,6 +44,8 @@ def test_the_records_are_the_loaders_sequences(out: Path, packing: Any) -> None:
     for wrong in (-1, len(source)):
         with pytest.raises(IndexError):
             source[wrong]
+    later = PackedSource(out, settings, state=Loader(out, settings).state_after(2))
+    assert repr(later) != repr(source), "Grain takes its state for any source that is printed alike"
 
 
 @pytest.mark.parametrize("packing", PACKINGS)

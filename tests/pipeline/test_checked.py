@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +27,10 @@ from pipeline.files.parquet_files import parquet_batches
 from pipeline.files.spill import Blob, SpillFile
 from pipeline.mix.last_epoch import token_batches
 from pipeline.output.markers import read_marker, write_marker
-from pipeline.sources.source import Unit
+from pipeline.report.documents import Read, read_sample
+from pipeline.sources.corpora.rows import read_rows as corpora_rows
+from pipeline.sources.github.tables import read_rows as table_rows
+from pipeline.sources.source import Rejected, Unit
 
 TOKENS = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(pa.uint16())})
 TEXTS = pa.schema({"id": pa.string(), "text": pa.string()})
@@ -191,18 +195,51 @@ def test_a_blob_of_another_place_is_not_taken(tmp_path: Path) -> None:
         Blob(str(path), 1, 50, 0).read()
 
 
-def test_a_wrong_number_of_rows_in_the_footer_moves_no_kept_text(tmp_path: Path) -> None:
-    path, _ = part_file(tmp_path)
-    assert [kept.document_id for kept, _ in kept_texts(str(path), [(3, ""), (30, "")])] == ["d3", "d30"]
+def opened(path: str) -> Any:
+    return Path(path).open("rb")
+
+
+def claims_fewer_rows(path: Path) -> None:
+    """Changes one byte of the footer, so that the first row group claims to have 24 rows. It has 25."""
     sound = path.read_bytes()
-    footer = len(sound) - 8 - int.from_bytes(sound[-8:-4], "little")
-    told = 0
-    for place in range(footer, len(sound) - 8):
+    for place in range(len(sound) - 8 - int.from_bytes(sound[-8:-4], "little"), len(sound) - 8):
         data = bytearray(sound)
-        data[place] ^= 1 << place % 8
-        path.write_bytes(data)
-        try:
-            assert [kept.document_id for kept, _ in kept_texts(str(path), [(3, ""), (30, "")])] == ["d3", "d30"]
-        except DamagedFile:
-            told += 1
-    assert told > 100
+        if data[place] == 2 * 25:  # Thrift stores the double of a number that is not negative
+            data[place] = 2 * 24
+            path.write_bytes(data)
+            with contextlib.suppress(OSError, pa.ArrowException):
+                if pq.read_metadata(path).row_group(0).num_rows == 24:
+                    return
+    raise AssertionError("no byte of the footer is the number of rows")
+
+
+def test_a_row_group_that_claims_fewer_rows_is_told(tmp_path: Path) -> None:
+    """Without this, the rest of the group would be missing, and every later row would be taken for another one."""
+    path, read = part_file(tmp_path)
+    wanted = [(3, ""), (30, "")]
+    assert [kept.document_id for kept, _ in kept_texts(str(path), wanted)] == ["d3", "d30"]
+    unit = Unit(path=str(path), num_bytes=path.stat().st_size, kind="parquet")
+    sound = list(corpora_rows(unit, ["id"], opened))
+    claims_fewer_rows(path)
+    with pytest.raises(DamagedFile, match="its footer says 40"):
+        read()
+    with pytest.raises(DamagedFile, match="its footer says 40"):
+        list(kept_texts(str(path), wanted))
+    seen = Read()
+    assert [batch.num_rows for _, batch in read_sample(str(tmp_path), ["id"], seen)] == []
+    assert not seen.is_all
+    assert "its footer says 40" in seen.unreadable[str(path)]
+    first, *rest = corpora_rows(unit, ["id"], opened)
+    assert isinstance(first, Rejected)
+    assert (first.reason, len(rest)) == ("damaged_parquet", len(sound) - 1)
+
+
+def test_a_table_of_github_that_claims_fewer_rows_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "contents.parquet"
+    table = pa.table({"id": [f"d{n}" for n in range(40)], "content": ["a"] * 40})
+    pq.write_table(table, path, row_group_size=25, write_page_checksum=True)
+    claims_fewer_rows(path)
+    unit = Unit(path=str(path), num_bytes=path.stat().st_size, kind="contents.parquet")
+    first, *rest = table_rows(unit, "parquet", opened)
+    assert isinstance(first, Rejected)
+    assert (first.reason, len(rest)) == ("damaged_parquet", 39)

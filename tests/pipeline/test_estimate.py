@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import py7zr
 import pytest
 from small import prose
 
+from pipeline.estimate.read_unit import _documents
 from pipeline.estimate.sample import _spread, relative_error
 from pipeline.estimate.table import digits
 from pipeline.run import main
-from pipeline.sources.source import Unit
+from pipeline.sources.corpora.reader import CorpusReader
+from pipeline.sources.source import Rejected, Unit
 from tokenizer.train.training import TrainSettings, train
 
 NUM_FILES = 40
@@ -178,3 +183,23 @@ def test_an_error_needs_two_units() -> None:
 @pytest.mark.parametrize(("hours", "said"), [(0.0000041, "0.0000041"), (12.3456, "12.3"), (123456.7, "123,457")])
 def test_cpu_hours_have_digits(hours: float, said: str) -> None:
     assert digits(hours).startswith(said)
+
+
+def test_units_without_bytes_are_spread_too() -> None:
+    units = [Unit(path=str(number), num_bytes=0) for number in range(40)]
+    assert _spread(units) == [(unit, 1.0) for unit in units[:16]]
+
+
+def test_rejected_rows_end_at_the_deadline() -> None:
+    """A unit of nothing but rejected rows would else be read to its end, whatever its size."""
+    given = 0
+
+    class OnlyRejected(CorpusReader):
+        def read(self, unit: Unit, open_file: Any) -> Iterator[Any]:
+            nonlocal given
+            for given in range(100_000):
+                yield Rejected(location=f"a:{given}", reason="not_json")
+
+    made: Any = SimpleNamespace(source=SimpleNamespace(reader=OnlyRejected(), join=None))
+    assert list(_documents(made, Unit(path="a", num_bytes=1, kind="json"), [], time.monotonic())) == []
+    assert given < 1000

@@ -14,6 +14,9 @@ from small import CONFIG, Small, prose, shard_sums
 
 from mixtures.forget import main as forget
 from mixtures.loader import Loader, LoaderSettings
+from mixtures.manifest import NEW_MANIFEST
+from pipeline.output.paths import Layout
+from pipeline.progress.run_record import read_record
 from pipeline.run import main
 from tokenizer.train.training import TrainSettings, train
 
@@ -227,3 +230,27 @@ def documents_of(out: Path) -> list[str]:
     for path in sorted((out / "shards").iterdir()):
         found += pa.ipc.open_file(path).read_all().column("doc_id").to_pylist()
     return found
+
+
+def test_a_new_mixture_deletes_what_a_killed_removal_has_left(out: Path, other: Path) -> None:
+    """Else the next removal would put the old manifest over the new one."""
+    left = out / NEW_MANIFEST
+    manifest = json.loads((out / "manifest.json").read_text())
+    left.write_text(json.dumps({"manifest": {**manifest, "forgotten": []}, "renames": []}))
+    assert mix(out, f"--config={other}") == 0
+    assert not left.exists()
+
+
+def test_a_mixture_that_fails_is_not_taken_for_the_one_before(
+    out: Path, other: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """The shards are deleted before the new ones are written, so the marker and the record of the old ones are, too."""
+
+    def wrong(*_: Any, **__: Any) -> None:
+        raise ValueError("the shards are not those of the plan")
+
+    monkeypatch.setattr("pipeline.mix.phase.build_manifest", wrong)
+    assert mix(out, f"--config={other}") == 2
+    assert "are not those of the plan" in capsys.readouterr().err
+    assert not (out / "manifest.json").exists()
+    assert read_record(Layout(str(out)))["finished"] is False
