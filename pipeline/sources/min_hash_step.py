@@ -1,5 +1,5 @@
-"""Defines the settings and the rule of a near dedup that any source can have. ``pipeline/clean/dedup`` runs this
-dedup.
+"""Defines a near dedup (it drops documents that are mostly equal) that any source can have. This module has its
+settings and its rule. The code that runs it is in ``pipeline/clean/dedup``.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class MinHashDedup(DedupStep):
         return (Rule(self.REASON, self.SIGNAL, ">", self.max_overlap, "ours"),)
 
     def overlap(self, containment: float, jaccard: float) -> float:
-        """Returns ``containment`` or ``jaccard``, depending on the setting ``measure``. The result is compared with
-        ``max_overlap``.
+        """Returns the overlap of two documents in the chosen ``measure``: ``containment`` or ``jaccard``. A document is
+        dropped if its overlap is above ``max_overlap``.
         """
         return containment if self.measure == "containment" else jaccard
 
@@ -113,7 +113,10 @@ class MinHashDedup(DedupStep):
         return f"per document: a key (24 bytes) for each of {keys[self.method]}, the id and the address"
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Returns the number of bytes that documents send as bands, sampled n-grams and cards.
+        """Estimates how many bytes the workers exchange for this dedup.
+
+        For each document they exchange its MinHash bands, its sampled n-grams, and a card (its id, place, host and
+        reference). The example is one document of 2,234 bytes.
 
         >>> round(MinHashDedup().key_bytes(1, 2234))
         1022

@@ -59,8 +59,8 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Describes a record that did not become a document. The record is included in the count ``records``, and gets a
-    row in ``dropped/``.
+    """Describes a record that did not become a document. The run counts it among its ``records``, and writes a row
+    about it to the folder ``dropped/``.
     """
 
     location: str
@@ -80,8 +80,8 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """Holds a record from which a join makes a part of a document. The record is for example a file or a licence
-    (GitHub), or a post (Stack Exchange).
+    """Holds a record that is only a part of a document. A join makes documents from such records. A record is for
+    example a file or a licence (GitHub), or a post (Stack Exchange).
     """
 
     table: str
@@ -106,7 +106,8 @@ class Chunk:
 
 
 class Reader(ABC):
-    """The base class of the readers. A reader is a frozen dataclass whose fields are settings of the source.
+    """The base class of the readers. A reader splits a source's files into units (input that one worker reads), and
+    reads the units into documents. A reader is a frozen dataclass whose fields are settings of the source.
 
     A subclass defines only what differs from the defaults below.
     """
@@ -145,10 +146,10 @@ class Reader(ABC):
 
     @abstractmethod
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Splits files into units. The method :meth:`knows` is True for all given files.
+        """Splits files into units (input that one worker reads). All given files have names that :meth:`knows` accepts.
 
         Raises:
-            ValueError: the files cannot be read together.
+            ValueError: a file is not supported, or a file that belongs to the given files is missing.
         """
 
     @abstractmethod
@@ -156,34 +157,39 @@ class Reader(ABC):
         """Yields the records of a unit. A broken record becomes a ``Rejected``, and reading continues after it."""
 
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
-        """Yields the content of a container in chunks of about 8 MB. A record is never split between two chunks."""
+        """Yields the content of a container (such as a .7z) in chunks of about 8 MB. A record is never split between
+        two chunks.
+        """
         raise NotImplementedError(f"{type(self).__name__} names no containers")
 
     def dump_of(self, path: str) -> str:
-        """Returns the dump that is named in the path of a file; empty if no dump is named.
+        """Returns the name of the dump (one dated release of the source) that a path contains; empty if it contains
+        none.
 
-        The alphabetical order of the names must be the order of the dates.
+        The names must sort by date: the name of a newer dump must be later in the alphabet.
         """
         return ""
 
     def is_side_table(self, path: str) -> bool:
-        """True if the file is a table with which documents are joined.
+        """True if the file is a table that a join needs completely, such as the licences of GitHub's repositories.
 
-        Even a run with ``--fraction`` reads such a table completely.
+        A run with ``--fraction`` reads only a share of the input, but it reads such a table completely.
         """
         return False
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the paths in a list of files (``wet.paths``); None if ``given`` is not such a list."""
+        """Returns the paths that a list of files (such as ``wet.paths``) contains; None if ``given`` is not such a
+        list.
+        """
         return None
 
 
 class Join:
-    """The base class of joins. A join makes documents from several records. It is a frozen dataclass that contains the
-    rules of the join. Its fields are settings.
+    """The base class of joins. A join makes one document from several records, such as a question and its answers.
 
-    ``pipeline/clean/joins`` runs the joins. This folder has one file per join, and one table, ``JOINS``, that maps each
-    class to its file.
+    A join is a frozen dataclass that contains the rules. Its fields are settings. The code that runs the joins is in
+    ``pipeline/clean/joins``. That folder has one file per join, and a table, ``JOINS``, that maps each class to its
+    file.
     """
 
     __slots__ = ()

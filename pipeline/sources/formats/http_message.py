@@ -1,8 +1,8 @@
-"""Reads the HTTP response in a WARC record: parses its header, and undoes its transfer and content codings.
+"""Reads the HTTP response in a WARC record: parses its header and unpacks its body.
 
-Crawlers store bodies in two forms. CommonCrawl unpacks a body before it stores it. Wget and Heritrix store a body as it
-was sent. The header does not show which form was stored, so the bytes of the body decide
-(:mod:`pipeline.sources.formats.http_body`).
+A body can be sent in chunks and packed with gzip or similar. Crawlers store such bodies in two forms. CommonCrawl
+unpacks a body before it stores it. Wget and Heritrix store a body as it was sent. The header does not show which form
+was stored, so the bytes of the body decide (:mod:`pipeline.sources.formats.http_body`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,11 @@ class HttpResponse:
 
 
 def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
-    """Parses a response as it is stored in a WARC record.
+    """Parses the HTTP response in a WARC record. Returns its status, its headers and its unpacked body.
 
-    Responses without a body before the final response are skipped. A skipped response is an interim response such as
-    ``100 Continue``, or a proxy's ``200 Connection established``. It is recognised by the status line after its header.
+    A record can contain several responses. Only the last one has a body. The earlier ones are skipped: interim
+    responses such as ``100 Continue``, and a proxy's ``200 Connection established``. A response is skipped if a status
+    line follows its header.
 
     Raises:
         HttpError: ``bad_http`` if there is no status line. ``http_body_too_large`` if the body unpacks to more than
@@ -89,9 +90,10 @@ def _headers(lines: list[str]) -> dict[str, str]:
 
 
 def _unchunked(body: bytes) -> bytes:
-    """Joins the chunks of a body.
+    """Joins the chunks of a body that was sent with the transfer coding ``chunked``.
 
-    If the body is not chunked, returns it unchanged. If the body is truncated, joins the chunks that it has.
+    If the chunks are already joined, returns the body unchanged. If the body is truncated, returns the bytes that are
+    there.
     """
     pieces: list[bytes] = []
     at = 0

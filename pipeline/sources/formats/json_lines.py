@@ -1,8 +1,8 @@
 """Reads files with one JSON object per line (``.jsonl``, ``.json``; packed with gzip or Zstandard, or not packed).
 
-The first bytes of a file decide how it is unpacked. The file's name is not reliable, because some stores unpack a
-``.gz`` while they send it, and keep the name. A line that is not an object is skipped and rejected with its number.
-After a damaged gzip member, reading continues at the next member.
+The first bytes of a file decide how it is unpacked. The file's name is not reliable: some object stores unpack a
+``.gz`` while they send it, but do not change its name. A line that is not an object becomes a rejection with the line's
+number. After a damaged gzip member, reading continues at the next member.
 """
 
 from __future__ import annotations
@@ -65,10 +65,11 @@ Piece = bytes | Rejected | _Mark
 
 
 def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields (location, object) for each line. The location is ``FILE:LINE``.
+    """Yields (location, object) for each line, or a rejection if the line is not a JSON object.
 
-    If ``location`` is given, it is used as FILE. The reasons for rejections are ``not_utf8``, ``not_json``,
-    ``not_an_object``, ``line_too_long``, ``truncated_gzip``, ``damaged_gzip``, ``truncated_zstd``, ``damaged_zstd``.
+    The location is ``FILE:LINE``. FILE is the argument ``location``, or ``path`` if ``location`` is empty. The reasons
+    for rejections are ``not_utf8``, ``not_json``, ``not_an_object``, ``line_too_long``, ``truncated_gzip``,
+    ``damaged_gzip``, ``truncated_zstd``, ``damaged_zstd``.
     """
     name = location or path
     for found in numbered_lines(path, open_file, location=name):
@@ -122,8 +123,9 @@ def storable(text: str) -> str:
 
 
 def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, bytes | Rejected]]:
-    """Joins the pieces and yields (number, line) for each line. Holds only one line in memory, of at most
-    ``MAX_LINE_BYTES`` bytes.
+    """Yields (number, line) for each line of a file. ``pieces`` are the unpacked bytes of the file, piece by piece.
+
+    Holds only one line in memory, of at most ``MAX_LINE_BYTES`` bytes.
     """
     number, num_skipped = 1, 0
     begun: list[bytes] = []
@@ -163,10 +165,10 @@ def _numbered_lines(pieces: Iterator[Piece], name: str) -> Iterator[tuple[int, b
 
 
 def _is_line_of_its_own(line: bytes) -> bool:
-    """True if a line without a line end cannot continue in the next gzip member.
+    """True if the last line of a gzip member is complete, although it has no line end.
 
-    It cannot continue if it is already a complete object. It also cannot continue if it is not the beginning of an
-    object.
+    Such a line may continue in the next member. It does not continue if it is already a complete object, or if it does
+    not begin like an object (with ``{``).
     """
     start = line.lstrip(b"\xef\xbb\xbf \t\r")
     if not start.startswith(b"{"):
@@ -187,7 +189,9 @@ def _unpacked(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
-    """Unpacks a Zstandard file frame by frame. The library refuses windows of over 128 MB (``--long=28`` and up)."""
+    """Unpacks a Zstandard file frame by frame. The library refuses frames that were packed with ``zstd --long=28`` or
+    more, because they need over 128 MB of memory.
+    """
     unpacker = zstandard.ZstdDecompressor().decompressobj()
     held, is_begun = b"", False
     while piece := held or file.read(_ZSTD_PIECE_BYTES):
@@ -242,8 +246,9 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
 
 
 def _inflated(unpacker: zlib._Decompress, piece: bytes) -> Generator[bytes, None, str]:
-    """Yields the unpacked bytes of a piece. Stops at a fault in the data. Returns the name of the fault; empty if there
-    is none.
+    """Yields the unpacked bytes of a piece of a gzip file. Stops at damage.
+
+    Returns zlib's message about the damage; empty if there is none.
     """
     while piece and not unpacker.eof:
         before = unpacker.copy()

@@ -1,8 +1,8 @@
-"""Finds the media type and the charset of a page. The first bytes of the page decide. If they show no type, the headers
-decide.
+"""Finds the media type of a page, and the charset that its header declares.
 
-The headers are less reliable. Some have errors (``text/html;;charset=utf-8``, ``text/html, text/html``, ``html``). Some
-name a wrong type. The bytes by which a type is recognised are from the WHATWG's MIME Sniffing standard.
+The first bytes of the page decide the media type. If they show no type, the headers decide. Headers are less reliable:
+some have errors (``text/html;;charset=utf-8``, ``text/html, text/html``, ``html``), and some name a wrong type. The
+bytes by which a type is recognised are from the WHATWG's MIME Sniffing standard.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _OTHER_MARKS = {
 
 
 def media_type_of(body: bytes, *declared: str) -> str:
-    """Returns the media type of a body. The first bytes of the body decide. If they show no type, the first header that
-    names a type decides. Returns an empty string if the type is unknown.
+    """Returns the media type of a body; empty if it is unknown.
 
-    The caller passes the most trusted header first.
+    The first bytes of the body decide. If they show no type, the first header that names a type decides. ``declared``
+    contains the headers, the most trusted one first.
 
     >>> media_type_of(b"One.", "", "text/html;;charset=utf-8"), media_type_of(b"%PDF-1.4", "text/html")
     ('text/html', 'application/pdf')
@@ -72,8 +72,8 @@ def charset_of(content_type: str) -> str:
 
 
 def _named_in(header: str) -> str:
-    """Returns the media type that a header names; empty if it names no type. Different names for HTML all become
-    ``text/html``.
+    """Returns the media type that a header names; empty if it names no type. Wrong names of HTML, such as ``html`` or
+    ``text/htm``, become ``text/html``.
     """
     value = _CHARSET.sub("", header).lower()
     types = [one for one in _TYPE.findall(value) if one not in _VAGUE]

@@ -1,7 +1,8 @@
 """Reads lists of a crawl's files as CommonCrawl publishes them: ``wet.paths``, ``warc.paths``, with or without gzip.
 
-The paths in a list begin with ``crawl-data/``. The address of the folder that contains ``crawl-data/`` must be put
-before them. It is taken from the list's own path, or the user gives it as a prefix.
+Each path in a list begins with ``crawl-data/``. So the address of the folder that contains ``crawl-data/`` must be put
+before each path. If the address of the list itself contains ``/crawl-data/``, the part before it is used. Otherwise the
+user gives the address as a prefix.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ _ENDINGS = (".paths", ".paths.gz")
 
 def paths_list_of(given: str) -> tuple[str, str] | None:
     """Splits ``LIST`` or ``LIST@PREFIX`` into (list, prefix). Returns None if ``given`` is not a list of paths.
+
+    If the user gives no prefix, it is the part of the list's address before ``/crawl-data/``. If there is no such part,
+    the prefix is empty.
 
     >>> paths_list_of("wet.paths.gz@s3://commoncrawl")
     ('wet.paths.gz', 's3://commoncrawl')

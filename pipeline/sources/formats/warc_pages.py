@@ -57,7 +57,7 @@ class WetRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HtmlRecord:
-    """Holds a page as it was fetched (``WARC-Type: response`` or ``resource``), without its HTTP codings."""
+    """Holds an HTML page as it was fetched (``WARC-Type: response`` or ``resource``). Its body is unpacked."""
 
     url: str
     date: str
@@ -73,11 +73,11 @@ class HtmlRecord:
 
 
 def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[WetRecord | Rejected]:
-    """Yields the texts of a WET file, with or without gzip.
+    """Yields the text of each page in a WET file, with or without gzip.
 
-    If ``path`` contains bytes that were unpacked from a container, ``location`` is the container. Rejections then name
-    ``location`` instead of ``path``. A record that is not a WET text is rejected as ``not_text``. A text that is not
-    UTF-8 is rejected as ``not_utf8``.
+    ``location`` is the file's name in rejections. It is given if ``path`` is a temporary file with bytes from a
+    container (such as an archive). Then it names the container. A record that is not a WET text is rejected as
+    ``not_text``. A text that is not UTF-8 is rejected as ``not_utf8``.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):
@@ -108,7 +108,7 @@ def read_warc_html(path: str, open_file: Opener, *, location: str = "") -> Itera
 
 
 def payload_digest(block: bytes) -> str:
-    """Computes the digest of a block as CommonCrawl writes it: ``sha1:`` and the SHA-1 in base32.
+    """Computes the digest of a record's content as CommonCrawl writes it: ``sha1:`` and the SHA-1 in base32.
 
     >>> payload_digest(b"")
     'sha1:3I42H3S6NNFQ2MSVX7XZKYAYSCX5QBYJ'

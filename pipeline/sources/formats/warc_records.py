@@ -129,7 +129,7 @@ def _lost(member: GzipMember, location: str, *, is_whole_file: bool = False) -> 
 
 
 def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the complete records of a damaged member. Also used for intact members that are too large for memory."""
+    """Yields the complete records of a damaged member, or of an intact member that is too large for memory."""
     chunks = UnpackedChunks(stored, member.start)
     num_records, is_named = 0, False
     for found in _records(_Window(iter(chunks)), location=location, offset=member.start, fault=member.fault):
@@ -145,15 +145,15 @@ def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location:
 
 
 class _Window:
-    """Moves a window over a stream of unpacked bytes. ``at`` is the current position in ``data``."""
+    """Holds the current part of a stream of unpacked bytes in ``data``. ``at`` is the position in ``data``."""
 
     __slots__ = ("_is_member", "_more", "at", "base", "data")
 
     def __init__(self, more: Iterator[bytes], data: bytes | None = None) -> None:
         """Creates a window over the stream ``more``.
 
-        If ``data`` is given, it is a gzip member, and ``more`` yields the next members. These are read only if a record
-        continues in them.
+        If ``data`` is given, it is a gzip member, and ``more`` yields the members after it. They are read only if a
+        record continues in them.
         """
         self._more = more
         self._is_member = data is not None
@@ -189,7 +189,7 @@ class _Window:
         """Reads until ``data`` has ``num_bytes`` bytes and the empty lines after them. Reads no more gzip members than
         needed.
 
-        If a member ends with these empty lines, the record is certainly complete.
+        If a member ends with these empty lines, the record is complete, so the next member is not needed.
         """
         if not self._is_member:
             self.has(num_bytes + _GAP_BYTES)
@@ -245,7 +245,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
 
 
 def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[str, str], bytes]:
-    """Returns the headers and the block of the record at ``window.at``. If it is not broken, moves to its end."""
+    """Returns the headers and the content of the record at ``window.at``. Moves to its end. Raises if it is broken."""
     window.has_header()
     data, at = window.data, window.at
     if not data.startswith(_STARTS_WITH, at):
@@ -274,13 +274,13 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
 
 
 def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
-    """True if a record in a damaged member is complete: its digest is right, or the member is only truncated."""
+    """True if a record in a damaged member has the right digest, or no digest and the member is only truncated."""
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
 
 
 def _is_gap(following: bytes) -> bool:
-    """True if ``following`` has two line ends, and after them a record, the first bytes of a record, or nothing."""
+    """True if ``following`` begins with the two line ends between records, and a new record or nothing follows."""
     for gap in _GAPS:
         if following.startswith(gap):
             rest = following[len(gap) : len(gap) + len(_STARTS_WITH)]
@@ -289,7 +289,7 @@ def _is_gap(following: bytes) -> bool:
 
 
 def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
-    """True if a record is complete. Its two final line ends are missing, so its digest or the next bytes decide."""
+    """True if a record is complete, but the two line ends after it are missing. Its digest or the next bytes decide."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest
@@ -298,7 +298,7 @@ def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
 
 
 def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
-    """Compares the block's SHA-1 with the digest in the header. Returns None if the header has no readable digest."""
+    """True if the block's SHA-1 equals the digest in the header. None if the header has no readable digest."""
     algorithm, _, digest = headers.get("warc-block-digest", "").partition(":")
     if algorithm.lower() != "sha1" or len(digest) not in (32, 40):
         return None

@@ -38,6 +38,8 @@ def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -
         is_main_content: True to leave out navigation, footers and similar parts of the page. (A WET file contains these
             parts.)
 
+    In the second example, the header declares Latin-1, but the bytes are UTF-8 with a truncated character at the end.
+
     >>> page_text(b"<title>A\\nb</title><nav>Home</nav><main><p>One <b>two</b>.</p><p>Three.</p></main>")
     PageText(title='A b', text='One two.\\nThree.', encoding='ascii')
     >>> page_text("<meta charset=utf-8><p>Zürich".encode() + b"\\xef", charset="latin-1").text

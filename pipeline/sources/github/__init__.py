@@ -2,7 +2,7 @@
 
     JSON | Parquet | avro -> tables: rows -> reader: documents and rows for the join
 
-- ``reader``: the reader, the choice among copies, the steps and the source.
+- ``reader``: the reader, the choice among files with equal content, the steps and the source.
 - ``tables``: determines which table a file holds, and yields its rows.
 - ``avro``: reads Avro files block by block.
 

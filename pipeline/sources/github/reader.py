@@ -8,7 +8,9 @@ this id. Then the id of a document is ``REPOSITORY/PATH``.
 Files with equal content become one document. The document has the repository, path and licence of one of these files.
 :func:`choose_copy` chooses this file by three criteria. Files with a permissive licence come first. Among them, files
 whose path the filters accept come first. Among these, the file with the greatest hash of repository and path is chosen.
-For a joined table, the column ``_choice`` contains this hash, so the choice is the same as for three tables.
+
+In a joined table, each file is a document at first. Steps drop the documents with unwanted licences or paths. Then a
+dedup keeps the document with the greatest hash, which the column ``_choice`` contains. So the choice is the same.
 """
 
 from __future__ import annotations
@@ -68,6 +70,8 @@ Copy = tuple[str, str, str | None]
 class LicenceJoin(Join):
     """Joins each content with one of the files that have this content, and each file with the licence of its
     repository.
+
+    A content is the text of a file. Several files, also of different repositories, can have the same content.
     """
 
     OPENS_BATCHES: ClassVar[bool] = True
@@ -84,7 +88,8 @@ def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMI
     """Chooses one of the files with the same content. The order of the candidates does not matter.
 
     Returns None if there are no candidates. ``families`` are the permissive licences, a setting of the step
-    ``AllowedLicence``.
+    ``AllowedLicence``. In the example, the first file has another licence, and the second is in a folder of copied
+    code.
 
     >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
     ('c/c', 'x.py', 'mit')
@@ -103,8 +108,10 @@ def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMI
 
 
 def choice_hash(repo_name: str, path: str) -> str:
-    """Returns the hash of a file's repository and path. If several files have the same content, the file with the
-    greatest hash is chosen.
+    """Returns the hash of a file's repository and path. It is the last criterion of :func:`choose_copy`, where the
+    greatest hash wins.
+
+    The repository and the path are hashed with a zero byte between them, so the two files of the example differ.
 
     >>> choice_hash("a/b", "c") == choice_hash("a", "b/c")
     False
@@ -113,10 +120,10 @@ def choice_hash(repo_name: str, path: str) -> str:
 
 
 def check_tables(units: Iterable[Unit]) -> None:
-    """Checks that no table is missing.
+    """Checks that the three tables ``contents``, ``files`` and ``licenses`` are given together, or none of them.
 
     Raises:
-        ValueError: only one or two of ``contents``, ``files`` and ``licenses`` are given.
+        ValueError: only one or two of the three tables are given.
     """
     found = {unit.kind.partition(".")[0] for unit in units} & set(TABLES)
     lacking = [table for table in TABLES if table not in found]
@@ -169,8 +176,8 @@ class GitHubReader(Reader):
         return path.lower().endswith(KNOWN_ENDINGS)
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. The name of a file says which table it has. If it does not, the file's columns
-        decide.
+        """Makes one unit (input that one worker reads) of each file. The file's name says which table the file
+        contains. If the name says nothing, the file's columns decide.
 
         Raises:
             ValueError: the format of a file is not supported. Or a file's columns fit no table (the message names the
@@ -193,8 +200,7 @@ class GitHubReader(Reader):
     def _table(path: str, table: str | None, columns: Sequence[str] | None) -> str:
         """Returns the name of the exported table that a file contains.
 
-        If the columns of a file cannot be read, this method accepts the file. The file is then rejected when it is
-        read.
+        If the columns of a file cannot be read, raises no error here. The file is rejected later, when it is read.
         """
         if columns is None:
             return table or "joined"
@@ -215,9 +221,10 @@ class GitHubReader(Reader):
         return named
 
     def is_side_table(self, path: str) -> bool:
-        """True if the file must always be read, even if the user requests only a share of the input.
+        """True if the file belongs to the table ``files`` or ``licenses``.
 
-        The join needs all rows of the tables ``files`` and ``licenses``.
+        The join needs all rows of these tables. So they are read completely, even if the user requests only a share of
+        the input.
         """
         return table_by_name(path) in ("files", "licenses")
 

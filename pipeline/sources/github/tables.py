@@ -64,10 +64,9 @@ def table_by_name(path: str) -> str | None:
 
 
 def table_by_columns(columns: Sequence[str]) -> str | None:
-    """Returns the table to which some columns belong; None if they fit no table. All columns that the table needs must
-    be in ``columns``.
+    """Returns the first table whose needed columns are all in ``columns``; None if there is no such table.
 
-    The joined table is tried first.
+    The joined table is tried first, because it also has all columns that ``licenses`` needs.
 
     >>> table_by_columns(["id", "content", "size"]), table_by_columns(["content", "path", "repo_name", "license"])
     ('contents', 'joined')
@@ -99,9 +98,10 @@ def first_columns(path: str, form: str, open_file: Opener) -> list[str] | None:
 
 
 def read_rows(unit: Unit, form: str, open_file: Opener) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields (location, row) for each row.
+    """Yields (location, row) for each row, or a rejection if the row cannot be read.
 
-    The location is ``FILE:LINE`` or ``FILE#row N``. From Parquet files, only the needed columns are read.
+    The location is ``FILE:LINE`` or ``FILE#row N``. From Parquet files, only the columns that this source uses are
+    read.
     """
     if form == "json":
         yield from read_json_lines(unit.path, open_file, location=unit.location)

@@ -83,14 +83,17 @@ class AnswerJoin(Join):
         return not row["is_question"], row["post_id"]
 
     def choose_sites(self, num_posts: Mapping[str, int]) -> frozenset[str]:
-        """Returns the sites to take. ``num_posts`` maps each site to its number of questions and answers."""
+        """Returns the sites that the settings name. If they name none, returns the largest sites.
+
+        ``num_posts`` maps each site to its number of questions and answers.
+        """
         if self.sites:
             return frozenset(self.sites)
         return largest_sites(num_posts, num_sites=self.num_sites, with_meta=self.with_meta_sites)
 
     def assemble(self, posts: Iterable[Post]) -> list[Document | Rejected]:
-        """Makes a document from a question and its answers. Returns the document, and a rejection for each post that it
-        does not contain.
+        """Makes a document from a question and its answers. Returns the document, and a rejection for each post that is
+        left out.
 
         Args:
             posts: all posts with the same ``group_key``, in any order. If a site is read from two dumps, a post can

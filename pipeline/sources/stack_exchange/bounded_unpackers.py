@@ -30,8 +30,10 @@ class Unpacker(Protocol):
 
 
 def bounded(unpacker: Any) -> Unpacker:
-    """Returns an unpacker that respects ``max_length``. If the given unpacker does not, returns a replacement. The
-    given unpacker must not have been used yet.
+    """Returns an unpacker that never returns more than ``max_length`` bytes per call.
+
+    This is the given unpacker, or a replacement if the given unpacker ignores ``max_length``. The given unpacker must
+    not have been used yet.
     """
     if isinstance(unpacker, ZstdDecompressor):
         return _Zstd(type(unpacker.decompressor))

@@ -113,8 +113,8 @@ class StackExchangeReader(Reader):
         )
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per archive, and one unit per ``unit_bytes`` of a Posts.xml. Tables without posts get no
-        unit.
+        """Splits files into units (input that one worker reads). An archive is one unit. A Posts.xml is split into
+        units of about ``unit_bytes`` bytes. A table without posts gets no unit.
         """
         units: list[Unit] = []
         for file in files:
@@ -141,7 +141,7 @@ class StackExchangeReader(Reader):
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
         """Yields the archive's Posts.xml in chunks of complete rows.
 
-        The origin of a chunk contains the chunk's offset in Posts.xml.
+        The field ``origin`` of a chunk says where the chunk begins: at which byte of Posts.xml.
         """
         with open_file(unit.path) as stored:
             archive = as_archive(stored)
@@ -246,8 +246,8 @@ class StackExchangeReader(Reader):
 
 
 def _number(value: str | None) -> int | None:
-    """Converts a string to an int. Returns None if it is not a whole number of at most 18 digits (which fits an
-    int64).
+    """Converts a string to an int. Returns None if it is not a whole number, or if it has more than 18 digits (so that
+    the result fits an int64).
     """
     if value is None or len(value) > 19:
         return None

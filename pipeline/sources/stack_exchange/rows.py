@@ -1,8 +1,8 @@
 """Reads Posts.xml as a sequence of rows.
 
 A row is one element ``<row .../>`` or ``<row ...></row>``. An attribute cannot contain ``<``, so every ``<row`` in the
-file is the beginning of a row. So the file can be split at any byte. A row belongs to the range that contains the first
-byte of its ``<row``.
+file is the beginning of a row. So the file can be split into ranges at any byte. A row belongs to the range that
+contains the first byte of its ``<row``.
 
 The file is read once. If a row is broken, only this row is lost. The bytes before the first row (declaration, DOCTYPE)
 are not given to the parser. So the parser does not know entities that the file itself defines. A row with such an
@@ -125,15 +125,17 @@ def row_blocks(
     read_bytes: int = READ_BYTES,
     base: int | None = None,
 ) -> Iterator[RowBlock | Rejected]:
-    """Splits bytes ``start`` to ``end`` of a Posts.xml into blocks of complete rows of about ``read_bytes`` bytes.
+    """Splits bytes ``start`` to ``end`` of a Posts.xml into blocks of about ``read_bytes`` bytes. A block has complete
+    rows.
 
-    The blocks have the rows that begin in the range. The last row can end after the range. If the range begins at 0,
-    faults in the head of the file are reported too. If the range contains the last row, a truncated file is reported
-    too. The needed memory is a few times ``read_bytes``, or a few times the longest row (at most ``MAX_ROW_BYTES``).
+    The blocks have the rows that begin between ``start`` and ``end``. The last row can end after ``end``. If ``start``
+    is 0, also reports faults before the first row. If the range contains the file's last row, also reports a truncated
+    file. The needed memory is a few times ``read_bytes``, or a few times the longest row (at most
+    ``MAX_ROW_BYTES``).
 
     Args:
-        base: given if the stream is not a whole file, but only some complete rows of a file, without the file's head
-            and tail. It is the offset in the file at which the stream begins.
+        base: None if the stream is a whole file. Otherwise the stream has only some complete rows of a file, and
+            ``base`` is the offset in the file at which the stream begins.
     """
     stream.seek(start)
     is_file = base is None

@@ -66,8 +66,8 @@ class _Abandoned(Exception):  # noqa: N818 - not an error: the reader has stoppe
 
 
 class SevenZipStream(io.RawIOBase):
-    """Streams the bytes of one member from start to end. If damage ends the stream early, ``error`` contains the
-    exception.
+    """Streams the bytes of one file in an archive (a member) from start to end. If damage ends the stream early,
+    ``error`` contains the exception.
     """
 
     def __init__(self, archive: BinaryIO, member: str, *, max_bytes: int) -> None:
@@ -140,10 +140,11 @@ class SevenZipStream(io.RawIOBase):
 
 @contextmanager
 def _own_unpackers(opened: py7zr.SevenZipFile) -> Iterator[None]:
-    """Replaces unpackers of py7zr. bzip2 is unpacked block by block in threads. PPMd is unpacked in a separate process.
+    """Replaces unpackers of py7zr inside the ``with`` block.
 
-    The unpackers for all remaining codecs return no more bytes than requested. bzip2 is unpacked block by block even on
-    a machine with one processor. So a damaged archive gives the same result on every machine.
+    bzip2 is unpacked block by block, in threads. This is so even on a machine with one processor, so that a damaged
+    archive gives the same result on every machine. PPMd is unpacked in a separate process. For all other codecs, the
+    unpackers return no more bytes than requested.
     """
     num = num_threads()
     streams = opened.header.main_streams
@@ -245,8 +246,9 @@ def members(archive: BinaryIO) -> list[tuple[str, int]]:
 
 @contextmanager
 def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[SevenZipStream]:
-    """Yields the bytes of a member as a stream. If the stream has an error that is not the fault of the archive, raises
-    this error at the end.
+    """Yields a member of an archive as a stream of unpacked bytes.
+
+    At the end, raises the error of the stream if the archive did not cause it (but the disk, for example).
     """
     stream = SevenZipStream(archive, member, max_bytes=max_bytes)
     try:
@@ -258,10 +260,10 @@ def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[Seve
 
 
 def is_damage(error: BaseException) -> bool:
-    """True if the archive caused an error. False if the disk or this program caused it.
+    """True if a damaged archive is the cause of an error. False if the cause is the disk or this program.
 
-    The archive causes the errors in ``DAMAGE``. Codecs also have errors of their own, so every error that was raised
-    inside py7zr or a codec counts as caused by the archive.
+    An error with an errno comes from the disk or the network. All other errors in ``DAMAGE`` come from the archive.
+    Codecs also have errors of their own, so every error that was raised inside py7zr or a codec counts as damage.
     """
     if not isinstance(error, Exception) or getattr(error, "errno", None) is not None:
         return False

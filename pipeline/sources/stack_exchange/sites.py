@@ -55,8 +55,9 @@ def is_meta(site: str) -> bool:
 
 
 def largest_sites(num_posts: Mapping[str, int], *, num_sites: int, with_meta: bool) -> frozenset[str]:
-    """Returns the sites with the most posts. If two sites have equally many posts, the site whose name comes first is
-    preferred.
+    """Returns the ``num_sites`` sites with the most posts. Meta sites are among them only if ``with_meta`` is True.
+
+    If two sites have equally many posts, the first in alphabetical order is preferred, as in the example.
 
     >>> sorted(largest_sites({"a.com": 2, "b.com": 9, "meta.b.com": 9}, num_sites=1, with_meta=True))
     ['b.com']

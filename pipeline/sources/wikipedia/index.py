@@ -1,10 +1,11 @@
-"""Splits a large dump into units. If the dump has an index, each unit begins at a stream that the index lists.
-Otherwise the units have equal sizes.
+"""Splits a large dump into units (input that one worker reads).
 
 A multistream dump consists of many bzip2 streams, each with some pages. Its index (``...-multistream-index*.txt.bz2``)
-has one line ``OFFSET:PAGE_ID:TITLE`` per page, with the offset of the page's stream. The reader does not need the
-index: it searches for the first block in its range. So no page is lost if the file is split at a different place, or if
-the index is wrong.
+has one line ``OFFSET:PAGE_ID:TITLE`` per page, with the offset of the page's stream. If the dump has an index, each
+unit begins at a stream that the index lists. Otherwise the units have equal sizes.
+
+The reader of a unit does not need the index: it searches for the first bzip2 block of the unit. So no page is lost if
+the file is split at a different place, or if the index is wrong.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, 
 
 
 def _offsets(index: InputFile, open_file: Opener) -> Iterator[int]:
-    """Yields the offsets of the streams in the order of the index. If consecutive offsets are equal, only the first is
-    yielded.
+    """Yields the offset of each stream, in the order of the index.
+
+    The index repeats the offset of a stream for each of its pages. Each offset is yielded only once.
     """
     with open_file(index.path) as stored:
         is_packed = index.path.endswith(".bz2")

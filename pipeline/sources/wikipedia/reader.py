@@ -94,7 +94,8 @@ class WikipediaReader(Reader):
         return is_index_name(name) or (".xml" in name and (name.endswith(".bz2") or not name.endswith(packed)))
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Splits files into units. If a dump's index is among the files, the units begin at its streams.
+        """Splits files into units (input that one worker reads). If the files include the index of a dump, each unit of
+        this dump begins at a bzip2 stream.
 
         Raises:
             ValueError: a file is not named like an XML dump, or an index is given without its dump.

@@ -70,8 +70,9 @@ def read_bz2(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
 
     Damage raises no exception. It becomes a piece, and reading continues at the next block.
 
-    By chance, a block can contain the bits of a mark (probability 2^-48 per bit). If ``start`` is inside this block and
-    before these bits, the bits after them look like a damaged block and are reported.
+    A block begins with a mark of 48 bits. By chance, the same bits can be inside a block (probability 2^-48 per bit).
+    If ``start`` is inside this block and before these bits, a new block seems to begin there. It cannot be unpacked, so
+    damage is reported although there is none.
     """
     found = regions(file, max(0, start - HEADER_BYTES))
     coming = deque[Region]()

@@ -113,8 +113,8 @@ class PageCutter:
     def __init__(self, *, is_running: bool) -> None:
         """Creates a cutter.
 
-        If ``is_running`` is True, the offset of a page is the offset of its first byte. Otherwise it is the offset of
-        the piece that contains its first byte.
+        The offset of a page depends on ``is_running``. True, for plain XML: the offset of the page's first byte. False,
+        for bz2: the offset of the piece (an unpacked block) that contains the page's first byte.
         """
         self._buffer = bytearray()
         self._is_open = False
@@ -145,7 +145,7 @@ class PageCutter:
         self._is_open = False
 
     def feed(self, data: bytes, offset: int) -> Iterator[tuple[int, bytes | None]]:
-        """Takes the next bytes. Yields (offset, page) for each page that ends in these bytes.
+        """Takes the next bytes. Yields (offset, XML of the page) for each page that ends in these bytes.
 
         :meth:`__init__` explains the offset. If a page is longer than :data:`MAX_PAGE_BYTES`, yields (offset, None).
         """
