@@ -1,4 +1,6 @@
-"""Runs the command ``python -m pipeline.report``: builds a run's page, recounts, or compares two runs."""
+"""Runs the command ``python -m pipeline.report``. The command builds the page of a run, computes how many documents a
+run would keep with changed settings, or compares two runs.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> None:
-    """Runs the command after its flags are checked. The report is imported here and not earlier, because the import
-    takes seconds.
+    """Checks the flags, and does what they ask for. The modules of the report are imported inside this function,
+    because the import takes seconds.
     """
     if len(args.dirs) > 2:
         raise ValueError(f"{len(args.dirs)} folders: give one, or two to compare")
@@ -52,8 +54,8 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _written(folder: str, other: str | None) -> str:
-    """Writes the page of a run and returns its path. If documents were removed from the shards after the run, also
-    writes the dataset card.
+    """Writes the page of a run, and returns the path of the page. If documents were removed from the finished shards,
+    the dataset card is written again too, because its numbers changed.
     """
     from pipeline.report.build import write_report  # matplotlib is loaded only to draw
     from pipeline.report.dataset_card import write_card

@@ -1,6 +1,7 @@
-"""Makes the section of the page that compares two runs. Sentences come first, then bars and tables side by side.
+"""Makes the section of the page that compares two runs. The section has sentences, then a pair of bars per source, then
+tables with one column per run.
 
-The tables have the same rows as those that the terminal prints (:mod:`pipeline.report.compare`).
+The rows of the tables come from :mod:`pipeline.report.compare`, which also prints them in the terminal.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _MAX_ROWS = 400
 
 
 def against(other: RunState, this: RunState) -> dict[str, Any]:
-    """Returns the values that the page shows about the differences between two runs. ``other`` comes first on the
-    page.
+    """Returns the values that the page shows about the differences between two runs. In each comparison, the page shows
+    ``other`` first, then ``this``.
     """
     settings = differences(settings_of(other), settings_of(this))
     reasons = [row for row in reason_rows(other, this) if row[2] != row[3]]
@@ -108,9 +109,10 @@ def _dropped(state: RunState) -> Mapping[tuple[str, str, str], int]:
 
 
 def _bars(other: RunState, this: RunState) -> Iterator[dict[str, Any]]:
-    """Yields a pair of bars for each source that is in both runs. The bars show the losses that differ.
+    """Yields two bars for each source that is in both runs, and a list of the losses that differ between the runs. A
+    bar shows which share of the source's documents was lost for which reason.
 
-    Each drop reason has one shade, and both bars use this shade.
+    Each drop reason has the same shade in both bars.
     """
     before = {bar["name"]: bar for bar in overview(other.sources)}
     for bar in overview(this.sources):

@@ -1,9 +1,10 @@
-"""Builds the page: statistics, distributions and documents in one HTML file that needs no network.
+"""Builds the page of a run: statistics, distributions and documents in one HTML file that needs no network.
 
 :mod:`pipeline.report.eval_sets` makes the pages about evaluation sets.
 
-Texts and names come from the input, so the template escapes all of them, and the documents are stored as data. The
-page's content policy allows only its own script (by its hash). The page loads nothing and sends nothing.
+Texts and names come from the input, so they may contain HTML. The template escapes the names, and the documents are
+stored as JSON. The page's content policy allows only one script, which the policy names by hash. The page loads nothing
+and sends nothing.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
 
 
 def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES, other: str | None = None) -> str:
-    """Builds the report of a run, finished or not. Returns the path of the page.
+    """Builds the page of a run, finished or not. Returns the path of the page.
 
     Args:
-        sample_bytes: the largest number of stored bytes to read per source. If a source is larger, a fair sample of it
-            is read.
-        other: the output of a second run. A section of the page compares the two runs.
+        sample_bytes: the largest number of stored bytes to read from each of a source's folders (``clean/`` and
+            ``dropped/``). If a folder is larger, a fair sample of it is read.
+        other: the output folder of a second run. A section of the page compares the two runs.
 
     Raises:
         ValueError: the folder is not the output of a run.

@@ -61,8 +61,8 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class LimitLine:
-    """Describes a vertical line in the chart of a distribution. The line marks a limit, or a named position that is not
-    a limit.
+    """Describes a vertical line in the chart of a distribution. The line marks a limit, or a position with a name, for
+    example the value at which a perplexity bucket ends.
     """
 
     value: float
@@ -276,8 +276,8 @@ def percent(value: float) -> str:
 
 
 def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Any]:
-    """Returns a figure of this size with fixed margins. Without fixed margins, a layout engine would draw everything
-    twice.
+    """Returns a figure of this size, and its axes. The margins are fixed. Otherwise matplotlib would have to draw
+    everything once to compute them, and then once more.
     """
     figure = Figure(figsize=(width, height))
     FigureCanvasSVG(figure)

@@ -1,7 +1,8 @@
-"""Reads a source's output once. Collects the signals of all documents that are read, and some documents to show.
+"""Reads a source's output once, and collects what the page shows: the signals of all documents that are read (a signal
+is a number that a step measures), and some documents as examples.
 
-Memory is bounded. One float is stored per signal and document. For each reason, the beginnings of a limited number of
-texts are stored. If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
+Memory is bounded. For each document, one float is stored per signal. For each drop reason, the beginnings of a limited
+number of texts are stored. If an output is large, only a sample is read (:mod:`pipeline.report.documents`).
 """
 
 from __future__ import annotations
@@ -93,8 +94,8 @@ def collect(
     """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder.
 
     Args:
-        scores: the run's models that are on this machine, by their key. These models find the passages with the worst
-            scores.
+        scores: the run's models that are on this machine, by key (such as ``perplexity``). These models find the
+            passages with the worst scores.
 
     Returns:
         The numbers and texts that were read.
@@ -126,8 +127,8 @@ class Deciding:
     """The places at which evaluation items were found, by the id of the document."""
 
     def passage(self, reason: str, document: NearestDocument) -> Passage:
-        """Returns the passage of a document to which a drop reason refers. The document may have been dropped or
-        kept.
+        """Returns the passage that belongs to a drop reason, for example the line with a curly bracket. The passage is
+        searched for in dropped and in kept documents.
         """
         if document.doc_id in self.hits:
             return Passage(self.hits[document.doc_id], "the evaluation item")
@@ -140,8 +141,8 @@ def _dropped_texts(
 ) -> dict[tuple[str, str], list[NearestDocument]]:
     """Returns the dropped documents whose text is in the output, by (stage, reason).
 
-    If a document was dropped as a copy, its whole text is returned, because it is compared with the text of the kept
-    document.
+    Each text is shortened to an excerpt, with one exception. If a document was dropped as a copy, its whole text is
+    returned, because it is compared with the text of the kept document.
     """
     found: dict[tuple[str, str], list[NearestDocument]] = defaultdict(list)
     for batch in read_texts(folder, read):
@@ -165,8 +166,10 @@ def _dropped_texts(
 
 
 def _mark_kept(groups: Sequence[Group], deciding: Deciding) -> None:
-    """Shortens each kept document to an excerpt around one passage. The drop reason of the document's group decides
-    which passage this is.
+    """Shortens the kept documents in the groups to excerpts, and marks a passage in each of them.
+
+    If a group pairs each copy with its original, the marks are on the passages that both have. The copies are marked
+    too. Otherwise, the drop reason of the group decides which passage is marked.
     """
     unmarked: dict[int, NearestDocument] = {}  # the page stores a document once if it is the same in all groups
     for group in groups:
@@ -182,8 +185,8 @@ def _mark_kept(groups: Sequence[Group], deciding: Deciding) -> None:
 
 
 def _beside(one: NearestDocument, other: NearestDocument | None) -> NearestDocument:
-    """Returns the document ``one`` with marks. The marks are on the passages that both documents of the pair have. If
-    the two texts are equal, nothing is marked.
+    """Returns an excerpt of the document ``one``. The passages that the document ``other`` has too are marked. If the
+    two texts are equal, or if ``other`` is None, nothing is marked.
     """
     is_equal = other is None or one.text == other.text
     passage = Passage() if is_equal else shared(one.text, other.text if other else "")
@@ -243,9 +246,10 @@ def languages_of(batch: pa.RecordBatch) -> list[str]:
 
 
 class Tokens:
-    """Looks up the number of tokens of documents in the token file of their part.
+    """Looks up how many tokens each document has. A token file has these numbers for the documents of one part (output
+    file).
 
-    The number is NaN if the file does not exist.
+    If the token file does not exist or cannot be read, the number is NaN.
     """
 
     def __init__(self, folder: str) -> None:
@@ -276,7 +280,9 @@ class Tokens:
 
 def _grouped(state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[NearestDocument]],
              kept: Kept, names_kept: Set[str]) -> list[Group]:  # fmt: skip
-    """Returns the groups in the order of the stages. In each group, the documents nearest to the limit come first."""
+    """Returns one group per stage and drop reason, in the order of the stages. If the reason compares a signal with a
+    limit, the documents nearest to the limit come first in the group.
+    """
     order = {stage: place for place, stage in enumerate(state.stages)}
     groups = []
     for stage, reason in sorted(by_reason, key=lambda key: (order.get(key[0], len(order)), key[1])):

@@ -51,7 +51,7 @@ def _stats(state: RunState, name: str) -> Mapping[str, Any] | None:
 
 
 def count_rows(a: RunState, b: RunState) -> Rows:
-    """Returns rows that compare the documents, the bytes and the tokens of each source."""
+    """Returns the rows of a table that compares the documents, bytes and tokens of each source in the two runs."""
     rows: Rows = []
     for name in _names(a, b):
         for label, path in (
@@ -87,8 +87,8 @@ def _pair(a: int | None, b: int | None) -> tuple[str, str, str]:
 
 
 def share_rows(a: RunState, b: RunState) -> Rows:
-    """Returns rows that compare the shares, the epochs and the tokens of the sources. Returns no rows if neither run
-    made a mixture.
+    """Returns the rows of a table that compares the shares, epochs and tokens of the sources in the two mixtures.
+    Returns no rows if neither run made a mixture.
     """
     lines = [(state.manifest or {"sources": {}})["sources"] for state in (a, b)]
     rows: Rows = []
@@ -101,8 +101,8 @@ def share_rows(a: RunState, b: RunState) -> Rows:
 
 
 def reason_rows(a: RunState, b: RunState) -> Rows:
-    """Returns one row per source and reason. A row compares how many documents or records the two runs dropped for this
-    reason.
+    """Returns the rows of a table: one row per source and drop reason. A row compares how many documents (or input
+    records that never became documents) the two runs dropped for this reason.
     """
     rows: Rows = []
     for name in _names(a, b):
@@ -134,7 +134,7 @@ def versions_of(state: RunState) -> dict[str, str]:
 
 
 def inputs_of(state: RunState) -> dict[str, str]:
-    """Returns the number of files, the bytes and the fingerprint of each source's input."""
+    """Returns a text about the input of each source: the number of files, the bytes and the fingerprint (a hash)."""
     inputs: Mapping[str, Any] = (state.manifest or {}).get("inputs", {})
     found = {}
     for source in state.sources:

@@ -58,16 +58,16 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
 
 
 def _source(layout: Layout, name: str) -> Source | None:
-    """Returns a source with the settings with which it was cleaned. The card shows the licence of this source. Returns
-    None if the source is not known.
+    """Returns a source as the run declared it. The dataset card shows the licence of this source. Returns None if the
+    source is not known.
     """
     about = (read_marker(layout.marker(f"clean-{name}")) or {}).get("about") or {}
     return source_of_output(name, about.get("declared"))
 
 
 def _judges(layout: Layout, source: Source) -> list[str]:
-    """Some models choose documents that resemble Wikipedia. Returns descriptions of the models of this kind that were
-    used to clean a source.
+    """Returns descriptions of the models that chose a source's documents by their likeness to Wikipedia. An example of
+    a description is ``a classifier``. If no such model was used, the list is empty.
     """
     about = (read_marker(layout.marker(f"clean-{source.name}")) or {}).get("about") or {}
     return [said for model, said in _LIKENESS.items() if model in about.get("models", {})]
@@ -108,7 +108,7 @@ def _cell(text: str) -> str:
 
 
 def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
-    """Returns the numbers of documents read, kept and dropped; None if the source has no statistics."""
+    """Returns how many documents of a source were read, kept and dropped; None if the source has no statistics."""
     if not exists(layout.stats(name)):
         return None
     documents: Mapping[str, int] = json.loads(read_bytes(layout.stats(name)))["documents"]
@@ -116,7 +116,9 @@ def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
 
 
 def _languages(layout: Layout, names: list[str]) -> list[str]:
-    """Returns the languages of a sample of the documents, most common first. Rare languages are left out."""
+    """Returns the languages of a sample of the documents, most common first. Languages of less than 0.1 % of a source
+    are left out.
+    """
     docs: Counter[str] = Counter()
     for name in names:
         of_source: Counter[str] = Counter()

@@ -1,8 +1,9 @@
 """Reads a bounded number of documents in ``clean/`` and ``dropped/``. Only the requested columns are read.
 
-The batches of a source are spread evenly over its output parts, so a few parts are a fair sample of the source. A
-folder of up to ``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen. From each
-of these parts, evenly spread row groups are read, as many as the budget allows. Only one batch at a time is in memory.
+A run spreads the documents of a source evenly over its parts (output files), so a few parts are a fair sample of the
+source. A folder of up to ``budget_bytes`` is read completely. From a larger folder, 16 evenly spread parts are chosen.
+From each of these parts, as many evenly spread row groups are read as the budget allows. Only one batch of rows at a
+time is in memory.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Part:
 
 
 def parts_of(folder: str) -> list[Part]:
-    """Returns the finished parts of a folder, sorted by name; none if the folder does not exist."""
+    """Returns the finished parts (output files) in a folder, sorted by name; none if the folder does not exist."""
     (result,) = FileSystems.match([join(folder, "part-*.parquet")])
     return sorted((Part(m.path, m.size_in_bytes) for m in result.metadata_list), key=lambda p: p.path)
 
@@ -66,7 +67,8 @@ def parts_of(folder: str) -> list[Part]:
 def read_sample(
     folder: str, columns: Sequence[str], read: Read, *, budget_bytes: int = SAMPLE_BYTES
 ) -> Iterator[tuple[Part, pa.RecordBatch]]:
-    """Yields batches of a fair sample of a folder's documents, and updates ``read``.
+    """Yields batches of a fair sample of a folder's documents, each with the part (output file) that it is from. Counts
+    in ``read`` how much was read.
 
     Requested columns that the files do not have are left out.
     """
@@ -111,9 +113,10 @@ def _batches(part: Part, columns: Sequence[str], share: float) -> Iterator[pa.Re
 
 
 def read_texts(folder: str, read: Read) -> Iterator[pa.RecordBatch]:
-    """Yields the dropped documents whose text is stored, and notes unreadable files in ``read``.
+    """Yields batches of the dropped documents whose text is stored. A run stores only a sample of these texts. Files
+    that cannot be read are noted in ``read``.
 
-    Row groups without any text are not read.
+    If no document of a row group has a text, the row group is skipped.
     """
     parts = parts_of(folder)
     if len(parts) < _THREADS or is_local(folder):
@@ -141,16 +144,17 @@ def _texts(part: Part, read: Read) -> Iterator[pa.RecordBatch]:
 
 
 def _has_texts(parquet: pq.ParquetFile, group: int) -> bool:
-    """True if a row group has any text. A row group is a block of rows in a Parquet file.
+    """True if a row group (a block of rows in a Parquet file) has any text.
 
-    The statistics of the file also show this, but if they are damaged, pyarrow ends the process.
+    The function reads the column itself. The statistics of the file would be faster, but pyarrow ends the process if
+    they are damaged.
     """
     columns = whole_batches(parquet, batch_size=65_536, columns=["text"], groups=[group])
     return any(batch.column("text").null_count < batch.num_rows for batch in columns)
 
 
 def signals_of(value: Any) -> dict[str, float]:
-    """Returns the signals of one document as a mapping.
+    """Returns the signals of one document (numbers that steps measured) as a mapping from name to value.
 
     >>> signals_of([{"name": "a", "value": 1.0}]), signals_of([("a", 1.0)]), signals_of(None)
     ({'a': 1.0}, {'a': 1.0}, {})
@@ -160,7 +164,8 @@ def signals_of(value: Any) -> dict[str, float]:
 
 
 def signal_columns(signals: pa.Array) -> dict[str, Floats]:
-    """Returns one array per signal, by name. A value is NaN if the document does not have the signal.
+    """Returns one array per signal, by the name of the signal. An array has one value per document. The value is NaN if
+    the document does not have the signal.
 
     ``signals`` is a column of lists of names and values. In older outputs it is a column of maps.
 
@@ -189,7 +194,7 @@ def signal_columns(signals: pa.Array) -> dict[str, Floats]:
 
 
 def count_rows(folder: str, *, max_files: int = 256) -> int | None:
-    """Returns the number of rows in all parts of a folder, from their footers.
+    """Returns the number of rows in all parts (output files) of a folder. Only the footers of the files are read.
 
     Returns None if there are too many files to open or if a file cannot be read.
     """

@@ -1,9 +1,10 @@
-"""Writes one page per evaluation set. A page shows each item that was found in a document, next to the passage in which
-it was found. Such a passage is called a hit. A page also lists the items that were not found.
+"""Writes one page per evaluation set (a benchmark). A page shows each item (an example of the benchmark) that was found
+in a document, next to the passage in which it was found. Such a passage is called a hit. A page also lists the items
+that were not found.
 
-The data comes from ``decontamination/``. A page shows a limited part of the data: the 300 items with the most hits,
-three hits per item, and some of the items that were not found (the ids of up to 2,000 items per state). The tables in
-``decontamination/`` contain all rows.
+The data comes from ``decontamination/``. A page shows only a part of it: the 300 items with the most hits, three hits
+per item, and some of the items that were not found. A state says why an item was not found. For each state, the page
+lists up to 2,000 ids of items. The tables in ``decontamination/`` contain all rows.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ def _read(layout: Layout) -> dict[str, _SetRows]:
 
 
 def hit_spans(layout: Layout, source: str) -> dict[str, tuple[tuple[int, int], ...]]:
-    """Returns the places at which items were found in documents of a source. The key is the id of the document. The
-    number of documents is bounded.
+    """Returns the places at which evaluation items were found in the documents of a source, by the id of the document.
+    The places of at most 100,000 documents are returned.
     """
     found: dict[str, list[tuple[int, int]]] = {}
     (files,) = FileSystems.match([join(layout.decontamination, "hits-*.parquet")])

@@ -1,5 +1,5 @@
-"""Explains the stages and the drop reasons of a run in sentences. An explanation has the rule, its settings in this
-run, and its origin.
+"""Explains the stages and the drop reasons of a run in sentences. A stage is one step of a source. Its explanation has
+the rule, the settings in this run, and the origin of the rule.
 
 The rules come from docstrings. ``docs/recipe.md`` is made from these docstrings too.
 """
@@ -36,7 +36,7 @@ _ADDED_DOCS = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Holds the explanation of a stage, for a person who looks at the stage."""
+    """Holds the explanation of a stage: its rule, the origin of the rule, and the settings in this run."""
 
     rule: str
     cite: str
@@ -109,8 +109,7 @@ def _value(value: Any) -> str:
 
 
 def reason_sentence(reason: str, limits: Sequence[Limit] = ()) -> str:
-    """Returns a sentence about the reason for which a step drops documents. If the reason has limits, the sentence
-    names them.
+    """Returns a sentence that explains a drop reason. If the reason has limits, the sentence names them.
 
     >>> limit = Limit(stage="a", reason="too_short", signal="num_chars", op="<", value=300.0)
     >>> reason_sentence("too_short", [limit])
@@ -133,8 +132,8 @@ def limit_sentence(limit: Limit) -> str:
 
 
 def record_sentence(reason: str) -> str:
-    """Returns a sentence that explains why a record never became a document. Returns an empty text if there is no
-    sentence for the reason.
+    """Returns a sentence that explains why an input record (such as a line of JSON) did not become a document. Returns
+    an empty text if there is no sentence for the reason.
 
     >>> record_sentence("not_json")
     'The line is no JSON.'

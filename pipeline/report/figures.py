@@ -82,7 +82,8 @@ def _mixture_row(state: RunState, name: str, line: Mapping[str, Any]) -> dict[st
 
 
 def _percent(value: float) -> str:
-    """Returns a percentage as text. Removes the small error that comes from rounding to whole tokens.
+    """Returns a percentage as text with four significant digits. Further digits would only show that the numbers of
+    tokens were rounded.
 
     >>> _percent(67.000026), _percent(4.499957), _percent(0.0123)
     ('67', '4.5', '0.0123')
@@ -96,8 +97,8 @@ def _weights(state: RunState) -> float:
 
 
 def distributions(state: SourceState, found: Collected) -> list[dict[str, Any]]:
-    """Returns charts. There is one per signal, with the signal's limits, and there are charts of lengths, tokens and
-    bytes per token.
+    """Returns the charts of a source. First come the charts of signals (numbers that steps measured), with the limits
+    of the signals. Then come charts of lengths, tokens and bytes per token.
     """
     signals = [name for name in found.values if name not in ("text_bytes", "num_tokens")]
     with_limit = {limit.signal for limit in found.limits}
@@ -109,7 +110,9 @@ def distributions(state: SourceState, found: Collected) -> list[dict[str, Any]]:
 
 
 def constants(found: Collected) -> list[str]:
-    """Returns lines about the signals that have the same value for all documents. These signals get no chart."""
+    """Returns one line for each signal that has no limit and the same value for all documents. Such signals get no
+    chart.
+    """
     limited = {limit.signal for limit in found.limits}
     lines = []
     for name, groups in found.values.items():
@@ -120,8 +123,8 @@ def constants(found: Collected) -> list[str]:
 
 
 def _the_only(*groups: Floats) -> float | None:
-    """Returns the value if all documents have the same one. Returns None if the values differ, and 0 if there are no
-    documents.
+    """Returns the value that all documents have in common. Returns None if the documents have different values, and 0
+    if there are no documents.
     """
     values = np.concatenate([g for g in groups if len(g)] or [np.zeros(1)])
     return float(values[0]) if values.min() == values.max() else None
@@ -176,8 +179,8 @@ def _notes(limits: Sequence[Limit]) -> list[str]:
 
 
 def _weight(state: SourceState, found: Collected) -> float:
-    """Returns the weight of a dropped document relative to a kept one. The weight corrects for different sampling
-    rates.
+    """Returns how much a dropped document counts in a chart, relative to a kept one. Kept and dropped documents are
+    sampled at different rates, so one document of each sample stands for a different number of documents.
     """
     if state.stats is None or not found.clean.num_docs or not found.dropped.num_docs:
         return 1.0
@@ -188,7 +191,7 @@ def _weight(state: SourceState, found: Collected) -> float:
 
 
 def per_token_by_source(collected: Sequence[tuple[str, Collected]]) -> dict[str, Any] | None:
-    """Returns the bytes of text per token of each source; None if no tokens are known."""
+    """Returns a chart of the bytes of text per token, with one bar per source; None if no tokens are known."""
     known = [(s, f.tokenized_bytes.total(), f.language_tokens.total()) for s, f in collected]
     drawn = [Bar(s, size / tokens, f"{size / tokens:.2f}") for s, size, tokens in known if tokens]
     return {"svg": bars(drawn, alt="Bytes of text per token, by source")} if drawn else None

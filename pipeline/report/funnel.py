@@ -1,9 +1,10 @@
-"""Computes the funnel of a source. It shows how many documents each stage kept, and how many it dropped for each
-reason.
+"""Computes the funnel of a source: a chart with one bar per stage. It shows how many documents each stage kept, and how
+many it dropped for each reason.
 
-All bars have one scale: the documents that were read. So a bar has three parts: the documents that remain, the
-documents that this stage lost, and an empty part for the documents that earlier stages lost. The page draws a bar as
-elements whose width is a percentage. Such bars fit any screen, can be printed, and have text that can be read aloud.
+The full width of every bar stands for all documents that were read. So a bar has three parts: the documents that
+remain, the documents that this stage dropped, and an empty part for the documents that earlier stages dropped. The page
+draws a bar as elements whose width is a percentage. Such bars fit any screen, can be printed, and have text that can be
+read aloud.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _NUM_NAMED = 4
 
 
 def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
-    """Returns the numbers of documents and bytes of each stage, with checks of the sums. Returns None if there are no
-    statistics.
+    """Returns the numbers of documents and bytes of each stage, and the results of checks that these numbers add up.
+    Returns None if there are no statistics.
     """
     stats = source.stats
     if stats is None:
@@ -116,8 +117,8 @@ def _percent(part: int, whole: int) -> float | None:
 
 
 def _checks(state: RunState, source: SourceState, stats: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the results of checks that no document was lost. The checks compare numbers within each stage, between
-    stages, and in the files.
+    """Checks that every document is counted, and returns the results. The checks compare the numbers within each stage,
+    between stages, and with the rows in the output files.
     """
     documents, stages = stats["documents"], stats["stages"]
     kept = documents["in"]

@@ -158,7 +158,9 @@ def _counts_up_to(step: AnyStep) -> float | None:
 
 
 def _of_language(step: Language) -> Iterator[Limit]:
-    """Yields the general limit of the score, then the limit of each language that has a separate one."""
+    """Yields the limit of the language score for languages in general, then the limit of each language that has its
+    own.
+    """
     own = tuple(sorted(step.min_scores))
     every = Limit(stage=step.NAME, reason="low_language_score", signal="language_score", op="<", value=step.min_score,
                   cite="CCNet, cc_net/mine.py", not_of=own)  # fmt: skip

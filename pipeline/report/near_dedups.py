@@ -1,4 +1,5 @@
-"""Computes the values that the page shows about a near dedup: overlaps, the largest groups, and the removed shares.
+"""Computes the values that the page shows about a near dedup (the removal of near duplicates): the overlaps of
+documents, the largest groups of near duplicates, and the removed shares.
 
 All values come from ``stats/SOURCE.json``. The near dedup of the source ``books`` has no such statistics. The page
 shows the overlaps of books among the distributions.
@@ -23,7 +24,7 @@ _MEMBER_CHARS = 280
 
 
 def members_of_groups(source: SourceState) -> set[str]:
-    """Returns the ids of documents in the largest groups of near dedups. The statistics list these ids."""
+    """Returns the ids of documents in the largest groups of near duplicates, as the statistics list them."""
     stats = source.stats or {}
     groups = [group for key in (NEAR, ACROSS) for group in (stats.get(key) or {}).get("largest_groups", ())]
     return {name for group in groups for name in (group["kept"], *group["removed"])}
@@ -73,8 +74,8 @@ def _overlaps(overlaps: Mapping[str, int], name: str) -> str:
 
 
 def bin_title(low: str) -> str:
-    """Returns a title for a bin of overlaps. ``low`` is the lower end of the bin. The statistics use ``low`` as the
-    bin's name.
+    """Returns the label of a bar in the chart of overlaps. A bar stands for a range of overlaps, and ``low`` is the
+    lower end of the range. The statistics identify the range by ``low``.
 
     >>> bin_title("0.85"), bin_title("1.00")
     ('0.85 to 0.90', '1')
@@ -83,8 +84,8 @@ def bin_title(low: str) -> str:
 
 
 def _group(group: Mapping[str, Any], members: Mapping[str, NearestDocument]) -> dict[str, Any]:
-    """Returns a group as the page shows it, with the texts of its members. The statistics do not list all members, so
-    the result also has the number of unlisted members.
+    """Returns a group of near duplicates as the page shows it, with the texts of its members. The statistics list only
+    some members. The result has the number of all other members too.
     """
     return {
         "documents": group["documents"],

@@ -1,6 +1,7 @@
 """Chooses kept documents that the page shows beside dropped ones.
 
-These are the documents nearest to each limit, some random documents, and the originals of dropped copies.
+If a reason compares a signal (a measured number) with a limit, these are the kept documents nearest to the limit. There
+are also some random documents, and the originals of dropped copies.
 """
 
 from __future__ import annotations
@@ -125,7 +126,8 @@ def _values(origins: Origin, row: int) -> tuple[str, str, str]:
 
 
 def _offer(heap: list[tuple[float, int, NearestDocument]], distance: float, order: int, row: int, shown: Any) -> None:
-    """Adds a document to the heap if it is among the nearest.
+    """Adds a document to the heap if it is one of the documents nearest to the limit. A full heap then loses its
+    farthest document.
 
     If two documents are equally near, the one with the smaller hash stays in the heap.
     """

@@ -105,7 +105,9 @@ def _manifest(layout: Layout, problems: list[str]) -> dict[str, Any] | None:
 
 
 def _names(layout: Layout, record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> list[str]:
-    """Returns the names of all sources that have any output. Their order is that of the table of sources."""
+    """Returns the names of all sources that have any output, in the order of the table ``SOURCES``. Sources that are
+    not in the table come last, sorted by name.
+    """
     found = {source_of(name) for name in (manifest["sources"] if manifest else ())} | set(
         record.get("settings", {}).get("sources", ())
     )
@@ -148,7 +150,7 @@ def _source_as_it_was(
 ) -> Source | None:
     """Returns a source with the steps that it had in the run.
 
-    The steps come from ``declared``, the user's declaration of the source that was recorded with the documents. If
+    The run recorded the user's declaration of the source. This record is ``declared``, and the steps come from it. If
     nothing was recorded, the steps come from the recipe.
     """
     if declared is None and recipe is not None:
@@ -195,7 +197,7 @@ def _stats(layout: Layout, name: str, problems: list[str]) -> dict[str, Any] | N
 
 
 def _fault(stats: Any) -> str | None:
-    """Returns the fault of a statistics file; None if the file has the right form."""
+    """Returns what is wrong with the content of a statistics file; None if the content has the right form."""
     if not isinstance(stats, dict):
         return "it holds no mapping"
     for key, inner in (("documents", ("in", "kept")), ("bytes", ("in", "kept"))):
@@ -242,5 +244,7 @@ def _recipe_of(data: Mapping[str, Any]) -> Recipe:
 
 
 def _rule_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the rule by which a source was divided, written as in a recipe."""
+    """Returns how a source was divided into parts by a column. ``data`` is the form in which the run recorded it. The
+    result has the form in which a recipe contains it.
+    """
     return {"by": data["by"], **({"epochs": data["weights"]} if data["is_epochs"] else data["weights"])}

@@ -53,8 +53,8 @@ def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[st
                budget_bytes: int) -> Samples:  # fmt: skip
     """Returns the sampled documents of all sources, packed into JSON of at most ``budget_bytes`` if possible.
 
-    If the documents do not fit, the excerpts are shortened first. Then each group gets fewer documents, but at least
-    three.
+    If the documents do not fit, the excerpts of texts are shortened first. If they still do not fit, fewer documents
+    are packed for each drop reason, but at least three.
 
     Args:
         counts: numbers of dropped documents, by (source, stage, reason).
@@ -129,7 +129,9 @@ def _pack(groups: Sequence[tuple[str, Group]], counts: dict[tuple[str, str, str]
 
 
 def _document(shown: NearestDocument, limit: Limit | None, excerpt_chars: int) -> dict[str, Any]:
-    """Returns a document as the script reads it. Values that are not known are left out."""
+    """Returns a document as a mapping, in the form that the script of the page reads. Values that are not known are
+    left out.
+    """
     one = excerpt(shown, excerpt_chars)
     found = {
         "id": _cut(one.doc_id),
@@ -167,7 +169,9 @@ def _cut(text: str) -> str:
 
 
 def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:
-    """True if the detail of a document only repeats a value that the page shows anyway."""
+    """True if the detail of a dropped document (the note of the step that dropped it) only repeats the signal's value.
+    The page shows this value anyway.
+    """
     value = shown.signals.get(limit.signal) if limit else None
     try:
         return value is not None and math.isclose(float(shown.detail), value, rel_tol=1e-6)
@@ -176,7 +180,9 @@ def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:
 
 
 def _measured(shown: NearestDocument, limit: Limit | None) -> str:
-    """Returns the title and value of the signal that was compared with the limit; empty if there is none."""
+    """Returns the title and the value of the signal that the step compared with its limit. Returns an empty text if the
+    drop reason has no limit, or the document does not have the signal.
+    """
     if limit is None or limit.signal not in shown.signals:
         return ""
     return f"{title_of(limit.signal)} {short(shown.signals[limit.signal])}"

@@ -1,5 +1,5 @@
-"""Finds the passage that decided whether a document was dropped or kept. It is a line, a span, or the window with the
-worst score.
+"""Finds the passage that decided whether a document was dropped or kept. It is a line, a span of characters, or a
+window (some lines) with the worst score of a model.
 
 The drop reason decides what is searched for. Dropped and kept documents are searched in the same way, so that documents
 on both sides of a limit can be compared. If the search finds no passage, the text is shown from its beginning.
@@ -112,8 +112,8 @@ def _repeated_words(number: int, *, only_top: bool) -> Find:
 
 
 def _share_without(pattern: str) -> Callable[[str], float]:
-    """Returns a function that scores a line: the share of its characters that do not match ``pattern``. Short lines get
-    a lower score.
+    """Returns a function that scores a line: the number of its characters that do not match ``pattern``. Lines with
+    fewer than 60 characters get a lower score.
     """
     compiled = re.compile(pattern)
     return lambda line: (len(line) - len(compiled.findall(line))) * min(1.0, len(line) / 60)
@@ -160,10 +160,10 @@ FINDERS: Mapping[str, Find] = {
 
 
 def by_reason(reason: str, text: str, detail: str = "") -> Passage:
-    """Returns the passage of a text to which a drop reason refers.
+    """Finds the passage in a text that belongs to a drop reason, for example the line with a curly bracket.
 
-    ``detail`` is the detail of the drop, for example a word from a list, or the note of a code generator. If the text
-    contains the detail, it is marked.
+    If there is no search for the reason, ``detail`` is searched for. This is the note of the step that dropped the
+    document, for example a word from a list.
 
     >>> by_reason("curly_bracket", "Text.\\nif (a) {").spans
     ((6, 14),)
@@ -179,7 +179,7 @@ def by_reason(reason: str, text: str, detail: str = "") -> Passage:
 
 
 def shared(text: str, other: str) -> Passage:
-    """Returns the passages of at least five words that both texts have. They are given as places in ``text``.
+    """Finds the runs of at least five words that both texts have. Returns their places in ``text``.
 
     >>> shared("One two three four five six.", "A one two three four five b.").spans
     ((0, 23),)
@@ -194,7 +194,7 @@ def shared(text: str, other: str) -> Passage:
 
 
 def merged(spans: Iterator[Span] | Sequence[Span]) -> tuple[Span, ...]:
-    """Returns the spans in order. Spans that touch or overlap are joined.
+    """Joins spans that touch or overlap. The spans must be sorted. At most ``MAX_SPANS`` joined spans are returned.
 
     >>> merged([(0, 5), (3, 9), (12, 14)])
     ((0, 9), (12, 14))
@@ -211,8 +211,8 @@ def merged(spans: Iterator[Span] | Sequence[Span]) -> tuple[Span, ...]:
 
 
 def worst_window(text: str, score: Score, *, is_high_bad: bool, says: str) -> Passage:
-    """Returns the window of a text with the worst score. A window consists of lines, joined until they have about 240
-    characters.
+    """Finds the part of a text that gets the worst score. The text is divided into windows: consecutive lines with
+    about 240 characters in all. The result is empty if fewer than two windows have a score.
 
     >>> text = "good " * 60 + "\\n" + "bad " * 70
     >>> worst_window(text, lambda part: part.count("bad") + 0.5, is_high_bad=True, says="score").says
@@ -253,8 +253,9 @@ def windows(text: str) -> list[Span]:
 
 
 def scored_passage(reason: str, text: str, scores: Mapping[str, Any], language: str) -> Passage | None:
-    """Returns the window with the worst score of a model. ``reason`` decides which model this is. Returns None if no
-    model gives this reason, or if the model is not in ``scores``.
+    """Returns the window (some lines of a text) to which a model gives the worst score. ``reason`` decides which model
+    is used: for example, ``tail_perplexity`` stands for the perplexity model. Returns None if no model belongs to the
+    reason, or if the model is not in ``scores``.
 
     Args:
         scores: the models of the run that are on this machine, by their key.

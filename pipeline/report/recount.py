@@ -1,5 +1,5 @@
-"""Computes how many documents a run with changed settings would keep. No new run is needed: the stored signals in
-``clean`` and ``dropped`` are compared with the changed limits.
+"""Computes how many documents a run with changed settings would keep. No new run is needed. The output has the signals
+of the documents (numbers that the steps measured), and these are compared with the changed limits.
 
 There are three kinds of documents:
 
@@ -84,8 +84,8 @@ class Recount:
     def likely_tokens(self) -> int:
         """The estimated tokens of the kept documents.
 
-        The run has no token counts for documents that it dropped. Each is assumed to have as many tokens as the average
-        kept document.
+        The run did not count the tokens of documents that it dropped. Such a document is assumed to have as many tokens
+        as the average kept document.
         """
         mean = self.tokens_before / self.kept_before if self.kept_before else 0.0
         return round(self.tokens_kept + (self.likely - self.still_kept - self.unknown_kept.total()) * mean)
@@ -114,8 +114,8 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Computes, for each stage, the share of its kept documents that also passed all later stages. The share of the
-    last stage is 1.
+    """Computes for each stage: of the documents that the stage kept, which share passed all later stages? For the last
+    stage the share is 1.
     """
     shares: dict[str, float] = {}
     passed = 1.0

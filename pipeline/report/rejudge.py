@@ -55,8 +55,8 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Describes a change of a step's settings or of the perplexity cut-offs. Holds the step before and after the
-    change.
+    """Describes a change of a step's settings, or of the perplexity cut-offs (the values at which the perplexity
+    buckets end). Holds the step before and after the change.
     """
 
     before: AnyStep
@@ -71,7 +71,9 @@ class Change:
 
 
 def why_unknown(change: Change) -> str:
-    """Returns a text that says why a change cannot be judged by the signals alone. Returns an empty text if it can."""
+    """Returns a text that says why the stored signals do not show the effect of a change. Returns an empty text if they
+    show it.
+    """
     before, after = change.before, change.after
     if after is None:
         edits = before.edits_text if isinstance(before, DedupStep) else isinstance(before, C4Lines)
@@ -127,7 +129,8 @@ def _dropped_here(change: Change, documents: Documents) -> npt.NDArray[np.bool_]
 
 
 def _by_limits(change: Change, documents: Documents) -> Verdicts:
-    """Returns one verdict per document: the reason of the first limit that the document breaks.
+    """Returns one verdict per document. If the document breaks a limit, the verdict is the reason of the first such
+    limit. Otherwise the document is kept, or it is unknown whether it breaks a limit.
 
     If the step dropped a document in the run for a reason that has no limit, the document stays dropped.
     """
@@ -172,8 +175,8 @@ def _broken(
 
 
 def _by_language(change: Change, step: Language, documents: Documents, verdicts: Verdicts) -> Verdicts:
-    """Adds the verdicts that depend on a document's language to ``verdicts``. It already has the verdicts that depend
-    on the score, because the step checks the score first.
+    """Completes ``verdicts`` with the verdicts that depend on a document's language, and returns them. The verdicts
+    that depend on the language score are already there, because the step checks the score first.
     """
     known = documents.languages != ""
     is_other = ~np.isin(documents.languages, list(step.languages)) if step.languages else np.zeros(len(documents), bool)
@@ -185,7 +188,9 @@ def _by_language(change: Change, step: Language, documents: Documents, verdicts:
 
 
 def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdicts:
-    """Judges each document by its perplexity bucket. The new cut-offs decide in which bucket a perplexity is."""
+    """Judges each document by its perplexity bucket (head, middle or tail). The new cut-offs decide in which bucket a
+    document's perplexity is.
+    """
     values = documents.signal("perplexity")
     verdicts: Verdicts = np.full(len(documents), KEPT, dtype=object)
     missing = np.isnan(values)

@@ -28,7 +28,9 @@ the scores of the run anyway."""
 
 
 def models_of(state: RunState) -> dict[str, ModelPath]:
-    """Returns the models with which the run scored documents, by their key. Models that have changed are left out."""
+    """Returns the models with which the run scored documents, by key (such as ``perplexity``). A model is left out if
+    it is no longer on this machine, or if its files have changed since the run.
+    """
     used = used_models(state)
     settings: Mapping[str, Any] = state.record.get("settings", {})
     folder = settings.get("models") or (None if settings.get("inputs") else str(models_folder()))
@@ -54,8 +56,8 @@ def used_models(state: RunState) -> dict[str, Any]:
 
 
 def _as_used(path: ModelPath, name: str) -> ModelPath:
-    """Returns the model with only those of its files that the run used. A run uses the files of the languages that it
-    keeps.
+    """Returns the model without the files that the run did not use. Some models have one file per language, and a run
+    uses only the files of the languages that it keeps.
     """
     if isinstance(path, ModelFiles):
         names = set(name.split())
@@ -71,7 +73,9 @@ def _is_same(path: ModelPath, sha256: str) -> bool:
 
 
 def is_on_disk(path: ModelPath) -> bool:
-    """True if all files of a model are on this machine. A report does not copy models out of a store."""
+    """True if all files of a model are on the disk of this machine. A model in an object store counts as missing,
+    because a report does not copy it.
+    """
     return all(isinstance(file, str) and os.path.isfile(local_path(file)) for file in _files(path))
 
 

@@ -1,5 +1,5 @@
-"""Converts the settings of a run to a flat table. With such tables, a run is compared with its recipe or with a second
-run.
+"""Converts the settings of a run to a flat mapping from dotted names (``sources.common_crawl.reader.dump``) to texts. Such
+mappings are compared, to show how a run differs from its recipe or from a second run.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def recipe_settings(state: RunState) -> dict[str, str] | None:
 
 
 def default_settings(state: RunState) -> dict[str, str]:
-    """Returns the default settings of readers, joins and steps. A run without a recipe is compared with these
-    settings.
+    """Returns the default settings of readers, joins and steps. If a run used no bundled recipe, it is compared with
+    these settings.
     """
     found: dict[str, str] = {}
     for one in state.sources:

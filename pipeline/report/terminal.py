@@ -55,7 +55,9 @@ def _recount_row(one: Recount) -> tuple[str, ...]:
 
 
 def lines_of(one: Recount) -> list[str]:
-    """Returns lines about a recount: one line per change, then lines about the unknown verdicts and their causes."""
+    """Returns lines about a recount. First come the numbers of documents whose result would change, then the unknown
+    verdicts and their causes.
+    """
     name = one.source
     lines = [
         f"{name}: {n:,} kept in the run would be dropped as {stage}: {why}"
@@ -115,10 +117,11 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
 
 
 def _available(state: RunState, name: str) -> SourceTokens | None:
-    """Returns the number of tokens for training in a source, or in a part of a source. Returns None if they were not
-    counted.
+    """Returns how many tokens and documents a source, or a part of a source, has for training. Returns None if the
+    tokens were not counted.
 
-    Without a manifest, the number includes the tokens that are held out for validation.
+    If there is no manifest, nothing was mixed yet. Then the number includes the tokens that are held out for
+    validation.
     """
     line = state.manifest["sources"].get(name) if state.manifest else None
     if line is not None:
