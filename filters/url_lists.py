@@ -1,7 +1,8 @@
-"""Drops pages whose host or address is on a blocklist. Reads UT1's blocklists in the format of their publisher.
+"""Drops pages whose host or address is on a blocklist.
 
-A list is a folder named after a category, with the files ``domains`` and ``urls``, one entry per line. No list ships
-with the package.
+The blocklists are those of UT1 (Université Toulouse Capitole), in the format in which UT1 publishes them. A list is a
+folder named after a category, with the files ``domains`` and ``urls``, one entry per line. No list ships with the
+package.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ _COMMENT = "#"
 
 @dataclass(frozen=True, slots=True)
 class UrlEntries:
-    """Holds the entries of one category as sorted hashes of 8 bytes. Hashes take little memory, and a list can have
-    millions of entries.
+    """Holds the entries of one category of a blocklist. Each entry is stored as a hash of 8 bytes, because a list can
+    have millions of entries.
     """
 
     domains: npt.NDArray[np.uint64]
@@ -32,7 +33,7 @@ class UrlEntries:
 
     @staticmethod
     def of(domains: Iterable[str], urls: Iterable[str]) -> UrlEntries:
-        """Returns the entries in the lines of the files ``domains`` and ``urls``. Either file may be empty.
+        """Makes the entries from the lines of the files ``domains`` and ``urls``. Either file may be empty.
 
         >>> entries = UrlEntries.of(["example.com"], ["host.org/bad/"])
         >>> entries.matched("http://news.example.com/1"), entries.matched("https://host.org/bad/page")
@@ -70,7 +71,7 @@ def _domains_of(host: str) -> Iterator[str]:
 
 
 def _paths_of(key: str) -> Iterator[str]:
-    """Yields the address itself, then the address without its query, and then each of its parent folders."""
+    """Yields an address, the address without its query, and its parent folders: ``a.org/b/c``, then ``a.org/b``."""
     yield key
     path = key.partition("?")[0]
     while "/" in path:
@@ -89,9 +90,9 @@ def _first_in(hashes: npt.NDArray[np.uint64], names: list[str]) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UrlList(Step):
-    """Drops a page if its host, parent domain or path is on the list of one of the ``categories``.
+    """Drops a page if its host or address is on the blocklist of one of the ``categories``.
 
-    The lists are files in the folder of models: ``urls/CATEGORY/domains`` and ``urls/CATEGORY/urls``.
+    The lists are files in the run's folder of models and lists: ``urls/CATEGORY/domains`` and ``urls/CATEGORY/urls``.
     """
 
     NAME: ClassVar[str] = "url_list"

@@ -6,11 +6,11 @@ What the pipeline uses:
 
 - ``recipe``, ``recipe_values``, ``config``: weights and limits, and the configuration file that may override them.
 - ``recipes``: the recipes that ship with the package.
-- ``from_yaml``: converts YAML to checked values.
+- ``strict_yaml``, ``from_yaml``: reject YAML that would silently lose settings, and convert YAML to checked values.
 - ``decontaminate``: reads evaluation sets, stores their index as a file, and searches finished shards.
 - ``parts``: divides a source's tokens by a column of its documents.
 - ``plan``: converts weights to tokens and epochs (``python -m mixtures.plan``).
-- ``subset``: chooses the documents of a last, partial epoch by hash, exact to the token.
+- ``subset``: chooses which documents a last, incomplete epoch contains, by their hashes and exact to the token.
 - ``tokenizer_sample``: draws the weighted sample on which a tokenizer is trained.
 - ``shards``, ``manifest``: the files that a run writes.
 - ``parquet_rows``: reads Parquet files so that damage is noticed.
@@ -21,6 +21,7 @@ What a trainer uses:
 - ``storage``, ``stream``: read shards on a disk or in an object store as one stream of tokens.
 - ``stages``: joins the outputs of several training stages into one stream.
 - ``packing``, ``permutation``, ``batch_plan``, ``loader``: pack sequences, shuffle them, and yield batches.
+- ``loader_settings``, ``batch``, ``row_order``, ``best_fit``, ``pass_counter``: the parts of the loader.
 - ``torch_dataset``: provides the batches to PyTorch's ``DataLoader``.
 - ``grain``: provides the sequences to Grain, in its own format or in the formats of MaxText and torchtitan.
 - ``export``: writes the shards in other trainers' formats (``export_files``, ``export_mds``, ``export_arrayrecord``).
@@ -31,11 +32,9 @@ What a person uses:
 - ``find``: finds a string, an id or a url in the shards (``python -m mixtures.find``).
 - ``forget``: removes documents from the shards (``python -m mixtures.forget``).
 - ``folder_lock``: keeps two commands from changing an output at the same time.
-- ``notices``: adds a notice to the card and the report, for example that the shards are newer than these two files.
+- ``notices``: adds a notice to the dataset card and the report, such as that the shards are newer than both.
 - ``verify``: compares every shard with the manifest (``python -m mixtures.verify``).
 - ``shares``: prints each source's share of the tokens (``python -m mixtures.shares``).
-- ``loader_settings``, ``batch``, ``row_order``, ``best_fit``, ``pass_counter``: the parts of the loader.
-- ``strict_yaml``: rejects YAML that would silently lose settings.
 
 >>> from mixtures.recipe import load_recipe
 >>> {name: float(weight) for name, weight in load_recipe("llama").weights.items() if weight > 10}

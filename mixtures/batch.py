@@ -56,15 +56,18 @@ class Batch:
         return np.asarray(np.subtract(np.arange(width, dtype=np.int32), begins, out=begins))
 
     def sources(self) -> Array:
-        """Returns the source of each token, for a loss per source: int8, shaped like ``input_ids``. Padding is -1."""
+        """Returns the number of each token's source: int8, shaped like ``input_ids``. Padding is -1.
+
+        With these numbers, a training can compute a separate loss for each source.
+        """
         return self.spread(self.segment_sources)
 
     def cu_seqlens(self) -> Array:
-        """Returns the cumulative lengths of the inputs' segments (int32), for variable-length attention.
+        """Returns the cumulative lengths (int32) of the segments in the inputs, ``input_ids[:, :-1]``.
 
-        The lengths are indices into ``input_ids[:, :-1].ravel()``. The first is 0 and the last is the number of input
-        tokens. Pass them as both ``cu_seqlens_q`` and ``cu_seqlens_k`` of FlashAttention, or as both ``cu_seq_q`` and
-        ``cu_seq_k`` of ``torch.nn.attention.varlen.varlen_attn``.
+        Variable-length attention needs these lengths. The first is 0 and the last is the number of input tokens, so
+        they are indices into the flattened inputs. Pass them as both ``cu_seqlens_q`` and ``cu_seqlens_k`` of
+        FlashAttention, or as both ``cu_seq_q`` and ``cu_seq_k`` of ``torch.nn.attention.varlen.varlen_attn``.
 
         >>> batch = Batch(
         ...     input_ids=np.zeros((2, 5), np.int64),

@@ -1,4 +1,4 @@
-"""Holds the sequences of several batches that were looked up together, and makes each batch on request."""
+"""Holds the tokens of several batches, which were found in the shards together, and makes each batch on request."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Array = np.ndarray[Any, Any]
 
 
 class BatchPlan:
-    """Holds the sequences of several batches. The ids have the same type as in the shards.
+    """Holds the tokens of several batches, and makes each batch on request.
 
-    Looking up many sequences at once costs much less time per sequence than looking up one batch at a time.
+    To find many sequences in the shards at once costs much less time per sequence than to find one batch at a time.
     """
 
     def __init__(self, found: PackedSegments, sequences: Array, num_rows: Sequence[int]) -> None:

@@ -108,8 +108,10 @@ class _Filling(NamedTuple):
         return self.room // self.size
 
     def rooms_left(self) -> list[tuple[int, int]]:
-        """Returns two pairs (room left, number of rows): one for the rows that are now full, and one for a last row
-        that is not full.
+        """Returns how many tokens stay free in the rows of this step: two pairs (free tokens, number of rows).
+
+        The first pair is for rows into which no further piece of this size fits. The second is for a last row with
+        fewer pieces.
         """
         filled, rest = divmod(self.num_pieces, self.per_row)
         return [(self.room - self.per_row * self.size, filled), (self.room - rest * self.size, 1 if rest else 0)]
@@ -165,7 +167,7 @@ def _assign(sizes: Array, capacity: int) -> Array:
 
 
 def _take(waiting: deque[Array], num_rows: int) -> Array:
-    """Removes the first `num_rows` rows from the waiting arrays and returns them."""
+    """Removes the first `num_rows` rows from a queue, and returns them. The queue stores the rows in arrays."""
     taken = []
     while num_rows:
         rows = waiting.popleft()

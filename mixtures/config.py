@@ -39,11 +39,11 @@ def read_config(path: str) -> dict[str, Any]:
 
 
 def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterable[str] = ()) -> Recipe:
-    """Returns the recipe that the file names (or the default), overridden by the file's keys.
+    """Returns the recipe that the file names (or the default). Keys of the file replace those of the recipe.
 
     Args:
-        inputs: the sources that have input. A temperature that names no sources applies to these sources (default: the
-            recipe's sources).
+        inputs: the sources that have input. If the weights are computed from the sources' sizes (``temperature``) and
+            no sources are listed, they are computed for these sources (default: the recipe's sources).
 
     Raises:
         ValueError: the result is not a valid recipe.
@@ -100,8 +100,9 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
 
 
 def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
-    """Returns the declarations of sources that have no code. If the file and its recipe both have declarations, those
-    in the file are used.
+    """Returns the user's own sources, which are declared in YAML under ``corpora`` and need no code.
+
+    The file and its recipe may both declare sources. If they differ, the values in the file are used.
 
     Raises:
         ValueError: the file's ``corpora`` is not a mapping.
@@ -140,7 +141,7 @@ def text_in(config: Mapping[str, Any], key: str) -> str | None:
 
 
 def _with_sources(own: dict[str, Any], sources: list[str]) -> dict[str, Any]:
-    """Adds the names of all sources to a rule ``temperature`` that lists no sources."""
+    """Adds ``sources`` to weights that are computed from sizes (``temperature``), if they list no sources."""
     mixture = own.get("mixture")
     weights = mixture.get("weights") if isinstance(mixture, Mapping) else None
     if not isinstance(weights, Mapping) or "temperature" not in weights or "sources" in weights:
@@ -149,7 +150,7 @@ def _with_sources(own: dict[str, Any], sources: list[str]) -> dict[str, Any]:
 
 
 def _sources(mixture: Any) -> list[str]:
-    """Returns the sources for which a mixture has weights or epochs, in whatever form they are written."""
+    """Returns the sources to which a mixture gives weights or epochs. Understands every form of weights and epochs."""
     if not isinstance(mixture, Mapping):
         return []
     given = mixture.get("epochs") or mixture.get("weights")
@@ -162,10 +163,10 @@ def _sources(mixture: Any) -> list[str]:
 
 
 def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the base recipe without the values that the file's weights (or epochs) replace.
+    """Returns the recipe ``base`` without the values that the weights (or epochs) in the file ``own`` replace.
 
-    The weights and epochs of the base recipe are removed. If the file's mapping lacks a source, every other value about
-    this source is removed too.
+    If the file has weights or epochs, the recipe's are removed. If a source of the recipe is not among those in the
+    file, the other values about this source are removed too.
     """
     mixture, laid = base.get("mixture"), own.get("mixture")
     if not isinstance(mixture, Mapping) or not isinstance(laid, Mapping) or not _sources(laid):

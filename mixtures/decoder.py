@@ -12,7 +12,7 @@ from tokenizer.encoder_settings import EncoderSettings
 
 
 def find_tokenizer(shard: Path) -> Path:
-    """Returns the tokenizer's file, from the shard's folder or the folder above it.
+    """Returns the path of the tokenizer's file. The file is in the shard's folder or in the folder above it.
 
     If a folder has both ``tokenizer.model`` and ``tokenizer.json``, the path of ``tokenizer.model`` is returned. The
     other file is a conversion of it.
@@ -30,8 +30,8 @@ def find_tokenizer(shard: Path) -> Path:
 def load_decoder(path: str | Path) -> Encoder:
     """Loads a tokenizer's file to decode documents.
 
-    A rank file does not contain its control tokens. If the rank file is in an output folder, the control tokens are
-    read from that folder's manifest.
+    A rank file (tiktoken's format) does not contain the control tokens, such as eos. If the file is in an output
+    folder, the control tokens are read from that folder's manifest.
 
     Raises:
         ValueError: the file is missing or is not a tokenizer, or the manifest cannot be read.

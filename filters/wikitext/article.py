@@ -1,5 +1,5 @@
-"""Contains two steps. One drops the pages of wikis that are not wanted. The other drops pages that have no prose after
-they were converted to text.
+"""Contains two steps. One drops the pages of Wikipedias in languages that are not wanted. The other drops pages whose
+converted text has no prose.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CHARS_AT_ONCE = 1 << 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WikiLanguages(Step):
-    """Drops the pages of all Wikipedias except the twenty that the paper names.
+    """Drops the pages of all Wikipedias except those in ``wikis``: by default, the twenty that the LLaMA paper names.
 
     The step reads the column ``_wiki``, which contains the wiki's code. (``simple`` and ``en`` are different wikis.)
     """
@@ -48,7 +48,7 @@ class WikiLanguages(Step):
     """Codes of the Wikipedias that are kept."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Drops the pages of wikis that are not in ``wikis``; the detail is the wiki's code."""
+        """Drops the pages of wikis that are not in ``wikis``. Records the wiki's code for each dropped page."""
         wiki = batch.column("_wiki").cast(pa.string())
         is_other = pc.invert(pc.fill_null(pc.is_in(wiki, pa.array(self.wikis, pa.string())), False))
         nothing = pa.nulls(batch.num_rows, pa.string())
@@ -94,7 +94,7 @@ class Article(Step):
         return Outcome(verdict=verdict, detail=detail, signals=signals)
 
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules, in the order in which they are tested."""
+        """Returns the rules that drop a page, in the order in which they are tested."""
         disambiguation = Rule("disambiguation", "is_disambiguation", ">", 0, "ours; off by default")
         return (
             Rule("empty_article", "body_words", "<", self.min_body_words, "ours"),
@@ -126,7 +126,7 @@ def count_words(texts: Sequence[str]) -> tuple[list[float], list[float]]:
 
 
 def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Divides the texts into runs of about :data:`_CHARS_AT_ONCE` characters, and yields the runs."""
+    """Yields the texts in groups, in order. A group ends as soon as it has :data:`_CHARS_AT_ONCE` characters."""
     held: list[str] = []
     num_chars = 0
     for text in texts:

@@ -1,4 +1,8 @@
-"""Finds the URLs that a Wikipedia page cites. The pages at these URLs serve to train the classifier of references."""
+"""Finds the URLs that a Wikipedia page cites.
+
+The pages at these URLs are the positive examples from which the classifier of references is trained. This classifier
+recognises web pages that Wikipedia could cite.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Writes the first sentence of biographies on the Italian Wikipedia, which the template ``{{Bio}}`` shows there."""
+"""Writes the first sentence of a biography on the Italian Wikipedia.
+
+Italian editors do not type this sentence. They give its facts to the template ``{{Bio}}``, and the template shows it.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Lays out the lines of a page (headings, lists, code), and removes sections of apparatus and lead-ins.
+"""Lays out the lines of a page: headings, lists, code. Removes sections of apparatus, and lead-ins without their list.
 
-Sections of apparatus are sections of references or external links. A lead-in is a line that announces a table or list,
-such as "The members are:". If the table or list was removed, the lead-in is removed, too.
+A section of apparatus contains references or external links. A lead-in is a line that announces a table or list, such
+as "The members are:". If the table or list was removed, the lead-in is removed, too.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
     Headings get blank lines around them, and are removed if nothing follows them. Sections of apparatus (references,
     external links) are removed completely. List items keep a dash or a number, code keeps its indentation, and one
     blank line separates paragraphs. A line that ends with a colon is removed if everything that it announces was
-    removed ("The members are:" before a table). A section of prose stays even if its heading usually names apparatus
-    ("Literature" in an article about a country).
+    removed ("The members are:" before a table). If a section is prose, it stays, even if its heading usually names
+    apparatus ("Literature" in an article about a country).
     """
     if "__" in text:
         text = _MAGIC.sub(lambda match: "" if match[1].isupper() else match[0], text)
@@ -98,7 +98,7 @@ class _Layout:
     """True if something was removed since the last line that was written."""
 
     def is_apparatus(self, line: str) -> bool:
-        """Returns True if the line is a heading that names a section of apparatus."""
+        """Returns True if the line is the heading of a section of references or links, such as ``== References ==``."""
         parsed = self._heading(line) if line.rstrip(BREAK + " ")[-1] == "=" else None
         return parsed is not None and self._names_apparatus(parsed[1])
 
@@ -110,7 +110,7 @@ class _Layout:
 
         Args:
             line: the line.
-            is_prose: True for a heading whose section is prose, even if the heading names apparatus.
+            is_prose: True if the line is a heading and the section below it is prose. Then the section stays.
         """
         if REMOVED_BLOCK in line:
             self.is_block_removed = True
@@ -205,9 +205,9 @@ class _Layout:
             self.pending.append((level, heading))
 
     def write(self, line: str, source: str) -> None:
-        """Writes the pending headings and then a line, unless the line has no words.
+        """Writes a line, after the headings that waited for text to follow them. A line without words is not written.
 
-        First removes the preceding lead-in if the block that it announces was removed.
+        If the line before is a lead-in ("The members are:") and what it announces was removed, removes it first.
         """
         if len(line) < MAX_EMPTY_CHARS and is_empty(line):
             self.is_block_removed = True
@@ -228,7 +228,7 @@ class _Layout:
         out.append(line)
 
     def _write_lead_in(self, line: str) -> None:
-        """Writes the pending headings and a line. Stores the line as a lead-in if it ends with a colon."""
+        """Writes the headings that waited for text, and then a line. Remembers a line that ends with a colon."""
         out = self.out
         num_lines, headings = len(out), self.pending.copy()
         for _, heading in headings:
@@ -279,7 +279,7 @@ class _Layout:
         return f"{indent}{numbers[key]}. {words}"
 
     def _pieces(self, words: str) -> str:
-        """Returns the words of a list item or term as plain text. Line breaks inside the words stay."""
+        """Returns the words of a list item or a defined term as plain text. A ``<br>`` in them becomes a line end."""
         pieces = (plain(piece, self.rules) for piece in words.split(BREAK))
         return "\n".join(piece for piece in pieces if piece)
 
@@ -289,5 +289,6 @@ def _is_item(line: str) -> bool:
 
 
 def _is_table_row(line: str) -> bool:
-    """Returns True for a table row outside of any table. This happens if a template contains the table's beginning."""
+    """Returns True if the line is a row of a table. Such a row is left over if a template contained the table's first
+    line, so that the table was not recognised."""
     return HELD_OPEN not in line and (line[0] == "|" or "!!" in line or "scope=" in line or line.startswith("! "))

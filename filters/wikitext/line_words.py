@@ -82,7 +82,9 @@ def _tidy_brackets(line: str) -> str:
 
 
 def without_quotes(line: str) -> str:
-    """Removes ``''`` and ``'''``. Apostrophes next to these marks stay. The rule is MediaWiki's (``doQuotes``).
+    """Removes ``''`` and ``'''``, the marks of italic and bold text, as MediaWiki does (``doQuotes``).
+
+    Apostrophes next to these marks stay.
 
     >>> without_quotes("l'''Équipe'' de '''France'''"), without_quotes("''a'' '''''b'''''")
     ("l'Équipe de France", 'a b')
@@ -101,10 +103,10 @@ def without_quotes(line: str) -> str:
 
 
 def _miscounted(pieces: list[str], runs: list[int]) -> int | None:
-    """Returns the index of a ``'''`` that must be read as an apostrophe and an opening ``''``, or None if there is no
-    ``'''``.
+    """Returns the index of the ``'''`` that is an apostrophe before an italic ``''``, as in ``l'''Équipe''``.
 
-    A ``'''`` after a word of one letter is preferred (``l'''Équipe''``).
+    Such a ``'''`` exists if a line has odd numbers of bold and of italic marks. A ``'''`` after a word of one letter is
+    the best choice. Returns None if the line has no ``'''``.
     """
 
     def candidates() -> Iterator[tuple[int, int]]:

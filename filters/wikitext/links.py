@@ -102,8 +102,9 @@ def _words_of(inner: str, syntax: WikiNames) -> str:
 
 
 def _without_project(target: str) -> str:
-    """Removes prefixes of projects from a title: ``wikt:de:Haus`` becomes ``Haus``. Other titles with a colon stay
-    unchanged.
+    """Removes the prefixes that lead to another project, such as Wiktionary: ``wikt:de:Haus`` becomes ``Haus``.
+
+    Other titles with a colon stay unchanged.
     """
     prefix, _, page = target.partition(":")
     return page.rpartition(":")[2] if prefix.strip().lower() in _PROJECTS else target

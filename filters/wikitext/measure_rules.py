@@ -67,7 +67,7 @@ _ROMAN = ((10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
 
 
 def unit_of(code: str) -> str:
-    """Returns the symbol of a unit for its code in conversion templates.
+    """Returns a unit's symbol: conversion templates name "km²" by the code ``km2``.
 
     >>> unit_of("km2"), unit_of("C"), unit_of("sqmi"), unit_of("kg")
     ('km²', '°C', 'sq mi', 'kg')
@@ -77,7 +77,7 @@ def unit_of(code: str) -> str:
 
 
 def _convert(call: TemplateCall) -> str:
-    """Returns the measure as the author gave it: ``{{convert|10|to|17|m|ft}}`` shows "10 to 17 m".
+    """Returns a measure in the author's unit, without its conversion: ``{{convert|10|to|17|m|ft}}`` shows "10 to 17 m".
 
     >>> _convert(TemplateCall(["5", "ft", "8+1/2", "in", "m"], {}, "en"))
     '5 ft 8 1/2 in'
@@ -101,7 +101,9 @@ def _convert(call: TemplateCall) -> str:
 
 
 def _number_unit(call: TemplateCall) -> str:
-    """Returns numbers, the words between them, units and exponents: ``{{unité|10|à|20|km|2}}`` shows "10 à 20 km²".
+    """Returns a measure: ``{{unité|10|à|20|km|2}}`` shows "10 à 20 km²".
+
+    The arguments are numbers, words between numbers, units, and exponents of units.
 
     >>> _number_unit(TemplateCall(["5000", "km", "2"], {}, "fr")), _number_unit(TemplateCall(["25000 km"], {}, "fr"))
     ('5 000 km²', '25 000 km')
@@ -140,7 +142,7 @@ def _height(call: TemplateCall) -> str:
 
 
 def _track_gauge(call: TemplateCall) -> str:
-    """Returns a gauge: ``{{track gauge|1435mm}}`` shows "1,435 mm"."""
+    """Returns the track gauge of a railway: ``{{track gauge|1435mm}}`` shows "1,435 mm"."""
     code = call.get(1).strip().lower()
     parts = [f"{local_number(match[1], call.language)} {match[2]}" for match in _GAUGE.finditer(code)]
     shown = _GAUGES.get(code) or " ".join(parts) or call.get(1)
@@ -245,10 +247,10 @@ def _date_text(call: TemplateCall) -> str:
 
 
 def _old_style_date(call: TemplateCall) -> str:
-    """Returns a date with its old form: ``{{OldStyleDate|7 April|1870|26 March}}`` shows "7 April [O.S. 26 March]
-    1870".
+    """Returns a date, and the same day in the Julian calendar (O.S.).
 
-    All wikis except the English wiki show the old date first.
+    ``{{OldStyleDate|7 April|1870|26 March}}`` shows "7 April [O.S. 26 March] 1870". All wikis except the English wiki
+    show the Julian date first.
     """
     new, year, old = call.get(1), call.get(2), call.get(3)
     if not old:

@@ -31,9 +31,9 @@ def is_number(word: str) -> bool:
 
 
 def group_digits(number: str, language: str) -> str:
-    """Converts a number with a decimal point, as programs write it, to the form of the language.
+    """Writes a plain number with the decimal sign and the thousands separator of the language.
 
-    Text that is no such number is returned unchanged.
+    The number may have a decimal point, as programs write it, or a decimal comma. Other text is returned unchanged.
 
     >>> group_digits("1234567.5", "en"), group_digits("3769495", "de"), group_digits("12 km", "de")
     ('1,234,567.5', '3.769.495', '12 km')

@@ -1,4 +1,4 @@
-"""Converts wikitext to plain text, as a reader of the article sees it, in time linear in the page.
+"""Converts wikitext to plain text, as a reader of the article sees it. The time is linear in the page's length.
 
 The page is never expanded as MediaWiki would do it, because that needs the wiki's own templates. If a template shows
 words, a table (``filters/data/wikipedia/templates.yaml``) says which words replace it. All other templates, tables,
@@ -77,7 +77,8 @@ def is_disambiguation(wikitext: str, names: WikiNames) -> bool:
 class Wikitext(Step):
     """Converts a page's wikitext to text: title, blank line, article. Drops pages longer than MediaWiki can store.
 
-    Input columns: ``text`` (wikitext), ``title``, ``language``; ``_namespaces`` if the reader knows them.
+    Input columns: ``text`` (wikitext), ``title``, ``language``. Optional: ``_namespaces``, the wiki's own
+    names for files and categories, as its dump lists them.
     """
 
     NAME: ClassVar[str] = "wikitext"

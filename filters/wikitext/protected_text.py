@@ -1,7 +1,7 @@
 """Sets aside the parts of a page that the wikitext parser must not read, and cleans the page's characters.
 
-A control character marks the position of each part. A page cannot contain such characters: XML forbids them, and they
-are removed first.
+Each part is replaced by a mark, which consists of control characters and a number. The page itself cannot contain such
+characters: XML forbids them, and they are removed first.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def remove_control(text: str) -> str:
 
 
 def remove_marks(text: str) -> str:
-    """Replaces the remaining marks by the characters that they represent."""
+    """Replaces marks that the conversion left in the text: the mark for ``|`` becomes ``|``, a break a space."""
     for mark, character in _STRAY_MARKS.items():
         if mark in text:
             text = text.replace(mark, character)

@@ -1,8 +1,7 @@
-"""Finds the rule for writing a template as text. The template's name is looked up first in the table of its wiki, then
-in families of names.
+"""Finds how a template is written as text. Its name is looked up first in the table of its wiki, then in families.
 
-A family is a pattern that matches many names, for example the names of the templates for all languages or for all
-centuries. A table could not list so many names.
+A family is a regular expression that matches many names, for example those of the templates for all languages or for
+all centuries. A table could not list so many names.
 """
 
 from __future__ import annotations
@@ -34,13 +33,12 @@ _MAX_CACHED_NAMES = 20_000
 
 @functools.lru_cache(maxsize=64)
 def rendering_finder(names: WikiNames) -> Callable[[str], Rendering | None]:
-    """Returns a function for the templates of one wiki. It takes the name of a template, and returns how to write the
-    template as text.
+    """Returns a function that takes the name of a template, and returns how one wiki writes the template as text.
 
-    The result is a tuple of patterns, or the name of a rule. It is an empty tuple if the template shows nothing, and
-    None if the template is unknown. Some names are equal except for capitals after the first letter: in German,
-    ``{{RuS}}`` shows Russian words and ``{{RUS}}`` shows a country. So a name is looked up first as it is written, then
-    in lower case.
+    The function returns patterns of words, or the name of a rule in ``template_rules``. If the template shows nothing,
+    it returns an empty tuple. If the template is unknown, it returns None. Some names differ only in their capitals: in
+    German, ``{{RuS}}`` shows Russian words and ``{{RUS}}`` shows a country. So a name is looked up first as it is
+    written, then in lower case.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> find = rendering_finder(syntax("de"))

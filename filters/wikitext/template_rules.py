@@ -1,5 +1,5 @@
-"""Contains rules for templates whose words no pattern can express: languages, pronunciations, links, countries,
-centuries.
+"""Contains rules for templates of languages, pronunciations, links, countries and centuries. Patterns with fields, such
+as ``c. {1}``, cannot describe what these templates show.
 
 Each rule is a pure function of a call's arguments and the wiki's language. ``templates.yaml`` names a rule as
 ``fn:NAME``. Arguments that a rule cannot read are returned as plain words or left out. No rule raises an error on any
@@ -34,13 +34,14 @@ def _words_in_language(call: TemplateCall) -> str:
 
 
 def _language_and_words(call: TemplateCall) -> str:
-    """Returns the words of ``{{langx|ru|Москва|Moskva}}``, a newer form of ``{{lang-ru|Москва|Moskva}}``."""
+    """Returns the same words for ``{{langx|ru|Москва}}`` as for its older form ``{{lang-ru|Москва}}``: "Москва"."""
     return _language_words(TemplateCall(call.positional[1:], call.named, call.language))
 
 
 def _language_words(call: TemplateCall) -> str:
-    """Returns the words of ``{{lang-ru|Москва|Moskva|lit=Moscow}}``. The English wiki also shows transliteration and
-    meaning.
+    """Returns foreign words: ``{{lang-ru|Москва|Moskva|lit=Moscow}}`` shows "Москва" on most wikis.
+
+    The English wiki adds transliteration and meaning: "Москва, romanized: Moskva, lit. 'Moscow'".
     """
     if not call.get(1):
         return _named_words(call)
@@ -55,7 +56,7 @@ def _language_words(call: TemplateCall) -> str:
 
 
 def _german_words(call: TemplateCall) -> str:
-    """Returns the words of ``{{arF|اسم|d=ism|b=Name}}`` with their transliteration and meaning."""
+    """Returns foreign words with transliteration (``d``) and meaning (``b``): ``{{arF|اسم|d=ism|b=Name}}``."""
     parts = [call.get(1), call.named.get("d") and f"DMG {call.named['d']}", call.named.get("w")]
     meaning = call.named.get("b")
     return ", ".join(part for part in (*parts, meaning and f"‚{meaning}‘") if part)

@@ -1,4 +1,4 @@
-"""Finds where templates and tables begin and end, in time linear in the page."""
+"""Finds where templates and tables begin and end. The time is linear in the page's length."""
 
 from __future__ import annotations
 
@@ -30,11 +30,10 @@ class Span:
 def find_spans(text: str) -> list[Span]:
     """Returns all templates, parameters and tables in the order in which they open.
 
-    Runs of braces are paired as in MediaWiki's preprocessor. A closing run closes three or two braces of the nearest
-    open run, and its remaining braces close the next open run outside of that one. A mark that closes a table discards
-    templates that were opened inside the table. Braces that close a template discard tables that were opened inside the
-    template. Templates that are never closed are left out. Tables that are never closed end before the next paragraph
-    or heading.
+    Braces are paired as in MediaWiki's preprocessor. Closing braces close the innermost open braces first, three or two
+    at a time, and then the open braces around these. If a table ends, templates that are still open inside it are
+    discarded. If a template ends, tables that are still open inside it are discarded. A template that is never closed
+    is left out. A table that is never closed ends before the next paragraph or heading.
     """
     marks = _OpenMarks([], [], 0, [])
     starts, counts, found = marks.starts, marks.counts, marks.found
@@ -125,7 +124,7 @@ def _opens_line(text: str, position: int) -> bool:
 
 
 def _ordered(found: list[Span]) -> list[Span]:
-    """Sorts the spans and sets ``next_outside``. A span that ends after the span around it is shortened."""
+    """Sorts the spans by ``start``, and sets ``next_outside``. Shortens a span that ends after the span around it."""
     found.sort(key=attrgetter("start"))
     open_spans: list[Span] = []
     for index, span in enumerate(found):

@@ -82,8 +82,10 @@ class _Renderer:
     find: Callable[[str], Rendering | None]
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
-        """Returns the text from ``start`` to ``end`` with its templates resolved. ``index`` is the index of the first
-        template among the spans."""
+        """Returns the text from ``start`` to ``end``, with the words of its templates instead of the templates.
+
+        ``index`` is the place of the first of these templates in ``spans``.
+        """
         out: list[str] = []
         position = start
         spans, text = self.spans, self.text

@@ -1,4 +1,4 @@
-"""Contains the names that differ between Wikipedias: namespaces, templates, apparatus headings, months, countries.
+"""Contains the names that differ between Wikipedias: namespaces, templates, headings of references, months, countries.
 
 The tables are data files in ``filters/data/wikipedia``. The ``siteinfo`` of a dump adds the namespaces of its wiki.
 """
@@ -192,10 +192,10 @@ def unpack_namespaces(packed: str) -> list[tuple[int, str]]:
 
 @functools.lru_cache(maxsize=64)
 def _templates(language: str) -> dict[str, Rendering]:
-    """Returns the templates of all wikis and of one language. If both have a template of the same name, the language's
-    template is used.
+    """Returns how each template is written as text on one language's wiki, by the template's name.
 
-    A template with an empty value shows nothing on that wiki, even if it shows words on other wikis.
+    Some templates are the same on all wikis. If the language has its own template of that name, its own is used. An
+    empty value means that the template shows nothing on this wiki.
     """
     table = _table("templates")
     renderings: dict[str, Rendering] = {}
@@ -216,8 +216,10 @@ def _compile(value: str | list[str]) -> Rendering:
 
 
 def _split_pattern(pattern: str) -> Pattern:
-    """Splits ``c. {1}–{2}`` into ``("c. ", "1", "–", "2", "")``. Braces around anything except the name of a field are
-    literal text."""
+    """Splits a pattern into text and fields: ``c. {1}–{2}`` becomes ``("c. ", "1", "–", "2", "")``.
+
+    Braces around anything except the name of a field are literal text.
+    """
     pieces: list[str] = [""]
     rest = pattern
     while rest:
