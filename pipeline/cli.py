@@ -25,7 +25,9 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Describes a command: the module that has its functions ``main`` and ``build_parser``, and a line of help."""
+    """Describes a command: its module, and a line of help. The module has the functions ``main`` and
+    ``build_parser``.
+    """
 
     module: str
     help: str
@@ -145,7 +147,7 @@ def _add_parsers(parser: argparse.ArgumentParser, inner: Mapping[str, argparse.A
 
 
 def _complete_files(parser: argparse.ArgumentParser, file: Any, folder: Any) -> None:
-    """If the value of a flag is a path, makes the shell complete the names of files and folders after the flag."""
+    """Lets the shell complete the names of files and folders after each flag that takes a path."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for one in set(action.choices.values()):

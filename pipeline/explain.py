@@ -19,7 +19,10 @@ _MARGIN = 8
 
 
 def explain(source: Source) -> str:
-    """Returns the passes of the clean phase over a source's text, one paragraph per pass, and the jobs that follow.
+    """Returns a text with one paragraph per pass of the clean phase over a source. The last paragraph names the jobs
+    that follow.
+
+    This is the paragraph about the second pass over Wikipedia:
 
     >>> from pipeline.sources import SOURCES
     >>> print(explain(SOURCES["wikipedia"]).split("\\n\\n")[2])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class JobFailed(RuntimeError):  # noqa: N818 - the name says what happened
-    """Raised if a Beam job failed. The exception that the job raised is the cause."""
+    """Raised if a Beam job failed for an unknown cause. Its ``__cause__`` is the exception that the job raised."""
 
 
 class RunFailed(Exception):  # noqa: N818 - the name says what happened
-    """Raised if the run cannot continue because of its data.
+    """Raised if the run cannot continue for a known cause, for example too many bad records.
 
-    The command prints no traceback and exits with status 1.
+    The command prints only the message, without a traceback, and exits with status 1.
     """

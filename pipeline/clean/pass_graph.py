@@ -1,4 +1,7 @@
-"""Adds passes to the Beam graph of a source, and collects their side outputs."""
+"""Adds passes to the Beam graph of a source. A pass reads all texts of the source once.
+
+Besides its main outputs, every pass has side outputs: counts, dropped rows, and hashes for sampling these rows.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,16 @@ def empty_side() -> Side:
 
 
 def collect(output: Any, side: Side) -> None:
-    """Adds the side outputs of a pass to the side outputs of earlier passes."""
+    """Adds the counts, the dropped rows and the sample hashes of a pass to those of earlier passes."""
     for tag, collected in side.items():
         collected.append(output[tag])
 
 
 def tags_of(segment: Segment) -> list[str]:
-    """Returns the names of the main outputs of the pass that runs a segment."""
+    """Returns the names of a pass's main outputs: references to spilled batches, keys for dedups, or written parts.
+
+    ``segment`` describes the pass.
+    """
     if segment.is_last:
         return [tags.PARTS]
     key_tags = kind_of(segment.dedups[0].step).key_tags(segment.dedups)
@@ -36,8 +42,10 @@ def tags_of(segment: Segment) -> list[str]:
 
 
 def open_pass(opened: Any, job: SourceJob, segment: Segment, side: Side) -> Any:
-    """Adds a pass to the graph. The pass opens spilled batches with their verdicts, and runs a segment on the
-    batches.
+    """Adds a pass to the graph, and returns the outputs of the pass.
+
+    The pass opens batches that an earlier pass spilled to disk, and applies the verdicts (decisions) of dedups to them.
+    Then it runs the steps of ``segment``.
     """
     names = [step.NAME for step in segment.local] or ["hash" if segment.dedups else "write"]
     label = f"pass_{segment.index}_{names[0]}"

@@ -1,7 +1,7 @@
 """Defines the Beam transforms (DoFns) of a pass over the texts of a source.
 
-A pass reads the input or opens spilled batches. It runs a segment (the steps between two dedups). Then it sends keys to
-dedups, or it writes the documents.
+A pass reads the input, or opens batches of documents that an earlier pass wrote to disk (spilled). It runs a segment
+(the steps between two dedups). Then it sends keys to dedups, or it writes the documents.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ _MAX_HELD = 1000
 
 
 class SegmentDoFn(beam.DoFn):
-    """The base class of all passes. It loads the models, runs the segment, spills the batches, and sends their keys."""
+    """The base class of all passes. It loads models, runs the steps of a segment, spills batches, and sends keys to
+    dedups.
+    """
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
         self._job, self._segment = job, segment
@@ -70,7 +72,7 @@ class SegmentDoFn(beam.DoFn):
         return Ledger(self._job.source.name, self._job.sizes.sample_docs, self._job.sizes.dropped_share)
 
     def _close(self, ledger: Ledger, work_id: bytes) -> Iterator[TaggedOutput]:
-        """Yields the dropped rows of the element that was processed, and then its counts."""
+        """Yields what is left when an element has been processed: its last dropped rows, and then its counts."""
         yield from self._dropped(ledger, work_id)
         if ledger.counts:
             yield TaggedOutput(COUNTS, dict(ledger.counts))
@@ -96,14 +98,14 @@ class SegmentDoFn(beam.DoFn):
 
     def _run_documents(self, documents: Iterable[dict[str, Any] | None], chunk_id: tuple[int, int], ledger: Ledger,
                        held: list[TaggedOutput]) -> Iterator[TaggedOutput]:  # fmt: skip
-        """Packs documents into batches, and runs the segment on each batch.
+        """Packs documents into batches, runs the segment on each batch, and yields all outputs.
 
         Args:
-            documents: the documents to pack. A None among them means that the ledger or ``held`` is full. Then the
-                content of both is yielded.
+            documents: the documents to pack. A None among them asks this function to yield ``held`` now. If the ledger
+                (counts and dropped rows) is full, its rows are yielded too.
             chunk_id: the numbers of the unit and of the chunk that the documents come from.
-            held: a list of outputs. ``documents`` adds outputs to it during the iteration. After each batch they are
-                yielded and removed.
+            held: outputs that ``documents`` adds while it is iterated. This function yields them after each batch, and
+                empties the list.
         """
         numbers = itertools.count(1)
         source = self._job.source
@@ -130,9 +132,10 @@ class SegmentDoFn(beam.DoFn):
     def _send_keys(
         self, batch: pa.RecordBatch, batch_id: bytes, ledger: Ledger, rows: np.ndarray | None = None
     ) -> Iterator[TaggedOutput]:
-        """Yields the keys of a batch for the next dedups.
+        """Yields the keys of a batch's documents, for the next dedups.
 
-        ``rows`` are the row numbers that the documents had when the batch was spilled. The default is all rows.
+        ``rows`` are the numbers that the documents had when the batch was spilled. Without ``rows``, no document has
+        been dropped since.
         """
         chain = self._segment.dedups
         numbered = NumberedBatch(batch, batch_id, np.arange(batch.num_rows) if rows is None else rows)
@@ -142,7 +145,9 @@ class SegmentDoFn(beam.DoFn):
 
 
 class ReadUnits(SegmentDoFn):
-    """Runs the first pass: reads units into documents, and runs the first segment on the documents."""
+    """Runs the first pass: reads documents from units (pieces of the input), and runs the steps of the first
+    segment.
+    """
 
     def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
         unit_number, chunk, unit = element
@@ -157,9 +162,11 @@ class ReadUnits(SegmentDoFn):
         return f"{self._job.source.name}: read"
 
     def _documents(self, unit: Unit, ledger: Ledger, held: list[TaggedOutput]) -> Iterator[dict[str, Any] | None]:
-        """Yields the documents of a unit.
+        """Yields the documents of a unit. Yields None if the ledger or ``held`` is full, so that the caller empties
+        them.
 
-        Records that are rejected are added to the ledger. Rows of a join's tables are added to ``held``.
+        The reader also yields other things. A rejected record goes to the ledger. A table row, which a join needs,
+        becomes outputs in ``held``.
         """
         if unit.kind == UNKNOWN_FORM:
             ledger.reject(Rejected(location=unit.path, reason=UNKNOWN_FORM, is_bad=False))
@@ -175,16 +182,19 @@ class ReadUnits(SegmentDoFn):
                 yield None
 
     def _table_row(self, row: TableRow, ledger: Ledger) -> Iterator[TaggedOutput]:
-        """Yields the outputs for a row of a table that a join needs. Sources without a join have no such rows."""
+        """Yields the outputs for a table row. Only a join needs table rows.
+
+        This class has no join, so a table row is an error here. The passes of joins override this method.
+        """
         raise AssertionError(f"{self._job.source.name} has no join, but its reader yielded a row of {row.table}")
 
 
 class OpenBatches(SegmentDoFn):
-    """Runs a middle pass, which is neither the first nor the last. Opens the spilled batches of a part, applies
-    verdicts, and runs a segment.
+    """Runs a pass between the first and the last one. Opens the spilled batches of an output part, applies the verdicts
+    of dedups, and runs the steps of a segment.
 
-    If the segment has no local steps, the pass only sends keys and spills nothing. The next pass opens the same batches
-    again and applies all verdicts.
+    If the segment has no steps of its own, the pass only sends keys to the next dedup and spills nothing. Then the next
+    pass opens the same batches again. It applies the old verdicts and the new ones.
     """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:
@@ -208,9 +218,10 @@ class OpenBatches(SegmentDoFn):
         progress.tick(self._job.places.progress_dir, self._stage(), units=1)
 
     def _batches(self, payloads: Iterable[bytes]) -> Iterator[tuple[bytes, Blob, Verdicts]]:
-        """Yields each batch of a part with its verdicts.
+        """Yields (id, reference, verdicts) for each batch of a part.
 
-        The payloads are sorted. The reference to a batch comes first, and the verdicts on the batch follow.
+        The payloads of the part are sorted. So the reference to a batch comes first, and then the verdicts about its
+        documents.
         """
         kinds = {v.tag: kind_of(v.step) for v in self._segment.verdicts}
         current, blob, verdicts = b"", None, Verdicts()
@@ -231,8 +242,8 @@ class OpenBatches(SegmentDoFn):
 
 
 class WriteClean(OpenBatches):
-    """Runs the last pass: opens the spilled batches of a part, and writes the remaining documents to one Parquet
-    file.
+    """Runs the last pass: applies the last verdicts and steps, and writes the kept documents of an output part to one
+    Parquet file.
     """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:

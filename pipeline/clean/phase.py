@@ -42,16 +42,18 @@ DATA_VERSION = 2
 
 
 def with_exclusion(source: Source, settings: Settings) -> Source:
-    """Returns the source. If the run has an exclusion list, the source gets an added first step that applies the
-    list.
+    """Adds a first step to a source that drops the documents of the run's exclusion list.
+
+    If the run has no exclusion list, returns the source unchanged.
     """
     return replace(source, steps=(Excluded(), *source.steps)) if settings.exclude else source
 
 
 def with_decontamination(source: Source, settings: Settings) -> Source:
-    """Returns the source. If the run has evaluation sets, the source gets an added last step that searches for them.
+    """Adds a last step to a source that searches its texts for the run's evaluation sets.
 
-    The search is the last step, so it sees exactly the texts that are written.
+    The step is the last one, so it sees exactly the texts that are written. If the run has no evaluation sets, returns
+    the source unchanged.
     """
     return replace(source, steps=(*source.steps, Decontaminate())) if settings.decontamination else source
 
@@ -60,7 +62,7 @@ def prepare_sources(
     settings: Settings, inputs: Mapping[str, Iterable[str]], models_dir: str | None, table: str | None = None,
     *, is_estimate: bool = False,
 ) -> list[PreparedSource]:  # fmt: skip
-    """Returns the sources of a run with their input files, units, models and fingerprints.
+    """Returns the sources of a run with their input files, units (pieces of these files), models and fingerprints.
 
     Args:
         table: the path of the index of the evaluation sets; None if the run does not search for any.
@@ -113,15 +115,19 @@ def prepare_sources(
 
 
 def _tokenizer_path(path: str, settings: EncoderSettings) -> ModelPath:
-    """Returns the path of the tokenizer. For a tiktoken rank file, adds its pattern and special tokens if they are
-    given.
+    """Returns the path of the tokenizer.
+
+    If the settings have a pattern or special tokens, the result includes them. Only a tiktoken rank file needs such
+    settings.
     """
     is_plain = settings.pattern is None and settings.special_tokens is None
     return path if is_plain else RankFile(path, settings)
 
 
 def split_into_units(source: Source, listing: Listing) -> tuple[Unit, ...]:
-    """Returns the units of a source. A file in an unsupported format becomes a unit that is reported as rejected.
+    """Splits the input files of a source into units, which workers read separately.
+
+    A file in an unsupported format also gets a unit. The run then reports this file as rejected.
 
     Raises:
         ValueError: no file is in a format that the source reads.
@@ -158,7 +164,8 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
     them.
 
     Raises:
-        RunFailed: an earlier run held back a source, and the user did not accept its removals.
+        RunFailed: an earlier run held back a source (its near dedup removed too much), and the user did not accept the
+            removals.
     """
     accept_held(prepared, layout, settings)
     jobs = []
@@ -196,7 +203,7 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
 
 
 def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> None:
-    """Deletes the files that a source's near dedup wrote into ``dedup/``. Keeps the files of the jobs in ``keep``."""
+    """Deletes a source's files of near-duplicate pairs in ``dedup/``. Keeps the files of the jobs in ``keep``."""
 
     def found(labels: Iterable[str]) -> set[str]:
         globs = [glob for label in labels for glob in layout.pair_files(label)]
@@ -207,10 +214,12 @@ def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> 
 
 
 def accept_held(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
-    """Completes the held-back sources that the user accepts.
+    """Marks held-back sources as complete if the user accepts their removals.
+
+    A source is held back if its near dedup removed more documents than the settings allow.
 
     Raises:
-        RunFailed: a source was held back, and the user did not accept its removals.
+        RunFailed: the user did not accept the removals of a held-back source.
     """
     jobs = [_job(one, layout, settings) for one in prepared]
     refuse_or_accept(jobs, settings.accept_removal)
@@ -226,7 +235,11 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
 
 
 def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
-    """Returns the names of the sources that have no job. If a source has jobs, its dumps without a job are returned."""
+    """Returns the names of what is complete: a source or dump without a job.
+
+    If no dump of a source has a job, the source's name is returned. If only some have jobs, each dump without a job is
+    returned as ``SOURCE@DUMP``.
+    """
     labels = {job.label for job in jobs}
     complete = []
     for one in prepared:
@@ -240,7 +253,7 @@ def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJo
 def finish_sources(prepared: Iterable[PreparedSource], layout: Layout, settings: Settings) -> None:
     """Writes the statistics and the marker of each source that was cleaned dump by dump.
 
-    All dumps of these sources must be complete.
+    Call this when all dumps are complete. The marker records that the source is complete.
     """
     for one in prepared:
         if one.dumps and not is_complete(one, layout):

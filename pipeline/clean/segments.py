@@ -18,7 +18,7 @@ from pipeline.sources.source import AnyStep, Source
 
 @dataclass(frozen=True, slots=True)
 class GlobalStep:
-    """Holds a dedup, which compares all documents of a source, and the tag that marks the verdicts of the dedup."""
+    """Holds a dedup and its tag. The tag is a number that marks the dedup's verdicts (decisions)."""
 
     tag: int
     """1 + the position of the step among the steps of the source. The verdicts of this step are marked with it."""
@@ -27,8 +27,8 @@ class GlobalStep:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Describes one pass over the texts. The pass applies verdicts, runs local steps, and sends keys to the next global
-    steps.
+    """Describes one pass over the texts. The pass applies the verdicts of the dedups before it, runs steps that look at
+    one document at a time, and sends keys to the next dedups.
     """
 
     index: int
@@ -50,9 +50,10 @@ class Segment:
 
     @property
     def spills(self) -> bool:
-        """True if the pass spills its documents, which means that it writes them to disk for a later pass.
+        """True if the pass writes its documents to disk for a later pass.
 
-        A pass that changes no document spills nothing. The next pass opens the batches of an earlier pass again.
+        A later pass without steps of its own changes no text, so it spills nothing. Then the next pass opens the same
+        batches again.
         """
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 
@@ -66,6 +67,9 @@ def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Seg
     """Splits the steps of a source into segments.
 
     ``first_opens`` is True if the first segment opens batches that a join has spilled, instead of reading the input.
+
+    The example has two dedups and so three segments. For each segment it shows the number of dedups whose verdicts the
+    segment applies, and of dedups to which it sends keys.
 
     >>> from pipeline.sources.dedup_steps import ExactDedup, LineDedup
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()
@@ -104,7 +108,8 @@ def segments_of(source: Source) -> list[Segment]:
 
 
 def stage_names(source: Source) -> list[str]:
-    """Returns the names of a source's stages, in the order in which documents pass them. ``stats/SOURCE.json`` uses
-    these names.
+    """Returns the names of a source's stages: first the stages of its join, then its steps.
+
+    ``stats/SOURCE.json`` uses these names.
     """
     return [*(source.join.STAGES if source.join else ()), *(step.NAME for step in source.steps)]

@@ -1,4 +1,8 @@
-"""Chooses the number of output parts and buckets of a source, so that the memory of a worker is bounded."""
+"""Chooses into how many output parts and buckets the data of a source are divided.
+
+A bucket has the keys that a dedup compares together. More input gives more buckets, so that a worker needs no more
+memory.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """Holds the numbers of parts and buckets of a source. These numbers limit the memory of a worker, however large the
-    input is.
+    """Holds the numbers of parts and buckets of a source.
+
+    A worker holds or streams one part or bucket at a time. So its memory is limited, however large the input is.
     """
 
     num_parts: int

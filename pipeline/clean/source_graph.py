@@ -26,11 +26,12 @@ from pipeline.engine.group_bytes import GroupBytes
 class CleanSource(beam.PTransform):
     """Cleans the units of a source, and writes its clean documents, dropped documents and statistics.
 
-    Passes exchange only references, keys and verdicts. The texts are spilled to disk and read again.
+    The texts are spilled to disk, and the next pass reads them again. Only small things go through the engine:
+    references to the texts, keys for dedups, and the dedups' verdicts.
 
-    ``earlier`` contains the outputs of the earlier dumps of the source. The output is a dict. Its entry ``done`` is the
-    name of the source. If the job cleans a dump, the dict also has one entry per dedup step: the paths of the key files
-    that newer dumps will read.
+    A source may come in dumps, and each dump is cleaned by its own transform. ``earlier`` has the outputs of earlier
+    dumps. The output is a dict. Its entry ``done`` is the name of the source. For a dump, the dict also has one entry
+    per dedup step: the paths of the key files that newer dumps read.
     """
 
     def __init__(self, job: SourceJob, earlier: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -76,8 +77,9 @@ class CleanSource(beam.PTransform):
         return output[UNITS] | "spread" >> beam.Reshuffle()
 
     def _dedup(self, output: Any, segment: Segment) -> tuple[list[Any], list[Any], dict[str, Any]]:
-        """Adds the dedups that get keys from a segment. Returns their verdicts, their counts, and the key files that
-        they write for a dump.
+        """Adds the dedups to the graph that get keys from a segment.
+
+        Returns the verdicts, the counts, and the key files. If the job cleans a dump, newer dumps read the key files.
         """
         first = segment.dedups[0].step
         names = {global_step.step.NAME for global_step in segment.dedups}

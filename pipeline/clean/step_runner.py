@@ -32,7 +32,10 @@ class StepRunner:
     progress_dir: str | None = None
 
     def run(self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger) -> pa.RecordBatch:
-        """Applies the verdicts and the local steps to a batch. Adds counts and dropped documents to the ledger."""
+        """Applies the verdicts and the local steps to a batch. Returns the kept documents.
+
+        Adds counts and dropped documents to the ledger.
+        """
         batch = with_attributes(self.apply_verdicts(batch, verdicts, ledger)[0], verdicts.attributes)
         ledger.receive("attributes", len(verdicts.attributes))
         for step in self.segment.local:
@@ -59,10 +62,10 @@ class StepRunner:
     def apply_verdicts(
         self, batch: pa.RecordBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        """Applies the verdicts of the dedups before this segment, in the order of the steps.
+        """Applies the verdicts of the dedups before this segment, in the order of the dedups.
 
-        Returns the kept documents, and their row numbers in the given batch. Verdicts name documents by these row
-        numbers.
+        Returns the kept documents and their row numbers in the given batch. The row numbers are needed because verdicts
+        name documents by them.
         """
         rows = np.arange(batch.num_rows)
         for global_step in self.segment.verdicts:
@@ -74,7 +77,7 @@ class StepRunner:
 
 
 def with_attributes(batch: pa.RecordBatch, attributes: Mapping[int, Mapping[str, Any]]) -> pa.RecordBatch:
-    """Returns the batch with the columns that a join found. ``attributes`` has the values by row number."""
+    """Fills columns of a batch with the values that a join found. ``attributes`` has these values by row number."""
     if not attributes:
         return batch
     names = list(next(iter(attributes.values())))
@@ -88,7 +91,9 @@ def with_attributes(batch: pa.RecordBatch, attributes: Mapping[int, Mapping[str,
 
 
 def clean_schema(source: Source) -> pa.Schema:
-    """Returns the schema of ``clean/SOURCE``: base columns, columns of the reader and of the steps, and signals."""
+    """Returns the schema of ``clean/SOURCE``: base columns, columns of the reader and of the steps, and signals
+    (measurements).
+    """
     columns = dict(BASE_COLUMNS) | dict(source.reader.COLUMNS)
     for step in source.steps:
         columns |= dict(step.COLUMNS if isinstance(step, Step) else step.columns)
@@ -97,8 +102,9 @@ def clean_schema(source: Source) -> pa.Schema:
 
 
 def evidence_schema(steps: Iterable[AnyStep]) -> pa.Schema | None:
-    """Returns the schema of the evidence that a step records; None if no step records evidence. Evidence consists of
-    rows for ``decontamination/``.
+    """Returns the schema of the rows that a step records as evidence; None if no step records evidence.
+
+    Evidence is written to ``decontamination/``. It shows which passages are also in evaluation sets.
     """
     return next((step.EVIDENCE for step in steps if isinstance(step, Step) and step.EVIDENCE is not None), None)
 

@@ -1,4 +1,7 @@
-"""Defines the names of a pass's outputs, the byte form of a signal, and the names that the progress display uses."""
+"""Defines names and byte formats that passes share.
+
+They are the names of a pass's outputs, the bytes of a measurement (signal), and the names in the progress display.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ its duplicates. No detail begins with this byte."""
 
 
 def signal_bytes(value: float) -> bytes:
-    """Packs a measurement of a global step.
+    """Converts a dedup's measurement to bytes, as a verdict carries it.
 
-    The first byte is ``SIGNAL_MARK``. It distinguishes a measurement from a detail, which is UTF-8 and never begins
-    with this byte.
+    The first byte ``SIGNAL_MARK`` marks a measurement. Other verdicts carry the detail of a drop instead. A detail is
+    UTF-8, which never begins with this byte.
 
     >>> len(signal_bytes(0.5)), signal_bytes(0.5)[:1] == SIGNAL_MARK
     (9, True)
@@ -34,7 +37,10 @@ def signal_bytes(value: float) -> bytes:
 
 
 def key_tag(index: int) -> str:
-    """Returns the name of the output with the keys for the dedup at position ``index`` of a chain."""
+    """Returns the name of the output that has the keys for one of several exact dedups.
+
+    ``index`` is the position of the dedup in its chain (exact dedups that follow each other).
+    """
     return f"{KEYS}_{index}"
 
 

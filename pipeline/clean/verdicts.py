@@ -1,4 +1,4 @@
-"""Collects the decisions of the dedups and the join about one batch, before a pass opens the batch."""
+"""Holds what dedups and a join have decided about the documents of one batch. The next pass applies these decisions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclass(slots=True)
 class Verdicts:
-    """Holds the decisions about one batch. The decisions of dedups are grouped by the tag of the dedup."""
+    """Holds the decisions about one batch. Decisions of dedups are grouped by tag (the number of the dedup)."""
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
     """The rows to drop, by tag and row number. The value is the detail of the drop."""

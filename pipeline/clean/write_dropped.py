@@ -24,11 +24,12 @@ from pipeline.files.spill import blob_from
 
 
 class WriteDropped(beam.PTransform):
-    """Writes the dropped rows of all workers. Takes references to the rows, and hashes of the sampled documents.
-    Outputs (part, number of rows written).
+    """Writes the rows of all workers about dropped documents. Takes references to the rows, and hashes of sampled
+    documents. Outputs (part, number of rows).
 
-    Each worker samples the rows that it drops. This transform combines the sample hashes of all workers into one limit
-    per stage and reason. If a document's hash is above the limit, its text is removed.
+    Only a sample of the rows keeps the text: those with the smallest hashes. A worker sees only its own rows, so its
+    sample is too large. This transform computes from all samples the largest allowed hash per stage and reason. A row
+    with a larger hash loses its text.
     """
 
     def __init__(self, job: SourceJob) -> None:

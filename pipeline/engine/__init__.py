@@ -12,6 +12,8 @@
 - ``local_workers``, ``watched_connection``: start worker processes on this machine and watch them. If a worker dies,
   the run ends.
 
+If no runner is named, the runner is the local one:
+
 >>> from pipeline.engine.runner import is_local_runner
 >>> is_local_runner(None), is_local_runner("DataflowRunner")
 (True, False)

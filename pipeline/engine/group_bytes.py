@@ -1,4 +1,4 @@
-"""Groups bytes by key. A group may be larger than memory. Every dedup, join and shuffle uses this transform.
+"""Groups bytes by key with a transform that every dedup, join and shuffle uses. A group may be larger than memory.
 
 A large group is too much for the GroupByKey of most engines. Beam's local runner keeps all groups in memory, and needs
 several times their size. Flink and Spark hold each group as one value in the heap, and send the group to the worker as
@@ -45,18 +45,17 @@ after the last byte, and the checksum."""
 
 
 class GroupBytes(beam.PTransform):
-    """Groups (key, payload) pairs by key. Outputs (key, payloads), with the payloads in the order of their bytes.
+    """Groups (key, payload) pairs by key. Outputs (key, payloads), with the payloads sorted by their bytes.
 
-    Keys are integers from 0 to ``num_keys - 1``. The input is one PCollection or a tuple of them. Each PCollection of a
-    tuple is spilled by its own transform, so payloads are not flattened. If payloads begin with a big-endian id,
-    payloads with the same id are adjacent, and the order is the same in every run of the pipeline. A group reads its
-    payloads from disk each time it is iterated.
+    Keys are integers from 0 to ``num_keys - 1``. The input is one PCollection or a tuple of them. Because of the
+    sorting, the output is the same in every run of the pipeline. If payloads begin with a big-endian id, payloads with
+    the same id are adjacent. The payloads of a key can be iterated several times, and are read from disk each time.
 
     Args:
         num_keys: number of keys.
         shuffle: names the spill folder, and says whether payloads are shuffled through this folder or by the engine.
         buffer_bytes: bytes that one worker holds before it writes a file (8 to 64 MB was fastest).
-        merge_bytes: bytes that one group holds while it is merged.
+        merge_bytes: bytes that are held while the payloads of one key are merged.
     """
 
     def __init__(
@@ -90,10 +89,10 @@ class GroupBytes(beam.PTransform):
 
 
 class _SortGroup(beam.DoFn):
-    """Sorts a group that the engine shuffled.
+    """Sorts the payloads of one key, if the engine has shuffled them.
 
-    A group larger than the buffer is sorted through files on the worker's disk. When the next step has read the group,
-    the files are deleted. If the group is encoded for a second process, the files are deleted after that.
+    A group larger than the buffer is sorted through files on the worker's disk. The files are deleted when the next
+    group is requested. By then, the next step has read the payloads, or they were copied for another process.
     """
 
     def __init__(self, folder: str, buffer_bytes: int, merge_bytes: int) -> None:
@@ -120,7 +119,10 @@ class _SortGroup(beam.DoFn):
 
 
 def _written_run(path: str, payloads: list[bytes]) -> Run:
-    """Writes payloads in sorted order, in the format that :func:`_read_run` reads. Returns the run."""
+    """Sorts payloads and writes them to a file, in the format that :func:`_read_run` reads.
+
+    Returns the run (the path, byte range and checksum of sorted payloads).
+    """
     payloads.sort()
     with open(path, "wb") as file:
         num_bytes, checksum = _write_payloads(file, payloads)
@@ -128,7 +130,9 @@ def _written_run(path: str, payloads: list[bytes]) -> Run:
 
 
 def _write_payloads(file: BinaryIO, payloads: Iterable[bytes]) -> tuple[int, int]:
-    """Writes payloads, each after its length. Returns the number of bytes written and their checksum."""
+    """Writes for each payload its length and then the payload. Returns the number of bytes written and their
+    checksum.
+    """
     digest, num_bytes = xxhash.xxh3_64(), 0
     pieces: list[bytes] = []
     held_bytes = 0
@@ -148,8 +152,9 @@ def _write(file: BinaryIO, digest: Any, pieces: list[bytes]) -> int:
 
 
 class _Spill(beam.DoFn):
-    """Collects payloads in a buffer. Writes each full buffer to one file, sorted by key and payload. Yields one
-    reference per range of keys.
+    """Collects (key, payload) pairs in a buffer. A full buffer is sorted and written to one file.
+
+    For each file, yields references to the places of its keys. A reference covers eight adjacent keys.
     """
 
     def __init__(self, num_keys: int, spill_dir: str, buffer_bytes: int) -> None:
@@ -205,7 +210,9 @@ class _ReadBack(beam.DoFn):
 
 
 class MergedRuns:
-    """Iterates over the sorted payloads of one key. The payloads are merged while they are read, and no file stays
+    """Iterates over the payloads of one key in sorted order.
+
+    The payloads come from several runs (sorted pieces of files), which are merged during the iteration. No file stays
     open.
     """
 
@@ -220,17 +227,14 @@ class MergedRuns:
 
 
 class SortedHere(MergedRuns, ObservableMixin):  # type: ignore[misc]
-    """Iterates over the sorted payloads of one key in files of this process.
+    """Iterates over the sorted payloads of one key, which are in temporary files of this process.
 
-    The process deletes the files when the next element is requested.
+    The process deletes the files when the next key is requested, so the next step must be able to read them before. If
+    the next step runs in this process, it reads the files. If the engine encodes the payloads for another process, they
+    are copied to the folder that all workers share. Flink and Spark encode them before every step with a side input.
 
-    If the engine runs the next step in this process, that step reads the files. If the engine encodes the group for a
-    second process, the payloads are first copied to the folder that all workers share. Flink and Spark encode groups
-    before every step with a side input. So the next step can read the group, whether it runs in this process or in a
-    second one.
-
-    The class is an ObservableMixin for one reason. To measure the size of elements, Beam encodes a sample of them. This
-    would copy the payloads. Beam does not encode an ObservableMixin to measure its size.
+    The class is an ObservableMixin only to prevent needless copies. To measure the size of elements, Beam encodes a
+    sample of them, and encoding copies the payloads. Beam does not encode an ObservableMixin to measure its size.
     """
 
     def __init__(self, runs: list[Run], merge_bytes: int, folder: str) -> None:
@@ -251,8 +255,9 @@ class SortedHere(MergedRuns, ObservableMixin):  # type: ignore[misc]
 
 
 def _read_run(path: str, start: int, end: int, checksum: int, chunk_bytes: int) -> Iterator[bytes]:
-    """Yields the payloads of a run. Raises DamagedFile at the end of the run if the payloads differ from those that
-    were written.
+    """Yields the payloads of a run (a sorted piece of a file).
+
+    Raises DamagedFile at the end of the run if the bytes were changed after they were written.
     """
     data, digest, first = b"", xxhash.xxh3_64(), start
     while start < end:

@@ -55,9 +55,9 @@ def explained(error: BaseException) -> str | None:
 
 @contextlib.contextmanager
 def without_known_tracebacks() -> Iterator[None]:
-    """Hides the tracebacks that Beam logs and prints for known failures.
+    """Inside the ``with`` block, hides the tracebacks that Beam logs and prints for known failures.
 
-    The run reports each failure in one line instead.
+    Instead of a traceback, the run reports such a failure in one line.
     """
     loggers = [logging.getLogger(f"apache_beam.runners.{module}") for module in ("common", "worker.sdk_worker")]
     for logger in loggers:
@@ -75,7 +75,7 @@ def _is_unknown(record: logging.LogRecord) -> bool:
 
 
 class _OtherText:
-    """Wraps a stream. Drops the tracebacks of known failures, and writes any other text to the wrapped stream."""
+    """Wraps stderr. Passes on everything except the tracebacks of known failures."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

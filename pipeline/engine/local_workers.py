@@ -90,9 +90,8 @@ class LocalWorkerHandler(worker_handlers.SubprocessSdkWorkerHandler):
             self._report_lost(status)
 
     def _environment(self, logging_port: int) -> dict[str, str]:
-        """Returns the environment variables of the process.
-
-        These variables tell Beam's worker program the addresses of its runner.
+        """Returns the environment variables of a worker process. They tell Beam's worker program the addresses of its
+        runner.
         """
 
         def address(url: str) -> str:

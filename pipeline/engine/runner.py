@@ -1,4 +1,8 @@
-"""Chooses the runner (the engine) that runs the graph. The choice is explicit, so it is the same on every machine."""
+"""Chooses the runner (the engine) that runs the graph of a job.
+
+Beam's own choice would depend on what it can download. So this module chooses by the options only, and the choice is
+the same on every machine.
+"""
 
 from __future__ import annotations
 
@@ -58,9 +62,9 @@ class Engine:
         return self.name == "DataflowRunner"
 
     def options_of(self, job: str) -> PipelineOptions:
-        """Returns the options of one of the run's jobs.
+        """Returns the Beam options for one job of the run.
 
-        On Dataflow each job of the run gets a different name, so that a user can find it.
+        On Dataflow, a user finds a job by its name. So each job of the run gets a different name.
         """
         if not self.is_dataflow:
             return self.options
@@ -96,8 +100,8 @@ measured on the sample) costs more time than it saves."""
 def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> Engine:
     """Returns the engine that the Beam options choose. The default is Beam's local runner on all cores.
 
-    ``num_bytes`` is the number of stored bytes of the input, or None if unknown. By default, a small input gets fewer
-    processes.
+    ``num_bytes`` is the number of stored bytes of the input, or None if unknown. If the options do not set the number
+    of workers, a small input gets fewer processes.
 
     Raises:
         ValueError: the runner cannot be used. The message says why.

@@ -3,8 +3,8 @@ started the run.
 
 The launcher computes the fingerprint that is stored with the output. A worker might run last week's code. Without a
 check there would be no error, and the output of the old code would be stored with this fingerprint. So the launcher
-sends a checksum of its code, and the versions of the packages that affect the output. The first steps of every job
-compare them on each worker.
+sends a checksum of its code, and the versions of the packages that affect the output. On each worker, the first step of
+a job compares both with the worker's own.
 
 Two machines can have folders with the same path and still not share a folder. So the launcher also writes a file into
 each folder that all machines must share, and each worker checks that it sees this file.
@@ -55,7 +55,10 @@ class WorkerNeeds:
 
 
 class Job(beam.Pipeline):
-    """Extends a Beam pipeline with the probes for its workers (see :class:`WorkerNeeds`)."""
+    """A Beam pipeline that also has probes: files that the launcher wrote into shared folders.
+
+    Each worker checks that it sees these files (see :class:`WorkerNeeds`).
+    """
 
     probes: tuple[tuple[str, str], ...] = ()
 
@@ -86,7 +89,10 @@ def version_of(package: str) -> str:
 
 
 def needs_of(pipeline: Any) -> WorkerNeeds | None:
-    """Returns what the workers of a job must have; None if the workers are processes of this machine."""
+    """Returns what the workers of a job must have: the launcher's code and packages, and its shared folders.
+
+    Returns None if the workers are processes of this machine, because these have everything.
+    """
     if is_local_runner(pipeline.options.view_as(StandardOptions).runner):
         return None
     return WorkerNeeds(identity(), pipeline.probes if isinstance(pipeline, Job) else ())
@@ -118,8 +124,8 @@ def check_worker(needs: WorkerNeeds | None) -> None:
 
 
 def checked(elements: Any) -> Any:
-    """Adds a step that checks the worker processes. The step passes the elements on unchanged. A process that gets no
-    elements is not checked.
+    """Adds a step that checks the worker processes. The step passes the elements on unchanged. A worker process that
+    gets no elements is not checked.
 
     If the workers are processes of this machine, no step is added.
     """

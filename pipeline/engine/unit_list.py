@@ -23,7 +23,7 @@ def write_unit_list(path: str, units: Sequence[Unit]) -> None:
 
 
 class ReadUnitList(beam.PTransform):
-    """Reads a list of units, numbers the units, and spreads them over the workers."""
+    """Reads a list of units and spreads them over the workers. Outputs each unit with its number in the list."""
 
     def __init__(self, path: str) -> None:
         super().__init__()

@@ -8,6 +8,8 @@
 - ``tokens``: counts the tokens of texts with the run's tokenizer. If there is no tokenizer yet, estimates the number.
 - ``table``: prints the estimates, the resulting mixture, and the resources that the run needs, as text or as JSON.
 
+Two units with the same density of text (0.5 bytes per stored byte) give no error:
+
 >>> from pipeline.estimate.sample import relative_error
 >>> relative_error([(10, 0.5), (10, 0.5)], 0.3)
 0.0

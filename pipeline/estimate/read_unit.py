@@ -54,8 +54,8 @@ class Sampled:
 
     @property
     def per_byte(self) -> tuple[float, float, float, float, float]:
-        """Returns five numbers, each divided by the number of stored bytes: documents, bytes of text, tokens, bytes of
-        text before the filters, and seconds.
+        """Returns five numbers, each per stored byte that was read from the unit: documents, bytes of text, tokens,
+        bytes of text before the filters, and seconds.
         """
         read = max(self.read_bytes, 1)
         counted = (self.num_docs, self.text_bytes, self.num_tokens, self.given_bytes, self.seconds)
@@ -109,7 +109,9 @@ class Sampler:
     """The rule that divides the source; None if parts are not counted."""
 
     def sample(self, unit: Unit, deadline: float) -> Sampled:
-        """Runs the filters on the documents at the beginning of a unit. Stops at ``deadline``."""
+        """Runs the filters on the documents at the beginning of a unit, and returns the counts. Stops at
+        ``deadline``.
+        """
         counts: list[int] = []
         started = time.process_time()
         source = self.made.source
@@ -151,7 +153,10 @@ def _num_docs(batch: pa.RecordBatch) -> int:
 
 
 def runner_of(made: PreparedSource, *, with_steps: bool) -> StepRunner:
-    """Returns a runner of the steps that look at each document separately. If not ``with_steps``, it runs no step."""
+    """Returns an object that runs the filters of a source: the steps that look at one document at a time.
+
+    Without ``with_steps``, it runs no steps.
+    """
     local = tuple(s for s in made.source.steps if is_local(s)) if with_steps else ()
     segment = Segment(0, (), local, ())  # type: ignore[arg-type]
     return StepRunner(made.source, segment, loaded_models(segment.local, made.model_paths))

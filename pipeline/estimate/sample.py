@@ -79,7 +79,7 @@ class SourceEstimate:
 
     @property
     def is_bound(self) -> bool:
-        """True if the numbers of documents and of bytes are upper bounds."""
+        """True if the numbers of documents and of bytes are upper bounds, because some steps were not run."""
         return self.is_unfiltered or bool(self.dedups or self.left_out)
 
 
@@ -88,10 +88,10 @@ def estimate_source(
 ) -> SourceEstimate:
     """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up by bytes.
 
-    The dedups are not run, so documents and text are upper bounds.
+    The dedups are not run, so the estimated numbers of documents and of bytes are upper bounds.
 
     Args:
-        times: the factor by which the numbers of the whole input are multiplied.
+        times: how many times as large as the given input the real input is. All numbers are multiplied by it.
         count: a function that counts the tokens of texts. The default assumes four bytes per token.
         rule: the rule by which the recipe divides the source into parts; None if the source is not divided.
     """
@@ -142,7 +142,11 @@ def estimate_source(
 
 
 def _has_column(made: PreparedSource, by: str) -> bool:
-    """Returns True if the steps that an estimate runs fill the column ``by``, which divides the source."""
+    """True if an estimate can see ``by``, the column whose values divide the source into parts.
+
+    An estimate runs no joins and no dedups, and leaves out steps whose models are missing. It cannot see the columns
+    that these fill.
+    """
     source = made.source
     if source.join is not None and source.join.KEY_COLUMNS:
         return by in source.join.KEY_COLUMNS
@@ -180,6 +184,8 @@ def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) ->
         sampled: (weight, text per byte) of each unit.
         share_read: the share of the input that was read, in bytes.
 
+    In the first example, all units have the same text per byte. In the second, the whole input was read.
+
     >>> relative_error([(10, 0.5), (10, 0.5), (10, 0.5)], 0.2), relative_error([(10, 0.5), (10, 0.9)], 1.0)
     (0.0, 0.0)
     >>> round(relative_error([(10, 0.5), (10, 0.9)], 0.0), 2)
@@ -196,12 +202,13 @@ def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) ->
 
 
 def _spread(units: Sequence[Unit]) -> list[tuple[Unit, float]]:
-    """Returns the units to read, each with a weight. If there are at most `_UNITS` units, all are returned. Then the
-    weight of a unit is its number of bytes.
+    """Chooses the units to read. Returns each chosen unit with a weight.
 
-    If there are more units, the input is divided into `_UNITS` stretches of equal size in bytes. A unit is returned if
-    it contains the middle of a stretch, so large units are more likely to be returned. Then the weight of a unit is the
-    number of middles that it contains.
+    If there are at most `_UNITS` units, all are chosen. The weight of a unit is its number of bytes.
+
+    If there are more units, the input is divided into `_UNITS` stretches of equal size in bytes. A unit is chosen if it
+    contains the middle of a stretch, so large units are more likely to be chosen. The weight of a unit is the number of
+    middles that it contains.
     """
     if len(units) <= _UNITS:
         return [(unit, float(unit.num_bytes)) for unit in units]

@@ -55,7 +55,7 @@ def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> No
 
 
 def _foreseen(recipe: Recipe, found: Sequence[SourceEstimate]) -> Recipe:
-    """Returns the recipe for the plan. In it, a source is not divided if its parts could not be estimated."""
+    """Returns the recipe without the division of those sources whose parts could not be estimated."""
     known = {e.source for e in found if e.parts}
     return dataclasses.replace(recipe, parts={s: rule for s, rule in recipe.parts.items() if s in known})
 
@@ -82,8 +82,9 @@ def _error(error: float | None) -> str:
 
 
 def _part_cells(e: SourceEstimate) -> Iterator[tuple[str, ...]]:
-    """Yields a row for each part of a source. The cells of files, bytes and hours are empty; the source's row has
-    them."""
+    """Yields a table row for each part of a source. A part's cells for files, bytes and hours are empty, because these
+    numbers are in the source's own row.
+    """
     for name, part in e.parts.items():
         cells = (f"{_most(e)}{part.num_docs:,.0f}", "", f"{part.num_tokens:,}", _error(part.error), "")
         yield (f"  {name}", "", "", "", "", *cells)
