@@ -139,7 +139,10 @@ def _proved(data: bytes, declared: Sequence[str]) -> Decoded | None:
 
 
 def _reads_better_as_utf8(data: bytes) -> bool:
-    """Returns True if the letters are far more probable in UTF-8 (with its bad bytes) than in every other encoding."""
+    """Returns True if the data, read as UTF-8, is far more probable than in every other encoding.
+
+    The probability is that of the letters in a natural language. The bad bytes of the UTF-8 text are repaired first.
+    """
     guess = guess_encoding(data)
     text = _repaired(_escaped_utf8(guess.sample)[0])
     return log_probability(text, None) > guess.score + _MIN_MARGIN
@@ -159,14 +162,14 @@ def _escaped_utf8(data: bytes) -> tuple[str, int]:
 
 
 def _num_good_and_bad(escaped: str) -> tuple[int, int]:
-    """Returns the numbers of multi-byte characters and of bad bytes."""
+    """Counts the multi-byte characters and the bad bytes in a text from ``_escaped_utf8``. Returns both numbers."""
     num_high = len(escaped) - len(escaped.encode("ascii", "ignore"))
     num_bad_bytes = len(escaped) - len(escaped.encode("utf-8", "ignore").decode("utf-8"))
     return num_high - num_bad_bytes, num_bad_bytes
 
 
 def _repaired(escaped: str) -> str:
-    r"""Replaces the bad bytes of a text from ``_escaped_utf8``.
+    r"""Replaces the bad bytes in a text from ``_escaped_utf8`` by the characters that they probably mean, or by U+FFFD.
 
     >>> _repaired(_escaped_utf8("“é” ".encode() + b"M\xfcller \xe2\x80 caf\xc3 ")[0])
     '“é” Müller � caf� '
@@ -208,10 +211,11 @@ def _from_surrogates(bad: bytes) -> str | None:
 
 
 def _repaired_bytes(bad: bytes, leads: set[int], *, is_after_character: bool) -> Iterator[str]:
-    """Yields a character for each isolated bad byte, and one U+FFFD for the bytes of each damaged character.
+    """Yields a Windows-1252 character for each isolated bad byte, and one U+FFFD for each damaged character.
 
-    A byte is isolated in two cases. First, it is not among the document's lead bytes (``leads``), and no continuation
-    byte follows. Second, it is a continuation byte with only ASCII around it.
+    A byte is isolated in two cases. First, no character of the document begins with this byte (``leads`` has the bytes
+    with which characters begin), and no continuation byte follows. Second, it is a continuation byte with only ASCII
+    around it.
     """
     at = 0
     while at < len(bad):
@@ -227,7 +231,10 @@ def _repaired_bytes(bad: bytes, leads: set[int], *, is_after_character: bool) ->
 
 
 def _decoded(data: bytes, codec: str) -> tuple[str, int]:
-    """Returns the text and the number of bad bytes. Bad bytes become U+FFFD. Drops an incomplete last character."""
+    """Decodes ``data`` with ``codec``. Returns the text and the number of bad bytes.
+
+    Bad bytes are replaced by the rules in the module's docstring. An incomplete last character is dropped.
+    """
     if codec == "utf-8":
         escaped, num_cut = _escaped_utf8(data)
         return _repaired(escaped), _num_good_and_bad(escaped)[1] + num_cut
@@ -258,7 +265,7 @@ def _wide_by_zeros(data: bytes) -> str | None:
 
 
 def _is_wide_text(data: bytes, codec: str) -> bool:
-    """Returns True if the first bytes decode to ordinary text characters without an error."""
+    """Returns True if ``codec``, such as UTF-16, decodes the first bytes to ordinary text with almost no errors."""
     sample = data[:_SAMPLE_BYTES]
     decoder = codecs.getincrementaldecoder(codec)("replace")
     return is_text(decoder.decode(sample))

@@ -173,7 +173,10 @@ _COPYRIGHT = re.compile(r"\bcopyright|\(c\)|©", re.IGNORECASE)
 
 
 def may_speak(text: str) -> bool:
-    """Returns True if the text has one of ``_NEEDED_WORDS``. Every notice has one of them."""
+    """Returns True if the text has one of ``_NEEDED_WORDS``, and so may contain a notice.
+
+    Every notice has one of these words. A text without them needs no slow search.
+    """
     lower = text.lower()
     return any(word in lower for word in _NEEDED_WORDS)
 
@@ -194,9 +197,10 @@ def speaks(sentence: str) -> bool:
 def continues(sentence: str, before: str, *, is_apart: bool = False, is_after_blank: bool = False) -> bool:
     """Returns True if a sentence belongs to the same notice as ``before``, the sentence that directly precedes it.
 
-    If the sentence and ``before`` are in different comments (``is_apart``), the sentence must have two phrases that
-    only licences have. A name with an address belongs to the copyright line above it only if no blank line is between
-    them (``is_after_blank``); else it names an author.
+    If the two sentences are in different comments (``is_apart``), the sentence must have two phrases that only licences
+    have. If ``before`` states copyright, a name with an e-mail address names the owner, and belongs to the notice. But
+    if a blank line is between the two (``is_after_blank``), the name is that of the file's author, and does not belong
+    to the notice.
     """
     if is_apart:
         return len({match.group().lower() for match in _STRONG_CLAUSES.finditer(sentence)}) > 1
@@ -210,9 +214,9 @@ def continues(sentence: str, before: str, *, is_apart: bool = False, is_after_bl
 
 
 def surely_speaks(text: str) -> bool:
-    """Returns True if a comment certainly contains a notice.
+    """Returns True if a comment behind an import certainly contains a notice.
 
-    Comments behind imports are more often documentation than a notice, so they need stronger evidence.
+    Such a comment is more often documentation than a notice, so it needs stronger evidence than other comments.
 
     >>> surely_speaks("Copyright (c) 2010 A. Author"), surely_speaks("Returns the copyright owner of an image.")
     (True, False)

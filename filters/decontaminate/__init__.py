@@ -1,4 +1,4 @@
-"""Finds the items of evaluation sets in documents. The index of the items is built beforehand.
+"""Finds items of evaluation sets (test questions with their answers) in documents. Their index is built beforehand.
 
     items of sets -> build -> Index (arrays)
     texts -> words -> match (seeds, alignments, scores) -> step: drop, cut or mark, and the evidence

@@ -191,11 +191,12 @@ def _sums(weights: U8, starts: I64) -> I64:
 
 
 def _weights(words: U32, starts: I64) -> U8:
-    """Returns the weight of each word: 1 for a word in only one piece, 0.1 for a common word or a word in all pieces.
+    """Returns the weight of each word of the pieces: how much the word counts if it matches.
 
-    For all other words, the weight is the logarithm of the inverse share of the pieces that have the word, as in
-    tf-idf. A character of a script without spaces counts as a word with half the weight. Weights are scaled by
-    ``FULL_WEIGHT``.
+    A word in only one piece has the weight 1. A common word, or a word in all pieces, has the weight 0.1. All other
+    words have weights between these: the more pieces have a word, the lower is its weight (logarithmic, as in tf-idf).
+    A character of a script without spaces counts as a word with half the weight. The numbers are scaled:
+    ``FULL_WEIGHT`` means the weight 1.
     """
     piece_of = np.repeat(np.arange(len(starts) - 1, dtype=np.uint64), np.diff(starts))
     pairs = np.unique((piece_of << np.uint64(32)) | words)
@@ -209,8 +210,11 @@ def _weights(words: U32, starts: I64) -> U8:
 
 
 def _known_weights(answers: U32, words: U32, weights: U8) -> U8:
-    """Returns the weight of each word of the answers. It is 0.1 for a common word, and the weight in the pieces for any
-    other word. If no piece has the word, its weight is 1."""
+    """Returns the weight of each word of the answers: how much the word counts if it matches.
+
+    A common word has the weight 0.1. Any other word has the weight that it has in the pieces (the texts of questions,
+    passages and code). If no piece has the word, its weight is 1.
+    """
     found = np.full(len(answers), FULL_WEIGHT, dtype=np.uint8)
     if len(words) and len(answers):
         known, first = np.unique(words, return_index=True)
@@ -238,8 +242,10 @@ def _states(words: U32, starts: I64, sums: I64, answer_sums: I64) -> U8:
 
 
 def _long_seeds(words: U32, starts: I64, states: U8) -> tuple[tuple[U64, I64], U8]:
-    """Returns the hashes and places of all seeds of long pieces, and the new states of all pieces. If a piece has only
-    common n-grams, its state becomes TOO_COMMON.
+    """Returns the seeds of long pieces as two arrays (hashes and places), and the new states of all pieces.
+
+    A place is the index of the seed's first word in ``words``. An n-gram that occurs at many places is common, and is
+    not used as a seed. If a piece has only common n-grams, its state becomes TOO_COMMON.
     """
     is_searched = (states <= NEEDS_ANSWER) & (np.diff(starts) >= MIN_WORDS)
     pieces = np.flatnonzero(is_searched)
@@ -259,9 +265,10 @@ def _long_seeds(words: U32, starts: I64, states: U8) -> tuple[tuple[U64, I64], U
 
 
 def _short_places(words: U32, weights: U8, starts: I64, states: U8) -> tuple[I64, U8]:
-    """Returns the place of each short piece's rarest 3-gram, and the new states of all pieces.
+    """Returns the place of the rarest 3-gram of each short piece, and the new states of all pieces.
 
-    If even that 3-gram is common, its place is left out and the state of the piece is TOO_COMMON.
+    A place is the index of the 3-gram's first word in ``words``. If many short pieces have the same rarest 3-gram,
+    these pieces get no place, and their state becomes TOO_COMMON.
     """
     num_words = np.diff(starts)
     pieces = np.flatnonzero((states == NEEDS_ANSWER) & (num_words < MIN_WORDS))

@@ -1,8 +1,9 @@
 """Lists common words, which say little about a text. If a common word matches, it counts a tenth as much as a rare
 word.
 
-A small set does not show which words are common in a language, so this module lists them. The list has the function
-words of English and of other large languages in evaluation sets, and words that are typical of questions.
+An evaluation set can be too small to show which words are common in its language, so this module lists them. The list
+has the function words of English and of other languages that many evaluation sets use. It also has words that are
+typical of questions.
 """
 
 from __future__ import annotations

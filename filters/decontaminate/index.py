@@ -4,9 +4,9 @@ one file.
 A *piece* is the text of one part of an item (its question, passage or code), as normalised words. Items of a set that
 have the same text share a piece. A *seed* is an n-gram of a piece by which the piece is found.
 
-For 20 million seeds, the arrays for matching take 285 MB. The Bloom filter takes 32 MB. The table of the places at
-which the buckets begin takes 34 MB. Each seed takes 11 bytes: 2 for a check, 4 for a place, 4 for a word, and 1 for the
-word's weight.
+With 20 million seeds, the arrays that matching needs take 285 MB. In this sum, the Bloom filter (a quick test whether
+an n-gram is a seed) takes 32 MB, and the starts of the hash table's buckets take 34 MB. Each seed takes 11 bytes: 2 for
+a check (further bits of its hash), 4 for its place in the words, 4 for a word, and 1 for the word's weight.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ FULL_WEIGHT = 255
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """Maps n-grams to places in the words of the pieces, as a hash table."""
+    """Maps each seed (an n-gram) to its places in ``Index.words``, as a hash table. A place is the index of the seed's
+    first word."""
 
     num_words: int
     """Number of words in an n-gram."""
@@ -60,8 +61,11 @@ class Seeds:
     """The place of each seed in ``Index.words``."""
 
     def look_up(self, hashes: U64) -> tuple[I64, I64]:
-        """Looks up hashes of n-grams. Returns pairs as two arrays: the index of a hash in ``hashes``, and a place in
-        the pieces that probably has this n-gram."""
+        """Finds the places of n-grams in ``Index.words`` by the hashes of the n-grams.
+
+        Returns two arrays with one entry per place found: the index of the n-gram in ``hashes``, and the place. Only a
+        part of each hash is compared, so some places have another n-gram.
+        """
         bits = np.uint64(1) << (hashes & np.uint64(63))
         bits |= np.uint64(1) << ((hashes >> np.uint64(6)) & np.uint64(63))
         found = np.flatnonzero((self.bloom.take(_high_bits(hashes, len(self.bloom))) & bits) == bits)
@@ -92,8 +96,9 @@ def _check_of(hashes: U64) -> U16:
 
 
 def ragged(first: I64, counts: I64) -> tuple[I64, I64]:
-    """Lists the values of several ranges. Returns two arrays with one entry per value: the number of the range, and the
-    value.
+    """Lists all numbers of several ranges. Range ``i`` begins at ``first[i]`` and has ``counts[i]`` numbers.
+
+    Returns two arrays with one entry per listed number: the index of its range, and the number itself.
 
     >>> which, values = ragged(np.array([10, 20]), np.array([2, 1]))
     >>> which.tolist(), values.tolist()
@@ -105,7 +110,7 @@ def ragged(first: I64, counts: I64) -> tuple[I64, I64]:
 
 
 def ngram_hashes(words: U64, places: I64, num_words: int) -> U64:
-    """Returns one hash per place: the hash of the n-gram of ``num_words`` words that begins at this place."""
+    """Returns one hash per place (an index in ``words``): the hash of the ``num_words`` words that begin there."""
     hashes = words.take(places)
     for offset in range(1, num_words):
         hashes *= np.uint64(0xC2B2AE3D27D4EB4F)
@@ -118,7 +123,8 @@ def ngram_hashes(words: U64, places: I64, num_words: int) -> U64:
 
 
 def make_seeds(hashes: U64, places: I64, num_words: int) -> Seeds:
-    """Returns the hash table of n-grams. ``hashes`` and ``places`` are the hash and the place of each n-gram."""
+    """Returns the hash table of n-grams. ``hashes`` has the hash of each n-gram, and ``places`` has the index of its
+    first word in ``Index.words``."""
     order = np.lexsort((places, hashes))
     hashes, places = hashes[order], places[order]
     num_buckets = 1 << max(0, int(len(hashes) - 1).bit_length() - 2)

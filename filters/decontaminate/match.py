@@ -2,9 +2,9 @@
 
     words -> seeds of the index -> alignments of pieces and documents -> those that match enough -> hits
 
-An alignment assumes that word 0 of a piece is at a certain word of a document. All alignments that seeds suggest are
-compared word by word, in numpy. Python examines only the few pieces for which an alignment matches at least 40 % of the
-piece's weight.
+A piece is the text of a question, a passage or code. An alignment is the assumption that a piece begins at a certain
+word of a document. Numpy compares the words of all alignments that seeds suggest. Python examines only the few pieces
+whose alignments match at least 40 % of the piece's weight.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ class Found:
 
 
 def find(index: Index, texts: Sequence[str]) -> list[Found]:
-    """Returns the pieces of the index that the documents contain, sorted by document, place and piece.
+    """Returns the pieces of the index that the documents contain. They are sorted by document, by position in the
+    document, and by the number of the piece.
 
     The result for a document does not depend on the other documents.
     """
@@ -211,8 +212,8 @@ def _min_score(num_words: int) -> float:
 
 
 def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[int, int]]:
-    """Finds the runs of equal words in an alignment that are long enough. Returns where each run starts and ends in the
-    piece.
+    """Finds the runs of at least ``MIN_RUN_WORDS`` equal words in an alignment. Returns where each run starts and ends
+    in the piece.
     """
     first, last = max(0, -shift), min(len(wanted), len(text) - shift)
     equal = np.zeros(last - first + 2, dtype=np.bool_)
@@ -222,9 +223,11 @@ def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[i
 
 
 def _answer(answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *, is_short: bool) -> tuple[float, int]:
-    """Searches for the answer near a question. Returns (score, end of the answer).
+    """Searches for the answer near a question. Returns a score from 0 to 1, and the word of the text where the answer
+    ends.
 
-    The end is 0 unless the whole answer was found after the question.
+    The score is 1 if the whole answer was found. If only a part of a long answer was found, it is the share of the
+    answer's 3-grams that were found. The end is 0 unless the whole answer was found after the question.
     """
     if not len(answer):
         return 0.0, 0

@@ -1,4 +1,4 @@
-"""Defines the step that drops, cuts or marks documents that contain items of evaluation sets."""
+"""Defines the step that searches documents for items of evaluation sets, and then drops, shortens or marks them."""
 
 from __future__ import annotations
 
@@ -91,17 +91,17 @@ def _items(index: Index, piece: int) -> list[int]:
 
 
 def text_of_item(index: Index, item: int) -> tuple[str, dict[str, str], str]:
-    """Returns an item's id, the texts of its parts, and its answer."""
+    """Reads an item's id, the texts of its parts (shortened), and its answer from the index."""
     first, last = int(index.text_starts[item]), int(index.text_starts[item + 1])
     item_id, parts, answer = json.loads(index.texts[first:last].tobytes())
     return item_id, parts, answer
 
 
 def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, text: str) -> list[dict[str, Any]]:
-    """Returns the rows of the table of evidence for one document's hits, at most 100 rows.
+    """Returns the table of evidence for the hits in one document: one row per hit, at most 100 rows.
 
-    Contamination comes before public passages. Within each of the two groups, the hits with the largest product of
-    score and length come first.
+    Hits of the class ``contamination`` come before hits of the class ``public_passage``. Within a class, the hits with
+    the largest product of score and length come first.
 
     The column ``excerpt`` begins 80 characters before the hit, and has at most 1,000 characters.
     """
@@ -135,13 +135,13 @@ def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, te
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decontaminate(Step):
-    """Drops, cuts or marks documents that contain items of evaluation sets.
+    """Drops or marks documents that contain items of evaluation sets, or cuts the paragraphs with these items.
 
     Normalised words are compared, so case, punctuation, white space, accents and HTML entities make no difference. Rare
     words have more weight. A question is found if 80 to 95 % of its weight matches, depending on its length, or if 40 %
-    matches and contains a run of 13 words. A question of fewer than 8 words is found only with its answer near it. Text
-    that a set's authors took from public sources is marked as ``public_passage``. A document with such text is dropped
-    only if the set's settings request it.
+    matches and the match has a run of 13 words. A question of fewer than 8 words is found only with its answer near
+    it. Text that a set's authors took from public sources is marked as ``public_passage``. A document with such text is
+    dropped only if the set's settings request it.
     """
 
     NAME: ClassVar[str] = "decontaminate"
@@ -195,8 +195,10 @@ def _named(index: Index, hit: Hit) -> str:
 
 
 def _signals(hits: Sequence[Sequence[Hit]]) -> dict[str, pa.Array]:
-    """Returns columns with one row per document. Each class of hits has two columns: the number of hits, and their
-    highest score. A document without hits gets nulls.
+    """Returns the signals (measurements) as columns with one row per document.
+
+    A hit is of the class ``contamination`` or ``public_passage``. Each class has two columns: the number of its hits in
+    the document, and their highest score. A document without hits of the class gets nulls.
     """
     signals = {}
     for kind in (CONTAMINATION, PUBLIC_PASSAGE):

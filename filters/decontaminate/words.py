@@ -65,10 +65,10 @@ class HashedWords:
 
 @functools.cache
 def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
-    """Returns two tables that are indexed by code point: the folded character, and its class. Also returns the two
-    tables for ASCII alone, as bytes.
+    """Returns two tables that are indexed by code point: the folded character (lower case, no accents), and its class.
+    Also returns the two tables for ASCII alone, as bytes.
 
-    The class says whether a character is a letter, single (a word by itself), ignored, or none of these.
+    The class says whether a character is a letter of a longer word, a word by itself (single), ignored, or a separator.
     """
     folded = np.arange(_NUM_CODE_POINTS, dtype=np.uint32)
     classes = np.zeros(_NUM_CODE_POINTS, dtype=np.uint8)
@@ -91,7 +91,8 @@ def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
 
 @functools.cache
 def _powers() -> tuple[U64, U64]:
-    """Returns the powers of the hash's base, and the powers of that base's inverse modulo 2**64."""
+    """Returns two arrays of powers modulo 2**64: those of ``_BASE`` (the base of the words' hash), and those of its
+    inverse."""
 
     def powers_of(base: int) -> U64:
         return np.cumprod(np.array([1] + [base] * _CHUNK_CHARS, dtype=np.uint64), dtype=np.uint64)
@@ -122,7 +123,7 @@ def _no_places() -> tuple[I64, I64]:
 def _chunks(text: str) -> list[tuple[int, int]]:
     """Splits a text into chunks of at most 65,536 characters, and returns their starts and ends.
 
-    A chunk ends at white space, unless its second half has none.
+    A chunk ends at white space if there is any in its second half. Otherwise it ends after 65,536 characters.
     """
     chunks, start = [], 0
     while start < len(text):
@@ -166,9 +167,10 @@ def _words_of_chunk(text: str, start: int, end: int) -> tuple[U64, I64, I64]:
 
 
 def _normalised(text: str) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.uint8], tuple[I64, I64] | None]:
-    """Returns the folded characters of a text, their classes, and their places (begins and ends).
+    """Returns the folded characters of a text, their classes, and their places in the text (begins and ends).
 
-    If no character was left out, the places are None. They are then 0, 1, 2, and so on.
+    If no character was left out, None is returned instead of the places, because these are then just 0, 1, 2, and so
+    on.
     """
     folded, class_of, ascii_folded, ascii_classes = _tables()
     is_ascii = text.isascii()
