@@ -1,7 +1,8 @@
-"""Prints the tests that were skipped. Fails if one of them is not in the list of expected tests.
+"""Prints the skipped tests. Fails if a skipped test is not in the list of tests that may be skipped.
 
-Usage: `python skipped.py TESTS.xml EXPECTED.txt`. TESTS.xml is pytest's `--junitxml`; each line of EXPECTED.txt is a
-test's name as this script prints it (it may contain `*`), then ` : ` and the reason why it may be skipped.
+Usage: `python skipped.py TESTS.xml EXPECTED.txt`. TESTS.xml is the file that pytest's `--junitxml` wrote. EXPECTED.txt
+is the list. Each of its lines is `NAME : REASON`. NAME is a test's name as this script prints it, and may contain `*`
+as a wildcard. REASON says why the test may be skipped.
 """
 
 import os
@@ -12,7 +13,9 @@ from pathlib import Path
 
 
 def main(tests: Path, expected: Path) -> int:
-    """Returns 0 if there were tests and every skipped test is in the list, else 1."""
+    """Prints the skipped tests of the file ``tests``. Returns 1 if one of them is not in the list ``expected``, or if
+    the file has no tests; else 0.
+    """
     lines = [line for line in expected.read_text().splitlines() if line.strip() and not line.startswith("#")]
     patterns = [line.split(" : ")[0].strip() for line in lines]
     if not os.environ.get("CORPUS_DATA"):

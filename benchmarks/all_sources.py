@@ -1,13 +1,14 @@
-"""Measures whole runs on real input. Prints one line per source: the seconds, and the peak memory of all processes
-together.
+"""Measures whole runs of the pipeline on real input: the seconds and the peak memory of each run.
 
     CORPUS_DATA=DIR python benchmarks/all_sources.py [--workers N] [--output DIR] [--skip-single]
 
-Each source is cleaned alone, in a separate process that is measured from start to exit. Then all sources are cleaned,
-tokenized and mixed in one run with the paper's recipe. Memory is the proportional set size of the run and its children,
-read ten times per second; a memory page shared by several processes counts once. The runs use the small models in
-``samples/models``, which are good enough to measure speed and memory. With CCNet's published models, a run would keep a
-different number of pages.
+There is one run per source, which only cleans the source, and one run that cleans, tokenizes and mixes all sources with
+the paper's recipe. Each run is a separate process, which is measured from start to exit. Memory is the proportional set
+size of this process and its children, read ten times per second: a memory page that several processes share counts
+once.
+
+The runs use the small models in ``samples/models``, which are good enough to measure speed and memory. The numbers of
+kept documents are not realistic: with CCNet's published models, a run would keep a different number of pages.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ INPUTS = {
 def settings(data: Path, sources: list[str]) -> dict[str, Any]:
     """Returns the config of a run with the paper's recipe on ``sources``.
 
-    The config allows 4 epochs. Some sources have little text in the 75 MB of input, so a run must repeat their text.
+    Some sources have little text in the 75 MB of input. So the config allows 4 epochs: a text may be used four times.
     """
     return {
         "recipe": "llama",

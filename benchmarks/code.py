@@ -1,12 +1,12 @@
-"""Compares our rules for source files with RedPajama's functions. Measures the MB/s of one core, and counts the files
-whose heads change.
+"""Compares our rules for source files with RedPajama's functions: speed on one core, and files with other results.
 
     python benchmarks/code.py EXPORT... [--redpajama github_clean_dedup_local.py] [--repeat N] [--show N]
 
-Each EXPORT is a file that BigQuery exported: a table ``contents*`` or ``files*``, or a table that joins the two.
-``--redpajama`` is the path of RedPajama v1's file (``data_prep/github``); its ``clean_copyright_comments`` and
-``get_filecontent_stats`` are run. Our time includes all rules: path, type, generated code, header, content hash, line
-lengths and alphanumeric share.
+Each EXPORT is a file that BigQuery exported: from a table ``contents*``, from a table ``files*``, or from a table that
+joins these two. ``--redpajama`` is the path of RedPajama v1's file (in ``data_prep/github``). Two functions of this
+file are run: ``clean_copyright_comments`` and ``get_filecontent_stats``. Our time includes all rules: path, type,
+generated code, header, content hash, line lengths and alphanumeric share. The speed is in MB/s. ``--show`` prints the
+heads of the first files from which our code and RedPajama's remove different text.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def redpajama(path: str) -> dict[str, Callable[[str], Any]]:
 
 
 def ours(batch: pa.RecordBatch) -> tuple[list[str], list[str | None]]:
-    """Returns the texts after header removal, and for each file the reason to drop it or None."""
+    """Applies all our rules to a batch of files. Returns the texts after the removal of licence headers, and for each
+    file the reason to drop it, or None if it is kept.
+    """
     reasons: list[str | None] = [None] * batch.num_rows
     for step in (AllowedLicence(), CodeFiles(), CodeHeader(), CodeQuality()):
         outcome = step.apply(batch, {})

@@ -1,16 +1,16 @@
-"""Compares our CommonCrawl steps with cc_net. Measures the speed per stage and overall, the memory, and the gain from a
-second process.
+"""Compares our CommonCrawl steps with cc_net in speed. Also measures our memory, and the gain from a second process.
 
     python benchmarks/common_crawl.py speed  WET... --models DIR --cc_net CHECKOUT [--only_english] [--megabytes 40]
     python benchmarks/common_crawl.py memory WET... [--megabytes 1000]
     python benchmarks/common_crawl.py processes WET... --models DIR [--megabytes 400] [--only_dedup]
 
-The input consists of the WET files' pages, each once, and of generated pages with the same statistics
-(``web_pages.py``). It has ``--megabytes`` of text, and no page occurs twice. Our code and cc_net run alternately, so
-the ratios are valid even on a busy machine. Figures are MB of text per CPU second, summed over all processes. ``speed``
-runs each project several times and takes the best run. With ``--only_reading`` it measures only the readers. ``speed``
-runs our pipeline as a user does, with the recipe ``ccnet`` and one process, and subtracts the cost of a run on one
-page. cc_net needs func_argparse, pandas and bs4.
+The input has ``--megabytes`` of text: first the WET files' pages, then generated pages with the same statistics
+(``web_pages.py``). No page occurs twice.
+
+``speed`` prints MB of text per CPU second, for each stage and for the whole chain. Our chain runs as a user runs it,
+with the recipe ``ccnet`` and one process. The cost of its start is measured by a run on one page and subtracted. Our
+code and cc_net run alternately, several times, so the ratios are valid even on a busy machine. The best run of each
+counts. With ``--only_reading``, only the readers are measured. cc_net needs func_argparse, pandas and bs4.
 """
 
 from __future__ import annotations
@@ -139,8 +139,8 @@ def reading_seconds(paths: list[str], peer: CcNet, num_rounds: int) -> list[tupl
 
 
 def dedup_ours(batches: list[pa.RecordBatch]) -> dict[str, Any]:
-    """Runs both passes of the line dedup without Beam. Returns a dict with the CPU seconds of each pass and the kept
-    text.
+    """Runs the line dedup without Beam, and measures its two passes: the first finds the repeated lines, the second
+    drops them. Returns a dict with the CPU seconds of each pass, and the texts of the kept pages.
     """
     step, num_buckets = LineDedup(scope="all"), 16
 
@@ -249,7 +249,7 @@ def _line(stage: str, num_bytes: int, ours: float, theirs: float) -> None:
 
 
 def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
-    """Prints how many pages agree in text, language, language score, perplexity and bucket."""
+    """Prints for how many pages our result equals cc_net's in text, language, language score, perplexity and bucket."""
     by_url = {row["url"]: row for row in rows}
     same = dict.fromkeys(("text", "language", "language_score", "perplexity", "bucket"), 0)
     for page in theirs:
@@ -262,8 +262,8 @@ def agree(rows: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
 
 
 def memory(flags: argparse.Namespace, folder: Path) -> None:
-    """Measures the peak memory for N and for 4 N megabytes of text. With N = 1000 (the default), the two peaks are
-    almost equal.
+    """Measures the peak memory of a run with only the line dedup, for N and for 4 N megabytes of text (N is
+    ``--megabytes``). With N = 1000 (the default), the two peaks are almost equal.
     """
     pages = web_pages.generated(web_pages.real_pages(flags.wet, only_english=False))
     config = {"recipe": "ccnet", "sources": {"common_crawl": DEDUP_ONLY}}

@@ -1,18 +1,18 @@
-"""Measures decontamination: the recall per kind of disturbance, the false positives on clean text, and the speed with
-20 million n-grams.
+"""Measures decontamination (the search for evaluation items in documents): recall, false positives, and speed.
 
     python benchmarks/decontaminate.py CLEAN... [--evals FILE.jsonl.gz ...] [--decon PROGRAM] [--items N]
                                        [--speed_ngrams N] [--megabytes N] [--show N] [--seed N]
 
-CLEAN are files of real text without evaluation items. The files have one of four formats: ``.txt``, which is split into
-documents of 5,000 characters; ``.jsonl`` or ``.jsonl.gz`` with ``text`` or ``content``; ``.warc.wet.gz``; ``.parquet``
-with ``text``. ``--evals`` names files of real evaluation sets: JSON lines with ``question``, ``answer`` and
-``passage``. The items of these sets are added to the items that ``decontaminate_items`` makes. ``--decon`` is the path
-of AI2's program decon. decon gets the same documents and sets as our code. It runs with default settings and one
-thread.
+For the recall, each item is disturbed in several ways (for example re-wrapped, or one word in twenty changed). Its
+question and answer are inserted between two paragraphs of a clean document. The item counts as recalled if a hit names
+this item or an item with the same text. False positives are hits in clean documents. The speed is measured with a set
+of 20 million n-grams.
 
-The question and answer of each item are inserted between two paragraphs of a clean document. The item counts as
-recalled if a hit names this item or an item with the same text.
+CLEAN are files of real text without evaluation items, in four formats: ``.txt`` (split into documents of 5,000
+characters); ``.jsonl`` or ``.jsonl.gz`` with ``text`` or ``content``; ``.warc.wet.gz``; ``.parquet`` with ``text``.
+``--evals`` names files of real evaluation sets: JSON lines with ``question``, ``answer`` and ``passage``. Their items
+are added to those that ``decontaminate_items`` makes. ``--decon`` is the path of AI2's program decon, a peer. decon
+gets the same documents and sets as our code, and runs with default settings and one thread.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ WITHOUT_ANSWER = "verbatim, without its answer"
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """Holds a document that contains an inserted item, with the item's kind and the disturbance of its text."""
+    """Holds a document into which an item was inserted, with the item's kind and the name of its disturbance (the
+    change of the item's question).
+    """
 
     item: Item
     kind: str
@@ -121,8 +123,8 @@ def read_clean(paths: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
-    """Returns the items of real sets. If several items have the same question, the item with the right answer is
-    kept.
+    """Reads the items of real evaluation sets, each with its kind (the name of its set). If several lines of a set have
+    the same question, the line with the right answer is kept.
     """
     items = dict[tuple[str, str], tuple[str, Item]]()
     for path in paths:
@@ -143,8 +145,8 @@ def real_items(paths: Sequence[str]) -> list[tuple[str, Item]]:
 
 
 def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.Random) -> list[Injected]:
-    """Returns one document for each item and disturbance: a clean document into which the disturbed item is
-    inserted.
+    """Inserts each item into clean documents (``hosts``), once with each disturbance (a change of its question).
+    Returns the documents.
     """
     made = []
     for kind, item in items:
@@ -162,7 +164,9 @@ def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.
 
 
 def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence[Injected]) -> list[bool]:
-    """Returns one boolean per injected document. The boolean is True if the search found the document's item."""
+    """Searches the injected documents for the items. Returns one boolean per document: True if the search found the
+    item that was inserted into this document.
+    """
     found = []
     for first in range(0, len(injected), BATCH_DOCS):
         batch = injected[first : first + BATCH_DOCS]
@@ -176,8 +180,8 @@ def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence
 
 
 def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[str]) -> tuple[list[set[str]], float]:
-    """Runs decon with one thread. Returns the questions that it found in each document, and its detection time in
-    seconds.
+    """Runs AI2's program decon on the texts, with one thread. Returns the numbers of the items that it found in each
+    text, and its detection time in seconds.
     """
     with tempfile.TemporaryDirectory() as folder:
         for name in ("train", "evals"):
@@ -206,10 +210,10 @@ def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[s
 def recall_table(
     items: Sequence[tuple[str, Item]], injected: Sequence[Injected], found: Sequence[bool], words: dict[str, int]
 ) -> list[str]:
-    """Returns a Markdown table of the recall, with one row per disturbance. One column is for all items of 8 or more
-    words. These items also have one column per kind. The last column is for all shorter items.
+    """Returns a Markdown table of the recall in percent, with one row per disturbance (a change of an item's question).
 
-    ``words`` maps the id of an item to the number of words of its question.
+    The columns are: all items of 8 or more words; the same items by kind; all shorter items. ``words`` maps the id of
+    an item to the number of words of its question.
     """
     kinds = sorted({kind for kind, _ in items})
     counts: dict[tuple[str, str], Counter[bool]] = defaultdict(Counter)
@@ -231,8 +235,8 @@ def recall_table(
 
 
 def speed_index(texts: Sequence[str], num_ngrams: int, path: Path, seed: int) -> list[tuple[str, Item]]:
-    """Makes a set of random words from the texts, with ``num_ngrams`` n-grams, and writes its index. Returns the set's
-    items.
+    """Makes an evaluation set of about ``num_ngrams`` n-grams, and writes its index to ``path``. Returns the set's
+    items. Their questions consist of random words of the texts.
     """
     known = sorted({word for text in texts[:3000] for word in text.split() if word.isalpha()})
     drawn = np.random.default_rng(seed).zipf(1.2, (num_ngrams // 100, 105)) % len(known)
@@ -247,7 +251,7 @@ def speed_index(texts: Sequence[str], num_ngrams: int, path: Path, seed: int) ->
 
 
 def measure(index: Index, texts: Sequence[str], rounds: int = 3) -> float:
-    """Returns the speed of the best round, in MB of text per CPU second."""
+    """Searches texts for the items of an index. Returns the speed of the best round, in MB of text per CPU second."""
     num_bytes, best = sum(len(text.encode()) for text in texts), float("inf")
     for _ in range(rounds):
         start = time.process_time()
@@ -318,7 +322,7 @@ def main() -> None:
 
 
 def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
-    """Loads a large set into this project and into decon, and prints the speed of both."""
+    """Searches clean texts for a large evaluation set, with this project and with decon. Prints the speed of both."""
     texts, num_chars = [], 0
     for text in clean:
         texts.append(text)
@@ -340,8 +344,8 @@ def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
 
 
 def measure_words(texts: Sequence[str]) -> float:
-    """Returns the speed of splitting texts into words, in MB of text per CPU second. Every exact method must split
-    texts into words, so this speed is a limit.
+    """Returns the speed of splitting texts into words, in MB of text per CPU second. Every exact search must split
+    texts into words, so no exact search can be faster than this.
     """
     start = time.process_time()
     for first in range(0, len(texts), BATCH_DOCS):

@@ -1,4 +1,4 @@
-"""Makes items of evaluation sets for the benchmark of decontamination. No public set contains these items."""
+"""Makes evaluation items (questions with answers) for ``decontaminate.py``. No public set contains these items."""
 
 from __future__ import annotations
 

@@ -4,19 +4,20 @@ Run: ``python benchmarks/encode.py --model FILE.model TEXT_OR_FOLDER... [--cold 
 
 - ours: ``tokenizer.encode.Encoder``, with an empty cache at the start of every round;
 - sentencepiece: ``SentencePieceProcessor.encode`` of a list, one thread;
-- tokenizers: Hugging Face's ``encode_batch``, with the same pieces and the merges that follow from them;
-- tiktoken: the same pieces, and also the first bytes of every multi-byte character, because tiktoken builds such a
-  character by merging its bytes one by one;
+- tokenizers: Hugging Face's ``encode_batch``, with the pieces of FILE.model, merged in SentencePiece's order;
+- tiktoken: the same pieces. It also gets the first bytes of every multi-byte character as pieces, because it builds
+  such a character by merging its bytes one by one;
 - gigatoken: the ``tokenizer.json`` that a run writes next to the model, one thread;
-- kitoken: the model itself;
-- datatrove: its ``DocumentTokenizer``, writing ids to a file, with the Hugging Face model above.
+- kitoken: FILE.model itself;
+- datatrove: its ``DocumentTokenizer`` with the model of the row "tokenizers". It also writes the ids to a file.
 
 A peer that cannot be imported is reported as skipped. Texts are read from ``.txt .md .rst .py .tex .xml .json .html``,
 WET (``.wet.gz``) and clean Parquet files; each distinct text is used once. The time is the process's CPU time in the
-best round. Peers other than sentencepiece and gigatoken are timed on one text in three. The ids of these peers are
-compared on one text in twenty. With ``--cold`` the measurement is repeated on a second set of texts, for example in
-mixed languages. The last line compares one document of 50 million characters with the same text split into documents of
-5,000 characters.
+best round. Ours, sentencepiece and gigatoken are timed on all texts, the other peers on one text in three. Our ids are
+compared on all texts, those of the peers on one text in twenty.
+
+With ``--cold`` the measurement is repeated on a second set of texts, for example in mixed languages. The last line
+compares one document of 50 million characters with the same text split into documents of 5,000 characters.
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ def reference(model: bytes) -> Encode:
 
 
 def pieces_and_merges(model: bytes) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Returns two values: a dict of the pieces' ids, and the merges in the order in which SentencePiece would make
-    them.
+    """Reads a SentencePiece model. Returns a dict from each piece to its id, and the merges (pairs of pieces) in the
+    order in which SentencePiece makes them.
     """
     proto = model_proto.parse(model)
     number = {piece.text: i for i, piece in enumerate(proto.pieces)}
@@ -229,7 +230,7 @@ PEERS: dict[str, Callable[[bytes], Encode]] = {
 
 
 def measure(make: Encode, texts: list[str], rounds: Callable[[], Encode] | None = None) -> float:
-    """Returns the bytes of text encoded per second of the process's CPU time."""
+    """Encodes the texts with the function ``make``. Returns the bytes of text per second of the process's CPU time."""
     begun = time.process_time()
     for batch in batches(texts):
         make(batch)

@@ -1,15 +1,17 @@
-"""Compares encoders of a ``tokenizer.json`` or a rank file in one run: speed, memory, and whether the ids are equal.
+"""Compares encoders of a ``tokenizer.json`` or a rank file (tiktoken's format): speed, memory, and equality of ids.
 
 Run: ``python benchmarks/encode_kinds.py --tokenizer FILE TEXT_OR_FOLDER... [--rounds N] [--mb N]``
 
 - ours: ``tokenizer.encode.Encoder``, once with gigatoken (if it is installed) and once without;
-- tokenizers or tiktoken: the reference library, one thread;
-- gigatoken: gigatoken alone, one thread. It is never loaded again, although its memory grows;
+- tokenizers or tiktoken: the reference library, one thread. The ids of the other encoders are compared with its ids;
+- gigatoken: gigatoken alone, one thread. (Our encoder loads gigatoken again from time to time, because gigatoken's
+  memory grows with the text. In this row, it is loaded once per round);
 - kitoken: the same file.
 
 The speed is in megabytes of text per second of the process's CPU time, best of the rounds. Texts are read as in
 ``benchmarks/encode.py``. Every encoder gets the same texts in the same batches, and the ids of all texts are compared.
-gigatoken and kitoken are loaded without control tokens. The pattern of a rank file is chosen by the file's name.
+gigatoken and kitoken are loaded without control tokens such as ``<s>``. A rank file does not contain the pattern that
+splits texts into words, so the pattern is chosen by the file's name.
 """
 
 from __future__ import annotations

@@ -2,10 +2,11 @@
 
 Run: ``PYTHONPATH=. python benchmarks/find.py DIR [--strings N]``
 
-DIR is a run's output with an index (``python -m mixtures.find --make-index DIR``). Strings of several lengths are cut
-from random documents at random places. Every search ends after 20 hits, as the command does. A search with fewer hits
-must find the row from which its string was cut. The times are CPU seconds of one core, with the tokenizer loaded and
-the files in the page cache. The last lines compare the hits of a few strings with those of a scan.
+DIR is a run's output with an index (``python -m mixtures.find --make-index DIR``). The strings have several lengths.
+They are cut from random documents at random places. A search ends after 20 hits, like the command ``mixtures.find``. If
+a search has fewer hits, one of them must be the row from which its string was cut; else the script fails. The times are
+CPU seconds of one core, with the tokenizer loaded and the files in the page cache. The last lines compare the hits of a
+few strings with those of a scan.
 """
 
 from __future__ import annotations
