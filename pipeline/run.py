@@ -67,8 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refused(error: object) -> int:
-    """Reports a wrong request. If ``error`` is an exception, its message is printed on one line. If it is a text, it is
-    printed unchanged.
+    """Reports a wrong request, and returns its exit status. If ``error`` is an exception, its message is printed on one
+    line. If it is a text, it is printed unchanged.
     """
     _say(error if isinstance(error, str) else one_line(error))
     return WRONG_REQUEST
@@ -80,7 +80,7 @@ def _say(error: object) -> None:
 
 
 def one_line(error: object) -> str:
-    """Returns a message as one line of limited length.
+    """Returns the message of an error as one line. A very long message is cut.
 
     >>> one_line("a\\n  b")
     'a b'

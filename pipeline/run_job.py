@@ -1,4 +1,4 @@
-"""Builds and runs one Beam job, with a spill folder that belongs to this run."""
+"""Builds and runs one Beam job. The job has a spill folder (for intermediate data), which belongs to this run only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tokenizer.interrupts import at_end, delete_at_end
 
 
 class Workplace:
-    """Runs the jobs of a run. Holds the paths of the run's temporary folders."""
+    """Runs the Beam jobs that make up one run. Holds the paths of the run's temporary folders."""
 
     probes: tuple[tuple[str, str], ...] = ()
     """Pairs of a flag and the path of a file in the flag's folder. Remote workers check that they see each file."""
@@ -76,9 +76,10 @@ class Workplace:
 
 @contextlib.contextmanager
 def workplace(settings: Settings, engine: Engine, layout: Layout, display: Display) -> Iterator[Workplace]:
-    """Yields a workplace with a new spill folder. The folder is deleted at the end.
+    """Yields a :class:`Workplace`, which runs the jobs of this run. It has a new spill folder for intermediate data.
+    The folder is deleted at the end.
 
-    First deletes folders that remain from a killed run.
+    First deletes the folders that a killed run left.
     """
     root = layout.work
     if not engine.is_local:
@@ -109,8 +110,9 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
 
 @contextlib.contextmanager
 def _probes(layout: Layout, spill: str) -> Iterator[tuple[tuple[str, str], ...]]:
-    """Writes one file into the output folder and one into the spill folder. Remote workers check that they see these
-    files.
+    """Writes a test file into the output folder and one into the spill folder. Remote workers check that they see both
+    files, so a folder that they cannot reach is reported early. Yields each file's path, after the flag that sets the
+    folder.
 
     First deletes the file that a killed run left in the output folder.
     """

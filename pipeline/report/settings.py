@@ -1,5 +1,5 @@
-"""Converts the settings of a run to a flat mapping from dotted names (``sources.common_crawl.reader.dump``) to texts. Such
-mappings are compared, to show how a run differs from its recipe or from a second run.
+"""Converts the settings of a run to a flat mapping from dotted names (``sources.common_crawl.reader.dump``) to texts.
+Such mappings are compared, to show how a run differs from its recipe or from a second run.
 """
 
 from __future__ import annotations

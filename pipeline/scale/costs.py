@@ -4,7 +4,7 @@ Each cost is computed from four inputs:
 
 - the sizes of the sources and the shares that are kept, which are in this module;
 - the speeds of whole runs on one core, which ``benchmarks/whole_runs.py`` wrote into ``rates.json``;
-- the number of bytes per element, which comes from the code;
+- the number of bytes per element (one item that a shuffle sends), which comes from the code;
 - the given prices.
 
 docs/scale.md explains where the numbers come from and what they omit.
@@ -110,9 +110,9 @@ class Stage:
 def stages_of(s: SourceScale) -> list[Stage]:
     """Returns the costs of one source, one entry per stage.
 
-    The stage ``clean`` is the whole clean phase as it was measured. This stage includes the work on keys, lines and
-    joined records inside one process. The separate stages for keys, lines and joined records have only the cost of
-    sending them to another process.
+    The stage ``clean`` is the whole clean phase as it was measured, in one process. Dedups compare keys (hashes of
+    documents) and lines, and joins combine records. The stage ``clean`` already includes this work. The separate stages
+    for keys, lines and joins have only the cost of sending the data to another process.
     """
     scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB
@@ -147,7 +147,10 @@ def stages_of(s: SourceScale) -> list[Stage]:
 
 
 def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
-    """Returns the cost of the line dedup. All lines of a batch that go to the same bucket are sent as one payload."""
+    """Returns the cost of the line dedup, which removes lines that documents share. It sends hashes of lines to buckets
+    (groups of hashes that are compared). All hashes of one batch of documents that go to the same bucket are sent as
+    one element.
+    """
     lines = lines_of_input(int(s.stored_tb * _TB))
     lines_per_batch = lines / (s.text_tb * _TB / BATCH_TEXT_BYTES)
     payloads = lines / max(lines_per_batch / num_buckets, 1)
@@ -166,7 +169,7 @@ def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
 
 
 def mix_stage(num_tokens: float, width: int = 2) -> Stage:
-    """Returns the cost of sending the documents of all epochs to the shards."""
+    """Returns the cost of the shuffle that sends each document to its shard. A document is sent once per epoch."""
     size, elements = num_tokens * width, num_tokens / 700
     return Stage(
         source="all", stage="shuffle", cpu_hours=elements * ELEMENT_SECONDS / 3600, elements=elements,

@@ -2,12 +2,12 @@
 counts for a billion keys without creating the keys.
 
 A key is the hash of a line. How often a line occurs depends on its rank (Zipf's law): the second line occurs less often
-than the first, and so on. The count of the first line is given. A batch sends each hash at most once, which limits the
-counts of frequent lines.
+than the first, and so on. The count of the first line is given. A batch of documents sends each hash at most once,
+which limits the counts of frequent lines.
 
 A hash decides the bucket of a key. Frequent keys are put into buckets one by one. For the many rare keys, the numbers
-of keys per bucket are drawn from a multinomial distribution. The mixing shuffle distributes documents by a hash of
-their id.
+of keys per bucket are drawn from a multinomial distribution. The shuffle that mixes documents is simulated in the same
+way. There a key is the id of a document, and each key occurs once.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) 
 def skew(
     what: str, *, num_keys: int, num_buckets: int, exponent: float, most: float, cap: float, seed: int = 8
 ) -> Skew:
-    """Distributes ``num_keys`` keys at random over buckets. How often each key occurs follows Zipf's law. Returns a
-    description of the buckets.
+    """Simulates a shuffle, and returns a description of the buckets. ``num_keys`` keys are distributed over the buckets
+    at random. How often a key occurs follows Zipf's law.
 
     >>> found = skew("x", num_keys=10**6, num_buckets=64, exponent=1.0, most=1e5, cap=1e9)
     >>> found.largest >= found.hottest_key == 1e5

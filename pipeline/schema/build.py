@@ -33,7 +33,7 @@ _EVERY: Mapping[str, AnyStep] = {**FILTERS, **DEDUPS, EXACT: _EXACT}
 
 
 def build() -> Schema:
-    """Returns the schema.
+    """Returns the JSON Schema of a whole configuration file.
 
     >>> sorted(build()["properties"])[:4]
     ['corpora', 'decontamination', 'dedup', 'exclude']
@@ -85,7 +85,9 @@ def shipped_recipes() -> list[str]:
 
 
 def closed_recipes() -> list[str]:
-    """Returns the names of the recipes that come with the package and declare no corpus."""
+    """Returns the names of the bundled recipes that declare no corpora (sources of their own). With such a recipe, a
+    file can name only the sources that are defined in code, unless the file itself declares a corpus.
+    """
     return [name for name in shipped_recipes() if not read_yaml(name).get("corpora")]
 
 
@@ -106,7 +108,9 @@ def _tokenizer() -> Schema:
 
 
 def _dedup() -> Schema:
-    """Returns the schema of ``dedup``: the ceilings, and the settings of the dedup across sources."""
+    """Returns the schema of the section ``dedup``. It has the ceilings (the largest shares of documents that a near
+    dedup may remove), and the settings of the dedup across sources.
+    """
     near = settings_schema(MinHashDedup(), fixed=NEAR_FIXED)
     near = {"anyOf": [{"type": "boolean"}, near], "description": field_texts(AcrossSettings)["near"], "default": True}
     whole, across = settings_schema(RemovalCeilings()), settings_schema(AcrossSettings())
@@ -133,8 +137,9 @@ def _sources() -> Schema:
 
 
 def _source(source: Source) -> Schema:
-    """Returns the schema of a source's settings. The source's own steps can always be set. All remaining steps can be
-    set only if ``steps`` lists them.
+    """Returns the schema of the section with a source's settings. The section can always have settings of the source's
+    own steps and of the optional near dedup. It can have settings of a different step only if the list ``steps``
+    contains this step.
     """
     own: dict[str, Any] = {"reader": _optional(settings_schema(source.reader, fixed=DedupStep.FIXED))}
     own["reader"]["description"] = first_paragraph(type(source.reader).__doc__)

@@ -13,7 +13,7 @@ _VALUES: Schema = {"type": "object", "additionalProperties": _PART_WEIGHT, "minP
 
 
 def mixture_schema() -> Schema:
-    """Returns the schema.
+    """Returns the schema of the section ``mixture``.
 
     >>> sorted(mixture_schema()["properties"])
     ['epochs', 'length', 'max_epochs', 'missing', 'parts', 'tokens', 'validation', 'weights']
@@ -44,15 +44,16 @@ def mixture_schema() -> Schema:
 
 
 def _by_source(divided: Schema) -> Schema:
-    """Returns the schema of a mapping from source to value. The value is a number. For a source that is divided by a
-    column, the value is a mapping with the schema ``divided``.
+    """Returns the schema of a mapping from sources to numbers. If a source is divided into parts by a column, a mapping
+    with the schema ``divided`` can stand in place of its number.
     """
     return {"type": "object", "additionalProperties": {"anyOf": [NUMBER, divided]}}
 
 
 def _divided(own: dict[str, Schema | bool], *, required: list[str]) -> Schema:
-    """Returns the schema of the mapping for a divided source. ``own`` are the mapping's fixed keys. Every further key
-    is a value of the column, and maps to a number.
+    """Returns the schema of the mapping for a source that is divided into parts by a column. ``own`` has the schemas of
+    the fixed keys, for example ``by``, the name of the column. Every further key is a value of this column, and maps to
+    a number.
     """
     return {"type": "object", "properties": own, "additionalProperties": _PART_WEIGHT, "required": required,
             "minProperties": len(required) + 1}  # fmt: skip

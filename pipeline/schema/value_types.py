@@ -60,8 +60,8 @@ def _one(kind: Any) -> Schema:
 
 
 def settings_schema(value: Any, *, fixed: Collection[str] = ()) -> Schema:
-    """Returns the schema of a mapping of settings. The settings and their defaults are the fields of a dataclass
-    instance.
+    """Returns the schema of a mapping of settings. Each field of a dataclass is a setting. The value of the field in
+    the given instance is the default.
 
     Args:
         value: the instance.

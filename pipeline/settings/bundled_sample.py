@@ -50,7 +50,9 @@ def _maker() -> ModuleType:
 
 
 def sample_inputs(work: str) -> dict[str, tuple[str, ...]]:
-    """Makes the sample's input files below ``work`` unless they already exist. Returns the globs of each source."""
+    """Makes the sample's input files in the folder ``work``, unless they already exist there. Returns the globs of each
+    source.
+    """
     target = Path(work).resolve() / "sample" / _material_hash()
     if not target.is_dir():
         temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")

@@ -1,6 +1,6 @@
-"""Reads the ``dedup:`` section of a configuration file. This section limits the share of documents that a near dedup
-may remove. If a near dedup removes a larger share, the run stops. The section also has the settings of the dedup across
-sources.
+"""Reads the ``dedup:`` section of a configuration file. This section limits the share of documents that a near dedup (a
+step that drops near duplicates) may remove. If a near dedup removes a larger share, the run stops. The section also has
+the settings of the dedup across sources, which drops documents that an earlier source has.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from pipeline.sources.source import Source
 class RemovalCeilings:
     """Holds the largest shares of documents that a near dedup may remove. If it removes a larger share, the run stops.
 
-    The ceilings do not change any output, so they are not part of a source's fingerprint.
+    The ceilings do not change any output. So they are not part of a source's fingerprint (a hash of its input and
+    settings).
     """
 
     max_removed_share: float = 0.5
@@ -44,7 +45,9 @@ class RemovalCeilings:
             raise ValueError(f"min_documents must be 1 or more, not {self.min_documents}")
 
     def share_of(self, kind: str) -> float:
-        """Returns the ceiling for a kind of group: ``source``, ``language`` or ``host``."""
+        """Returns the largest share that may be removed from a group. The group is a ``source``, ``language`` or
+        ``host``.
+        """
         return {
             "source": self.max_removed_share,
             "language": self.max_removed_share_of_language,
@@ -52,7 +55,8 @@ class RemovalCeilings:
         }[kind]
 
     def is_broken(self, kind: str, num_docs: int, num_removed: int) -> bool:
-        """True if more documents were removed than the ceiling allows.
+        """True if more documents of a group were removed than the ceiling allows. A group with fewer than
+        ``min_documents`` documents has no ceiling.
 
         >>> RemovalCeilings().is_broken("source", 1000, 501), RemovalCeilings().is_broken("source", 999, 998)
         (True, False)
@@ -81,13 +85,15 @@ class AcrossSettings:
         return tuple(one.rstrip("/").rpartition("/")[2] for one in self.against)
 
     def step(self, before: tuple[str, ...] = ()) -> AcrossDedup:
-        """Returns the step of a source that is compared with the sources ``before``."""
+        """Returns the step that compares the documents of a source with those of the sources ``before``."""
         return AcrossDedup(before=before, exact=self.exact, near=self.near)
 
     def applied(self, sources: Mapping[str, Source]) -> dict[str, Source]:
-        """Returns the sources of a run. Each source that is compared with others gets the step as its last step.
+        """Returns the sources of a run. If a source is compared with earlier sources, the dedup across sources is added
+        as its last step.
 
-        It is also compared with the sources before it that this run leaves out: their indexes are stored.
+        An earlier source may be missing in this run. The documents are compared with it nevertheless, because the run
+        that cleaned it stored its index (the keys of its documents).
         """
         found = dict(sources)
         for number, name in enumerate(self.across):
@@ -161,7 +167,9 @@ def across_of(given: Any, known: Collection[str]) -> AcrossSettings:
 
 
 def _only(given: Any, names: Collection[str]) -> dict[str, Any]:
-    """Returns the values of ``given`` with these names. Raises ValueError if ``given`` has an unknown name."""
+    """Returns the entries of ``given`` whose names are in ``names``. Raises ValueError if any name in ``given`` is not
+    a setting of ``dedup``.
+    """
     if not isinstance(given, Mapping):
         raise ValueError(f"dedup must be a mapping of settings, not {given!r}")
     known = (*_CEILING_NAMES, *ACROSS_NAMES)

@@ -125,9 +125,7 @@ def _add_phases(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_requests(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags that set the seed, leave documents out, print an estimate or an explanation, or change how a run
-    works.
-    """
+    """Adds the flags that are about neither inputs nor outputs, for example --seed, --exclude and --estimate."""
     add = parser.add_argument
     add("--seed", metavar="N", type=seed_of, help="of the shuffle and of partial epochs (default: 0)")
     add(
@@ -195,7 +193,9 @@ def _output(text: str) -> str:
 
 
 def _check_beam_args(args: Sequence[str]) -> None:
-    """Raises ValueError for a flag that Beam does not know. Beam itself would silently ignore a misspelt flag."""
+    """Checks the arguments for Beam, because Beam itself silently ignores a misspelt flag. Raises ValueError if a flag
+    is not known, or if a value belongs to no flag.
+    """
     parser = _beam_parser()
     known = {o for a in parser._actions for o in a.option_strings}
     for arg in args:

@@ -1,4 +1,6 @@
-"""Lists the files that a source's globs match, sorted and without duplicates, and computes their fingerprint."""
+"""Lists the files that a source's globs match, sorted and without duplicates. Also computes the fingerprint of such a
+list (a hash).
+"""
 
 from __future__ import annotations
 
@@ -62,9 +64,9 @@ def list_inputs(
 
     Args:
         fraction: the share of the files to keep, at least one file. The files are chosen by a hash of the file's name.
-        always: takes a path. Returns True if the file is kept for every value of ``fraction``.
-        expand: takes a path or a glob. If it is the path of a list of files, returns the files in the list; otherwise
-            None.
+        always: a function that takes a path. It returns True if the file is kept whatever ``fraction`` is.
+        expand: a function that takes a path or a glob. If this is the path of a list of files, the function returns the
+            files in the list. Otherwise it returns None.
 
     Raises:
         ValueError: a glob matches nothing. The message names the source and the glob.
@@ -116,10 +118,10 @@ def _without_output(
 
 
 def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
-    """Returns a mapping from path to (size, time).
+    """Returns the size and the time of the last change of each file, by path.
 
     Sizes of local files are exact. For remote files, a few sizes are requested, and each file gets the mean of these
-    sizes.
+    sizes. The time of a remote file is 0.
     """
     local = [p for p in paths if is_local(p)]
     gone = [p for p in local if not os.path.isfile(p)]
@@ -232,6 +234,8 @@ def _cause(error: BeamIOError) -> str:
 
 
 def _share(paths: list[str], fraction: float) -> list[str]:
-    """Returns the paths whose file names have the smallest hashes: ``fraction`` of all paths, at least one."""
+    """Chooses a share of the paths: those whose file names have the smallest hashes. ``fraction`` is the share. At
+    least one path is chosen.
+    """
     by_hash = sorted(paths, key=lambda p: (xxhash.xxh3_64_intdigest(os.path.basename(p).encode(), seed=4), p))
     return by_hash[: max(1, round(len(paths) * fraction))]

@@ -76,10 +76,11 @@ def _named(source: Source) -> Iterator[tuple[tuple[Check, ...], Any, str]]:
 
 
 def _may_be_a_language(step: Language, name: str) -> bool:
-    """Returns True for names of lid.176, for new names, and for names with a script, as other models have
-    (``eng_Latn``).
+    """True if a name can be the name of a language. The name can be a language of the model lid.176, or a new name that
+    the setting ``renames`` gives to a language. It can also be a code with a script, such as ``eng_Latn``, because
+    other models have such names.
 
-    When the model of the run is found, a further check compares the name with the model's labels.
+    When the run has found its model, a further check compares the name with the labels of this model.
     """
     return name in LANGUAGES or name in step.renames.values() or _WITH_SCRIPT.fullmatch(name) is not None
 

@@ -39,7 +39,7 @@ Known = Mapping[str, Source]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLimits:
-    """Holds the limits of a run. Each limit can be set under ``run:`` in the YAML file."""
+    """Holds the limits of a run, for example on bad records. Each limit can be set under ``run:`` in the YAML file."""
 
     sample_docs: int = 100
     """Number of dropped documents whose text is stored, per stage and reason."""
@@ -118,7 +118,7 @@ class Settings:
 
 
 def parse(argv: Sequence[str]) -> Settings:
-    """Reads the flags, and the YAML file that they name.
+    """Reads the flags, and the YAML file that they name. Returns the settings of the run.
 
     Raises:
         ValueError: the request is wrong. The message says in one line what is wrong and how to correct it.
@@ -199,7 +199,7 @@ def _output(path: str) -> str:
 
 
 def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --from. Without --from, returns the folder of --continue-from, or None.
+    """Returns the folder with the clean documents to mix (--from, or else --continue-from), or None.
 
     Raises ValueError if --from contradicts a different flag.
     """
@@ -214,7 +214,7 @@ def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
 
 
 def _reuse(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --reuse, or None. Raises ValueError if --reuse contradicts a different flag."""
+    """Returns the output to copy sources from (--reuse), or None. Raises ValueError if a flag contradicts --reuse."""
     if flags.reuse is None:
         return None
     if flags.phase == "mix":
@@ -225,7 +225,7 @@ def _reuse(flags: argparse.Namespace, output: str) -> str | None:
 
 
 def _continue_from(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder of --continue-from, or None. Raises ValueError if this flag contradicts a different flag."""
+    """Returns the mixture to continue (--continue-from), or None. Raises ValueError if a flag contradicts this one."""
     if flags.continue_from is None:
         return None
     if flags.phase != "mix":
@@ -309,7 +309,9 @@ def _across(config: Mapping[str, Any], known: Known, output: str) -> AcrossSetti
 
 
 def _check_mixed(across: AcrossSettings, names: Sequence[str], recipe: Recipe) -> None:
-    """Checks that documents are removed only for documents that are mixed."""
+    """Checks that every source of the run in ``dedup.across`` has a weight. Without a weight it would not be mixed, but
+    later sources would still lose the documents that it has too.
+    """
     for name in across.across:
         if name in names and name not in recipe.weights:
             raise ValueError(

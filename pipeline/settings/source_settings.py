@@ -19,10 +19,10 @@ FIXED = DedupStep.FIXED
 def configured(source: Source, settings: Mapping[str, Any]) -> Source:
     """Returns the source with a run's settings.
 
-    ``settings`` maps ``reader``, ``join`` or the name of a step to its settings. False (``off``) leaves a step out.
-    ``steps`` replaces the source's list of steps. Then the settings of steps apply to the steps of the new list.
-    ``near_dedup`` can be set although no list contains it. The value True (``on``) or a mapping of settings adds it as
-    the last step.
+    ``settings`` maps names to settings. A name is ``reader``, ``join``, ``steps`` or the name of a step. If a step has
+    the value False (``off``), it is left out. ``steps`` is a list of steps that replaces the source's own list. Then
+    the settings of steps apply to the steps of the new list. ``near_dedup`` need not be in a list. The value True
+    (``on``) or a mapping of its settings adds it as the last step.
 
     Raises:
         ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known names.
