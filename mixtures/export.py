@@ -5,10 +5,11 @@ format      files of each output                     layout
 =========== ======================================== =================================================================
 megatron    ``NAME.bin``, ``NAME.idx``               Megatron-LM's indexed dataset, version 1: one sequence per document
                                                      (``megatron/core/datasets/indexed_dataset.py``)
-datatrove   ``NAME.ds``, ``.ds.index``,              ids; document ends in tokens, uint64; tokenizer, bytes per id and
-            ``.ds.metadata``                         number of tokens as text (``pipeline/tokens/tokenizer.py``)
-dolma       ``NAME.npy``, ``NAME.csv.gz``            ids with no header, in spite of the name: ``numpy.memmap`` reads
-                                                     them; rows of start, end, id, source, row
+datatrove   ``NAME.ds``, ``.ds.index``,              the ids; the end of each document (uint64, in tokens); as text,
+            ``.ds.metadata``                         the tokenizer, the bytes per id and the number of tokens
+                                                     (``pipeline/tokens/tokenizer.py``)
+dolma       ``NAME.npy``, ``NAME.csv.gz``            the ids, without the header of a real ``.npy`` file; one line per
+                                                     document with start, end, id, source and row
                                                      (``tokenizer/memmap_writer.py``)
 mds         ``shard.NNNNN.mds``, ``index.json`` in   MosaicML streaming's MDS, version 2: a sample per document with
             the folder ``NAME``                      ``doc_id``, ``source`` and ``tokens``; see `mixtures.export_mds`
@@ -70,8 +71,8 @@ def export(
         folder: the run's output folder.
         form: one of :data:`FORMATS`.
         validation_source: if given, the held-out documents of this source are exported instead of the training stream.
-        shards_per_file: number of shards per output. Readers of megatron and mds open one index as a whole, so the
-            default is all shards for these formats. For the other formats, the default is one.
+        shards_per_file: number of shards in one output (its data files and index). The default is one. For megatron
+            and mds it is all shards, because their readers open a single index.
 
     Returns:
         The written files. The index of each output comes after its ids.
@@ -184,7 +185,7 @@ _WITH_ONE_INDEX = ("megatron", "mds")
 
 
 def _human(num_tokens: int) -> str:
-    """Returns a number of tokens in a short form for people.
+    """Returns a number of tokens in a short form. For example, KT stands for thousands of tokens.
 
     >>> _human(1_234), _human(1_400_000_000_000)
     ('1.23 KT', '1.40 TT')

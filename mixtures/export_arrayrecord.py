@@ -25,7 +25,7 @@ _BYTES_LIST, _INT64_LIST = 1, 3
 def write_arrayrecord(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
     """Writes ``{one.name}.arrayrecord`` with one record per document. Returns a list with the path of this file.
 
-    Each group holds one record, so that records can be read in any order.
+    ArrayRecord compresses records in groups. Here each group has one record, so that records can be read in any order.
 
     Raises:
         ValueError: the package ``array-record`` is not installed.

@@ -1,7 +1,8 @@
 """Provides the packed sequences as a random-access data source for Grain: an object with ``len()`` and ``[]``.
 
-The records are in the loader's order, so Grain must not shuffle them. A state counts the same sequences as a state of
-`Loader`. So each of the two classes can load the states of the other, with any number of processes.
+The records are in the loader's order, so Grain must not shuffle them. A saved state counts the sequences that were
+read, as a state of `Loader` does. So each of the two classes can load the states of the other, with any number of
+processes.
 """
 
 from __future__ import annotations
@@ -128,10 +129,10 @@ def _whole(batch: Batch) -> dict[str, Any]:
 
 
 class _Ahead:
-    """Looks up the next batches together, if the records are requested at regular distances.
+    """Reads several batches at once, if the records are requested at regular distances.
 
-    For example, one of n processes requests every n-th record. Other records may be requested at any time, but they
-    take longer. Threads may share this object.
+    For example, with n processes, each process requests every n-th record. Other records may be requested at any time,
+    but they take longer. Threads may share this object.
     """
 
     def __init__(self, loader: Loader) -> None:
@@ -157,8 +158,10 @@ class _Ahead:
             return self._plan.batch(self._steps.index(number), np.int32)
 
     def _expected(self, number: int) -> range:
-        """Returns the steps that are looked up together. If this step and the last two requested steps are at equal
-        distances, these are this step and the next steps at the same distance. Otherwise it is only this step.
+        """Returns the steps whose batches are read together with the batch of step ``number``.
+
+        If this step and the last two requested steps are at equal distances, the next steps at the same distance are
+        read, too. Otherwise only this step is read.
         """
         distance = number - self._last[-1] if self._last else 0
         if distance < 1 or self._last[0] != number - 2 * distance:

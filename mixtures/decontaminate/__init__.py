@@ -1,5 +1,7 @@
 """Reads evaluation sets, stores their index as a file, and searches finished shards for their items.
 
+An item is one example of a set: its question, passage or code, and the answer.
+
     JSON lines, Parquet -> read_sets -> table (a file that processes share) -> search in documents -> hits, summary
 
 - ``settings``: defines the sets, their columns, and the action for documents that contain an item.
@@ -9,7 +11,7 @@
 - ``search``: searches finished shards in several processes.
 - ``certificate``: writes the files that record the search and its result (``python -m mixtures.decontaminate``).
 
-``filters.decontaminate`` contains the rules.
+``filters.decontaminate`` contains the rules by which an item is found in a document.
 
 >>> from mixtures.decontaminate.settings import parse_settings
 >>> parse_settings([{"name": "mine", "path": "evals/mine.jsonl", "question": "q", "answer": "a"}]).action

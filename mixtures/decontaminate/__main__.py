@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def lines_of(certificate: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns lines for a terminal: the contents of a certificate, then hits with the texts of item and document."""
+    """Returns the lines to print: the certificate's table of sets, its verdict, and the two texts of each hit."""
     header = ["set", "items", "searched", "found", "documents", "hits", "public passages", "sha256"]
     rows = [
         [

@@ -1,5 +1,5 @@
-"""Writes a certificate about finished shards. It lists the shards, the evaluation sets and the rules of a search, and
-the result of the search.
+"""Writes a certificate about finished shards: which shards were searched for which evaluation sets, by which rules, and
+what was found.
 
 The certificate contains no date, so that the same shards and sets give the same bytes. Every shard and every set has
 its checksum, so that anyone can check which corpus the certificate is about.
@@ -85,8 +85,8 @@ def _check_there(paths: Iterable[Path]) -> None:
 def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_processes: int) -> dict[str, Any]:
     """Searches shards, and writes the certificate, the table of hits and the table of items into ``folder``.
 
-    Returns the certificate. Hits get the action ``mark``, whatever action a set has, because finished shards are not
-    changed. The certificate is written last.
+    Returns the certificate. Every document with a hit is only marked, even if a set says to drop or cut it, because
+    finished shards are not changed. The certificate is written last.
 
     Raises:
         ValueError: a set or a shard cannot be read, or a shard differs from the manifest.
@@ -167,7 +167,8 @@ class _written:  # noqa: N801 - used like a function
 def strongest(path: Path, limit: int) -> list[dict[str, Any]]:
     """Returns the ``limit`` strongest hits of a table of hits.
 
-    Contamination comes before public passages. Within each of the two groups, hits are sorted by score times length.
+    Contamination comes before public passages (texts that a set's authors took from public sources). Within each of
+    the two groups, the hit with the largest product of score and length comes first.
     """
 
     def key(row: dict[str, Any]) -> tuple[Any, ...]:

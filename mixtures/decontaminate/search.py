@@ -1,5 +1,5 @@
-"""Searches finished shards for the items of evaluation sets. All rows are decoded, even if a document has several rows
-because of several epochs.
+"""Searches finished shards for the items of evaluation sets. Every row is decoded and searched. A document that the
+mixture repeats has one row per epoch.
 
     shards -> one process per shard at a time -> a table of hits per shard -> one table, in the order of the shards
 

@@ -55,7 +55,7 @@ class SetSettings:
                 if getattr(self, name)}  # fmt: skip
 
     def rules(self, version: str, default: DecontaminationSettings) -> SetRules:
-        """Returns the set's name and actions. ``default`` supplies the actions that the set does not define."""
+        """Returns what a search must know about the set. If the set lacks an action, that of ``default`` is used."""
         return SetRules(
             name=self.name,
             version=version,
@@ -77,7 +77,7 @@ class DecontaminationSettings:
 
 
 def parse_settings(given: Any, where: str = KEY, *, folder: Path | None = None) -> DecontaminationSettings:
-    """Returns the settings in a parsed mapping, or in a list of sets.
+    """Returns the settings that parsed YAML contains: a mapping, or only the list of sets.
 
     Args:
         given: the mapping or list. ``sets`` in the mapping may also be the path of a YAML file with the list.

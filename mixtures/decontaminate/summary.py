@@ -42,8 +42,8 @@ class _Counts:
 
 
 class Summary:
-    """Counts hits. The memory is proportional to the number of items in the sets. It does not grow with the number of
-    documents."""
+    """Counts the hits of each set and each item. The memory is proportional to the number of items in the sets. It does
+    not grow with the number of documents."""
 
     def __init__(self, index: Index) -> None:
         self._index = index
@@ -78,7 +78,7 @@ class Summary:
                 found.sources.add(row["source"])
 
     def _items_of(self, row: dict[str, Any]) -> Iterator[int]:
-        """Yields the numbers of all items that share the text of a row. The row itself names only the first item."""
+        """Yields the numbers of all items with the same text as a row's item. The row names only the first of them."""
         index, key = self._index, np.uint64(_key(row["set"], row["part"], row["item"]))
         for piece in self._order[np.searchsorted(self._keys, key) : np.searchsorted(self._keys, key, "right")]:
             first, last = int(index.item_starts[piece]), int(index.item_starts[piece + 1])
@@ -112,8 +112,10 @@ class Summary:
             yield pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA)
 
     def _states(self) -> list[int]:
-        """Returns the state of each item, which says how it can be found. It is the state of the item's piece that is
-        easiest to find, or "too short" if the item has no piece.
+        """Returns for each item how it can be found, as an index into ``STATES``.
+
+        An item can have several pieces (question, passage, code). The piece that is easiest to find counts. An item
+        without a piece is "too short".
         """
         states = np.full(self._index.num_items, 255, dtype=np.uint8)
         counts = np.diff(self._index.item_starts)

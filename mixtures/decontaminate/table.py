@@ -1,4 +1,4 @@
-"""Writes and opens the file of an index. All processes on a machine map one copy of its arrays into memory.
+"""Writes and opens the index file of evaluation sets. All processes on a machine map one copy of it into memory.
 
 Layout: 8 bytes of magic | 8 bytes: length of the header | header (JSON) | arrays, each at a multiple of 64 bytes
 """
@@ -31,8 +31,8 @@ _KINDS = frozenset({"<u1", "|u1", "<u2", "<u4", "<u8", "<i8"})
 
 
 def key_of(settings: DecontaminationSettings) -> str:
-    """Returns a checksum of everything that determines a table: the files and settings of the sets, and the versions of
-    the rules.
+    """Returns a checksum of everything that determines an index file: the files and settings of the sets, and the
+    versions of the rules.
 
     Raises:
         ValueError: a set has no file.
@@ -92,7 +92,7 @@ def open_table(path: str | Path) -> Index:
 
 
 def checksums_in(path: str | Path) -> dict[str, str]:
-    """Returns the checksum of each set's files, from the header of a table."""
+    """Returns the checksum of each set's files, which the header of an index file records."""
     found: dict[str, str] = _open(path)[0]["sha256"]
     return found
 

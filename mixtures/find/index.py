@@ -1,13 +1,14 @@
 """Makes and reads the index of one shard. The index shows which blocks of rows contain a given piece of text, and which
 rows have a given id.
 
-A block consists of the rows that begin within the same 8,192 tokens of the shard. The index of a shard takes at most
-0.3 of the shard's bytes. If the index would exceed this limit, it has fewer buckets of pieces. A search then decodes
-more blocks that do not contain its string.
+A block consists of the rows that begin within the same 8,192 tokens of the shard. A bucket stands for all pieces whose
+hashes have the same upper bits. The index stores which buckets occur in which blocks, and takes at most 0.3 of the
+shard's bytes. If it would be larger, it has fewer buckets. A search then decodes more blocks that do not contain its
+string.
 
 Layout, little-endian: magic, the shard's SHA-256, eight counts; the first row of each block and the end of the last
-(uint32); the rows sorted by a hash of their ids (uint32); the three parts of `postings.Numbers`. The numbers are
-``bucket * blocks + block``. A bucket is the upper bits of a piece's hash.
+(uint32); the rows sorted by a hash of their ids (uint32); the three parts of `postings.Numbers`. Each of these numbers
+is ``bucket * num_blocks + block``.
 """
 
 from __future__ import annotations
@@ -161,8 +162,8 @@ def id_hash(doc_id: str) -> int:
 
 
 def _bucket_bits(count: int, num_blocks: int, room: int) -> int:
-    """Returns the number of bits of a piece's hash that choose its bucket. This is the largest useful number with which
-    the index fits into ``room`` bytes.
+    """Returns how many bits of a piece's hash choose its bucket: as many as fit, up to the number where more bits would
+    hardly help. The numbers of the index may take ``room`` bytes.
     """
     bits = 0
     while bits < _MAX_BUCKET_BITS and (num_blocks << bits) < count * _FEW_FALSE_BLOCKS:

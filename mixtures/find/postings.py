@@ -21,7 +21,7 @@ _PACK_NUMBERS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Holds encoded numbers: the low bits (uint8), the bitmap of high bits (uint8), and places of zeros (uint32).
+    """Holds encoded numbers: low bits (uint8), bitmap of high bits (uint8), places of every 512th zero in it (uint32).
 
     The arrays may be views of a memory-mapped file.
     """
@@ -51,7 +51,7 @@ class Numbers:
         return values[(values >= begin) & (values < end)]
 
     def _zero(self, number: int) -> int:
-        """Returns the place of a zero in the bitmap. The first zero has the number 0."""
+        """Returns the place in the bitmap of the zero with this number. The first zero has the number 0."""
         place = int(self.samples[number // _SAMPLE_ZEROS])
         left = number % _SAMPLE_ZEROS
         while left:

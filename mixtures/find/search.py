@@ -80,7 +80,7 @@ class Finder:
         return self._encoder
 
     def text(self, wanted: str) -> Iterator[FoundRow]:
-        """Searches one shard after another. Yields the rows whose decoded text contains exactly this string.
+        """Yields the rows whose decoded text contains exactly this string. Searches one shard after another.
 
         Raises:
             ValueError: the string has fewer than `GRAIN_BYTES` bytes, or a shard has no index.
@@ -100,8 +100,8 @@ class Finder:
                 yield from self._matching(info, [index.rows(block) for block in blocks.tolist()], wanted, encoder)
 
     def scan(self, wanted: str) -> Iterator[FoundRow]:
-        """Decodes all shards and searches the decoded texts. Yields the same rows as `text`. The string may have any
-        length except 0.
+        """Yields the same rows as `text`, but without indexes: decodes all shards and searches their texts. The string
+        may have any length except 0.
         """
         if not wanted:
             raise ValueError("an empty string is in every row")
@@ -129,7 +129,7 @@ class Finder:
                             yield hit
 
     def ids_of_url(self, url: str, clean: str | Path | None = None) -> list[tuple[str | None, str]]:
-        """Returns the sources and ids of the clean documents that have this url.
+        """Returns the source and id of each document in the ``clean`` folder that has this url.
 
         Args:
             clean: the ``clean`` folder (default: the output's own). Only its columns of ids and urls are read.
@@ -171,7 +171,7 @@ class Finder:
                     yield shard.hit(row, text)
 
     def _token_match(self, wanted: str, encoder: Encoder) -> TokenMatch | None:
-        """Returns an object that finds the string in ids; None if ids cannot show which rows may contain it."""
+        """Returns an object that finds the string in ids; None if only decoded rows can show whether it is there."""
         if self._match is None or self._match[0] != wanted:
             pieces = None if "\ufffd" in wanted else encoder.codec.piece_bytes()  # it may replace bytes not in UTF-8
             self._match = wanted, TokenMatch(pieces, wanted.encode()) if pieces is not None else None
@@ -205,7 +205,7 @@ class _OpenShard:
         return batch, row - int(self._ends[number]) + len(batch)
 
     def candidates(self, ranges: Sequence[tuple[int, int]], match: TokenMatch | None) -> Iterator[int]:
-        """Yields those rows of the ranges that may contain the string. If ``match`` is None, yields all their rows."""
+        """Yields the rows in these ranges that may contain the string. If ``match`` is None, yields all of them."""
         if match is None:
             yield from chain.from_iterable(range(first, end) for first, end in ranges)
             return
@@ -251,7 +251,7 @@ class _OpenShard:
 
 
 def _rows_with(parts: Sequence[tuple[int, Array, Array]], match: TokenMatch) -> list[int]:
-    """Returns the rows in which the string may begin. If the tokenizer has no piece for an id, returns all rows."""
+    """Returns the rows in which the string may begin. If the tokenizer lacks one of the ids, returns all rows."""
     ids = np.concatenate([part for _, part, _ in parts])
     begins = np.cumsum([0, *(len(part) for _, part, _ in parts)])
     rows = np.concatenate([first + np.arange(len(ends)) for first, _, ends in parts])

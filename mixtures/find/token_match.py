@@ -1,14 +1,14 @@
 """Finds where a string may begin in an array of ids, without decoding the ids.
 
 An occurrence of the string lies inside one token. Or it begins in one token, continues with whole tokens, and ends in
-a last token. So three sets of places in the string are computed for each id:
+a last token. So three questions about each id are answered before the search:
 
-- the places in the string that can follow this token, if the string begins in the token;
-- the places at which the string contains the whole token;
-- the places from which the rest of the string is the beginning of the token.
+- If the string begins in this token, at which places of the string can the next token begin?
+- At which places does the string contain the whole token?
+- From which places on does the rest of the string fit the beginning of the token?
 
-Each set is stored as the bits of one number. Few ids can begin an occurrence, so only few places in the array are
-examined further.
+Each answer is a set of places in the string, and is stored as the bits of one number. Few ids can begin an occurrence,
+so only few places in the array are examined further.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ _MAX_BYTES = 32
 
 class TokenMatch:
     """Finds one string in arrays of ids. It stores which ids can begin, continue and end the string.
+
+    In the example, the tokens ``a``, ``bc`` and ``a`` make the string ``abca`` from index 5 on.
 
     >>> pieces = pa.array([b"", b"a", b"bc", b"cab"], pa.binary())
     >>> TokenMatch(pieces, b"abca").places(np.array([2, 1, 2, 3, 0, 1, 2, 1]))
@@ -52,7 +54,7 @@ class TokenMatch:
         """Returns the indices of the ids in which the string may begin. No occurrence is missing.
 
         Raises:
-            IndexError: the tokenizer has no piece for an id.
+            IndexError: the tokenizer lacks one of the ids.
         """
         at = np.flatnonzero(self._is_possible[ids])
         is_whole = self._whole[ids[at]]
@@ -70,7 +72,7 @@ class TokenMatch:
 
 
 def _bits(pieces: pa.BinaryArray, tests: dict[int, tuple[Any, bytes]]) -> Array:
-    """Returns one number per id. Bit n is set if the bytes of the id pass the test with the number n."""
+    """Returns one number per id. Its bit n is set if the bytes of the id pass ``tests[n]``."""
     found = np.zeros(len(pieces), np.uint64)
     for number, (test, part) in tests.items():
         found |= test(pieces, part).to_numpy(zero_copy_only=False).astype(np.uint64) << np.uint64(number)
@@ -78,7 +80,7 @@ def _bits(pieces: pa.BinaryArray, tests: dict[int, tuple[Any, bytes]]) -> Array:
 
 
 def _inside(pieces: pa.BinaryArray, wanted: bytes) -> Array:
-    """Returns one number per id. Bit n is set if the string contains the bytes of the id at its place n."""
+    """Returns one number per id. Its bit n is set if the bytes of the id are in the string at place n."""
     parts: dict[bytes, int] = {b"": 2 ** (len(wanted) + 1) - 1}
     for begin in range(len(wanted)):
         for end in range(begin + 1, len(wanted) + 1):
