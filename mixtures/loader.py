@@ -57,7 +57,9 @@ class Loader:
         *,
         place: Place | None = None,
     ) -> None:
-        """Opens a run's output folder and the stages that it continues, or uses a stream that is already open.
+        """Opens a run's output folder, or uses a stream that is already open.
+
+        If the run continues earlier stages of the training, opens their output folders, too.
 
         Raises:
             ValueError: a shard is missing, damaged or from another run, or there are too few tokens for one step.
@@ -82,8 +84,9 @@ class Loader:
         self.begin_pass(0)
 
     def begin_pass(self, number: int) -> None:
-        """Moves to the beginning of a pass of `epochs` epochs. The first pass has the number 0. Each pass has its own
-        order of sequences.
+        """Moves to the beginning of the pass with this number. The first pass has the number 0.
+
+        A pass consists of `epochs` epochs, and has its own order of sequences.
         """
         self.pass_number = number
         self._go_to(self._skips.count(number * self.num_sequences * (self.settings.epochs or 0)))
@@ -111,8 +114,8 @@ class Loader:
                     break
 
     def steps_left(self) -> int:
-        """Returns the number of remaining steps in this pass, summed over all workers. Raises TypeError if the pass
-        never ends."""
+        """Returns the number of steps of all workers that remain in this pass. Raises TypeError if the pass never ends
+        (``epochs=None``)."""
         if self.settings.epochs is None:
             raise TypeError("epochs=None never ends, so its steps cannot be counted")
         return max(0, -(-(self._end() - self._begin) // self._step_sequences))
@@ -124,7 +127,7 @@ class Loader:
     def sequences_of_step(self, step: int) -> Array:
         """Returns the numbers of the sequences that all ranks together receive at a step.
 
-        Steps count from the beginning of the first pass, without the skipped sequences.
+        Step 0 is the first step of the first pass. Sequences in ``skip_sequences`` belong to no step.
         """
         places = self._skips.place(step * self._step_sequences + np.arange(self._step_sequences))
         return self._order.numbers(np.asarray(places, np.int64))
@@ -145,8 +148,8 @@ class Loader:
         return self._plan(self._begin + places[None, :]).batch(0, dtype)
 
     def state_dict(self) -> dict[str, int | str]:
-        """Returns the state before this loader's next step. The state is the number of sequences that all ranks have
-        received before that step.
+        """Returns the state from which a loader continues with this loader's next step. The state says how many
+        sequences all ranks have received before that step.
 
         With several workers, pass the states of all workers to :meth:`load_state_dict`. If the number of workers is the
         same, each worker can also load only the state of the worker with its number.
@@ -168,9 +171,8 @@ class Loader:
         The saved loader may have had different numbers of ranks and workers.
 
         Raises:
-            ValueError: the state was saved on different data; or by only one of several workers; or for a different
-                order of sequences, because the seed, the packing or the seq_len differs in a way that this order does
-                not support.
+            ValueError: the state was saved on different data; or the states of some workers are missing; or the saved
+                loader had another order of sequences, because of a setting such as its seed or packing.
         """
         states = [state] if isinstance(state, Mapping) else list(state)
         if not states:
@@ -226,7 +228,7 @@ class Loader:
                 )
 
     def _check_steps(self, state: State) -> None:
-        """Raises ValueError if one worker's state counts other steps: then the places of all workers are needed."""
+        """Raises ValueError if the saved loader had steps of another size. Then all workers' states are needed."""
         theirs = int(state.get("step_sequences", self._step_sequences))
         if theirs != self._step_sequences or state["seq_len"] != self.settings.seq_len:
             raise ValueError(
@@ -255,14 +257,14 @@ class Loader:
         }
 
     def _end(self) -> int:
-        """Returns the place at which this loader's last step of the pass ends. Skipped places are not counted."""
+        """Returns the place at which the last step of the pass ends. Skipped places are not counted."""
         end = self._pass_end()
         if self.settings.epochs is None or not self.settings.drop_last:
             return end
         return end - (end - self._begin) % self._step_sequences
 
     def _pass_end(self) -> int:
-        """Returns the place at which the pass ends. Sequences at the end that do not fill a step are included."""
+        """Returns the place at which the pass ends, including sequences at its end that do not fill a step."""
         if self.settings.epochs is None:
             return _NO_END
         return self._skips.count((self.pass_number + 1) * self.num_sequences * self.settings.epochs)
@@ -271,8 +273,8 @@ class Loader:
         return self.place.rank * self.settings.batch_size + np.arange(self.settings.batch_size)
 
     def _plan(self, counts: Array) -> BatchPlan:
-        """Looks up one batch for each row of ``counts``. A row contains places in the order of sequences. Places after
-        the end are left out.
+        """Reads one batch for each row of ``counts``. A row lists the places of the batch's sequences in the order of
+        sequences, without counting skipped places. Places after the end are left out.
         """
         is_there = counts < self._end()
         sequences = self._order.numbers(np.asarray(self._skips.place(counts[is_there]), np.int64))

@@ -1,4 +1,4 @@
-"""Defines the loader's settings, and the place of one process among all processes that load a step."""
+"""Defines the loader's settings, and the position of one process among all processes that load batches."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ class Place:
 
 
 class Skips:
-    """Converts a place in the order of sequences to the number of unskipped places before it, and back.
+    """Converts a place in the order of sequences to the number of places before it that are not skipped, and back.
+
+    In the example, the places 2 and 3 are skipped. So three places that are not skipped precede place 5: 0, 1 and 4.
 
     >>> skips = Skips([(2, 4)])
     >>> [int(skips.place(n)) for n in range(4)], [int(skips.count(p)) for p in range(6)]
@@ -99,7 +101,7 @@ class Skips:
         return place - sum(min(max(place - first, 0), end - first) for first, end in self._ranges)
 
     def place(self, count: Any) -> Any:
-        """Returns the place with ``count`` unskipped places before it. ``count`` is an integer or an array of
+        """Returns the place of the sequence that is read after ``count`` others. ``count`` is an integer or an array of
         integers."""
         for first, end in self._ranges:
             count = count + (count >= first) * (end - first)

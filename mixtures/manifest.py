@@ -61,12 +61,11 @@ def build_manifest(
         documents: the number of rows of each source, summed over all shards.
         ends: for each source whose last epoch is partial, the document in which this epoch ends.
         validation: the shards of held-out documents, by source.
-        about: entries that are copied into the file unchanged: ``created``, ``software``, ``models``, ``inputs``, and
-            two optional entries. ``decontamination`` is given if evaluation sets were searched for. ``parts`` is given
-            if sources are divided. For each divided source it has the column (``by``), the ``values``, and what is
-            ``left_out``.
-        held_out: what is held out of each source: a ``share``, or ``tokens`` up to a ``last_document`` in the order of
-            the hashes.
+        about: entries that are copied into the file unchanged: ``created``, ``software``, ``models`` and ``inputs``.
+            If evaluation sets were searched for, there is also ``decontamination``. If sources are divided, there is
+            also ``parts``: the column (``by``), the ``values`` and what is ``left_out``, for each divided source.
+        held_out: how much of each source is held out for validation: a ``share``, or a number of ``tokens``. For
+            ``tokens``, the documents are held out in the order of their hashes, until ``last_document``.
         stages: the descriptions of earlier stages by :func:`stage_of`, in the order of the training.
 
     Raises:
@@ -115,7 +114,7 @@ def build_manifest(
 
 
 def _source_line(source: SourcePlan, plan: Plan, documents: int, end: SourceEnd | None) -> dict[str, Any]:
-    """Returns the manifest's entry about a source's part of the stream."""
+    """Returns the manifest's entry about one source: its documents and tokens in the stream."""
     return {
         "weight": float(source.weight),
         "share": round(float(plan.share(source.source)), 6),
@@ -132,7 +131,7 @@ def _source_line(source: SourcePlan, plan: Plan, documents: int, end: SourceEnd 
 
 
 def stage_of(manifest: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Returns the entry about this output for the manifest of a later training stage.
+    """Returns the entry by which the manifest of a later training stage describes this output.
 
     The entry contains the fingerprint of the shards instead of the list of shards.
 
@@ -225,7 +224,7 @@ def _check_totals(plan: Plan, shards: Sequence[ShardInfo], documents: Mapping[st
 
 
 def _is_count(value: Any) -> bool:
-    """Returns True for an int of a plausible size (not a bool, not negative)."""
+    """Returns True for an int from 0 to 2**62. A bool does not count as an int."""
     return type(value) is int and 0 <= value < 2**62
 
 

@@ -1,8 +1,8 @@
-"""Adds a notice to an output's card and report, for example a notice that the shards are newer than these two files.
+"""Adds a notice to an output's dataset card and report, for example that the shards are newer than these two files.
 
-A dataset card and a report are written when a run ends. If a command changes the shards later, it cannot compute the
-card and the report again, but the readers of both must know of the change. So both contain a line with :data:`MARK`,
-and notices are added after this line.
+The card and the report are written when a run ends. If a command changes the shards later, it cannot compute the two
+files again, but their readers must know of the change. So both files contain a line with :data:`MARK`, and notices are
+added after this line.
 """
 
 from __future__ import annotations

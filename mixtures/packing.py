@@ -1,7 +1,7 @@
 """Finds the tokens of sequences in the mapped shards, and the documents that the sequences contain.
 
-Many sequences are looked up at once, so that one numpy call handles all sequences in a block. Tokens are copied in the
-same order as they have in the shards.
+Many sequences are looked up at once, so that one numpy call handles all sequences in a block (a record batch of a
+shard). Tokens are copied in the order in which the shards store them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class PackedSegments:
-    """Holds the tokens of each sequence, and the segments of all sequences in order."""
+    """Holds the tokens and segments of sequences. A segment is the part of one document that lies in one sequence."""
 
     tokens: Array
     """The tokens of each sequence, shape (sequences, seq_len + 1). They have the same type as in the shards."""
@@ -84,7 +84,7 @@ def documents_at(stream: TokenStream, start: int, width: int) -> list[PackedDocu
 @dataclass(frozen=True, slots=True)
 class _Pieces:
     """Holds pieces of sequences, with the segments of each piece. A piece is the part of a sequence that lies in one
-    block. So a sequence that spans several blocks or shards has several pieces."""
+    block (a record batch of a shard). So a sequence that spans several blocks has several pieces."""
 
     keys: Array
     """For each piece: (number of its sequence) * width + (number of tokens that precede the piece in its sequence)."""
@@ -128,11 +128,11 @@ class _Pieces:
 
 
 def _located(stream: TokenStream, firsts: Array) -> tuple[list[tuple[Block, int, int]], Array, Array]:
-    """Finds the block of each place in the stream. The places must be sorted.
+    """Finds the block (a record batch of a shard) that contains each place in the stream. The places must be sorted.
 
     Returns:
-        Three values: the blocks, each with the range of the places that lie in it; the index of each place in its
-        block; and the number of tokens from each place to the end of its block.
+        Three values: each block, with the range of ``firsts`` that lies in it; the index of each place in its
+        block; the number of tokens from each place to the end of its block.
     """
     at, room = np.empty_like(firsts), np.empty_like(firsts)
     blocks: list[tuple[Block, int, int]] = []

@@ -56,11 +56,12 @@ def whole_batches(
 
 
 def check_num_rows(file: pq.ParquetFile) -> None:
-    """Compares the file's number of rows in the footer with the sum of the numbers of its row groups.
+    """Checks that the footer's number of rows is the sum of the numbers of rows of the row groups.
+
+    If the number of a row group is too small, pyarrow silently reads fewer rows than the row group has.
 
     Raises:
-        pa.ArrowInvalid: the numbers differ. pyarrow reads only as many rows of a row group as its number says, even if
-            the number is damaged.
+        pa.ArrowInvalid: the numbers differ, so one of them is damaged.
     """
     found = sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
     if found != file.metadata.num_rows:

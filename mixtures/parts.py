@@ -1,9 +1,8 @@
-"""Divides a source's tokens among its parts, if a recipe gives weights to the values of a column of the source's clean
-documents.
+"""Divides a source's tokens among its parts, such as its languages, if a recipe gives weights to these parts.
 
     recipe (by source) -> take_parts: PartRule of each source -> (plan.by_part) -> plan, shards, manifest (by part)
 
-A part consists of the documents of one source that have the same value in a column. Its name is ``SOURCE:VALUE``, for
+A part consists of a source's clean documents that have the same value in one column. Its name is ``SOURCE:VALUE``, for
 example ``github:python``. ``SOURCE:other`` contains all documents whose value is not named, including documents without
 a value. In the shards, the plan and the manifest, the parts are listed instead of their source. Documents are still
 held out, ordered and chosen by the hashes of their source, so a document's place does not depend on the parts.
@@ -69,13 +68,14 @@ class PartRule:
 
     @property
     def has_other(self) -> bool:
-        """False if documents whose value is not named are left out of the mixture."""
+        """True if the mixture contains documents whose value is not named. Otherwise they are left out."""
         return OTHER in self.weights
 
     def shares(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
         """Returns each value's share of the source's tokens. ``tokens`` has the number of tokens of each value.
 
-        Values without tokens are left out, and their share goes to the values that have tokens.
+        Values without tokens are left out, and their share goes to the values that have tokens. In the example, the
+        shares are as 4 * 100 to 1 * 600, because the weights are epochs.
 
         >>> rule = PartRule(by="bucket", weights={"head": Decimal(4), "middle": Decimal(1)}, is_epochs=True)
         >>> rule.shares({"head": 100, "middle": 600})
@@ -184,8 +184,8 @@ def part_numbers(rule: PartRule, values: pa.Array) -> np.ndarray:
 
 
 def whole_line(manifest: Mapping[str, Any], source: str) -> dict[str, Any] | None:
-    """Returns a manifest's entry about a source, or the sum of the entries about its parts. None if there is no
-    entry."""
+    """Returns a manifest's entry about a source; None if there is none. If the source is divided, the entry is the sum
+    of the entries about its parts."""
     lines = [line for name, line in manifest.get("sources", {}).items() if source_of(name) == source]
     if len(lines) < 2:
         return dict(lines[0]) if lines else None
@@ -219,7 +219,7 @@ def column_values(column: pa.Array) -> pa.Array:
 
 
 def check_parts(parts: Mapping[str, PartRule], weights: Iterable[str], max_names: int) -> None:
-    """Raises ValueError if a divided source has no weight, or if shards cannot number so many sources and parts."""
+    """Raises ValueError if a divided source has no weight, or if there are more than ``max_names`` names."""
     weighed = list(weights)
     for source in parts:
         if source not in weighed:
@@ -275,7 +275,7 @@ def take_parts(mixture: Mapping[str, Any], number: Number) -> tuple[dict[str, An
 
 
 def _inline(key: str, source: str, one: dict[Any, Any], number: Number) -> tuple[Any, PartRule]:
-    """Returns a source's number and its rule, from the mapping that replaces the source's weight or epochs."""
+    """Returns the weight (or epochs) of a source and its rule. ``one`` is a mapping that contains both of them."""
     where = f"{key}.{source}"
     if key == "epochs":
         if "weight" in one or "epochs" in one:
@@ -305,7 +305,7 @@ def _rule(where: str, one: Mapping[Any, Any], number: Number) -> PartRule:
 
 
 def _limited(source: str, most: Mapping[Any, Any], rule: PartRule | None, number: Number) -> tuple[Decimal, PartRule]:
-    """Returns the largest limit among a source's parts, and the source's rule with the limits of all its parts."""
+    """Returns the largest of the limits of a source's parts, and the source's rule with the limits of all its parts."""
     where = f"max_epochs.{source}"
     if rule is None:
         raise ValueError(

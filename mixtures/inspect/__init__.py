@@ -4,7 +4,7 @@
 
 - ``documents``: chooses rows of shards and decodes them. ``files``: finds the files of an output that have documents.
 - ``pager``: shows one document after another in a terminal.
-- ``pairs``: shows the pairs of a near dedup side by side: the removed document and the kept document.
+- ``pairs``: shows near-duplicates side by side: the removed document and the kept document.
 - ``parquet_documents``: reads documents from ``clean/`` and ``dropped/``. ``steps``: lists the documents that a loader
   yields at one step.
 

@@ -62,7 +62,7 @@ class ShownDocument:
 
     def as_values(self) -> dict[str, Any]:
         """Returns the document as a dict for JSON. The epoch, the number of tokens and ``is_cut`` are included only if
-        the document is from a mixture.
+        the document is from a shard.
         """
         of_mixture = {"epoch": self.epoch, "tokens": self.num_tokens, "is_cut": self.is_cut}
         return {

@@ -27,8 +27,8 @@ def files_of(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def _in_folder(folder: Path) -> list[Path]:
-    """Returns the files in a folder that contain documents. If the folder is a run's output, the files are those of the
-    first group in :data:`_OF_OUTPUT`.
+    """Returns the files in a folder that contain documents. If the folder is a run's output, these are only its shards.
+    If there are no shards, they are the files of ``clean/``, or else those of ``dropped/``.
     """
     if (folder / "manifest.json").is_file() or (folder / ".work").is_dir():
         for names in _OF_OUTPUT:

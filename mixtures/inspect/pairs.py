@@ -1,4 +1,4 @@
-"""Shows the pairs of a near dedup side by side: the removed document and the kept document.
+"""Shows near-duplicates side by side: the removed document and the kept document.
 
 The pairs are in ``dedup/`` of a run's output. The text of the kept document is in ``clean/``. The text of the removed
 document is in ``dropped/`` only if the sample of dropped texts contains it. Words outside all n-grams that the two
@@ -26,13 +26,16 @@ _NO_TEXT = "(its text is not in dropped/, which has a sample of the texts: see r
 
 
 def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None, limit: int) -> list[dict[str, Any]]:
-    """Returns the pairs whose overlap is nearest to the limit. For ``pairs``, these are the pairs with the smallest
-    overlaps. For ``rejected``, they are the pairs with the largest overlaps.
+    """Returns the pairs whose overlap is nearest to the threshold from which on documents are removed.
+
+    For ``pairs``, these are the pairs with the smallest overlaps. For ``rejected``, they are the pairs with the largest
+    overlaps.
 
     Args:
-        kind: ``pairs`` for the removed documents, ``rejected`` for a sample of the candidates that were not removed.
+        kind: ``pairs`` for pairs with a removed document, ``rejected`` for a sample of the pairs without one.
         source: the source of the removed document; None for all sources.
         doc_id: the id of one of the two documents; None for all pairs.
+        limit: the largest number of pairs to return.
 
     Raises:
         ValueError: the output has no pairs, or a file is damaged.
@@ -120,8 +123,9 @@ def marked(text: str, other: str, *, ngram_words: int = NGRAM_WORDS) -> str:
 
 
 def _words(text: str) -> tuple[list[bytes], list[int], list[str]]:
-    """Splits a text at white space into pieces. Returns the normalised words, the index of each word's piece, and the
-    pieces.
+    """Splits a text at white space into pieces, and each piece into normalised words.
+
+    Returns the words of all pieces, for each word the index of its piece, and the pieces.
     """
     pieces = text.split()
     words, owners = [], []

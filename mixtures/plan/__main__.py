@@ -135,10 +135,10 @@ def _without_validation(recipe: Recipe, available: dict[str, SourceTokens]) -> d
 
 
 def _continued(available: dict[str, SourceTokens], manifest: dict[str, Any]) -> dict[str, SourceTokens]:
-    """Adds to each source the number of tokens that earlier stages of the training have used. The manifest of a
-    finished mixture contains these numbers.
+    """Adds to each source how many of its tokens earlier stages of the training have used.
 
-    Documents that ``mixtures.forget`` removed later count as used.
+    These numbers are in ``manifest``, the manifest of the last finished stage. Documents that
+    ``mixtures.forget`` removed later count as used.
     """
     taken: Counter[str] = Counter()
     for stage in (*manifest.get("stages", []), manifest):
