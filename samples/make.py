@@ -2,13 +2,13 @@
 
     python samples/make.py DIR
 
-The texts in ``material/`` were written for this project. More text is read when the sample is made. Every machine has
-it: CPython's documentation, and the documentation and source files of installed packages. This text serves as web pages
-and as GitHub files. Nothing is downloaded and nothing is random. On one machine, the same material gives the same
-bytes. ``material/FAULTS.md`` lists what is broken in the sample, and why.
+The texts in ``material/`` were written for this project. More text comes from the machine on which the sample is made:
+CPython's documentation, and the documentation and source files of installed packages. It serves as web pages and as
+GitHub files. Nothing is downloaded and nothing is random. On one machine, the same material gives the same bytes.
+``material/FAULTS.md`` lists what is broken in the sample, and why.
 
-This folder can be used in three ways: in a checkout, in a wheel (as ``pipeline/sample``), and if this file is loaded by
-its path.
+The code works in a checkout and in a wheel, where this folder is ``pipeline/sample``. It also works if this file is
+loaded by its path.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def sample_globs(directory: Path) -> dict[str, list[str]]:
 
 
 def _part(source: str) -> ModuleType:
-    """Loads a module of ``parts/`` by its path, because this folder has a different name in a wheel."""
+    """Loads a module of ``parts/`` by its path, because in a wheel this folder is in a different package."""
     package = "_sample_parts"
     if package not in sys.modules:
         folder = HERE / "parts"

@@ -76,14 +76,15 @@ def prose() -> list[str]:
 
 
 def junk() -> list[str]:
-    """Returns the project's own pages that nobody would cite, and pages of keywords."""
+    """Returns texts that are not prose: the project's own forum and shop pages, and pages of keywords."""
     crawl = part("common_crawl")
     return [page.text for page in [*crawl.own_pages("casual"), *crawl.gibberish(25)]]
 
 
 def train_language_model(texts: Sequence[str], folder: Path, lmplz: Path) -> PerplexityModel:
-    """Trains the language model and writes ``en.sp.model`` and ``en.arpa.bin``. Returns the model with both cut-offs
-    set to 0.
+    """Trains the language model and writes ``en.sp.model`` and ``en.arpa.bin``.
+
+    Returns the model. Its cut-offs are not known yet, so both are 0.
     """
     lines = [normalize(paragraph) for text in texts for paragraph in text.split("\n") if paragraph.strip()]
     with tempfile.TemporaryDirectory() as scratch:
@@ -115,15 +116,19 @@ def train_language_model(texts: Sequence[str], folder: Path, lmplz: Path) -> Per
 
 
 def crawl_scores(model: PerplexityModel) -> tuple[list[float], list[float]]:
-    """Returns the perplexities of real pages and those of junk. The sites' navigation is left out."""
+    """Returns two lists: the perplexities of real pages, and the perplexities of junk pages. The sites' navigation is
+    left out.
+    """
     crawl = part("common_crawl")
     real = [page.text.partition("\n")[2] for page in crawl.real_pages()]
     return _scores(model, real), _scores(model, junk())
 
 
 def write_cutoffs(path: Path, real: Sequence[float], junked: Sequence[float]) -> list[float]:
-    """Writes the cut-offs: the percentiles of a crawl in which the share ``TAIL_SHARE`` is junk. Returns the written
-    column.
+    """Writes ``cutoff.csv``: the perplexity at each percentile (0 to 100) of a crawl. Returns these perplexities.
+
+    The crawl consists of real pages and junk pages. They are weighted so that the share ``TAIL_SHARE`` of the crawl is
+    junk.
     """
     shares = ((real, 1 - TAIL_SHARE), (junked, TAIL_SHARE))
     weights = np.concatenate([np.full(len(scores), share / len(scores)) for scores, share in shares])
@@ -137,7 +142,9 @@ def write_cutoffs(path: Path, real: Sequence[float], junked: Sequence[float]) ->
 
 
 def record(folder: Path, texts: Sequence[str], num_scored: int) -> None:
-    """Writes ``trained.json``. The classifier is recorded by its pieces of prose and of junk, without repetitions."""
+    """Writes ``trained.json``: on how much text each model was trained. For the classifier this is the number of pieces
+    of prose and of junk, without repetitions.
+    """
     about = {"documents": len(texts), "text_bytes": sum(len(normalize(text).encode()) for text in texts)}
     positives, negatives = _pieces(texts), _pieces(junk())
     reference = {
@@ -149,7 +156,9 @@ def record(folder: Path, texts: Sequence[str], num_scored: int) -> None:
 
 
 def train_reference(positives: Iterable[str], negatives: Iterable[str], path: Path) -> ReferenceModel:
-    """Trains and writes the classifier. The smaller class is repeated until both have the same number of pieces."""
+    """Trains the classifier and writes it. The texts are split into pieces. The pieces of the smaller class are
+    repeated until both classes have equally many.
+    """
     classes = {REFERENCE_LABEL: _pieces(positives), RANDOM_LABEL: _pieces(negatives)}
     size = max(map(len, classes.values()))
     rows = [f"{label} {row}" for label, found in classes.items() for row in (found * (size // len(found) + 1))[:size]]

@@ -5,9 +5,9 @@
 - ``phase``: decides which sources need new token files.
 - ``choose_tokenizer``: uses the given tokenizer, or trains one. ``pick_sample``: finds the documents to train on.
 - ``encode_parts``: encodes the documents of one part.
-- ``part_column``: reads the column by which a recipe divides a source.
+- ``part_column``: reads the column by whose values a recipe divides a source into parts.
 - ``held_out``: decides which documents are held out for validation.
-- ``job``, ``work``: the settings of each job, and its amount of work. ``parts``, ``list_parts``: the files of a folder.
+- ``job``, ``work``: the settings of a job, and how much work it is. ``parts``, ``list_parts``: list a folder's files.
 - ``draw_sample``: draws the weighted sample on which a tokenizer is trained.
 
 >>> from pipeline.tokenize.parts import Parts

@@ -1,9 +1,9 @@
-"""Chooses the tokenizer of a run. There are three choices: a tokenizer that the user gives; the tokenizer of the shards
-in the output; and a new one.
+"""Chooses the tokenizer of a run. There are three choices: a tokenizer that the user gives; the tokenizer with which
+the output's shards (files of token ids) were made; and a new one.
 
-If the output has shards that were made with a tokenizer, this tokenizer is kept, even if all settings change. The
-reason: a model that was trained on these shards would misread the ids of a new tokenizer. With ``--retrain-tokenizer``,
-a new tokenizer is trained nevertheless.
+If the output has such shards, their tokenizer is kept, even if all settings change. The reason: a model that was
+trained on these shards would misread the ids of a new tokenizer. With ``--retrain-tokenizer``, a new tokenizer is
+trained nevertheless.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ def get_tokenizer(
 ) -> Encoder:
     """Returns the tokenizer and writes it to the output. Reports which tokenizer it is and why.
 
-    First some documents of the run are encoded twice, by this project's encoder and by the tokenizer's reference
-    library. The ids must be equal.
+    Before it returns, it encodes some documents of the run twice: with this project's encoder, and with the tokenizer's
+    reference library. The ids must be equal.
 
     Raises:
-        ValueError: the given file is not a tokenizer; the two lists of ids differ; or there is too little text to train
-            a tokenizer.
+        ValueError: the given file is not a tokenizer; the ids of the two encoders differ; or there is too little text
+            to train a tokenizer.
     """
     encoder = _chosen(settings, layout, sources, run_sample, say)
     encoder, line = proven(encoder, list(_some_texts(layout, sources)))
@@ -122,7 +122,9 @@ def _chosen(
 
 
 def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str, Any]) -> Encoder:
-    """Returns the tokenizer in the output. Records its settings, because they may have changed."""
+    """Keeps the tokenizer that is in the output, and returns it. The encoding settings of this run may be new, so they
+    are recorded.
+    """
     encoder = Encoder(model, _settings(settings, layout))
     if marker.get("sha256") == encoder.sha256:
         _write_marker(layout, marker, encoder)
@@ -130,8 +132,8 @@ def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str,
 
 
 def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
-    """Returns the encoding settings from the run's configuration. If it has none, returns the settings with which the
-    output was made.
+    """Returns the encoding settings from the run's configuration. If the configuration has none, returns the settings
+    that the output records.
     """
     if settings.encoder.said():
         return settings.encoder
@@ -141,8 +143,8 @@ def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
 
 
 def _about(encoder: Encoder) -> str:
-    """Returns a text that names the pattern and the eos id. These are settings of a tiktoken rank file, so the text is
-    empty for any other tokenizer.
+    """Returns a part of a message: the pattern and the eos id of a tiktoken rank file. For other tokenizers the text is
+    empty, because these settings exist only for rank files.
     """
     if encoder.file_name != RANKS:
         return ""
@@ -179,7 +181,11 @@ def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -
 
 
 def note_shards(layout: Layout, encoder: Encoder) -> None:
-    """Records that shards were made with this tokenizer, so that it is kept even if a later run is killed."""
+    """Records in a marker (a small file) that shards were made with this tokenizer.
+
+    The manifest records this too, but a later run deletes the manifest before it writes. If that run is killed, the
+    marker still says that this tokenizer must be kept.
+    """
     marker = read_marker(layout.marker("tokenizer")) or {"fingerprint": "", "sha256": encoder.sha256}
     _write_marker(layout, {**marker, "shards": encoder.sha256}, encoder)
 
@@ -206,8 +212,8 @@ def _made_of(settings: Settings, layout: Layout, sources: list[str]) -> dict[str
 
 
 def _present(layout: Layout) -> bytes | None:
-    """Returns the tokenizer in the output. Returns None if it is missing, or if the marker or the manifest names a
-    different one.
+    """Returns the tokenizer in the output. Returns None if it is missing, or if neither the tokenizer's marker (the
+    file that records it) nor the manifest has its checksum.
     """
     marker = read_marker(layout.marker("tokenizer")) or {}
     for name in FILE_NAMES:
@@ -229,15 +235,17 @@ def _sha256_of_manifest(layout: Layout) -> str | None:
 
 
 def _replacing(layout: Layout, present: bytes | None, sha256: str) -> str:
-    """Returns a warning if the shards in the output were not made with this tokenizer; an empty text if they were."""
+    """Returns a part of a message: a warning if a new tokenizer replaces the tokenizer of the shards in the output.
+    Otherwise the text is empty.
+    """
     if present is None or _sha256(present) == sha256 or not _has_shards(layout, _sha256(present)):
         return ""
     return f"; it replaces another tokenizer, with which the shards in {layout.output} were made: their ids differ"
 
 
 def _changes(before: Any, now: Mapping[str, Any]) -> str:
-    """Returns a text that names the inputs that changed since the tokenizer was trained. The text is empty if nothing
-    changed.
+    """Returns a part of a message: the inputs that changed since the tokenizer was trained. The text is empty if
+    nothing changed.
     """
     if not isinstance(before, dict):
         return ""
@@ -252,7 +260,7 @@ def _put_tokenizer(layout: Layout, encoder: Encoder) -> None:
     """Writes the tokenizer to the output. If it is a ``.model`` that can be converted exactly, also writes a
     ``tokenizer.json``.
 
-    If the output has a different tokenizer, its manifest is deleted first.
+    If the output has a different tokenizer, the manifest of the output is deleted first.
     """
     files: dict[str, bytes] = {encoder.file_name: encoder.model}
     if encoder.file_name == MODEL and (text := tokenizer_json(encoder.model)) is not None:

@@ -2,8 +2,10 @@
 
 If there is little text, the driver (the process that starts the jobs) reads all of it. If there is much text, workers
 pick the documents with the smallest hashes from every clean file. The workers pick somewhat more than needed, and the
-driver draws the sample from the picked documents. Both ways give exactly the same sample, because documents are chosen
-by their hashes, and because the clean phase has counted the text.
+driver draws the sample from the picked documents.
+
+Both ways give exactly the same sample. The hash of a document decides whether it is chosen, and not the order of
+reading. The share of each source depends on the size of its text, which the clean phase has already counted.
 """
 
 from __future__ import annotations
@@ -41,7 +43,10 @@ Documents = Mapping[str, Callable[[], Iterator[tuple[str, str]]]]
 def draw_sample(
     settings: Settings, layout: Layout, sources: list[str], max_bytes: int, run_sample: Callable[[SampleJob], None]
 ) -> Sample:
-    """Returns the weighted sample, of at most ``max_bytes`` bytes. The sample contains no excluded documents."""
+    """Returns the sample on which the tokenizer is trained, of at most ``max_bytes`` bytes.
+
+    The recipe's weights decide how much text each source gives. Documents that the user excludes are not in the sample.
+    """
     available = {s: int(json.loads(read_bytes(Layout(layout.clean_output).stats(s)))["bytes"]["kept"]) for s in sources}
     parts = {s: tuple(clean_parts(layout, s)) for s in sources}
     left_out = {s: rule for s, rule in settings.recipe.parts.items() if not rule.has_other}

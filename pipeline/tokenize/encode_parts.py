@@ -41,10 +41,10 @@ def token_file(job_dir: str, part: int) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _encoder(path: str, settings: EncoderSettings, fingerprint: str) -> Encoder:
-    """Returns the encoder.
+    """Loads the encoder from ``path``. Each process loads it once per job and then reuses it.
 
-    Each process loads the encoder once per job. A later job loads it again, because the file at the same path may then
-    have a different tokenizer.
+    ``fingerprint`` (a checksum of the job's inputs) makes a later job load it again, because the file at the same path
+    may then have a different tokenizer.
     """
     return Encoder.load(read_bytes(path), settings=settings)
 
@@ -103,8 +103,8 @@ class _EncodePart(beam.DoFn):
 
 
 def _batches(path: str, part_column: str | None) -> Iterator[pa.RecordBatch]:
-    """Yields the batches of a clean file. Both the number of documents and the number of bytes per batch are limited,
-    because 256 books would be too large for one batch.
+    """Yields the batches of a clean file. A batch has at most 256 documents. It also has a limit of bytes, because 256
+    books would be too large for one batch.
     """
     columns = dict.fromkeys(("id", "text", "url", *([part_column] if part_column else [])))
     for batch in parquet_batches(path, list(columns), batch_size=_BATCH_DOCS):

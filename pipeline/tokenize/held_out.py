@@ -17,9 +17,10 @@ _VALIDATION_SEED = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldOut:
-    """Selects the documents of a source to hold out: a share of all documents, or all documents up to a cut.
+    """Selects the documents of a source to hold out for validation.
 
-    Without a share and without a cut, no document is held out.
+    These are a share of all documents, or all documents up to a cut (the last document in the order of the hashes, and
+    how many of its tokens count). Without a share and without a cut, no document is held out.
     """
 
     share: Decimal | None = None
@@ -37,8 +38,9 @@ class HeldOut:
 
 
 def validation_hashes(source: str, doc_ids: pa.Array) -> np.ndarray:
-    """Returns one hash per document. If the source defines a hash of its own, this hash is used; otherwise it is a hash
-    of the id. The documents with the smallest hashes are held out.
+    """Returns one hash per document. The documents with the smallest hashes are held out for validation.
+
+    If the source defines a hash of its own, this hash is used. Otherwise the hash of the document's id is used.
     """
     own = SOURCES[source].split_hash if source in SOURCES else None
     if own is not None:

@@ -50,12 +50,12 @@ class TokenJob:
 
     @property
     def label(self) -> str:
-        """The name of the job in the graph: ``SOURCE``, or ``SOURCE@DUMP``."""
+        """The name of the job in Beam's graph: ``SOURCE``, or ``SOURCE@DUMP``."""
         return f"{self.source}@{self.dump}" if self.dump else self.source
 
     @property
     def tokens(self) -> str | PartSpan:
-        """The folder of the job's token files. If the job is for a dump, the value also has the range of the dump's
-        files.
+        """The folder of the job's token files. If the job is for one dump of the source, the folder comes with the
+        range of the numbers of this dump's files.
         """
         return PartSpan(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir

@@ -1,5 +1,6 @@
-"""Reads the column by which a recipe divides a source into parts. Checks, before work starts, that the source has this
-column.
+"""Reads the column by whose values a recipe divides a source into parts.
+
+Before work starts, this module checks that the source has the column.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ _HOST = "host"
 
 
 def check_columns(rules: Mapping[str, PartRule], sources: Iterable[Source]) -> None:
-    """Raises ValueError if a source that will be cleaned lacks the column that its rule names."""
+    """Raises ValueError if a source lacks the column by which the recipe divides it into parts. ``sources`` are the
+    sources that this run will clean.
+    """
     for source in sources:
         if source.name in rules:
             check_column(f"parts of {source.name}", rules[source.name].by, clean_schema(source))
 
 
 def check_files(rules: Mapping[str, PartRule], files: Mapping[str, str]) -> None:
-    """Raises ValueError if the clean documents of a source lack the column that the source's rule names.
+    """Raises ValueError if the clean documents of a source lack the column by which the recipe divides the source into
+    parts.
 
     Args:
         files: one clean file of each source.
@@ -46,7 +50,8 @@ def _schema(path: str) -> pa.Schema:
 
 
 def part_values(batch: pa.RecordBatch, column: str) -> pa.Array:
-    """Returns the value of a column for each clean document, as text. The column ``host`` may be made from ``url``.
+    """Returns the value of a column for each clean document, as text. If the documents have no column ``host``, it is
+    made from ``url``. A value that is missing or too long becomes an empty text.
 
     >>> batch = pa.record_batch({"url": ["https://A.example/1", None], "size": [7, None]})
     >>> part_values(batch, "host").to_pylist(), part_values(batch, "size").to_pylist()
@@ -58,7 +63,11 @@ def part_values(batch: pa.RecordBatch, column: str) -> pa.Array:
 
 
 def in_mixture(batch: pa.RecordBatch, rule: PartRule | None) -> pa.RecordBatch:
-    """Removes the documents that a rule leaves out of the mixture. Returns the remaining documents of the batch."""
+    """Returns a batch without the documents that the recipe leaves out of the mixture.
+
+    ``rule`` divides the source by the values of a column. If it has no part for all other values, documents with such
+    values are left out.
+    """
     if rule is None or rule.has_other:
         return batch
     return batch.filter(pa.array(part_numbers(rule, part_values(batch, rule.by)) >= 0))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Describes the files of one source in a folder, by number.
+    """Describes the files of one source in a folder. The files are numbered.
 
-    The names are computed from the number, because at full scale a list of all names would not fit into the graph of a
+    A file's name is computed from its number. At full scale, a list of all names would not fit into the graph of a Beam
     job.
     """
 
@@ -23,7 +23,7 @@ class Parts:
 
     @property
     def numbers(self) -> range:
-        """The numbers of the files.
+        """The numbers of the files. In the example, ``only`` selects the files of one dump.
 
         >>> Parts("books", "out", 4, "", only=(1, 3)).numbers
         range(1, 3)

@@ -1,4 +1,8 @@
-"""Runs the tokenize phase. Finds the sources and dumps that have no token files made with this tokenizer yet."""
+"""Prepares and finishes the tokenize phase.
+
+Before the phase, finds the sources (or dumps of a source) that have no token files made with this tokenizer yet. After
+the phase, records which sources are complete.
+"""
 
 from __future__ import annotations
 
@@ -58,14 +62,19 @@ def clean_parts(layout: Layout, source: str) -> list[str]:
 
 
 def clean_fingerprint(layout: Layout, source: str) -> str:
-    """Returns the fingerprint of a source's clean documents; empty if there are none."""
+    """Returns the fingerprint (a checksum of all inputs and settings) of a source's clean documents; empty if there are
+    none.
+    """
     marker = read_marker(layout.marker(f"clean-{source}"))
     return str(marker["fingerprint"]) if marker else ""
 
 
 def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: list[str],
                progress_dir: str | None) -> list[TokenJob]:  # fmt: skip
-    """Returns a job for each source or dump that has no token files for this tokenizer and these documents."""
+    """Returns a job for each source or dump that has no token files for this tokenizer and these documents.
+
+    Deletes the manifest, and the old token files that these jobs will write again.
+    """
     fingerprint_of = _fingerprints(settings, encoder)
     jobs: list[TokenJob] = []
     for source in sources:
@@ -101,9 +110,10 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
 
 
 def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
-    """Returns a layout that can also read token files from the earlier output ``clean_from``.
+    """Returns a layout (the paths of a run's files) that can also read token files from the earlier output
+    ``clean_from``.
 
-    If this run would write the same token files for a source, the files are read from that output.
+    If this run would write the same token files for a source as the earlier run, it reads those of the earlier run.
     """
     assert layout.clean_from is not None
     fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)
@@ -124,8 +134,8 @@ def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str, str], 
     """Returns a function that computes the fingerprint of a source's token files. The function takes the source, and
     the fingerprint of the source's clean documents.
 
-    A recipe may divide a source by the values of a column. The fingerprint depends on the column but not on the values,
-    because the token files contain the whole column.
+    A recipe may divide a source by the values of a column. The token files contain the whole column. So the fingerprint
+    depends on the name of the column, but not on the values that the recipe names.
     """
     excluded = hashlib.sha256(read_bytes(settings.exclude)).hexdigest() if settings.exclude else ""
 
@@ -138,9 +148,9 @@ def _fingerprints(settings: Settings, encoder: Encoder) -> Callable[[str, str], 
 
 
 def _dumps(layout: Layout, source: str) -> list[dict[str, Any]]:
-    """Returns the dumps of a source's clean documents.
+    """Returns the dumps that a source's clean documents come from.
 
-    A source that was cleaned in one piece has one dump without a name.
+    If the source was cleaned in one piece, returns one dump with an empty name.
     """
     marker = read_marker(layout.marker(f"clean-{source}")) or {}
     dumps = [{**dump, "parts": tuple(dump["parts"])} for dump in marker.get("dumps", [])]
@@ -164,7 +174,9 @@ def _pending(pieces: list[TokenJob]) -> list[TokenJob]:
 
 
 def finish_tokens(layout: Layout, encoder: Encoder, sources: Iterable[str], settings: Settings) -> None:
-    """Writes the marker of each source whose dumps are all tokenized."""
+    """Marks each source as complete if all its dumps are tokenized. The marker is a small file with the sums of the
+    dumps' counts.
+    """
     fingerprint_of = _fingerprints(settings, encoder)
     for source in sources:
         marker = layout.marker(f"tokens-{source}")
@@ -198,7 +210,9 @@ def _marker(layout: Layout, step: str) -> dict[str, Any]:
 
 
 def write_parts_into_stats(layout: Layout, parts: Mapping[str, Mapping[str, Any]]) -> None:
-    """Writes the counts of the parts of each divided source into the source's statistics."""
+    """Adds the counts of each part to the statistics file of its source. Only sources that the recipe divides have
+    parts.
+    """
     for source, counted in parts.items():
         if exists(layout.stats(source)):
             stats: dict[str, Any] = json.loads(read_bytes(layout.stats(source))) | {"parts": dict(counted)}
@@ -206,7 +220,7 @@ def write_parts_into_stats(layout: Layout, parts: Mapping[str, Mapping[str, Any]
 
 
 def write_tokens_into_stats(layout: Layout, sources: Iterable[str]) -> None:
-    """Writes the number of tokens and of excluded documents into each source's statistics."""
+    """Adds two counts to the statistics file of each source: its tokens, and its excluded documents."""
     for source in sources:
         if not exists(layout.stats(source)):
             continue

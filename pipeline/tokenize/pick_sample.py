@@ -29,17 +29,17 @@ _REMEDY = "run the same command again: the sample is drawn again"
 
 
 def exclusions_file(folder: str) -> str:
-    """Returns the path of the file that lists excluded documents. The file exists only if the run excludes
-    documents.
+    """Returns the path of the list of documents that the user excludes. The file exists only if the user gave such a
+    list.
     """
     return join(folder, "exclude.txt")
 
 
 def documents(path: str, excluded: frozenset[str], rule: PartRule | None = None) -> Iterator[pa.RecordBatch]:
-    """Yields batches with the id and text of the documents in a clean file. Documents excluded by id or url are left
-    out.
+    """Yields batches with the id and text of the documents in a clean file.
 
-    Documents that ``rule`` leaves out of the mixture are left out too.
+    Two kinds of documents are left out: those whose id or url is in ``excluded``, and those that ``rule`` leaves out of
+    the mixture.
     """
     columns = dict.fromkeys((*_SCHEMA.names, "url", *columns_of(rule)))
     for batch in parquet_batches(path, list(columns), batch_size=_BATCH_DOCS):
@@ -50,7 +50,7 @@ def documents(path: str, excluded: frozenset[str], rule: PartRule | None = None)
 
 
 def sample_file(folder: str, source: str, clean_path: str) -> str:
-    """Returns the path of the file for the documents that are picked from a clean file.
+    """Returns the path of the file to which the documents picked from a clean file are written.
 
     >>> sample_file("out/.work/sample", "c4", "out/clean/c4/part-00003-of-00004.parquet")
     'out/.work/sample/c4/part-00003-of-00004.arrow'
@@ -94,9 +94,9 @@ class _PickPart(beam.DoFn):
 
 
 def text_bytes_of(path: str) -> int:
-    """Returns the size in bytes of all texts in a clean file.
+    """Returns the size in bytes of all texts in a clean file, including texts that were not picked.
 
-    ``path`` is the file of the documents that were picked from this clean file. The size is stored there too.
+    ``path`` is not the clean file. It is the file with the documents picked from it, which also records this size.
     """
     return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 

@@ -9,9 +9,10 @@ from pipeline.tokenize.job import TokenJob
 
 
 def token_work(jobs: Sequence[TokenJob], input_bytes: Mapping[str, int]) -> dict[str, Work]:
-    """Returns the number of clean parts to tokenize and their bytes, by label.
+    """Returns a mapping from each line of the progress display to the work that it shows: a number of clean files and
+    their size in bytes.
 
-    The bytes of a dump are estimated from its share of the source's parts.
+    If a source has several dumps, the bytes of a dump are estimated from its number of files.
     """
     work: dict[str, Work] = {}
     for job in jobs:

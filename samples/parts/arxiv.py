@@ -1,5 +1,6 @@
-"""Makes the arXiv part of the sample: monthly bulk tars. Some papers are projects of several files, some are single
-files, and some are withdrawn.
+"""Makes the arXiv part of the sample: one tar per month, as in arXiv's bulk downloads.
+
+Some papers are projects of several files, some are single files, and some are withdrawn.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def make(place: Path) -> None:
 
 
 def paper(folder: Path) -> bytes:
-    """Returns a paper as arXiv stores it: a gzipped file, or a gzipped tar of the project."""
+    """Returns a paper as arXiv stores it. A paper of one file is a gzipped file. A paper of several files is a gzipped
+    tar.
+    """
     encoding = "iso-8859-1" if folder.name in _LATIN1_PAPERS else "utf-8"
     members = []
     for path in material.files("arxiv", folder.name):

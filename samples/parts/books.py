@@ -1,8 +1,8 @@
 """Makes the books part of the sample: books in Gutenberg's layout, a second edition, an omnibus, and other forms in
 which books are published.
 
-Gutenberg's marks are copied from real books. The books themselves, and the headers and footers around the marks, were
-written for this project.
+The lines that mark the start and the end of a book are copied from real Gutenberg files. The books themselves, and the
+headers and footers around these lines, were written for this project.
 """
 
 from __future__ import annotations
@@ -118,9 +118,7 @@ def latin1_edition(book: Book) -> bytes:
 
 
 def second_edition(book: Book) -> str:
-    """Returns an older edition of the same book: in ASCII, with narrow lines and a different spelling of a few
-    words.
-    """
+    """Returns an older edition of a book: in ASCII, with narrow lines and a different spelling of a few words."""
     text = book.text
     for old, new in _CHANGED_WORDS.items():
         text = re.sub(rf"\b{old}\b", new, text)
@@ -159,7 +157,9 @@ def _zip(members: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def _directory_listing() -> str:
-    """Returns the listing of a folder. The sample stores this listing under the name of a book."""
+    """Returns the listing of a folder. The sample stores it under the name of a book, so that a run must find that it
+    is none.
+    """
     lines = ["total 20480"]
     for number in range(90101, 90161):
         lines.append(f"-rw-r--r--   1 1000     100      {number * 7 % 400_000 + 20_000:>8} Mar  3  2020 {number}-0.txt")

@@ -60,7 +60,9 @@ def _published() -> list[dict[str, str]]:
 
 
 def _published_twice(documents: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Returns other versions of four documents. Two versions have a newer text, and two have an older text."""
+    """Returns second versions of four documents that are already in the sample. Two have a newer text, and two have an
+    older text.
+    """
     newer = [
         {**row, "text": row["text"] + "\nRevised and extended since.", "timestamp": "2019-05-02T00:00:00Z"}
         for row in documents[1:3]
@@ -82,14 +84,16 @@ def _bad_lines() -> bytes:
 
 
 def _pages_for_the_rules() -> list[Page]:
-    """Returns descriptions of packages, and at least one page for each rule of C4."""
+    """Returns pages that the rules of C4 must clean: at least one page for each rule. Descriptions of packages serve as
+    ordinary pages.
+    """
     own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")]
     return [*own, _endless_word(), _endless_page(), *pages.bounded(pages.descriptions(), 450_000)]
 
 
 def _crawled_later() -> list[Page]:
-    """Returns some pages of the first file in the form in which a crawl found them eight days later, at equivalent
-    URLs.
+    """Returns three pages of the first file again, as if they were crawled eight days later. One has a new text, and
+    two have a slightly different URL of the same page.
     """
     own = [Page(head["url"], body.partition("\n")[0], body) for head, body in material.blocks("web", "c4.txt")][:3]
     return [

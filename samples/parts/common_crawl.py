@@ -44,7 +44,7 @@ def dresses() -> dict[str, Dress]:
 
 
 def dressed(found: Iterable[Page]) -> list[Page]:
-    """Returns the pages with their site's navigation. Hosts that are not listed get the navigation of ``*``."""
+    """Returns the pages with their site's navigation. A site without a navigation of its own gets that of ``*``."""
     known = dresses()
     return [known.get(page.url.split("/")[2], known["*"]).on(page) for page in found]
 
@@ -73,8 +73,9 @@ def gibberish(num_pages: int) -> list[Page]:
 
 
 def real_pages() -> list[Page]:
-    """Returns CPython's language reference, pages for three quarters of its standard library, and pages for the
-    pipeline's largest dependencies."""
+    """Returns pages with real text: CPython's language reference, three quarters of its standard library, and the
+    pipeline's largest dependencies.
+    """
     library = [name for place, name in enumerate(pages.STDLIB_MODULES) if place % 4]
     return [
         *pages.bounded(pages.topics(), 600_000),
@@ -143,8 +144,8 @@ def wet_members(found: Sequence[Page], date: str, *, crawl: str) -> list[bytes]:
 
 
 def warc(found: Sequence[Page]) -> bytes:
-    """Returns a WARC with HTML responses in several encodings. It also contains requests, and records without a
-    page.
+    """Returns a WARC file with HTML responses in several encodings. The file also has requests, and responses without a
+    usable page (such as a picture or a 404).
     """
     members = []
     for place, page in enumerate(found):
@@ -208,9 +209,10 @@ def _odd_response(name: str, head: str, body: bytes) -> bytes:
 
 
 def _http(place: int, page: str) -> tuple[bytes, bytes]:
-    """Returns (payload, HTTP message). There are five forms of message, and ``place`` chooses one of them.
+    """Returns (payload, HTTP message). The payload is the page's bytes, and the message is how a server sends them.
 
-    The forms differ in encoding, transfer or compression.
+    There are five forms of message. They differ in encoding, transfer or compression. The number ``place`` chooses one
+    of them.
     """
     way = ("plain", "latin1", "meta", "chunked", "gzip")[place % 5]
     kind = "text/html; charset=UTF-8"
@@ -272,8 +274,8 @@ def _cut_a_member(members: list[bytes]) -> list[bytes]:
 
 
 def _lie_and_zero(members: list[bytes]) -> list[bytes]:
-    """Damages three records. One claims too many bytes, another claims too few bytes, and forty bytes of the third are
-    set to zero.
+    """Damages three records. The header of one states too many bytes, and the header of another too few. In the third,
+    forty bytes are set to zero.
     """
     longer, shorter, zeroed = len(members) // 4, len(members) // 2, 3 * len(members) // 4
     members = list(members)

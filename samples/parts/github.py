@@ -77,7 +77,7 @@ def _installed() -> Iterator[Entry]:
 
 
 def _standard_library() -> Iterator[Entry]:
-    """Yields CPython's files. The table of licences lacks CPython's licence, because BigQuery has no name for it."""
+    """Yields CPython's files. CPython is not in the table of licences, because BigQuery has no name for its licence."""
     yield from _files_of(
         "python/cpython", Path(sysconfig.get_paths()["stdlib"]) / "json", _STDLIB_BYTES, prefix="Lib/json"
     )
@@ -112,7 +112,9 @@ def _own_licences() -> dict[str, str]:
 
 
 def _planted() -> Iterator[Entry]:
-    """Yields files that a run must drop or count only once. ``material/FAULTS.md`` describes each of them."""
+    """Yields the files with faults, which a run must drop or count only once. ``material/FAULTS.md`` describes each of
+    them.
+    """
     own = {f"{entry.repo}/{entry.path}": entry for entry in _own()}
     script = own["larkspur/tidewater/web/chart.js"]
     text = script.content or b""

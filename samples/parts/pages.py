@@ -115,7 +115,7 @@ def bounded(pages: Iterator[Page], max_chars: int) -> list[Page]:
 
 
 def _source_of(module: str) -> Path | None:
-    """Returns the file of a module without importing its parents; None if there is no file."""
+    """Returns the file of a module; None if there is no file. The packages that contain the module are not imported."""
     relative = Path(*module.split("."))
     spec = importlib.util.find_spec(relative.parts[0])
     if spec is None:

@@ -1,5 +1,6 @@
-"""Makes the Stack Exchange part of the sample: sites as .7z and as Posts.xml in a folder. Both styles of rows and of
-tags occur.
+"""Makes the Stack Exchange part of the sample. Some sites are a .7z, others are a Posts.xml in a folder.
+
+Dumps write rows in two styles (``<row />`` and ``<row></row>``) and tags in two styles. The sample has both.
 """
 
 from __future__ import annotations

@@ -95,10 +95,10 @@ def _head(language: str) -> str:
 
 
 def _multistream(language: str, found: Sequence[WikiPage]) -> tuple[bytes, bytes]:
-    """Returns (dump, index).
+    """Returns a multistream dump and its index.
 
-    The dump has one bzip2 stream for the head, one for every few pages, and one for the foot. The index has the offsets
-    of the streams.
+    The dump has one bzip2 stream for the text before the first page, one for every few pages, and one for the end tag.
+    The index has one line per page, with the offset of the page's stream.
     """
     dump = bz2.compress(_head(language).encode())
     index = []
