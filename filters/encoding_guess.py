@@ -121,7 +121,7 @@ def guess_encoding(data: bytes, *, language: str | None = None) -> Guess:
 
 
 def is_contradicted(codec: str, guess: Guess) -> bool:
-    """Returns True if the sample is far more probable in the guessed encoding than in ``codec``."""
+    """Returns True if the guess contradicts ``codec``: the sample is far more probable in the guessed encoding."""
     text = _sample_text(guess.sample, codec)
     if _sample_text(guess.sample, guess.codec).count("\ufffd") > text.count("\ufffd"):
         return False
@@ -201,10 +201,11 @@ def log_probability(text: str, language: str | None) -> float:
 
 
 def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
-    """Returns the log probability in a language that has no table but is written in Windows-1252.
+    """Returns the log probability of the sample in a language that has no table but is written in Windows-1252.
 
-    The letter frequencies of this language are taken from the sample itself, so each different letter adds a cost.
-    Returns minus infinity if the sample has no letters, or letters outside Windows-1252.
+    The letter frequencies of this language are taken from the sample itself, which makes the sample too probable. So
+    each letter and each different accented letter lowers the result. Returns minus infinity if the sample has no
+    letters, or letters outside Windows-1252.
     """
     num_letters = int(counts[1:].sum())
     western = counts[tables.western]
@@ -217,7 +218,11 @@ def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
 
 
 def _costs() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns the costs of the classes of characters and of pairs of classes, as natural logarithms (our choice)."""
+    """Returns how much unusual characters lower the logarithm of a text's probability (our choice).
+
+    The first array has the costs of classes of characters, for example of control characters. The second array has the
+    costs of pairs of neighbouring classes, for example of a capital after a small letter.
+    """
     single = np.zeros(12)
     single[[_UPPER, _FAR_UPPER]] = 1.0
     single[[_SIGN, _JOINER, _EAST_SIGN, _ODD, _BAD]] = 5.0, 3.5, 3.5, 9.0, 20.0
@@ -271,7 +276,8 @@ _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþ
 
 
 def _frequencies(packed: str) -> dict[str, float]:
-    """Unpacks a string such as "łż12 a5" to a dict with the frequency of each letter."""
+    """Unpacks a string to a dict with the frequency of each letter. In "łż12 a5", ``ł`` and ``ż`` have 12 each, and
+    ``a`` has 5, per 10,000 letters."""
     pairs = re.findall(r"([^\d\s]+)(\d+)", packed)
     return {letter: 0.98e-4 * int(number) for letters, number in pairs for letter in letters}
 

@@ -17,10 +17,11 @@ _COMMENT = re.compile(r"(?:^|\s)#")
 
 
 def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
-    """Returns the ids, urls and hosts that the lines contain. Each line has one entry. A ``#`` at a line's start or
-    after a space begins a comment.
+    """Reads the lines of an exclusion file. Returns their entries: ids, urls and hosts. Each line has one entry. A
+    ``#`` at a line's start or after a space begins a comment.
 
-    A url names one page. Its scheme, the case of its host and its final slash do not matter.
+    An entry without a slash is also returned in lower case, because hosts are compared in lower case. A url is also
+    returned as the key of its page (:func:`page_of`), which is the same for all spellings of the url.
 
     >>> sorted(parse_exclusions(["# opt-outs", "Example.com", "", "doc-1  # by mail"]))
     ['Example.com', 'doc-1', 'example.com']

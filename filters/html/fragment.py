@@ -187,7 +187,7 @@ def _mended(fragment: str) -> str:
 
 
 def _from_any(tokens: list[str | None], writer: TextWriter) -> str:
-    """Writes tokens in any order and returns the text. Unknown tags add nothing."""
+    """Writes the tokens of any fragment, even of badly nested HTML, and returns the text. Unknown tags add nothing."""
     rest = iter(tokens)
     for text in rest:
         if text:

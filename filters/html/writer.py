@@ -38,7 +38,7 @@ _BREAK = "\v"  # replaces <br> until the block is written; XML and HTML do not c
 
 class TextWriter:
     """Collects text into blocks, and blocks into the whole text. The methods may be called in any order. The time is
-    linear."""
+    linear in the length of the text."""
 
     __slots__ = (
         "_blocks",
@@ -106,7 +106,7 @@ class TextWriter:
             self._marks.append((name, len(self._pieces)))
 
     def close_mark(self, name: str) -> None:
-        """Handles the end tag of one of ``MARKS``. Ignores an end tag without a start tag."""
+        """Handles the end tag of one of ``MARKS``, such as ``</sup>``. Ignores an end tag without a start tag."""
         if not any(name == opened for opened, _ in self._marks):
             return
         while self._marks:

@@ -35,8 +35,8 @@ IsSame = Callable[[Floats, Floats], npt.NDArray[np.bool_]]
 class LanguageModel:
     """Wraps a loaded fastText language model (``fasttext.load_model``).
 
-    ``parts`` contains the parts of the model if :class:`WordSums`, which is faster than fastText, can evaluate the
-    model.
+    ``parts`` contains the arrays of the same model. :class:`WordSums` uses them to score texts faster than fastText. If
+    :class:`WordSums` cannot evaluate the model, ``parts`` is None.
     """
 
     def __init__(self, fasttext_model: Any, parts: PrunedModel | None = None) -> None:

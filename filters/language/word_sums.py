@@ -45,7 +45,11 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PrunedModel:
-    """Holds a stored fastText classifier: hierarchical softmax over words and pruned n-grams of characters."""
+    """Holds the parts of a fastText classifier as they are stored.
+
+    The classifier adds up the vectors of words and of their n-grams of characters. Most n-grams are pruned (left out).
+    The labels are the leaves of a binary tree (hierarchical softmax).
+    """
 
     words: tuple[str, ...]
     """The words of the first rows of ``rows``, in order."""
@@ -78,7 +82,7 @@ class Guesses:
 
 
 class WordSums:
-    """Evaluates a model on texts. Adds up the rows of each distinct word only once."""
+    """Evaluates a model on texts. Adds up the vectors of each distinct word and its n-grams only once."""
 
     def __init__(self, model: PrunedModel) -> None:
         self.model = model
@@ -130,7 +134,8 @@ class WordSums:
         return marks
 
     def _sum_words(self, words: pa.Array) -> tuple[Floats, Ints]:
-        """Returns the sum of each word's rows, of shape (dimensions, words), and the number of those rows."""
+        """Adds up the vectors of each word and its n-grams. Returns the sums, of shape (dimensions, words), and the
+        number of vectors in each sum."""
         parts = [self._sum_some(words.slice(at, _WORDS_AT_ONCE)) for at in range(0, len(words), _WORDS_AT_ONCE)]
         if not parts:
             return np.empty((len(self._columns), 0)), np.empty(0, np.int64)
@@ -153,12 +158,13 @@ class WordSums:
         return np.array(sums), np.bincount(word, minlength=len(words))
 
     def _likeliest(self, hidden: Floats, off: Floats) -> tuple[list[str], Floats, Floats]:
-        """Returns the best label of each hidden vector, its probability, and a bound on the probability's error.
+        """Returns the best label of each text, its probability, and a bound on the probability's error.
 
-        ``hidden`` has the shape (dimensions, texts). ``off`` bounds the distance to fastText's hidden vectors. The
-        error of a node's score is at most ``off`` times the sum of the node's absolute weights. Each node has two
-        steps. The error of the logarithm of one step's probability is the node's error times the probability of the
-        other step.
+        ``hidden`` has the vectors of the texts, of shape (dimensions, texts). ``off`` says how far they can be from the
+        vectors that fastText computes. A label is reached by steps through the model's tree. The error of a node's
+        score is at most ``off`` times the node's absolute weights, added up over the dimensions. Each node has two
+        steps, left and right. The error of the logarithm of one step's probability is the node's error times the
+        probability of the other step.
         """
         # Use einsum and not a matrix product: BLAS would start threads, which then wait in a busy loop.
         right = 1 / (1 + np.exp(-np.einsum("dt,dn->tn", hidden, self._output)))
@@ -199,7 +205,8 @@ def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:
 def _ngrams(
     words: pa.Array, max_chars: int, min_chars: int
 ) -> Iterator[tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]]:
-    """Yields three arrays per n-gram length: hashes, word indices, and whether the n-gram ends in this word.
+    """Yields three arrays per n-gram length: hashes of n-grams, indices of their words, and flags. The flag is True if
+    the n-gram ends in the word in which it begins.
 
     The arrays have one entry per character, for the n-gram that begins there.
 
@@ -234,7 +241,7 @@ def _ngrams(
 
 
 def _paths(counts: Sequence[int]) -> list[list[int]]:
-    """Returns the steps from the root to each label.
+    """Returns the steps from the root of the model's tree to each label.
 
     A step to the left is written as the node's number, a step to the right as the node's number plus the number of
     nodes. The tree is a Huffman tree of counts in descending order (fastText, src/loss.cc ``buildTree``).

@@ -52,8 +52,9 @@ class MacroCall:
 
 
 class ArgumentReader:
-    """Reads arguments from a stack of frames. Every search that fails reduces ``work_left``, so that the time stays
-    linear.
+    """Reads arguments from a stack of frames (the source, and the texts of macros inside each other).
+
+    Every search that fails is charged to ``work_left``, the budget for searches. So the time stays linear.
     """
 
     def __init__(self, text: str, *, work_chars: int) -> None:
@@ -75,9 +76,7 @@ class ArgumentReader:
         self.text, self.pos, self.token, self.frame_name = self.stack.pop()
 
     def stands_in_argument(self, name: str) -> bool:
-        """Returns True if the command ``name`` occurs in the arguments of the current call, as the source contains
-        them.
-        """
+        """Returns True if the source has the command ``name`` in the arguments of the current call."""
         call = self.call
         if call.argument_names is None:
             base = self.stack[0][0] if self.stack else self.text
@@ -86,8 +85,9 @@ class ArgumentReader:
         return name in call.argument_names
 
     def read_arguments(self, parameters: tuple[Parameter, ...]) -> list[str] | None:
-        """Reads one argument per parameter. Returns None if one is missing; ``pos`` is then after the last argument
-        read.
+        """Reads one argument per parameter.
+
+        If an argument is missing, returns None. Then ``self.pos`` is after the last argument that was read.
         """
         arguments: list[str] = []
         for parameter in parameters:
@@ -105,11 +105,11 @@ class ArgumentReader:
         return arguments
 
     def charge_scan(self, pos: int) -> None:
-        """Reduces ``work_left`` by the length of a search from ``pos`` that found no end."""
+        """Charges a search from ``pos`` that found no end to ``work_left``, the budget for searches."""
         self.work_left -= min(MAX_BODY_CHARS, len(self.text) - pos)
 
     def _next(self) -> int:
-        """Skips white space, ends frames that are finished, and returns the position of the next token."""
+        """Skips white space, also over the ends of frames (macro texts). Returns the position of the next token."""
         while True:
             pos = skip_space(self.text, self.pos)
             if pos < len(self.text) or not self.stack:

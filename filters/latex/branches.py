@@ -1,8 +1,9 @@
 r"""Evaluates tests in a macro's text, and keeps one branch of each test. For example, a test can ask whether an
 argument is empty or whether a formula is open.
 
-Tests of a named switch of etoolbox or ifthen are evaluated everywhere, if an earlier line declares the switch. If only
-TeX knows the outcome of a test, the macro call is given up: the output then contains the call unchanged.
+Some tests are evaluated everywhere, not only in a macro's text: those of a named switch (true or false) of etoolbox or
+ifthen that an earlier line declares. If only TeX knows the outcome of a test in a macro's text, the macro call is given
+up: the output then contains the call unchanged.
 """
 
 from __future__ import annotations

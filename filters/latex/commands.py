@@ -153,9 +153,9 @@ def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
 def _alias(expander: Expander, definition: Definition, *, is_global: bool) -> None:
     r"""Gives the name of a definition the meaning of another command, as ``\let`` does.
 
-    If a package is loaded after ``\let\x\relax``, the command frees the name for the package, so calls of ``\x`` stay.
-    If no package is loaded later, the command switches off the source's own macro ``\x``, so calls of ``\x`` are
-    removed.
+    The line ``\let\x\relax`` has two uses. If the source loads a package after this line, the line frees the name
+    ``\x`` for the package, so calls of ``\x`` stay. If not, the line switches off the source's own macro ``\x``, so
+    calls of ``\x`` are removed.
     """
     name, target = definition.name, definition.alias_of
     if target in _FREES:

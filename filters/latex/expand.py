@@ -161,7 +161,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.push(filled, macro, name, is_one=is_one)
 
     def _has_budget(self, num_chars: int) -> bool:
-        """Charges the document's budget for text that is not read again. Returns False if the budget is spent."""
+        """Charges ``num_chars`` to the budgets of the document and the call. Returns False if one is spent."""
         self.work_left -= num_chars + _PUSH_COST_CHARS
         if self.stack:
             self.call.chars -= num_chars
@@ -190,7 +190,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return False
 
     def call_environment(self, name: str, environment: Environment, end: int) -> bool:
-        r"""Expands ``\begin{name}``, which ends at ``end``, with its arguments."""
+        r"""Expands ``\begin{name}`` with its arguments, which begin at ``end``."""
         call_name = f"begin{{{name}}}"
         if self.meanings.get(call_name) is leave_macro:
             return False
@@ -235,7 +235,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Gives up the macro call that contains an unreadable test. Outside of macros, only returns False."""
+        """Gives up the macro call whose text has a test that cannot be read. Outside of macros, only returns False."""
         if outside is not None:
             return False
         self.give_up()
@@ -259,7 +259,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Continues reading with ``filled``, the text of a macro. ``is_one`` puts several tokens into braces."""
+        """Continues reading with ``filled``, a macro's text. If ``is_one``, puts several tokens into braces."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS

@@ -203,10 +203,10 @@ class InputCommands:
 
 
 def opaque_end(text: str, match: re.Match[str], verbatim: Verbatim, unclosed: set[str]) -> int:
-    """If a match begins something that must not be searched for commands, such as verbatim text, returns the position
-    where reading continues after it.
+    """Returns the position where the search for file-reading commands continues after ``match``.
 
-    Returns -1 for any other match.
+    For example, if ``match`` begins verbatim text, the search continues at the end of that text. If ``match`` itself
+    may be a file-reading command, returns -1.
     """
     environment, inline = match["environment"], match["inline"]
     if environment is not None:

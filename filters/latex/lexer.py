@@ -32,8 +32,8 @@ class Code:
     num_comments: int = 0
 
     def unseal(self, text: str) -> str:
-        """Replaces the placeholders in a text by the texts that were set aside. The expansion can have copied or
-        dropped some placeholders.
+        """Replaces each placeholder in a text by the verbatim text for which it stands. The expansion can have copied
+        or dropped some placeholders.
         """
         if "\x00" not in text:
             return text
@@ -102,8 +102,9 @@ class _Stripper:
         return self.code
 
     def _verbatim(self, kind: str, pos: int, match: re.Match[str]) -> int:
-        """Removes or seals the text that begins with this token. Returns the end of that text, or -1 if the token
-        stays.
+        """Removes the text that begins at ``match``, or seals it (puts a placeholder in its place).
+
+        Returns the end of that text, or -1 if it stays in the code.
         """
         if kind == "environment":
             return self._environment(match[kind], pos, match)
@@ -140,7 +141,8 @@ class _Stripper:
         return whole_lines(self.text, start, end)
 
     def _comment_command(self, pos: int, match: re.Match[str]) -> int:
-        r"""Removes a bare ``\comment ... \endcomment``, as in plain TeX and AMSTeX. Returns its end, or -1."""
+        r"""Removes a bare ``\comment ... \endcomment``, as in plain TeX and AMSTeX. Returns the position where the text
+        continues, or -1 if the comment stays."""
         text, start, end = self.text, *match.span()
         if "comment" in self.unclosed or "comment" not in self.verbatim.removed:
             return -1

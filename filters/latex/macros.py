@@ -184,7 +184,7 @@ def read_bracket(text: str, pos: int, opens: str = "[", closes: str = "]") -> tu
 def find_outside_groups(text: str, mark: str, pos: int, limit: int) -> int:
     r"""Returns the first position of ``mark`` that is outside of braces and not after a backslash, or -1.
 
-    If the mark ends in a command's name, it must be the whole command: ``\e`` is not found in ``\epsilon``.
+    If ``mark`` ends in a command, only the command with exactly this name counts: ``\e`` is not found in ``\epsilon``.
 
     >>> find_outside_groups(r"a{]}\]]", "]", 0, 99), find_outside_groups(r"\epsilon\e", r"\e", 0, 99)
     (6, 8)
@@ -210,7 +210,10 @@ def _mark_pattern(mark: str) -> re.Pattern[str]:
 
 
 def starts_with_mark(text: str, mark: str, pos: int) -> bool:
-    r"""Returns True if ``mark`` is at ``pos``. If the mark ends in a command's name, it must be the whole command.
+    r"""Returns True if ``mark`` is at ``pos``.
+
+    If ``mark`` ends in a command, only the command with exactly this name counts: ``\epsilon`` does not start with
+    ``\e``.
 
     >>> starts_with_mark(r"\epsilon", r"\e", 0), starts_with_mark(r"\e psilon", r"\e", 0)
     (False, True)
@@ -224,7 +227,8 @@ def starts_with_mark(text: str, mark: str, pos: int) -> bool:
 def skip_space(text: str, pos: int, *, over_paragraphs: bool = False) -> int:
     """Returns the next position that is not white space.
 
-    An empty line ends a paragraph: then ``pos`` itself is returned, unless ``over_paragraphs`` is set.
+    If an empty line (the end of a paragraph) is before that position, returns ``pos`` itself. Set ``over_paragraphs``
+    to skip empty lines too.
     """
     newlines = 0
     start = pos

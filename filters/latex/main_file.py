@@ -114,8 +114,8 @@ class _Halves:
         return self.document_class is not None
 
     def with_inputs(self, by_stem: Mapping[str, _Halves]) -> _Halves:
-        """Returns the halves that this file and the files that it reads contain together. Some papers have a separate
-        preamble file.
+        """Returns the halves of a document that this file and the files that it reads contain together. Some papers
+        have their document class in a separate preamble file.
         """
         if self.has_class == self.has_begin:
             return self

@@ -137,6 +137,9 @@ def read_paired_delimiter_x(text: str, pos: int, *, has_hooks: bool = False) -> 
     If ``has_hooks`` is true, reads a definition by ``\DeclarePairedDelimiterXPP``. Such a definition also has text
     before and after the delimiters.
 
+    In the example, a call with a star gets ``\left`` and ``\right``. A call without a star gets the size from its
+    optional argument, here ``\big``.
+
     >>> macro = read_paired_delimiter_x(r"\set[2]{\{}{\}}{#1 \delimsize| #2}", 0).meaning
     >>> macro.fill([r"\BooleanFalse", r"\big", "a", "b"])
     '\\IfBooleanTF{\\BooleanFalse}{\\left\\{a \\middle| b\\right\\}}{\\big\\{a \\big| b\\big\\}}'

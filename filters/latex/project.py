@@ -155,7 +155,7 @@ class _Assembler:
 
     @staticmethod
     def _test_depth(text: str, start: int, end: int, depth: int) -> int:
-        """Counts the tests and groups that are open at ``end``. At ``start``, ``depth`` of them are open."""
+        """Returns the number of tests and groups that are open at ``end``. At ``start``, ``depth`` of them are open."""
         for token in _CONDITIONAL.finditer(text, start, end):
             name = token[1]
             if token[0] == "{" or (name and name.startswith("if") and name not in _NO_CONDITIONALS):

@@ -72,10 +72,10 @@ class Named:
 
 
 def headings_named(body: str, list_starts: list[int]) -> Iterator[Named]:
-    """Yields the headings that mean "References". Headings of sections are found anywhere. Headings made by hand
-    (without a heading command) are found only before a list.
+    """Yields the headings that mean "References". Headings of sections are found anywhere.
 
-    If ``list_starts`` is empty, the whole body is searched for headings made by hand.
+    Headings made by hand (without a heading command) are found only shortly before one of ``list_starts``, the
+    positions where lists of references begin. If ``list_starts`` is empty, they are searched for in the whole body.
     """
     section_starts = set()
     for match in _SECTION_NAMED.finditer(body):
@@ -119,7 +119,10 @@ def _is_heading_line(body: str, line: str, start: int, end: int) -> bool:
 
 
 def is_list(content: str, heading: Named) -> bool:
-    """Returns True if the text after a heading "References" is a list. Marks, dates and citations decide."""
+    """Returns True if the text after a heading "References" is a list of references.
+
+    Marks such as ``[1]``, years and names of journals speak for a list. Commands that cite speak for prose.
+    """
     if not _WORD.search(_COMMAND_AND_ARGUMENTS.sub(" ", content)):
         return heading.is_section
     cites = CITES.search(content) is not None

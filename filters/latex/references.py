@@ -1,4 +1,4 @@
-r"""Removes reference lists in LaTeX, AMSTeX and plain TeX, including lists that were headed and written by hand.
+r"""Removes reference lists in LaTeX, AMSTeX and plain TeX, including lists typed without list commands.
 
 The text after a heading "References" is judged. A list is removed, and prose with citations stays.
 """
@@ -219,8 +219,9 @@ class _Remover:
 
 
 def _with_closers(body: str, start: int, end: int) -> int:
-    """Returns the position after the marks that follow ``end`` and close groups opened between ``start`` and ``end``.
-    Returns ``end`` if no such marks follow.
+    """Returns the position after the marks, such as ``}``, that follow ``end`` and close groups.
+
+    Only groups count that are opened between ``start`` and ``end``. If no such marks follow, returns ``end``.
     """
     opened: list[str] = []
     for match in _ENVIRONMENT_ENDS.finditer(body, start, end):

@@ -42,7 +42,7 @@ class Scopes:
         self.depth += self.tracks_groups
 
     def close_group(self) -> None:
-        r"""Undoes the group's definitions, except a ``\newcommand`` of a name that had no other meaning."""
+        r"""Undoes the group's definitions. A ``\newcommand`` stays if its name had no other meaning before."""
         while self.undo and self.undo[-1][0] >= self.depth:
             _, name, old = self.undo.pop()
             self.final_bodies.clear()

@@ -148,7 +148,7 @@ def _abstract(front: str) -> str | None:
 
 
 def find_title(text: str) -> str | None:
-    r"""Returns the paper's title on one line and without its notes; None if there is no title.
+    r"""Returns the paper's title on one line and without its footnotes; None if there is no title.
 
     >>> find_title(r"\title[Short]{On \\ {\bf things}\thanks{To all}}")
     'On {things}'

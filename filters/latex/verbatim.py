@@ -136,8 +136,10 @@ class Verbatim:
 
     @property
     def own_commands(self) -> set[str]:
-        r"""The commands that the source itself declares. Their names are not set aside with the verbatim text, so that
-        the expansion can replace them, for example ``\code`` by ``\lstinline``.
+        r"""Returns the verbatim commands that the source itself declares, for example ``\code``.
+
+        Only the verbatim text after such a command is sealed (replaced by a placeholder). The command's name is not, so
+        that the expansion can replace it, for example ``\code`` by ``\lstinline``.
         """
         return (self.commands | self.urls) - _INLINE_COMMANDS
 

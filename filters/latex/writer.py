@@ -51,7 +51,8 @@ class Writer:
         r"""Skips an empty group ``{}`` at ``pos`` if its only purpose is to end a macro's name. Returns the position
         where the text continues.
 
-        The group stays if ``filled`` ends in a command's name, or if an index follows the group.
+        The group stays if the macro's text (``filled``) ends in a command's name, or if an index or exponent follows
+        the group.
         """
         if text.startswith("{}", pos) and text[pos + 2 : pos + 3] not in ("_", "^"):
             return pos if ends_in_word(filled.removesuffix("\\xspace")) else pos + 2

@@ -23,11 +23,12 @@ def nominate_kept(
 ) -> Iterator[Nominated]:
     """Yields the pairs of a kept and a new document that share keys, in blocks of about two million pairs.
 
-    All pairs of a new document are in one block. (One key that a million new documents have makes 64 million pairs.)
+    All pairs of a new document are in one block. The blocks limit the memory, because one key that a million new
+    documents have can make 64 million pairs.
 
     If at most 64 kept documents have a key, a new document with this key is paired with all of them. If more than 64
     have the key, the new document is paired with the eight longest of them, and with the eight whose lengths are
-    nearest to its own length. The result has the number of pairs that are left out.
+    nearest to its own length. Each block says how many pairs are left out.
 
     Args:
         kept_keys: the keys of kept documents. ``kept[i]`` is the number of the document that has ``kept_keys[i]``. Kept
@@ -66,11 +67,11 @@ def nominate_kept(
 
 
 def _nearest(kept: Numbers, starts: Numbers, sizes: Numbers, is_common: np.ndarray, bounds: Numbers) -> Numbers:
-    """Finds, for each entry with a common key, the eight kept documents of the nearest lengths. They are neighbours, so
-    only the place of the first one is returned.
+    """Finds, for each entry with a common key, the eight kept documents whose lengths are nearest to its document's.
 
-    An entry is a key of a new document. A key is common if more than 64 kept documents have it. ``bounds`` has one
-    number per entry: how many kept documents are at least as long as this new document.
+    An entry is a key of a new document. A key is common if more than 64 kept documents have it. These documents are
+    sorted by length, so the eight stand side by side, and only the place of the first one is returned. ``bounds`` has
+    one number per entry: how many kept documents are at least as long as this new document.
     """
     found = np.zeros_like(starts)
     common = np.flatnonzero(is_common)

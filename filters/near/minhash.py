@@ -75,7 +75,9 @@ class Bands(NamedTuple):
 
 @functools.cache
 def bands_of(threshold: float, num_perm: int) -> Bands:
-    """Returns the bands that ``datasketch.MinHashLSH`` chooses for a threshold.
+    """Returns the bands that ``datasketch.MinHashLSH`` chooses for signatures of ``num_perm`` numbers.
+
+    ``threshold`` is the Jaccard similarity from which pairs should be found.
 
     >>> bands_of(0.5, 64)
     Bands(num_bands=14, num_rows=4)

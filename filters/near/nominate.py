@@ -116,7 +116,7 @@ def _of_common(documents: Numbers, num_leaders: int, num_neighbours: int) -> Num
 
 
 def counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
-    """Returns the distinct pairs, sorted, and for each pair the sum of its weights."""
+    """Merges equal pairs, and adds up their weights. Returns the distinct pairs, sorted, and their weights."""
     if not len(pairs):
         return pairs, weights
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
@@ -128,8 +128,8 @@ def counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
 def is_candidate(num_bands: int, num_sampled: int, num_expected: float) -> bool:
     """Returns True if a pair must be verified, because it shares a band or enough sampled n-grams.
 
-    ``num_expected`` is the number of sampled n-grams that pairs share on average if they overlap just enough for a
-    removal.
+    Consider pairs that overlap just enough for a removal. ``num_expected`` is the number of sampled n-grams that these
+    pairs share on average. A pair that shares far fewer is a candidate only if it shares a band.
 
     >>> is_candidate(1, 0, 25.0), is_candidate(0, 10, 25.0), is_candidate(0, 9, 25.0), is_candidate(0, 1, 1.5)
     (True, True, False, True)

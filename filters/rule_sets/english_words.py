@@ -88,8 +88,10 @@ def _split(chunk: str, known: Exceptions) -> tuple[str, ...]:
 
 
 def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Replaces neighbouring words that together form an exception by the parts of that exception. For example,
-    ``come--Mr.`` contains the exception ``Mr.``.
+    """Corrects the split of a run that contains an exception. For example, ``come--Mr.`` contains the exception
+    ``Mr.``.
+
+    If neighbouring words together form an exception, the words of the exception's correct split replace them.
     """
     if len(words) < 2:
         return words
@@ -119,11 +121,10 @@ def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
 
 @cache
 def _runs() -> Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]:
-    """Returns a dict of exceptions. The general rules would split each of them into several words, but in the wrong
-    places.
+    """Returns the exceptions that the general rules split into several words, but in the wrong places.
 
-    The key is the first word of the wrong split. The value has a pair for each such exception: the words of the wrong
-    split, and the words of the correct split.
+    The result is a dict. Its key is the first word of a wrong split. Its value has a pair for each exception with this
+    first word: the words of the wrong split, and the words of the correct split.
     """
     found: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
     for text, parts in exceptions().items():

@@ -65,8 +65,10 @@ class Runs:
         return at[is_shared], keys[is_shared]
 
     def _longer(self) -> tuple[Ints, Ints]:
-        """Finds the places at which two repeated runs begin: one at the place itself, and one a word later. Returns
-        these places, and for each place a key of the two runs.
+        """Finds the places where a repeated run begins and another repeated run begins one word later.
+
+        Returns these places, and for each place a key. The two runs together make a run that is one word longer. Equal
+        keys mean that these longer runs are equal.
         """
         follows = np.flatnonzero(np.diff(self._at) == 1)
         at = self._at[follows]
@@ -76,8 +78,8 @@ class Runs:
         return at, self._group[follows] * num_groups + self._group[follows + 1]
 
     def _chars(self, at: Ints) -> Ints:
-        """For each word in ``at``, takes the run of ``length`` words that begins there. Returns the number of
-        characters of each run, without spaces.
+        """Returns the number of characters, without spaces, of each run of ``length`` words that begins at a word in
+        ``at``.
         """
         chars: Ints = self._total_chars[at + self.length] - self._total_chars[at]
         return chars
