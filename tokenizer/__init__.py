@@ -7,18 +7,18 @@ Beam nor the pipeline.
 
 - ``encode``: encodes and decodes batches of texts with any kind of tokenizer file; puts bos and eos around documents.
 - ``encoder_settings``: holds the settings of bos and eos, and the settings that a rank file does not contain.
-- ``codec``: defines the interface that all kinds of tokenizer files have.
+- ``codec``: defines the interface to all kinds of tokenizer files.
 - ``sentence_piece``: encodes and decodes with SentencePiece's ``.model``.
 - ``json_file``: encodes and decodes with Hugging Face's ``tokenizer.json``.
 - ``rank_file``: encodes and decodes with tiktoken's rank files.
 - ``accelerator``: runs gigatoken, if it is installed.
 - ``proof``: compares an encoder with its reference library.
-- ``fast_bpe``: encodes every distinct part of a text once.
-- ``id_cache``: maps short parts to their ids, in numpy.
-- ``merges``: merges byte pairs of many parts at once, in numpy.
-- ``decode``: joins the pieces of ids to texts.
+- ``fast_bpe``: splits texts into parts (words, for example), and encodes every distinct part once.
+- ``id_cache``: remembers the ids of short parts, in numpy.
+- ``merges``: runs byte-pair encoding on many parts at once, in numpy.
+- ``decode``: converts ids to texts, by joining the bytes of each id.
 - ``model_file``: reads a ``.model`` without protobuf.
-- ``hugging_face``: writes a ``.model`` as a ``tokenizer.json``.
+- ``hugging_face``: converts a ``.model`` to a ``tokenizer.json``.
 - ``program``: returns the name under which a command was called.
 - ``numbers``: reads numbers such as 100M in flags and settings.
 - ``progress``: reports the progress of a long training.

@@ -43,17 +43,17 @@ class Gigatoken:
 
     @classmethod
     def of_json(cls, text: str) -> Gigatoken | None:
-        """Returns an encoder for a ``tokenizer.json``. The encoder does not know the file's special tokens.
+        """Returns an encoder for a ``tokenizer.json``; None if gigatoken is not installed or cannot read the file.
 
-        Returns None if gigatoken is not installed or cannot read the file.
+        The encoder does not know the file's special tokens, so text that spells one is encoded as ordinary text.
         """
         library = _library()
         return cls._of(lambda: library.Tokenizer.from_json(text)) if library is not None else None
 
     @classmethod
     def of_ranks(cls, data: bytes, pattern: str) -> Gigatoken | None:
-        """Returns an encoder for a rank file. Returns None if gigatoken is not installed or does not know the
-        pattern.
+        """Returns an encoder for a tiktoken rank file. Returns None if gigatoken is not installed or does not know
+        ``pattern``, the regular expression that splits texts.
         """
         library = _library()
         scheme = next((_SCHEMES[name] for name, regex in PATTERNS.items() if regex == pattern), None)
@@ -97,7 +97,7 @@ def is_panic(error: BaseException) -> bool:
 
 
 def _library() -> Any:
-    """Imports gigatoken. Returns None if exactly version :data:`VERSION` is not installed."""
+    """Imports gigatoken. Returns None if it is not installed, or if its version is not :data:`VERSION`."""
     try:
         if metadata.version("gigatoken") != VERSION:
             return None

@@ -1,5 +1,7 @@
-"""Defines the interface that every kind of tokenizer file implements: encode texts, decode ids, and encode with the
-reference library for a comparison.
+"""Defines the interface to all kinds of tokenizer files. A class for each kind implements it.
+
+The interface encodes texts and decodes ids. It also encodes with the reference library, so that the ids can be
+compared.
 """
 
 from __future__ import annotations
@@ -43,23 +45,26 @@ class Codec(Protocol):
         """
 
     def border(self, kind: str) -> int | None:
-        """Returns the id of the file's bos or eos. Returns None if the file defines none. ``kind`` is ``bos`` or
-        ``eos``.
+        """Returns the id of the token that begins a document (``kind`` is ``bos``) or ends it (``eos``). Returns None
+        if the file defines no such token.
         """
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text. ``texts`` is
-        large_string without nulls.
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text. ``texts`` is an
+        Arrow array of type large_string without nulls.
         """
 
     def reference(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the ids of each text. The reference library always computes these ids."""
+        """Returns the ids of each text as the reference library computes them, even if :meth:`encode` uses a faster
+        encoder.
+        """
 
     def piece_bytes(self) -> pa.BinaryArray | None:
-        """Returns the bytes of each id. Returns None if the texts of this tokenizer cannot be joined from bytes.
+        """Returns the bytes that each id of the vocabulary stands for.
 
-        The text of a document is the joined bytes of its ids. Some tokenizers also remove a space at the beginning.
-        Bytes that are not UTF-8 become replacement characters in the text.
+        To decode a document, the bytes of its ids are joined. (Some tokenizers also remove a space at the beginning.
+        Bytes that are not UTF-8 become replacement characters.) Returns None if this tokenizer's texts cannot be made
+        in this way.
         """
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -72,11 +77,11 @@ class Codec(Protocol):
 
 
 def joined_bytes(pieces: pa.BinaryArray, ids: Array) -> tuple[bytes, Array]:
-    """Returns the joined bytes of all ids, and the place at which the bytes of each id begin. The last place is the end
-    of all bytes.
+    """Returns the bytes of all ids, joined, and the offsets at which the bytes of each id begin. One more offset, the
+    last, is the end of the joined bytes.
 
     Args:
-        pieces: the bytes of each id.
+        pieces: the bytes of each id of the vocabulary. In the example, id 0 is ``a`` and id 1 is ``bc``.
 
     Raises:
         IndexError: ``pieces`` has no entry for an id.

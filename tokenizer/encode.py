@@ -135,7 +135,8 @@ class Encoder:
     def decode_batch(self, ids: pa.ListArray) -> list[str]:
         """Returns the text of every document of a batch. The texts are the same as those of `decode`.
 
-        For models of LLaMA's kind this is several times faster than decoding the documents one by one.
+        For models of LLaMA's kind (BPE with byte fallback), this is several times faster than a call of `decode` for
+        each document.
         """
         flat, ends = ids.flatten().to_numpy(zero_copy_only=False), np.diff(ids.offsets.to_numpy()).cumsum()
         return self.codec.decode_batch([flat[begin:end] for begin, end in pairwise([0, *ends.tolist()])])
@@ -193,7 +194,7 @@ def _codec(data: bytes, settings: EncoderSettings) -> Codec:
 
 
 def _among(control: Any) -> str:
-    """Returns the end of an error message, which lists the control tokens of the file."""
+    """Returns a text that ends an error message. It lists the control tokens of the file."""
     names = list(control)
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return f" (its control tokens are {', '.join(names[:8])}{more})" if names else " (it has no control token)"

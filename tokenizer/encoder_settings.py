@@ -95,8 +95,10 @@ class EncoderSettings:
         return made
 
     def for_file(self, path: str) -> EncoderSettings:
-        """If tiktoken publishes a rank file of this name, returns the settings with its pattern and control tokens
-        filled in. For any other file, returns the settings unchanged.
+        """Fills in the pattern and the control tokens of a rank file that tiktoken publishes. The file's name decides
+        which one it is.
+
+        Settings that already have a value are kept. For any other file, returns the settings unchanged.
 
         >>> EncoderSettings().for_file("x/o200k_base.tiktoken").special_tokens
         (('<|endoftext|>', 199999), ('<|endofprompt|>', 200018))
@@ -113,12 +115,14 @@ class EncoderSettings:
         )
 
     def regex(self) -> str:
-        """Returns the regular expression for a rank file. The default is the pattern of cl100k_base."""
+        """Returns the regular expression that splits texts (for rank files). The default is that of cl100k_base."""
         name = self.pattern or DEFAULT_PATTERN
         return PATTERNS.get(_SAME_PATTERN.get(name, name), name)
 
     def said(self) -> dict[str, Any]:
         """Returns the settings that differ from their defaults, as a dict that :meth:`of` can read.
+
+        ``fast`` is left out, because it does not affect the ids.
 
         >>> EncoderSettings(bos=False, special_tokens=(("<eot>", 300),)).said()
         {'bos': False, 'special_tokens': {'<eot>': 300}}

@@ -70,8 +70,8 @@ class FastBpe:
         return cls(proto, sentencepiece.SentencePieceProcessor(model_proto=_without_prefix(model)), dtype)
 
     def encode(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text. ``texts`` is
-        large_string without nulls.
+        """Returns two arrays: the ids of all texts, concatenated, and the number of ids of each text. ``texts`` is an
+        Arrow array of type large_string without nulls.
         """
         data, starts = self._prefixed(texts)
         ids: list[Array] = []
@@ -91,9 +91,9 @@ class FastBpe:
         return flat, np.diff(num_ids_before, append=total)
 
     def _prefixed(self, texts: pa.Array) -> tuple[Array, Array]:
-        """Returns two arrays: the UTF-8 bytes of all texts, concatenated, and the place where each text begins.
+        """Returns two arrays: the UTF-8 bytes of all texts, concatenated, and the offset at which each text begins.
 
-        A space is put before each text that is not empty.
+        If the model requires it, a space is put before each text that is not empty.
         """
         if pc.any(pc.match_substring(texts, _MARK)).as_py():
             texts = pc.replace_substring(texts, _MARK, " ")  # SentencePiece treats them alike
@@ -111,8 +111,10 @@ class FastBpe:
         return data[offsets[0] : offsets[-1]], offsets[:-1] - offsets[0]
 
     def _cut(self, data: Array, starts: Array, at: int) -> Array:
-        """Returns the places where the parts of one window begin, and after them the place where the window ends. The
-        window begins at ``at``.
+        """Splits a window of the text into parts. (Text is processed in windows, to limit memory.) The window begins at
+        ``at``.
+
+        Returns the offsets at which the parts begin. One more offset, the last, is the end of the window.
         """
         num_bytes = _WINDOW_BYTES
         while True:
@@ -183,7 +185,11 @@ class FastBpe:
         return self._spell(ids, row, chars[begin], spelled, len(num_chars))
 
     def _spell(self, ids: Array, row: Array, char: Array, spelled: Array, num_rows: int) -> tuple[Array, Array]:
-        """If a character is not a piece of the vocabulary, replaces it by the ids of its UTF-8 bytes."""
+        """Replaces each character that is not a piece by the ids of its UTF-8 bytes.
+
+        Returns two arrays: the ids of all rows, concatenated, and the number of ids of each row. A row is a part of a
+        text.
+        """
         width = np.ones(len(ids), np.int64)
         width[spelled] = _utf8_bytes(char[spelled])
         out = np.repeat(ids, width)
@@ -193,7 +199,7 @@ class FastBpe:
 
 
 def covers(proto: model_proto.ModelProto) -> bool:
-    """Returns True if the fast encoder is known to give SentencePiece's ids for a model of this kind.
+    """True if the fast encoder gives the same ids as SentencePiece for this model.
 
     The conditions are:
 
@@ -202,7 +208,7 @@ def covers(proto: model_proto.ModelProto) -> bool:
     - All pieces are normal, byte, control or unknown pieces. SentencePiece matches user-defined symbols before it
       merges, and splits unused pieces after it has merged.
     - Every piece of a single character is a normal piece.
-    - The merger can number all symbols.
+    - The vocabulary has at most :data:`tokenizer.merges.MAX_SYMBOLS` symbols.
     """
     kinds = {p.kind for p in proto.pieces}
     normal = [p for p in proto.pieces if p.kind == model_proto.NORMAL]
@@ -221,8 +227,9 @@ def covers(proto: model_proto.ModelProto) -> bool:
 
 
 def _joinable(pieces: dict[str, float]) -> Array:
-    """Returns a table of pairs of bytes that are next to each other in some piece or character. Text is not split
-    between such bytes.
+    """Returns a table that is True for each pair of bytes that are neighbours inside a piece, or inside a character.
+
+    Text is not split between two such bytes.
     """
     joinable = np.zeros((256, 256), bool)
     joinable[:, 0x80:0xC0] = True  # never split before a continuation byte
@@ -233,8 +240,8 @@ def _joinable(pieces: dict[str, float]) -> Array:
 
 
 def _without_prefix(model: bytes) -> bytes:
-    """Returns the same model, but without the option that puts a space before a text. Parts of a text must not get such
-    a space.
+    """Returns the model without the option that puts a space before a text. With this option, every part of a text
+    would get a space.
     """
     fields = []
     for number, wire, value in model_proto.fields(model):
@@ -246,10 +253,9 @@ def _without_prefix(model: bytes) -> bytes:
 
 
 def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Array]:
-    """Returns two values: a list of the distinct parts among the wanted parts, and, for each wanted part, its index in
-    that list.
+    """Returns the wanted parts without repetitions, and for each wanted part its index in this list.
 
-    ``wanted`` contains the indices of the parts.
+    ``cuts`` contains the borders of all parts. ``wanted`` contains the indices of some of these parts.
     """
     buffers = [None, pa.py_buffer(np.ascontiguousarray(cuts, np.int64)), pa.py_buffer(data)]
     column = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(cuts) - 1, buffers)
@@ -258,8 +264,10 @@ def _distinct(data: Array, cuts: Array, wanted: Array) -> tuple[list[bytes], Arr
 
 
 def _scatter(flat: Array, counts: Array, parts: Array, ids: Array, ids_begin: Array) -> None:
-    """Copies the ids of some parts into ``flat``. In ``ids``, the ids of each part begin at the part's value in
-    ``ids_begin``.
+    """Copies the ids of some parts from ``ids`` to the places of these parts in ``flat``.
+
+    ``counts`` has the number of ids of every part. ``parts`` has the indices of the parts to copy. For each of them,
+    ``ids_begin`` has the index in ``ids`` at which its ids begin.
     """
     ends = np.cumsum(counts)
     size = counts[parts]

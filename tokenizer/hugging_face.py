@@ -81,9 +81,10 @@ def _symbol(text: str, number: int) -> dict[str, Any]:
 def _merges(scores: Mapping[str, float]) -> list[list[str]] | None:
     """Returns the pairs of pieces that merge, in the order of their ranks; None if no ranks would give the same ids.
 
-    If several pieces have equal scores, SentencePiece merges the leftmost pair first, whichever of these pieces it
-    forms. Ranks give the same result only if all these pieces repeat one character (as LLaMA's pieces of spaces do). A
-    run of that character then grows from its left end. Ranking longer pieces first has the same effect.
+    If several pieces have equal scores, SentencePiece first makes the leftmost of them in the text. Ranks cannot
+    express this, because each pair has a different rank. There is one exception: all these pieces repeat one character
+    (as LLaMA's pieces of spaces do). Then SentencePiece extends a run of this character from the left, and so do ranks
+    if longer pieces come first.
     """
     known = {*scores, *(char for piece in scores for char in piece)}
     merges: list[list[str]] = []
@@ -113,7 +114,9 @@ def _replace(old: str, new: str) -> dict[str, Any]:
 
 
 def _template(bos: str, number: int) -> dict[str, Any]:
-    """Returns the template that puts bos before a text, and before each of the two texts of a pair."""
+    """Returns the template that puts bos before a text. If two texts are encoded as a pair, bos is put before each of
+    them.
+    """
     first, second = ({"Sequence": {"id": name, "type_id": kind}} for name, kind in (("A", 0), ("B", 1)))
     marks = [{"SpecialToken": {"id": bos, "type_id": kind}} for kind in (0, 1)]
     return {

@@ -20,11 +20,11 @@ _SIZE_SHIFT = np.uint64(56)
 
 
 class Keys:
-    """Holds the keys of the parts of a window as four 64-bit words each. Also holds the slot of the cache that each
-    key's hash selects.
+    """Holds a key for each of many parts of a text, and the slot (place in the cache) to which each key belongs.
 
-    A key consists of the part's bytes, padded with zeros, and its size in the last byte of the second word. So
-    different parts have different keys. The third and fourth words are stored only for parts that need them.
+    A key has four 64-bit words. It consists of the part's bytes, padded with zeros, and its size in the last byte of
+    the second word. So different parts have different keys. The third and fourth words are stored only for parts that
+    need them. The slot is computed from a hash of the key.
     """
 
     __slots__ = ("first", "fits", "long_at", "long_words", "second", "slot")
@@ -69,8 +69,9 @@ class PartCache:
         return Keys((first, second), long_at, (third, fourth), size <= _MAX_PART_BYTES)
 
     def counts(self, keys: Keys) -> tuple[Array, Array]:
-        """Returns two arrays: the number of ids of each part, and which parts are missing from the cache. Missing parts
-        have the count 0."""
+        """Returns two arrays: the number of ids of each part, and the indices of the parts that are missing from the
+        cache. Missing parts have the count 0.
+        """
         known = self._words[0].take(keys.slot) == keys.first
         known &= self._words[1].take(keys.slot) == keys.second
         known &= keys.fits
@@ -83,7 +84,9 @@ class PartCache:
         return counts, missing
 
     def gather(self, keys: Keys, counts: Array, skip: Array | None = None) -> Array:
-        """Returns the ids of all parts, concatenated. The caller fills in the ids of the parts in ``skip``."""
+        """Returns the ids of all parts, concatenated. For the parts in ``skip`` (which are not in the cache) it only
+        leaves room, and the caller fills in their ids.
+        """
         ends = np.cumsum(counts)
         flat = np.empty(int(ends[-1]) if len(ends) else 0, self._dtype)
         place = ends - counts
@@ -102,7 +105,8 @@ class PartCache:
         return flat
 
     def put(self, keys: Keys, parts: Array, ids: Array, counts: Array) -> None:
-        """Adds parts to the cache. ``parts`` are indices into the keys. ``counts`` has the number of ids of each part.
+        """Adds parts to the cache. ``parts`` are the indices of their keys. ``ids`` has the ids of all parts,
+        concatenated. ``counts`` has the number of ids of each part.
 
         Parts that are too long for a slot are left out. If two parts have the same slot, the later part is kept.
         """
@@ -127,7 +131,7 @@ class PartCache:
 def _word(view: Array, begin: Array, size: Array, last: int) -> Array:
     """Returns the ``size`` bytes (0 to 8) at ``begin`` as one little-endian number.
 
-    ``last`` is the last offset at which a whole word can be read.
+    ``last`` is the last offset at which eight bytes can be read.
     """
     late = np.flatnonzero(begin > last)
     if not len(late):

@@ -1,9 +1,10 @@
-"""Ends an interrupted command immediately and prints one line. All packages use this module, so it is in the lowest
-package that has a command.
+"""Ends an interrupted command immediately and prints one line.
 
-Python raises KeyboardInterrupt only between two steps of the main thread, and one step can be a call of a library that
-takes minutes. Beam turns this exception into a failure of the job. So a separate thread waits for the signal and ends
-the process.
+Python raises KeyboardInterrupt only between two steps of the main thread. A single step can be a call of a library that
+takes minutes. If Beam gets this exception, it reports a failure of the job. So a separate thread waits for the signal
+and ends the process.
+
+All packages with commands use this module. So it is in this package, which all of them may import.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ _is_command = False
 
 
 def as_command(main: Callable[[], int], *, line: str = "interrupted") -> int:
-    """Runs the main function of a command, and ends the process at SIGINT, SIGTERM and SIGHUP.
+    """Runs the main function of a command and returns its exit status. A signal (SIGINT, SIGTERM or SIGHUP) ends the
+    process.
 
     Args:
         line: the line to print when the command is interrupted.
@@ -66,8 +68,9 @@ def at_end(name: str, action: Callable[[], None] | None) -> None:
 
 
 def delete_at_end(name: str, folder: str) -> None:
-    """Registers a folder to delete before the process ends. While the folder is deleted, other threads may still make
-    files in it."""
+    """Registers a folder to delete before the process ends. Other threads may still make files in the folder, so
+    deleting is tried several times.
+    """
 
     def delete() -> None:
         for _ in range(_DELETE_TRIES):
@@ -80,7 +83,8 @@ def delete_at_end(name: str, folder: str) -> None:
 
 
 def end_command(line: str, status: int, *, before: Callable[[], None] = lambda: None) -> bool:
-    """Prints a line and ends the process. If the process does not run a command, does nothing and returns False.
+    """Prints a line and ends the process with ``status``. If the process does not run a command, does nothing and
+    returns False.
 
     Args:
         before: a function that stops everything that may still print, so that the line is printed last.

@@ -66,7 +66,7 @@ class HuggingFaceCodec:
 
     @property
     def accelerator(self) -> str:
-        """The name of gigatoken. Empty if gigatoken is not installed or cannot read the file."""
+        """The name and version of gigatoken. Empty if gigatoken is not installed or cannot read the file."""
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
@@ -147,7 +147,9 @@ def _loaded(content: Mapping[str, Any], data: bytes) -> Any:
 
 
 def _fault(content: Mapping[str, Any]) -> str:
-    """Tries each part of the file alone. Returns a message that names the part that the library cannot read."""
+    """Returns a message that names the part of the file that the library cannot read. To find it, loads each part
+    alone.
+    """
     for key, name in _PARTS.items():
         for part in _leaves(content.get(key)):
             if not _is_taken({key: part}):
@@ -158,8 +160,10 @@ def _fault(content: Mapping[str, Any]) -> str:
 
 
 def _leaves(part: Any) -> list[Any]:
-    """Returns the parts of a component as a list. A component of type ``Sequence`` has several parts. Any other
-    component is its only part, and null has none.
+    """Returns a component of the file (such as its normaliser) as a list of single parts.
+
+    A component of type ``Sequence`` has several parts. Any other component is one part. If the file does not have the
+    component, the list is empty.
     """
     if isinstance(part, Mapping) and part.get("type") == "Sequence":
         lists = (part[name] for name in _LISTS if isinstance(part.get(name), list))

@@ -29,9 +29,10 @@ fit into 60 bits.
 
 
 def num_symbols(pieces: Iterable[str]) -> int:
-    """Returns the number of symbols that a merger needs for these pieces.
+    """Returns the number of symbols that a :class:`Merger` needs for these pieces.
 
-    The number includes one symbol for all other characters and one for the end of a row.
+    Each piece of two or more characters is a symbol, and so is each character in a piece. One more symbol stands for
+    all other characters, and one for the end of a row. In the example these are 2 + 3 + 2.
 
     >>> num_symbols(["ab", "b", "abc"])
     7
@@ -41,11 +42,11 @@ def num_symbols(pieces: Iterable[str]) -> int:
 
 
 class Merger:
-    """Merges symbols by the pieces of one vocabulary.
+    """Merges neighbouring symbols (pieces or characters) to longer pieces of one vocabulary.
 
-    Symbols are numbered so that a symbol with a lower number is merged first. The pieces of two or more characters come
-    first, in descending order of score. Then come all characters that occur in a piece. The last number represents all
-    remaining characters.
+    Each symbol has a number. Of all possible merges, the one that makes the symbol with the lowest number comes first.
+    The first numbers are for the pieces of two or more characters, in descending order of score. The next numbers are
+    for all characters that occur in a piece. One last number represents all other characters.
     """
 
     def __init__(self, scores: Mapping[str, float]) -> None:
@@ -72,14 +73,14 @@ class Merger:
         )
 
     def merge(self, chars: Array, num_chars: Array) -> tuple[Array, Array]:
-        """Merges rows of code points.
+        """Applies byte-pair encoding to each row. A row contains the code points of one text.
 
         Args:
-            chars: code points of all rows, one after the other.
-            num_chars: characters per row, at least one.
+            chars: the code points of all rows, one row after the other.
+            num_chars: the number of characters of each row, at least one.
 
         Returns:
-            The remaining symbols, in order, and the index in ``chars`` at which each symbol begins.
+            The symbols that remain, in order, and the index in ``chars`` at which each symbol begins.
         """
         starts = np.cumsum(num_chars) - num_chars
         left = np.full(len(chars), _NONE, np.int32)
@@ -95,8 +96,8 @@ class Merger:
         return left[begin], begin
 
     def _merge_rows(self, chars: Array, starts: Array, lengths: Array, width: int, left: Array) -> None:
-        """Merges rows of at most ``width`` characters. Writes each remaining symbol to the place of its first
-        character.
+        """Merges rows of at most ``width`` characters. Writes each remaining symbol to ``left``, at the index of its
+        first character.
 
         Matrices have one more column than there are characters. The last column contains the end symbol, which never
         merges.
@@ -129,9 +130,10 @@ class Merger:
     def _merge_once(
         self, flat: tuple[Array, Array, Array, Array], width: int, base: Array, column: Array, at: Array, merged: Array
     ) -> None:
-        """Merges the symbol at ``column`` with the next symbol, in every row.
+        """Merges the symbol at ``column`` with the symbol after it, in every row.
 
-        ``base`` contains the place in the flat matrices at which each row begins.
+        The matrices are flattened: their rows follow each other in one array. ``base`` has the index at which each row
+        begins.
         """
         symbols, following, before, best = flat
         right = base + following.take(at)
@@ -148,9 +150,10 @@ class Merger:
         best[base + width] = _NONE
 
     def _priority(self, left: Array, right: Array) -> Array:
-        """Returns the priority of each pair. The pair with the smallest number is merged first.
+        """Returns the priority of each pair of symbols. In a row, the pair with the smallest value is merged first.
 
-        The priority is the number of the merged symbol, or the rank of its score.
+        The value is the number of the symbol that the pair makes. If some scores are equal, it is the rank of the
+        score.
         """
         found = self._lookup(left, right)
         return found if self._rank is None else self._rank.take(found, mode="clip")
@@ -165,7 +168,8 @@ class Merger:
 def _ranks(falling_scores: Sequence[float]) -> Array | None:
     """Returns the rank of each piece's score, with equal ranks for equal scores; None if all scores differ.
 
-    The last rank means "no merge". In LLaMA's model, the pieces of spaces have equal scores.
+    After the ranks of the pieces comes one more entry, which stands for "no merge". In LLaMA's model, the pieces of
+    spaces have equal scores.
     """
     if len(set(falling_scores)) == len(falling_scores):
         return None

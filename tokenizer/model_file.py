@@ -91,7 +91,9 @@ def _last(data: bytes) -> dict[int, int | bytes]:
 
 
 def fields(data: bytes) -> Iterator[Field]:
-    """Yields the fields of a protobuf message, in their order.
+    """Yields (number, wire type, value) for each field of a protobuf message, in order.
+
+    In the example, field 1 has the wire type 0 (an integer) and the value 150.
 
     >>> list(fields(bytes([0x08, 0x96, 0x01])))
     [(1, 0, 150)]

@@ -13,9 +13,10 @@ _SUFFIXES = {letter: Decimal(1000) ** power for power, letter in enumerate("KMBT
 
 
 def number_of(value: Any) -> Decimal | None:
-    """Returns a number given as text or as a number, or None if it is no finite number with an exponent from -30 to 30.
+    """Converts a text or a number to a Decimal. Underscores, exponents, and the suffixes K, M, B and T (powers of
+    1,000) are allowed.
 
-    Underscores, exponents, and the suffixes K, M, B and T (powers of 1,000) are allowed.
+    Returns None if the value is not a finite number, or if its exponent is not from -30 to 30.
 
     >>> number_of("1_000"), number_of("100M"), number_of("1e8") == number_of("0.1B"), number_of("1e999"), number_of("x")
     (Decimal('1000'), Decimal('100000000'), True, None, None)

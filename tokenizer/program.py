@@ -19,7 +19,7 @@ def name_of(module: str) -> str:
 
 
 def set_name(module: str, name: str) -> None:
-    """Stores the name under which a command was called, if it differs from the name of the command's module."""
+    """Stores the name under which a command was called, if it was not called as ``python -m MODULE``."""
     _called_as[module] = name
 
 

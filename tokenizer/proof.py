@@ -1,9 +1,11 @@
 """Compares an encoder with its reference library, before a run encodes anything.
 
-The ids must be equal, and no text may be encoded to a control token. The texts that are compared are some of the run's
-documents and a list of hostile strings. The run's own encoder is compared: :mod:`tokenizer.fast_bpe` for a ``.model``,
-or gigatoken for the other kinds of files if it is installed. If the reference library itself encodes, only the control
-tokens are checked.
+The ids must be equal, and no text may be encoded to a control token. The texts are some of the run's documents and a
+list of difficult strings (control characters, long runs, spelled control tokens).
+
+The encoder that the run will use is compared. For a ``.model`` this is :mod:`tokenizer.fast_bpe`. For the other kinds
+of files it is gigatoken, if it is installed. If the reference library itself encodes, there is nothing to compare, and
+only the control tokens are checked.
 """
 
 from __future__ import annotations

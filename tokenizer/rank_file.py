@@ -95,7 +95,7 @@ class TiktokenCodec:
 
     @property
     def accelerator(self) -> str:
-        """The name of gigatoken. Empty if gigatoken is not installed or does not know the pattern."""
+        """The name and version of gigatoken. Empty if gigatoken is not installed or does not know the pattern."""
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
@@ -125,7 +125,7 @@ class TiktokenCodec:
         return ids
 
     def piece_bytes(self) -> pa.BinaryArray:
-        """Returns the bytes of each rank. Control tokens have no bytes."""
+        """Returns the bytes of each id. Control tokens have no bytes."""
         if self._pieces is None:
             tokens = [self._bytes_of.get(rank, b"") for rank in range(self.vocab_size)]
             self._pieces = pa.array(tokens, pa.binary())

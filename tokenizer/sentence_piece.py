@@ -59,7 +59,9 @@ class SentencePieceCodec:
         return [self._reference.encode(text) for text in texts]
 
     def piece_bytes(self) -> pa.BinaryArray | None:
-        """Returns the bytes of each piece. Returns None if the model is not of LLaMA's kind."""
+        """Returns the bytes of each piece. Returns None if the model is not of LLaMA's kind (see
+        :func:`tokenizer.fast_bpe.covers`).
+        """
         return self._decoder.pieces if self._decoder is not None else None
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -67,8 +69,10 @@ class SentencePieceCodec:
         return str(self._reference.decode([int(i) for i in ids]))
 
     def decode_batch(self, lists: Sequence[Array]) -> list[str]:
-        """Returns the text of every list of ids. With a model of LLaMA's kind, this is several times faster than
-        calling :meth:`decode` for each list.
+        """Returns the text of every list of ids.
+
+        With a model of LLaMA's kind (BPE with byte fallback), this is several times faster than a call of
+        :meth:`decode` for each list.
         """
         if self._decoder is not None:
             return list(map(self._decoder.decode, lists))

@@ -4,8 +4,8 @@ If there is little text, the driver (the process that starts the jobs) reads all
 pick the documents with the smallest hashes from every clean file. The workers pick somewhat more than needed, and the
 driver draws the sample from the picked documents.
 
-Both ways give exactly the same sample. The hash of a document decides whether it is chosen, and not the order of
-reading. The share of each source depends on the size of its text, which the clean phase has already counted.
+Both ways give exactly the same sample. A document's hash decides whether it is chosen, so the order of reading
+does not matter. The share of each source depends on the size of its text, which the clean phase has already counted.
 """
 
 from __future__ import annotations

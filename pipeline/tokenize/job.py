@@ -55,7 +55,7 @@ class TokenJob:
 
     @property
     def tokens(self) -> str | PartSpan:
-        """The folder of the job's token files. If the job is for one dump of the source, the folder comes with the
-        range of the numbers of this dump's files.
+        """The folder of the job's token files. If the job is for one dump of the source, the value also says which
+        files of the folder belong to this dump.
         """
         return PartSpan(self.tokens_dir, *self.parts.only) if self.parts.only else self.tokens_dir

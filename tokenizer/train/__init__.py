@@ -1,6 +1,6 @@
 """Trains a tokenizer: SentencePiece's BPE with the settings of LLaMA's released model.
 
-    texts by source -> sample: a bounded, weighted sample, chosen by hash -> training -> tokenizer.model
+    texts by source -> sample: a weighted sample of limited size -> training -> tokenizer.model
 
 - ``training``: contains the settings, and runs the training.
 - ``sample``: chooses the texts, and splits them into lines that SentencePiece accepts.

@@ -28,8 +28,10 @@ class SmallestHashes:
     """Keeps the texts with the smallest hashes, up to ``max_bytes`` bytes of UTF-8 in total.
 
     If all texts together have more than ``max_bytes`` bytes, the last kept text is truncated. The result then has
-    exactly ``max_bytes``, or up to three bytes less so that it ends with a whole character. Every text is truncated to
-    ``max_bytes`` when it is added. So less than twice ``max_bytes`` of text is in memory, and one heap entry per text.
+    exactly ``max_bytes``, or up to three bytes less so that it ends with a whole character.
+
+    Every text is truncated to ``max_bytes`` when it is added. So the texts in memory have less than twice ``max_bytes``
+    bytes. There is also one heap entry per text.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -77,9 +79,10 @@ def bounded_sample(texts: Iterable[str], *, max_bytes: int) -> Sample:
 
 
 def take_bytes(texts: list[bytes], num_bytes: int, *, repeat: int = 1) -> list[bytes]:
-    """Returns the first ``num_bytes`` bytes of the texts. The last text returned is truncated.
+    """Returns the first ``num_bytes`` bytes of the texts. The last returned text is truncated if necessary.
 
-    If the texts have fewer bytes in total, they are repeated. Each text occurs at most ``repeat`` times.
+    If the texts have fewer bytes in total, they are repeated, as in the example. Each text occurs at most ``repeat``
+    times.
 
     >>> take_bytes([b"abc", b"de"], 7, repeat=2)
     [b'abc', b'de', b'ab']

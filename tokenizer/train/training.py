@@ -112,8 +112,9 @@ class TrainSettings:
         return cls(**settings)
 
     def said(self) -> dict[str, Any]:
-        """Returns the settings that affect the model. A setting that LLaMA's model does not have is left out if it has
-        its default value.
+        """Returns the settings that affect the model.
+
+        Settings that were added to LLaMA's, such as ``pad``, are left out if they have their default value.
 
         >>> "pad" in TrainSettings().said(), TrainSettings(pad=True).said()["pad"]
         (False, True)
@@ -156,10 +157,11 @@ def train(
 ) -> TrainedTokenizer:  # fmt: skip
     """Trains a tokenizer on texts, or on a sample that was drawn before.
 
-    Writes ``PREFIX.model``, ``PREFIX.json`` (settings and sample) and ``PREFIX.tokenizer.json`` (the model for Hugging
-    Face's libraries); ``output_prefix=None`` writes no file. There may be any number of texts. A sample of
-    ``max_sample_bytes`` is drawn by the hashes of the texts, so their order does not matter. At most twice
-    ``max_sample_bytes`` of text is in memory.
+    Writes three files: ``PREFIX.model``, ``PREFIX.json`` (settings and sample) and ``PREFIX.tokenizer.json`` (the model
+    for Hugging Face's libraries). PREFIX is ``output_prefix``. If it is None, writes no file.
+
+    If there is much text, a sample of ``max_sample_bytes`` is drawn. The hashes of the texts decide, so their order
+    does not matter. At most twice ``max_sample_bytes`` of text is in memory.
 
     Raises:
         ValueError: there is no text, or too little text for the vocabulary. The message names the largest possible
