@@ -65,8 +65,8 @@ class Batch:
     def cu_seqlens(self) -> Array:
         """Returns the cumulative lengths (int32) of the segments in the inputs, ``input_ids[:, :-1]``.
 
-        Variable-length attention needs these lengths. The first is 0 and the last is the number of input tokens, so
-        they are indices into the flattened inputs. Pass them as both ``cu_seqlens_q`` and ``cu_seqlens_k`` of
+        Variable-length attention needs these lengths. They are indices into the flattened inputs: the first is 0, and
+        the last is the number of input tokens. Pass them as both ``cu_seqlens_q`` and ``cu_seqlens_k`` of
         FlashAttention, or as both ``cu_seq_q`` and ``cu_seq_k`` of ``torch.nn.attention.varlen.varlen_attn``.
 
         >>> batch = Batch(

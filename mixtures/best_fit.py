@@ -48,6 +48,8 @@ def split_documents(lengths: Array, seq_len: int) -> tuple[Array, Array, Array]:
     Returns:
         The document index, first token and length of each piece, in document order. Empty documents have no piece.
 
+    In the example, rows have 5 tokens. The document of 11 tokens is split into pieces of 5, 5 and 3 tokens.
+
     >>> [part.tolist() for part in split_documents(np.array([3, 11, 0]), 4)]
     [[0, 1, 1, 1], [0, 0, 4, 8], [3, 5, 5, 3]]
     """
@@ -74,7 +76,8 @@ def pack(lengths: Array, seq_len: int) -> RowPlan:
     """Packs the documents of a shard into rows of seq_len + 1 tokens.
 
     Rows are ordered by their first document in the shard. Within a row, pieces that begin a document come first, in the
-    shard's order. Later pieces of split documents come after them.
+    shard's order. Later pieces of split documents come after them. In the example, the documents 0 and 1 fill the first
+    row of 5 tokens.
 
     >>> plan = pack(np.array([2, 3, 3, 2]), 4)
     >>> plan.documents.tolist(), plan.ends.tolist()

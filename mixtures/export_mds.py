@@ -72,8 +72,8 @@ def write_mds(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
 
 
 def _sample(doc_id: str, source: str, ids: np.ndarray[Any, Any]) -> bytes:
-    """Encodes one sample. An array is stored as three values: a byte (number of axes, width of the length), the length,
-    and the ids."""
+    """Encodes one sample. The array of ids begins with a byte that says how many axes it has and how wide its length
+    is. Then come the length and the ids."""
     code = next(code for code in range(4) if len(ids) < 1 << (8 << code))
     shape = len(ids).to_bytes(1 << code, "little")
     values = (doc_id.encode(), source.encode(), bytes([1 << 2 | code]) + shape + bytes(little(ids)))

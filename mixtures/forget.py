@@ -219,7 +219,8 @@ def _metadata(root: Path, info: ShardInfo) -> ShardMetadata:
 
 
 def _all_sources(root: Path, info: ShardInfo) -> list[str]:
-    """Returns all names in the dictionary of the column ``source``. This dictionary is equal in all shards of a run."""
+    """Returns the names of all sources and parts in a run. The Arrow dictionary of the column ``source`` contains them
+    in every shard."""
     batch = next(_batches(root, info))
     return list(batch.column("source").dictionary.to_pylist())
 

@@ -65,7 +65,7 @@ def with_settings(value: T, settings: Any, where: str, *, fixed: Collection[str]
 
 
 def converted(value: Any, kind: Any, where: str) -> Any:
-    """Returns a value from YAML, converted to ``kind``, the type of a field.
+    """Returns a value from YAML, converted to ``kind``, the type of a field. Error messages name the value ``where``.
 
     Raises:
         ValueError: the value cannot be converted.

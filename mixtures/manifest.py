@@ -224,7 +224,7 @@ def _check_totals(plan: Plan, shards: Sequence[ShardInfo], documents: Mapping[st
 
 
 def _is_count(value: Any) -> bool:
-    """Returns True for an int from 0 to 2**62. A bool does not count as an int."""
+    """Returns True for an int that is not negative and less than 2**62. A bool does not count as an int."""
     return type(value) is int and 0 <= value < 2**62
 
 

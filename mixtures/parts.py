@@ -156,7 +156,7 @@ class Rows(NamedTuple):
 def rows_by_part(rule: PartRule | None, source: str, batch: pa.RecordBatch, num_tokens: np.ndarray) -> Iterator[Rows]:
     """Yields the documents of each part in a batch of token ids. If there is a rule, the batch has the column ``part``.
 
-    Documents that belong to no part are left out.
+    Documents that belong to no part are left out. Without a rule, the whole batch is one part, named after the source.
     """
     ids = batch.column("doc_id")
     if rule is None:
@@ -219,7 +219,8 @@ def column_values(column: pa.Array) -> pa.Array:
 
 
 def check_parts(parts: Mapping[str, PartRule], weights: Iterable[str], max_names: int) -> None:
-    """Raises ValueError if a divided source has no weight, or if there are more than ``max_names`` names."""
+    """Raises ValueError if a divided source has no weight, or if there are more sources and parts than ``max_names``,
+    the number that shards can distinguish."""
     weighed = list(weights)
     for source in parts:
         if source not in weighed:
@@ -305,7 +306,7 @@ def _rule(where: str, one: Mapping[Any, Any], number: Number) -> PartRule:
 
 
 def _limited(source: str, most: Mapping[Any, Any], rule: PartRule | None, number: Number) -> tuple[Decimal, PartRule]:
-    """Returns the largest of the limits of a source's parts, and the source's rule with the limits of all its parts."""
+    """Returns the largest limit of epochs of a source's parts, and the source's rule with the limits of all parts."""
     where = f"max_epochs.{source}"
     if rule is None:
         raise ValueError(

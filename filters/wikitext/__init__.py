@@ -2,8 +2,8 @@
 
     wikitext -> protected_text -> tags -> templates, template_rules -> links -> line_layout -> text
 
-- ``page``: converts a page with all parts below; contains the step.
-- ``article``: the steps that choose wikis and drop pages without prose.
+- ``page``: converts a page with all parts below; contains the step of the pipeline that does this.
+- ``article``: contains the steps that choose wikis and drop pages without prose.
 - ``protected_text``: sets aside text that must not be parsed, such as code and formulas.
 - ``tags``: resolves HTML and extension tags.
 - ``templates``, ``template_rules``: replace templates by the words that they show, and remove templates without words.

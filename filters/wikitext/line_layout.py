@@ -73,7 +73,7 @@ def lay_out(text: str, apparatus_headings: frozenset[str], rules: TextRules) -> 
 
 @dataclass(slots=True)
 class _LeadIn:
-    """Remembers a line that ends with a colon. The line is removed if nothing that it announces is written."""
+    """Remembers a line such as "The members are:". If nothing that the line announces is written, it is removed."""
 
     num_lines: int
     """Number of output lines before this lead-in. The headings that were written together with it are not counted."""

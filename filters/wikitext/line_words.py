@@ -35,6 +35,8 @@ class TextRules:
 def plain(line: str, rules: TextRules) -> str:
     """Removes emphasis and traces of removed templates: empty brackets, doubled commas, spaces before commas.
 
+    A space before a semicolon is such a trace, too, except in French (``is_semicolon_spaced``).
+
     >>> plain("'''A''' ( ; born 1900) , the (, ) pear ; x", TextRules()), plain(", dal 2001", TextRules())
     ('A (born 1900), the pear; x', 'dal 2001')
     >>> plain("main() is called ; oui", TextRules(is_semicolon_spaced=True))
@@ -105,8 +107,8 @@ def without_quotes(line: str) -> str:
 def _miscounted(pieces: list[str], runs: list[int]) -> int | None:
     """Returns the index of the ``'''`` that is an apostrophe before an italic ``''``, as in ``l'''Équipe''``.
 
-    Such a ``'''`` exists if a line has odd numbers of bold and of italic marks. A ``'''`` after a word of one letter is
-    the best choice. Returns None if the line has no ``'''``.
+    The line has an odd number of bold marks and of italic marks, so one ``'''`` is not meant as bold. If possible,
+    it is one after a word of one letter. Returns None if the line has no ``'''``.
     """
 
     def candidates() -> Iterator[tuple[int, int]]:

@@ -67,7 +67,7 @@ _ROMAN = ((10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
 
 
 def unit_of(code: str) -> str:
-    """Returns a unit's symbol: conversion templates name "km²" by the code ``km2``.
+    """Returns the symbol of a unit, such as "km²", for the code that templates use, such as ``km2``.
 
     >>> unit_of("km2"), unit_of("C"), unit_of("sqmi"), unit_of("kg")
     ('km²', '°C', 'sq mi', 'kg')

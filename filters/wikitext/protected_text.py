@@ -79,7 +79,7 @@ def remove_control(text: str) -> str:
 
 
 def remove_marks(text: str) -> str:
-    """Replaces marks that the conversion left in the text: the mark for ``|`` becomes ``|``, a break a space."""
+    """Replaces marks that the conversion left in the text: the mark for ``|`` becomes ``|`` again."""
     for mark, character in _STRAY_MARKS.items():
         if mark in text:
             text = text.replace(mark, character)

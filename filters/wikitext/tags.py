@@ -211,8 +211,9 @@ def remove_hidden(text: str) -> str:
 def remove_html(text: str) -> str:
     """Removes HTML tags and keeps the text between them.
 
-    Tags of blocks and ``<br>`` become :data:`BREAK`. Digits in ``sup`` and ``sub`` become superscript and subscript
-    characters. Text that only looks like a tag stays (``<stdio.h>``, ``a < b``), because MediaWiki shows it.
+    Tags of blocks and ``<br>`` become a mark for a line break (:data:`BREAK`). Digits in ``sup`` and ``sub`` become
+    superscript and subscript characters. Text that only looks like a tag stays (``<stdio.h>``, ``a < b``), because
+    MediaWiki shows it.
 
     >>> remove_html('10<sup>6</sup> m<sup>th</sup><br />H<sub>2</sub>O <span class="x">y</span> <stdio.h>')
     '10⁶ mth\\x07H₂O y <stdio.h>'

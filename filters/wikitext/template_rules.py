@@ -56,7 +56,10 @@ def _language_words(call: TemplateCall) -> str:
 
 
 def _german_words(call: TemplateCall) -> str:
-    """Returns foreign words with transliteration (``d``) and meaning (``b``): ``{{arF|اسم|d=ism|b=Name}}``."""
+    """Returns foreign words with their transliteration (``d``) and meaning (``b``).
+
+    ``{{arF|اسم|d=ism|b=Name}}`` shows "اسم, DMG ism, ‚Name‘".
+    """
     parts = [call.get(1), call.named.get("d") and f"DMG {call.named['d']}", call.named.get("w")]
     meaning = call.named.get("b")
     return ", ".join(part for part in (*parts, meaning and f"‚{meaning}‘") if part)

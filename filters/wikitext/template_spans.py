@@ -18,7 +18,7 @@ _TABLE = 0
 
 @dataclass(slots=True)
 class Span:
-    """Describes a template, parameter or table, from its first brace to the end of its last brace."""
+    """Describes where a template, a parameter (``{{{1}}}``) or a table begins and ends. The braces belong to it."""
 
     start: int
     end: int

@@ -166,12 +166,12 @@ def _without_prefix(name: str) -> str:
 
 
 def _guess(name: str, call: TemplateCall, *, is_set_apart: bool) -> str:
-    """Guesses the words of an unknown template from its arguments. Returns an empty string if the arguments leave a
-    doubt.
+    """Guesses the words of an unknown template from its arguments. If the guess would be doubtful, returns an empty
+    string.
 
-    The rule is ours. It covers four cases: the arguments are a language code and one text; one text is in a script that
-    the wiki's language does not use; a template with a single argument is in the position of a word in its sentence; or
-    the template is named after a country.
+    The rule is ours. It guesses in four cases: The arguments are a language code and one text. One text is in a script
+    that the wiki's language does not use. The template has a single argument, and stands where a word of the sentence
+    would stand. The template is named after a country.
     """
     words = [word for word in call.positional if word]
     if not words and not call.named:

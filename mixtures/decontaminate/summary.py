@@ -1,4 +1,4 @@
-"""Counts the hits of each set and of each item in the table of hits, and lists the items that were not found."""
+"""Counts how many hits each set and each item has in a table of hits, and lists the items that were not found."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Summary:
         self._keys = keys[self._order]
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Counts rows of the table of hits. All rows of a document must be given one after another."""
+        """Adds rows of a table of hits to the counts. All rows of a document must be given one after another."""
         for row in rows:
             key, document = row["set"], (row["source"], row["id"])
             counts = self._by_set[key]

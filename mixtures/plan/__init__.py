@@ -1,4 +1,4 @@
-"""Plans what each source contributes, from weights and token counts: ``python -m mixtures.plan``.
+"""Plans how many tokens each source contributes to a mixture (``python -m mixtures.plan``).
 
     recipe, available tokens -> deal: tokens per source -> shares: whole epochs and the rest -> table
 

@@ -181,7 +181,7 @@ def _of_paper(recipe: Recipe, num_tokens: int) -> str:
 
 
 def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Sequence[str]) -> str:
-    """Returns a table of the weights that result if each source is repeated as often as ``epochs`` says (SOURCE=X)."""
+    """Returns a table of the weights that result if each source is repeated as ``epochs`` says, such as ``books=2``."""
     wanted = {source: Decimal(1) for source in available}
     for one in epochs:
         source, _, number = one.partition("=")
