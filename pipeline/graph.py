@@ -35,10 +35,11 @@ from pipeline.tokenize.pick_sample import PickSample
 
 
 def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
-    """Cleans each source and dump separately.
+    """Adds the cleaning of all sources to the graph. Each source is cleaned separately, and so is each dump of a
+    source.
 
-    The dumps of a source are added oldest first, because each dump needs the keys of earlier dumps. If a source is
-    compared with other sources, it is added after these sources, because it needs their indexes.
+    Dumps are added oldest first, because a dump needs the keys of earlier dumps. A source that is compared with other
+    sources is added after them, because it needs their indexes (the keys of their documents).
     """
     cleaned: dict[str, list[tuple[SourceJob, Any]]] = {}
     for job in in_order(jobs):
@@ -52,8 +53,10 @@ def clean(p: beam.Pipeline, jobs: Sequence[SourceJob]) -> None:
 def _indexes(
     p: beam.Pipeline, job: SourceJob, cleaned: Mapping[str, Sequence[tuple[SourceJob, Any]]]
 ) -> Iterator[Mapping[str, Any]]:
-    """Yields the files of the indexes that ``job`` reads, as PCollections of (number of the index, part). If another
-    job of this run writes a file, the file is in the PCollection only when the other job is done.
+    """Yields the indexes that ``job`` reads. An index has the keys of another source's documents.
+
+    The files of an index are a PCollection of (number of the index, part). If a job of this run writes a file, the
+    PCollection has this file only when that job is done.
     """
     for number, index in enumerate(job.kept):
         writers = cleaned.get(index.source, ()) if not index.output else ()

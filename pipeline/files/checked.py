@@ -1,9 +1,9 @@
-"""Writes and reads work files with checksums. A job or run writes these files, and a later job or run reads them.
+"""Writes and reads work files (files that one job writes and a later job reads) with checksums.
 
 A file of the right size can still be damaged, so its content is checked. There are two formats. In a small file, the
 first line is the checksum of all remaining lines. In an Arrow file, a column is divided into pieces: the lengths of its
-entries, and their values. The metadata of each batch has one checksum per piece. A reader does not have to check a
-piece that it does not use, for example the values of the token ids.
+entries, and their values. The metadata of each batch has one checksum per piece. So a reader can leave out a piece that
+it does not use, for example the values of the token ids.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class CheckedBatches:
         self._write(batch, {})
 
     def close(self, note: Mapping[str, Any] | None = None) -> None:
-        """Ends the file. Also stores ``note`` (JSON values by name) in the file. :func:`note_of` returns the note."""
+        """Ends the file, and stores ``note`` in it: JSON values by name. :func:`note_of` returns the note."""
         self._write(pa.RecordBatch.from_pylist([], schema=self._schema), {_END: json.dumps(dict(note or {})).encode()})
         self._writer.close()
 
@@ -78,8 +78,8 @@ def checked_batches(path: str, *, unread: str = "", remedy: str) -> Iterator[pa.
     """Yields the batches of a file that :class:`CheckedBatches` wrote. A file on this machine's disk is memory-mapped.
 
     Args:
-        unread: the name of a piece that the caller does not use, for example ``input_ids.values``. This piece is not
-            checked.
+        unread: the name of a piece of a column that the caller does not use, for example ``input_ids.values``. This
+            piece is not checked.
         remedy: what the user should do about a damaged file.
 
     Raises:
@@ -91,7 +91,9 @@ def checked_batches(path: str, *, unread: str = "", remedy: str) -> Iterator[pa.
 
 
 def note_of(path: str, *, remedy: str) -> dict[str, Any]:
-    """Returns the note that :meth:`CheckedBatches.close` stored in a file. Checks the whole file first."""
+    """Returns the note of a file: the JSON values that :meth:`CheckedBatches.close` stored in it. Checks the whole file
+    first.
+    """
     for _, metadata in _with_metadata(path, "", remedy):
         if _END in metadata:
             note: dict[str, Any] = json.loads(metadata[_END])
@@ -144,8 +146,10 @@ def _checksum(data: Any, number: int, also: Mapping[bytes, bytes]) -> str:
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterator[tuple[str, Any]]:
-    """Yields (name, content) for each piece of each column in a batch. The contents are the same for a slice of a
-    larger batch and for a copy of this slice.
+    """Yields (name, content) for each piece of each column in a batch. The checksums are computed from the contents.
+
+    The contents depend only on the rows of the batch. So a batch that is a slice of a larger batch has the same
+    contents as a copy of it.
     """
     for field, column in zip(batch.schema, batch.columns, strict=True):
         assert not column.null_count, f"{field.name} has nulls"

@@ -93,7 +93,8 @@ def written_whole(path: str) -> Iterator[BinaryIO]:
 def copy_file(source: str, target: str) -> None:
     """Copies a file. If both paths are on the same file system, makes a hard link, which needs no space.
 
-    A hard link is safe, because no file of an output is ever changed in place.
+    With a hard link, a change of one file would also change the other. This cannot happen, because a run never changes
+    a finished file; it writes a new one.
     """
     if is_local(source) and is_local(target):
         os.makedirs(os.path.dirname(target) or ".", exist_ok=True)

@@ -16,11 +16,13 @@ def parquet_batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yields the record batches of a file in ``clean/``, ``dropped/`` or ``.work/hits``.
 
+    The checksum of every page is checked. Without this check, a damaged byte would silently change a document.
+
     Args:
         columns: the columns to read, if the file has them; None for all.
 
     Raises:
-        DamagedFile: the file is damaged. Without this check, a damaged byte would silently change a document.
+        DamagedFile: the file is damaged.
     """
     try:
         with open_file(path) as file:

@@ -16,8 +16,10 @@ _installing = threading.Lock()
 
 
 class _Boto3:
-    """Replaces ``boto3`` in Beam's module. Beam uses ``boto3`` only to make a session, and then a client of this
-    session.
+    """Replaces the library ``boto3`` in Beam's module, so that Beam gets the shared client.
+
+    Beam uses ``boto3`` only to make a session and to make a client with this session. This class offers just these two
+    methods.
     """
 
     def __init__(self, boto3: Any) -> None:

@@ -18,7 +18,9 @@ from pipeline.files.files import create_file, join, open_file
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """Refers to a range of bytes in a spill file: its place, and the checksum of the bytes."""
+    """Refers to bytes in a spill file. It has the file's path, the position and number of the bytes, and their
+    checksum.
+    """
 
     path: str
     start: int
@@ -85,11 +87,13 @@ def read_range(path: str, start: int, end: int) -> bytes:
 
 
 class SpillFile:
-    """Appends blobs to a file with a unique name. The file is opened when the first blob is appended.
+    """Appends pieces of data (blobs) to a file with a unique name. The file is opened when the first blob is appended.
 
-    If a bundle (the elements that Beam processes together) fails, its spill file remains, and no reference points to
-    it. At the end of the run, the whole spill folder is deleted, including this file. A reference is used only after a
-    grouping. By then the bundle has closed the file.
+    One bundle (elements that Beam processes together) writes one file. If the bundle fails, the file remains until the
+    spill folder is deleted at the end of the run, but no reference to it is used.
+
+    References go to readers only through a grouping. A grouping waits until bundles have ended, so the file is closed
+    by then.
     """
 
     def __init__(self, folder: str) -> None:

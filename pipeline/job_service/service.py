@@ -1,9 +1,9 @@
 """Runs the job service and the pools of workers.
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
-the serving host, so this service is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module
-removes four limits of Beam's portable job service. Beam's service has only one worker. It requests this worker from
-only one address. If a worker was killed, Beam waits for it for ever. Beam does not pass the options of the run to the
+the serving host, so this service is meant for tens of GB. For more data, use Dataflow, Flink or Spark. Beam's own
+portable job service has four limits, which this module removes. It has only one worker. It requests this
+worker from only one address. If a worker was killed, it waits for ever. It does not pass the options of the run to the
 workers of a pool.
 """
 
@@ -34,7 +34,7 @@ starts a second thread, which loses records.
 
 
 class PoolOfPools(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
-    """Distributes the requested workers evenly over the pools (round robin)."""
+    """Takes the engine's requests for workers, and passes them to the pools in turn (round robin)."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         channels = (grpc.insecure_channel(address) for address in addresses)

@@ -11,6 +11,8 @@
 - ``last_epoch``: finds where the last epoch of a source ends, if this epoch uses only some of the documents.
 - ``global_shuffle``: sends every occurrence of a document to its place in the shards.
 
+The settings of a job are the fields of a dataclass:
+
 >>> from pipeline.mix.job import MixJob
 >>> MixJob.__dataclass_fields__["seed"].type
 'int'

@@ -37,8 +37,9 @@ class CountHeldOut(beam.PTransform):
     """Counts held-out and remaining documents and tokens. Takes (source, token file). Outputs the path of one file,
     which has these counts for each source.
 
-    Either a share of a source's documents is held out, or all its documents up to a cut. If the recipe divides a source
-    into parts, the counts are per part. The documents that belong to no part are counted per source.
+    What is held out of a source is either a share of its documents or a number of tokens. A number of tokens means all
+    documents up to a cut (the last held-out document in the order of hashes). If the recipe divides a source into
+    parts, each part has its own counts. Documents that belong to no part are counted for the source.
     """
 
     def __init__(self, job: CountJob) -> None:
@@ -88,8 +89,9 @@ class _CountPart(beam.DoFn):
 
 
 def _add_values(values: Counter[str], column: pa.Array) -> None:
-    """Counts how many documents have each value of a column. If there are too many values, the counts of rare values
-    are discarded.
+    """Adds to ``values`` how many documents have each value of a column.
+
+    To limit memory, the counts of rare values are discarded if there are too many values.
     """
     for one in pc.value_counts(column).to_pylist():
         values[one["values"]] += one["counts"]

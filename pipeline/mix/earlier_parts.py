@@ -1,9 +1,10 @@
 """Finds where the parts of a source continue if earlier stages divided the source differently.
 
 A stage is one mixture in a series of mixtures that continue each other. After a stage, each part of a source has a
-place: an epoch, and the last document that was taken in this epoch. If a later stage divides the source more finely,
-its parts continue at the place of the larger part. If the documents of a new part stopped at different places, the part
-is refused, because it would repeat some documents and skip others.
+place: an epoch, and the last document that was taken in this epoch. If a later stage divides a part into smaller parts,
+each smaller part continues at the place of the part that contained
+it. If a later stage joins documents that stopped at different places, the new part is refused. It would repeat some
+documents and skip others.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from mixtures.subset import Begun
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueSet:
-    """Describes a set of documents of a source by their values in a column. The set has either the documents with one
-    of the named values, or all documents with any other value.
+    """Describes a set of documents of a source by their values in a column.
+
+    Usually the set has the documents with one of ``values``. If ``is_rest``, it has all documents with any other value.
     """
 
     by: str
@@ -66,7 +68,7 @@ WHOLE = ValueSet(by="", values=frozenset())
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Holds a set of documents, and the place at which the set continues."""
+    """Holds a set of documents and its place: the epoch in which it continues, and what was taken of this epoch."""
 
     values: ValueSet
     epoch: int
@@ -76,6 +78,8 @@ class Place:
 def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str, ValueSet]:
     """Returns a mapping from the name of each part to its set of documents. ``rule`` is a recipe's rule, or a
     manifest's record of such a rule.
+
+    In the example, the part ``c4:other`` has all documents whose site is not ``a``:
 
     >>> sets_of("c4", {"by": "site", "values": ["a", "other"]})["c4:other"].values
     frozenset({'a'})
@@ -89,8 +93,10 @@ def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str,
 
 
 def moved(places: Sequence[Place], new: Sequence[Place]) -> tuple[Place, ...]:
-    """Returns the places of a source after one more stage. ``places`` are those before the stage. ``new`` are the
-    places of the documents that the stage took.
+    """Returns where the documents of a source continue after one more stage.
+
+    ``places`` says where they continued before the stage. ``new`` says where the documents that the stage used continue
+    now. All other documents keep their place.
     """
     left = list(places)
     for one in new:
@@ -103,7 +109,9 @@ def moved(places: Sequence[Place], new: Sequence[Place]) -> tuple[Place, ...]:
 
 
 def place_of(name: str, values: ValueSet, places: Sequence[Place]) -> Place | None:
-    """Returns the place at which a part continues. Returns None if no earlier stage used any document of the part.
+    """Returns the place at which a part continues; None if no earlier stage used any of its documents.
+
+    ``values`` describes the documents of the part.
 
     Raises:
         ValueError: the documents of the part stopped at different places.

@@ -30,8 +30,8 @@ from pipeline.tokenize.held_out import validation_hashes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Earlier:
-    """Holds everything that this mixture needs from earlier stages. ``Earlier()`` means that there are no earlier
-    stages.
+    """Holds what this mixture needs from earlier stages (the mixtures that it continues). ``Earlier()`` means that
+    there are none.
     """
 
     seed: int | None = None
@@ -49,14 +49,16 @@ class Earlier:
     """Maps each source to its last held-out document. Only sources whose rule is a number of tokens have an entry."""
 
     def available(self, source: str, tokens: int, documents: int, taken_tokens: int = 0) -> SourceTokens:
-        """Returns the number of tokens and documents of a source, and the number of tokens that earlier stages took."""
+        """Returns the number of tokens and documents of a source, and the number of tokens that earlier stages took.
+
+        The last number also counts the epochs that are complete, so it can be larger than the first.
+        """
         return SourceTokens(tokens, documents, self.epochs.get(source, 0) * tokens + taken_tokens)
 
     def rules(self, wanted: Mapping[str, HoldOut]) -> dict[str, HoldOut]:
-        """Returns the validation rule of each source.
+        """Returns the validation rule of each source: how much of the source is held out.
 
-        If a source was in an earlier stage, its rule stays the same. A new source gets the rule that ``wanted`` has for
-        it.
+        A source of an earlier stage keeps its rule. A new source gets the rule that ``wanted`` has for it.
 
         Raises:
             ValueError: the recipe has a different rule for a source of the earlier stages.
@@ -84,8 +86,8 @@ def earlier_of(
         rules: how this mixture's recipe divides sources.
 
     Raises:
-        ValueError: the mixture does not record where its sources end, because an earlier version of the pipeline made
-            it. Or the documents of a part stopped at different places.
+        ValueError: the documents of a part stopped at different places. Or an earlier version of the pipeline made the
+            mixture, and it does not record where its sources end.
     """
     seed = int(manifest["seed"])
     places: dict[str, tuple[Place, ...]] = {}
@@ -141,8 +143,9 @@ def _rule(said: Mapping[str, Any]) -> HoldOut | None:
 
 
 def _cut(source: str, last_document: str) -> Cut:
-    """Returns the place at which the held-out documents of a source end. The token counts of the result are not used,
-    because whole documents are held out.
+    """Returns the cut of a source: the point in the order of hashes after its last held-out document.
+
+    Whole documents are held out, so the token counts of the cut have no meaning.
     """
     (last_hash,) = validation_hashes(source, pa.array([last_document])).tolist()
     return Cut(last_hash=last_hash, last_doc_id=last_document, last_doc_tokens_kept=1, last_doc_tokens=1)
@@ -155,7 +158,7 @@ def _said(rule: HoldOut | None) -> str:
 
 
 def _relative(folder: str, output: str) -> str:
-    """Returns the path of ``folder`` relative to ``output``. A URL is returned unchanged."""
+    """Returns the path of ``folder`` relative to ``output``. If one of them is a URL, returns ``folder`` unchanged."""
     return os.path.relpath(folder, output) if is_local(folder) and is_local(output) else folder
 
 

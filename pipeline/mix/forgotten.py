@@ -12,13 +12,13 @@ from pipeline.models.load import load
 
 
 def check_forgotten(folders: Iterable[str | None], exclude: str | None) -> None:
-    """Checks that the exclusion list names all documents that ``mixtures.forget`` removed from the shards in these
-    outputs.
+    """Checks that the exclusion list names all documents that ``mixtures.forget`` removed from earlier shards.
 
     The texts of forgotten documents are still in ``clean/``. Without the list, a new mixture would contain them again.
 
     Args:
-        folders: the outputs whose clean documents are mixed, or whose mixture is continued or replaced.
+        folders: the outputs with these earlier shards. Their clean documents are mixed again, or their mixture is
+            continued or replaced.
         exclude: the file of ``--exclude``.
 
     Raises:

@@ -75,10 +75,10 @@ def _bounds(tokens_by_place: bytes, num_shards: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _SubsetHashes:
-    """Returns the hashes that order the documents of the last, partial epoch. The hashes differ from epoch to epoch.
+    """Returns the hashes by which the documents of the last, partial epoch are chosen: the smallest hashes first.
 
-    A document's hash does not depend on its part. So if an earlier stage did not divide the source, the parts continue
-    where that stage stopped.
+    Each epoch has different hashes. A document has the same hash whether or not its source is divided into parts. So if
+    an earlier stage did not divide the source, the parts continue where that stage stopped.
     """
 
     job: MixJob
@@ -89,9 +89,9 @@ class _SubsetHashes:
 
 @dataclass(frozen=True, slots=True)
 class _Trained:
-    """Returns a mask of the documents from which the last, partial epoch is taken.
+    """Returns a mask of the documents that the last, partial epoch may use.
 
-    The mask excludes documents that are held out or that earlier stages took.
+    It may not use documents that are held out, or that an earlier stage took in this epoch.
     """
 
     job: MixJob
@@ -104,8 +104,9 @@ class _Trained:
 
 
 def validation_keys(job: MixJob) -> dict[str, int]:
-    """Returns a mapping from each source to the number of its first validation shard. Training shards have smaller
-    numbers.
+    """Returns a mapping from each source to the number of its first validation shard.
+
+    All shards are numbered together: first the training shards, then the validation shards.
     """
     keys, first = {}, job.num_shards
     for source, number in sorted(job.num_validation_shards.items()):
@@ -122,10 +123,10 @@ def _rows(job: MixJob, source: str, batch: pa.RecordBatch) -> Iterator[Rows]:
 
 
 def _epochs(job: MixJob, rows: Rows, cuts: dict[str, Cut]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (epoch, token counts) for each epoch of a part. ``rows`` are documents of this part. There is one token
-    count per document.
+    """Yields (epoch, token counts) for each epoch in which this mixture uses a part.
 
-    The token count is 0 if the document is held out, or if an earlier stage took it.
+    ``rows`` are documents of the part. Their token counts say how many tokens of each document go into the epoch. The
+    count is 0 if the document is held out, or if an earlier stage took it.
     """
     share, source = job.shares[rows.name], source_of(rows.name)
     ids, num_tokens = rows.ids, rows.num_tokens
@@ -139,9 +140,9 @@ def _epochs(job: MixJob, rows: Rows, cuts: dict[str, Cut]) -> Iterator[tuple[int
 
 
 class _Places(beam.DoFn):
-    """Counts the tokens of all occurrences of documents, by the place of the occurrence in the shuffled order.
+    """Yields a histogram of places in the shuffled order, weighted by the tokens of the documents at these places.
 
-    With these counts the shuffled order is divided into shards of almost equal size.
+    The histogram shows where to divide the shuffled order, so that all shards have almost equal size.
     """
 
     def __init__(self, job: MixJob) -> None:
@@ -160,8 +161,9 @@ class _Places(beam.DoFn):
 
 
 class _Occurrences(beam.DoFn):
-    """Yields (shard, payload) for each occurrence of a document. The payload has the place in the shuffled order, the
-    id and the tokens.
+    """Yields (shard, payload) for each occurrence of a document. A document occurs once per epoch.
+
+    The payload begins with the place of the occurrence in the shuffled order. Then it has the id and the tokens.
     """
 
     def __init__(self, job: MixJob) -> None:
@@ -209,9 +211,7 @@ class _Occurrences(beam.DoFn):
 
 
 class _WriteShard(beam.DoFn):
-    """Writes a shard. The documents arrive sorted by their place in the shuffled order, and are written in this
-    order.
-    """
+    """Writes a shard. The payloads arrive sorted, so the documents are written in the shuffled order."""
 
     def __init__(self, job: MixJob) -> None:
         self._job = job
@@ -273,7 +273,7 @@ class _WriteShard(beam.DoFn):
 
 
 class _FinishMix(beam.DoFn):
-    """Checks that the shards contain everything that was sent to them, then writes the result."""
+    """Checks that the shards contain all documents and tokens that were sent to them. Then writes the result file."""
 
     def __init__(self, job: MixJob) -> None:
         self._job = job

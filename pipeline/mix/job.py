@@ -18,8 +18,8 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountJob:
-    """Describes the job that counts the documents and tokens of each source. Held-out and remaining documents are
-    counted separately.
+    """Describes the job that counts, for each source, the documents and tokens that are held out and those that
+    remain.
     """
 
     parts: tuple[Parts, ...]
@@ -63,7 +63,7 @@ class SourceShare:
     """The part of the first epoch that earlier stages took; None if they took nothing of this epoch."""
 
     def left(self, source: str, epoch: int, seed: int, doc_ids: pa.Array) -> np.ndarray:
-        """Returns a mask of the documents in an epoch. It is True for documents that earlier stages did not take."""
+        """Returns a mask of ``doc_ids``. It is True for documents that no earlier stage took in this epoch."""
         if self.begun is None or self.begun.epoch != epoch:
             return np.ones(len(doc_ids), dtype=bool)
         taken: np.ndarray = self.begun.taken(order_hashes(seed, source, doc_ids, epoch), doc_ids)

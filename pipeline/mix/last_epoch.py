@@ -1,5 +1,8 @@
 """Finds the document and the token at which a subset of a source ends.
 
+A subset has a wanted number of tokens, for example those of the last epoch. It takes the documents in the order of
+their hashes.
+
 First, a histogram of all hashes shows in which bucket of hashes the subset ends. Then the documents of this bucket are
 compared.
 """
@@ -27,7 +30,7 @@ _REMEDY = "delete it and run the same command again: its source is tokenized aga
 
 
 def token_batches(path: str, *, with_tokens: bool = False) -> Iterator[pa.RecordBatch]:
-    """Yields the batches of a token file. Without ``with_tokens`` the token ids are neither read nor checked.
+    """Yields the batches of a token file. Reads and checks the token ids only if ``with_tokens`` is True.
 
     Raises:
         DamagedFile: the file differs from what was written.
@@ -42,22 +45,24 @@ def lengths(batch: pa.RecordBatch) -> np.ndarray:
 
 
 def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
-    """Returns (0, (kind, value)). The last step of a job gets all its inputs in one group, so they all have the key
-    0.
+    """Returns (0, (kind, value)), where 0 is the key for a grouping.
+
+    The last step of a job needs all its inputs in one group, so all inputs have the same key.
     """
     return 0, (kind, value)
 
 
 class FindCuts(beam.PTransform):
-    """Finds the cut of each source in ``wanted``: the document at which a subset with the wanted number of tokens ends.
-    Takes (source, token file). Outputs (source, Cut).
+    """Finds the cut of each source in ``wanted``: where a subset with the wanted number of tokens ends. Takes (source,
+    token file). Outputs (source, Cut).
 
     With ``rules``, a divided source has one cut per part instead.
 
     Args:
-        wanted: number of tokens by source, from 1 to the number of tokens in the documents that can be chosen.
-        hashes: (source, ids) -> the hashes that order the documents.
-        takes_part: (source, ids, lengths) -> a mask of the documents that can be chosen.
+        wanted: number of tokens by source. It is at least 1, and at most the number of tokens in the documents that can
+            be chosen.
+        hashes: a function (source, ids) -> the hashes by which documents are ordered.
+        takes_part: a function (source, ids, numbers of tokens) -> a mask of the documents that can be chosen.
         rules: how sources are divided.
     """
 
@@ -138,8 +143,9 @@ class _Bucket(beam.DoFn):
 
 
 class _LastDocuments(beam.DoFn):
-    """Yields the documents of the bucket in which a source's subset ends. A bucket has about 1/65,536 of all documents,
-    because there are 65,536 buckets.
+    """Yields the documents of one bucket of hashes per source: the bucket in which the source's subset ends.
+
+    There are 65,536 buckets, so a bucket has about 1/65,536 of the documents.
     """
 
     def __init__(self, hashes: Hashing, takes_part: Counting, rules: Mapping[str, PartRule]) -> None:

@@ -63,7 +63,7 @@ class Counted:
 
 def count(settings: Settings, layout: Layout, sources: list[str], run_count: Callable[[CountJob], None],
           earlier: Earlier | None = None) -> Counted:  # fmt: skip
-    """Determines the validation documents. Counts their tokens and the remaining tokens.
+    """Determines the validation documents, and counts their tokens and the remaining tokens. Returns the counts.
 
     Documents that an earlier stage held out stay held out.
     """
@@ -119,8 +119,10 @@ def count(settings: Settings, layout: Layout, sources: list[str], run_count: Cal
 
 
 def _about_parts(source: str, rule: PartRule, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the numbers of documents and tokens of each part of a source, including held-out documents. Also returns
-    these numbers for the documents that belong to no part.
+    """Returns the statistics of a divided source: the numbers of documents and tokens of each part, and of the
+    documents that belong to no part.
+
+    The numbers include held-out documents.
     """
     values = {}
     for value in rule.weights:
@@ -132,9 +134,10 @@ def _about_parts(source: str, rule: PartRule, found: Mapping[str, Any]) -> dict[
 
 
 def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
-    """True if the tokenize phase has counted exactly the documents that this rule holds out.
+    """True if the tokenize phase has already counted the documents that this rule holds out.
 
-    The tokenize phase cannot count them if the rule is a number of tokens.
+    It can only count a share of the documents. If the rule is a number of tokens, the documents are not known before
+    all tokens are counted.
     """
     share = None if rule is None or rule.share is None else str(rule.share)
     return (rule is None or rule.tokens is None) and marker["validation_share"] == share
@@ -144,8 +147,8 @@ def read_earlier(settings: Settings) -> Earlier:
     """Returns what this mixture needs from the mixture that it continues.
 
     Raises:
-        ValueError: the earlier mixture is not complete; a stage before that mixture was replaced; or the request
-            contradicts that mixture.
+        ValueError: the earlier mixture is not complete, one of its own earlier stages was replaced, or the settings
+            contradict it (a different seed).
     """
     folder = settings.continue_from
     if folder is None:
@@ -177,8 +180,8 @@ def read_earlier(settings: Settings) -> Earlier:
 def make_plan(settings: Settings, counted: Counted) -> Plan:
     """Returns the plan: how many tokens each source contributes.
 
-    Raises PlanError if there are too few tokens, or if the recipe names a value that no document has. The message
-    contains the table of the plan.
+    Raises PlanError if there are too few tokens, or if the recipe names a part that has no documents. The message says
+    what is missing.
     """
     available = {s: a for s, a in counted.available.items() if source_of(s) in settings.recipe.weights}
     lacking = [n for n, a in available.items() if source_of(n) != n and not a.tokens]
@@ -237,7 +240,9 @@ def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, co
 
 
 def replaced(layout: Layout) -> str:
-    """Returns a line about the complete shards that a new mixture replaces; empty if there are none."""
+    """Returns a message for the user if the new mixture will replace complete shards; an empty string if there are
+    none.
+    """
     manifest = read_whole_manifest(layout)
     if manifest is None:
         return ""
@@ -249,7 +254,10 @@ def replaced(layout: Layout) -> str:
 
 
 def write_mixture(job: MixJob, layout: Layout, run_mix: Callable[[MixJob], None]) -> dict[str, Any]:
-    """Runs the shuffle into empty folders. Returns the job's result: its shards and cuts."""
+    """Deletes the old mixture, and runs the job that writes the new one.
+
+    Returns the job's result: the shards, and the cuts (where the last epoch of each source ends).
+    """
     delete_tree(layout.marker("mix"))
     delete_tree(join(layout.output, NEW_MANIFEST))  # what a killed mixtures.forget has left is about the old shards
     for path in (layout.manifest, job.result_path, join(layout.output, "shards"), join(layout.output, "validation")):
@@ -318,5 +326,5 @@ def read_whole_manifest(layout: Layout) -> dict[str, Any] | None:
 
 
 def write_manifest(layout: Layout, manifest: Mapping[str, Any]) -> None:
-    """Writes the manifest. The manifest is written last and makes the output complete."""
+    """Writes the manifest. It is the last file of a mixture, so a mixture with a manifest is complete."""
     write_bytes(layout.manifest, dumps(manifest).encode())

@@ -7,8 +7,9 @@ from pipeline.progress.work import Work
 
 
 def mix_work(job: MixJob) -> dict[str, Work]:
-    """Returns the number of token files to read and the number of shards to write. Reading takes about half of the
-    job's time, and writing the other half.
+    """Returns the amount of work of the two stages: the token files to read, and the shards to write.
+
+    Both stages have the same weight, because each takes about half of the job's time.
     """
     num_parts = sum(parts.num_parts for parts in job.parts)
     num_shards = job.num_shards + sum(job.num_validation_shards.values())
