@@ -111,8 +111,8 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
 @contextlib.contextmanager
 def _probes(layout: Layout, spill: str) -> Iterator[tuple[tuple[str, str], ...]]:
     """Writes a test file into the output folder and one into the spill folder. Remote workers check that they see both
-    files, so a folder that they cannot reach is reported early. Yields each file's path, after the flag that sets the
-    folder.
+    files, so a folder that they cannot reach is reported early. Yields pairs of a flag and the path of the file in the
+    flag's folder.
 
     First deletes the file that a killed run left in the output folder.
     """

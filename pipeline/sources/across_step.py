@@ -1,8 +1,8 @@
-"""Defines the dedup across sources. It drops documents that an earlier source or an earlier run already has.
+"""Defines the dedup across sources. This step drops documents that an earlier source or an earlier run already has.
 
-``pipeline/clean/dedup/across.py`` runs it. ``dedup: across`` in the configuration file lists the sources. A listed
-source gets the step if a source is before it in the list, or if an earlier run is compared
-(:mod:`pipeline.settings.dedup_settings`).
+The code that runs the step is in ``pipeline/clean/dedup/across.py``. ``dedup: across`` in the configuration file lists
+the sources in order. A source in this list gets the step if a different source is before it, or if an earlier run is
+compared too (:mod:`pipeline.settings.dedup_settings`).
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ class AcrossDedup(DedupStep):
         return f"per document, also of the stored indexes of {', '.join(self.before)}: {keys}; the id and the address"
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Returns the number of bytes of keys and cards that new documents send. The keys that indexes of earlier
-        sources send are not included.
+        """Estimates how many bytes the documents of this source send to the step. A document sends keys (hashes that
+        are compared) and a card (its id and where it is stored). The keys of earlier sources are read from stored
+        indexes and are not included.
         """
         near = 0.0 if self.near is None else self.near.key_bytes(num_docs, text_bytes)
         return near + num_docs * (KEY_BYTES if self.near is not None else KEY_BYTES + CARD_BYTES)
@@ -76,8 +77,8 @@ class AcrossDedup(DedupStep):
         return True
 
     def index_rule(self) -> Mapping[str, Any]:
-        """Returns everything that the content of an index depends on. Two indexes can be compared if their rules are
-        equal.
+        """Returns everything that the content of an index depends on. An index stores the keys of a source's documents
+        for later comparisons. Two indexes can be compared if their rules are equal.
 
         >>> AcrossDedup(near=None).index_rule()
         {'version': 1, 'near': False}

@@ -28,9 +28,9 @@ def all_sources(corpora: Mapping[str, Any]) -> dict[str, Source]:
 
 
 def with_steps(source: Source, given: Any) -> Source:
-    """Returns the source with the steps that a configuration file lists.
+    """Returns the source with the steps that a configuration file lists, in place of its own list.
 
-    The list may name the source's own steps, and any filter or dedup in `all_steps`.
+    The list may name the source's own steps, and any filter or dedup that :mod:`pipeline.sources.all_steps` knows.
 
     Raises:
         ValueError: the list is invalid, or lacks ``duplicate_id``.

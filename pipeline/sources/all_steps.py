@@ -1,4 +1,4 @@
-"""Collects all steps by name, so that a configuration file can list the steps of a source.
+"""Collects all steps by name, so that a configuration file can list the steps of a source. An example of such a list:
 
 ::
 

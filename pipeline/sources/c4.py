@@ -63,7 +63,8 @@ def split_hash(document_id: str) -> int:
 
 
 def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
-    r"""Returns the lines of a WET record, stripped and without empty lines (c4_utils ``split_wet_file``).
+    r"""Returns the lines of a WET record, stripped and without empty lines (c4_utils ``split_wet_file``). By default,
+    lines that begin like a header are dropped too, as in the example.
 
     >>> page_text("  One.\r\n\r\nContent-based filters\nTwo.")
     'One.\nTwo.'
@@ -110,7 +111,8 @@ class C4Reader(Reader):
         return path.lower().endswith((*WET_ENDINGS, *JSON_ENDINGS))
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. The ending of the file's name decides the unit's kind.
+        """Returns one unit (a piece of work for one worker) per file. The ending of the file's name decides the unit's
+        kind, ``wet`` or ``json``.
 
         Raises:
             ValueError: the name of a file has an unknown ending.
@@ -185,8 +187,8 @@ def _string(value: object) -> str | None:
 
 
 def c4_source(*, is_for_published: bool = False, english: C4English | None = None) -> Source:
-    """Returns the source C4. If ``is_for_published`` is True, every rule is also applied to published C4, a second
-    time.
+    """Returns the source C4. The publishers of C4 have already applied its rules, so the steps apply them only to pages
+    of WET files. If ``is_for_published`` is True, the steps apply the rules to published C4 again.
     """
     return Source(
         name="c4",

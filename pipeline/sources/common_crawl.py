@@ -45,8 +45,8 @@ times as fast as splitting, stripping and joining all lines, because the pattern
 class CommonCrawlReader(Reader):
     """Reads pages as CCNet does. Lines are stripped. The first line is the title and not part of the text.
 
-    For HTML the title is the page's ``<title>``, and ``digest`` is computed from the extracted text. So pages with
-    equal text have equal digests. In WET files this is also the case.
+    In WARC files (HTML), the title is the page's ``<title>`` instead. The column ``digest`` is a hash of the extracted
+    text, as it is in WET files. So pages with equal text have equal digests.
     """
 
     DATA_VERSION: ClassVar[int] = 2
@@ -87,8 +87,8 @@ class CommonCrawlReader(Reader):
             raise ValueError(f"dump must be a name of letters, digits, '-' and '_', not {self.dump!r}")
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the files in a published list (``wet.paths.gz``, ``LIST@PREFIX``); None if ``given`` is not such a
-        list.
+        """Returns the files that a published list names; None if ``given`` is not such a list. A list is a file such as
+        ``wet.paths.gz``. ``LIST@PREFIX`` means that PREFIX is put before each path in the file LIST.
         """
         found = paths_list_of(given)
         return None if found is None else expand_paths_list(found[0], open_file, prefix=found[1])
@@ -97,13 +97,16 @@ class CommonCrawlReader(Reader):
         return path.lower().endswith(tuple(_KIND_OF_ENDING))
 
     def dump_of(self, path: str) -> str:
-        """Returns the dump that the path names. If the path names none, returns the setting ``dump``."""
+        """Returns the dump (one crawl, such as ``CC-MAIN-2019-30``) that a path names. If the path names none, returns
+        the setting ``dump``.
+        """
         return _dump_of_path(path) or self.dump
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file.
+        """Returns one unit (a piece of work for one worker) per file.
 
-        The ending of the file's name decides the unit's kind. Raises ValueError for an unknown ending.
+        The ending of the file's name decides the unit's kind, ``wet`` or ``warc``. Raises ValueError for an unknown
+        ending.
         """
         num_of_dump: Counter[str] = Counter()
         units = []
@@ -117,7 +120,7 @@ class CommonCrawlReader(Reader):
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
         """Yields the pages of a file.
 
-        If a server stops responding, the pages read so far are kept, and the rest is reported as rejected.
+        If a server stops responding, the pages read so far are kept, and a rejection of the file is yielded.
         """
         try:
             for page in self._pages(unit, open_file):

@@ -1,7 +1,7 @@
 """Defines the steps that need all documents of a source: exact, line and near dedup.
 
-Like the filters, the steps are values and do not use Beam. ``pipeline/clean/dedup`` runs them. That folder has one file
-per kind of dedup. Its table ``KINDS`` maps each class below to the code that runs it.
+A step here only holds settings, as a filter does, and does not use Beam. The code that runs the steps is in
+``pipeline/clean/dedup``, with one file per kind of dedup. The table ``KINDS`` there maps each class below to this code.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class DedupStep:
         raise NotImplementedError
 
     def chains_with(self, following: object) -> bool:
-        """True if one pass over the documents can compute the keys for this step and also the keys for the step after
-        it.
+        """True if this step and the following one can share a pass over the documents. That pass computes the keys
+        (hashes that are compared) of both steps.
         """
         return False
 
@@ -53,21 +53,21 @@ class DedupStep:
 
     @property
     def compares_lines(self) -> bool:
-        """True if a worker holds a bucket of line hashes in memory. The estimate of a run's memory then includes this
-        bucket.
+        """True if the step compares the lines of different documents. Then a worker holds a bucket (a part of all line
+        hashes) in memory, and the estimate of a run's memory includes it.
         """
         return False
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Returns the number of bytes of n-gram keys that documents send to the step, for the estimate of a run. Hashes
-        of lines and of single columns are not included.
+        """Estimates how many bytes of n-gram keys (hashes) the documents send to the step. Hashes of lines and of
+        single columns are not included.
         """
         return 0.0
 
     @property
     def leaves_keys(self) -> bool:
-        """True if the step writes files with keys for each dump. When a newer dump is added, it is compared with these
-        files.
+        """True if the step writes the keys (hashes) of each dump into files. A dump is one crawl of CommonCrawl. When a
+        newer dump is added later, it is compared with the keys in these files.
         """
         return False
 
@@ -85,7 +85,9 @@ class DedupStep:
 
     @property
     def needs_earlier_dumps_only(self) -> bool:
-        """True if a newer dump can never change the decisions of the step about an older dump."""
+        """True if the decisions about the documents of a dump (one crawl) depend only on this dump and on earlier ones.
+        Then a newer dump can be added later without changing them.
+        """
         return False
 
     @property
@@ -100,18 +102,18 @@ class DedupStep:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limits on signals (measurements). The step drops a document if a signal exceeds its limit. Empty if the
-        step has no signals.
+        """The limits on signals (measured numbers). If a document's signal exceeds the limit, the step drops the
+        document. If the step measures nothing, the result is empty.
         """
         return ()
 
     def may_fall_above(self, before: Self) -> float | None:
-        """Finds the kept documents that could be dropped if the settings change. ``before`` has the old settings. This
-        step has the new settings.
+        """Returns a limit that shows which kept documents this step might drop after a change of its settings.
+        ``before`` is the step with the old settings.
 
-        Returns a limit: a document that was kept could now be dropped if its signal is above the limit. Returns None if
-        no kept document could be dropped. Not all documents above the limit would be dropped. A dedup drops only one of
-        two similar documents, and a run does not store which of them.
+        A document that the run kept might now be dropped if its signal is above the limit. Not all such documents would
+        be dropped. Of two similar documents a dedup drops only one, and a run does not store which. Returns None if no
+        kept document would be dropped.
         """
         return None
 
@@ -130,7 +132,9 @@ def check_columns(step: str, columns: Collection[str], **settings: str | None) -
 
 
 def check_scope(step: str, scope: str, words: Collection[str], columns: Collection[str]) -> None:
-    """Checks a scope. Raises ValueError if it is neither one of the given words nor a column of the source."""
+    """Checks the setting ``scope``, which says which documents are compared. Raises ValueError if it is neither one of
+    the given words nor a column of the source.
+    """
     scopes = {*words, *columns, *(name.removeprefix("_") for name in columns)}
     if scope not in scopes:
         raise ValueError(f"{step}: scope must be one of {', '.join(sorted(scopes))}, not {scope!r}")
@@ -186,7 +190,9 @@ class ExactDedup(DedupStep):
 
     @property
     def is_ordered(self) -> bool:
-        """True if the ``newest`` or ``earliest`` column is compared before the hashes."""
+        """True if ``newest`` or ``earliest`` decides which document is kept. Otherwise only the hashes of the ids
+        decide.
+        """
         return bool(self.newest or self.earliest)
 
 
@@ -194,11 +200,13 @@ class ExactDedup(DedupStep):
 class LineDedup(DedupStep):
     """Removes lines that several documents share. If a line is repeated inside one document, the first copy is kept.
 
-    ``keep="ccnet"`` removes a line from every document if two of the compared documents contain it. ``keep="first"``
-    keeps a line only in the document whose ``rank`` column has the smallest MD5 (C4's rule, by url). ``lines`` names a
-    function of ``filters.ccnet.line_hashes``. ``scope`` is ``all``, ``document``, or the name of a column. If it is a
-    column, only documents with the same value in this column are compared. The ``_`` at the beginning of a column's
-    name can be left out (``group`` for ``_group``).
+    - ``keep``: if two of the compared documents contain a line, ``ccnet`` removes it from every document. ``first``
+      keeps it in one document: the one whose ``rank`` column has the smallest MD5 (C4's rule, where ``rank`` is the
+      url).
+    - ``lines``: the function in ``filters.ccnet.line_hashes`` that computes the hashes of lines.
+    - ``scope``: which documents are compared. ``all`` compares all documents. ``document`` only removes repeated lines
+      inside a document. The name of a column compares only documents with the same value in this column. The ``_`` at
+      the beginning of a column's name can be left out (``group`` for ``_group``).
     """
 
     NAME: str = "line_dedup"

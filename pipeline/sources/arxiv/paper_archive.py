@@ -134,7 +134,8 @@ class Gunzip:
 
 
 def read_project(stream: Readable, project: Project) -> None:
-    """Reads ``ID.gz`` into ``project``: the TeX files, and the names of members that must not be read.
+    """Reads ``ID.gz`` into ``project``: the TeX files, and the names of members with unsafe paths. These members are
+    not read.
 
     Raises:
         BadPaperError: the content is not TeX or cannot be read. Then the caller must not use ``project``.

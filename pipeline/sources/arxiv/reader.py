@@ -118,7 +118,7 @@ class ArxivReader(Reader):
         return bool(_kind_and_stem(path)[0])
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file.
+        """Returns one unit (a piece of work for one worker) per file.
 
         Raises ValueError for a name that does not end in ``.tar``, ``.gz``, ``.tgz`` or ``.pdf``.
         """
@@ -133,8 +133,8 @@ class ArxivReader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Yields the papers of a unit. A file that is damaged or is not a paper is rejected. The rejection contains the
-        file's name.
+        """Yields the papers in one input file. A tar contains one file per paper. If such a file is damaged or is not a
+        paper, a rejection with its name is yielded instead.
         """
         if unit.kind == "pdf":
             yield Rejected(location=unit.location, reason="pdf", is_bad=False)

@@ -51,8 +51,8 @@ _GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, isal_zlib.error, isal_zlib.IsalErr
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """Holds a file from an archive. If the file is longer than the limit, ``data`` has only its first bytes, one more
-    than the limit.
+    """Holds a file from an archive. ``data`` has at most one byte more than the limit. If this extra byte is there, the
+    file is too long, and the rest of it is missing.
     """
 
     location: str
@@ -90,10 +90,13 @@ def zip_members(
     """Yields the members whose names have one of the ``endings``. A member with a different ending is rejected as
     ``unknown_form``.
 
-    There are four more reasons for rejections. ``damaged_zip``: the whole zip or one member is damaged. After a damaged
-    member, the next member is read. ``encrypted``: the member needs a password. ``unsupported_compression``: the member
-    is compressed with an old method, such as shrink or implode in Gutenberg's oldest zips. ``archive_bomb``: the zip
-    unpacks to too many bytes.
+    There are four more reasons for rejections:
+
+    - ``damaged_zip``: the whole zip or one member is damaged. After a damaged member, the next member is read.
+    - ``encrypted``: the member needs a password.
+    - ``unsupported_compression``: the member is compressed with an old method, such as shrink or implode in Gutenberg's
+      oldest zips.
+    - ``archive_bomb``: the zip unpacks to too many bytes. Then reading ends.
     """
     if _directory_bytes(file) > MAX_DIRECTORY_BYTES:
         yield Rejected(location=location, reason="archive_bomb", detail="directory", is_whole_file=True)
@@ -151,8 +154,8 @@ def _zip_member(
 
 
 def _directory_bytes(file: BinaryIO) -> int:
-    """Returns the size in bytes of a zip's directory, as stored at the end of the zip. Returns 0 if the file is not a
-    zip.
+    """Returns the size of a zip's directory (its list of members) in bytes. The size is stored at the end of the zip.
+    Returns 0 if the file is not a zip.
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - 65_557))
@@ -167,8 +170,8 @@ def _directory_bytes(file: BinaryIO) -> int:
 def tar_members(
     file: BinaryIO, location: str, *, num_bytes: int, endings: tuple[str, ...], max_bytes: int
 ) -> Iterator[ArchiveMember | Rejected]:
-    """Yields each regular file of a ``.tar`` or ``.tar.gz`` whose name has one of the ``endings``. Reads the archive
-    once.
+    """Yields the files in a ``.tar`` or ``.tar.gz`` whose names have one of the ``endings``. The archive is read once,
+    from start to end.
 
     A file with a different ending is rejected as ``unknown_form``. If some bytes are damaged, they are rejected as
     ``damaged_tar``, and reading continues at the next header. After a rejection as ``truncated_gzip``, ``damaged_gzip``

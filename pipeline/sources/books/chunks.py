@@ -1,8 +1,8 @@
-"""Splits large archives and files of lines into chunks.
+"""Splits large archives and large JSON lines files into chunks, so that many tasks can work on one file.
 
 A gzip file can be unpacked only from its start, so a single task must unpack the whole file. This task writes the
-members or lines into chunks without changing them. Many tasks then read the chunks. They decode, tidy and filter the
-members and lines.
+members or lines into chunks without changing them. Many tasks then read the chunks, and decode, tidy and filter the
+members or lines in them.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def members_of(file: BinaryIO, num_bytes: int, location: str) -> Iterator[Archiv
 
 
 def line_chunks(lines: Iterable[tuple[int, bytes] | Rejected], location: str) -> Iterator[Chunk | Rejected]:
-    """Packs consecutive lines into chunks. The origin of a chunk is the location of its first line, ``FILE:LINE``."""
+    """Packs consecutive lines into chunks. A chunk has the location of its first line (``FILE:LINE``) in the field
+    ``origin``. Yields rejections unchanged.
+    """
     parts: list[bytes] = []
     num_bytes = first = 0
     for found in lines:
@@ -78,7 +80,9 @@ def line_chunks(lines: Iterable[tuple[int, bytes] | Rejected], location: str) ->
 
 
 def rows_of(data: bytes, origin: str) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields (location, object) for each line of a chunk. Lines that are not valid are rejected."""
+    """Yields the location and the JSON object of each line in a chunk. If a line is not valid, a rejection is yielded
+    instead.
+    """
     location, _, first = origin.rpartition(":")
     for number, line in enumerate(data.split(b"\n"), int(first)):
         if line.strip():

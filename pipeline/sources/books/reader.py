@@ -3,7 +3,8 @@
 If the header of a book has a Gutenberg number, the id of the book consists of this number and a hash of the text.
 Otherwise the id is only the hash. The number alone is not enough, because several editions of a book have the same
 number (for example an ASCII and a UTF-8 edition, or older editions in ``old/``). With the hash, only editions with
-equal texts have equal ids. All other editions are compared in the near dedup.
+equal texts have equal ids. Editions with different texts are found by the near dedup, a later step that compares the
+words of books.
 """
 
 from __future__ import annotations
@@ -102,7 +103,8 @@ class BooksReader(Reader):
         return _kind_of(path) != "other"
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file. The unit of a large file is a container, which is unpacked before it is read.
+        """Returns one unit (a piece of work for one worker) per file. A large archive or a large file of lines gets a
+        special unit: one worker unpacks the file into chunks, and many workers read the chunks.
 
         The folders of a mirror also have files in formats that this source does not read (``.htm``, ``.tex``, images).
         Each of these files becomes a unit that is reported as ``unknown_form``.
@@ -229,8 +231,8 @@ class BooksReader(Reader):
 
 
 def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
-    """Tries the named fields in order. Returns the first value that is a non-empty string or list of strings; None if
-    there is no such value.
+    """Returns the text in the first of the named fields that has one; None if no field has a text. The strings of a
+    list are joined to one text.
     """
     for name in names:
         value = fields.get(name)

@@ -1,7 +1,7 @@
 """Decodes a book and reads its Gutenberg header.
 
 Gutenberg's files are in ASCII, UTF-8, or encodings of Windows, the Macintosh, DOS or ISO. Since 2003 a line of the
-header declares the encoding. This line is sometimes wrong.
+header declares the encoding. The line is sometimes wrong, so it is only one hint among several.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def decode(data: bytes) -> DecodedBook | None:
 
 
 def _declared(data: bytes) -> list[str]:
-    """Returns the possible names of the encoding. These are the rest of the header's line about the encoding, and each
-    word in it.
+    """Returns the names that may be the declared encoding of a book. If the header says ``Character set encoding: ISO
+    Latin-1``, these are ``ISO Latin-1``, ``ISO`` and ``Latin-1``.
     """
     found = _DECLARED.search(data, 0, _HEAD_BYTES)
     if found is None:

@@ -1,6 +1,6 @@
 """Unpacks a member of a zip by its compression method. Never returns more than a given number of bytes.
 
-``zipfile`` limits the output only for deflate. 2 kB of bzip2 can unpack to 6 GB.
+Python's ``zipfile`` has such a limit only for deflate. Without a limit, 2 kB of bzip2 can unpack to 6 GB.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def _unpacker(packed: IO[bytes], method: int) -> _Unpacker:
 
 
 def _lzma(packed: IO[bytes]) -> lzma.LZMADecompressor:
-    """Reads the LZMA properties, which are stored before the data (APPNOTE.TXT, 5.8.8). Returns an unpacker with these
-    properties.
+    """Returns an unpacker for the LZMA data of a member. First reads the LZMA properties (the parameters of the
+    compression), which are stored before the data (APPNOTE.TXT, 5.8.8).
     """
     head = packed.read(4)
     size = struct.unpack("<H", head[2:4])[0] if len(head) == 4 else 0

@@ -70,7 +70,8 @@ def type_at(schema: pa.Schema, path: str) -> pa.DataType | None:
 
 
 def stored_path(schema: pa.Schema, path: str) -> str:
-    """Returns the part of a path that Parquet can read as a column. This is the path up to the first list.
+    """Returns the beginning of a path, up to the first list. Parquet can read this part as a column, but not single
+    elements of a list.
 
     >>> stored_path(pa.schema({"a": pa.struct({"b": pa.list_(pa.string())})}), "a.b.0")
     'a.b'
@@ -121,7 +122,7 @@ def paths_of_row(row: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def shown(paths: list[str]) -> str:
-    """Returns a sorted list of names for a message, shortened if it is long.
+    """Returns names as one sorted text with commas, for a message. A long text is shortened.
 
     >>> shown(["b", "a"]), shown([])
     ('a, b', 'none')

@@ -1,4 +1,5 @@
 """Converts a declaration in a configuration file to a `Source`. Sources defined in code are objects of the same class.
+An example of a declaration:
 
 ::
 

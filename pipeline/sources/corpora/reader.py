@@ -108,7 +108,7 @@ class CorpusReader(Reader):
         return None
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Returns one unit per file, or several units for a large Parquet file.
+        """Returns one unit (a piece of work for one worker) per file, or several units for a large Parquet file.
 
         Raises:
             ValueError: the first readable file of a format lacks a column, or its text column is not text. The message
@@ -127,7 +127,9 @@ class CorpusReader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Yields the documents of a unit. If a server stops responding, the rows read so far are kept."""
+        """Yields the documents of a unit. If a server stops responding, the rows read so far are kept, and a rejection
+        of the file is yielded.
+        """
         try:
             if unit.kind != JSON and (fault := self._schema_fault(unit, open_file)):
                 yield fault
@@ -147,7 +149,9 @@ class CorpusReader(Reader):
         return [*named, *((name, path) for name, _, path in self.columns)]
 
     def _is_checked(self, file: InputFile, kind: str, open_file: Opener) -> bool:
-        """Checks the columns of a file before the run. Returns False if the file has no readable schema or rows."""
+        """Checks before the run that a file has the declared columns. Raises ValueError if a column is missing. Returns
+        False if the check is not possible, because the file has no readable schema or rows.
+        """
         if kind == JSON:
             return self._check_json(file.path, open_file)
         schema = schema_of(file.path, kind, open_file)
@@ -183,8 +187,8 @@ class CorpusReader(Reader):
         ]
 
     def _schema_fault(self, unit: Unit, open_file: Opener) -> Rejected | None:
-        """Returns a rejection of the whole file if its schema allows no document. Returns None if it allows
-        documents.
+        """Returns a rejection of the whole file if a column is missing in its schema, or if the text column is not
+        text. Otherwise returns None.
         """
         schema = schema_of(unit.path, unit.kind, open_file)
         if schema is None:
@@ -236,7 +240,9 @@ class CorpusReader(Reader):
         return None if value is MISSING else as_kind(value, kind)
 
     def _id(self, row: Row) -> str:
-        """Returns the id in the row, or "" if a part of it is null or missing."""
+        """Returns the id of a row: one value, or several values joined by ``/``. Returns "" if one of the values is
+        null or missing.
+        """
         parts = [self._value(row, path, "string") for path in self.id]
         return "/".join(parts) if all(parts) else ""
 

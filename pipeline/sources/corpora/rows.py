@@ -1,7 +1,7 @@
 """Reads the rows of JSON lines, Parquet and Arrow files. Each row is yielded with its location, for messages.
 
-After damage in an Arrow file, the rest of the file is rejected, because the format has no marks at which reading could
-continue. In a Parquet file only the damaged row groups are rejected.
+If an Arrow file is damaged, the rest of the file after the damage is rejected, because Arrow has no marks that show
+where the next data begins. If a Parquet file is damaged, only the damaged row groups (blocks of rows) are rejected.
 """
 
 from __future__ import annotations
@@ -49,10 +49,12 @@ def form_of(path: str) -> str | None:
 
 
 def read_rows(unit: Unit, paths: Sequence[str], open_file: Opener) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields each row of a unit with its place (``FILE:LINE`` or ``FILE#row N``), or a rejection.
+    """Yields each row of a unit with its location (``FILE:LINE`` or ``FILE#row N``). If rows cannot be read, a
+    rejection is yielded instead.
 
     Args:
-        paths: the paths to read. From a Parquet file, only the columns of these paths are read.
+        paths: the paths of the values to read, such as ``meta.url``. From a Parquet file, only the columns of these
+            paths are read.
     """
     if unit.kind == JSON:
         yield from read_json_lines(unit.path, open_file, location=unit.location)
@@ -77,8 +79,8 @@ def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
 
 
 def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]:
-    """Splits a Parquet file into units of about ``num_bytes``. A unit consists of the row groups ``start`` to ``end -
-    1``.
+    """Splits a Parquet file into units (pieces of work) of about ``num_bytes``. A unit consists of consecutive row
+    groups (blocks of rows), from ``start`` to ``end - 1``.
     """
     with open_file(file.path) as opened:
         try:
@@ -127,7 +129,8 @@ def _parquet_rows(file: BinaryIO, unit: Unit, paths: Sequence[str]) -> Iterator[
 
 
 def _arrow_rows(file: BinaryIO, unit: Unit) -> Iterator[tuple[str, Row] | Rejected]:
-    """Yields the rows of an Arrow file, in the file or the stream format. (``datasets`` writes the stream format.)
+    """Yields the rows of an Arrow file. Arrow has two formats, the file format and the stream format. Both are read.
+    (``datasets`` writes the stream format.)
 
     Only one batch of the file is in memory.
     """

@@ -70,7 +70,9 @@ _NEEDLES = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Holds the bits from one mark to the next mark, or to the end of the file."""
+    """Holds a region of a bzip2 file: the bits from one mark to the next mark, or to the end of the file. A mark is the
+    beginning of a block, or the end of a stream.
+    """
 
     kind: Kind
     bit: int
@@ -87,17 +89,17 @@ class Region:
 
     @property
     def offset(self) -> int:
-        """The byte offset of the region. If the region is the first block of a stream, this is the offset of the
-        stream.
+        """The byte offset of the region in the file. If the region is the first block of a stream, this is the offset
+        of the stream.
 
-        The offset is the same for every place at which reading began.
+        The offset does not depend on where the reading of the file began.
         """
         return self.bit // 8 - HEADER_BYTES * self.is_first
 
 
 def regions(file: BinaryIO, start: int) -> Iterator[Region]:
-    """Yields the regions of a file from the byte ``start`` on. The first region (a ``HEAD``) has the bits before the
-    first mark.
+    """Yields the regions of a file from the byte ``start`` on. A region reaches from one mark to the next. The first
+    region (kind ``HEAD``) has the bits before the first mark.
     """
     cutter = RegionCutter(start)
     file.seek(start)
@@ -107,14 +109,14 @@ def regions(file: BinaryIO, start: int) -> Iterator[Region]:
 
 
 class RegionCutter:
-    """Splits stored bytes at marks. The caller feeds the bytes piece by piece. Only one region and one piece are in
-    memory.
+    """Splits the stored bytes of a bzip2 file into regions, at the marks. The caller feeds the bytes piece by piece.
+    Only one region and one piece are in memory.
     """
 
     __slots__ = ("_at", "_bit", "_buffer", "_is_first", "_is_passing", "_kind")
 
     def __init__(self, start: int = 0) -> None:
-        """Creates a cutter. ``start`` is the offset in the file of the first byte that is fed."""
+        """Creates a cutter. The first byte that the caller feeds is at the offset ``start`` in the file."""
         self._buffer = bytearray()
         self._at = start  # the offset in the file of the buffer's first byte
         self._kind, self._bit, self._is_first = Kind.HEAD, start * 8, False
@@ -168,8 +170,8 @@ def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
 
 
 def fault_behind(region: Region) -> str:
-    """Looks for bytes in a region that belong to no stream. They can be before the first stream, between two streams,
-    or at the end of the file. Returns a description of the bytes; an empty string if there are none.
+    """Describes those bytes of a region that belong to no bzip2 stream; an empty string if there are none. Such bytes
+    can be before the first stream, between two streams, or at the end of the file.
 
     >>> fault_behind(Region(Kind.HEAD, 0, 32, b"BZh9")), fault_behind(Region(Kind.HEAD, 0, 40, b"xBZh9"))
     ('', '1 bytes that are no bz2 stream')
@@ -188,9 +190,9 @@ def fault_behind(region: Region) -> str:
 
 
 def behind_end(region: Region) -> int:
-    """Returns the offset of the first byte after an end mark and its checksum.
+    """Returns the file offset of the first byte after an end mark and its checksum.
 
-    For a ``HEAD``, returns the offset of its first byte.
+    A region of the kind ``HEAD`` has no mark. For such a region, returns the offset of its first byte.
     """
     return region.bit // 8 if region.kind is Kind.HEAD else -(-(region.bit + _END_BITS) // 8)
 
@@ -237,7 +239,8 @@ class BlockUnpacker:
 
 
 def unpack_block(region: Region, following: Sequence[Region] = ()) -> tuple[bytes, int]:
-    """Returns the bytes of a block, and how many of the ``following`` regions belong to it (nearly always none).
+    """Returns the bytes of a block, and how many of the ``following`` regions belong to it. This number is nearly
+    always 0. It is larger if bits inside the block look like a mark by chance.
 
     Raises:
         OSError: the block is damaged.
@@ -257,7 +260,8 @@ def unpack_block(region: Region, following: Sequence[Region] = ()) -> tuple[byte
 
 
 def unpack_last(region: Region) -> bytes:
-    """Unpacks the last block of a file without an end mark. If the file ends inside the block, returns no bytes.
+    """Unpacks a block that has no mark after it, because the file ends there. If the block is incomplete, returns no
+    bytes.
 
     Raises:
         OSError: the block is damaged.

@@ -1,8 +1,8 @@
 """Unpacks a bzip2 stream from start to end with several threads of one task. The reader of .7z files uses this module.
 
 The unpacker replaces ``bz2.BZ2Decompressor``. Its method ``decompress`` takes the next stored bytes, and returns the
-next unpacked bytes if they are ready. Between two calls, the threads unpack later blocks from the bytes that were
-already passed.
+next unpacked bytes if they are ready. Between two calls, the threads unpack further blocks from the stored bytes that
+``decompress`` already has.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class ThreadedUnpacker:
             self._begun.append((region, self._pool.submit(_begin, region) if is_whole else None))
 
     def _take(self) -> bool:
-        """Moves the oldest block to the output. Returns False if more input is needed first."""
+        """Moves the oldest block to the output. Returns False if this is not possible before more input has come."""
         region, future = self._begun[0]
         if future is None:
             self._begun.popleft()
@@ -140,7 +140,9 @@ def _begin(region: Region) -> _Begun:
 
 
 def _unpacked_here(region: Region) -> bytes:
-    """Unpacks a region that no thread has unpacked, because it is not a complete block with a mark after it."""
+    """Unpacks a region in the calling thread. The other threads unpack only complete blocks that have a mark after
+    them. This region is something else, for example a block at which the file ends.
+    """
     if region.kind is Kind.BLOCK:
         if region.is_cut:
             raise OSError("a block without an end")

@@ -32,7 +32,7 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TarDamage:
-    """Reports bytes that do not belong to a tar: their offset, and whether the file ended with them."""
+    """Reports damage in a tar: its offset, and whether everything up to the end of the file is lost too."""
 
     offset: int
     is_cut: bool
@@ -128,8 +128,8 @@ class TarStream:
         return None
 
     def _member(self, info: tarfile.TarInfo, offset: int) -> TarMember | None:
-        """Returns the next member. Before its header, there can be records with its name and size. Returns None if
-        there is no header after these records.
+        """Returns the next member. If its name or size is too long for the header, special records before the header
+        contain them. Returns None if no header follows these records.
         """
         name, num_bytes = "", None
         while info.type in (b"L", b"K", b"x", b"g", b"X"):

@@ -1,9 +1,9 @@
 """Reads gzip files member by member, and continues after a member that is damaged or truncated.
 
 A gzip file can consist of several members, which can be unpacked separately. CommonCrawl stores each record in its own
-member. Common readers stop at the first damaged member, or return a part of its record. This reader returns a member
-only if its checksum is right. It reports and skips damaged members. It recognises the next member by its header and by
-the first unpacked bytes.
+member. Common readers stop at the first damaged member, or return a part of its record. This reader returns the data of
+a member only if its checksum is right. It reports damaged members and continues after them. To find the next member
+after damage, it looks for a gzip header, and then compares the first unpacked bytes.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ _CHARSET = re.compile(
 
 
 def declared_in(html: bytes) -> str:
-    """Returns the label in a page's ``<meta charset>``, ``<meta http-equiv>`` or XML declaration; empty if there is
-    none.
+    """Returns the name of the encoding that a page declares in ``<meta charset>``, ``<meta http-equiv>`` or its XML
+    declaration; empty if it declares none.
 
     >>> declared_in(b'<meta http-equiv="Content-Type" content="text/html; charset=koi8-r">')
     'koi8-r'

@@ -1,4 +1,4 @@
-"""Estimates whether Resiliparse would need more than linear time for a page, before the page is parsed.
+"""Estimates whether the HTML parser Resiliparse would take too long for a page, before the page is parsed.
 
 Resiliparse (2.0.1, with lexbor 2.1) is fast on usual pages. On three kinds of pages it takes quadratic time, so that a
 page of 1 MiB can take hours:
@@ -10,9 +10,9 @@ page of 1 MiB can take hours:
   block.
 - Tags with many attributes. The parser compares each attribute with all earlier attributes of the tag.
 
-This module estimates the depth and the number of open formatting elements without a tree. If a start tag is directly
-followed by its end tag, no element stays open. Such pairs are removed, innermost first. In most pages few tags remain.
-The remaining tags are processed one by one (:mod:`pipeline.sources.formats.html_open_elements`).
+This module estimates how deep elements are nested, and how many formatting elements are open, but it builds no tree. If
+a start tag is directly followed by its end tag, no element stays open. Such pairs are removed, innermost first. In most
+pages few tags remain. The remaining tags are processed one by one (:mod:`pipeline.sources.formats.html_open_elements`).
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
 
 
 def _num_attribute_pairs(matches: Sequence[re.Match[str]]) -> int:
-    """Returns the number of pairs of attributes that a parser compares.
+    """Returns how often a parser compares two attributes with each other.
 
     If a page has several ``<body>`` or ``<html>`` tags, the parser puts all their attributes into one element. So these
     attributes are counted together.

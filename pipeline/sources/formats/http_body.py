@@ -1,8 +1,8 @@
-"""Undoes the content codings of an HTTP body, such as gzip. If the header and the first bytes of the body disagree, the
-bytes decide.
+"""Undoes the content codings of an HTTP body, such as gzip. If the header and the first bytes of the body disagree
+about the coding, the bytes decide.
 
-gzip, Zstandard and bzip2 data begin with a mark that no text contains. So they are unpacked even if no header names the
-coding. deflate and brotli have no mark. So they are tried only if a header names them.
+gzip, Zstandard and bzip2 data begin with a mark (a few fixed bytes) that no text contains. So they are unpacked even if
+no header names the coding. deflate and brotli have no mark. So they are tried only if a header names them.
 
 A body that is readable text is not changed, even if a header names a coding. Such headers have two causes. Some
 crawlers unpack the body and keep the header. Some servers write words such as ``none``, ``UTF-8`` or ``binary`` into
