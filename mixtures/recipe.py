@@ -94,10 +94,10 @@ class Recipe:
         return self.exact or {s: Fraction(w) for s, w in self.weights.items()}
 
     def resolved(self, tokens: Mapping[str, int]) -> Recipe:
-        """Returns the recipe with the weights that its rule derives from the available tokens. ``tokens`` has these
-        tokens by source.
+        """Returns a copy of the recipe, with weights that are computed from the available tokens.
 
-        Sources without tokens are removed. A recipe without a rule is returned unchanged.
+        The recipe's rule says how, for example by a temperature. ``tokens`` has the number of available tokens of each
+        source. Sources without tokens are removed. A recipe without a rule is returned unchanged.
         """
         if self.rule is None:
             return self
@@ -111,13 +111,14 @@ class Recipe:
                        validation={s: v for s, v in self.validation.items() if s in weights})  # fmt: skip
 
     def weights_as_text(self) -> dict[str, str]:
-        """Returns the weights or the rule as text, so that two recipes can be compared."""
+        """Returns the weights, or the rule that derives them, as text. So two recipes can be compared."""
         said = self.rule.as_text() if self.rule else {s: str(w) for s, w in self.weights.items()}
         return said | {f"parts of {s}": rule.as_text() for s, rule in self.parts.items() if not rule.has_other}
 
 
 def load_recipe(name_or_path: str | Path) -> Recipe:
-    """Returns the recipe in a YAML file, or the recipe with this name that ships with the package (``llama``, ...).
+    """Reads a recipe from a YAML file. Instead of a path, you can give the name of a recipe in the package (``llama``,
+    ...).
 
     Raises:
         ValueError: the file does not exist, is not YAML, or is not a recipe. The message says how to fix it.
@@ -180,8 +181,8 @@ def _check_weights(weights: Mapping[str, Decimal]) -> None:
 
 
 def _weights(mixture: Mapping[str, Any]) -> tuple[dict[str, Decimal], dict[str, Fraction], WeightRule | None]:
-    """Returns three values: the weights in percent; the exact weights, if the percentages are rounded; and the rule, if
-    there is one."""
+    """Reads the weights of a recipe. Returns three values: the weights in percent; the exact weights, if the
+    percentages are rounded; and the rule that derives the weights from the available tokens, if the recipe has one."""
     if mixture.get("epochs") is not None:
         if mixture.get("weights") is not None:
             raise ValueError("mixture has both weights and epochs: give one of them, the other follows from it")
@@ -215,8 +216,8 @@ def _alike(sources: Mapping[str, object]) -> dict[str, Decimal]:
 
 
 def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Returns the largest number of epochs of each source. The recipe has one number for all sources, or a mapping by
-    source (default 1)."""
+    """Returns how many epochs of each source are allowed. The recipe has one number for all sources, or a number by
+    source. A source that is not named gets 1."""
     if isinstance(value, Mapping):
         named = {str(s): _decimal(f"max_epochs of {s}", v) for s, v in value.items()}
         return {**dict.fromkeys(weights, Decimal(1)), **named}
@@ -224,8 +225,8 @@ def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
 
 
 def _validation(value: Any, weights: Mapping[str, Decimal]) -> dict[str, HoldOut]:
-    """Returns the :class:`HoldOut` of each source. Accepts ``{share: X}`` or ``{tokens: N}``, for all sources or by
-    source.
+    """Returns how much of each source is held out for validation. The recipe says ``{share: X}`` or ``{tokens: N}``,
+    either once for all sources or by source.
     """
     if value is None:
         return {}
@@ -294,7 +295,7 @@ def _integer(what: str, value: Any) -> int:
 
 
 def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
-    """Returns the mapping in a recipe or configuration file.
+    """Reads a recipe or configuration file. Returns its settings as a dictionary.
 
     Raises:
         ValueError: the file does not exist, is not YAML, or contains no mapping. The message names the file.

@@ -1,4 +1,4 @@
-"""Contains three values of a recipe: what is held out, the size of shards, a publication's figures."""
+"""Defines three settings of a recipe: the documents held out for validation, the size of shards, a paper's figures."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class ShardSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperShares:
-    """Holds the epochs and disk sizes of a publication, which ``mixtures.plan`` prints for comparison."""
+    """Holds the epochs and disk sizes that a paper reports. ``mixtures.plan`` prints them, so that they can be
+    compared.
+    """
 
     cite: str
     epochs: Mapping[str, Decimal]
@@ -54,14 +56,14 @@ class PaperShares:
 
 
 def as_mapping(what: str, value: Any, *, is_text: bool = True) -> dict[Any, Any]:
-    """Returns a part of a recipe as a dictionary.
+    """Checks that a section of a recipe is a mapping, and returns it as a dictionary.
 
     Args:
-        what: the name of the part in the recipe, for the message.
-        is_text: converts the keys to text. YAML reads some names as numbers or dates.
+        what: the name of the section, for the message.
+        is_text: if True, converts the keys to text, because YAML reads some names as numbers or dates.
 
     Raises:
-        ValueError: the part is not a mapping.
+        ValueError: the section is not a mapping.
 
     >>> as_mapping("weights", {1984: 50})
     {'1984': 50}

@@ -1,4 +1,7 @@
-"""Packs a stream into rows and orders the rows. The rows and their order depend only on the stream and the settings."""
+"""Packs a stream of tokens into rows, and defines the order of the rows. A row is one training sequence.
+
+The rows and their order depend only on the stream and the settings.
+"""
 
 from __future__ import annotations
 
@@ -30,36 +33,39 @@ _ROW_BITS = 32
 
 
 class RowOrder(Protocol):
-    """Defines the rows of seq_len + 1 tokens, and the order in which all ranks together read them."""
+    """Defines the rows of seq_len + 1 tokens, and the order in which they are read. All ranks share one order."""
 
     num_rows: int
     """Number of rows per epoch."""
 
     def numbers(self, places: Array) -> Array:
-        """Returns the numbers of the rows at these places in the order. The order contains all epochs, one after
-        another.
+        """Returns the numbers of the rows that are read at these places. Place 0 is read first. The places count on
+        through all epochs.
         """
 
     def find(self, numbers: Array) -> PackedSegments:
-        """Returns the tokens and segments of the rows with these numbers."""
+        """Returns the tokens of the rows with these numbers, and where the documents' pieces (segments) begin."""
 
     def documents(self, number: int) -> list[PackedDocument]:
         """Returns the pieces of documents in a row."""
 
     def settings(self) -> dict[str, int | str]:
-        """Returns the settings that must be the same for a state to be loaded into this order."""
+        """Returns the settings that determine this order. A loader's saved state must have the same settings to be
+        loaded.
+        """
 
     def rows_at(self, seq_len: int) -> int:
         """Returns the number of rows per epoch that this stream would have with another seq_len."""
 
     def place_of(self, state: Mapping[str, Any]) -> int:
-        """Returns the place in this order at which training resumes, for a state that was saved with another
-        seq_len.
-        """
+        """Returns the place at which training resumes, if its state was saved with another seq_len."""
 
 
 def make_row_order(stream: TokenStream, settings: LoaderSettings) -> RowOrder:
-    """Returns the order of the stream's rows. Raises ValueError if the stream does not support the packing."""
+    """Returns the order of the stream's rows, for the packing in the settings (``concatenate`` or ``best_fit``).
+
+    Raises ValueError if the packing is ``best_fit`` and the shards are not on a local disk.
+    """
     return BestFitRows(stream, settings) if settings.packing == "best_fit" else ConcatenatedRows(stream, settings)
 
 
@@ -83,8 +89,8 @@ class _Cache:
 class ConcatenatedRows:
     """Cuts the stream every seq_len tokens: row i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``.
 
-    A cell consists of the rows in max_seq_len tokens. Cells are shuffled within windows. The rows of a cell stay in
-    order.
+    Neighbouring rows form a cell of max_seq_len tokens, and neighbouring cells form a window. The cells of a window are
+    shuffled. The rows of a cell stay in order. So the order of the cells is the same for every seq_len.
     """
 
     def __init__(self, stream: TokenStream, settings: LoaderSettings) -> None:
@@ -142,7 +148,9 @@ class ConcatenatedRows:
 
 @dataclass(frozen=True, slots=True)
 class _ShardRows:
-    """Lists the pieces in the rows of a packed shard, row by row. If a row is not full, its last piece is padding."""
+    """Lists the pieces of documents in the rows of one shard, row by row. If a row is not full, its last piece is
+    padding.
+    """
 
     documents: Array
     """int32: for each piece, the number of its document in the shard. Padding has 0."""
@@ -161,7 +169,9 @@ class _ShardRows:
 
     @classmethod
     def of(cls, stream: TokenStream, shard: int, seq_len: int) -> _ShardRows:
-        """Packs a shard, and finds the block and the place of each piece."""
+        """Packs the documents of a shard into rows. Finds the record batch (block) of each piece, and the piece's place
+        in it.
+        """
         lengths, blocks = stream.document_lengths(shard), stream.open(shard).blocks
         plan: RowPlan = pack(lengths, seq_len)
         first_tokens = (np.cumsum(lengths, dtype=np.int64) - lengths)[plan.documents] + plan.begins
@@ -182,10 +192,10 @@ class _ShardRows:
 
 
 class BestFitRows:
-    """Packs each shard separately with best-fit decreasing. Shuffles the shards, and the rows within each shard.
+    """Packs the documents of each shard into rows with the best-fit decreasing method, and shuffles the rows.
 
-    Each shard is a random sample of the whole mixture, so shuffling within a shard mixes the sources well enough.
-    Packing the shards separately adds little padding.
+    The shards are shuffled, and the rows within each shard. Each shard is a random sample of the whole mixture, so this
+    mixes the sources well enough. Each shard is packed separately, which adds only little padding.
     """
 
     def __init__(self, stream: TokenStream, settings: LoaderSettings) -> None:
@@ -202,7 +212,9 @@ class BestFitRows:
         self._plans, self._permutations, self._epochs = _Cache(_MAX_PLANS), _Cache(_MAX_PERMUTATIONS), _Cache(4)
 
     def _count(self, seq_len: int) -> Array:
-        """Returns the number of rows of each shard. The stream caches the result for other loaders and workers."""
+        """Returns the number of rows into which each shard is packed. The stream caches the result for other loaders
+        and workers.
+        """
         counts = self._stream.row_counts
         if seq_len not in counts:
             lengths = (self._stream.document_lengths(shard) for shard in range(self._stream.num_shards))
@@ -233,7 +245,9 @@ class BestFitRows:
         ])  # fmt: skip
 
     def _find_in(self, shard: int, rows: Array) -> PackedSegments:
-        """Returns rows of one shard. Padding is copied from an array that contains only padding."""
+        """Returns the tokens and segments of rows in one shard. The tokens of padding come from an array that has only
+        padding.
+        """
         mapped, plan = self._stream.open(shard), self._plan(shard)
         firsts, counts = plan.ends[rows], plan.ends[rows + 1] - plan.ends[rows]
         ends = np.concatenate([[0], np.cumsum(counts)])
@@ -264,7 +278,11 @@ class BestFitRows:
         return int(self._count(seq_len).sum())
 
     def place_of(self, state: Mapping[str, Any]) -> int:
-        """Returns the place at which the next shard begins. The rest of the current shard is skipped in this epoch."""
+        """Returns the place at which training resumes, if its state was saved with another seq_len.
+
+        This is the beginning of the next shard, because another seq_len gives other rows. The rest of the current shard
+        is skipped in this epoch.
+        """
         old = self._count(int(state["seq_len"]))
         epoch, within = divmod(int(state["sequences"]), int(old.sum()))
         shards, ends = self._shards(epoch)
@@ -272,7 +290,9 @@ class BestFitRows:
         return epoch * self.num_rows + (int(ends[begun - 1]) if begun else 0)
 
     def _shards(self, epoch: int) -> tuple[Array, Array]:
-        """Returns the shards in the order of an epoch, and the place at which the rows of each shard end."""
+        """Returns the shards in the order in which an epoch reads them, and the place in the epoch at which each shard
+        ends.
+        """
 
         def make() -> tuple[Array, Array]:
             shards = np.arange(len(self._rows))

@@ -29,7 +29,9 @@ SOURCE_TYPE = pa.dictionary(pa.int8(), pa.string())
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardMetadata:
-    """Holds the metadata that the schema of every shard of a run contains."""
+    """Holds the metadata in a shard's schema, for example the recipe's name. All shards of a run have the same
+    metadata.
+    """
 
     recipe: str
     seed: int
@@ -78,7 +80,7 @@ class ShardInfo:
     """Number of tokens by source, only for sources that the shard contains."""
 
     def line(self) -> str:
-        """Returns the manifest's entry as text, for messages.
+        """Returns the manifest's entry about this shard as text, for messages.
 
         >>> ShardInfo(path="shards/a.arrow", rows=2, tokens=1_500, bytes=4_096, sha256="ab" * 32, sources={}).line()
         'manifest line: 2 rows, 1,500 tokens, 4,096 bytes, sha256 abababababab...'
@@ -114,8 +116,10 @@ def shard_name(kind: str, index: int, num_shards: int) -> str:
 
 
 def num_shards(total_tokens: int, dtype_bytes: int, target_bytes: int) -> int:
-    """Returns the number of shards for all tokens, if a shard has about ``target_bytes`` bytes of ids. The result is at
-    least 1.
+    """Returns how many shards are needed for all tokens, at least 1. A shard gets about ``target_bytes`` bytes of token
+    ids.
+
+    ``dtype_bytes`` is the size of one id. For example, 2 * 1,000,000,000 bytes need 8 shards of 256 MiB:
 
     >>> num_shards(1_000_000, 2, 256 * 2**20), num_shards(1_000_000_000, 2, 256 * 2**20)
     (1, 8)
@@ -152,11 +156,12 @@ def write_shard(
 
     Args:
         sink: the file that receives the bytes. It need not be seekable.
-        batches: the rows, with the columns of :func:`shard_schema` in any order. Other columns are left out.
-            ``source`` may be text or a dictionary.
+        batches: the rows, with the columns of :func:`shard_schema` in any order. Other columns are left out. ``source``
+            may be text or a dictionary.
         path: the shard's path for the manifest.
-        sources: all sources of the recipe. They become the dictionary of ``source``, equal in all shards of a run.
-        metadata: the shard's metadata.
+        sources: all sources of the recipe. They become the dictionary of the column ``source``, so that this dictionary
+            is the same in all shards of a run.
+        metadata: the recipe, tokenizer and seed, to be stored in the schema.
 
     Raises:
         ValueError: a row has a source that is not among ``sources``, or an id is not below the vocabulary size.
@@ -182,7 +187,9 @@ def write_shard(
 
 
 def _normal(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> pa.RecordBatch:
-    """Returns the batch with exactly the schema's columns. The sources become indices into ``names``."""
+    """Returns the batch with the columns of the schema, and without other columns. The names of sources become indices
+    into ``names``.
+    """
     source = batch.column("source")
     text = source.cast(pa.string()) if pa.types.is_dictionary(source.type) else source
     indices = pc.index_in(text, pa.array(names, pa.string()))
@@ -202,7 +209,7 @@ def _normal(batch: pa.RecordBatch, names: Sequence[str], schema: pa.Schema) -> p
 
 
 def _split_by_size(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yields the same rows in new batches. The places where the batches end depend only on the rows' sizes."""
+    """Divides the rows into new batches of limited size. Where a batch ends depends only on the sizes of the rows."""
     held: list[pa.RecordBatch] = []
     held_rows = held_tokens = 0
     for batch in batches:

@@ -41,7 +41,8 @@ class SourceShares:
 
 
 def shares(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int) -> list[SourceShares]:
-    """Returns the shares of each source, the largest source first.
+    """Returns each source's shares of the tokens, planned and found. The source with the largest planned share comes
+    first.
 
     Args:
         num_sequences: how many sequences count as the beginning of the stream.
@@ -72,8 +73,9 @@ def shares(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int)
 
 
 def first_tokens(stream: TokenStream, *, settings: LoaderSettings, num_sequences: int) -> Mapping[str, int]:
-    """Returns how many tokens of each source are in the first ``num_sequences`` sequences. The number of sequences is
-    rounded up to whole batches.
+    """Returns how many tokens of each source are at the beginning of the stream.
+
+    The beginning has ``num_sequences`` sequences, rounded up to whole batches.
     """
     tokens, sequences = np.zeros(len(stream.source_names)), 0
     for batch in Loader(stream, settings):

@@ -1,5 +1,6 @@
-"""Reads all stages of a training as one stream. Each stage is one output. The manifest of the last stage lists the
-earlier stages.
+"""Reads all stages of a training as one stream. A stage is a part of the training with its own mixture.
+
+Each stage is the output folder of one run. The manifest of the last stage lists the earlier stages.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class StagedStream:
         self.fingerprint = self._fingerprints[-1]
 
     def num_stages_of(self, fingerprint: object) -> int | None:
-        """Returns N if ``fingerprint`` is that of the first N stages together. Returns None if it belongs to different
-        data."""
+        """Returns how many stages a fingerprint covers: N if it is the fingerprint of the first N stages together.
+        Returns None if it is the fingerprint of different data."""
         return self._fingerprints.index(str(fingerprint)) + 1 if fingerprint in self._fingerprints else None
 
 
@@ -54,9 +55,10 @@ Stream = TokenStream | StagedStream
 
 
 def open_stages(folder: str | Path, **options: Any) -> Stream:
-    """Opens the output of a run, and the outputs of the stages that it continues.
+    """Opens the output of a run as one stream. If the run continues earlier stages, their outputs come first in the
+    stream.
 
-    Returns a `TokenStream` if the output continues no other stage.
+    Returns a `StagedStream`, or a `TokenStream` if there are no earlier stages.
 
     Args:
         folder: the output folder or URL of the last stage.
@@ -88,7 +90,8 @@ def open_stages(folder: str | Path, **options: Any) -> Stream:
 
 
 def beside(folder: str, path: str) -> str:
-    """Returns the folder at ``path``, which is relative to ``folder`` unless it is absolute or a URL.
+    """Returns the full path of a folder. If ``path`` is relative, it starts from ``folder``. Otherwise it is returned
+    unchanged.
 
     >>> beside("gs://bucket/runs/two", "../one"), beside("/data/two", "gs://bucket/one")
     ('gs://bucket/runs/one', 'gs://bucket/one')
@@ -144,8 +147,8 @@ class StagedRows:
         return sum(order.rows_at(seq_len) for order in self._orders)
 
     def rows_of_stages(self, num_stages: int, seq_len: int) -> int:
-        """Returns how many rows per epoch the first ``num_stages`` stages have together, if sequences have this
-        seq_len.
+        """Returns the sum of the rows per epoch of the first ``num_stages`` stages, for sequences of ``seq_len``
+        tokens.
         """
         return sum(order.rows_at(seq_len) for order in self._orders[:num_stages])
 
@@ -160,7 +163,7 @@ class StagedRows:
 
 
 def _joined(stages: Sequence[TokenStream]) -> str:
-    """Returns the fingerprint of one stage, or a joint fingerprint of several stages."""
+    """Returns one fingerprint of all these stages. If there is only one stage, this is the stage's own fingerprint."""
     if len(stages) == 1:
         return stages[0].fingerprint
     return hashlib.sha256("\n".join(stage.fingerprint for stage in stages).encode()).hexdigest()

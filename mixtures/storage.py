@@ -41,7 +41,7 @@ class Storage(Protocol):
 
 
 def storage_of(folder: str | Path, *, cache_dir: str | Path | None = None) -> Storage:
-    """Returns the storage for a folder or URL.
+    """Returns the object that reads the files of a folder or URL.
 
     Shards of a remote folder are stored in ``cache_dir`` while they are read (default: the system's temporary folder).
 
@@ -77,9 +77,9 @@ class LocalStorage:
 class RemoteStorage:
     """Reads a folder in an object store.
 
-    A shard is fetched as a whole, and its checksum is compared. The fetched file is mapped into memory and then
-    immediately deleted, so that it takes disk space only while it is mapped. If a trainer is killed, only the files of
-    shards that it was just fetching remain.
+    A shard is fetched as a whole, and its checksum is compared with the manifest. The fetched file is mapped into
+    memory and then immediately deleted, so that it takes disk space only while it is mapped. If a trainer is killed,
+    only the files that are not mapped yet remain on the disk.
     """
 
     is_remote = True
@@ -103,7 +103,9 @@ class RemoteStorage:
 
     @property
     def _here(self) -> _OfProcess:
-        """The state that belongs to this process, with its client. A forked worker makes a new state."""
+        """The client and the fetched shards of this process. A forked worker does not use its parent's; it makes its
+        own.
+        """
         if self._mine is None or self._mine.pid != os.getpid():
             self._inherited = (
                 self._mine
@@ -136,8 +138,8 @@ class RemoteStorage:
             os.unlink(path)
 
     def fetch_ahead(self, info: ShardInfo) -> None:
-        """Begins to fetch a shard that will be needed next. Does nothing if another shard has already been fetched
-        ahead.
+        """Begins to fetch the shard that will be needed next, in a thread. If another fetched shard is still unused,
+        does nothing.
         """
         if not self._here.ahead:
             self._here.ahead[info.path] = self._here.pool.submit(self._fetch, info)
@@ -166,7 +168,9 @@ class RemoteStorage:
 
 
 class _OfProcess:
-    """Holds one process's client of the store, the thread that fetches shards, and the shards fetched ahead."""
+    """Holds what each process needs for itself: a client of the object store, a thread that fetches shards, and the
+    shards that were fetched before they are needed.
+    """
 
     def __init__(self, url: str) -> None:
         import fsspec
@@ -178,8 +182,9 @@ class _OfProcess:
         _OF_PROCESSES.add(self)
 
     def forget(self, wanted: str) -> None:
-        """Discards all shards fetched ahead except ``wanted``, and deletes their files. In a forked copy, does
-        nothing.
+        """Discards all shards that were fetched ahead, except ``wanted``, and deletes their files.
+
+        In a forked process, does nothing, because the files belong to the parent process.
         """
         if self.pid == os.getpid():
             for path in [path for path in self.ahead if path != wanted]:
@@ -202,7 +207,9 @@ os.register_at_fork(before=_settle)
 
 @contextmanager
 def _temporary(folder: str | None) -> Iterator[tuple[str, Any]]:
-    """Opens a new temporary file and yields its path and the file. Deletes it if the block raises."""
+    """Opens a new temporary file, and yields its path and the open file. If the ``with`` block raises, deletes the
+    file.
+    """
     handle, path = tempfile.mkstemp(prefix="shard-", suffix=".arrow", dir=folder)
     try:
         with os.fdopen(handle, "wb") as sink:

@@ -61,8 +61,8 @@ class PackedDocument:
     num_tokens: int
 
     def in_folder(self, path: str) -> PackedDocument:
-        """Returns a copy of this piece. In the copy, the shard's path begins with ``path``, the folder of the
-        output.
+        """Returns a copy of this piece, in which the shard's path begins with ``path``. The path is that of a stage's
+        output folder.
         """
         return replace(self, shard=f"{path}/{self.shard}")
 
@@ -72,9 +72,9 @@ class TokenStream:
 
     Attributes:
         num_tokens: number of tokens in the whole stream.
-        source_names: the names of the sources. The numbers in ``sources`` are indices into these names.
+        source_names: the names of the sources. A token's source is stored as an index into these names.
         fingerprint: a checksum of the tokens and their order. A loader's state contains it.
-        row_counts: a cache for best-fit packing: the number of rows of each shard, by seq_len.
+        row_counts: a cache for best-fit packing. For each seq_len, it has the number of rows of each shard.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class TokenStream:
                 check_sum(self.storage, info)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns the state without the memory maps, because each worker opens new ones."""
+        """Returns the state to be pickled for a worker. It has no memory maps, because each worker opens new ones."""
         return {**self.__dict__, "_open": OrderedDict(), "_open_bytes": 0}
 
     def _chosen(self, validation_source: str | None) -> list[ShardInfo]:
@@ -137,8 +137,8 @@ class TokenStream:
         return [info for info in held[validation_source] if info.tokens]
 
     def num_stages_of(self, fingerprint: object) -> int | None:
-        """Returns 1 if ``fingerprint`` is that of this stream, else None. `mixtures.stages.StagedStream` has the same
-        method.
+        """Returns 1 if ``fingerprint`` is that of this stream, else None. A single output counts as one stage;
+        `mixtures.stages.StagedStream` has the same method for several stages.
         """
         return 1 if fingerprint == self.fingerprint else None
 
@@ -148,7 +148,7 @@ class TokenStream:
         return len(self._infos)
 
     def shards_of(self, tokens: Array) -> Array:
-        """Returns, for each of these places in the stream, the number of the shard that contains it."""
+        """Returns, for each of these token positions in the stream, the number of the shard that contains it."""
         return np.asarray(self._ends.searchsorted(tokens, "right"))
 
     def shard_begin(self, shard: int) -> int:
@@ -161,7 +161,10 @@ class TokenStream:
         return np.concatenate(lengths) if lengths else np.empty(0, np.int32)
 
     def document(self, shard: int, row: int) -> tuple[Block, int]:
-        """Returns the block that contains a row of a shard, and the row's index in the block."""
+        """Returns the record batch (block) that contains a document, and the document's index in this block.
+
+        ``row`` is the document's row in the shard.
+        """
         for block in self.open(shard).blocks:
             if row < len(block.sources):
                 return block, row
@@ -243,7 +246,7 @@ def check_sizes(storage: Storage, infos: Sequence[ShardInfo]) -> None:
 
 
 def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Raises ValueError if a shard is not a readable Arrow file of the manifest's run."""
+    """Raises ValueError if a shard is not a readable Arrow file, or if it belongs to another run than the manifest."""
     place = storage.place(info.path)
     try:
         with storage.map(info) as mapped:
@@ -254,7 +257,7 @@ def check_shard(storage: Storage, info: ShardInfo, manifest: Mapping[str, Any]) 
 
 
 def check_schema(schema: pa.Schema, place: str, info: ShardInfo, manifest: Mapping[str, Any]) -> None:
-    """Raises ValueError if the metadata or columns of a shard differ from those of the manifest's run."""
+    """Raises ValueError if the metadata of a shard differ from the manifest, or if a column is missing or wrong."""
     line = info.line()
     try:
         metadata = ShardMetadata.of(schema)

@@ -52,7 +52,10 @@ def parse_yaml(text: str, where: str) -> Any:
 
 
 def _check_events(text: str, where: str) -> None:
-    """Raises ValueError for aliases and deep nesting. PyYAML builds values recursively, so this check comes first."""
+    """Raises ValueError if the text contains an alias or is nested too deeply.
+
+    This check comes before values are built, because PyYAML builds them recursively and could exhaust the stack.
+    """
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = f"{where}, line {_line(event)}"
@@ -93,10 +96,11 @@ def _line(node: Any) -> int:
 
 
 def _scalar_fault(node: yaml.ScalarNode) -> str:
-    """Returns a message about a wrong number, or "" if the number is right. Numbers in quotes are checked too, because
-    weights may be quoted.
+    """Returns a message if a value is a wrong number. Returns "" for a right number, and for a value that is not a
+    number.
 
     A number is wrong if it is not finite, if YAML would read it in base 60 or 8, or if it is too large or too small.
+    The size of numbers in quotes is checked too, because weights may be quoted.
     """
     text = node.value.strip()
     if node.style is None and _NOT_FINITE.fullmatch(text):

@@ -1,16 +1,16 @@
-"""Chooses documents by hash. If the last epoch of a source is partial, this module chooses its documents, exact to the
-token.
+"""Chooses documents by hash, for example the documents of a partial epoch. The choice is exact to the token.
 
-A document's place in the order is a hash of its id, a named purpose, a seed, its source and the epoch. So the choice
-does not depend on files, batches or workers. Choosing takes two passes over pairs of (hash, number of tokens):
+Documents are ordered by a hash of their id, a named purpose, a seed, their source and the epoch. So the choice does not
+depend on files, batches or workers. Choosing takes two passes over pairs of (hash, number of tokens):
 
-1. Every worker makes a :func:`histogram` of tokens by the top 16 bits of the hash. The histograms are added with ``+``.
+1. Every worker makes a :func:`histogram`: the number of tokens in each bucket. The top 16 bits of the hash are the
+   number of the bucket. The histograms of all workers are added with ``+``.
 2. :func:`find_bucket` returns the bucket in which the wanted number of tokens is reached. :func:`cut` then looks only
    at the documents in that bucket. :func:`cut` returns the last document of the subset, and how many tokens of this
    document are kept.
 
-A document is in the subset if its (hash, id) is smaller than the (hash, id) of the last document. The last document
-keeps its first tokens.
+A document is in the subset if its (hash, id) is smaller than the (hash, id) of the last document. The last document is
+also in the subset, but may keep only its first tokens.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def order_hashes(
     The hash is XXH3 of the id, with XXH3 of the four remaining arguments as its seed. Names are hashed with their
     lengths, so that different arguments cannot give the same bytes.
 
+    In this example, the order of the ids does not change the hashes, but the epoch does:
+
     >>> first, again = order_hashes(0, "books", ["11", "1342"], 0), order_hashes(0, "books", ["1342", "11"], 0)
     >>> bool((first == again[::-1]).all()), bool((first == order_hashes(0, "books", ["11", "1342"], 1)).any())
     (True, False)
@@ -60,8 +62,9 @@ def order_hashes(
 
 
 def histogram(hashes: Hashes, num_tokens: Counts) -> Counts:
-    """Returns the number of tokens for each value of the hash's top 16 bits. If the documents are divided, the
-    histograms of the parts add up to the histogram of the whole.
+    """Returns the number of tokens in each bucket. The documents of a bucket have hashes with the same top 16 bits.
+
+    If each worker counts a part of the documents, the sum of the workers' histograms is the histogram of all documents.
     """
     tokens = np.zeros(NUM_BUCKETS, np.int64)
     np.add.at(tokens, (hashes >> _BUCKET_SHIFT).astype(np.int64), np.asarray(num_tokens, np.int64))
@@ -69,8 +72,8 @@ def histogram(hashes: Hashes, num_tokens: Counts) -> Counts:
 
 
 def find_bucket(tokens_by_bucket: Counts, wanted_tokens: int) -> tuple[int, int]:
-    """Returns the bucket in which the sum of tokens reaches ``wanted_tokens``, and the sum of the tokens in all buckets
-    before it.
+    """Finds the bucket in which the sum of tokens reaches ``wanted_tokens``. Returns its number, and the number of
+    tokens in all earlier buckets.
 
     Raises:
         ValueError: ``wanted_tokens`` is below 1, or more than all tokens.
@@ -102,15 +105,16 @@ class Cut:
 
     @property
     def is_cut(self) -> bool:
-        """True if the last document loses tokens at its end, and so its eos."""
+        """True if the last document loses tokens at its end. Then it also loses its eos."""
         return self.last_doc_tokens_kept < self.last_doc_tokens
 
 
 def cut(hashes: Hashes, doc_ids: Sequence[str], num_tokens: Counts, wanted_in_bucket: int) -> Cut:
-    """Returns the end of the subset. The arguments describe the documents of its last bucket, in any order.
+    """Returns the last document of the subset, and how many of its tokens are kept.
 
-    ``wanted_in_bucket`` is the number of tokens that the whole source should give, minus the tokens in earlier buckets.
-    Equal hashes are ordered by id. Raises ValueError if the bucket has fewer tokens than ``wanted_in_bucket``.
+    The arguments describe the documents of the last bucket, in any order. ``wanted_in_bucket`` is the number of tokens
+    that the whole source should give, minus the tokens in earlier buckets. Equal hashes are ordered by id. Raises
+    ValueError if the bucket has fewer tokens than ``wanted_in_bucket``.
     """
     order = sorted(range(len(doc_ids)), key=lambda i: (hashes[i], doc_ids[i]))
     left = wanted_in_bucket
@@ -127,8 +131,9 @@ def cut(hashes: Hashes, doc_ids: Sequence[str], num_tokens: Counts, wanted_in_bu
 
 
 def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: Counts, end: Cut) -> Counts:
-    """Returns the number of tokens of each document that are in the subset. For the last document, this can be a part
-    of its tokens. For all other documents, it is all or none.
+    """Returns, for each document, how many of its tokens are in the subset.
+
+    This is all or none, except for the last document of the subset, which may keep only a part of its tokens.
     """
     kept = np.where(hashes < np.uint64(end.last_hash), num_tokens, 0).astype(np.int64)
     for i in np.flatnonzero(hashes == np.uint64(end.last_hash)):
@@ -152,7 +157,8 @@ class Begun:
 
     @classmethod
     def at(cls, seed: int, source: str, epoch: int, last_doc_id: str) -> Begun:
-        """Returns the used part of an epoch, if ``last_doc_id`` is the last document that was used.
+        """Describes the part of an epoch that earlier stages used, if ``last_doc_id`` is the last document that they
+        used.
 
         >>> first, second = sorted(order_hashes(0, "books", ["11", "1342"], 0).tolist())
         >>> Begun.at(0, "books", 0, "11").last_hash in (first, second)
@@ -172,13 +178,14 @@ class Begun:
 
 
 def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
-    """Returns the first hash of each shard except the first shard. The bounds are chosen so that shards have almost
-    equal numbers of tokens.
+    """Returns the hashes at which the shards begin, except the first shard. All shards get almost equally many tokens.
 
-    ``tokens_by_bucket`` is the :func:`histogram` of the documents' places in the order. A document that occurs several
-    times is counted each time. A bucket is 1/65,536 of the range of hashes. Tokens are assumed to be spread evenly
-    within a bucket. So each bound is wrong by at most one document, plus the difference between the real and the even
-    spread in its bucket. The bounds do not change the order itself.
+    ``tokens_by_bucket`` is the :func:`histogram` of the hashes that order the documents. A document that occurs several
+    times is counted each time. A bucket is 1/65,536 of the range of hashes. The tokens of a bucket are assumed to be
+    spread evenly over its hashes. A bound is wrong by at most one document, plus the error of this assumption in its
+    bucket. The bounds do not change the order itself.
+
+    In this example, all buckets have equally many tokens, so the bounds are at 1/4, 2/4 and 3/4 of the range:
 
     >>> shard_bounds(np.full(65_536, 10), 4).tolist() == [1 << 62, 1 << 63, 3 << 62]
     True
@@ -195,12 +202,12 @@ def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
 
 
 def shards_of(places: Hashes, bounds: Hashes) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Returns, for each place in the order, the number of the shard that it belongs to."""
+    """Returns, for each document, the number of its shard. ``places`` are the hashes that order the documents."""
     return np.asarray(np.searchsorted(bounds, places, "right"), np.int64)
 
 
 def share_threshold(share: Decimal) -> int:
-    """Returns a hash as threshold. On average, this share of all documents has a smaller hash.
+    """Returns the threshold for a share of documents. On average, this share of all documents has a smaller hash.
 
     >>> share_threshold(Decimal("0.5")) == 2**63
     True
@@ -209,9 +216,11 @@ def share_threshold(share: Decimal) -> int:
 
 
 def held_out_by_share(hashes: Hashes, share: Decimal) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Returns a mask of the documents that are held out for validation, if a share of the documents is held out.
+    """Returns a mask of the documents that are held out for validation, if the recipe holds out a share of the
+    documents.
 
-    These are the documents whose hash for the purpose ``validation`` is below the threshold.
+    ``hashes`` are made for the purpose ``validation``. A document is held out if its hash is below
+    :func:`share_threshold`.
     """
     return np.asarray(hashes < np.uint64(share_threshold(share)))
 
@@ -219,10 +228,9 @@ def held_out_by_share(hashes: Hashes, share: Decimal) -> np.ndarray[Any, np.dtyp
 def held_out_by_tokens(
     hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: Counts, end: Cut
 ) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Returns a mask of the documents that are held out to reach a number of validation tokens: whole documents, up to
-    ``end``.
+    """Returns a mask of the documents that are held out for validation, if the recipe holds out a number of tokens.
 
-    These documents have at least the wanted number of tokens. If the last document were left out, they would have
-    fewer.
+    Whole documents are held out, in the order of their hashes, up to and including the last document in ``end``.
+    Together they have at least the wanted number of tokens. No shorter choice in this order would have enough.
     """
     return np.asarray(tokens_kept(hashes, doc_ids, num_tokens, end) > 0)

@@ -23,7 +23,7 @@ def weighted_sample(
 
     Documents are chosen by a hash of their id. The sample has at most ``max_bytes``, and no source in it exceeds the
     recipe's ``max_epochs`` (or one epoch, if that is more). Within these limits, the sample is as large as possible. If
-    a source has less text than its part needs, its text is repeated. Each source is read once, and at most twice
+    a source has less text than its weight asks for, its text is repeated. Each source is read once. At most twice
     ``max_bytes`` of text is in memory.
 
     If a source is divided into parts, the weights of the parts are not used. A part's share of the sampled text is
@@ -65,8 +65,7 @@ def weighted_sample(
 
 
 def plan_sample(recipe: Recipe, available: Mapping[str, int], max_bytes: int) -> Plan:
-    """Returns a plan of the number of bytes of text that the sample takes from each source. The plan's "tokens" are
-    bytes.
+    """Plans how many bytes of text the sample takes from each source. In the returned plan, all "tokens" are bytes.
 
     Raises:
         ValueError: a source with a weight has no text, and the recipe does not give its weight to the other sources.

@@ -39,9 +39,9 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
     ================ ========== =====================================================================
 
     **Passes.** Every iteration is one pass of ``epochs`` epochs. Every pass has a different order, unless ``shuffle``
-    is False. The orders differ for any number of workers, persistent or not. After an iteration that was
-    stopped early, the next iteration begins the next pass. To resume the stopped pass instead, load the state from
-    `state_after`. The first iteration after `load_state_dict` yields the rest of the state's pass. With ``epochs=None``
+    is False. This is true for any number of workers, persistent or not. If an iteration was stopped early, the next
+    iteration begins the next pass. To resume the stopped pass instead, load the state from `state_after`. The first
+    iteration after `load_state_dict` yields the rest of the pass in which the state was saved. With ``epochs=None``
     there is one endless pass, so a second iteration without a loaded state raises ValueError.
 
     **Ranks** come from ``rank`` and ``num_ranks``, else from ``torch.distributed`` if it is initialised, else from the
@@ -59,7 +59,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         rank: int | None = None,
         num_ranks: int | None = None,
     ) -> None:
-        """Opens and checks the shards of a run, and the shards of the stages that it continues.
+        """Opens and checks the shards of a run. If the run continues earlier stages, opens and checks their shards too.
 
         Args:
             data: a run's output folder, or a stream that is already open.
@@ -83,7 +83,7 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """The names of the sources. The numbers in ``sources`` are indices into these names."""
+        """The names of the sources. A batch's ``sources`` are indices into these names."""
         return self.stream.source_names
 
     def __len__(self) -> int:
@@ -158,8 +158,8 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return {**self.__dict__, "_loader": None}
 
     def _loader_of_process(self) -> Loader:
-        """Returns this process's loader. The loader is made late, because a worker knows its place only inside its own
-        process.
+        """Returns this process's loader, and makes it at the first call. It cannot be made earlier, because a worker
+        learns its number only in its own process.
         """
         info = get_worker_info()
         worker, num_workers = (info.id, info.num_workers) if info is not None else (0, 1)
@@ -182,7 +182,9 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return self._loader_of_process().pass_number if self._is_state_of_worker else None
 
     def _check_ranks(self) -> None:
-        """Raises ValueError if torch.distributed was initialised after this object was made, and the ranks differ."""
+        """Raises ValueError if torch.distributed now gives another rank, because it was initialised after this object
+        was made.
+        """
         if self._are_ranks_given or get_worker_info() is not None:
             return
         if (now := _initialised_ranks()) is not None and now != (self._rank, self._num_ranks):

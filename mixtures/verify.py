@@ -60,7 +60,8 @@ _KEY = np.dtype([("high", np.uint64), ("low", np.uint64)])
 def verify(folder: str | Path) -> Iterator[str]:
     """Checks an output folder. Yields one line per fault, and nothing if there is no fault.
 
-    At most one record batch and 16 million keys of documents are in memory, whatever the size of the output.
+    At most one record batch and 16 million keys are in memory, whatever the size of the output. A key is a document's
+    hash.
 
     Raises:
         ValueError: the folder has no manifest.
@@ -93,7 +94,9 @@ def verify(folder: str | Path) -> Iterator[str]:
 
 
 def _add_stage(folder: Path, stage: Mapping[str, Any], keys: _Keys) -> Iterator[str]:
-    """Adds the documents of an earlier stage. To check the shards of that stage, run the command on the stage's
+    """Adds the documents of an earlier stage to ``keys``, so that documents that occur in both stages are found.
+
+    Yields a fault if the stage cannot be read. To check the shards of that stage, run the command on the stage's
     folder.
     """
     there = Path(beside(str(folder), stage["path"]))
@@ -111,7 +114,9 @@ def _add_stage(folder: Path, stage: Mapping[str, Any], keys: _Keys) -> Iterator[
 
 
 class _Seen:
-    """Holds the sums by source over all training shards, or over all validation shards of one source."""
+    """Holds the numbers of rows and tokens by source that were found in the shards. One object is for all training
+    shards, or for all validation shards of one source.
+    """
 
     def __init__(self, rows: Counter[str], tokens: Counter[str], keys: _Keys, *, is_held_out: bool) -> None:
         self.rows, self.tokens, self.keys, self.is_held_out = rows, tokens, keys, is_held_out
@@ -122,7 +127,7 @@ class _Seen:
         return sum(self.rows.values()) + self.unread_rows
 
     def take_for_read(self, info: ShardInfo) -> None:
-        """Adds the numbers in the manifest entry of a shard that cannot be read.
+        """Counts an unreadable shard as if it had been read, with the numbers from its manifest entry.
 
         The shard is already reported as unreadable. So the sums should not be reported as wrong too.
         """
@@ -233,8 +238,8 @@ class _Keys:
         self._folder.cleanup()
 
     def add(self, batch: pa.RecordBatch, *, is_held_out: bool) -> None:
-        """Adds the documents of a batch. Held-out documents get epoch 0. So if a held-out document is also in the
-        training shards, its key for epoch 0 occurs twice.
+        """Adds a key for each document of a batch. Held-out documents get epoch 0. So if a held-out document is also in
+        the training shards, its key for epoch 0 occurs twice.
         """
         keys = np.empty(len(batch), _KEY)
         source = batch.column("source").dictionary_decode().to_pylist()

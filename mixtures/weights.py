@@ -24,8 +24,8 @@ _CONTEXT = Context(prec=28)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightRule:
-    """Derives the weights from the available tokens. One of the first three fields decides how the weights are
-    derived.
+    """Derives the weights from the available tokens. One of the fields ``epochs``, ``temperature`` and ``fixed``
+    decides how.
     """
 
     epochs: Mapping[str, Decimal] = field(default_factory=dict)
@@ -101,7 +101,8 @@ def rounded(exact: Mapping[str, Fraction], places: int = PRINTED_PLACES) -> dict
 
 
 def shown(exact: Mapping[str, Fraction]) -> dict[str, Decimal]:
-    """Returns percentages rounded to at most nine decimals, without zeros at their end. No result is 0.
+    """Returns percentages rounded to at most nine decimals, without trailing zeros. If a result would be 0, it is
+    0.000000001.
 
     >>> {s: f"{w:f}" for s, w in shown({"a": Fraction(60), "b": Fraction(40)}).items()}
     {'a': '60', 'b': '40'}
@@ -112,7 +113,7 @@ def shown(exact: Mapping[str, Fraction]) -> dict[str, Decimal]:
 def check_percent(weights: Mapping[str, Decimal]) -> bool:
     """Returns True if the weights are percentages that add up to 100. Returns False if they are relative weights.
 
-    The sum may differ from 100 by the amount that rounding the weights to `PRINTED_PLACES` can cause.
+    The sum may differ a little from 100, because the weights may be rounded to `PRINTED_PLACES` decimals.
 
     Raises:
         ValueError: the weights look like percent, but do not add up to 100.

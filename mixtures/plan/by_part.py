@@ -1,5 +1,7 @@
-"""Converts a recipe with weights of sources to a recipe with weights of parts. The mixture is planned from the
-converted recipe.
+"""Converts a recipe that gives weights to sources into a recipe that gives weights to parts.
+
+A part consists of the documents of one source that have the same value in a column, for example ``github:Python``. The
+mixture is planned from the converted recipe.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from mixtures.weights import WeightRule, percentages, shown
 
 
 def by_part(recipe: Recipe) -> Recipe:
-    """Returns a recipe in which the parts of a divided source replace the source.
+    """Returns a recipe in which each divided source is replaced by its parts.
 
-    A part's weight is exact if the recipe gives a weight for the source and weights for its values. Otherwise the
-    weight follows from the available tokens (`Recipe.resolved`). Validation is left out, because documents are held out
-    by source. A recipe without parts is returned unchanged.
+    If the recipe gives the weight of a source and the weights of its values, they determine the weight of each part.
+    Otherwise the weight of a part follows from the available tokens (`Recipe.resolved`). The new recipe has no settings
+    for validation, because documents are held out by source, not by part. A recipe without parts is returned unchanged.
+
+    In this example, the source ``github`` has the weight 9. Its parts ``Python`` and ``other`` share it 2 to 1:
 
     >>> from mixtures.recipe import recipe_of
     >>> parts = {"weight": 9, "by": "programming_language", "Python": 2, "other": 1}
@@ -42,7 +46,9 @@ def by_part(recipe: Recipe) -> Recipe:
 
 
 def _nominal(recipe: Recipe, name: str) -> Fraction:
-    """Returns the weight of a part according to the recipe alone. The available tokens are ignored."""
+    """Returns the weight, in percent, that the recipe gives to a source or a part. Ignores how many tokens are
+    available.
+    """
     source, value = source_of(name), value_of(name)
     whole = recipe.exact_weights()[source]
     return whole if value is None else whole / 100 * percentages(recipe.parts[source].weights)[value]

@@ -1,7 +1,8 @@
-"""Computes the tokens of each source from weights and exact token counts: whole epochs, and a part of a last epoch.
+"""Computes how many tokens each source contributes to the stream. The input is the weights and the token counts.
 
-All decisions use integers and fractions. The stream's tokens are divided by the largest remainder method, so shares are
-exact to the token. ``python -m mixtures.plan`` prints the result as a table.
+A source contributes whole epochs (each with all its documents), and a part of one more epoch. All decisions use
+integers and fractions. The stream's tokens are divided by the largest remainder method, so shares are exact to the
+token. ``python -m mixtures.plan`` prints the result as a table.
 """
 
 from __future__ import annotations
@@ -30,21 +31,23 @@ down.
 def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
     """Returns a plan that divides ``num_tokens`` among the recipe's sources. A divided source is replaced by its parts.
 
-    The wanted length is ``num_tokens``, or else the recipe's ``tokens``. A length is either exact or an upper limit. If
-    it would exceed the ``max_epochs`` of a source, an exact length raises an error; otherwise the longest stream that
-    fits is made. By default, ``num_tokens`` is exact and the recipe's ``tokens`` are an upper limit. The recipe's
-    ``length`` overrides this default.
+    The wanted length of the stream is ``num_tokens``. If ``num_tokens`` is None, it is the recipe's ``tokens``. The
+    wanted length is either exact or an upper limit. By default, ``num_tokens`` is exact, and the recipe's ``tokens``
+    are an upper limit. The recipe's ``length`` overrides this default. If a source would need more epochs than its
+    ``max_epochs``, an exact length raises an error. With an upper limit, the longest stream that fits is made instead.
 
     If the recipe has ``missing: share``, the weight of a source without tokens goes to the other sources in proportion
-    to their weights. If a source is too small for a requested length, the other sources replace the missing tokens in
-    the same way.
+    to their weights. If a source has too few tokens for an exact length, the other sources replace the missing tokens
+    in the same way.
 
-    A source that earlier stages used continues where these stages stopped. Its ``max_epochs`` limits all stages
-    together. If the recipe has ``epochs`` instead of weights, these epochs apply to this stage alone.
+    If earlier stages of the training used a source, it continues where these stages stopped. Its ``max_epochs`` then
+    limits all stages together. If the recipe has ``epochs`` instead of weights, these epochs apply to this stage alone.
 
     Raises:
         PlanError: a source is missing or too small, a source with a weight gets no token, or an available source is
             not in the recipe.
+
+    In this example, each source of the recipe ``sample`` has a million tokens:
 
     >>> from mixtures.recipe import load_recipe
     >>> have = {s: SourceTokens(1_000_000, 1_000) for s in load_recipe("sample").weights}
@@ -121,12 +124,12 @@ def _is_exact(recipe: Recipe, num_tokens: int | None) -> bool:
 
 
 def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction]) -> dict[str, int]:
-    """Divides tokens in proportion to the weights by the largest remainder method. Returns a dict with the tokens of
-    each source.
+    """Divides ``num_tokens`` among the sources in proportion to their weights. Returns a dict with the tokens of each
+    source.
 
-    Each source gets its quota, rounded down or up, and the sum is ``num_tokens``. If several sources have equal
-    remainders, the source with the greatest weight comes first. If their weights are equal too, the first name comes
-    first.
+    The method is the largest remainder method. First each source gets its exact share, rounded down. The tokens that
+    are left go to the sources with the largest remainders, one token each. If sources have equal remainders, the source
+    with the greatest weight comes first. If their weights are equal too, the first name comes first.
 
     >>> deal(10, {"a": Decimal("67"), "b": Decimal("30.5"), "c": Decimal("2.5")})
     {'a': 7, 'b': 3, 'c': 0}
@@ -142,7 +145,9 @@ def deal(num_tokens: int, weights: Mapping[str, Decimal] | Mapping[str, Fraction
 
 
 def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal]) -> dict[str, Fraction]:
-    """Returns the weights, in percent, that result if each source occurs ``epochs`` times in the stream.
+    """Returns the weight of each source, in percent, if the stream contains each source as often as ``epochs`` says.
+
+    ``available`` has the number of tokens of each source.
 
     >>> epochs_to_weights({"a": 300, "b": 50}, {"a": Decimal(1), "b": Decimal(2)})
     {'a': Fraction(75, 1), 'b': Fraction(25, 1)}
@@ -151,8 +156,10 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 
 
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
-    """Returns how many different tokens each source would need for this stream. With that many tokens, the stream
-    repeats the source as often as the paper (or the recipe) says.
+    """Returns how many different tokens of each source a stream of ``num_tokens`` tokens needs.
+
+    With that many tokens, the source is repeated as often as the paper says (or as often as the recipe allows, if it
+    has no paper). In this example, a stream of 1.4 trillion tokens needs 852.7 billion different tokens of CommonCrawl:
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"
@@ -163,8 +170,8 @@ def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
 
 
 def wanted_epochs(recipe: Recipe, name: str) -> Decimal:
-    """Returns the paper's epochs of a source or part. If the recipe has no figures of a paper, returns the largest
-    epochs that the recipe allows."""
+    """Returns how many epochs of a source or part the stream should have. This is the number in the recipe's paper. If
+    the recipe has no paper, it is the largest number that the recipe allows."""
     return recipe.paper.epochs[source_of(name)] if recipe.paper else recipe.max_epochs[name]
 
 
@@ -188,10 +195,11 @@ def _limits(recipe: Recipe, available: Mapping[str, SourceTokens]) -> dict[str, 
 
 
 def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: int) -> int:
-    """Returns the greatest number of tokens, at most ``most``, that can be divided without exceeding a limit.
+    """Returns the length, in tokens, of the longest stream in which no source exceeds its limit. The result is at most
+    ``most``.
 
-    If all quotas of a stream are within the limits, the stream always fits. A slightly longer stream fits if the quota
-    of the limiting source is rounded down. So these few lengths are tried, from the longest down.
+    If the exact share of every source is within its limit, the stream always fits. A slightly longer stream fits if the
+    share of the limiting source is rounded down. So these few lengths are tried, from the longest down.
     """
     parts = _whole(weights)
     total = sum(parts.values())
@@ -207,6 +215,8 @@ def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: i
 def _limiting(weights: Mapping[str, Fraction], limits: Mapping[str, int]) -> str:
     """Returns the source that reaches its limit first if the stream grows.
 
+    In this example, ``b`` reaches its 40 tokens when the stream has 400. At that length, ``a`` has only 360 of its 500:
+
     >>> _limiting({"a": Fraction(90), "b": Fraction(10)}, {"a": 500, "b": 40})
     'b'
     """
@@ -216,10 +226,11 @@ def _limiting(weights: Mapping[str, Fraction], limits: Mapping[str, int]) -> str
 def _deal_within(
     num_tokens: int, weights: Mapping[str, Fraction], limits: Mapping[str, int]
 ) -> tuple[dict[str, int], list[str]]:
-    """Divides tokens so that no source exceeds its limit. Tokens that a source lacks are divided among the remaining
-    sources by their weights.
+    """Divides tokens in proportion to the weights, so that no source exceeds its limit.
 
-    Returns a dict with the tokens of each source, and a list of the sources that reached their limits.
+    If a source would exceed its limit, it gets exactly its limit. The other sources divide the remaining tokens by
+    their weights. Returns a dict with the tokens of each source, and a list of the sources that got exactly their
+    limits.
     """
     full: dict[str, int] = {}
     while True:

@@ -9,8 +9,8 @@ from fractions import Fraction
 
 @dataclass(frozen=True, slots=True)
 class SourceTokens:
-    """Counts the documents of a source, and their tokens including bos and eos. Documents that are held out for
-    validation are not counted."""
+    """Holds the number of documents of a source, and the number of their tokens (with bos and eos). Documents that are
+    held out for validation are not counted."""
 
     tokens: int
     documents: int
@@ -35,8 +35,8 @@ class SourcePlan:
 
     @property
     def first_epoch(self) -> int:
-        """The epoch of the source's first tokens in this stream. It is 0 unless the mixture continues another
-        mixture."""
+        """The number of the epoch that this stream's first tokens of the source belong to. It is 0 unless the mixture
+        continues another mixture."""
         return self.begin_tokens // self.available_tokens
 
     @property
@@ -46,14 +46,14 @@ class SourcePlan:
 
     @property
     def remainder_tokens(self) -> int:
-        """Number of this stream's tokens that come from the last, partial epoch, whose number is ``whole_epochs``. 0 if
-        no epoch is partial.
+        """Number of this stream's tokens that belong to the partial epoch at its end. 0 if the stream ends with a whole
+        epoch. The number of the partial epoch is ``whole_epochs``, because epochs are numbered from 0.
         """
         return self.tokens if self.first_epoch == self.whole_epochs else self._end % self.available_tokens
 
     @property
     def num_epochs(self) -> int:
-        """Number of epochs whose documents occur in the stream. The first of these epochs is ``first_epoch``."""
+        """Number of epochs that the stream contains wholly or in part. The first of these epochs is ``first_epoch``."""
         return self.whole_epochs - self.first_epoch + (self._end % self.available_tokens > 0)
 
     @property
@@ -68,7 +68,9 @@ class SourcePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Describes the whole stream. ``sources`` lists the sources that have tokens, in the recipe's order."""
+    """Describes a planned stream: its length, and the tokens of each source. ``sources`` lists only the sources that
+    have tokens, in the recipe's order.
+    """
 
     recipe: str
     tokens: int
@@ -88,6 +90,6 @@ class Plan:
 
 
 class PlanError(ValueError):
-    """Raised if the available tokens are not enough for the mixture. The message contains the plan's table and says
-    which length would fit.
+    """Raised if the mixture cannot be planned from the available tokens. The message says why. If a source is too
+    small, the message also says which length would fit.
     """

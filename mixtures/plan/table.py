@@ -41,9 +41,9 @@ def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
 
 
 def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapping[str, int]) -> list[tuple[str, ...]]:
-    """Returns rows that compare available tokens with wanted tokens. The columns are those of :data:`HEADER`.
+    """Returns one row per source, which compares its available tokens with its wanted tokens.
 
-    The rows are shown if a mixture cannot be made.
+    The columns are those of :data:`HEADER`. If a mixture cannot be made, the error message shows these rows.
     """
     recipe, total = by_part(recipe), sum(dealt.values())
     rows: list[tuple[str, ...]] = []
@@ -66,7 +66,11 @@ def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapp
 
 
 def format_table(recipe: Recipe, made: Plan) -> str:
-    """Returns the plan as a table of plain text. If weights went to other sources, a line about them is added."""
+    """Returns the plan as a table of plain text.
+
+    If some sources had too few tokens, a line names them, because their weight went to the other sources. If the stream
+    is shorter than wanted, a second line says why.
+    """
     table = format_rows(table_rows(recipe, made))
     if made.shared_out:
         table += f"\nweight shared out among the others: {', '.join(made.shared_out)}"
@@ -75,10 +79,9 @@ def format_table(recipe: Recipe, made: Plan) -> str:
 
 
 def shortfall(recipe: Recipe, made: Plan) -> str:
-    """Returns a sentence about a stream that is shorter than the wanted length. Returns an empty text if the wanted
-    length was reached.
+    """Returns a sentence that says why the stream is shorter than wanted. Returns "" if it has the wanted length.
 
-    The sentence names the source that limits the length, and says what would lengthen the stream.
+    The sentence names the source that limits the length, and says how to make the stream longer.
     """
     if not made.limited_by:
         return ""
