@@ -10,7 +10,7 @@ collect_ignore = [] if find_spec("torch") else ["mixtures/torch_dataset.py"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the doctests of ``torch_dataset.py``, because the text of a doctest cannot contain a mark."""
+    """Gives the doctests of ``torch_dataset.py`` the pytest mark ``train``. (A doctest cannot give itself a mark.)"""
     for item in items:
         if item.path.name == "torch_dataset.py":
             item.add_marker("train")

@@ -93,9 +93,7 @@ WITHOUT_ANSWER = "verbatim, without its answer"
 
 @dataclass(frozen=True, slots=True)
 class Injected:
-    """Holds a document into which an item was inserted, with the item's kind and the name of its disturbance (the
-    change of the item's question).
-    """
+    """Holds a document with an inserted item, the item's kind, and the disturbance (change) of the item's question."""
 
     item: Item
     kind: str
@@ -164,9 +162,7 @@ def inject(items: Sequence[tuple[str, Item]], hosts: Sequence[str], rng: random.
 
 
 def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence[Injected]) -> list[bool]:
-    """Searches the injected documents for the items. Returns one boolean per document: True if the search found the
-    item that was inserted into this document.
-    """
+    """Searches the injected documents. Returns one boolean per document: True if its inserted item was found."""
     found = []
     for first in range(0, len(injected), BATCH_DOCS):
         batch = injected[first : first + BATCH_DOCS]

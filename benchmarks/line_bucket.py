@@ -1,7 +1,8 @@
-"""Measures the memory of the line dedup on a distributed engine. There, the hashes of all lines are divided into
-buckets, and a worker holds one bucket of N lines in memory.
+"""Measures the memory that a worker of a distributed engine needs for the line dedup.
 
-python benchmarks/line_bucket.py --million_lines 12
+On such an engine, the hashes of all lines are divided into buckets, and a worker holds one whole bucket in memory.
+
+    python benchmarks/line_bucket.py --million_lines 12
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ from pipeline.sources.dedup_steps import LineDedup
 
 
 def bucket(num_lines: int, folder: Path) -> None:
-    """Judges one bucket of ``num_lines`` lines as a distributed worker does. Prints the time and the peak memory."""
+    """Finds the repeated lines in one bucket of ``num_lines`` lines, as a distributed worker does. Prints the time and
+    the peak memory.
+    """
     job = SourceJob(
         source=SOURCE,
         fingerprint="",
@@ -58,7 +61,8 @@ def bucket(num_lines: int, folder: Path) -> None:
 
 
 def _payloads(num_lines: int, lines_a_payload: int = 8) -> list[bytes]:
-    """Returns the records of one bucket. Each record has ``lines_a_payload`` lines, all from one batch of documents.
+    """Makes the records of one bucket, with random hashes of lines. Each record has ``lines_a_payload`` lines, all from
+    one batch of documents.
 
     Half of the lines occur in two batches. This is similar to real pages, where the dedup drops 44 % of the lines.
     """

@@ -2,10 +2,12 @@
 
 Run: ``python benchmarks/loader.py [--tokens N] [--rounds N] [--folder DIR]``
 
-Our loader returns shuffled sequences, the borders of their documents, and the source of every segment. Further rows of
-the table measure more: the positions and sources of all tokens with the cumulative lengths, and packing with best_fit.
-The last rows of ours measure the interface for Grain. A record is a whole batch (read through Grain's ``MapDataset``,
-which copies nothing), or a single sequence in MaxText's form. The peers get the same tokens, each in its own format:
+The first row of our loader measures shuffled sequences, with the borders of their documents and the source of every
+segment (a document's part of a sequence). The next rows add the positions and sources of all tokens and the cumulative
+lengths, and then packing with best_fit. The last rows of ours read through the interface for Grain. There a record is a
+whole batch (``MapDataset``, which copies nothing), or a single sequence in MaxText's form.
+
+The peers get the same tokens, each in its own format:
 
 - memory map: ``numpy.memmap`` of raw ids, no borders, in order and shuffled; no reader on this machine can be faster
   than the memory map in order;
@@ -148,14 +150,16 @@ def ours_through_grain(folder: Path, packing: Packing) -> Iterator[Any]:
 
 
 def ours_single_records(folder: Path) -> Iterator[Any]:
-    """Yields batches made of single records in MaxText's form. The records of a batch are requested together."""
+    """Reads single sequences in MaxText's form, and yields them in batches. The sequences of a batch are requested in
+    one call.
+    """
     source = PackedSource(folder, LoaderSettings(seq_len=SEQ_LEN, batch_size=1), form="maxtext")
     for first in range(0, len(source) - BATCH, BATCH):
         yield np.stack([record["inputs"] for record in source.__getitems__(range(first, first + BATCH))])
 
 
 def segment_rate(batches: Iterator[Any]) -> float | None:
-    """Returns the tokens per CPU second of the next batches. Returns None if too few batches are left."""
+    """Reads batches for a short while. Returns the tokens per CPU second, or None if too few batches are left."""
     begun, tokens = time.process_time(), 0
     for batch in itertools.islice(batches, SEGMENT_BATCHES):
         assert batch.shape in ((BATCH, SEQ_LEN), (BATCH, SEQ_LEN + 1))
@@ -197,7 +201,7 @@ def compare(folder: Path, num_tokens: int, rounds: int) -> None:
 
 
 def measured(rows: dict[str, Callable[[], Iterator[Any]]], rounds: int) -> dict[str, str]:
-    """Times all rows in turn, ``rounds`` times. Returns for each row its best rate, or why it was skipped."""
+    """Times all rows of the table in turn, ``rounds`` times. Returns each row's best rate, or why it was skipped."""
     running: dict[str, Iterator[Any]] = {}
     said: dict[str, str] = {}
     best = dict.fromkeys(rows, 0.0)

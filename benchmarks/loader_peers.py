@@ -91,7 +91,9 @@ def streaming(raw: Path, mds: Path) -> Iterator[Any]:
 
 
 def litdata(raw: Path, target: Path) -> Iterator[Any]:
-    """Yields batches of the shuffled blocks of litdata's TokensLoader. Neighbouring blocks share no token."""
+    """Yields batches of litdata's shuffled blocks. A block is a sequence of SEQ_LEN + 1 tokens. Neighbouring blocks
+    share no token.
+    """
     from litdata import StreamingDataset, TokensLoader, optimize
 
     if not target.exists():
@@ -109,7 +111,9 @@ def litdata(raw: Path, target: Path) -> Iterator[Any]:
 
 
 class _Chunks:
-    """A function that yields the tokens of one chunk. litdata calls the function in a separate process."""
+    """When called, yields the tokens of one chunk. It is a class and not a closure, because litdata pickles it for a
+    separate process.
+    """
 
     def __init__(self, raw: Path) -> None:
         self._raw = raw
@@ -120,8 +124,8 @@ class _Chunks:
 
 
 def grain_arrayrecord(raw: Path, target: Path) -> Iterator[Any]:
-    """Yields Grain's batches of the shuffled records of an ArrayRecord file. Each record is a sequence that was packed
-    beforehand.
+    """Reads an ArrayRecord file with Grain, and yields its records in batches, shuffled. Each record is a sequence that
+    was packed beforehand.
     """
     import grain
     from array_record.python.array_record_module import ArrayRecordWriter

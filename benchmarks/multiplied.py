@@ -1,9 +1,8 @@
-"""Makes input of any size for a source. The input contains each real file once, then copies of the real files with new
-words.
+"""Makes input of any size for a source: first each real file once, then changed copies of the real files.
 
-The made files have the same format as the published files of the source. A made text keeps its markup, and keeps the
-lines that several real texts share (menus, notices, licences). All remaining words of the real text are replaced by
-words from two texts: the real text itself, and a second text of the same kind. So the lengths, the markup and the share
+The files have the same format as the published files of the source. A changed copy keeps the real text's markup, and
+the lines that several real texts share (menus, notices, licences). All other words are replaced. The new words are
+drawn from two texts: the real text itself, and a second text of the same kind. So the lengths, the markup and the share
 of repeated lines are those of the real files, and no text occurs twice.
 """
 
@@ -83,10 +82,11 @@ class Mixer:
 
 
 def make_input(source: str, data: Path, folder: Path, num_bytes: int) -> list[str]:
-    """Writes input for a source into a folder, about ``num_bytes`` before compression. Does nothing if the folder
+    """Writes about ``num_bytes`` of input (before compression) for a source into a folder. Does nothing if the folder
     already has the input.
 
-    Returns the globs to give to a run. The file ``made.json`` has the real uncompressed size (see :func:`made_bytes`).
+    Returns the globs to give to a run. Also writes ``made.json``, which says how many bytes the input really has (see
+    :func:`made_bytes`).
     """
     note = folder / "made.json"
     if not note.exists():

@@ -6,16 +6,17 @@ BOOKS_DIR contains folders named after a Gutenberg number, each with the edition
 texts (without headers) and an omnibus made of four of them, in one process. The time is the best of ``--repeat`` runs
 (datatrove and SimHash: one run). A peer that is not installed is reported as left out:
 
-- ``datasketch``: MinHash of 128 hashes of word 5-grams, with its default sha1 and with xxhash, LSH at Jaccard 0.8;
-- ``datatrove``: MinHash of word 5-grams with datatrove's defaults, 14 x 8 hashes. datatrove's signature and bucket
-  steps run. Books that share a bucket, directly or through other books, are pairs. Needs ``spacy regex tokenizers
-  xxhash<3.7``;
+- ``datasketch``: MinHash of 128 hashes of word 5-grams, LSH at Jaccard 0.8. There is one row for its default hash
+  function sha1, and one for xxhash;
+- ``datatrove``: MinHash of word 5-grams with datatrove's defaults, 14 x 8 hashes. Only datatrove's signature step and
+  bucket step run. Books that share a bucket, directly or through other books, count as pairs. Needs ``spacy regex
+  tokenizers xxhash<3.7``;
 - ``simhash``: RedPajama v1's method for "more than 90% content overlap" (data_prep/book/dedup.py). A text is
-  lower-cased, and ``[^\\w]+`` is removed. The hash of a text has 64 bits and is made from character 6-grams. Pairs have
-  a distance of up to 5 bits.
+  lower-cased, and ``[^\\w]+`` is removed. Its hash has 64 bits and is made from character 6-grams. Two books are a pair
+  if their hashes differ in at most 5 bits.
 
-``--show`` prints the clusters that our rule makes, and the overlap and distance of each pair on which SimHash and our
-rule differ.
+``--show`` prints the clusters that our rule makes. It also prints each pair on which SimHash and our rule differ, with
+its overlap and its distance (the number of different bits).
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def number_of(name: str) -> str:
 
 
 def is_true(a: str, b: str) -> bool:
-    """Returns True for two editions of one book, and for a book and an omnibus that contains the book."""
+    """Returns True if the two texts should be paired: two editions of one book, or a book and an omnibus that contains
+    it.
+    """
     if OMNIBUS in (number_of(a), number_of(b)):
         omnibus, book = (a, b) if number_of(a) == OMNIBUS else (b, a)
         return number_of(book) in omnibus.split("/", maxsplit=1)[1].split("+")
@@ -81,9 +84,10 @@ def ours_signatures(books: dict[str, str]) -> Pairs:
 
 
 def ours(books: dict[str, str]) -> Pairs:
-    """Returns the pairs of books whose exact overlap is over 0.9.
+    """Returns the pairs of books whose exact overlap is over 0.9. Candidates are found by sketches (samples of
+    shingles).
 
-    Computes the shingles of candidate pairs a second time. (The pipeline instead reads them from its spill files.)
+    The shingles of candidates are computed a second time. (The pipeline instead reads them from its spill files.)
     """
     names = list(books)
     sets = [shingles(text) for text in books.values()]

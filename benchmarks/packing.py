@@ -1,13 +1,13 @@
-"""Compares the packings: how many documents are cut although they would fit into a sequence, and how much is padding.
+"""Compares two ways of packing documents into sequences: concatenate, which cuts documents, and best_fit, which pads.
 
 Run: ``PYTHONPATH=. python benchmarks/packing.py DIR... [--seq-lens N...] [--rounds N]``
 
-DIR is a run's output. For each length, all documents of the training shards are counted:
+DIR is a run's output. All documents of its training shards are packed, for each sequence length. The figures are:
 
-- cut: the share of documents that are cut, among the documents that have at most seq_len + 1 tokens. A document is cut
-  if no sequence contains all its tokens;
+- cut: the share of documents that are cut, among the documents that would fit (at most seq_len + 1 tokens). A document
+  is cut if no sequence contains all its tokens;
 - padding: the share of the sequences' tokens that are padding;
-- pack: tokens per second for planning the rows with best_fit (CPU time, best round).
+- packing: tokens per second for planning the rows with best_fit (CPU time, best round).
 
 The first two figures come from the batches that the loader yields, not from the plan.
 """
@@ -28,7 +28,9 @@ from mixtures.stream import TokenStream
 
 
 def counted(stream: TokenStream, seq_len: int, packing: Packing) -> tuple[int, int, float]:
-    """Returns the number of documents that would fit, the number of these that are cut, and the share of padding."""
+    """Packs all documents. Returns the number of documents that would fit into one sequence, the number of these that
+    are cut, and the share of padding.
+    """
     loader = Loader(stream, LoaderSettings(seq_len=seq_len, batch_size=1, packing=packing, shuffle=False))
     longest: dict[tuple[str, int], int] = defaultdict(int)
     padding = tokens = 0

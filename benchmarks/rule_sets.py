@@ -84,7 +84,7 @@ def peers() -> dict[str, Callable[[Any], Any]]:
 
 
 def verdict_of(found: Any, text: str) -> str | None:
-    """Returns datatrove's verdict as this project's reason, or None if the page is kept."""
+    """Translates datatrove's verdict into this project's reason to drop a page. Returns None if the page is kept."""
     reason = found[1] if isinstance(found, tuple) and not found[0] else None
     if reason == "empty":
         return "no_lines" if text else "empty"
@@ -96,7 +96,9 @@ def batches_of(texts: list[str]) -> list[pa.RecordBatch]:
 
 
 def ours(steps: list[Any], batches: list[pa.RecordBatch]) -> tuple[list[list[str | None]], float]:
-    """Returns the verdicts of each step, and the CPU seconds of the best of three rounds."""
+    """Runs the steps on all batches, three times. Returns the verdicts of each step, and the CPU seconds of the best
+    round.
+    """
     best = float("inf")
     for _ in range(3):
         words._tables.__dict__.clear()

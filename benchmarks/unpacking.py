@@ -2,14 +2,16 @@
 
     PYTHONPATH=. python benchmarks/unpacking.py [--rounds N] [--threads 1,2] [--peers FOLDER] FILE...
 
-The files are Posts.xml or texts of books. The files are packed in memory in four ways: as bzip2; as a tar.gz and as a
-zip with one member per file; as JSON lines with one file per line; and, for files named Posts.xml, as a .7z. Each round
-measures in turn:
+The files are Posts.xml or texts of books. They are packed in memory in four ways: all as one bzip2 file; as a tar.gz
+and as a zip with one member per file; as JSON lines with one file per line; and, for files named Posts.xml, as a .7z.
+Each round measures in turn:
 
 - the library bz2 alone;
-- our search for bzip2 blocks. The blocks are unpacked first one by one, then by threads (``--threads``);
+- our unpacker of bzip2, which first searches for the blocks of the file. It unpacks the blocks one by one, then in
+  threads (``--threads``);
 - indexed_bzip2 and rapidgzip with the same numbers of threads, if installed (``--peers``: a folder with the packages);
-- the libraries zlib and isal alone, and our chunks of members and lines;
+- the libraries zlib and isal alone;
+- our division of tar, zip and JSON lines into chunks (groups of whole members or lines);
 - our division of a .7z into chunks, first with uncompressed content (which leaves only the serial work), then with
   bzip2 (as in a run).
 

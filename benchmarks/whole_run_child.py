@@ -37,10 +37,10 @@ NUM_ENTRIES = 10
 
 
 def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
-    """Reads the input and applies all steps except the dedups. Does not use Beam, counts nothing, and writes nothing.
+    """Reads the input of a source and applies all steps except the dedups. Uses no Beam, to measure the steps alone.
 
-    Returns two figures: the CPU seconds without the loading of models, and the bytes of text that the reader (or the
-    join of posts) yielded.
+    Nothing is counted or written. Returns two figures: the CPU seconds without the loading of models, and the bytes of
+    text before the first step.
     """
     source = SOURCES[name]
     steps = tuple(step for step in source.steps if is_local(step))
@@ -65,8 +65,8 @@ def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
 
 
 def _documents(source: Source, units: Any) -> Iterator[dict[str, Any]]:
-    """Yields the documents of a source. If the source joins records (questions with answers), the join is made in
-    memory.
+    """Yields the documents of a source. If the source joins records (for example questions with answers), all records
+    are held and joined in memory.
     """
     records = (r for unit in units for r in source.reader.read(unit, open_file) if not isinstance(r, Rejected))
     if source.join is None:

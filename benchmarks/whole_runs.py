@@ -4,15 +4,17 @@
                                                     [--write pipeline/scale/rates.json] [--scratch DIR]
 
 Each source is cleaned twice, from input of two sizes. ``multiplied.py`` makes this input from real files. The
-difference between the two runs gives the CPU seconds per MB, without the time to start. The table also has the CPU
-seconds of the same steps without Beam: the reader, the join and all steps except the dedups. These steps do not count,
-spill, compare or write anything. Runs use one process. Seconds are the user and system time of the process and its
-children, not wall time, because other programs may use the machine. If there are several rounds, the smallest time
-counts, because other programs can only add time.
+difference between the two runs gives the CPU seconds per MB, without the time to start. For comparison, the table also
+has the CPU seconds of the same steps without Beam: the reader, the join and all steps except the dedups. This leaves
+out what a run adds: counting, writing, and comparing documents.
+
+Runs use one process. Seconds are the user and system time of the process and its children, not wall time, because other
+programs may use the machine. If there are several rounds, the smallest time counts, because other programs can only add
+time.
 
 There are two rates. One is per MB of the published input after decompression (XML, wikitext, JSON). The other is per MB
-of the text that the reader or the join yields, before any step. ``pipeline.scale`` and the README use the file that
-``--write`` writes.
+of the text that the reader or the join yields, before any step. ``--write`` names the file for the rates.
+``pipeline.scale`` and the README use this file.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ def clean(folder: Path, source: str, output: Path) -> tuple[float, float]:
 
 
 def text_megabytes(output: Path, source: str) -> float:
-    """Returns the MB of text before the first step, from the statistics of a run."""
+    """Returns the MB of text that a source's first step got, from the statistics of a run."""
     stats = json.loads((output / "stats" / f"{source}.json").read_text())
     return float(stats["bytes"]["in"]) / 1e6
 
@@ -127,7 +129,7 @@ def measure_source(
 
 
 def measure_mix(folders: list[Path], scratch: Path, *, rounds: int) -> dict[str, Any]:
-    """Tokenizes and mixes the clean documents of :data:`MIXED` in two sizes. Returns the rates."""
+    """Tokenizes and mixes the clean documents of one source (:data:`MIXED`), in two sizes. Returns the rates."""
     outputs = [scratch / f"out-{folder.name}" for folder in folders]
     for folder, output in zip(folders, outputs, strict=True):
         clean(folder, MIXED, output)
@@ -164,7 +166,7 @@ def measure_mix(folders: list[Path], scratch: Path, *, rounds: int) -> dict[str,
 
 
 def kept_megabytes(output: Path) -> float:
-    """Returns the MB of text in the clean documents of :data:`MIXED`."""
+    """Returns the MB of text that cleaning kept of the source :data:`MIXED`."""
     stats = json.loads((output / "stats" / f"{MIXED}.json").read_text())
     return float(stats["bytes"]["kept"]) / 1e6
 

@@ -37,8 +37,8 @@ Page = tuple[str, int, str, str]
 
 
 def load_judge() -> ModuleType:
-    """Imports ``judges/wikipedia.py`` by its path, because it is not in a package. The imported module finds markup in
-    a text.
+    """Imports the judge ``judges/wikipedia.py``, which finds markup in a text. It is imported by its path, because it
+    is not in a package.
     """
     spec = importlib.util.spec_from_file_location(
         "judge_of_wikipedia", Path(__file__).parent / "judges" / "wikipedia.py"
@@ -70,7 +70,7 @@ def ours(page: Page) -> str:
 
 
 def mwparserfromhell_peer() -> Callable[[Page], str] | None:
-    """Returns a function that calls only ``strip_code``, or None if mwparserfromhell is missing."""
+    """Returns a function that converts a page with ``strip_code`` alone, or None if mwparserfromhell is missing."""
     try:
         parser = importlib.import_module("mwparserfromhell")
     except ImportError:

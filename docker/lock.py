@@ -1,7 +1,8 @@
 """Prints the versions that this environment runs with: ``python docker/lock.py > docker/requirements.lock``.
 
-It lists every requirement of the package and of Beam's Google client, direct or indirect, with the installed version. A
-worker image that is built from it has the same versions as the launcher, which every job checks.
+The list has every requirement, direct or indirect, of this package and of Beam's Google client, with the installed
+version. If a worker image is built from the list, the workers have the same versions as the launcher. Every job checks
+this.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ def requirements_of_setup() -> list[str]:
 
 
 def locked(wanted: list[str]) -> dict[str, str]:
-    """Returns the names and versions of all direct and indirect requirements.
+    """Returns a dict from name to installed version. It has the requirements in ``wanted``, and all that these require.
 
     Raises:
-        SystemExit: one of them is not installed.
+        SystemExit: a requirement is not installed.
     """
     versions: dict[str, str] = {}
     waiting = [(Requirement(r), "") for r in wanted]

@@ -1,13 +1,15 @@
-"""Checks the removals of a dedup across sources, by comparing all pairs of documents. It imports nothing of ours.
+"""Judges a dedup across sources by comparing all pairs of documents. Imports nothing of the pipeline.
 
-The judge compares each document of the later source with all documents that the earlier source kept. The overlap of a
-document is the largest share of its word 5-grams that one kept document contains. Documents with fewer than ten 5-grams
-are compared only by their whole text. The judge prints the number of documents and the share of removed documents, by
-overlap. It also prints the number of wrong removals. A removal is wrong if no kept document has the same text, and the
-overlap is not above the limit.
+A dedup across sources removes a document of one source (the later source) if another source (the earlier source) kept
+most of the document's text. The overlap of a document is the largest share of its word 5-grams that one kept document
+of the earlier source contains. Documents with fewer than ten 5-grams are compared only by their whole text.
 
-Documents are identified by their texts. So no step of the two sources may change texts. Apart from the dedup across
-sources, steps may drop only documents with equal ids.
+The judge groups the documents of the later source by overlap. For each group it prints the number of documents, and the
+share that was removed. It also prints the number of wrong removals. A removal is wrong if no kept document has the same
+text, and the overlap is not above the limit.
+
+The judge identifies documents by their texts. So no step of the two sources may change texts. The only documents that
+other steps may drop are those with equal ids.
 
 Run: ``python benchmarks/judges/across_sources.py OUT/clean/EARLIER LATER.jsonl OUT/clean/LATER [--limit 0.8]``
 """

@@ -5,17 +5,19 @@ r"""Judges cleaned arXiv papers, using only the raw tars; imports nothing of the
 CLEAN_DIR contains the pipeline's Parquet files (``id``, ``text``). The table has one line per paper and one for all:
 
 * macros: uses of the paper's own commands in the cleaned text, divided by their uses in the raw body. A command is the
-  paper's own if any file of the paper defines it, directly or by a macro that defines macros. The files include
-  classes, styles and macro files at any depth;
+  paper's own if a file of the paper defines it, directly or by a macro that defines macros. Classes, styles and macro
+  files that come with the paper count as its files, but not public ones such as ``revtex``;
 * comments: number of ``%`` in the cleaned text that TeX would read as the start of a comment;
 * bibliography: number of commands and environments of a bibliography in the cleaned text;
-* words: share of the words in the raw body that are in the cleaned text, counted with repetitions. The raw body reaches
-  from the first heading, or the end of the front matter, to the end of the document. Comments, definitions and
-  bibliography are left out.
+* words: share of the words in the raw body that are in the cleaned text, counted with repetitions.
 
-This judge is a second, plain implementation on purpose. It finds comments line by line, inputs by regular expression,
-and definitions by counting braces. Errors of the judge count against the cleaned text, with one exception: words in
-arguments that a macro does not use (``\newcommand{\todo}[1]{}``) are not counted as raw words.
+The raw body reaches from the first heading, or the end of the front matter, to the end of the document. Comments,
+definitions and bibliography are left out.
+
+This judge is a second, plain implementation on purpose. It finds comments line by line, ``\input`` by regular
+expression, and definitions by counting braces. If the judge makes an error, the cleaned text looks worse than it is.
+There is one exception: words in arguments that a macro does not use (``\newcommand{\todo}[1]{}``) are not counted as
+raw words.
 """
 
 from __future__ import annotations
@@ -133,8 +135,9 @@ def closed(text: str, pos: int) -> int:
 
 
 def definitions(text: str) -> tuple[str, dict[str, bool]]:
-    """Returns the text without definitions, and a dict with one entry per defined name. An entry is True if the macro's
-    body uses its arguments, or if the macro has no arguments.
+    """Removes the definitions of macros. Returns the remaining text, and a dict from each defined name to a boolean.
+
+    The boolean is False if the macro takes arguments and its body does not use them, else True.
     """
     names: dict[str, bool] = {}
     out, pos = [], 0
@@ -160,7 +163,9 @@ def definitions(text: str) -> tuple[str, dict[str, bool]]:
 
 
 def own_names(files: dict[str, str]) -> set[str]:
-    """Returns all commands that the paper's own files define. Files that the document does not read are included."""
+    """Returns the names of all commands that the paper's own files define. Files that the document does not read are
+    included. Public classes and packages are not.
+    """
     names: set[str] = set()
     for path, text in files.items():
         stem, ending = posixpath.splitext(posixpath.basename(path))
@@ -178,12 +183,12 @@ def own_names(files: dict[str, str]) -> set[str]:
 
 
 def raw_text(files: dict[str, str], cleaned: str) -> str:
-    """Returns the raw document that the cleaned text was made from. Files that the document reads are inserted, and
-    comments are removed.
+    """Finds the raw document that the cleaned text was made from. Returns it with all files that it reads inserted, and
+    without comments.
 
-    A project can contain several documents (a long version, a journal's template, an answer to referees). This judge
-    uses the document that shares the most words with the cleaned text. So it does not test whether the right document
-    was cleaned.
+    A paper's files can contain several documents (a long version, a journal's template, an answer to referees). This
+    judge uses the document that shares the most words with the cleaned text. So it does not test whether the right
+    document was cleaned.
     """
     plain = {name: without_comments(text) for name, text in files.items()}
 
@@ -232,7 +237,7 @@ def body_of(text: str) -> str:
 
 
 def dropped_arguments(body: str, names: dict[str, bool]) -> str:
-    """Removes the arguments of those macros that do not use their arguments."""
+    """Removes the arguments of macros whose bodies do not use them. For these macros, ``names`` is False."""
     for name in (name for name, uses in names.items() if not uses):
         pos = 0
         pattern = re.compile(rf"\\{name}(?![A-Za-z])\s*(?=\{{)")
@@ -264,7 +269,7 @@ def judge(files: dict[str, str], cleaned: str) -> Verdict:
 
 
 def raw_files(data: bytes) -> dict[str, str]:
-    """Returns a dict of the TeX files inside ``ID.gz``. The key is the name of a file."""
+    """Unpacks a paper's ``ID.gz``. Returns a dict from the name of each TeX file in it to the file's text."""
     unpacked = gzip.decompress(data)
     try:
         with tarfile.open(fileobj=io.BytesIO(unpacked)) as tar:
@@ -286,8 +291,8 @@ def raw_files(data: bytes) -> dict[str, str]:
 
 
 def papers(tars: list[Path]) -> dict[str, dict[str, str]]:
-    """Reads all papers in bulk tars. Returns a dict: the key is a paper's id, and the value is the dict of its TeX
-    files.
+    """Reads all papers in arXiv's bulk tars. Returns a dict from each paper's id to its TeX files (see
+    :func:`raw_files`).
     """
     found = {}
     for path in tars:

@@ -2,16 +2,17 @@
 
     python benchmarks/judges/books.py RAW_DIR [--clean CLEAN_DIR]
 
-RAW_DIR contains folders named after a Gutenberg number, each with the editions of one book. Three tables are printed:
+RAW_DIR contains folders named after a Gutenberg number, each with the editions of one book. Two methods compare books:
 
-* two verdicts on every pair of editions and on every pair of different books. The first is the exact overlap of word
-  5-grams (shared 5-grams / 5-grams of the smaller book). The second is SimHash as in RedPajama v1
-  (data_prep/book/dedup.py). SimHash has 64 bits, uses character 6-grams of the lower-cased text with only word
-  characters, and pairs books whose hashes differ in at most 5 bits;
-* these two verdicts on artificial pairs with a known overlap, including a book inside an omnibus;
-* with ``--clean`` (the pipeline's Parquet files): two figures per kept book. The first is the number of its lines that
-  name Gutenberg. The second is the share of the raw words that the kept book contains. Raw words are those between the
-  raw file's start mark and its end mark.
+* the exact overlap of word 5-grams: shared 5-grams / 5-grams of the smaller book;
+* SimHash as in RedPajama v1 (data_prep/book/dedup.py). The hash has 64 bits, and is made from the character 6-grams of
+  the lower-cased text with only word characters. Two books are paired if their hashes differ in at most 5 bits.
+
+Three tables are printed. The first has the results of both methods on all pairs of real books: editions of one book,
+and different books. The second has their results on artificial pairs with a known overlap, such as a book and an
+omnibus that contains it. The third needs ``--clean`` (the pipeline's Parquet files). It has two figures per kept book:
+the number of lines that name Gutenberg, and the share of the raw words that the kept book contains. Raw words are those
+between the raw file's start mark and its end mark.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def decoded(path: Path) -> str:
 
 
 def cut(text: str) -> str:
-    """Returns the text between Gutenberg's header and footer, found by a few simple rules."""
+    """Finds Gutenberg's header and footer by a few simple rules, and returns the text between them."""
     lines = text.split("\n")
     begin, end = 0, len(lines)
     for number, line in enumerate(lines[:700]):
@@ -69,8 +70,8 @@ def overlap(a: set[tuple[str, ...]], b: set[tuple[str, ...]]) -> float:
 
 
 def simhash(text: str) -> int:
-    """Returns the SimHash of a text in the same way as the package ``simhash``: each 6-gram is hashed to the last 64
-    bits of its MD5, and is weighted by its frequency.
+    """Returns the SimHash of a text, computed as in the package ``simhash``. The features are character 6-grams,
+    weighted by their frequency. The hash of a 6-gram is the last 64 bits of its MD5.
     """
     plain = re.sub(r"[^\w]+", "", text.lower())
     features = Counter(plain[at : at + 6] for at in range(max(1, len(plain) - 5)))
@@ -86,8 +87,9 @@ def distance(a: int, b: int) -> int:
 
 
 def editions(root: Path) -> dict[str, str]:
-    """Returns a dict that maps paths to texts. A text must have at least 1,000 words, and "Gutenberg" in its first
-    5,000 characters.
+    """Reads all texts under a folder. Returns a dict from each file's path to its text.
+
+    A text is left out if it has fewer than 1,000 words, or no "Gutenberg" in its first 5,000 characters.
     """
     texts = {str(path.relative_to(root)): decoded(path) for path in sorted(root.rglob("*.txt"))}
     return {name: text for name, text in texts.items() if "Gutenberg" in text[:5_000] and len(words(text)) >= 1_000}

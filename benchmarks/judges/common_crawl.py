@@ -2,16 +2,18 @@
 
 It counts:
 
-- lines: kept lines that are in two kept documents of a dump, or twice in one document (CCNet's rule allows neither).
-  Also lines that were dropped from a kept document although they occur only once in all pages. The judge ignores case
-  and digits. CCNet also ignores some punctuation, so a dropped line that occurs once can still be right;
+- lines kept wrongly: lines that are in two kept documents of a dump (a monthly crawl), or twice in one document.
+  CCNet's rule allows neither;
+- lines dropped wrongly: lines that are missing in a kept document although they occur only once in all pages. The judge
+  ignores case and digits. CCNet also ignores some punctuation, so a dropped line that occurs once can still be right;
 - foreign: kept documents with words that their page does not have;
 - short: kept documents with fewer than 100 characters;
-- content: how many article texts and how many boilerplate texts the raw pages have, and how many of each kind remain in
-  the clean documents. The texts come from a gold standard (``--gold``, trafilatura's evaluation set) and show how the
-  line dedup affects articles and boilerplate.
+- content: texts of a gold standard (``--gold``, trafilatura's evaluation set). The judge counts how many of them the
+  raw pages have, and how many of these remain in the clean documents. Articles and boilerplate are counted separately,
+  to show how the line dedup affects both.
 
-Run: ``python benchmarks/judges/common_crawl.py CLEAN_FOLDER WET... [--gold FILE.json]`` (columns id, url, text).
+Run: ``python benchmarks/judges/common_crawl.py CLEAN_FOLDER WET... [--gold FILE.json]``. CLEAN_FOLDER has Parquet files
+with the columns id, url, dump and text.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ _WORD = re.compile(r"\w+")
 
 
 def raw_pages(path: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Yields (record id, url, lines without the title) of every conversion record. The Content-Length says where a
-    record ends.
+    """Reads the pages of a WET file, which are its conversion records. Yields (record id, url, lines) of each page.
+
+    The first line, which is the title, is left out. A record ends where its Content-Length says.
     """
     opened = gzip.open(path, "rb") if path.endswith(".gz") else open(path, "rb")  # noqa: SIM115
     with opened as file:
@@ -91,7 +94,9 @@ def judge(folder: Path, wets: list[str]) -> dict[str, int]:
 
 
 def content(folder: Path, wets: list[str], gold: Path) -> dict[str, int]:
-    """Counts the article texts and the boilerplate texts, first in the raw pages and then in the clean documents."""
+    """Counts the texts of the gold standard: how many the raw pages have, and how many of these the clean documents
+    have. Articles and boilerplate are counted separately.
+    """
     wanted = json.loads(gold.read_text("utf-8"))
     raw = {url: "\n".join(lines) for path in wets for _, url, lines in raw_pages(path)}
     count: Counter[str] = Counter()

@@ -10,11 +10,13 @@ The exports are JSON lines (gzip or not). ``--clean`` names Parquet files with `
   words of a licence's clauses. Only the first 40 lines are searched
 - code_lost: a line of the original is missing, and the line begins with ``#include``, ``#!``, ``import``, ``package``,
   ``from``, ``use``, ``using``, ``require``, ``<?php``, ``module``, or (Markdown) ``#`` and a blank
-- comment_lost: a line of the original is missing, and the original's first 400 lines do not mention a licence
-- documentation_lost: a line with words is missing. Neither this line nor a line near it has a word typical of licences
+- comment_lost: a line of the original is missing, although the original's first 400 lines do not mention a licence
+- documentation_lost: a line with words is missing, although neither this line nor a line near it has a word typical of
+  licences
 - duplicate: two kept files have equal texts
-- line_too_long, mean_too_long, too_few_alphanumeric: the file breaks the limits of 1000 characters, 100 characters or a
-  share of 0.25. The judge measures them again
+- line_too_long: a line has over 1000 characters
+- mean_too_long: the lines have over 100 characters on average
+- too_few_alphanumeric: under 0.25 of the characters are letters or digits
 """
 
 from __future__ import annotations
@@ -90,7 +92,9 @@ def faults_of(before: str, kept: dict[str, Any], licences: set[str]) -> Iterator
 
 
 def documentation_lost(old: list[str], new: list[str]) -> bool:
-    """Returns True if a line with two or more words is missing, and no line near it has a word typical of licences."""
+    """Returns True if a line of ``old`` with two or more words is missing in ``new``, although no line near it has a
+    word typical of licences.
+    """
     left = Counter(new)
     kept_text = "\n".join(new)
     for at, line in enumerate(old):

@@ -4,18 +4,19 @@ The judge computes the exact containment (shared 5-grams / 5-grams of the docume
 share a word 5-gram. It prints for each system:
 
 - removed: the number of documents that the system removed;
-- precision: the share of removed documents that are right. A removal is right if one kept document contains more of the
+- precision: the share of its removals that are right. A removal is right if one kept document contains more of the
   removed document than the limit allows;
-- recall by overlap: for each document, the judge computes the largest share of the document that one kept document
-  contains. It groups the documents by this share, and prints how many of a group's documents the system removed. For a
-  document that the system kept, only longer documents are considered;
-- evidence (``--evidence``): the number of rows in ``dedup/`` whose overlap differs from the overlap that the judge
-  computes.
+- recall by overlap: the overlap of a document is the largest share of the document that one kept document contains. The
+  documents are grouped by overlap, and for each group the share of removed documents is printed. If the system kept a
+  document, only longer documents are considered, because a near dedup keeps the longer of two documents;
+- evidence (``--evidence``): the number of wrong rows in the pipeline's folder ``dedup/``, which records for each
+  removed document the kept document and the overlap. A row is wrong if the judge computes a different overlap.
 
 Documents with fewer than ten 5-grams are left out.
 
 Run: ``python benchmarks/judges/near_dedup.py DOCUMENTS.json.gz [--limit 0.8] [--evidence DEDUP] NAME=REMOVED...``
-REMOVED is a text file with one line per removed document. The line is the document's url, or ``URL@TIMESTAMP``.
+
+NAME is the name of a system. REMOVED is a text file with one line per removed document: its url, or ``URL@TIMESTAMP``.
 """
 
 from __future__ import annotations
@@ -104,8 +105,8 @@ class Containments:
 
 
 def best_in(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], allowed: np.ndarray, size: int) -> np.ndarray:
-    """Finds, for each document, the document that contains the largest share of it. Returns these shares, one per
-    document. Only the pairs in ``allowed`` count.
+    """Returns, for each document, the largest share of it that one other document contains. Only the pairs in
+    ``allowed`` count. Without such a pair, the share is 0.
     """
     best = np.zeros(size)
     np.maximum.at(best, pairs[0][allowed], pairs[2][allowed])
@@ -114,7 +115,7 @@ def best_in(pairs: tuple[np.ndarray, np.ndarray, np.ndarray], allowed: np.ndarra
 
 def report(name: str, is_removed: np.ndarray, pairs: tuple[np.ndarray, np.ndarray, np.ndarray], sizes: np.ndarray,
            limit: float) -> float:  # fmt: skip
-    """Prints the row of one system. Returns the system's precision."""
+    """Prints the table row of one system. Returns the system's precision (the share of its removals that are right)."""
     inner, outer, _ = pairs
     in_kept = best_in(pairs, ~is_removed[outer], len(sizes))
     is_shorter = (sizes[inner] < sizes[outer]) | ((sizes[inner] == sizes[outer]) & (inner > outer))
@@ -133,7 +134,9 @@ def report(name: str, is_removed: np.ndarray, pairs: tuple[np.ndarray, np.ndarra
 
 
 def check_evidence(folder: Path, ids: dict[str, int], pairs: tuple[np.ndarray, np.ndarray, np.ndarray]) -> int:
-    """Returns the number of rows in ``dedup/`` whose overlap differs from the containment computed here."""
+    """Compares the overlaps that the pipeline wrote to ``dedup/`` with the judge's containments. Returns the number of
+    rows that differ, or 1 if there are no rows.
+    """
     known = {(i, o): s for i, o, s in zip(*(column.tolist() for column in pairs), strict=True)}
     wrong = num_rows = 0
     for path in sorted(folder.glob("pairs-*.parquet")):

@@ -1,10 +1,15 @@
-"""Makes a file of documents with planted near duplicates, for the judge of near dedups. Imports nothing of the project.
+"""Makes documents with known near duplicates, to test near dedups. Imports nothing of the project.
 
 Real documents come from DATA: WET pages and C4 texts, source files, questions and answers, wiki pages, and passages of
-books. Seven kinds of near duplicates are planted: exact copies; copies with single words replaced, which keep 0.5 to
-1.0 of the word 5-grams; truncated copies; copies with a menu before and after the text; a document inside a longer
-page; pages that share a template and differ in data; anthologies of several documents. The data itself also has
-passages from two editions of one book.
+books. Seven kinds of near duplicates are made from them and added ("planted"):
+
+- exact copies, and truncated copies;
+- copies with single words replaced, which keep 0.5 to 1.0 of the word 5-grams;
+- copies with a menu before and after the text;
+- longer pages that contain a document, and anthologies of several documents;
+- pages that share a template and differ in data.
+
+DATA has some near duplicates of its own, because it contains two editions of one book.
 
 Run: ``python benchmarks/judges/near_dedup_corpus.py DATA OUT.json.gz [--documents N]``. Each line has the fields of C4:
 ``url`` (which here describes the document), ``timestamp`` and ``text``.
@@ -63,8 +68,8 @@ def books(data: Path) -> Iterator[str]:
 
 
 def real_documents(data: Path, num_documents: int) -> list[tuple[str, str]]:
-    """Returns real documents as (kind, text). Takes one document of the first kind, one of the second kind, and so on,
-    and then starts again with the first kind.
+    """Returns real documents as (kind, text). The kinds are web, c4, code, post, wiki and book. They take turns: one
+    document of each kind, then the next of each kind.
     """
     kinds = {
         "web": wet_pages(data),

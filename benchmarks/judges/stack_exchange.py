@@ -1,11 +1,10 @@
-"""Compares documents with the raw dumps, and measures how much of the posts the documents contain. Imports nothing of
-the pipeline.
-
-Reads Posts.xml with the standard library's ElementTree and bodies with its html.parser. Reads the documents as JSON
-lines (``id``, ``text``, ``answer_scores``) or as Parquet from ``clean/stack_exchange``. Each site must be given only
-once.
+"""Measures how much of the posts in the raw dumps the pipeline's documents contain. Imports nothing of the pipeline.
 
     python benchmarks/judges/stack_exchange.py DOCUMENTS Posts.xml...
+
+DOCUMENTS are JSON lines (``id``, ``text``, ``answer_scores``) or Parquet from ``clean/stack_exchange``. The judge reads
+Posts.xml with the standard library's ElementTree, and the HTML of the posts with its html.parser. Each site must be
+given only once; else its answers would count twice.
 """
 
 from __future__ import annotations
@@ -28,7 +27,9 @@ BREAKING = {
 
 
 class _Text(HTMLParser):
-    """Collects the text between the tags. Every tag of a block adds a line end, which separates words."""
+    """Collects the text between the tags. Every tag of a block element, such as ``<p>``, becomes a line end, so that
+    words before and after it stay separate.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,8 +53,8 @@ def text_of(body: str) -> str:
 
 
 def raw_questions(paths: list[str]) -> dict[str, dict[str, Any]]:
-    """Returns a dict of questions by id. A value has the text of the question and its answers, and the scores of the
-    answers. Skips empty answers.
+    """Reads the questions in Posts.xml files. Returns a dict: the key is a question's id, and the value has the text of
+    the question and its answers, and the scores of the answers. Empty answers are left out.
     """
     questions: dict[str, dict[str, Any]] = {}
     answers: dict[str, list[tuple[int, str]]] = defaultdict(list)

@@ -123,7 +123,9 @@ def kept_share(wikitext: str, text: str) -> float | None:
 
 
 def leftovers(text: str, wikitext: str = "") -> list[str]:
-    """Returns the signs of wikitext in a text, except those that the page shows inside nowiki, pre, math or code."""
+    """Returns the signs of wikitext (such as ``[[``) in a text. Signs that the page shows to its readers do not count:
+    those inside ``<nowiki>``, ``<pre>``, ``<math>``, ``<code>`` and similar tags.
+    """
     shown = "".join(match[0] for match in _RAW.finditer(wikitext))
     return [sign for sign in LEFTOVERS if sign in text and sign not in shown]
 

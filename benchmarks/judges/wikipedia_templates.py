@@ -277,7 +277,7 @@ def _words(text: str) -> list[str]:
 def _has_words(template: str, *, is_last: bool) -> bool:
     """Returns True if a template can show some of the words of its sentence.
 
-    Returns False for boxes of several lines, for pictures, and for navigation after the last word of a line.
+    Returns False for boxes of several lines, pictures, and templates without ``|`` after a line's last word.
     """
     if "|" not in template:
         return not is_last
