@@ -3,7 +3,7 @@ r"""Decodes bytes to text, with the same rules for web pages, books and TeX file
 Evidence is used in this order:
 
 1. Proof in the bytes: a byte order mark; ASCII; UTF-16 or UTF-32 by the positions of zero bytes; ISO-2022-JP and
-   ISO-2022-KR by their escape sequences; UTF-8 if it has multi-byte sequences and they outnumber the bad bytes.
+   ISO-2022-KR by their escape sequences; UTF-8 if its multi-byte sequences outnumber the bad bytes.
 2. A declared encoding, unless the bytes contradict it. The bytes contradict it if they are invalid in this encoding.
    They also contradict it if they give gibberish in this encoding, but words of a language in another encoding.
 3. A guess: each encoding in ``encoding_guess.CANDIDATES`` is tried, and the resulting letters decide.

@@ -146,7 +146,7 @@ def is_text(text: str) -> bool:
 def _sample(data: bytes) -> bytes:
     """Returns the first words that have bytes outside ASCII, one per line.
 
-    A word ends at an ASCII byte, unless one of the candidates can have this byte as the second byte of a character.
+    A word ends at an ASCII byte, unless this byte can be the second byte of a character in a candidate encoding.
     """
     words: dict[bytes, None] = {}
     num_high_bytes = num_words = at = 0

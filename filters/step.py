@@ -37,8 +37,8 @@ class Outcome:
 class Step(ABC):
     """Serves as the base class of every filter. A filter is a frozen dataclass whose fields are the filter's settings.
 
-    Each field has a default, and its name contains its unit. A subclass sets only the class variables that differ from
-    the defaults below.
+    Each field has a default. The name of a field contains its unit, such as ``chars``. A subclass sets only the class
+    variables that differ from the defaults below.
     """
 
     __slots__ = ()

@@ -1,5 +1,5 @@
-"""Contains the steps for source files (LLaMA 2.1: GitHub). The limits are those of RedPajama v1, because no other
-system's code for GitHub was published.
+"""Contains the steps for source files (GitHub in section 2.1 of the LLaMA paper). The limits are those of RedPajama v1,
+the only system whose code for cleaning GitHub's files was published.
 
 The order is: the repository's licence, the file's path and type, generated code, the licence header (which is removed),
 and the form of the text (such as the length of its lines). Files that are not code are dropped first, so that they are
@@ -63,7 +63,7 @@ def is_permissive(licence: str | None, families: tuple[str, ...] = PERMISSIVE) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowedLicence(Step):
-    """Drops files of repositories whose licence is unknown or not permissive (LLaMA 2.1: Apache, BSD and MIT only)."""
+    """Drops files of repositories whose licence is unknown or not permissive (the paper keeps Apache, BSD and MIT)."""
 
     NAME: ClassVar[str] = "licence"
     DATA_VERSION: ClassVar[int] = 1
@@ -231,7 +231,7 @@ def content_hash(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeQuality(Step):
-    """Drops files by line length and share of alphanumeric characters (LLaMA 2.1 names both, but no limits)."""
+    """Drops files by line length and share of alphanumeric characters (the paper names both, but no limits)."""
 
     NAME: ClassVar[str] = "code_quality"
     DATA_VERSION: ClassVar[int] = 1

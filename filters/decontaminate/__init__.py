@@ -1,4 +1,4 @@
-"""Finds items of evaluation sets (test questions with their answers) in documents. Their index is built beforehand.
+"""Finds items of evaluation sets (test questions and answers) in documents. An index of the items is built first.
 
     items of sets -> build -> Index (arrays)
     texts -> words -> match (seeds, alignments, scores) -> step: drop, cut or mark, and the evidence

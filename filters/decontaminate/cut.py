@@ -1,4 +1,4 @@
-r"""Removes paragraphs from a text if something was found in them.
+r"""Removes paragraphs from a text if something was found in them. A span (start, end) says where it was found.
 
 >>> cut_paragraphs("First.\n\nWho wrote Hamlet?\nShakespeare.\n\nLast.", [(8, 25)])
 'First.\n\nLast.'

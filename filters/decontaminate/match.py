@@ -170,7 +170,7 @@ def _hits(index: Index, words: HashedWords, document: int, piece: int, shifts: I
 
 
 def _hit(index: Index, words: HashedWords, document: int, piece: int, shifts: I64) -> Found | None:
-    """Returns the hit that these alignments make together, or None if they match too little."""
+    """Returns the hit that the alignments in ``shifts`` make together, or None if they match too little."""
     of_piece = slice(int(index.piece_starts[piece]), int(index.piece_starts[piece + 1]))
     wanted, weights = index.words[of_piece], index.weights[of_piece].astype(np.int64)
     begin = int(words.offsets[document])
@@ -245,7 +245,7 @@ def _answer(answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *,
 
 
 def _place_of(answer: U32, text: npt.NDArray[np.uint64]) -> int | None:
-    """Returns the first place of an answer in a run of words, or None if the run does not contain the answer."""
+    """Returns the index of the answer's first word in ``text``, or None if ``text`` does not contain the answer."""
     if len(text) < len(answer):
         return None
     for place in np.flatnonzero(text[: len(text) - len(answer) + 1] == answer[0]).tolist():

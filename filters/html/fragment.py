@@ -125,16 +125,18 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
 
 
 def _simple_tokens(fragment: str) -> list[str | None]:
-    """Splits a fragment into tokens, and returns them as a flat list. Every five elements are one token: text, leaf's
-    name, leaf's text, tag's name, tag's attributes.
+    """Splits a fragment into tokens, and returns them as a flat list.
 
-    A leaf is a block that contains only text.
+    Every five elements are one token: a text, the name and the text of the leaf that follows it, and the name and the
+    attributes of the tag that follows it. Either the leaf or the tag is None. A leaf is a block that contains only
+    text.
     """
     return [*_SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment)), None, None, None, None]
 
 
 def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
-    """Writes simple tokens and returns the text, or None if an HTML parser would nest the tags differently."""
+    """Writes the tokens of a simple fragment. Returns the text, or None if an HTML parser would nest the tags
+    differently."""
     open_blocks = [""]
     open_marks: list[str] = []
     fives = zip(tokens[::5], tokens[1::5], tokens[2::5], tokens[3::5], tokens[4::5], strict=True)

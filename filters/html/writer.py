@@ -100,7 +100,7 @@ class TextWriter:
             self._write(_collapsed(text))
 
     def open_mark(self, name: str) -> None:
-        """Handles the start tag of one of ``MARKS``."""
+        """Handles the start tag of one of ``MARKS``, such as ``<sup>``."""
         self._unclosed = -1
         if len(self._marks) < _MAX_MARKS:
             self._marks.append((name, len(self._pieces)))
@@ -127,7 +127,7 @@ class TextWriter:
         self._unclosed = len(self._pieces) - 1 if is_bare else -1
 
     def open(self, name: str, attributes: str) -> None:
-        """Handles a start tag, or the tag of an empty element."""
+        """Handles a start tag, or the tag of an element without content, such as ``<br>``."""
         if name in _PARAGRAPHS and not self._cells:
             self._flush()
             if name == "pre":
@@ -203,7 +203,8 @@ class TextWriter:
         self._num_open[name] += 1
 
     def _put_mark(self, mark: str, indent: str) -> None:
-        """Sets the prefixes of lines: ``mark`` for the next line, and ``indent`` for the lines after it."""
+        """Sets the prefixes of lines: ``mark``, such as ``- ``, for the next line, and ``indent`` for the lines after
+        it."""
         before = self._prefix if self._mark is None else self._mark
         self._mark = before + mark if len(before) < MAX_PREFIX_CHARS else before
         if len(self._prefix) < MAX_PREFIX_CHARS:
@@ -227,7 +228,7 @@ class TextWriter:
             self._is_tight = False
 
     def _flush(self) -> None:
-        """Ends the open block. Open marks continue in the next block."""
+        """Ends the open block. Inline elements that are still open, such as ``<sup>``, continue in the next block."""
         open_marks = self._marks
         while self._marks:
             name, first = self._marks[-1]

@@ -1,6 +1,6 @@
 """Identifies languages with fastText's lid.176.
 
-    texts -> word_sums: bounds on the score, in numpy -> detect: fastText itself, if the bounds do not decide
+    texts -> word_sums: scores with error bounds -> detect: fastText itself, if the bounds do not decide
 
 - ``detect``: the steps that fill in the language, or drop documents by it.
 - ``word_sums``: computes fastText's answers for a whole batch, twice as fast as fastText.

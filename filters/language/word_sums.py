@@ -98,7 +98,8 @@ class WordSums:
         self._num_ends = 0 if end is None else 1
 
     def guess(self, texts: pa.Array) -> Guesses:
-        """Returns the most likely label of every text and its probability. The texts must have no line ends."""
+        """Returns the most likely label of every text, its probability, and a bound on the probability's error. The
+        texts must have no line ends."""
         if not len(texts):
             return Guesses([], np.empty(0), np.empty(0))
         words, first = _split(texts.cast(pa.string()))

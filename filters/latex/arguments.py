@@ -105,11 +105,12 @@ class ArgumentReader:
         return arguments
 
     def charge_scan(self, pos: int) -> None:
-        """Charges a search from ``pos`` that found no end to ``work_left``, the budget for searches."""
+        """Reduces ``work_left``, the budget for searches, because a search from ``pos`` found no end."""
         self.work_left -= min(MAX_BODY_CHARS, len(self.text) - pos)
 
     def _next(self) -> int:
-        """Skips white space, also over the ends of frames (macro texts). Returns the position of the next token."""
+        """Skips white space. If a frame (a macro's text) ends, continues in the frame below. Returns the position of
+        the next token."""
         while True:
             pos = skip_space(self.text, self.pos)
             if pos < len(self.text) or not self.stack:
@@ -117,7 +118,7 @@ class ArgumentReader:
             self.pop()
 
     def peek(self) -> str:
-        """Returns up to 20 of the next characters, including white space. The characters come from the first frame that
+        """Returns up to 20 of the next characters, including white space. The characters come from the top frame that
         is not finished.
         """
         if self.pos < len(self.text):

@@ -1,9 +1,9 @@
 r"""Evaluates tests in a macro's text, and keeps one branch of each test. For example, a test can ask whether an
 argument is empty or whether a formula is open.
 
-Some tests are evaluated everywhere, not only in a macro's text: those of a named switch (true or false) of etoolbox or
-ifthen that an earlier line declares. If only TeX knows the outcome of a test in a macro's text, the macro call is given
-up: the output then contains the call unchanged.
+Some tests are also evaluated outside of a macro's text: those of named switches (variables of the packages etoolbox and
+ifthen that are true or false). An earlier line must declare the switch. If only TeX knows the outcome of a test in a
+macro's text, the macro call is given up: the output then contains the call unchanged.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool)
 def _if_then_else(expander: Expander, start: int) -> bool:
     r"""Evaluates ``\ifthenelse`` if it tests a switch.
 
-    In a macro's text, this also evaluates ``\equal`` and ``\isempty``. If the text has any other test, the macro call
-    is given up.
+    In a macro's text, tests by ``\equal`` and ``\isempty`` are also evaluated. If a macro's text has any other test,
+    the macro call is given up.
     """
     outside = expander.outside(start)
     if outside is not None and not expander.switches:

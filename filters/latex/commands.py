@@ -75,8 +75,8 @@ def expand_macros(text: str) -> Expanded:
 
 
 def _defines_in_groups(text: str) -> bool:
-    """Returns True if the body has a definition inside braces or inside an environment. If it has none, groups need not
-    be tracked.
+    """Returns True if the document's body has a definition inside braces or inside an environment. If the body has
+    none, groups need not be tracked.
     """
     pos = max(text.find("\\begin{document}"), 0) + len("\\begin{document}")
     depth = 0
@@ -243,7 +243,7 @@ def _prefix(expander: Expander, start: int) -> bool:
 
 
 def _skip_arguments(num_arguments: int) -> Handler:
-    r"""Returns a handler that removes a command with its arguments (``\DeclareOption``, which prints nothing)."""
+    r"""Returns a handler that removes a command with its arguments, such as ``\DeclareOption`` (it prints nothing)."""
 
     def handle(expander: Expander, start: int) -> bool:
         pos = expander.pos + expander.text.startswith("*", expander.pos)

@@ -55,7 +55,7 @@ class _Open:
 class _Switch:
     r"""Describes a switch of ``\newif`` (or ``\let\ifx\iftrue``), and the positions at which the source sets it.
 
-    ``is_plain`` is False if a macro or a command inside a group sets the switch. The state is then unknown.
+    ``is_plain`` is False if the switch is set inside a macro's text or inside a group. The state is then unknown.
     """
 
     is_plain: bool = True

@@ -1,6 +1,6 @@
 r"""Decodes the files of a paper with :mod:`filters.decoding` and the encodings that LaTeX declares (``inputenc``).
 
-Decoding never fails. A byte that is not UTF-8 damages only one character.
+Decoding never fails. In a UTF-8 file, a bad byte damages only one character.
 """
 
 from __future__ import annotations

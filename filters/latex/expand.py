@@ -80,7 +80,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.math_before = self.math.state()
 
     def loads_after(self, pos: int) -> bool:
-        r"""Returns True if the source loads a package after ``pos``, or in a macro's text after the current call."""
+        r"""Returns True if the source loads a package after ``pos`` (in a macro's text: after the current call)."""
         return self.last_load >= 0 and (self.stack[0][1] if self.stack else pos) <= self.last_load
 
     def run(self) -> Expanded:
@@ -244,8 +244,8 @@ class Expander(ArgumentReader, Scopes, Writer):
     def branch(self, text: str, *, has_at: bool, outside: int | None = None) -> None:
         """Continues reading with ``text``, the branch that a test has chosen.
 
-        ``outside`` is the start of the test if it is outside of all macros (see :meth:`outside`). The branch is then
-        read like text of the source itself. If the branch is empty and the test fills whole lines, these lines are
+        ``outside`` is the start of the test if the test is outside of all macros (see :meth:`outside`). The branch is
+        then read like text of the source itself. If the branch is empty and the test fills whole lines, these lines are
         removed.
         """
         if outside is None:
@@ -294,7 +294,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.environments.clear()
 
     def _is_final(self, text: str) -> bool:
-        """Returns True if the expansion handles no command in the text. Such a text need not be read again."""
+        """Returns True if the text has no command that the expansion handles. Such a text need not be read again."""
         if "\\" not in text:
             return True
         return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))

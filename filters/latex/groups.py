@@ -124,7 +124,7 @@ def join_pieces(pieces: Iterable[str]) -> str:
 def in_code(pattern: re.Pattern[str], text: str, pos: int = 0) -> Iterator[re.Match[str]]:
     r"""Yields the matches of ``pattern`` that are outside of comments, in linear time.
 
-    ``pattern`` must begin with a backslash. ``pos`` must not be in a comment.
+    ``pattern`` must begin with a backslash. ``pos``, where the search begins, must not be in a comment.
     """
     is_comment = False
     for match in pattern.finditer(text, pos):

@@ -41,7 +41,7 @@ class Code:
 
 
 def token_pattern(verbatim: Verbatim) -> re.Pattern[str]:
-    r"""Returns a pattern that matches all beginnings of comments and verbatim text, and escaped characters.
+    r"""Returns a pattern that matches escaped characters, and the beginnings of comments and of verbatim text.
 
     Groups: ``environment``, ``command``, ``comment`` (a bare ``\comment``), ``short`` (``\DefineShortVerb`` and
     similar) and ``mark`` (a character that the source makes a delimiter).

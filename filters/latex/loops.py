@@ -94,7 +94,8 @@ def _foreach(expander: Expander, start: int) -> bool:
 
 
 def _do_list(*, has_command: bool) -> Handler:
-    r"""Returns a handler for ``\docsvlist{a,b}``, which becomes ``\do{a}\do{b}``, or ``\forcsvlist{\cmd}{a,b}``."""
+    r"""Returns a handler for ``\docsvlist`` or ``\forcsvlist``. For example, ``\docsvlist{a,b}`` becomes
+    ``\do{a}\do{b}``."""
 
     def handle(expander: Expander, start: int) -> bool:
         text, outside, pos = expander.text, None if expander.stack else start, expander.pos

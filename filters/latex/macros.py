@@ -74,7 +74,8 @@ class Macro:
     of its group."""
 
     def fill(self, arguments: list[str]) -> str:
-        r"""Returns the body with its arguments. Adds a space if an argument would otherwise extend a command's name.
+        r"""Returns the body, filled with the arguments. Adds a space if an argument would otherwise extend a command's
+        name.
 
         >>> Macro((Parameter("m"),), ("\\bf", 1, "x")).fill(["a"])
         '\\bf ax'
@@ -151,7 +152,8 @@ def _trim(body: str) -> str:
 
 
 def read_name(text: str, pos: int) -> tuple[str, int] | None:
-    r"""Reads ``\name``, ``{\name}`` or ``\csname name\endcsname``, also in braces. Returns (name, end) or None.
+    r"""Reads a command's name, written as ``\name`` or ``\csname name\endcsname``, with or without braces around it.
+    Returns (name, end) or None.
 
     >>> read_name(r"\expandafter{\csname a\endcsname}{b}", 0)
     ('a', 33)
@@ -173,7 +175,7 @@ def read_group(text: str, pos: int) -> tuple[str, int] | None:
 
 
 def read_bracket(text: str, pos: int, opens: str = "[", closes: str = "]") -> tuple[str, int] | None:
-    """Reads ``[...]`` after white space. Closing marks in braces do not count. Returns (content, end), or None."""
+    """Reads ``[...]`` after white space. A ``]`` inside braces does not count. Returns (content, end), or None."""
     pos = skip_space(text, pos)
     if not text.startswith(opens, pos):
         return None

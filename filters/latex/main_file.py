@@ -43,7 +43,7 @@ _BACKUP = re.compile(
 
 
 def first_match(pattern: re.Pattern[str], text: str, pos: int = 0) -> re.Match[str] | None:
-    """Returns the first match outside of comments."""
+    """Returns the first match of ``pattern`` outside of comments."""
     return next(in_code(pattern, text, pos), None)
 
 

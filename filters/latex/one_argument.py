@@ -1,6 +1,6 @@
 r"""Decides whether a macro is the whole argument of the preceding command: ``\hat\a``, ``\frac{1}\a``, ``\sqrt[3]\a``.
 
-When the macro is expanded, its text must stay one argument, so it gets braces.
+If it is, the text of the macro must stay one argument when the macro is expanded. So the text gets braces.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def headings_named(body: str, list_starts: list[int]) -> Iterator[Named]:
     """Yields the headings that mean "References". Headings of sections are found anywhere.
 
     Headings made by hand (without a heading command) are found only shortly before one of ``list_starts``, the
-    positions where lists of references begin. If ``list_starts`` is empty, they are searched for in the whole body.
+    positions where lists of references begin. If ``list_starts`` is empty, the whole body is searched.
     """
     section_starts = set()
     for match in _SECTION_NAMED.finditer(body):

@@ -148,8 +148,8 @@ class _Remover:
         return self._stops[index] if index < len(self._stops) else len(self.body)
 
     def end(self, match: re.Match[str]) -> int:
-        """Returns the end of a command or environment with a list of references. Returns the start of ``match`` if no
-        end is found.
+        """Returns the end of the list of references (a command or environment) that begins with ``match``. If no end is
+        found, returns the start of ``match``.
         """
         body, kind = self.body, match.lastgroup
         if kind == "environment":
@@ -176,7 +176,7 @@ class _Remover:
         return self.next_stop(pos)
 
     def section(self, heading: Named) -> tuple[int, int] | None:
-        """Returns the start and end of a heading and its list; None if prose follows the heading."""
+        """Returns the start of a heading and the end of its list. Returns None if prose follows the heading."""
         if self.work_left < 0:
             return None
         listed = self._listed_end(heading.end)

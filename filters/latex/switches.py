@@ -1,5 +1,5 @@
-r"""Handles named switches, which are true or false, of etoolbox and ifthen: ``\newbool``, ``\booltrue``, ``\ifbool``,
-``\iftoggle``.
+r"""Handles the named switches (true or false) of the packages etoolbox and ifthen: ``\newbool``, ``\booltrue``,
+``\ifbool``, ``\iftoggle``.
 """
 
 from __future__ import annotations

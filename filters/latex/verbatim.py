@@ -145,7 +145,7 @@ class Verbatim:
 
 
 def declared_verbatim(text: str, *, known: Verbatim | None = None) -> Verbatim:
-    r"""Returns the verbatim and hidden names: well-known names and names that the source declares.
+    r"""Returns the names of verbatim and hidden commands: well-known names and names that the source declares.
 
     ``known`` has the names that other files of the paper declare. The names of this text are added to it.
 
@@ -242,7 +242,7 @@ def _read_groups(text: str, pos: int) -> list[str]:
 def inline_end(text: str, command: str, pos: int) -> int:
     r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}`` whose arguments begin at ``pos``, or -1.
 
-    Verbatim text must end on the line on which it begins, as TeX requires of ``\verb``.
+    Returns -1 if no verbatim text begins there, or if it does not end on the same line, as TeX requires of ``\verb``.
 
     >>> inline_end(r"\Verb[a=b]+100%+ x", "Verb", 5), inline_end(r"\verb x", "verb", 5)
     (16, -1)

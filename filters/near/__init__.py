@@ -5,7 +5,7 @@
 - ``folding``: folds the characters outside ASCII of many texts at once.
 - ``ngrams``: computes the sets of word n-grams of many texts at once, and the overlap of two sets.
 - ``minhash``: computes the same signatures as ``datasketch.MinHash``, and splits them into bands.
-- ``nominate``: finds candidate pairs: documents that share a key.
+- ``nominate``: finds candidate pairs: documents that share a key (a band of a signature or a sampled n-gram).
 - ``lookup``: finds candidate pairs between new documents and stored documents that are already kept.
 - ``resolve``: ranks documents, and decides which documents of the verified pairs to remove.
 

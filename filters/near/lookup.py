@@ -1,8 +1,8 @@
 """Finds candidate pairs between new documents and stored documents that are already kept.
 
-A new document is compared only with kept documents. It is never compared with another new document. A pair is nominated
-if the two documents share a key. The time is linear in the number of keys of all documents, even if many documents
-share a key.
+A new document is compared only with kept documents. It is never compared with another new document. Two documents
+become a candidate pair if they share a key (a band of a signature or a sampled n-gram). The time is linear in the
+number of keys of all documents, even if many documents share a key.
 """
 
 from __future__ import annotations
@@ -67,11 +67,12 @@ def nominate_kept(
 
 
 def _nearest(kept: Numbers, starts: Numbers, sizes: Numbers, is_common: np.ndarray, bounds: Numbers) -> Numbers:
-    """Finds, for each entry with a common key, the eight kept documents whose lengths are nearest to its document's.
+    """Finds eight kept documents for each entry with a common key: those with the lengths nearest to its document's
+    length.
 
     An entry is a key of a new document. A key is common if more than 64 kept documents have it. These documents are
     sorted by length, so the eight stand side by side, and only the place of the first one is returned. ``bounds`` has
-    one number per entry: how many kept documents are at least as long as this new document.
+    one number per entry: how many kept documents are at least as long as the entry's document.
     """
     found = np.zeros_like(starts)
     common = np.flatnonzero(is_common)
@@ -86,7 +87,8 @@ def _nearest(kept: Numbers, starts: Numbers, sizes: Numbers, is_common: np.ndarr
 
 
 def _blocks(new: Numbers, taken: Numbers) -> list[tuple[int, int]]:
-    """Cuts the entries into blocks of about ``_MAX_PAIRS`` pairs. All entries of a document are in the same block."""
+    """Cuts the entries (keys of new documents) into blocks of about ``_MAX_PAIRS`` pairs. All entries of a document are
+    in the same block."""
     if not new.size:
         return []
     firsts = np.flatnonzero(np.diff(new, prepend=-1))

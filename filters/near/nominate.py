@@ -106,7 +106,8 @@ def nominate(
 
 
 def _of_common(documents: Numbers, num_leaders: int, num_neighbours: int) -> Numbers:
-    """Returns the pairs for a common key, which link each document with the leaders and with its neighbours."""
+    """Returns the pairs for a key that many documents share: each document with the leaders, and with those just before
+    it."""
     leader, follower = np.triu_indices(num_leaders, 1, documents.size)
     found = [np.stack([documents[leader], documents[follower]], axis=1)]
     for distance in range(1, num_neighbours + 1):

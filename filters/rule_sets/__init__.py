@@ -10,7 +10,7 @@
 - ``repetition``: measures how much of a text is repeated.
 
 Each step measures all its signals for all documents, so that different limits can be tried without reading the texts
-again. The limits and verdicts are those of datatrove's filters (0.10). ``benchmarks/rule_sets.py`` compares them.
+again. The limits and verdicts are those of datatrove's filters (0.10). ``benchmarks/rule_sets.py`` checks this.
 
 >>> import pyarrow as pa
 >>> from filters.rule_sets.gopher import GopherQuality

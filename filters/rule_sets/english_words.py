@@ -4,7 +4,7 @@ datatrove's filters count these words, so the limits of these filters are valid 
 is a word, ``don't`` is two words, and ``e.g.`` and ``https://a.com/b`` are one word each. The rules are spaCy's
 (version 3.8). Exceptions are looked up first. Then marks are removed from both ends. The rest is split at hyphens and
 similar marks between letters. Outside the scripts of Europe, Python's tables decide which characters are marks and
-which are letters. They differ from spaCy's tables in rare characters.
+which are letters. Python's tables differ from spaCy's in rare characters.
 """
 
 from __future__ import annotations

@@ -181,5 +181,6 @@ def _words_of(texts: Sequence[str], table: _Table) -> Words:
 
 
 def _view(values: array[int], kind: type[np.generic]) -> npt.NDArray[Any]:
-    """Returns a numpy view of the memory of ``values``. The view must be deleted before ``values`` grows."""
+    """Returns a numpy view of the memory of ``values``. The view must be deleted before ``values`` grows, because
+    Python cannot resize an array with a view."""
     return np.frombuffer(values, kind) if len(values) else np.zeros(0, kind)
