@@ -80,7 +80,9 @@ REQUIRES = [
 
 
 def pinned(requirement: str) -> str:
-    """Returns the requirement with the installed version; unchanged if it is not installed."""
+    """Returns a requirement with the installed version, such as ``lxml==6.0.2`` for ``lxml>=6.0``. If it is not
+    installed, returns it unchanged.
+    """
     name = re.split(r"[<>=!~\[ ]", requirement, maxsplit=1)[0]
     try:
         return f"{requirement.split('>=')[0].split('==')[0]}=={metadata.version(name)}"

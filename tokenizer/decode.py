@@ -14,8 +14,9 @@ _MARK = "\u2581"
 
 
 class FastDecoder:
-    """Decodes ids: joins the bytes of the vocabulary pieces with these ids. If the joined bytes are not UTF-8,
-    SentencePiece decodes the ids instead.
+    """Decodes ids. Looks up each id's piece in the vocabulary, and joins the bytes of these pieces.
+
+    If the joined bytes are not UTF-8, SentencePiece decodes the ids instead.
     """
 
     def __init__(self, proto: model_proto.ModelProto, reference: Any) -> None:

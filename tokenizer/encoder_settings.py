@@ -95,10 +95,10 @@ class EncoderSettings:
         return made
 
     def for_file(self, path: str) -> EncoderSettings:
-        """Fills in the pattern and the control tokens of a rank file that tiktoken publishes. The file's name decides
-        which one it is.
+        """Returns the settings for a tokenizer's file. If tiktoken publishes a rank file of this name, its pattern and
+        its control tokens are filled in.
 
-        Settings that already have a value are kept. For any other file, returns the settings unchanged.
+        Settings that already have a value are kept.
 
         >>> EncoderSettings().for_file("x/o200k_base.tiktoken").special_tokens
         (('<|endoftext|>', 199999), ('<|endofprompt|>', 200018))

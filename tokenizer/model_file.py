@@ -1,8 +1,8 @@
 """Reads a SentencePiece ``.model`` without protobuf.
 
-A ``.model`` is a serialized ``ModelProto`` (``sentencepiece_model.proto``). The package's own generated reader needs a
-newer protobuf than Apache Beam allows, and a trainer should not need protobuf at all. This module reads only a few
-fields, and the format has not changed since 2018.
+A ``.model`` is a serialized ``ModelProto`` (``sentencepiece_model.proto``). SentencePiece's package can read it, but
+needs a newer protobuf than Apache Beam allows for this. Programs that train on shards should not need protobuf at all.
+This module reads only a few fields, and the format has not changed since 2018.
 """
 
 from __future__ import annotations

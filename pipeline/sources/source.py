@@ -154,7 +154,9 @@ class Reader(ABC):
 
     @abstractmethod
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Yields the records of a unit. A broken record becomes a ``Rejected``, and reading continues after it."""
+        """Yields the records of a unit (input that one worker reads). A broken record becomes a ``Rejected``, and
+        reading continues after it.
+        """
 
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
         """Yields the content of a container (such as a .7z) in chunks of about 8 MB. A record is never split between
@@ -232,7 +234,7 @@ UNKNOWN_LICENCE = DataLicence("not known here", "look at where it came from", ""
 class Source:
     """Defines one source of documents: how its files are read, and which steps its documents pass, in order.
 
-    Dedups may be anywhere among the steps.
+    Some steps are dedups (they remove duplicates). These may be at any place among the steps.
     """
 
     name: str

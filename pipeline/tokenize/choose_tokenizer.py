@@ -183,8 +183,8 @@ def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -
 def note_shards(layout: Layout, encoder: Encoder) -> None:
     """Records in a marker (a small file) that shards were made with this tokenizer.
 
-    The manifest records this too, but a later run deletes the manifest before it writes. If that run is killed, the
-    marker still says that this tokenizer must be kept.
+    The manifest (the description of the output) records this too, but a later run deletes the manifest before it
+    writes. If that run is killed, the marker still says that this tokenizer must be kept.
     """
     marker = read_marker(layout.marker("tokenizer")) or {"fingerprint": "", "sha256": encoder.sha256}
     _write_marker(layout, {**marker, "shards": encoder.sha256}, encoder)

@@ -91,7 +91,7 @@ def _shares(settings: Settings, available: Mapping[str, int], max_bytes: int) ->
 
 @dataclass(frozen=True, slots=True)
 class _CleanDocuments:
-    """Yields (id, text) of the documents in a source's clean files. Each call reads the files again."""
+    """Yields (id, text) of the documents in a source's clean files, each time the object is called."""
 
     paths: tuple[str, ...]
     excluded: frozenset[str]
@@ -105,7 +105,7 @@ class _CleanDocuments:
 
 @dataclass(frozen=True, slots=True)
 class _PickedDocuments:
-    """Yields (id, text) of the documents that workers picked. Each call reads the files again."""
+    """Yields (id, text) of the documents that workers picked, each time the object is called."""
 
     paths: tuple[str, ...]
 

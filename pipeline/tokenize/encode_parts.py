@@ -50,8 +50,8 @@ def _encoder(path: str, settings: EncoderSettings, fingerprint: str) -> Encoder:
 
 
 class TokenizeSource(beam.PTransform):
-    """Tokenizes one source. Takes (number, clean file). Outputs the name of the source when all its token files and
-    their marker are written.
+    """Tokenizes one source. Takes (number, clean file). When all token files of the source are written, writes their
+    marker (a file that records that they are complete), and outputs the name of the source.
     """
 
     def __init__(self, job: TokenJob) -> None:

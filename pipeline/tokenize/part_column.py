@@ -65,8 +65,8 @@ def part_values(batch: pa.RecordBatch, column: str) -> pa.Array:
 def in_mixture(batch: pa.RecordBatch, rule: PartRule | None) -> pa.RecordBatch:
     """Returns a batch without the documents that the recipe leaves out of the mixture.
 
-    ``rule`` divides the source by the values of a column. If it has no part for all other values, documents with such
-    values are left out.
+    ``rule`` divides the source into parts by the values of a column. If it has no part for all values that it does not
+    name, documents with such values are left out.
     """
     if rule is None or rule.has_other:
         return batch

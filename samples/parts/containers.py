@@ -1,5 +1,5 @@
-"""Writes the container files in which sources are published. Equal content gives equal bytes, because no time is stored
-and the order is fixed.
+"""Writes the container files in which sources are published. Equal content gives equal bytes, because the order and all
+times are fixed.
 """
 
 from __future__ import annotations

@@ -157,8 +157,9 @@ def train(
 ) -> TrainedTokenizer:  # fmt: skip
     """Trains a tokenizer on texts, or on a sample that was drawn before.
 
-    Writes three files: ``PREFIX.model``, ``PREFIX.json`` (settings and sample) and ``PREFIX.tokenizer.json`` (the model
-    for Hugging Face's libraries). PREFIX is ``output_prefix``. If it is None, writes no file.
+    Writes ``PREFIX.model`` and ``PREFIX.json`` (settings and sample). PREFIX is ``output_prefix``. If the model can be
+    converted exactly, also writes ``PREFIX.tokenizer.json`` for Hugging Face's libraries. If ``output_prefix`` is None,
+    writes no file.
 
     If there is much text, a sample of ``max_sample_bytes`` is drawn. The hashes of the texts decide, so their order
     does not matter. At most twice ``max_sample_bytes`` of text is in memory.

@@ -82,9 +82,9 @@ def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iter
 
 
 def numbered_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[int, bytes] | Rejected]:
-    """Yields (number, line) for each line. Does not parse the lines.
+    """Yields (number, line) for each line, as bytes. Data that cannot be unpacked becomes a rejection.
 
-    :func:`read_json_lines` does the same, and then parses each line.
+    The lines are not parsed. :func:`read_json_lines` also parses them.
     """
     name = location or path
     with open_file(path) as file:

@@ -274,7 +274,7 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
 
 
 def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
-    """True if a record in a damaged member has the right digest, or no digest and the member is only truncated."""
+    """True if a record in a damaged member is complete. Its digest decides; without one, the kind of damage."""
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
 

@@ -136,7 +136,11 @@ def check_tables(units: Iterable[Unit]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitHubReader(Reader):
-    """Reads exports in JSON lines (with or without gzip), Parquet and Avro. A unit's kind is ``TABLE.FORMAT``."""
+    """Reads exports in JSON lines (with or without gzip), Parquet and Avro. A unit's kind is ``TABLE.FORMAT``.
+
+    A unit is the input that one worker reads, here one file. For example, the kind ``files.avro`` is a file in Avro
+    that contains the table ``files``.
+    """
 
     DATA_VERSION: ClassVar[int] = 1
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {

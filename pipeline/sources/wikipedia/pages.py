@@ -1,4 +1,6 @@
-"""Yields the pages of one unit of a dump, and reports the parts that could not be read."""
+"""Yields the pages of one unit (the part of a dump that one worker reads), and reports the parts that could not be
+read.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ _END_TAG = b"</mediawiki>"
 def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
     """Reads the header of a dump from the beginning of the file. Returns None if there is no header.
 
-    The header is needed for every unit, including units that begin later in the file.
+    Each worker needs the header, even if it reads only a later part of the file.
     """
     head = bytearray()
     for piece in read_bz2(stored, 0) if kind == "bz2" else read_plain(stored, 0):
@@ -30,9 +32,10 @@ def site_info(stored: BinaryIO, kind: str) -> SiteInfo | None:
 
 
 def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Rejected]:
-    """Yields (page, offset) for the pages that begin in the unit's range. The last page can end after the range.
+    """Yields (page, offset) for each page that begins in the unit's range of bytes. The last page can end after the
+    range.
 
-    Damage is reported only by the unit whose range contains it.
+    A fault is reported only by the unit whose range contains it. So no fault is reported twice.
     """
     is_bz2 = unit.kind == "bz2"
     cutter = PageCutter(is_running=not is_bz2)

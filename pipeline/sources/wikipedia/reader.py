@@ -126,7 +126,7 @@ class WikipediaReader(Reader):
         return unit_ends(file, indexes, open_file, max_unit_bytes=self.max_unit_bytes)
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Yields the articles of a unit. Holds only a few pages in memory."""
+        """Yields the articles of a unit (a part of a dump for one worker). Holds only a few pages in memory."""
         if unit.kind not in ("bz2", "xml"):
             raise ValueError(f"wikipedia: unknown kind of unit {unit.kind!r}")
         with open_file(unit.path) as stored:
@@ -148,6 +148,8 @@ class WikipediaReader(Reader):
 
 def wiki_in_name(path: str) -> str:
     """Returns the code of a Wikipedia from the name of a dump; empty if the name contains no code of a Wikipedia.
+
+    In the last example, ``small`` is not the code of a Wikipedia, and Wiktionary is another project.
 
     >>> wiki_in_name("x/dewiki-20220620-pages-articles.xml.bz2"), wiki_in_name("zh_min_nanwiki-latest.xml")
     ('de', 'zh-min-nan')

@@ -113,8 +113,8 @@ class PageCutter:
     def __init__(self, *, is_running: bool) -> None:
         """Creates a cutter.
 
-        The offset of a page depends on ``is_running``. True, for plain XML: the offset of the page's first byte. False,
-        for bz2: the offset of the piece (an unpacked block) that contains the page's first byte.
+        If ``is_running`` is True (for plain XML), the offset of a page is the offset of its first byte. If it is False
+        (for bz2), the offset of a page is the offset of the block that contains its first byte.
         """
         self._buffer = bytearray()
         self._is_open = False
