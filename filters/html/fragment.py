@@ -128,8 +128,8 @@ def _simple_tokens(fragment: str) -> list[str | None]:
     """Splits a fragment into tokens, and returns them as a flat list.
 
     Every five elements are one token: a text, the name and the text of the leaf that follows it, and the name and the
-    attributes of the tag that follows it. Either the leaf or the tag is None. A leaf is a block that contains only
-    text.
+    attributes of the tag that follows it. The leaf or the tag is None; in the last token, both are None. A leaf is a
+    block that contains only text.
     """
     return [*_SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment)), None, None, None, None]
 
