@@ -81,7 +81,7 @@ def sample(p: beam.Pipeline, job: SampleJob) -> None:
 
 
 def tokenize(p: beam.Pipeline, jobs: Sequence[TokenJob]) -> None:
-    """Writes a file of token ids for each clean part, and counts the tokens of each source."""
+    """Writes a file of token ids for each file of clean documents, and counts the tokens of each source."""
     for job in jobs:
         parts = p | f"{job.label}/parts" >> ListNumbered([job.parts])  # Output: (number, clean file)
         # Output: the name of the source, after its token files and marker were written

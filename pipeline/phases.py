@@ -87,7 +87,7 @@ def run(settings: Settings) -> None:
 
     Raises:
         ValueError: the request is wrong. The error is a PlanError if the sources have too few tokens for the mixture.
-        RunFailed: the input is too damaged, or the engine failed.
+        RunFailed: the input has too many bad records, a source is held back, or the engine failed.
     """
     started = time.monotonic()
     engine = choose_engine(settings.beam_args)  # refuses a wrong engine before any input is listed
@@ -130,8 +130,8 @@ def run(settings: Settings) -> None:
 
 
 def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
-    """Validates everything that can be validated before work starts. Returns the sources of the run with their
-    input.
+    """Checks tokenizer, exclusion list, mixture and inputs before any work starts. Returns the sources of the run with
+    their input.
     """
     if settings.tokenizer:
         check_tokenizer(settings.tokenizer, settings.encoder)
@@ -147,7 +147,10 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
 
 
 def _marks(settings: Settings, layout: Layout) -> dict[str, Any]:
-    """Returns the markers of all phases of a run, by name. If a phase changes the output, its marker changes."""
+    """Returns the markers of all phases of a run, by name.
+
+    A phase that changes the output also changes its marker. So equal markers mean that the output has not changed.
+    """
     names = [f"{phase}-{source}" for source in settings.recipe.weights for phase in ("clean", "tokens")]
     return {name: read_marker(layout.marker(name)) for name in ("tokenizer", "mix", *names)}
 
@@ -300,11 +303,12 @@ _MIXED = ("shards", "validation", "report", *FILE_NAMES, "README.md", ".work/tok
 
 
 def start_over(layout: Layout, cleaned: Iterable[str]) -> None:
-    """Deletes everything that a run writes, beginning with the manifest. Files that no run wrote stay in the output
-    folder.
+    """Deletes the results of earlier runs from the output folder. The manifest is deleted first.
+
+    Files that no run wrote stay in the folder.
 
     Args:
-        cleaned: the sources that are cleaned again. The clean documents of all remaining sources stay.
+        cleaned: the sources that are cleaned again. The clean documents of all other sources stay.
     """
     delete_tree(layout.manifest)
     for name in cleaned:

@@ -18,8 +18,8 @@ from pipeline.output.paths import Layout
 
 
 def reuse(prepared: Iterable[PreparedSource], layout: Layout, folder: str) -> list[str]:
-    """Copies the sources that are complete in the other output but not in this one. Returns the names of the copied
-    sources.
+    """Copies the documents of the sources that are complete in the other output but not in this one. Returns the names
+    of the copied sources.
 
     A source is copied only if its fingerprint is the same. The fingerprint covers the input files, the settings and
     data versions of the reader and of all steps, and the models. If both outputs are on one file system, the copies are

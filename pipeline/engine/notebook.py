@@ -23,7 +23,8 @@ def _never() -> bool:
 @contextlib.contextmanager
 def as_in_a_script() -> Iterator[None]:
     """Inside the ``with`` block, makes Beam behave as if it did not run in IPython. Outside of IPython, does
-    nothing."""
+    nothing.
+    """
     if "IPython" not in sys.modules:
         yield
         return

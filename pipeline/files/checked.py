@@ -149,7 +149,7 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[tuple[str, Any]]:
     """Yields (name, content) for each piece of each column in a batch. The checksums are computed from the contents.
 
     The contents depend only on the rows of the batch. So a batch that is a slice of a larger batch has the same
-    contents as a copy of it.
+    contents as a copy of this slice.
     """
     for field, column in zip(batch.schema, batch.columns, strict=True):
         assert not column.null_count, f"{field.name} has nulls"

@@ -2,9 +2,8 @@
 
 A stage is one mixture in a series of mixtures that continue each other. After a stage, each part of a source has a
 place: an epoch, and the last document that was taken in this epoch. If a later stage divides a part into smaller parts,
-each smaller part continues at the place of the part that contained
-it. If a later stage joins documents that stopped at different places, the new part is refused. It would repeat some
-documents and skip others.
+each smaller part continues at the place of the part that contained it. If a later stage joins documents that stopped at
+different places, the new part is refused. It would repeat some documents and skip others.
 """
 
 from __future__ import annotations

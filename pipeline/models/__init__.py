@@ -4,7 +4,7 @@
 
 - ``find``: finds models by the names of their files.
 - ``load``: opens models. ``stored_files``: copies models from an object store to each machine, once.
-- ``checksums``: computes checksums once per file. ``fasttext_file``: reads the parts of a fastText model.
+- ``checksums``: computes checksums once per file. ``fasttext_file``: reads the tables of a fastText model.
 - ``fetch``: downloads the published models. ``evals``: the evaluation sets that can be fetched, and their columns.
 - ``train_perplexity``: trains a language model as CCNet did. ``training_texts``: reads the texts for training.
 - ``trained``: records how much text a model was trained on, and reports if it was too little.
@@ -12,6 +12,8 @@
 - ``train_reference``: trains the classifier of cited pages.
 - ``cited_pages``, ``join_cited_pages``: find the pages to train this classifier on.
 - ``model_files``: checks that a model's file is complete. ``scratch``: folders for training.
+
+Without a folder, only the language model is found, because it comes with the package:
 
 >>> from pipeline.models.find import find_models
 >>> sorted(find_models(None))

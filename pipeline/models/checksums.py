@@ -20,8 +20,8 @@ _HASH_BLOCK_BYTES = 1 << 20
 def sha256_of(path: object) -> str:
     """Returns the SHA-256 of a model.
 
-    For a model of several files, hashes their names and checksums. For a rank file (a tokenizer's vocabulary), hashes
-    its checksum and its pattern.
+    If the model has several files, the hash covers the files' names and checksums. If it is a tokenizer's rank file,
+    the hash covers the file's checksum and the pattern from the settings.
     """
     if isinstance(path, ModelFiles):
         lines = [f"{name} {sha256_of(file)}\n" for name, file in path.paths]

@@ -1,4 +1,6 @@
-"""Finds training pages for the reference classifier by joining Wikipedia dumps with CommonCrawl pages.
+"""Finds pages to train the reference classifier on, by joining Wikipedia dumps with CommonCrawl pages.
+
+The classifier recognises pages that are like those that Wikipedia cites.
 
 RedPajama's authors fetched about 300,000 pages that Wikipedia cites. A CommonCrawl dump already contains many cited
 pages, so this module does not have to fetch any.
@@ -63,7 +65,10 @@ class FoundPages:
 
 
 def find_pages(asked: Asked, *, say: Callable[[str], None] = print) -> FoundPages:
-    """Finds the pages whose addresses Wikipedia cites. If there are too few, finds all pages from cited hosts instead.
+    """Finds pages that Wikipedia cites, and random other pages.
+
+    A page is found if its address is cited. If too few addresses are cited, all pages from cited hosts are used
+    instead.
 
     Raises:
         ValueError: an input does not exist or is in no known format, or no page is from a cited host.

@@ -93,7 +93,7 @@ EVALS: Mapping[str, EvalFiles] = {
 
 
 def wanted_evals(names: Sequence[str]) -> list[str]:
-    """Returns the names of the requested sets in alphabetical order. ``all`` requests all sets.
+    """Returns the names of the requested sets in alphabetical order. The name ``all`` requests every set.
 
     Raises:
         ValueError: a name is unknown.
@@ -110,16 +110,14 @@ def wanted_evals(names: Sequence[str]) -> list[str]:
 def fetch_evals(
     names: Sequence[str], folder: Path, mirror: str | None = None, *, say: Callable[[str], None] = print
 ) -> Path:
-    """Downloads sets into a folder. Also writes ``sets.yaml``, a list of sets that can be put into a configuration
-    file.
+    """Downloads evaluation sets into a folder, and writes ``sets.yaml`` there. Returns the path of ``sets.yaml``.
 
-    Returns the path of this list. The list contains every published set that is complete in the folder, including sets
-    from earlier calls.
+    ``sets.yaml`` lists every published set that is complete in the folder, also those of earlier calls. The user can
+    put the list into a configuration file.
 
     Raises:
         ValueError: a name is unknown.
-        FetchError: a file could not be downloaded. The function raises this error after it has tried all remaining
-            files.
+        FetchError: a file could not be downloaded. The remaining files are tried first.
     """
     failures = []
     for name in wanted_evals(names):

@@ -1,4 +1,5 @@
-"""Reads the parts of a fastText model from its file, for :mod:`filters.language.word_sums`.
+"""Reads the tables of a fastText model from its file. :mod:`filters.language.word_sums` runs the model from these
+tables.
 
 To make a model smaller, fastText can remove most of its n-grams. The file then has a table of the remaining n-grams.
 fastText's Python package gives access to everything except this table, so the table is read from the file
@@ -29,12 +30,13 @@ _READ_BYTES = 1 << 20
 
 
 def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
-    """Returns the parts of a loaded model; None if the model is not of the supported kind.
+    """Returns the words, labels and tables of a model; None if the model is not of the supported kind.
 
     The supported kind is a quantized classifier with hierarchical softmax. It uses no word n-grams, and some of its
     character n-grams were removed. The published lid.176.ftz is of this kind. fastText runs it at only 6 MB/s, so this
-    package has its own faster code. fastText itself runs all models that are not of this kind. It runs models that are
-    not quantized at 12 MB/s, which is fast enough.
+    package has its own faster code.
+
+    Models of other kinds are left to fastText. It runs a model that is not quantized at 12 MB/s, which is fast enough.
 
     Raises:
         ValueError, struct.error: the file ends too early, although fastText has loaded it.
@@ -93,10 +95,9 @@ def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
 
 
 def labels_of(path: str) -> tuple[str, ...]:
-    """Returns the labels of a fastText model, without their prefix. They are in the dictionary at the beginning of its
-    file.
+    """Returns the labels of a fastText model, without the prefix ``__label__``.
 
-    The model is not loaded. Only the dictionary is read.
+    The model is not loaded: only the dictionary at the beginning of its file is read.
 
     Raises:
         ValueError: the file is not a fastText model, or it ends inside the dictionary.

@@ -56,8 +56,10 @@ LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e
 
 
 def published(what: str, languages: tuple[str, ...]) -> list[Published]:
-    """Returns the files of a group of models. ``what`` is the group: ``lid``, ``lid-small``, ``lm``, ``bad-words`` or
-    ``all``.
+    """Returns the files of a group of models.
+
+    ``what`` is the group: ``lid`` or ``lid-small`` (language identification), ``lm`` (perplexity models),
+    ``bad-words``, or ``all``.
 
     Raises:
         ValueError: ``what`` is none of these names.
@@ -122,8 +124,9 @@ def fetch(
 
 
 def read_checksums(folder: Path) -> Mapping[str, Mapping[str, object]]:
-    """Reads ``checksums.json``. Returns a mapping from file name to the checksum, size and address that were recorded
-    when the file was downloaded. The mapping is empty if there is no ``checksums.json``.
+    """Returns the content of ``checksums.json``: the checksum, size and address of each downloaded file, by file name.
+
+    Returns an empty mapping if there is no ``checksums.json``.
     """
     path = folder / CHECKSUMS
     if not path.is_file():

@@ -64,8 +64,8 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
     """Finds the models in a folder, and the language identification model that comes with the package.
 
     Returns:
-        A mapping from the key that steps use (``language``, ``perplexity``, ``reference``, ``bad_words``) to the path
-        or paths of the model.
+        A mapping from the key that steps use (for example ``language`` or ``perplexity``) to the path or paths of the
+        model.
 
     Raises:
         ValueError: there is no such folder, or its store cannot be read.
@@ -92,7 +92,8 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
 def portable(path: ModelPath) -> ModelPath:
     """Returns the path of a model in a form that a worker on any machine can use.
 
-    For a file in a store, the result includes its checksum.
+    A file in a store gets its checksum. The model that comes with the package is named, because its path differs from
+    machine to machine. All other paths stay as they are.
     """
     if isinstance(path, ModelFiles):
         return ModelFiles(tuple((n, with_checksum(f) if isinstance(f, StoredFile) else f) for n, f in path.paths))
@@ -106,7 +107,7 @@ def require_models(
 ) -> dict[str, ModelPath]:
     """Returns the paths of the models that a source's steps need.
 
-    Language models are returned only for the languages that the source keeps.
+    Perplexity models have a file per language. Only the files of the languages that the source keeps are returned.
 
     Raises:
         MissingModels: some models are missing. The message names all of them and the commands that get them.
@@ -151,8 +152,9 @@ def require_models(
 
 
 def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPath) -> None:
-    """Checks that a language model knows the languages in the settings. With a name that the model never returns, the
-    step would drop all documents.
+    """Checks that a language identification model knows the languages in a step's settings.
+
+    If the settings had a name that the model never returns, the step would drop all documents.
     """
     named = {*step.languages, *step.min_scores} if isinstance(step, Language) else set()
     named |= step.renames.keys()
@@ -170,7 +172,9 @@ def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPa
 def without_missing_models(
     source: Source, found: Mapping[str, ModelPath], models_dir: str | None
 ) -> tuple[Source, tuple[str, ...]]:
-    """Returns the source without the steps whose models are missing, and the names of these steps."""
+    """Removes the steps whose models are missing from a source. Returns the new source, and the names of the removed
+    steps.
+    """
     languages = [step for step in source.steps if isinstance(step, Language)]
     missing = []
     for step in source.steps:
@@ -200,7 +204,7 @@ def _first(files: Mapping[str, str | StoredFile], *names: str) -> str | StoredFi
 
 
 def _of_categories(files: ModelPath, categories: Iterable[str]) -> tuple[ModelFiles, list[str]]:
-    """Returns the files of the URL categories in use, and the names of the categories that have no file."""
+    """Returns the files of the URL categories that a step uses, and the names of the categories that have no file."""
     assert isinstance(files, ModelFiles)
     wanted = set(categories)
     kept = tuple((name, path) for name, path in files.paths if name.split("/")[1] in wanted)
@@ -216,9 +220,9 @@ def _needs_no_score(step: object) -> bool:
 
 
 def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *, is_all: bool) -> ModelFiles:
-    """Returns the model files of the languages in use.
+    """Returns the files of the perplexity models for the languages that a source keeps.
 
-    A missing file is an error unless all pages are kept (``is_all``).
+    A missing file is an error. But if the step keeps all pages (``is_all``), only a missing ``cutoff.csv`` is an error.
     """
     wanted = languages or tuple(languages_of(files))
     names = {name for name, _ in files.paths}

@@ -81,8 +81,9 @@ class ReferenceJob:
 
 
 class FindReferences(beam.PTransform):
-    """Chooses pages for training. The input is a pair: the units of Wikipedia dumps, and the units of pages. The places
-    of the chosen pages are written to one file, and a summary to a second file. The output is the path of the summary.
+    """Chooses pages for training. Takes the units (input pieces) of Wikipedia dumps, and the units of pages.
+
+    Writes the places of the chosen pages to one file, and a summary to a second file. Outputs the path of the summary.
     """
 
     def __init__(self, job: ReferenceJob) -> None:
@@ -107,7 +108,7 @@ class FindReferences(beam.PTransform):
 
 
 def pages_of(unit: Unit, job: ReferenceJob, models: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
-    """Yields (number in the unit, url, text) for each page in the unit that is suitable for training."""
+    """Yields (number of the page in the unit, url, text) for each page of a unit that is suitable for training."""
     if unit.kind == CLEAN:
         batches = parquet_batches(unit.path, ["url", "text"], batch_size=_ROWS)
         for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
@@ -139,10 +140,10 @@ class _Reading(beam.DoFn):
 
 
 class _CitedKeys(_Reading):
-    """Yields the keys (hashes) of the addresses that the pages of a dump cite.
+    """Yields the keys (hashes) of the addresses that a Wikipedia dump cites.
 
-    Repeated keys are skipped by means of a set. To limit memory, the set is emptied whenever it has a million keys. So
-    a key can still be yielded again.
+    A set of the keys that were yielded prevents most repetitions. To limit memory, the set is emptied whenever it has a
+    million keys. So a key can still be yielded again.
     """
 
     def process(self, element: UnitElement) -> Iterator[tuple[int, bytes]]:
@@ -159,9 +160,9 @@ class _CitedKeys(_Reading):
 
 
 class _PageKeys(_Reading):
-    """Yields the key and the place of each page.
+    """Yields the key (hash of the address) and the place of each page.
 
-    Also yields the places of the pages with the smallest hashes. These pages are the random sample.
+    Also yields the places of a random sample of the pages: those whose text and address have the smallest hashes.
     """
 
     def process(self, element: UnitElement) -> Iterator[Any]:
@@ -192,7 +193,7 @@ class _PageKeys(_Reading):
 class _Match(beam.DoFn):
     """Finds the cited pages in one bucket of keys, and yields their places.
 
-    The payloads of a bucket are sorted by key. If a key is cited, the citation comes before the pages that have this
+    The payloads of a bucket are sorted by key. If Wikipedia cites a key, the citation comes before the pages with this
     key.
     """
 
@@ -210,8 +211,9 @@ class _Match(beam.DoFn):
 
 
 class _Choose(beam.DoFn):
-    """Chooses the cited pages and the random pages. Writes their places to one file, and the numbers of pages to the
-    summary.
+    """Chooses the cited pages and the random pages that are used for training.
+
+    Writes the places of these pages to one file. Writes a summary with the numbers of pages to a second file.
     """
 
     def __init__(self, job: ReferenceJob) -> None:
@@ -241,9 +243,9 @@ class _Choose(beam.DoFn):
 
 
 class WriteChosen(beam.PTransform):
-    """Writes the chosen pages, one file per unit of pages.
+    """Writes the chosen pages as JSON lines with ``label``, ``url`` and ``text``.
 
-    The files have JSON lines with ``label``, ``url`` and ``text``.
+    Each unit (input piece) that has chosen pages gets one file.
     """
 
     def __init__(self, job: ReferenceJob) -> None:

@@ -1,5 +1,6 @@
-"""Lists the models in a folder: what they were trained on, which were made from too little text, and which are
-missing."""
+"""Lists the models in a folder. For each model, says what it was trained on, and whether that was too little text. Also
+lists the models that are missing.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ def listed(folder: str) -> dict[str, Any]:
 
     Returns:
         Three values. ``models`` has the name, the checksum and the files of each model, by the model's key. ``doubts``
-        has sentences about models that were made from too little text. ``missing`` has, for each model that is not
-        there, the command that gets it.
+        has sentences about models that were made from too little text. ``missing`` has the command that gets a model,
+        for each missing model.
 
     Raises:
         ValueError: there is no such folder.
@@ -32,7 +33,9 @@ def listed(folder: str) -> dict[str, Any]:
 
 
 def _lacking(files: Sequence[Mapping[str, Any]], folder: str) -> dict[str, str]:
-    """Returns the missing files of perplexity models, each with the command that makes it.
+    """Returns the missing files of perplexity models, each with the command that gets it.
+
+    In the example, German has no SentencePiece model and no cut-offs:
 
     >>> list(_lacking([{"name": "de.arpa"}, {"name": "cutoff.csv", "language": "en"}], "models"))
     ['de.sp.model', 'cutoff.csv: de']

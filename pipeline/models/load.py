@@ -27,7 +27,7 @@ from tokenizer.encoder_settings import EncoderSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """Holds a model that consists of several files, as pairs: the name of a file in the folder of models, and its
+    """Holds a model that consists of several files. Each file is a pair: its name in the folder of models, and its
     path.
     """
 
@@ -47,7 +47,9 @@ class ModelFiles:
 
 @dataclass(frozen=True, slots=True)
 class RankFile:
-    """Holds the path of a tokenizer's rank file, and the settings that a rank file does not contain."""
+    """Holds the path of a tokenizer's rank file (its vocabulary), and settings that are not in the file, such as the
+    pattern.
+    """
 
     path: str
     settings: EncoderSettings
@@ -64,7 +66,10 @@ _loading = threading.Lock()
 
 
 def load(key: str, path: ModelPath) -> Any:
-    """Returns a model. The model is opened only once per process, and all steps and threads share it.
+    """Returns the opened model at a path. ``key`` says of which kind the model is.
+
+    A model is opened only once per process, and all steps and threads share it. If the file is replaced, it is opened
+    again.
 
     KenLM's binary models are mapped into memory, so all processes of a machine share them. fastText's models cannot be
     mapped.
@@ -81,8 +86,8 @@ def load(key: str, path: ModelPath) -> Any:
 
 
 def _stamp(path: ModelPath | str | StoredFile) -> Any:
-    """Returns the sizes and times of a model's files. These values change if a file is written again while the process
-    runs.
+    """Returns the sizes and times of a model's files. If they change while the process runs, a file was written
+    again.
     """
     if isinstance(path, ModelFiles):
         return tuple(_stamp(one) for _, one in path.paths)
@@ -139,8 +144,10 @@ def _load_perplexity(files: ModelPath) -> dict[str, PerplexityModel]:
 
 
 def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
-    """Returns two cut-offs per language: the highest perplexity in the bucket ``head``, and the highest perplexity in
-    the bucket ``middle``. Languages without a model are left out.
+    """Returns two cut-offs of perplexity per language. Languages without a model are left out.
+
+    The cut-offs divide documents into three buckets. Up to the first cut-off a document is in ``head``, and up to the
+    second in ``middle``. All others are in ``tail``.
 
     Raises:
         ValueError: the table of cut-offs is damaged.
@@ -151,9 +158,7 @@ def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
 
 
 def load_scorer(folder: str, language: str) -> PerplexityModel:
-    """Returns a language's perplexity model without cut-offs. It is used to compute the cut-offs.
-
-    Without cut-offs, the model puts all documents into the bucket ``tail``.
+    """Returns a language's perplexity model before it has cut-offs. The cut-offs are computed with this model.
 
     Raises:
         ValueError: a file is missing or damaged.
@@ -188,8 +193,9 @@ def _load_pieces(path: str) -> Any:
 
 
 def _load_tokenizer(path: ModelPath) -> Any:
-    """Loads a tokenizer of any kind. Callers use only its method ``encode``. The package SentencePiece loads a
-    ``.model`` file.
+    """Loads a tokenizer of any kind. The returned object has a method ``encode``, which is all that callers need.
+
+    A ``.model`` file is loaded with the package SentencePiece, and any other file with our own encoder.
     """
     if isinstance(path, RankFile):
         return Encoder.load(local_path(path.path), settings=replace(path.settings, bos=False, eos=False))

@@ -61,7 +61,7 @@ def _check(path: str, num_bytes: int, mtime_ns: int) -> None:
 
 
 class _Walk:
-    """Walks through a file from value to value. Raises an error if a value is not inside the file."""
+    """Reads a file from value to value. Raises an error if the next value would end after the end of the file."""
 
     def __init__(self, data: mmap.mmap, at: int = 0) -> None:
         self.data, self.at = data, at
@@ -109,10 +109,10 @@ def _check_fasttext(data: mmap.mmap) -> None:
 
 
 def _skip_matrix(walk: _Walk, num_rows: int, dim: int, *, is_quantized: bool) -> None:
-    """Skips the bytes of a matrix. A matrix is stored as its shape and its values. The values are floats, or in a
-    quantized matrix codes and centroids.
+    """Skips the bytes of a matrix. A matrix is stored as its shape and its values.
 
-    See fastText, src/densematrix.cc and src/quantmatrix.cc.
+    The values of a normal matrix are floats. A quantized matrix has codes and centroids instead. See fastText,
+    src/densematrix.cc and src/quantmatrix.cc.
     """
     has_norms = walk.read(_BYTE)[0] if is_quantized else 0
     rows, columns = walk.read(_SHAPE)
@@ -142,9 +142,9 @@ def _check_sentencepiece(data: mmap.mmap) -> None:
 
 
 def _check_kenlm_binary(data: mmap.mmap) -> None:
-    """Checks a binary KenLM model.
+    """Checks that a binary KenLM model has all its words, which are at the end of the file.
 
-    KenLM checks the size of the tables itself, so only the words at the end are counted.
+    The rest is not checked here, because KenLM itself checks the size of its tables.
     """
     if data[: len(_KENLM_MAGIC)] != _KENLM_MAGIC:
         raise TruncatedModel("it does not begin as a binary KenLM model does")

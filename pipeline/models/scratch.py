@@ -14,7 +14,7 @@ from tokenizer.interrupts import at_end, delete_at_end
 def scratch_folder(models: Path, name: str) -> Iterator[Path]:
     """Yields an empty folder and deletes it at the end, also after an interrupt.
 
-    First deletes folders that remain from a killed run.
+    If a killed run has left the folder, it is deleted first.
     """
     folder = models / name
     shutil.rmtree(folder, ignore_errors=True)

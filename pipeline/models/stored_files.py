@@ -39,7 +39,9 @@ _CHECKSUMS = "checksums.json"
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """Describes a model's file in a store. The launcher recorded the file's size and checksum."""
+    """Describes a model's file in a store, with the size and checksum that the launcher saw. The checksum is empty
+    until it is known.
+    """
 
     url: str
     num_bytes: int
@@ -62,8 +64,8 @@ def list_stored(models_dir: str) -> dict[str, StoredFile]:
     """Lists a folder of models in a store. Returns a mapping from file name to file.
 
     ``pipeline.models fetch`` records the sizes and checksums of files in ``checksums.json``. If a file still has the
-    recorded size, the recorded checksum is used. Otherwise the checksum stays empty, and :func:`with_checksum` computes
-    it.
+    recorded size, the result has the recorded checksum. Otherwise its checksum is empty, and :func:`with_checksum`
+    computes it later.
 
     Raises:
         ValueError: there is no such folder, or the store cannot be read. The message is one line.
@@ -110,9 +112,9 @@ def sha256_of_stored(url: str) -> str:
 
 
 def local_path(path: str | StoredFile) -> str:
-    """Returns the path of a file on this machine.
+    """Returns the path at which a process of this machine can open a model's file.
 
-    A file in a store is copied and checked first, if there is no copy yet.
+    If the file is in a store and this machine has no copy yet, the file is copied and checked first.
 
     Raises:
         ValueError: the file cannot be copied, or its checksum differs from the recorded one.
@@ -142,9 +144,10 @@ def packaged_path(name: str) -> str | None:
 
 
 def cache_dir() -> str:
-    """Returns the folder of copies on this machine.
+    """Returns the folder of this machine into which models are copied.
 
-    If Beam has a folder that the machine's containers share, this folder is used.
+    The environment variable ``MODEL_CACHE_DIR`` can name the parent folder. By default, this is Beam's folder that all
+    containers of the machine share. If there is no such folder, it is the system's temporary folder.
     """
     root = os.environ.get(CACHE_VARIABLE) or os.environ.get("SEMI_PERSISTENT_DIRECTORY") or tempfile.gettempdir()
     return os.path.join(root, f"models-of-{os.getuid()}")

@@ -45,8 +45,8 @@ HOW_TO_GET_LMPLZ = (
 def find_program(name: str, given: str | None, beside: str | None = None) -> str | None:
     """Returns the path of one of KenLM's programs; None if it is not found.
 
-    If the user gave a path (``given``), only this path is tried. Otherwise the function first searches the folder that
-    contains the program ``beside``. Then it searches the folders in PATH.
+    If the user gave a path (``given``), only this path is tried. Otherwise the folder of ``beside`` (the path of
+    another program) is searched first, and then the folders in PATH.
     """
     if given:
         return given if os.access(given, os.X_OK) else None
@@ -64,13 +64,14 @@ def train_language_model(
     vocab_size: int = VOCAB_SIZE,
     progress: Progress = QUIET,
 ) -> list[Path]:
-    """Trains ``<language>.sp.model`` and ``<language>.arpa.bin``. Records the size of the corpus. Returns the paths of
-    the two files.
+    """Trains a language's SentencePiece model and 5-gram model. Returns the paths of the two files.
 
-    If KenLM's build_binary is not found, the 5-gram model is ``<language>.arpa`` instead. CCNet trained on the first
-    paragraphs of Wikipedia's articles, one article per line. This function trains on one document per line.
-    SentencePiece's trainer silently skips long lines, so this function splits long lines first. Documents that are
-    known to be in a different language are skipped and counted.
+    The files are ``<language>.sp.model`` and ``<language>.arpa.bin``. If KenLM's build_binary is not found, the second
+    file is ``<language>.arpa``. The size of the training text is recorded (:mod:`pipeline.models.trained`).
+
+    Documents that are known to be in a different language are skipped and counted. CCNet trained on one line per
+    Wikipedia article, which was the article's first paragraph. Here, a line is a whole document. SentencePiece's
+    trainer silently skips long lines, so this function splits them first.
 
     Raises:
         ValueError: the corpus is too small, or a program failed. The message contains the program's output.
@@ -109,9 +110,7 @@ def train_language_model(
 
 
 class _OfLanguage:
-    """Yields the texts that are in the given language, and the texts whose language is not known. Skips and counts all
-    texts in different languages.
-    """
+    """Yields the texts whose language is the given one or is not known. Skips and counts all other texts."""
 
     def __init__(self, texts: Iterable[Text], language: str) -> None:
         self._texts, self._language = texts, language
@@ -131,7 +130,7 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
     Documents that are not in ``language`` are skipped.
 
     Raises:
-        ValueError: there are fewer than 101 documents, which is too few for 101 percentiles.
+        ValueError: there are fewer than 101 documents, but 101 percentiles are needed.
     """
     scores = [model.perplexity(text.text) for text in texts if text.language in ("", language)]
     known = [score for score in scores if score is not None]
@@ -144,9 +143,9 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
 
 
 def write_cutoffs(path: Path, language: str, column: list[float], num_docs: int) -> None:
-    """Writes a language's column into ``cutoff.csv``, and records from how many documents the column was computed.
+    """Writes a language's cut-offs as a column into ``cutoff.csv``. The other columns do not change.
 
-    The other columns do not change.
+    Also records the number of documents from which the column was computed.
     """
     rows = [["", *()], *([str(percentile)] for percentile in range(101))]
     before = ""

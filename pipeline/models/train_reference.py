@@ -63,7 +63,7 @@ class TrainedReference:
 
     @property
     def is_meaningful(self) -> bool:
-        """True if there were enough positives for precision and recall to be meaningful."""
+        """True if there were enough positive (cited) pages to trust the measured precision and recall."""
         return self.num_train[REFERENCE_LABEL] + self.num_held_out[REFERENCE_LABEL] >= MIN_POSITIVES
 
 
@@ -73,9 +73,10 @@ def train_reference(
 ) -> TrainedReference:  # fmt: skip
     """Trains ``reference.bin`` with fastText's defaults, as RedPajama did. Records the number of training pages.
 
-    A tenth of the hosts is held back for measuring. The split is by host, because pages of a site look alike. With a
-    split by page, a classifier that has only learnt the sites would seem good. Pages without a url are split by their
-    text. If several pages are equal, only one of them is used.
+    The pages of a tenth of the hosts are held back: they are not used for training, and the classifier is measured on
+    them. Pages of one host look alike. So if a host had pages on both sides, a classifier that only knows the hosts
+    would seem good. A page without a url counts as a host of its own. If several pages are equal, only one of them is
+    used.
 
     Raises:
         ValueError: a class has no pages to train on, or no held-back pages.
@@ -131,7 +132,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
 
 
 def _is_mark(word: str) -> bool:
-    """True if fastText would not read a word as a word, but as a label or as the end of the line."""
+    """True if fastText would read a word of the text as a label or as the end of the line."""
     return word.startswith(_LABEL_PREFIX) or word == _END_OF_LINE
 
 

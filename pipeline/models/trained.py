@@ -1,8 +1,8 @@
 """Records in ``trained.json``, beside the models, when a model was trained and on how much text. Reports models that
 were made from too little text.
 
-The record of a file has the file's checksum. So if the file is replaced later, the record is ignored. The manifest of a
-run and the run's report repeat the records.
+A record includes the checksum of the model's file. If the file is replaced later, the checksums differ, and the record
+is ignored. The records are repeated in the manifest and the report of a run.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ are too uncertain to use."""
 
 
 def record_training(folder: Path, trained: Mapping[str, Mapping[str, Any]]) -> None:
-    """Records files that have just been trained. The records of other files are kept.
+    """Records on how much text files have just been trained. The records of other files are kept.
 
     Args:
-        trained: what is recorded, by the name of the file: ``documents`` and ``text_bytes``, or ``positives`` and
-            ``negatives``.
+        trained: maps the name of each file to its numbers: ``documents`` and ``text_bytes``, or ``positives``,
+            ``negatives`` and ``text_bytes``.
     """
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     new = {name: {"sha256": sha256_of(str(folder / name)), "date": today, **said} for name, said in trained.items()}
@@ -59,10 +59,11 @@ def record_training(folder: Path, trained: Mapping[str, Mapping[str, Any]]) -> N
 
 
 def record_cutoffs(folder: Path, language: str, num_docs: int, before: str) -> None:
-    """Records a language's cut-offs, after they were written into the table.
+    """Records from how many documents a language's cut-offs were computed. Call this after they were written into the
+    table.
 
-    If the table was fetched, it is now different from the published table. So its checksum is removed from the record
-    of fetched files, and each of its other columns is recorded as published.
+    If the table was fetched, it is no longer equal to the published one. So the table's entry is removed from
+    ``checksums.json``. The other columns are still as published, and each of them is recorded as published.
 
     Args:
         before: the text of the table before the cut-offs were written; empty if there was no table.
@@ -82,7 +83,7 @@ def record_cutoffs(folder: Path, language: str, num_docs: int, before: str) -> N
 
 
 def about_models(models: Mapping[str, ModelPath]) -> dict[str, Any]:
-    """Returns the manifest's entry about models, by key: names, checksums, and the records of their training."""
+    """Returns what the manifest says about models: for each key, the model's name, checksum and training records."""
     return {
         key: {"name": Path(str(path)).name, "sha256": sha256_of(path),
               **({"files": files_of(path)} if key in JUDGES else {})}
@@ -91,10 +92,10 @@ def about_models(models: Mapping[str, ModelPath]) -> dict[str, Any]:
 
 
 def files_of(path: ModelPath) -> list[dict[str, Any]]:
-    """Returns a description of each file of a model: its name, its bytes, and what is recorded about it.
+    """Returns a description of each file of a model: its name, its size in bytes, and the record of its training.
 
-    A description of a file without a record has no ``date`` and no ``url``. A table of cut-offs has a description for
-    each language of the model.
+    If a file has no record, its description has no ``date`` and no ``url``. A table of cut-offs has one description per
+    language of the model.
     """
     found: list[dict[str, Any]] = []
     for name, file in path.paths if isinstance(path, ModelFiles) else ((Path(str(path)).name, path),):
@@ -118,7 +119,8 @@ def files_of(path: ModelPath) -> list[dict[str, Any]]:
 
 
 def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns a sentence for each file that was made from too little text. ``files`` are the files of one model.
+    """Returns a sentence for the user about each file that was made from too little text. ``files`` are the files of
+    one model.
 
     >>> doubts([{"name": "en.arpa.bin", "documents": 90, "text_bytes": 160_000}])
     ['en.arpa.bin was trained on 0.16 MB of text, less than 10 MB']
@@ -167,14 +169,16 @@ def _column(language: str) -> str:
 
 
 def _columns(table: str) -> dict[str, str]:
-    """Returns the SHA-256 of each language's values in a table of cut-offs."""
+    """Returns the columns of a table of cut-offs: the SHA-256 of the values, by language."""
     header, *rows = [row for row in csv.reader(io.StringIO(table)) if row] or [[]]
     values = {language: "\n".join(row[n] for row in rows if len(row) > n) for n, language in enumerate(header) if n}
     return {language: hashlib.sha256(text.encode()).hexdigest() for language, text in values.items()}
 
 
 def _of_sha256(record: Mapping[str, Any], sha256: str) -> dict[str, Any]:
-    """Returns a record without its checksum; empty if the checksum is not the given one."""
+    """Returns a record without its checksum. Returns an empty record if the file's checksum ``sha256`` differs from
+    it.
+    """
     return {key: one for key, one in record.items() if key != "sha256"} if record.get("sha256") == sha256 else {}
 
 
@@ -192,7 +196,7 @@ def _parsed(path: str, mtime: float) -> Mapping[str, Any]:
 
 
 def _is_record(value: Any) -> bool:
-    """Returns True for a record with all that :func:`described` reads. Other records count as unknown."""
+    """True if a value from ``trained.json`` has what :func:`described` needs. All other values are ignored."""
     if not isinstance(value, dict):
         return False
     is_sound = all(type(value[key]) is int for key in _NUMBERS if key in value)

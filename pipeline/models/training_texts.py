@@ -53,10 +53,12 @@ def expand_globs(patterns: Iterable[str]) -> list[str]:
 
 
 def read_texts(paths: Iterable[str]) -> Iterator[Text]:
-    """Yields documents: rows of ``.parquet``, lines of ``.jsonl``, ``.json`` or ``.txt`` (also ``.gz``, ``.zst``).
+    """Yields the documents of files: rows of ``.parquet``, or lines of ``.jsonl``, ``.json`` or ``.txt``. Lines may
+    also be compressed (``.gz``, ``.zst``).
 
-    In a JSON object or a row, the field ``text`` contains the document. In cc_net's files, the field is
-    ``raw_content``. The fields ``language`` and ``url`` are optional. Empty documents are skipped.
+    In a row or a JSON object, the field ``text`` has the document. If there is no ``text``, JSON may have
+    ``raw_content``, as cc_net's files do. The fields ``language`` and ``url`` are optional. Empty documents are
+    skipped.
 
     Raises:
         ValueError: the format of a file is not supported, or a line is not valid. The message names the file.

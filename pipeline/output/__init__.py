@@ -3,7 +3,7 @@
     --output DIR -> lock -> markers of finished stages -> manifest.json, written last
 
 - ``paths``: the paths inside an output folder.
-- ``markers``: record that a stage is complete, and with which settings it was made.
+- ``markers``: record that a stage of the run is complete, and with which settings it was made.
 - ``fingerprint``: computes a hash of settings and data versions. Names of classes or fields do not change the hash.
 - ``lock``: refuses a second run in the same folder.
 

@@ -1,9 +1,9 @@
-"""Computes fingerprints of settings. A fingerprint contains no names of classes, fields or files.
+"""Computes fingerprints of settings. If a fingerprint is unchanged, a run does not make the output again.
 
-So classes, fields and files can be renamed, and complete outputs are still recognised. A fingerprint contains the name
-of a stage, the stage's data version, and each setting that differs from its default. A setting is identified by its
-position in the class. Therefore new settings are added at the end of a class. ``tests/golden/settings.json`` has the
-order and the defaults.
+A fingerprint contains no names of classes, fields or files. So these can be renamed, and complete outputs are still
+recognised. A fingerprint contains the name of a stage, the stage's data version, and each setting that differs from its
+default. A setting is identified by its position in the class. Therefore new settings are added at the end of a class.
+``tests/golden/settings.json`` has the order and the defaults.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def canonical(value: Any) -> Any:
     """Converts a value to a JSON value. Equal values give equal JSON values.
 
     A dataclass becomes a list: its stage name, its data version, and (position, value) of each setting that is not the
-    default.
+    default. In the first example, 1 is the data version, and the setting at position 1 is ``b``:
 
     >>> from pipeline.sources.dedup_steps import ExactDedup, LineDedup
     >>> canonical(ExactDedup(NAME="a", reason="b", key="id"))

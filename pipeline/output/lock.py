@@ -34,10 +34,10 @@ _WRITTEN = frozenset(
 
 
 def _is_of_a_run(output: str) -> bool:
-    """True if a run wrote this folder. The function is called only for folders without ``.work``.
+    """True if a run wrote this folder, although the folder has no ``.work``.
 
-    Every run makes a folder ``.work``. If it is missing from a run's output, the user has deleted it, and the new run
-    starts from the beginning.
+    Every run makes a folder ``.work``. The user may have deleted it. Then the new run may still write into the output,
+    and starts from the beginning.
     """
     try:
         manifest = json.loads(read_bytes(join(output, "manifest.json")))
@@ -57,8 +57,8 @@ def check_writable(output: str) -> None:
     """Checks that the output folder can be written, by writing a file and deleting it.
 
     Raises:
-        ValueError: the folder cannot be written, or it contains files that are not from a run. This run could replace
-            these files.
+        ValueError: the folder cannot be written. Or it contains files that are not from a run, and this run could
+            overwrite them.
     """
     if any(mark in output for mark in "*?["):
         raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")
@@ -121,7 +121,9 @@ def reading(output: str | None, flag: str = "--from") -> Iterator[None]:
 
 @contextlib.contextmanager
 def reading_all(outputs: Iterable[str], flag: str) -> Iterator[None]:
-    """Locks several outputs like :func:`reading`. ``flag`` is the name of the setting that names them."""
+    """Locks several outputs like :func:`reading`. ``flag`` is the user's setting that lists the outputs, for error
+    messages.
+    """
     with contextlib.ExitStack() as stack:
         for output in outputs:
             stack.enter_context(reading(output, flag))

@@ -52,11 +52,12 @@ class PartSpan:
 
 
 def is_done(path: str, fingerprint: str, folders: Mapping[str, str | PartSpan] | None = None) -> bool:
-    """True if a step is complete and its marker has this fingerprint. Then its inputs, settings and data version have
-    not changed.
+    """True if a step is complete and its marker has this fingerprint.
+
+    An equal fingerprint means that the inputs, the settings and the data version of the step have not changed.
 
     Args:
-        folders: maps names to the folders that contain the step's parts. In the marker, the state of a folder has the
+        folders: the folders that contain the step's parts, by name. The marker has the state of each folder under the
             same name.
     """
     marker = read_marker(path)
@@ -71,8 +72,8 @@ def are_whole(marker: Mapping[str, Any], folders: Mapping[str, str | PartSpan]) 
 def state_of(folder: str | PartSpan) -> str:
     """Returns a checksum of the names and sizes of a folder's parts. The folder is listed, but no file is read.
 
-    For a :class:`PartSpan`, the numbers of the parts are used instead of the names, because the names change when a
-    newer dump is added.
+    For a :class:`PartSpan` (the parts of one dump), the checksum has the parts' numbers instead of their names. A name
+    also has the total number of parts, which changes when a newer dump is added.
     """
     if isinstance(folder, PartSpan):
         parts: list[tuple[Any, int]] = [
@@ -103,10 +104,10 @@ def delete_unfinished(folder: str) -> None:
 
 
 def delete_unfinished_below(folder: str) -> None:
-    """Deletes the unfinished files of killed workers. Searches a folder and all its subfolders.
+    """Deletes the unfinished files of killed workers in a folder and in all its subfolders.
 
-    If a worker is killed, some engines repeat its work on a different worker, and the run succeeds. No later run would
-    then delete the files of the killed worker.
+    If a worker is killed, some engines repeat its work on a different worker, and the run succeeds. The files of the
+    killed worker would then stay for ever, because a complete step is not run again.
     """
     (found,) = FileSystems.match([join(folder, "**")])
     for entry in found.metadata_list:

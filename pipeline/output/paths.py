@@ -49,14 +49,16 @@ class Layout:
         return [join(self.dedup, f"{kind}-{label}-*.parquet") for kind in ("pairs", "rejected")]
 
     def index(self, source: str) -> str:
-        """Returns the folder for the index of a source: the keys of its clean documents. Sources that are cleaned later
-        are compared with these keys.
+        """Returns the folder for the index of a source (the keys of its clean documents).
+
+        Sources that are cleaned later look for their own documents in this index.
         """
         return join(self.clean_output, "dedup", "index", source)
 
     def hits(self, source: str) -> str:
-        """Returns the folder for a source's hits (passages that are also in evaluation sets). Later the hits of all
-        sources are copied into one table.
+        """Returns the folder for a source's hits: passages that are also in an evaluation set.
+
+        At the end of the clean phase, the hits of all sources are copied into one table in ``decontamination/``.
         """
         return join(self.clean_output, ".work", "hits", source)
 
@@ -89,8 +91,9 @@ class Layout:
         return join(self.output, ".work")
 
     def marker(self, step: str) -> str:
-        """Returns the path of a step's marker, which is written when the step is complete. ``step`` is for example
-        ``clean-books``.
+        """Returns the path of a step's marker. The marker is a file that is written when the step is complete.
+
+        ``step`` is for example ``clean-books``.
         """
         kind, _, source = step.partition("-")
         is_taken = kind == "clean" or (kind == "tokens" and source.partition("@")[0] in self.tokens_from)
@@ -108,5 +111,7 @@ class Layout:
         return join(root, ".work", "tokens", source)
 
     def keys(self, source: str, dump: str) -> str:
-        """Returns the folder for the exact dedup keys of the documents that a dump keeps."""
+        """Returns the folder for the keys of a dump. Exact dedups made these keys of the documents that the dump
+        keeps.
+        """
         return join(self.work, "keys", source, dump)

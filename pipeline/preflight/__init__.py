@@ -9,6 +9,8 @@
 - ``cloud_machines``: checks the names of Google's regions and machine types.
 - ``cloud_stores``: checks credentials and buckets.
 
+A fault is a message; None means that there is no fault:
+
 >>> from pipeline.preflight.cloud_machines import region_fault
 >>> region_fault("europe-west4") is None, region_fault("europe-west") is None
 (True, False)

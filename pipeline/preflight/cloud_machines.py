@@ -47,7 +47,7 @@ class Machine:
 
 
 def machine_of(name: str) -> Machine | None:
-    """Returns the size of a machine type; None if its family is not in this module's table.
+    """Returns the number of CPUs and the memory of a machine type; None if its family is not in this module's table.
 
     >>> machine_of("n2-highmem-8"), machine_of("n2-custom-4-10240"), machine_of("zz9-plural-4")
     (Machine(num_cpus=8, memory_gb=64.0), Machine(num_cpus=4, memory_gb=10.0), None)

@@ -88,7 +88,7 @@ def _has_google() -> bool:
 
 
 def _path_faults(settings: Settings) -> Iterator[str]:
-    """Yields a fault for each path that only this machine can read."""
+    """Yields a fault for each path on this machine's own disk, because Dataflow's workers cannot read it."""
     if is_local(settings.output):
         yield f"--output {settings.output} is this machine's own disk, workers write to a bucket: --output gs://my-bucket/out"
     if settings.is_sample and settings.phase != "mix":

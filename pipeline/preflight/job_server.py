@@ -1,7 +1,7 @@
 """Checks what a run through a job server needs: Flink, Spark, or a job service that is already running.
 
-Every fault is reported in one line before anything is submitted. If a job server or a master does not answer, the
-checks in this module fail after seconds. Beam would wait for minutes and print nothing.
+Every fault is reported in one line before anything is submitted. If a job server or the master of a cluster does not
+answer, the checks in this module fail after seconds. Beam would wait for minutes and print nothing.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ def raise_faults(name: str, faults: list[str]) -> None:
 
 
 def option_faults(engine: Engine) -> Iterator[str]:
-    """Yields a fault for each option that belongs to a runner other than the chosen one. A job service may use any
-    runner, so with a job service the options of all runners are accepted.
+    """Yields a fault for each option that only other runners have.
+
+    A job service may use any runner behind it, so with a job service all options are accepted.
     """
     for arg in engine.beam_args:
         flag = arg.split("=", 1)[0]
@@ -88,7 +89,9 @@ def job_server_faults(engine: Engine) -> Iterator[str]:
 
 
 def _own_server_faults(engine: Engine) -> Iterator[str]:
-    """Yields faults of the job server that Beam would start on this machine."""
+    """Yields a fault for each reason why Beam could not start its own job server on this machine, such as missing
+    Java.
+    """
     java = engine.options.view_as(PortableOptions).get_all_options().get("job_server_java_launcher") or "java"
     if shutil.which(java) is None:
         yield "Java is not here, and Beam's job server is a Java program: install it, or give --job_endpoint=HOST:PORT"
@@ -104,7 +107,7 @@ def _own_server_faults(engine: Engine) -> Iterator[str]:
 
 
 def _environment_faults(engine: Engine) -> Iterator[str]:
-    """Yields faults of the environment in which the engine starts the workers."""
+    """Yields faults of the options that say how the engine starts workers: in Docker, as processes, or in pools."""
     portable, setup = engine.options.view_as(PortableOptions), engine.options.view_as(SetupOptions)
     image = engine.options.view_as(WorkerOptions).sdk_container_image
     kind = (portable.environment_type or "DOCKER").upper()
@@ -137,10 +140,10 @@ def _names_a_command(config: str) -> bool:
 
 
 def addresses(engine: Engine) -> list[tuple[str, str]]:
-    """Returns (flag, HOST:PORT) for each program that must answer before a job can be submitted.
+    """Returns (flag, HOST:PORT) for each server that must answer before a job can be submitted.
 
-    A job server that is already running is itself connected to the master of the cluster. In this case the master's
-    address is left out.
+    If the user names a running job server, only this server must answer. The master of the cluster is left out, because
+    the job server is connected to it.
 
     >>> from pipeline.engine.runner import choose_engine
     >>> addresses(choose_engine(["--runner=SparkRunner", "--spark_master_url=spark://one:7077,two:7077"]))

@@ -73,10 +73,10 @@ class Need:
 
 
 def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]]) -> Need:
-    """Estimates the memory that the clean phase needs. The mix phase needs less.
+    """Estimates the memory and disk that a machine needs for the clean phase. The mix phase needs less.
 
-    Each item of ``sources`` has four values: a source, the paths of its models, its numbers of parts and buckets, and
-    the number of its stored bytes.
+    Each item of ``sources`` has four values: a source, the paths of its models, its scale (the numbers of parts and
+    buckets), and the stored bytes of its input.
     """
     private: dict[str, int] = {}
     mapped: dict[str, int] = {}

@@ -40,8 +40,9 @@ def check_exclusions(path: str) -> None:
 
 
 def check_mixable(settings: Settings, layout: Layout) -> None:
-    """Raises ValueError if the mixture would lack a source. The check is made early, so that the user does not get the
-    error after hours of cleaning.
+    """Raises ValueError if a source of the mixture has neither input nor clean documents, and the recipe needs it.
+
+    Without this check, the user would get the error only after hours of cleaning.
     """
     if settings.recipe.missing != "error":
         return

@@ -9,6 +9,8 @@
 - ``closing_table``: the table at the end of a run.
 - ``run_record``: stores settings, times and memory for the report. ``worker_time``: seconds of work per stage.
 
+Three million bytes in two seconds are 1.5 MB per second:
+
 >>> from pipeline.progress.ticks import rate
 >>> rate(3_000_000, 2.0)
 1.5

@@ -63,8 +63,9 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
 
 
 def part_rows(manifest: dict[str, Any], source: str, stats: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Returns one row per part of a source that the recipe divides, and one row for the documents that belong to no
-    part.
+    """Returns one row for each part of a source, and one row for the documents that belong to no part.
+
+    Returns no rows if the recipe does not divide the source into parts.
     """
     said = stats.get("parts") if source in manifest.get("parts", {}) else None
     if not said:
@@ -93,7 +94,7 @@ def part_rows(manifest: dict[str, Any], source: str, stats: dict[str, Any]) -> l
 
 
 def told_of_records(source: str, stats: dict[str, Any]) -> str:
-    """Returns a line about the records and files that could not be read; empty if everything could be read.
+    """Returns a line about a source's unreadable records and files; an empty string if all could be read.
 
     >>> told_of_records("books", {"bad_records": 8, "unreadable_files": 1})
     'books: 8 bad records, 1 file unreadable'
@@ -109,8 +110,7 @@ def told_of_records(source: str, stats: dict[str, Any]) -> str:
 
 
 def dropped_all(source: str, stats: dict[str, Any]) -> str:
-    """Returns a warning if all documents that were read were dropped; an empty string if some were kept or none were
-    read.
+    """Returns a warning if the run dropped every document of a source. Otherwise returns an empty string.
 
     >>> stage = {"stage": "wiki_languages", "dropped": {"other_language": 3}}
     >>> dropped_all("wikipedia", {"documents": {"in": 3, "kept": 0}, "stages": [stage]})
@@ -125,7 +125,8 @@ def dropped_all(source: str, stats: dict[str, Any]) -> str:
 
 
 def excluded(stats: Iterable[dict[str, Any]]) -> int:
-    """Returns the number of documents that an exclusion list removed in the clean phase and in the mix phase.
+    """Returns the number of documents that an exclusion list removed in the clean phase and in the mix phase (2 and 3
+    in the example).
 
     >>> stage = {"stage": "excluded", "dropped": {"excluded": 2}}
     >>> excluded([{"stages": [stage], "excluded_in_mix": 3}, {"stages": []}])
@@ -168,7 +169,7 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
     """Prints the closing table: the mixture, the time, the speed and the path of the report.
 
     Args:
-        made: the plan of the mixture, if one was made. If the stream is shorter than requested, a line reports that.
+        made: the plan of the mixture, if one was made. If the mixture has fewer tokens than requested, a line says so.
     """
     if settings.as_json:
         print(json.dumps(summary(layout, settings, seconds=seconds, report=report, made=made), indent=2))

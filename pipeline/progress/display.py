@@ -48,8 +48,9 @@ class StageRow:
 
     @property
     def left_s(self) -> float | None:
-        """The estimated number of remaining seconds, computed from the speed so far. None if too little is done for an
-        estimate.
+        """The estimated number of seconds until the stage is done; None if too little is done for an estimate.
+
+        The estimate assumes that the stage goes on at its speed so far.
         """
         if self.share is None or self.share < _SURE_SHARE or not self.seconds:
             return None
@@ -57,7 +58,7 @@ class StageRow:
 
     @property
     def done(self) -> str:
-        """The number of units that are done, and the number of all units if it is known.
+        """The number of units (files or parts) that are done. If the number of all units is known, it follows.
 
         >>> StageRow("books: read", 3, 9, 0, 1.0, Work(12, 0)).done
         '3 of 12'
@@ -89,7 +90,9 @@ class Display:
 
     @contextlib.contextmanager
     def job(self, name: str, progress_dir: str | None, *, work: Mapping[str, Work] | None = None) -> Iterator[None]:
-        """Shows a job until it ends. ``work`` maps the label of each stage to its amount of work, if that is known."""
+        """Shows a job until it ends. If the amounts of work of stages are known, ``work`` has them by the stage's
+        label.
+        """
         started = time.monotonic()
         board = _Board(name, work or {}, started)
         if progress_dir is None:

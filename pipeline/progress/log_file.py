@@ -35,7 +35,9 @@ def log_to(path: str | None) -> None:
 
 
 def note(text: str, *, level: int = logging.INFO) -> None:
-    """Writes a text into the file of ``--log-file``, line by line. Does nothing if the run has no log file."""
+    """Writes the lines of a text into the file of ``--log-file``, each with the time. Does nothing if the run has no
+    log file.
+    """
     if _LOG.handlers:
         for line in text.splitlines():
             _LOG.log(level, "%s", line)

@@ -69,9 +69,10 @@ def begin_record(settings: Settings, layout: Layout, engine: Engine) -> dict[str
 
 
 def restore_record(layout: Layout, before: Mapping[str, Any]) -> None:
-    """Writes the record of the last run again. This is needed if a request was refused and has changed nothing.
+    """Writes the record of the last run again. Call this if the request was refused and nothing was changed.
 
-    Otherwise the report of a finished output would say that its run did not finish.
+    By then, :func:`begin_record` has replaced the record. Without this call, the report would say that the run that
+    made the output did not finish.
     """
     if before:
         _write(layout, before)
@@ -121,8 +122,8 @@ def settings_said(settings: Settings) -> dict[str, Any]:
 
 
 def _steps(totals: Totals) -> dict[str, dict[str, dict[str, float]]]:
-    """Returns three numbers per source and step: the documents and the bytes that the step got, and its seconds over
-    all workers.
+    """Returns how much each step of each source did: the documents and bytes that it got, and its seconds over all
+    workers.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for label, counts in totals.stages.items():

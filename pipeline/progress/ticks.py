@@ -23,7 +23,10 @@ labels."""
 def tick(
     folder: str | None, stage: str, *, documents: int = 0, num_bytes: int = 0, units: int = 0, busy_s: float = 0.0
 ) -> None:
-    """Reports to the driver that a piece of work is done. The sums are approximate: a retried bundle reports twice."""
+    """Reports to the driver that a piece of work is done.
+
+    The driver's sums are approximate: if Beam repeats work that failed, the work is reported twice.
+    """
     if folder is None:
         return
     pid = os.getpid()
@@ -94,7 +97,9 @@ class Watch:
         self.read()
 
     def read(self) -> None:
-        """Adds the workers' reports since the last call to the sums, and calls ``show`` with the sums."""
+        """Reads what the workers have reported since the last call, adds it to the sums, and calls ``show`` with the
+        sums.
+        """
         for path in sorted(self._folder.iterdir()):
             with path.open("rb") as file:
                 file.seek(self._offsets[path.name])

@@ -14,9 +14,9 @@ _TOTAL = "beam:metric:ptransform_execution_time:total_msecs:v1"
 
 
 def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
-    """Returns how many seconds all processes were busy. The keys are the source and the part of the source's graph.
+    """Returns how many seconds all processes were busy, by source and by part of the source's graph.
 
-    The names of the source and of the part are the first two components of a transform's label.
+    A transform's label begins with the names of the source and of the part (``books/read/...``).
 
     The engine samples the state of its threads five times per second, so times of less than a few seconds are rough.
     The times do not include loading models and starting processes. The result is empty for an engine that does not

@@ -1,5 +1,5 @@
-"""Makes the report of a run. The report is one HTML page that needs no network. Also recounts documents for changed
-settings, and compares runs.
+"""Makes the report of a run. The report is one HTML page that needs no network. This package also computes how many
+documents other settings would keep, and compares runs.
 
     output folder -> output_state -> collect -> verdict, funnel, figures, page_documents -> build -> index.html
                                   \\-> set_option -> rejudge -> recount -> terminal      (--set)
@@ -8,7 +8,8 @@ settings, and compares runs.
 - ``output_state``: reads the output of a run, whether it is complete or not.
 - ``documents``: reads a bounded part of ``clean/`` and ``dropped/``.
 - ``collect``: gathers the numbers and texts of one source.
-- ``limits``: lists the limits that steps set for signals. ``nearest``: finds kept documents near a limit.
+- ``limits``: lists the limits that steps set for signals (measurements). ``nearest``: finds kept documents near a
+  limit.
 - ``passages``: finds the part of a text that decided whether the document was dropped or kept. ``run_models``: loads
   the run's models, which score passages.
 - ``verdict``: summarises the run in words. ``funnel``: computes what each stage kept and lost, by reason.
@@ -21,6 +22,8 @@ settings, and compares runs.
 - ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with changed settings.
 - ``compare``, ``settings``, ``terminal``: compare two runs and their settings, and print to the terminal.
 - ``against``: makes the section of the page that compares two runs.
+
+The last limit of the source books is that of its near dedup:
 
 >>> from pipeline.report.limits import limits_of
 >>> from pipeline.sources import SOURCES
