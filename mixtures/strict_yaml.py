@@ -22,15 +22,16 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
 
 def parse_yaml(text: str, where: str) -> Any:
-    """Returns the value of a YAML text.
+    """Parses a YAML text. Returns its value, usually a dictionary.
 
     Args:
         text: the contents of the file.
         where: the file's name, for messages.
 
     Raises:
-        ValueError: the text is not YAML, or it contains a duplicate key, an alias, a number that is too large, or too
-            deep a nesting. The message is one line with the number of the line and the key.
+        ValueError: the text is not YAML or is too long; or it contains a duplicate key, an alias, a number that is too
+            large, or values that are nested too deeply. The message is one line with the number of the line and the
+            key.
 
     >>> parse_yaml("inputs: {books: a, books: b}", "run.yaml")
     Traceback (most recent call last):

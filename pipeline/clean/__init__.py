@@ -1,7 +1,8 @@
 """Phase 1, clean: converts the files of a source to ``clean/``, ``dropped/`` and ``stats/``.
 
-A dedup needs keys of all documents. So the steps of a source are split into segments, and each segment except the last
-ends at a dedup. A segment is one pass over the texts:
+A dedup (a step that removes duplicates) compares keys of all documents, for example hashes of their texts. So the steps
+of a source are split into segments, and each segment except the last ends at a dedup. A segment is one pass over the
+texts:
 
     input files
          |  read

@@ -8,9 +8,10 @@
             |                                                        v
             +-----------------> c4 --------> dedup/index/c4      (for later runs)
 
-A source is compared only with the sources before it. So the documents that it keeps do not depend on the sources after
-it. The fingerprint of a source includes the fingerprints of the sources before it. So if one of these changes, the
-source is cleaned again. If a source is added at the end, the sources before it do not change.
+An index has the keys of the documents that a source keeps. A source is compared only with the sources before it. So the
+documents that it keeps do not depend on the sources after it. The fingerprint of a source (a hash of everything that it
+is made from) includes the fingerprints of the sources before it. So if an earlier source changes, the source is cleaned
+again. If a source is added at the end, the sources before it do not change.
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ MAX_INDEXES = 254
 
 @dataclass(frozen=True, slots=True)
 class AcrossPlace:
-    """Holds the place of a source in the order: the step, and the indexes of the sources before it. The settings of the
-    step determine the content of the source's own index.
+    """Holds one source's step of the dedup across sources, and the indexes of the sources before it.
+
+    The documents of the source are compared with these indexes. The settings of the step also determine the content of
+    the source's own index.
     """
 
     step: AcrossDedup
@@ -50,9 +53,10 @@ class AcrossPlace:
         return [self.step.index_rule(), [[one.source, one.fingerprint] for one in self.kept]]
 
     def applied(self, job: SourceJob, index_dir: str, num_bytes: int) -> SourceJob:
-        """Returns a copy of the job, with the indexes that it reads and writes. ``job`` cleans a source or a dump.
+        """Returns a copy of a clean job to which the indexes are added: those that the job reads, and the one that it
+        writes.
 
-        ``num_bytes`` is the size of the job's own input.
+        The job cleans a source or a dump. ``num_bytes`` is the size of its own input.
         """
         total = num_bytes + sum(one.num_bytes for one in self.kept)
         scale = replace(job.sizes.scale, num_lookup_buckets=scale_of(total).num_line_buckets)
@@ -69,7 +73,8 @@ class AcrossOrder:
     """Goes through the sources of a run in the order in which they are compared.
 
     Raises:
-        ValueError: an output in ``against`` has no index, or an index that was made with other settings.
+        ValueError: an output folder in the setting ``dedup.against`` has no index, or its index was made with other
+            settings; or there are too many indexes.
     """
 
     def __init__(self, settings: AcrossSettings, layout: Layout) -> None:
@@ -79,15 +84,17 @@ class AcrossOrder:
         self._check_number()
 
     def ordered(self, sources: Mapping[str, Source]) -> list[Source]:
-        """Returns the sources in the order in which they must be prepared. Sources that are compared come last."""
+        """Returns the sources in the order in which they must be prepared. First come the sources that take no part in
+        the dedup across sources. Then come the others, in the order of the setting ``dedup.across``.
+        """
         across = self._settings.across
         return sorted(sources.values(), key=lambda one: across.index(one.name) if one.name in across else -1)
 
     def place(self, source: str) -> AcrossPlace | None:
-        """Returns the place of the next source; None if the source is not compared.
+        """Returns how a source takes part in the dedup across sources; None if it takes no part.
 
         Raises:
-            ValueError: a source before it is not in this run, and no earlier run into this output has finished it.
+            ValueError: an earlier source in the order is neither in this run nor finished in the output folder.
         """
         across = self._settings.across
         if source not in across:
@@ -124,8 +131,8 @@ def indexes_of(folder: str, step: AcrossDedup) -> list[KeptIndex]:
     """Returns the indexes in the output of an earlier run, sorted by the names of their sources.
 
     Raises:
-        ValueError: the output has no index; or a source that has an index is not finished, has an index of another rule
-            than ``step``, or has files that its run did not write.
+        ValueError: the output has no index; or a source with an index is not finished; or an index was made with other
+            settings than ``step``; or the files of a source were changed after its run.
     """
     layout = Layout(folder.rstrip("/"))
     patterns = [layout.marker("clean-*"), f"{layout.index('*')}/part-*"]
@@ -144,14 +151,14 @@ def indexes_of(folder: str, step: AcrossDedup) -> list[KeptIndex]:
 
 
 def index_of(layout: Layout, source: str, step: AcrossDedup, setting: str, *, name: str = "") -> KeptIndex | None:
-    """Returns the stored index of a finished source; None if the source is not finished or has no index.
+    """Returns the index of a finished source. Returns None if the source is not finished or has no index.
 
     Args:
-        setting: the setting that asks for it, for messages.
-        name: the name of the output in the evidence; empty for the output of this run.
+        setting: the name of the setting for which the index is needed, for messages.
+        name: the name of the output in the rows about removed documents. Empty for the output of this run.
 
     Raises:
-        ValueError: the index has another rule than ``step``, or the files are not those that the run wrote.
+        ValueError: the index was made with other settings than ``step``, or the files are not those that the run wrote.
     """
     marker = read_marker(layout.marker(f"clean-{source}"))
     if marker is None or "index" not in marker:
@@ -166,13 +173,13 @@ def index_of(layout: Layout, source: str, step: AcrossDedup, setting: str, *, na
 
 
 def check_compared(layout: Layout, sources: Iterable[str]) -> None:
-    """Checks that the sources of a mixture were compared with each other as they are now.
+    """Checks that the sources of a mixture were compared with the present state of each other.
 
-    A source lost the documents that a source before it had. If that source was cleaned again since, it may have them no
-    longer, and the mixture would have them nowhere.
+    If two sources have the same document, the later source drops it. If the earlier source is then cleaned again, it
+    may drop the document too. Then the document would be missing from the mixture.
 
     Raises:
-        ValueError: a source was compared with an earlier state of another one.
+        ValueError: a source was compared with an earlier state of another source.
     """
     for source in sources:
         marker = read_marker(layout.marker(f"clean-{source}")) or {}

@@ -1,5 +1,6 @@
-"""Defines the address of a document, and chooses the output part of a batch. The address is the id of the document's
-batch, and the document's row number in the batch.
+"""Defines the address of a document: the id of the document's batch, and the document's row number in the batch.
+
+Also chooses the output part of a batch, that is, the numbered file in ``clean/`` that gets its documents.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ files."""
 
 
 def part_name(part: int, num_parts: int) -> str:
-    """Returns the name of an output part.
+    """Returns the file name of an output part. ``part`` is the part's number.
 
     >>> part_name(3, 12)
     'part-00003-of-00012.parquet'
@@ -53,6 +54,9 @@ def part_of(batch_id: bytes, num_parts: int) -> int:
 
     Consecutive batches go to consecutive parts. A hash of the id would be less even: with few batches, some parts would
     get twice as many batches as the average. One worker writes a whole part, so a part with more batches takes longer.
+
+    In these examples, 8 batches go to 4 parts. First each batch is from another unit (a piece of the input), then all
+    are from the same unit:
 
     >>> sorted(part_of(BATCH_ID.pack(unit, 0, 1), 4) for unit in range(8))
     [0, 0, 1, 1, 2, 2, 3, 3]

@@ -69,7 +69,7 @@ beam.coders.registry.register_coder(pa.RecordBatch, RecordBatchCoder)
 def batch_to_bytes(batch: pa.RecordBatch) -> bytes:
     """Returns a batch as an Arrow IPC stream, compressed with LZ4.
 
-    LZ4 is fast, and spilled batches are read back soon.
+    LZ4 is chosen because it is fast: spilled batches are read back soon.
     """
     sink = pa.BufferOutputStream()
     options = pa.ipc.IpcWriteOptions(compression="lz4")
@@ -85,16 +85,19 @@ def batch_from_bytes(data: bytes) -> pa.RecordBatch:
 
 
 def reader_schema(source_columns: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Returns the schema of the batches that :func:`batches` makes from the documents of a reader."""
+    """Returns the schema of a source's batches, before any step has run: the columns that every source has, and the
+    columns of the source's reader.
+    """
     return pa.schema([pa.field(n, t) for n, t in {**BASE_COLUMNS, **source_columns}.items()])
 
 
 def batches(
     documents: Iterable[Mapping[str, Any] | None], *, source: str, columns: Mapping[str, pa.DataType]
 ) -> Iterator[pa.RecordBatch | None]:
-    """Yields batches of at most 512 documents and about 8 MB of text.
+    """Packs documents into batches. Yields batches of at most 512 documents and about 8 MB of text.
 
-    A None among the documents tells the caller to write out its dropped rows now. For each of them, None is yielded.
+    If ``documents`` yields None, this function yields None too. The None tells the caller to write out its dropped rows
+    now.
     """
     schema = reader_schema(columns)
     rows: list[Mapping[str, Any]] = []
@@ -140,7 +143,10 @@ def set_columns(batch: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.Re
 
 
 def signals_list(batch: pa.RecordBatch) -> pa.Array:
-    """Returns the signal columns of a batch as one column of lists. The list of a document omits signals that are null.
+    """Returns the signals of documents (measurements by steps) as one column of lists. A null signal is left out of its
+    list.
+
+    In this example, the second document has no signal ``a``:
 
     >>> signals_list(pa.record_batch({"signal:a": [1.0, None], "signal:b": [2.0, 3.0]})).to_pylist()[1]
     [{'name': 'b', 'value': 3.0}]

@@ -55,8 +55,8 @@ GRAPH = "@graph"
 
 
 class LostRecords(AssertionError):  # noqa: N818 - the name says what happened
-    """Raised if two counts differ although they must be equal. A bug in this project or in the engine lost or doubled
-    records.
+    """Raised if two counts differ although they must be equal. The cause is a bug in this project or in the engine (the
+    program that runs the Beam jobs), which lost or doubled records.
     """
 
 

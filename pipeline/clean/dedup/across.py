@@ -1,17 +1,17 @@
 """Runs the dedup across sources. New documents are compared with the stored indexes of sources that are already clean.
 
 1. The index of each earlier source has the keys of its kept documents. New documents send keys of the same kinds: a
-   hash of the text, the bands of the signature, and sampled n-grams. If a new and a kept document share a key, they are
-   a pair.
+   hash of the text, the bands of the MinHash signature, and sampled n-grams. If a new and a kept document share a key,
+   they are a pair.
 2. The shared keys of each pair are counted. Pairs that share enough keys become candidates.
-3. The texts of each candidate pair are compared. To read few kept texts, candidates are grouped by the file that has
-   the kept document, and only row groups with candidates are read.
+3. The texts of each candidate pair are compared. For this, the candidates are grouped by the file of the kept document.
+   Only the row groups of this file that contain a candidate are read.
 4. A new document that matches a kept document is dropped. If several kept documents match, one is chosen: a document
    with an equal text, or else the document with the greatest overlap.
 
 Kept documents never change. So a document is never dropped because of a document that is itself dropped. If a source is
-added at the end of the order, it is compared with the same indexes as in a run of all sources. So the same documents
-are dropped.
+added at the end of the order in a later run, it is compared with the same indexes as in a run of all sources. So the
+same documents are dropped.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ from pipeline.sources.dedup_steps import DedupStep
 
 
 class AcrossKind(DedupKind):
-    """Sends the keys of new documents, and drops the documents that an earlier source has."""
+    """Runs the dedup across sources. It sends the keys of new documents, and drops new documents that an earlier source
+    has.
+    """
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [CARDS, RECORDS, GROUPS]
@@ -101,11 +103,13 @@ def _across(step: DedupStep) -> AcrossDedup:
 
 
 class DedupAcross(beam.PTransform):
-    """Takes cards, records, and the number of documents per language and host. Outputs verdicts and counts.
+    """Compares all new documents with the indexes of earlier sources. Outputs verdicts (which documents are dropped)
+    and counts.
 
-    A card describes a new document. A record is one key of a document. ``kept`` has the files of the indexes, as
-    PCollections of (number of the index, part). A file is read when its source is complete. A worker holds one bucket
-    of records in memory, and one row group of kept texts.
+    The input has three PCollections: a card for each new document, which describes it; a record for each key of a new
+    document; and the number of documents per language and host. ``kept`` has the files of the indexes, as PCollections
+    of (number of the index, part). A file is read as soon as its source is complete. A worker holds one bucket of
+    records in memory, and one row group of kept texts.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep, kept: Sequence[Any]) -> None:

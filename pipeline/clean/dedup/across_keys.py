@@ -1,8 +1,8 @@
-"""Computes the keys of documents for the dedup across sources, and defines the byte layouts of its records.
+"""Computes the keys of documents for the dedup across sources, and defines the byte layouts of the records.
 
-A document has three kinds of keys: a hash of its text, the bands of its signature, and its sampled n-grams. The keys of
-new documents are sent to the comparison. The keys of kept documents are read from an index. This module does not use
-Beam.
+A document has three kinds of keys: a hash of its text, the bands of its MinHash signature, and its sampled n-grams. A
+record is a key and the rank of the document that has it. The records of new documents are sent to the comparison. The
+records of kept documents are made from an index. This module does not use Beam.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def text_hash(text: str) -> bytes:
 
 
 def keys_of(texts: Sequence[str], step: AcrossDedup) -> DocumentKeys:
-    """Returns the keys of the documents that have these texts.
+    """Computes the keys of the documents that have these texts.
+
+    A text with few n-grams is not compared by n-grams, only as a whole:
 
     >>> keys_of(["one two three"], AcrossDedup()).is_compared.tolist()
     [False]
@@ -91,13 +93,14 @@ def text_keys(hashes: Sequence[bytes]) -> Hashes:
 
 def records_of(ranks: np.ndarray, texts: Hashes, bands: Hashes, owners: tuple[np.ndarray, np.ndarray],
                samples: Hashes) -> np.ndarray:  # fmt: skip
-    """Returns the records of documents: one per key.
+    """Returns the records of documents: one record per key, with the key and the document's rank.
 
     Args:
         ranks: the rank of each document, as two numbers.
         texts: the key of each document's text. If empty, these keys are left out.
         bands: the bands of all documents.
-        owners: two arrays: the number of each band's document, and the number of each sampled n-gram's document.
+        owners: two arrays of document numbers. The first says which document each band belongs to. The second says the
+            same for each sampled n-gram.
         samples: the sampled n-grams of all documents.
     """
     keys = np.concatenate([texts, (bands & ~KINDS) | BAND, (samples & ~KINDS) | SAMPLE])
@@ -115,7 +118,9 @@ class NewDocument(NamedTuple):
     card: Card
 
     def payload(self) -> bytes:
-        """Returns the hash and the card as bytes. In a payload, they come after the rank."""
+        """Returns the hash of the text and the card, as bytes. These bytes are the end of the document's payload, after
+        the rank and the mark.
+        """
         return self.text_hash + self.card.to_bytes()
 
     @classmethod
@@ -127,9 +132,11 @@ class NewDocument(NamedTuple):
 def new_documents(
     batch: pa.RecordBatch, batch_id: bytes, rows: Sequence[int], step: AcrossDedup, spill: SpillFile
 ) -> tuple[list[NewDocument], np.ndarray]:
-    """Spills the n-grams of the documents in a batch to disk. Returns the documents and their records.
+    """Spills the n-grams of the documents in a batch to disk. Returns the documents that take part in the dedup, and
+    their records.
 
-    A document takes part if it has enough n-grams, or if equal texts are compared and its text is not empty.
+    A document takes part if it has enough n-grams. If the step also compares whole texts, every document with a text
+    takes part.
     """
     ids, languages, texts = (batch.column(name).to_pylist() for name in ("id", "language", "text"))
     urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * batch.num_rows
@@ -156,10 +163,10 @@ def new_documents(
 
 
 def kept_ranks(number: int, part: int, first_row: int, num_ngrams: np.ndarray, ties: Hashes) -> np.ndarray:
-    """Returns the ranks of kept documents in consecutive rows. Each rank is two numbers.
+    """Returns the ranks of kept documents, which are consecutive rows of an index file. Documents are sorted by rank.
 
-    A rank contains, in this order: the number of the index; the number of n-grams, stored so that longer documents sort
-    first; a hash of the document; and the place of the document.
+    A rank is two numbers, which contain, in this order: the number of the index; the number of n-grams, stored so that
+    longer documents sort first; a hash of the document; and the place of the document.
     """
     assert number < MAX_INDEXES, number
     assert part < 1 << _PART_BITS, f"{part}: an index has too many parts"
@@ -191,6 +198,8 @@ class Place(NamedTuple):
 
 
 def new_cards(documents: Sequence[NewDocument], mark: bytes, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload) for each new document. The payload has the rank, ``mark``, a hash and the card."""
+    """Yields (bucket, payload) for each new document. The payload is its rank, ``mark``, the hash of its text, and its
+    card.
+    """
     for one in documents:
         yield int.from_bytes(one.rank[8:RANK_BYTES], "big") % num_buckets, one.rank + mark + one.payload()

@@ -1,5 +1,7 @@
-"""Defines the stages of the dedup across sources. They read indexes, nominate pairs, count shared keys, compare the
-texts of candidates, and decide which documents are dropped.
+"""Defines the stages of the dedup across sources.
+
+The stages read indexes, nominate pairs (documents that share a key), count the shared keys, compare the texts of
+candidates, and decide which documents are dropped.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ EQUAL_MARK, NEAR_MARK = "=", "~"
 
 
 class ReadKept(beam.DoFn):
-    """Takes (number of an index, part). Yields the records of the kept documents in this part of the index."""
+    """Reads one file of an index. Takes (number of the index, part). Yields the records (one per key) of the kept
+    documents.
+    """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
         self._job, self._step = job, step
@@ -68,8 +72,8 @@ class ReadKept(beam.DoFn):
 
 
 class NominateKept(beam.DoFn):
-    """Takes the records of a bucket. Yields pairs of one new and one kept document that share a key. The pairs are
-    keyed by the new document.
+    """Finds the pairs of a new and a kept document that share a key. Takes the records of a bucket. A yielded pair goes
+    to the bucket of its new document.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -117,7 +121,7 @@ class NominateKept(beam.DoFn):
 
 
 def _first_of_each_key(kept: np.ndarray) -> np.ndarray:
-    """Returns, for each key, the record of the document with the first rank."""
+    """Keeps one record for each key: that of the document with the lowest rank."""
     kept = kept[np.lexsort((kept["low"], kept["high"], kept["key"]))]
     is_first = np.ones(len(kept), np.bool_)
     is_first[1:] = kept["key"][1:] != kept["key"][:-1]
@@ -125,7 +129,8 @@ def _first_of_each_key(kept: np.ndarray) -> np.ndarray:
 
 
 def _numbered(records: np.ndarray, *, by_length: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers the documents of records. Returns the number of each record's document, and the ranks of the documents.
+    """Numbers the documents that have records, from 0. Returns the number of each record's document, and the documents'
+    ranks.
 
     If ``by_length``, the documents are numbered by length, and the longest has the number 0. Otherwise they are
     numbered by rank.
@@ -146,8 +151,8 @@ def _lengths(ranks: np.ndarray) -> np.ndarray:
 
 
 class CandidatesAcross(beam.DoFn):
-    """Counts the shared keys of each pair. Yields the pairs that share enough keys. The pairs are keyed by the part of
-    the kept document, and include the card of the new document.
+    """Counts the shared keys of each pair. Yields the pairs that share enough keys, with the card of the new document.
+    A pair goes to the bucket of the clean file that has the kept document.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -187,7 +192,8 @@ class CandidatesAcross(beam.DoFn):
 
 class VerifyAcross(beam.DoFn):
     """Compares the texts of each candidate pair. Yields the pairs with equal texts, and the pairs whose overlap is
-    above the limit. They are keyed by the new document. The texts of kept documents are read from the clean files.
+    above the limit. A pair goes to the bucket of its new document. The texts of kept documents are read from the clean
+    files.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -240,8 +246,8 @@ class VerifyAcross(beam.DoFn):
 
 class DecideAcross(beam.DoFn):
     """Chooses one kept document for each new document that is dropped: a document with an equal text, or else the
-    document with the greatest overlap. A tie goes to the first index, then to the longest document, then to the
-    smallest hash.
+    document with the greatest overlap. If several have the same overlap, the first index decides, then the greatest
+    length, then the smallest hash.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -273,7 +279,10 @@ _ORDER_BYTES = 12
 
 
 class WriteAcross(WritePairs):
-    """Writes the pairs of one bucket of kept documents. Sends verdicts to the new documents of the pairs."""
+    """Writes the pairs of new and kept documents to ``dedup/``. Sends a verdict to the new document of each pair.
+
+    Takes the pairs of one bucket. The bucket is chosen by the kept document.
+    """
 
     _SUFFIX = ":across"
 

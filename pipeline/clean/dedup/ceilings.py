@@ -38,7 +38,9 @@ language or from this host."""
 def group_payloads(
     languages: Sequence[str], hosts: Sequence[str], num_buckets: int, *, is_removed: bool = False
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload) for each language of the documents, for each host, and for all documents together.
+    """Counts documents. Yields (bucket, payload) for each language, for each host, and for all documents together.
+
+    In this example there are two languages and one host:
 
     >>> len(list(group_payloads(["en", "de", "en"], ["a", "a", ""], 4)))
     4
@@ -53,11 +55,11 @@ def group_payloads(
 
 
 class CheckRemoved(beam.PTransform):
-    """Compares the numbers of removed documents with the ceilings. Takes payloads of :func:`group_payloads`. Outputs a
-    list of PCollections, which contain counts.
+    """Compares the numbers of removed documents with the ceilings (largest allowed shares). Takes payloads of
+    :func:`group_payloads`.
 
-    There is one count per broken ceiling. There are also counts for the languages and hosts that lost the most
-    documents.
+    Outputs a list of two PCollections of counts. The first has one count per broken ceiling. The second has the counts
+    of the languages and hosts that lost the most documents.
     """
 
     def __init__(self, job: SourceJob, step: str, suffix: str = "") -> None:
@@ -79,7 +81,9 @@ class CheckRemoved(beam.PTransform):
 
 
 class _MostRemoved(beam.CombineFn):
-    """Combines lists of (removed, name, documents) into one list of the entries with the most removed documents."""
+    """Finds the languages or hosts that lost the most documents. Combines several lists of (removed, name, documents)
+    into one. ``name`` is a language or host, and the others are the numbers of its removed and of all its documents.
+    """
 
     def create_accumulator(self) -> list[Removed]:
         return []
@@ -95,8 +99,10 @@ class _MostRemoved(beam.CombineFn):
 
 
 def most_removed(found: Iterable[Removed]) -> list[Removed]:
-    """Returns the entries with the most removed documents. Entries with the same number of removed documents are sorted
-    by name.
+    """Returns the languages or hosts with the most removed documents. An entry is (removed documents, name, all
+    documents).
+
+    If the numbers of removed documents are equal, the entries are sorted by name.
 
     >>> most_removed([(2, "b", 9), (2, "a", 5), (7, "c", 8)])
     [(7, 'c', 8), (2, 'a', 5), (2, 'b', 9)]

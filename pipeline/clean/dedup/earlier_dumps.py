@@ -1,9 +1,8 @@
-"""Writes and reads the keys of the documents that a dump keeps.
+"""Writes and reads the keys of the documents that a dump (one crawl of CommonCrawl) keeps.
 
-If a document of a newer dump has one of these keys, the document is a duplicate. The keys are divided into buckets, and
-each dump writes one file per bucket. A file has the keys of the documents that an exact dedup kept. So a dump is
-compared with earlier dumps through small files. It does not matter whether the earlier dumps were cleaned in this run
-or a year ago.
+If a document of a newer dump has a key that an earlier dump has, the document is a duplicate. So each dump writes the
+keys of the documents that an exact dedup kept to small files, one file per bucket of keys. A newer dump reads these
+files. It does not matter whether the earlier dumps were cleaned in this run or a year ago.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _BATCH_KEYS = 1 << 16
 
 
 class KeyFileWriter:
-    """Writes keys (16 bytes each) and the id of the document that is kept for each key.
+    """Writes a file of keys. Each row has a key (16 bytes), and the id of the document that is kept for this key.
 
     A file gets its final name only when it is complete.
     """
@@ -64,11 +63,11 @@ class KeyFileWriter:
 
 
 class EarlierKeys(beam.PTransform):
-    """Reads key files. Outputs counts, and payloads for the exact dedup with the number ``index``.
+    """Reads the key files of earlier dumps. Outputs one payload per key, and counts.
 
-    The exact dedup compares the payloads with new documents. The input of this transform is a tuple of PCollections.
-    The first PCollection has the :class:`KeyFiles` of dumps that were complete before this run. The further
-    PCollections have the paths of files that earlier dumps write in this run.
+    The exact dedup with the number ``index`` compares these payloads with those of new documents. The input of this
+    transform is a tuple of PCollections. The first PCollection has the :class:`KeyFiles` of dumps that were complete
+    before this run. The further PCollections have the paths of files that earlier dumps write in this run.
     """
 
     def __init__(self, job: SourceJob, steps: Sequence[ExactDedup], index: int) -> None:
@@ -91,8 +90,9 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name of the count of keys from earlier dumps. The keys are counted when they are read, and again when
-    they are compared. The two counts must be equal.
+    """Returns the name under which the keys from earlier dumps are counted.
+
+    They are counted when they are read, and again when they are compared. The two counts must be equal.
     """
     return f"{step.NAME} earlier keys"
 

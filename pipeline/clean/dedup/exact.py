@@ -1,8 +1,8 @@
-"""Runs the exact dedup. If several documents of a source have an equal key, it keeps one of them. The order of the
-files does not affect the choice.
+"""Runs the exact dedup. If several documents of a source have the same key, for example the same URL, one of them is
+kept. The order of the files does not affect the choice.
 
-All documents with the same key are compared by one worker. If a source comes in dumps, the document that an earlier
-dump keeps is always chosen. So a newer dump changes nothing in an older dump.
+All documents with the same key are compared by one worker. If a source comes in dumps (crawls) and an earlier dump
+keeps a document with this key, that document is always chosen. So a newer dump changes nothing in an older dump.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ _KEY = operator.itemgetter(slice(KEY_BYTES))
 
 
 class ExactKind(DedupKind):
-    """Runs exact dedups. Several exact dedups in a row form a chain. One pass sends the keys for a whole chain."""
+    """Runs exact dedups. Several exact dedups in a row form a chain: one pass over the texts sends the keys for all of
+    them.
+    """
 
     def key_tags(self, chain: Chain) -> list[str]:
         return [key_tag(index) for index in range(len(chain))]
@@ -76,17 +78,17 @@ def _steps_of(chain: Chain) -> list[ExactDedup]:
 
 
 class DedupExact(beam.PTransform):
-    """Compares the keys for a chain, which is several exact dedups in a row. Takes one PCollection of keys per dedup.
-    Outputs verdicts, counts and key files.
+    """Compares the keys for a chain (several exact dedups in a row). Takes one PCollection of keys per dedup. Outputs
+    verdicts, counts and key files.
 
-    A verdict is a pair. Its first element is the output part. Its second element is the concatenation of batch id, tag,
-    row, and the id of the kept document. The dedups of a chain run one after another. A document that one dedup drops
-    does not take part in the next dedup. Otherwise a page could be dropped as a duplicate of a page that is itself
-    dropped.
+    A verdict says that a document is dropped. It consists of the number of the output part, and of bytes: batch id,
+    tag, row, and the id of the document that is kept instead. The dedups of a chain run one after another. A document
+    that one dedup drops does not take part in the next dedup. Otherwise a page could be dropped as a duplicate of a
+    page that is itself dropped.
 
-    For a dump, the output also maps each step to the paths of its key files. The key files contain the keys of the kept
-    documents, and newer dumps read these files. ``earlier`` contains the key files that earlier dumps write in the same
-    run.
+    If the job cleans a dump, it also writes key files: the keys of the kept documents, for newer dumps. The output then
+    maps each dedup to the paths of its key files. ``earlier`` contains the key files that earlier dumps write in the
+    same run.
     """
 
     def __init__(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]] | None = None) -> None:
@@ -127,7 +129,7 @@ class DedupExact(beam.PTransform):
 class _Contest(beam.DoFn):
     """Picks the document to keep for each key.
 
-    The rows of a bucket are sorted by key and rank. The first row of each key is kept.
+    The payloads of a bucket are sorted by key, then by the documents' rank. The first document of each key is kept.
     """
 
     def __init__(self, job: SourceJob, chain: Chain, index: int) -> None:

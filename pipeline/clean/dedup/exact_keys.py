@@ -54,8 +54,8 @@ def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
 
 
 def _order_column(column: pa.Array) -> list[str | None]:
-    """Returns the values of a column as texts that sort in the same order. Whole numbers are padded with zeros, so that
-    10 comes after 9.
+    """Returns the values of a column as texts that sort like the values. Whole numbers are padded with zeros, because
+    as texts "10" would come before "9".
     """
     if pa.types.is_integer(column.type):
         return [None if v is None else f"{v:020d}" for v in column.to_pylist()]
@@ -67,8 +67,8 @@ def _rank_bytes(step: ExactDedup) -> int:
 
 
 def _entries(step: ExactDedup, batch: pa.RecordBatch) -> list[bytes]:
-    """Returns the bytes that each document of a batch sends to a step: a byte 1, the key, and the document's order
-    bytes. A document without a key sends zeros.
+    """Returns what each document of a batch sends to an exact dedup: a byte 1, the key, and, if the dedup prefers the
+    newest or earliest document, the bytes by which documents are sorted. A document without a key sends zeros.
     """
     keys = pc.cast(batch.column(step.key), pa.string()).to_pylist()
     digest = xxhash.xxh3_128_digest
@@ -86,9 +86,10 @@ def _entries(step: ExactDedup, batch: pa.RecordBatch) -> list[bytes]:
 def key_rows(
     batch: pa.RecordBatch, batch_id: bytes, steps: Sequence[ExactDedup], rows: np.ndarray
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (index of the step in the chain, payload) for each document that has a key for any step of the chain.
+    """Yields (index of a dedup in the chain, payload) for each document. Documents that have no key for any dedup are
+    left out.
 
-    The payload is for the first step for which the document has a key. If that dedup keeps the document,
+    The payload goes to the first dedup for which the document has a key. If that dedup keeps the document,
     :func:`next_contest` makes the payload for the next dedup. ``rows`` are the documents' row numbers in the batch that
     was written to disk.
     """
@@ -103,7 +104,7 @@ def key_rows(
 
 
 def other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
-    """Returns one tuple per document: the values of all its columns except id and text.
+    """Returns one tuple per document: the values of its columns, without id, text, signals and internal columns.
 
     If two documents have equal ids and texts, these values decide which one is kept. So the choice does not depend on
     where the documents were read.
@@ -137,7 +138,7 @@ class Layout:
     """The position of the id's first byte. The id reaches to the end of the payload."""
 
     def is_of_earlier_dump(self, payload: bytes) -> bool:
-        """True if an earlier dump keeps the document (see :func:`earlier_payload`)."""
+        """True if the payload is of a document that an earlier dump keeps (see :func:`earlier_payload`)."""
         return payload.startswith(_NO_BATCH, self.address)
 
 
@@ -166,10 +167,10 @@ def parse_key_row(payload: bytes, layout: Layout) -> KeyRow:
 
 
 def next_contest(winner: bytes, layout: Layout) -> tuple[int, bytes] | None:
-    """Sends the winner of a key on to the next dedup of the chain. Returns (index of the dedup, payload). Dedups for
-    which the winner has no key are skipped. Returns None if no dedup is left.
+    """Returns what the winner of a key sends to the next dedup of the chain, as (index of the dedup, payload).
 
-    ``winner`` is a payload.
+    ``winner`` is the winner's payload in this dedup. Dedups for which the winner has no key are skipped. Returns None
+    if no dedup is left.
     """
     for index, start, end in layout.carried:
         if winner[start]:

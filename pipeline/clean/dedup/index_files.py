@@ -39,7 +39,9 @@ _FORM = {"compression": "zstd", "write_page_checksum": True, "use_dictionary": F
 
 
 class IndexWriter:
-    """Writes the index file of a part. Does nothing if the job writes no index."""
+    """Writes the index file that belongs to one part (one file of clean documents). Does nothing if the job writes no
+    index.
+    """
 
     def __init__(self, step: AcrossDedup | None, path: str) -> None:
         self._step, self._path = step, path
@@ -92,11 +94,12 @@ def _lists(sizes: np.ndarray, values: np.ndarray) -> pa.Array:
 
 
 def kept_records(kept: KeptIndex, number: int, part: int, *, exact: bool) -> Iterator[np.ndarray]:
-    """Yields the records of the documents in one file of an index, a few thousand documents at a time.
+    """Reads one file of an index. Yields the documents' records (pairs of key and rank), a few thousand documents at a
+    time.
 
     Args:
-        number: the number of the index among all indexes with which the new documents are compared.
-        exact: if True, the keys of the texts are included.
+        number: the number of the index. The indexes with which new documents are compared are numbered from 0.
+        exact: if True, the keys of the whole texts are included.
 
     Raises:
         DamagedFile: the file is damaged or missing.

@@ -1,4 +1,6 @@
-"""Reads the texts of kept documents from clean files. It reads only the row groups that contain a wanted document."""
+"""Reads the texts of documents that an earlier source keeps, from its clean files. It reads only the row groups that
+contain a wanted document.
+"""
 
 from __future__ import annotations
 
@@ -29,19 +31,26 @@ class KeptText(NamedTuple):
     text: str
 
     def card(self, rank: bytes) -> Card:
-        """Returns a card of the document. The address in the card is the rank."""
+        """Returns a card, which describes the document. The rank takes the place of the address in a batch, which a
+        kept document does not have.
+        """
         return Card(rank, self.document_id, self.language or "und", site_of(self.url or ""), Blob("", 0, 0, 0))
 
     def order(self, rank: bytes) -> bytes:
-        """Returns bytes that decide between kept documents with equal overlaps: the number of the index, the length,
-        and a hash of the id and the text. The bytes do not depend on the place of the document.
+        """Returns bytes by which kept documents with equal overlaps are sorted, so that the first one can be chosen.
+
+        The bytes contain the number of the index, the length, and a hash of the id and the text. They do not depend on
+        the place of the document.
         """
         content = self.document_id.encode("utf-8", "replace") + b"\0" + self.text.encode("utf-8", "replace")
         return rank[:4] + xxhash.xxh3_64_digest(content)
 
 
 def kept_texts(path: str, wanted: Iterable[tuple[int, Payloads]]) -> Iterator[tuple[KeptText, Payloads]]:
-    """Yields each wanted document of a clean file, together with its payloads. Holds one row group in memory.
+    """Reads the wanted documents of a clean file. Yields each document with its payloads (the candidate pairs that it
+    is in).
+
+    One row group is in memory at a time.
 
     Args:
         path: the path of the file.

@@ -1,8 +1,8 @@
 """Defines the interface of the dedups. Each kind of dedup implements this interface in a separate file in this folder.
 
-A kind defines three things. ``key_tags`` and ``keys`` define which keys a pass sends. ``graph`` defines how the keys of
-all documents are compared. A verdict is a decision of the dedup: ``read`` and ``apply`` define what the next pass does
-with the verdicts.
+A kind defines three things. ``key_tags`` and ``keys`` define which keys of its documents a pass sends. ``graph``
+defines how the keys of all documents are compared; the results are verdicts, for example to drop a document. ``read``
+and ``apply`` define what the next pass does with the verdicts.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ Chain = tuple[GlobalStep, ...]
 
 
 class NumberedBatch(NamedTuple):
-    """Holds the remaining documents of a spilled batch, and their row numbers in the spilled batch.
+    """Holds the documents that remain of a batch, and the row numbers that they had when the batch was spilled to disk.
 
-    Rows that were dropped after the batch was spilled are left out.
+    Rows that were dropped after that are left out.
     """
 
     batch: pa.RecordBatch
@@ -53,7 +53,7 @@ class KeyTools(NamedTuple):
 
 
 class DedupKind(ABC):
-    """The base class of the kinds of dedup. A subclass runs one kind in the clean phase."""
+    """The base class of all dedups. A subclass runs one kind of dedup, such as the line dedup, in the clean phase."""
 
     spills_hashes = False
     """True if ``before_spill`` adds a column that ``keys`` and ``apply`` both use. The column is spilled, so it is
@@ -66,9 +66,7 @@ class DedupKind(ABC):
 
     @abstractmethod
     def key_tags(self, chain: Chain) -> list[str]:
-        """Returns the names of the outputs of a pass that contain keys. The order is the one in which ``graph`` takes
-        them.
-        """
+        """Returns the tags of the outputs to which a pass sends keys. ``graph`` takes the outputs in the same order."""
 
     @abstractmethod
     def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
@@ -80,14 +78,14 @@ class DedupKind(ABC):
 
         The input of the transform is one PCollection per tag. The output has three parts: a list of PCollections of
         verdicts; a list of PCollections of counts; and a dict that maps each step to the key files that it wrote. A
-        verdict is a pair. Its first element is the output part. Its second element is the concatenation of batch id,
-        tag, row and body. ``earlier`` maps each step to the key files that earlier dumps write in the same run.
+        verdict consists of the number of the output part, and of bytes: batch id, tag, row and body. ``earlier`` maps
+        each step to the key files that earlier dumps write in the same run.
         """
 
     def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:
-        """Adds a verdict to the ``verdicts`` of its batch.
+        """Adds a verdict to ``verdicts``, which collects all verdicts on one batch.
 
-        ``body`` is the payload after the tag: by default a row and a detail.
+        ``body`` has the verdict's bytes after the tag. By default, these are a row number and a detail.
         """
         row, rest = ROW.unpack_from(body)[0], body[ROW.size :]
         if rest[:1] == SIGNAL_MARK:
@@ -106,7 +104,8 @@ def drop_rows(
     global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger, *,
     after: pa.RecordBatch | None = None,
 ) -> tuple[pa.RecordBatch, np.ndarray]:  # fmt: skip
-    """Drops the rows that verdicts name. Returns the kept documents and their row numbers in the spilled batch.
+    """Drops the documents for which the dedup sent verdicts. Returns the kept documents and their row numbers in the
+    spilled batch.
 
     If the dedup measures signals, ``after`` is the batch with the signals added.
     """

@@ -31,10 +31,11 @@ def kind_of(step: DedupStep) -> DedupKind:
 
 
 def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupStep | None:
-    """Returns the dedup whose hashes a segment writes to disk together with the texts. Returns None if the segment
-    writes no hashes.
+    """Returns the dedup whose line hashes a segment (the steps of one pass) writes to disk together with the texts.
+    Returns None if the segment writes no hashes.
 
-    Stored hashes are useful only if no local step changes the texts before the dedup uses them.
+    Stored hashes are useful only if no local step changes the texts before the dedup uses them. In this example, the
+    first two of three segments come before the line dedup ``b``:
 
     >>> from pipeline.clean.segments import segments
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()

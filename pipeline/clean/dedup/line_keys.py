@@ -1,4 +1,4 @@
-"""Hashes lines for the line dedup, packs the hashes, and determines which lines are removed."""
+"""Computes the hashes of lines for the line dedup, packs them by bucket, and determines which lines are removed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ removing lines."""
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
-    """Returns the batch with a column of line hashes added. If no document of the batch is compared, returns the batch
+    """Adds a column of line hashes to a batch. If the line dedup compares no document of the batch, returns the batch
     unchanged.
     """
     if not any_compared(batch, step):
@@ -40,14 +40,20 @@ def _hashes_of(batch: pa.RecordBatch, step: LineDedup) -> LineHashes:
 
 
 def scopes_of(batch: pa.RecordBatch, scope: str) -> list[str | None]:
-    """Returns one value per document. The values are in the column named by ``scope``, or in the column of this name
-    with an underscore in front. A document without a value gets None.
+    """Returns the scope of each document. Only documents with the same scope are compared, for example those of one
+    dump.
+
+    A document's scope is its value in the column named by ``scope``, or in the column of this name with an underscore
+    in front. A document without a value gets None.
     """
     return [None if value is None else str(value) for value in _scope_column(batch, scope).to_pylist()]
 
 
 def any_compared(batch: pa.RecordBatch, step: LineDedup) -> bool:
     """True if any document of a batch takes part in the line dedup. Otherwise the batch's lines need no hashes.
+
+    In this example, no document has a value in the column ``_scope``. So no document takes part, unless all documents
+    are compared:
 
     >>> published = pa.record_batch({"text": ["a", "b"], "_scope": pa.nulls(2, pa.string())})
     >>> any_compared(published, LineDedup(scope="scope")), any_compared(published, LineDedup())
@@ -101,7 +107,9 @@ def _uncompared(batch: pa.RecordBatch) -> Lines:
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """Applies the finaliser of SplitMix64, a bijection that spreads every bit (Steele et al. 2014)."""
+    """Mixes the bits of each value with the finaliser of SplitMix64 (Steele et al. 2014). Different values stay
+    different.
+    """
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -113,8 +121,8 @@ def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
     """Returns the rank of each document for ``keep="first"``: the document with the lowest rank keeps a shared line.
 
     The rank is the first 64 bits of the MD5 of the document's ``rank`` column. MD5 is used so that, for C4, the same
-    document keeps a line as in the original (c4_utils ``remove_duplicate_text``). A document without a value is ranked
-    by its id. If several documents had the same rank, each of them would keep a shared line.
+    document keeps a line as in the original (c4_utils ``remove_duplicate_text``). If a document has no value there, the
+    MD5 of its id is used. Documents with equal ranks would all keep a shared line.
     """
     values = pc.coalesce(batch.column(step.rank), batch.column("id")).to_pylist()
     digests = (hashlib.md5(v.encode(), usedforsecurity=False).digest() for v in values)
@@ -164,12 +172,11 @@ def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np
 
 
 def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
-    """Decides which lines of a bucket are removed. Yields one array per batch. The array has the sorted hashes of the
-    lines to remove from all documents of the batch.
+    """Decides which lines of a bucket are removed. Yields one sorted array of hashes per batch: the lines to remove
+    from all documents of the batch.
 
     With ``keep="ccnet"`` these are the lines that at least two of the compared documents contain. With ``keep="first"``
-    a line that several batches contain is removed from all of them except the batch of the document with the smallest
-    rank.
+    these are the lines that another batch keeps, because it has the document with the smallest rank.
     """
     hashes = np.concatenate(groups)
     values = np.concatenate(group_values)

@@ -1,5 +1,4 @@
-"""Runs the line dedup, which removes lines that several documents share. It shuffles the hashes of lines, not the
-texts.
+"""Runs the line dedup, which removes lines that several documents share. Workers exchange hashes of lines, not texts.
 
 The setting ``LineDedup.scope`` decides which documents are compared. For example, with the scope ``dump`` only
 documents of the same dump are compared.
@@ -45,7 +44,7 @@ from pipeline.sources.dedup_steps import DedupStep, LineDedup
 
 
 class LineKind(DedupKind):
-    """Runs a line dedup. A pass sends the hashes of the lines of a batch, packed by bucket."""
+    """Runs a line dedup. A pass over the texts sends hashes of all lines. The hashes are grouped into buckets."""
 
     spills_hashes = True
 
@@ -101,11 +100,12 @@ def _line_dedup(step: DedupStep) -> LineDedup:
 
 
 class DedupLines(beam.PTransform):
-    """Runs the line dedup on all documents. Takes the line hashes of batches. Outputs verdicts and counts.
+    """Runs the line dedup on all documents. Takes the line hashes of batches. Outputs verdicts (which lines are
+    removed) and counts.
 
-    A verdict is a pair. Its first element is the output part. Its second element is the concatenation of batch id, tag,
-    bucket, and the hashes of the lines to remove. A worker holds one bucket in memory, at most 16 million lines. A line
-    takes 17 bytes. While the worker sorts, a line takes 51 more bytes (68 in total).
+    A verdict consists of the number of the output part, and of bytes: batch id, tag, bucket, and the hashes of the
+    lines to remove. A worker holds one bucket in memory, at most 16 million lines. A line takes 17 bytes, and 68 bytes
+    while the worker sorts.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
@@ -129,7 +129,7 @@ ParsedLines = tuple[bytes, np.ndarray, np.ndarray]
 class _LostLines(beam.DoFn):
     """Decides which lines of a bucket are removed.
 
-    A bucket of more than ``max_lines`` lines is split on the worker's disk.
+    If a bucket has more than ``max_lines`` lines, it is split into files on the worker's disk, to save memory.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep, max_lines: int = MAX_BUCKET_LINES) -> None:

@@ -5,11 +5,12 @@ compares all n-grams of the two documents of a pair.
    that share a key are a pair.
 2. The shared keys of each pair are counted. For this the pairs are grouped by the document that would be removed. Pairs
    that share enough keys become candidates.
-3. The exact overlap of each candidate is computed from all n-grams of both documents. For this the candidates are
+3. The exact overlap of each candidate pair is computed from all n-grams of both documents. For this the candidates are
    grouped by the document that would be kept.
 4. One worker goes through the overlapping pairs in the order of their ranks. It removes one document of a pair only if
-   it keeps the second one.
-5. The pairs of each kept document are written, and the size of its group is counted.
+   the other document is kept.
+5. The pairs of each kept document are written. A kept document and its removed duplicates form a group, and the size of
+   each group is counted.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ the scope column."""
 
 
 class MinHashKind(DedupKind):
-    """Sends the keys and the card of each document. The card has what is needed to verify a pair. Writes all n-grams to
-    disk, because exact overlaps are computed from them.
+    """Runs the near dedup with MinHash. It sends the keys of each document, and a card that describes the document.
+
+    It also writes all n-grams to disk, because the exact overlap of two documents is computed from them.
     """
 
     def key_tags(self, chain: Chain) -> list[str]:
@@ -104,12 +106,12 @@ def _min_hash(step: DedupStep) -> MinHashDedup:
 
 
 class DedupMinHash(beam.PTransform):
-    """Runs the near dedup on all documents. Takes a card per document, a record per key of a document, and the number
-    of documents per language and host. Outputs verdicts and counts.
+    """Runs the near dedup on all documents. Outputs verdicts and counts.
 
-    A worker holds one bucket of records in memory. A record takes 24 bytes, and 96 bytes while the worker sorts. The
-    worker also holds the n-grams of two documents. The worker that makes the decisions holds 100 bytes per removed
-    document.
+    The input has three PCollections: a card per document; a record for each key of a document; and the number of
+    documents per language and host. A worker holds one bucket of records in memory. A record takes 24 bytes, and 96
+    bytes while the worker sorts. The worker also holds the n-grams of two documents. The one worker that makes the
+    decisions holds 100 bytes per removed document.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

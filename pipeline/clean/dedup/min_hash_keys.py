@@ -99,7 +99,9 @@ class Overlap(NamedTuple):
 
 
 class Keyed(NamedTuple):
-    """Holds the cards and the records of a batch. Documents that take no part in the near dedup have neither."""
+    """Holds the cards and the records of a batch's documents. Documents that take no part in the near dedup are left
+    out.
+    """
 
     cards: list[tuple[bytes, Card]]
     """The rank and the card of each document."""
@@ -110,10 +112,10 @@ def keyed(
     batch: pa.RecordBatch, batch_id: bytes, rows: Sequence[int], step: MinHashDedup, spill: SpillFile, *,
     priority: int = 0,
 ) -> Keyed:  # fmt: skip
-    """Spills the n-grams of the documents of a batch. Returns the cards and the records of the documents.
+    """Spills the n-grams of a batch's documents to disk. Returns a card for each document, and a record for each of its
+    keys.
 
-    Documents with fewer than ``min_ngrams`` n-grams and documents whose scope column is null get neither cards nor
-    records.
+    A document takes no part if it has fewer than ``min_ngrams`` n-grams, or if its scope column is null.
     """
     ids, languages, texts = (batch.column(name).to_pylist() for name in ("id", "language", "text"))
     urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * batch.num_rows
@@ -143,8 +145,10 @@ def content_hash(document_id: str, text: str, others: tuple[object, ...]) -> byt
 
 
 def _records(ranks: list[bytes], sets: list[Hashes], salts: np.ndarray, step: MinHashDedup) -> np.ndarray:
-    """Returns the records of documents. A document's scope changes its keys through ``salts``, so documents of
-    different scopes never share a key.
+    """Returns a record for each key of the documents.
+
+    Only documents of the same scope are compared. So ``salts`` changes the keys by scope, and documents of different
+    scopes never share a key.
     """
     own = np.frombuffer(b"".join(ranks), ">u8").reshape(len(ranks), 2)
     found = []
@@ -169,7 +173,11 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def packed_records(records: np.ndarray, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, packed records). The bucket depends only on the key. ``num_buckets`` must be a power of two."""
+    """Groups records by bucket. Yields (bucket, bytes of the bucket's records). The bucket of a record depends only on
+    its key.
+
+    ``num_buckets`` must be a power of two.
+    """
     shift = np.uint64(64 - (num_buckets.bit_length() - 1))
     # Sampled n-grams are small numbers. The product spreads them over the buckets.
     buckets = (records["key"] * _SPREAD) >> shift if num_buckets > 1 else np.zeros(len(records), np.uint64)

@@ -99,8 +99,8 @@ class Candidates(beam.DoFn):
     """Counts the shared keys of each pair. Yields the pairs that share enough keys. A pair goes to the bucket of the
     document that would be kept.
 
-    A yielded pair includes the card of the document that would be removed. If a document would be kept in at least one
-    pair, its card is yielded too.
+    A yielded pair includes the card of the document that would be removed. The card of a document that would be kept in
+    some pair is yielded separately.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -190,11 +190,11 @@ class Resolve(beam.DoFn):
 
 
 class PairsOfOverlap(beam.PTransform):
-    """Finds the pairs of documents that overlap. Takes cards and records. Outputs decisions, counts, and a sample of
-    the rejected pairs.
+    """Finds the pairs of documents that overlap, and decides which documents are removed. Takes cards and records.
+    Outputs decisions, counts, and a sample of the rejected pairs.
 
-    A decision is a pair. Its first element is the bucket. Its second element is the concatenation of three values: the
-    rank of the kept document, the rank of the removed document, and the overlap.
+    A decision consists of a bucket and of bytes: the rank of the kept document, the rank of the removed document, and
+    the overlap of the two.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:

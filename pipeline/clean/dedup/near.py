@@ -1,11 +1,13 @@
-"""Runs the near dedup, which drops documents that overlap a kept document by more than ``max_overlap``. No text is
-shuffled.
+"""Runs the near dedup, which drops documents that overlap a kept document by more than ``max_overlap``. Workers
+exchange hashes of word n-grams, not texts.
 
-1. Each document sends a sketch of its shingles (word n-grams). Two documents that share a shingle in a bucket are a
-   pair.
-2. The shared shingles of each pair are summed over the buckets. Pairs that share enough shingles are candidates.
+1. Each document sends a sketch, which is a sample of its shingles (hashes of word n-grams). Two documents that share a
+   shingle are a pair.
+2. The shingles are divided into buckets. The shared shingles of each pair are summed over the buckets. Pairs that share
+   enough shingles are candidates.
 3. The overlap of a candidate pair is computed from all shingles of both documents.
-4. One worker decides which documents of the overlapping pairs are dropped. It begins with the longest document.
+4. One worker decides which documents of the overlapping pairs are dropped. It goes through the documents from the
+   longest to the shortest.
 """
 
 from __future__ import annotations
@@ -49,9 +51,9 @@ book may have been missed."""
 
 
 class NearKind(DedupKind):
-    """Runs a near dedup. A pass sends a sketch of the shingles of each document.
+    """Runs a near dedup. A pass over the texts sends a sketch of each document (a sample of its shingles).
 
-    All shingles are spilled, because the exact overlap needs them.
+    All shingles are spilled to disk, because the exact overlap needs them.
     """
 
     def key_tags(self, chain: Chain) -> list[str]:
@@ -88,13 +90,13 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 
 
 class DedupNear(beam.PTransform):
-    """Runs the near dedup on all documents. It finds pairs with the sketches of the documents. It computes the exact
-    overlap of a pair with the infos of the two documents. Outputs verdicts and counts.
+    """Runs the near dedup on all documents. Outputs verdicts (which documents are dropped) and counts.
 
-    The detail of a verdict is the id of the kept document. A document gets its overlap as a signal if it is dropped, or
-    if it is kept but overlaps another kept document. A signal is sent like a verdict
-    (:func:`pipeline.clean.tags.signal_bytes`). One worker holds all pairs that overlap by half or more: 0.5 kB per
-    pair.
+    The input is a sketch of each document, with which pairs are found, and an info about it, with which exact overlaps
+    are computed. A verdict contains the id of the kept document. The overlap of a dropped document with the kept
+    document is sent as a signal. If two kept documents overlap, this overlap is also sent. A signal is sent like a
+    verdict (:func:`pipeline.clean.tags.signal_bytes`). One worker holds all pairs that overlap by half or more: 0.5 kB
+    per pair.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
@@ -163,8 +165,10 @@ class _Pairs(beam.DoFn):
 
 
 class _Candidates(beam.DoFn):
-    """Sums the shared shingles of each pair over the buckets. If a pair shares enough shingles, the infos of its two
-    books are requested. The infos are needed to compute the exact overlap.
+    """Sums the shared shingles of each pair over the buckets. If the sum is large enough, requests the infos of both
+    books.
+
+    An info says where the shingles of a book are on disk. They are needed to compute the exact overlap.
     """
 
     def __init__(self, job: SourceJob) -> None:
@@ -179,8 +183,9 @@ class _Candidates(beam.DoFn):
 
 
 class _Answers(beam.DoFn):
-    """Sends the info of a book to each pair that requested it. Also counts the books that consist mostly of text that
-    many books contain.
+    """Sends the info of a book to the candidate pairs that requested it.
+
+    Also counts the books that share most of their text with many books, because duplicates of these may be missed.
     """
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:

@@ -1,7 +1,7 @@
 """Makes the data that a document sends to the near dedup: a sketch of its shingles, and a reference to all its shingles
 in a spill file.
 
-A shingle is the hash of a word n-gram. A sketch is a fraction of a document's shingles, chosen by their values.
+A shingle is the hash of a word n-gram. A sketch is a sample of a document's shingles: all hashes below a threshold.
 Documents are called books here, because this near dedup was made for books. It works for any source.
 """
 
@@ -34,19 +34,20 @@ class Book(NamedTuple):
     document_id: str
 
     def info(self, num_buckets: int) -> tuple[int, bytes]:
-        """Returns the info of the book as (bucket, payload).
+        """Returns the info of the book: the values that are needed to compute an exact overlap. It is returned as
+        (bucket, payload).
 
-        The payload is the key, a 0 byte, and the values that are needed to compute an exact overlap.
+        The payload is the key, a 0 byte, and these values.
         """
         name = self.document_id.encode()
         body = _INFO.pack(self.num_shingles, len(self.sketched), len(name)) + name + self.address
         return self.key % num_buckets, self.key.to_bytes(8, "big") + b"\0" + body + blob_bytes(self.shingles_blob)
 
     def sketch_payloads(self, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-        """Yields the sketch of the book as (bucket, payload). A payload has the key, the sizes, the id, and the hashes
-        of the sketch that belong to the bucket.
+        """Divides the sketch of the book among the buckets. Yields (bucket, payload) for each bucket that gets hashes.
 
-        The id decides between books of equal length.
+        A payload has the key, the sizes, the id, and the hashes that belong to the bucket. The id decides the order of
+        books of equal length.
         """
         name = self.document_id.encode()
         head = _HEAD.pack(self.key, len(self.sketched), self.num_shingles, len(name)) + name

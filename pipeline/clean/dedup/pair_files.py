@@ -1,5 +1,7 @@
-"""Writes the files in ``dedup/``. They have one row per document that a near dedup removed. Separate files have a
-sample of the rejected pairs: pairs whose overlap is too small.
+"""Writes the files in ``dedup/``, which show what a near dedup did. Each removed document has one row, with the
+document that was kept instead.
+
+Separate files have a sample of the rejected pairs (pairs whose overlap is too small).
 """
 
 from __future__ import annotations
@@ -62,10 +64,10 @@ Row = dict[str, Any]
 
 
 def row_of(overlap: Overlap, job: SourceJob, step: DedupStep) -> Row:
-    """Returns the row of a pair.
+    """Returns the row for ``dedup/`` that describes a pair: the removed and the kept document, and their overlap.
 
-    In a dedup across sources, the kept document is in another source. The first byte of its address is then the number
-    of that source in ``job.kept``.
+    In a dedup across sources, the kept document is in an earlier source. The first byte of its address says which: it
+    is an index into ``job.kept``.
     """
     source = job.source.name
     kept = job.kept[overlap.kept.address[0]] if isinstance(step, AcrossDedup) else None
@@ -87,8 +89,9 @@ def row_of(overlap: Overlap, job: SourceJob, step: DedupStep) -> Row:
 
 
 class RejectedSample:
-    """Collects the rejected pairs with the smallest hashes of their ids. The sample is the same for any number of
-    workers.
+    """Collects a sample of the rejected pairs (pairs whose overlap is too small).
+
+    It keeps the pairs with the smallest hashes of their ids. So the sample is the same for any number of workers.
     """
 
     def __init__(self) -> None:
@@ -150,11 +153,11 @@ class _WriteRejected(beam.DoFn):
 
 
 class WritePairs(beam.DoFn):
-    """Takes a bucket of kept documents. Writes the pairs of these documents, and sends a verdict to each document of a
-    pair.
+    """Writes the pairs of removed and kept documents to ``dedup/``. Sends a verdict to each document of a pair.
 
-    The verdict for a removed document contains the overlap and the id of the kept document. The verdict for a kept
-    document contains the number of documents that were removed as its duplicates.
+    It takes the pairs of one bucket of kept documents. The verdict for a removed document contains the overlap and the
+    id of the kept document. The verdict for a kept document contains the number of documents that were removed as its
+    duplicates.
     """
 
     _SUFFIX = ""
@@ -198,7 +201,9 @@ class WritePairs(beam.DoFn):
         return overlap, self._name_of(overlap.kept)
 
     def _name_of(self, kept: Card) -> str:
-        """Returns the name of a kept document, for the details of removed documents and for statistics."""
+        """Returns the name of a kept document. It is shown in the details of the dropped documents, and in
+        statistics.
+        """
         return kept.document_id
 
     def _kept(self, kept: Card, num_removed: int, ledger: Ledger) -> Iterator[Any]:
@@ -230,8 +235,9 @@ class WritePairs(beam.DoFn):
 
 
 class LargestGroups(beam.PTransform):
-    """Finds the largest groups of all workers. Takes the largest groups that each worker found. Outputs the result as
-    counts.
+    """Finds the largest groups among the largest groups of each worker. Outputs them as counts.
+
+    A group is a kept document and the documents that were removed as its duplicates.
     """
 
     def __init__(self, source: str, suffix: str = "") -> None:
