@@ -89,7 +89,7 @@ def render(state: RunState, *, sample_bytes: int = SAMPLE_BYTES, other: RunState
 def page_of(
     state: RunState, collected: Sequence[tuple[SourceState, Collected]], models: Mapping[str, ModelPath]
 ) -> dict[str, Any]:
-    """Returns the values for the page's template, without the documents."""
+    """Returns the values that fill the template of a run's page, without the documents that the page shows."""
     mixture = figures.mixture(state)
     recipe = state.recipe.name if state.recipe else (state.manifest or state.record).get("recipe", "unknown")
     title = f"Mixture report: {recipe}"
