@@ -1,4 +1,4 @@
-"""Runs gigatoken, an optional library that computes the ids of ``tokenizers`` and ``tiktoken`` faster.
+"""Runs gigatoken, an optional library that computes the same ids as ``tokenizers`` and ``tiktoken``, but faster.
 
 gigatoken is a young library. Only version :data:`VERSION` is used, because no other version was examined. Before a run
 uses gigatoken, :func:`tokenizer.proof.prove` compares its ids with those of the reference library on some of the run's

@@ -1,5 +1,6 @@
-"""Encodes text fast with models of LLaMA's kind. Splits the text at places that no piece of the vocabulary can cross,
-and encodes every distinct part only once.
+"""Encodes text fast with models of LLaMA's kind (BPE with byte fallback).
+
+Splits the text at places that no piece of the vocabulary can cross, and encodes every distinct part only once.
 
 The ids are equal to SentencePiece's for the following reason. BPE makes a piece by merging neighbouring symbols. If a
 merge crosses a place in the text, the new piece contains the two characters at that place next to each other. If no

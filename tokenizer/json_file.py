@@ -130,7 +130,7 @@ _BORDERS = {
 
 
 def _library() -> Any:
-    """Imports the library ``tokenizers``. It is imported late, because only this kind of file needs it."""
+    """Imports the library ``tokenizers``. The import is inside a function, because only this kind of file needs it."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a worker has one core; threads do not survive a fork
     import tokenizers
 

@@ -41,7 +41,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def count_flag(text: str) -> int:
-    """Returns the number in the text of a flag. Pass this function to argparse as ``type``.
+    """Converts the text of a flag, such as ``300K``, to a whole number. Pass this function to argparse as ``type``.
 
     Raises:
         argparse.ArgumentTypeError: the text is not a whole number from 0 to below 2**62.
@@ -56,7 +56,7 @@ def count_flag(text: str) -> int:
 
 
 def tokens_flag(text: str) -> int:
-    """Returns the number of tokens in the text of a flag. Pass this function to argparse as ``type``.
+    """Converts the text of a flag, such as ``100M``, to a number of tokens. Pass this function to argparse as ``type``.
 
     Raises:
         argparse.ArgumentTypeError: the text is not a whole number from 1 to below 2**62.

@@ -53,7 +53,9 @@ class Unit:
 
     @property
     def location(self) -> str:
-        """The location of the unit for messages: the container from which the unit was unpacked, or the unit's file."""
+        """The file that messages about this unit name: the container from which the unit was unpacked, or the unit's
+        file.
+        """
         return self.origin or self.path
 
 
@@ -98,7 +100,7 @@ class Opener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Holds consecutive complete records that were unpacked from a container."""
+    """Holds consecutive complete records that were unpacked from a container (such as a .7z)."""
 
     kind: str
     origin: str

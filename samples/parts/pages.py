@@ -1,7 +1,7 @@
 """Makes web pages from documentation that every machine has: CPython's documentation and that of installed packages.
 
-No package is imported: docstrings are read from source files with ``ast``. The amounts are bounded, so the size of the
-sample does not depend on what is installed.
+No package is imported: docstrings are read from source files with ``ast``. The amount of text is limited, so the
+size of the sample does not depend on what is installed.
 """
 
 from __future__ import annotations

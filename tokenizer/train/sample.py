@@ -54,12 +54,12 @@ class SmallestHashes:
             self._held_bytes -= len(heapq.heappop(self._heap)[1])
 
     def smallest(self) -> list[bytes]:
-        """Returns the texts in the order of their hashes. The last text is truncated if necessary."""
+        """Returns the kept texts in the order of their hashes. The last text is truncated if necessary."""
         return take_bytes([data for _, data in sorted(self._heap, key=lambda e: (-e[0], e[1]))], self._max_bytes)
 
 
 def sample_hash(doc_id: str) -> int:
-    """Returns the 64-bit hash of a document. The sample consists of the documents with the smallest hashes."""
+    """Returns the 64-bit hash of a document's id. The sample consists of the documents with the smallest hashes."""
     return xxhash.xxh3_64_intdigest(doc_id.encode("utf-8", "replace"))
 
 

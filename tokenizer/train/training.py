@@ -205,8 +205,8 @@ def _trained(sample: Sample, settings: TrainSettings) -> bytes:
 
 
 def _spec(settings: TrainSettings) -> dict[str, Any]:
-    """Returns the arguments for the trainer. Arguments that ``settings`` does not contain get the values of LLaMA's
-    model.
+    """Returns the arguments for SentencePiece's trainer. Arguments that ``settings`` does not contain get the values of
+    LLaMA's model.
     """
     return {
         "model_type": "bpe",

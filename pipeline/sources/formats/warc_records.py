@@ -52,7 +52,7 @@ class RawRecord:
 def read_raw_records(path: str, open_file: Opener, location: str) -> Iterator[RawRecord | Rejected]:
     """Yields the records of a file.
 
-    The first bytes decide whether the file is gzip. If they do not show it, the file's name decides.
+    The first bytes decide whether the file is packed with gzip. If they are unclear, the file's name decides.
     """
     with open_file(path) as file:
         stored = StoredBytes(file)
@@ -197,7 +197,7 @@ class _Window:
             self.has(num_bytes + 4)
 
     def skip_newlines(self) -> bool:
-        """Moves to the next record. Returns False at the end of the stream."""
+        """Skips the line ends before the next record. Returns False at the end of the stream."""
         while self.at < len(self.data) or (not self._is_member and self.has(1)):
             if self.data[self.at] not in b"\r\n":
                 return True
@@ -307,7 +307,7 @@ def _is_digest_right(headers: dict[str, str], block: bytes) -> bool | None:
 
 
 def _headers(data: bytes, at: int) -> tuple[dict[str, str], int]:
-    """Parses the header. Returns a mapping from lower-case name to value, and the offset of the block.
+    """Parses the header. Returns a mapping from lower-case name to value, and the offset of the record's content.
 
     If a name is repeated, the first value is kept.
     """

@@ -23,7 +23,8 @@ SITES_STAGE = "sites"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerJoin(Join):
-    """Makes documents from posts. The paper takes the 28 largest sites, and sorts answers by score, the highest first.
+    """Makes documents from posts. The LLaMA paper takes the 28 largest sites, and sorts answers by score, the highest
+    first.
 
     The paper does not say what to do with questions without answers, closed questions, community wikis, and answers
     with low scores. This join keeps all of them.
@@ -176,9 +177,9 @@ def _text(question: Post, answers: list[Post], layout: str) -> str:
 
 
 def _recency(post: Post) -> tuple[str, str]:
-    """Returns a sort key. A post with later activity has a greater key.
+    """Returns a sort key for two copies of a post. The copy with the later activity has the greater key.
 
-    If two posts have the same time of activity, their whole content decides. So the order of reading does not matter.
+    If both have the same time of activity, their whole content decides. So the order of reading does not matter.
     """
     return post["last_activity_date"] or "", json.dumps(post, sort_keys=True)
 

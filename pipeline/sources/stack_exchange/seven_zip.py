@@ -3,7 +3,7 @@ the size of the archive.
 
 py7zr writes the unpacked bytes to a writer object. This module runs py7zr in a separate thread. The writer puts the
 bytes into a queue, in pieces. The queue holds at most two pieces. If it is full, the thread waits until the reader has
-taken a piece. A piece is unpacked from 1 MB of the archive. It has at most 128 MB (py7zr's limit).
+taken a piece. Each piece is unpacked from 1 MB of the archive, and has at most 128 MB (py7zr's limit).
 
 The dumps of archive.org are packed with bzip2. The blocks of bzip2 can be unpacked separately, so several threads
 unpack them: one per processor that the task may use, at most eight. A single thread unpacks 20 to 30 MB/s, and would
@@ -233,8 +233,8 @@ def as_archive(stored: BinaryIO) -> BinaryIO:
 
 
 def members(archive: BinaryIO) -> list[tuple[str, int]]:
-    """Returns (name, unpacked bytes) of each file in an archive, from the header. If the archive is damaged, raises one
-    of ``DAMAGE``.
+    """Returns (name, unpacked size in bytes) of each file in an archive, as the archive's header states them. If the
+    archive is damaged, raises one of ``DAMAGE``.
     """
     archive.seek(0)
     if archive.read(len(_MAGIC)) != _MAGIC:  # because py7zr reports a failing disk as a wrong magic number

@@ -26,7 +26,7 @@ _OFFSET = re.compile(rb"^([0-9]{1,15}):", re.MULTILINE)
 
 
 def is_index_name(name: str) -> bool:
-    """True if a file has the name of an index.
+    """True if a file is named like the index of a dump (the list of its pages).
 
     >>> is_index_name("enwiki-20220620-pages-articles-multistream-index1.txt-p1p41242.bz2")
     True
@@ -47,8 +47,8 @@ def _without_kind(path: str) -> str:
 
 
 def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, *, max_unit_bytes: int) -> list[int]:
-    """Returns the byte offsets at which a dump is split, in rising order. The beginning and the end of the dump are not
-    included.
+    """Returns the byte offsets at which a dump is split into units, in rising order. The beginning and the end of the
+    dump are not among them.
     """
     index = index_of(dump, indexes)
     if index is None or index.num_bytes > MAX_INDEX_BYTES:

@@ -38,9 +38,10 @@ class WikipediaReader(Reader):
     """Reads the articles of Wikipedia's XML dumps. The column ``text`` contains wikitext.
 
     The id is the wiki's code and the page's number, ``de:3317``, because each wiki numbers its own pages. Redirects are
-    rejected, and so are pages that are not in the namespace of articles. They do not count as bad. If the header and
-    the file's name have different wiki codes, the name decides, and the difference is reported once per file. If the
-    name contains no code (``smallwiki-latest...``), the header decides.
+    rejected, and so are pages that are not in the namespace of articles. Such pages do not count as broken.
+
+    If the header and the file's name have different wiki codes, the name decides, and the difference is reported once
+    per file. If the name contains no code (``smallwiki-latest...``), the header decides.
     """
 
     DATA_VERSION: ClassVar[int] = 2

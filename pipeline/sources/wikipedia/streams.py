@@ -112,7 +112,9 @@ def _unpacked(region: Region, coming: deque[Region], found: Iterator[Region]) ->
 
 
 def _between(region: Region, *, is_start: bool) -> Iterator[StreamPiece]:
-    """Yields a fault if there are bytes between two streams, or before the first stream, that belong to no stream."""
+    """Yields a fault if there are bytes before the first bzip2 stream, or between two streams, that belong to no
+    stream.
+    """
     if region.kind is Kind.HEAD and not is_start:
         return
     if region.is_last and region.kind is Kind.END and not is_whole_end(region):
