@@ -20,7 +20,7 @@ Side = dict[str, list[Any]]
 
 
 def empty_side() -> Side:
-    """Returns the side outputs of a graph that has no passes yet."""
+    """Returns the side outputs (counts, dropped rows, sample hashes) of a graph that has no passes yet."""
     return {tags.COUNTS: [], tags.DROPPED: [], tags.SAMPLES: []}
 
 

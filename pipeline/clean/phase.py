@@ -42,7 +42,7 @@ DATA_VERSION = 2
 
 
 def with_exclusion(source: Source, settings: Settings) -> Source:
-    """Adds a first step to a source that drops the documents of the run's exclusion list.
+    """Makes a source begin with a step that drops the documents of the run's exclusion list. Returns the source.
 
     If the run has no exclusion list, returns the source unchanged.
     """
@@ -50,7 +50,7 @@ def with_exclusion(source: Source, settings: Settings) -> Source:
 
 
 def with_decontamination(source: Source, settings: Settings) -> Source:
-    """Adds a last step to a source that searches its texts for the run's evaluation sets.
+    """Makes a source end with a step that searches its texts for the run's evaluation sets. Returns the source.
 
     The step is the last one, so it sees exactly the texts that are written. If the run has no evaluation sets, returns
     the source unchanged.

@@ -103,7 +103,7 @@ def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Seg
 
 
 def segments_of(source: Source) -> list[Segment]:
-    """Returns the segments of a source."""
+    """Returns the segments of a source: its steps, split at the dedups."""
     return segments(source.steps, first_opens=source.join is not None and source.join.OPENS_BATCHES)
 
 

@@ -59,7 +59,7 @@ class CleanSource(beam.PTransform):
         return {"done": done, **self._key_files}
 
     def _first(self, units: Any, segments: list[Segment], side: Side) -> Joined:
-        """Reads the input and runs the first segment."""
+        """Reads the input, and runs the first segment (the steps before the first dedup)."""
         units = self._unpacked(units, segments[0], side)
         if (join := self._job.source.join) is not None:
             return graph_of(join).expand(units, self._job, segments, side)
@@ -77,7 +77,7 @@ class CleanSource(beam.PTransform):
         return output[UNITS] | "spread" >> beam.Reshuffle()
 
     def _dedup(self, output: Any, segment: Segment) -> tuple[list[Any], list[Any], dict[str, Any]]:
-        """Adds the dedups to the graph that get keys from a segment.
+        """Adds to the graph the dedups that get keys from a segment.
 
         Returns the verdicts, the counts, and the key files. If the job cleans a dump, newer dumps read the key files.
         """

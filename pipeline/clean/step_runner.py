@@ -24,7 +24,7 @@ from pipeline.sources.source import AnyStep, Source
 
 @dataclass(slots=True)
 class StepRunner:
-    """Runs one segment of one source."""
+    """Runs one segment of a source (the steps between two dedups)."""
 
     source: Source
     segment: Segment

@@ -14,7 +14,8 @@ from pipeline.progress.work import Work
 def clean_work(prepared: Sequence[PreparedSource], jobs: Sequence[SourceJob]) -> dict[str, Work]:
     """Returns the amount of work of each pass, by the pass's label in the progress display.
 
-    The first pass counts the units (pieces of the input) that it reads. A later pass counts the parts that it writes.
+    The work of the first pass is counted in units (pieces of the input) to read. The work of a later pass is counted in
+    parts to write.
     """
     inputs = {p.source.name: (p.units, p.listing.num_bytes) for p in prepared}
     inputs |= {f"{p.source.name}@{d.name}": (d.units, d.listing.num_bytes) for p in prepared for d in p.dumps}

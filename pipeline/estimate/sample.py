@@ -91,7 +91,7 @@ def estimate_source(
     The dedups are not run, so the estimated numbers of documents and of bytes are upper bounds.
 
     Args:
-        times: how many times as large as the given input the real input is. All numbers are multiplied by it.
+        times: the size of the real input, divided by the size of the given input. All numbers are multiplied by it.
         count: a function that counts the tokens of texts. The default assumes four bytes per token.
         rule: the rule by which the recipe divides the source into parts; None if the source is not divided.
     """

@@ -55,7 +55,7 @@ def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> No
 
 
 def _foreseen(recipe: Recipe, found: Sequence[SourceEstimate]) -> Recipe:
-    """Returns the recipe without the division of those sources whose parts could not be estimated."""
+    """Returns a recipe that divides only those sources whose parts could be estimated."""
     known = {e.source for e in found if e.parts}
     return dataclasses.replace(recipe, parts={s: rule for s, rule in recipe.parts.items() if s in known})
 

@@ -53,7 +53,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class FoundPages:
-    """Holds the result of the join."""
+    """Holds the pages that :func:`find_pages` found for training, and their numbers."""
 
     by: By
     num_pages: int
@@ -128,7 +128,7 @@ def _joined(job: ReferenceJob, engine: Engine, asked: Asked, say: Callable[[str]
 
 
 def forget(work_dir: str) -> None:
-    """Deletes the files that the join wrote."""
+    """Deletes the working files of :func:`find_pages`, including the pages that it found."""
     delete_tree(work_dir)
 
 

@@ -172,9 +172,7 @@ def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPa
 def without_missing_models(
     source: Source, found: Mapping[str, ModelPath], models_dir: str | None
 ) -> tuple[Source, tuple[str, ...]]:
-    """Removes the steps whose models are missing from a source. Returns the new source, and the names of the removed
-    steps.
-    """
+    """Returns a source without those steps whose models are missing. Also returns the names of these steps."""
     languages = [step for step in source.steps if isinstance(step, Language)]
     missing = []
     for step in source.steps:

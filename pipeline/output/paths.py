@@ -111,7 +111,7 @@ class Layout:
         return join(root, ".work", "tokens", source)
 
     def keys(self, source: str, dump: str) -> str:
-        """Returns the folder for the keys of a dump. Exact dedups made these keys of the documents that the dump
+        """Returns the folder for the keys of a dump. Exact dedups made these keys from the documents that the dump
         keeps.
         """
         return join(self.work, "keys", source, dump)
