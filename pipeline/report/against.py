@@ -109,8 +109,8 @@ def _dropped(state: RunState) -> Mapping[tuple[str, str, str], int]:
 
 
 def _bars(other: RunState, this: RunState) -> Iterator[dict[str, Any]]:
-    """Yields two bars for each source that is in both runs, and a list of the losses that differ between the runs. A
-    bar shows which share of the source's documents was lost for which reason.
+    """Yields two bars for each source that is in both runs, with a list of the losses that differ. A bar shows which
+    share of the source's documents one run kept, and which shares it dropped for which reason.
 
     Each drop reason has the same shade in both bars.
     """

@@ -74,8 +74,8 @@ class LimitLine:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Holds the values of a signal in three groups: kept documents; documents that were dropped by a limit on this
-    signal; and documents that were dropped for another reason.
+    """Holds the values of a signal (a number that a step measures) in three groups: kept documents; documents that were
+    dropped by a limit on this signal; and documents that were dropped for another reason.
     """
 
     title: str
@@ -135,7 +135,7 @@ def _draw_line(axes: Any, line: LimitLine, number: int, top: float, edges: Float
 
 
 def bin_edges(data: Histogram) -> tuple[Floats, bool]:
-    """Returns the edges of the bars, and True if the axis is logarithmic.
+    """Returns the edges of the bars of a histogram, and True if its axis is logarithmic.
 
     >>> edges, is_log = bin_edges(Histogram("x", np.array([0.1, 0.9]), np.empty(0), np.empty(0)))
     >>> float(edges[0]), float(edges[-1]), is_log
@@ -217,8 +217,9 @@ def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
 
 
 def flag(data: Histogram) -> str:
-    """Draws a yes-or-no signal as SVG. Each group of documents has one bar for yes and one for no. Empty bars of
-    dropped documents are left out.
+    """Draws the chart of a yes-or-no signal as SVG. There are three groups of documents: kept, dropped by a limit on
+    the signal, and dropped for another reason. Each group has one bar for yes and one for no. Empty bars of dropped
+    documents are left out.
     """
     weight = data.dropped_weight
     layers = (("kept", data.kept, 1.0), ("fell", data.fell, weight), ("other", data.other, weight))

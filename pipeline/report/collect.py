@@ -48,7 +48,7 @@ _PART_NUMBER = re.compile(r"part-(\d+)-of-")
 
 @dataclass(slots=True)
 class Group:
-    """Holds documents that a stage dropped for one reason, and kept documents for comparison."""
+    """Holds documents that a stage (a step of a source) dropped for one reason, and kept documents for comparison."""
 
     stage: str
     reason: str
@@ -120,7 +120,7 @@ def collect(
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """Finds the passages that decided whether documents were dropped or kept."""
+    """Finds the passage of a document because of which a step dropped or kept the document."""
 
     scores: Mapping[str, Any]
     hits: Mapping[str, tuple[Span, ...]]
@@ -236,7 +236,7 @@ def _read_clean(layout: Layout, source: str, found: Collected, kept: Kept, budge
 
 
 def languages_of(batch: pa.RecordBatch) -> list[str]:
-    """Returns the language of each document. For code it is the programming language."""
+    """Returns the language of each document in a batch. For code it is the programming language."""
     languages: list[str] = batch.column("language").to_pylist() if "language" in batch.schema.names else []
     languages = languages or ["und"] * batch.num_rows
     if "programming_language" in batch.schema.names:
@@ -280,8 +280,8 @@ class Tokens:
 
 def _grouped(state: SourceState, limits: Sequence[Limit], by_reason: Mapping[tuple[str, str], list[NearestDocument]],
              kept: Kept, names_kept: Set[str]) -> list[Group]:  # fmt: skip
-    """Returns one group per stage and drop reason, in the order of the stages. If the reason compares a signal with a
-    limit, the documents nearest to the limit come first in the group.
+    """Returns one group of dropped documents per stage and drop reason, in the order of the stages. If the reason
+    compares a signal with a limit, the documents nearest to the limit come first in the group.
     """
     order = {stage: place for place, stage in enumerate(state.stages)}
     groups = []

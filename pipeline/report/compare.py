@@ -121,7 +121,7 @@ def _reasons(stats: Mapping[str, Any] | None) -> dict[str, int] | None:
 
 
 def versions_of(state: RunState) -> dict[str, str]:
-    """Returns the versions of packages, and the checksums of models and of the tokenizer."""
+    """Returns the versions of the packages that a run used, and the checksums of its models and its tokenizer."""
     manifest = state.manifest or {}
     found = {f"software.{name}": str(version) for name, version in manifest.get("software", {}).items()}
     models = dict(manifest.get("models", {}))

@@ -1,4 +1,6 @@
-"""Writes the dataset card, ``OUT/README.md``, from the manifest. The card has the YAML head that dataset hubs read."""
+"""Writes the dataset card of a mixture, ``OUT/README.md``. The numbers come from ``manifest.json``. The card begins
+with the YAML head that dataset hubs read.
+"""
 
 from __future__ import annotations
 

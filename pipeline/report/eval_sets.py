@@ -52,7 +52,9 @@ class _SetRows:
 
 
 def searched_sets(layout: Layout) -> list[dict[str, Any]]:
-    """Returns the summary of each set, with the file name of its page. The list is empty if no set was searched for."""
+    """Returns the summary of each evaluation set that the run searched for, with the file name of the set's page. The
+    list is empty if the run searched for none.
+    """
     path = join(layout.decontamination, "summary.json")
     if not exists(path):
         return []
@@ -61,7 +63,7 @@ def searched_sets(layout: Layout) -> list[dict[str, Any]]:
 
 
 def write_set_pages(layout: Layout) -> None:
-    """Writes one page per set into the report's folder. Deletes the pages of an earlier report first."""
+    """Writes one page per evaluation set into the report's folder. Deletes the pages of an earlier report first."""
     folder = layout.report.rsplit("/", 1)[0]
     (earlier,) = FileSystems.match([join(folder, "evaluation-set-*.html")])
     for entry in earlier.metadata_list:
@@ -140,7 +142,9 @@ def _page(one: Mapping[str, Any], rows: _SetRows) -> dict[str, Any]:
 
 
 def _shown(hit: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a hit with its excerpt in three parts: the text before the hit, the hit, and the text after it."""
+    """Returns a hit (a passage in which an evaluation item was found) with its excerpt in three parts: the text before
+    the hit, the hit, and the text after it.
+    """
     text = hit["excerpt"]
     start = min(hit["start_char"], _CONTEXT_CHARS)
     end = start + hit["end_char"] - hit["start_char"]

@@ -1,5 +1,5 @@
-"""Explains the stages and the drop reasons of a run in sentences. A stage is one step of a source. Its explanation has
-the rule, the settings in this run, and the origin of the rule.
+"""Explains the stages and the drop reasons of a run in sentences. A stage is one step of a source. The explanation of a
+stage has the rule, the settings in this run, and the origin of the rule.
 
 The rules come from docstrings. ``docs/recipe.md`` is made from these docstrings too.
 """
@@ -47,7 +47,9 @@ class Explanation:
 
 
 def explain_stage(source: SourceState, stage: str) -> Explanation:
-    """Returns the explanation of a stage of a source. If this version has no such stage, all texts are empty."""
+    """Returns the explanation of a stage of a source. If this version of the package has no such stage, all texts are
+    empty.
+    """
     step = next((one for one in source.source.steps if stage == one.NAME), None) if source.source else None
     if step is None and stage in _ADDED:
         return Explanation(

@@ -1,9 +1,10 @@
 """Lists the limits that steps set for signals. A signal is a number that a step measures for each document.
 
-The page draws the limits into the charts of distributions, and ``--set`` changes the limits.
+The page of a run draws the limits into the charts of distributions. The flag ``--set`` of ``pipeline.report`` changes
+them for an estimate.
 
-Most steps have their limits in ``rules``, a table of :class:`filters.rules.Rule`. This module lists the limits of the
-steps without such a table.
+Most steps have their limits in ``rules``, a table of :class:`filters.rules.Rule`. This module lists the limits of all
+other steps itself.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ _TITLES = {
 
 
 def title_of(signal: str) -> str:
-    """Returns the title of a signal.
+    """Returns the title of a signal (a number that a step measures), for charts and sentences.
 
     >>> title_of("num_lines_no_end_mark"), title_of("perplexity")
     ('lines no end mark', 'perplexity')
@@ -86,7 +87,9 @@ def title_of(signal: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """Describes a limit of a step. ``stage`` drops a document for ``reason`` if ``signal op value`` is true."""
+    """Describes a limit of a step. ``stage`` drops a document for ``reason`` if the comparison ``signal op value`` is
+    true, for example ``num_chars < 300``.
+    """
 
     stage: str
     reason: str
@@ -113,7 +116,7 @@ class Limit:
 
     @property
     def brief(self) -> str:
-        """The comparison without the reason.
+        """The comparison of the limit as a text, without the drop reason.
 
         >>> Limit(stage="a", reason="too_long", signal="num_chars", op=">", value=190000.0).brief
         '> 190,000'
@@ -122,8 +125,8 @@ class Limit:
 
 
 def limits_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[Limit, ...]:
-    """Returns the limits of a step in the order in which they are applied. The tuple is empty if the step compares no
-    numbers.
+    """Returns the limits of a step, in the order in which the step applies them. The tuple is empty if the step
+    compares no numbers.
     """
     if isinstance(step, Perplexity):
         return tuple(_of_perplexity(step, cutoffs))
@@ -170,7 +173,7 @@ def _of_language(step: Language) -> Iterator[Limit]:
 
 
 def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> list[Limit]:
-    """Returns one limit per language and per bucket (head, middle or tail) that the step drops.
+    """Returns one limit per language and per perplexity bucket (head, middle or tail) that the step drops.
 
     A setting ``keep`` that has the tail but not the middle is not supported.
     """
@@ -189,8 +192,8 @@ def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> 
 
 
 def marks_of(step: AnyStep, cutoffs: Mapping[str, Sequence[float]]) -> tuple[tuple[str, float], ...]:
-    """Returns lines to draw on the axis of a signal, as (name, position). These lines are not limits. An example is the
-    end of the head bucket.
+    """Returns lines to draw into the chart of a signal, as (name, position). The lines mark positions that are not
+    limits, for example the perplexity at which the bucket ``head`` ends.
     """
     if not isinstance(step, Perplexity):
         return ()

@@ -31,7 +31,8 @@ def members_of_groups(source: SourceState) -> set[str]:
 
 
 def near_dedups(source: SourceState, members: Mapping[str, NearestDocument]) -> list[dict[str, Any]]:
-    """Returns the values that the page shows about a source's near dedup and about the dedup across sources.
+    """Returns the values that the page shows about two dedups of a source. The near dedup compares the documents of the
+    source with each other. The dedup across sources compares them with earlier sources.
 
     If one of these two dedups removed no documents, the list has no entry for it.
     """
@@ -85,7 +86,7 @@ def bin_title(low: str) -> str:
 
 def _group(group: Mapping[str, Any], members: Mapping[str, NearestDocument]) -> dict[str, Any]:
     """Returns a group of near duplicates as the page shows it, with the texts of its members. The statistics list only
-    some members. The result has the number of all other members too.
+    some members, so the result also says how many are not listed.
     """
     return {
         "documents": group["documents"],

@@ -1,7 +1,7 @@
 """Chooses kept documents that the page shows beside dropped ones.
 
-If a reason compares a signal (a measured number) with a limit, these are the kept documents nearest to the limit. There
-are also some random documents, and the originals of dropped copies.
+If a drop reason compares a signal (a measured number) with a limit, these are the kept documents nearest to the limit.
+For other reasons, these are random documents. Beside a dropped copy, the page shows its original.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class NearestDocument:
 def excerpt(document: NearestDocument, max_chars: int, passage: Passage | None = None) -> NearestDocument:
     """Returns a document whose text is shortened to at most ``max_chars`` characters around ``passage``.
 
-    Without a passage, the text is cut around the document's marks.
+    Without a passage, the text is cut around the passages that are already marked in the document.
 
     >>> one = NearestDocument("a", "0123456789" * 10, num_chars=100)
     >>> short = excerpt(one, 20, Passage(((50, 55),), "why"))
@@ -78,7 +78,9 @@ def excerpt(document: NearestDocument, max_chars: int, passage: Passage | None =
 
 
 class Kept:
-    """Collects kept documents: the nearest to each limit, random ones, and the originals of dropped copies."""
+    """Collects three kinds of kept documents: those nearest to each limit of a signal, random ones, and the originals
+    of dropped copies.
+    """
 
     def __init__(self, limits: Sequence[Limit], wanted: set[str]) -> None:
         self._limits, self._wanted = limits, wanted

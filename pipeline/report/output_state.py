@@ -1,4 +1,4 @@
-"""Reads the output folder of a run, or as much of it as is there.
+"""Reads the output folder of a run. Files that an unfinished run has not written yet may be missing.
 
 An unfinished run is not an error; the report says that it is unfinished.
 """
@@ -244,7 +244,7 @@ def _recipe_of(data: Mapping[str, Any]) -> Recipe:
 
 
 def _rule_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns how a source was divided into parts by a column. ``data`` is the form in which the run recorded it. The
-    result has the form in which a recipe contains it.
+    """Converts the rule by which a source was divided into parts. ``data`` is the rule as the run recorded it. The
+    result is the rule as a recipe contains it.
     """
     return {"by": data["by"], **({"epochs": data["weights"]} if data["is_epochs"] else data["weights"])}

@@ -34,7 +34,7 @@ _UNSAFE_TABLE = str.maketrans(_UNSAFE)
 
 @dataclass(slots=True)
 class Samples:
-    """Holds the packed documents, and the choices in the page's menus."""
+    """Holds the sampled documents, packed into JSON, and the choices in the page's menus."""
 
     text: str
     """JSON that is safe inside a ``script`` element."""
@@ -74,8 +74,8 @@ def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[st
 
 
 def _least_bytes(groups: Sequence[tuple[str, Group]], excerpt_chars: int, most: int) -> int:
-    """Returns a lower bound for the bytes of the texts. With this bound the caller avoids packing documents that cannot
-    fit.
+    """Returns a number of bytes that the texts need at least. If this number is already too large, the caller does not
+    pack the documents at all.
     """
     return sum(min(len(s.text), excerpt_chars) for _, g in groups for s in g.dropped[:most])
 

@@ -39,7 +39,7 @@ _NO_LETTERS = re.compile(r"(?<!\w)[^\W_]*\d[\d.,:/%-]*|[^\w\s]{2,}")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Holds the parts of a text that decided whether the document was dropped or kept."""
+    """Holds the parts of a text because of which a step dropped or kept the document."""
 
     spans: tuple[Span, ...] = ()
     """The marked parts, in the order of the text. The parts do not overlap."""

@@ -1,8 +1,8 @@
 """Contains a sentence for each reason why a document is dropped, or why a record never becomes a document.
 
-A reason that compares a signal with a limit needs no entry here, because its sentence is the comparison
-(:func:`pipeline.report.explained.reason_sentence`). All remaining reasons of the bundled sources need an entry. A test
-checks that none is missing.
+If a reason compares a signal (a measured number) with a limit, it needs no entry here, because its sentence is the
+comparison (:func:`pipeline.report.explained.reason_sentence`). Every other reason of the bundled sources needs an
+entry. A test checks that none is missing.
 """
 
 from __future__ import annotations

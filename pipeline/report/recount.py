@@ -92,7 +92,7 @@ class Recount:
 
 
 def recount(state: RunState, name: str, changes: Sequence[Change], *, share: float = 1.0) -> Recount:
-    """Returns the numbers of documents that a source would keep and drop with the changed settings.
+    """Returns the numbers of documents that a source would keep and drop after the given changes of settings.
 
     Args:
         share: the share of the output's files to read. The caller can scale the numbers up with :func:`scaled`.
@@ -114,8 +114,8 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Computes for each stage: of the documents that the stage kept, which share passed all later stages? For the last
-    stage the share is 1.
+    """Computes a share for each stage: of the documents that the stage kept, the share that also passed all later
+    stages. For the last stage the share is 1.
     """
     shares: dict[str, float] = {}
     passed = 1.0
@@ -217,7 +217,9 @@ def _count_dropped(
 
 
 def scaled(found: Recount) -> Recount:
-    """Returns the numbers scaled up from the part that was read to the whole output."""
+    """Returns the recount with larger numbers, if only a part of the output was read. The new numbers are estimates for
+    the whole output.
+    """
     if found.share_read >= 1:
         return found
     factor = 1 / found.share_read

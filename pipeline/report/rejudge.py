@@ -110,7 +110,9 @@ def _rules_differ(change: Change) -> bool:
 
 
 def judge(change: Change, documents: Documents) -> Verdicts:
-    """Returns the changed step's verdict on each document. The caller ignores documents that never reached the step."""
+    """Returns the changed step's verdict on each document: kept, dropped with a reason, unknown, or as in the run. The
+    caller ignores documents that never reached the step.
+    """
     step = change.after
     if step is None:
         return np.full(len(documents), KEPT, dtype=object)

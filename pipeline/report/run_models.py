@@ -48,7 +48,7 @@ def models_of(state: RunState) -> dict[str, ModelPath]:
 
 
 def used_models(state: RunState) -> dict[str, Any]:
-    """Returns the names and checksums of the models that judged the sources of a run, by their key."""
+    """Returns the names and checksums of the models that judged documents in a run, by key (such as ``perplexity``)."""
     models: dict[str, Any] = dict((state.manifest or {}).get("models", {}))
     for source in state.sources:
         models |= source.about.get("models", {})

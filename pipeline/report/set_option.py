@@ -1,5 +1,5 @@
-"""Parses the values of the flag ``--set``, which change settings of a run's steps for a recount (an estimate without a
-new run). Makes pairs of each changed step before and after the change.
+"""Parses the values of the flag ``--set``. They change settings of a run's steps for a recount (an estimate without a
+new run). Each changed step is returned together with the step as it was before.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Writes a summary of a run in words. It covers the mixture, the source that limits the mixture, the largest losses,
 and signs of mistakes.
 
-A person who opens the page reads the summary first. Every sentence follows from the run's own numbers by a rule in this
-module.
+The summary is at the beginning of the page. Fixed rules in this module make every sentence from the run's own numbers.
 """
 
 from __future__ import annotations
@@ -131,7 +130,9 @@ def _limiting(mixture: Mapping[str, Any]) -> Iterator[Remark]:
 
 
 def losses(state: RunState) -> list[Loss]:
-    """Returns the largest losses of documents in all sources, the largest loss first."""
+    """Returns the largest losses in all sources, the largest first. A loss is the documents that a stage of a source
+    dropped for one reason.
+    """
     found = []
     for number, source in enumerate(state.sources):
         limits = limits_by_reason(source)

@@ -95,7 +95,7 @@ articles."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """Holds the cost of one stage. The table has one line per stage."""
+    """Holds the cost of one stage of a source, such as ``clean``. The printed table has one line per stage."""
 
     source: str
     stage: str
@@ -178,7 +178,7 @@ def mix_stage(num_tokens: float, width: int = 2) -> Stage:
 
 
 def ledger(sources: Sequence[SourceScale]) -> tuple[float, float]:
-    """Returns the number of rows in ``dropped``, and the number of stored bytes of these rows."""
+    """Returns how many rows the folder ``dropped`` has (one per dropped document), and how many stored bytes."""
     rows = sum(s.num_docs * s.dropped_docs for s in sources)
     return rows, rows * LEDGER_ROW_BYTES
 

@@ -19,10 +19,11 @@ def rates() -> Mapping[str, Any]:
 
 
 def clean_mb_per_s(source: str) -> float | None:
-    """Returns the speed of a source's whole clean phase, in MB of text per CPU second. Returns None if the source was
-    not measured.
+    """Returns the speed at which a source was cleaned, in MB of text per CPU second. Returns None if the source was not
+    measured.
 
-    The text is counted before the first step. The CPU time includes reading, all steps, the dedups and writing.
+    The MB are those of the text before the first step. The CPU time includes reading, all steps, the dedups and
+    writing.
 
     >>> clean_mb_per_s("c4") > 0, clean_mb_per_s("my_corpus")
     (True, None)

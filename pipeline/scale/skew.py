@@ -45,7 +45,7 @@ class Skew:
 
 
 def zipf_counts(ranks: np.ndarray, *, exponent: float, most: float, cap: float) -> np.ndarray:
-    """Returns how often the keys with the given ranks occur. Ranks count from 1.
+    """Returns how often the keys with the given ranks occur by Zipf's law. Ranks count from 1.
 
     The key with rank 1 occurs ``most`` times. Every count is limited to the range from 1 to ``cap``.
     """

@@ -1,4 +1,6 @@
-"""Converts the types of settings to JSON Schema, by the rules of ``mixtures.from_yaml.converted``."""
+"""Converts the type of a setting (such as ``int | None``) to JSON Schema. The rules are those by which
+``mixtures.from_yaml.converted`` reads the setting from YAML.
+"""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class AcrossSettings:
 
     @property
     def names_of_outputs(self) -> tuple[str, ...]:
-        """The names of the outputs in ``against``: the last parts of their paths."""
+        """The names of the earlier runs' outputs in ``against``. A name is the last part of the output's path."""
         return tuple(one.rstrip("/").rpartition("/")[2] for one in self.against)
 
     def step(self, before: tuple[str, ...] = ()) -> AcrossDedup:

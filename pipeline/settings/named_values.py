@@ -1,4 +1,6 @@
-"""Checks that names in settings exist, for example the names of languages. A misspelt name would drop all documents."""
+"""Checks that names in settings exist, for example the names of languages. If a list of languages to keep had only a
+misspelt name, all documents would be dropped.
+"""
 
 from __future__ import annotations
 

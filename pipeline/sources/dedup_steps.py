@@ -19,7 +19,9 @@ from filters.rules import Rule
 
 
 class DedupStep:
-    """The base class of the dedups: a frozen dataclass whose fields are the settings of the step."""
+    """The base class of the dedups (steps that drop duplicates). A dedup is a frozen dataclass whose fields are its
+    settings.
+    """
 
     __slots__ = ()
 
@@ -80,13 +82,13 @@ class DedupStep:
 
     @property
     def names_kept(self) -> bool:
-        """True if the ``detail`` of a dropped document is the id of the document that was kept in its place."""
+        """True if the step notes the id of the kept document in the column ``detail`` of a dropped document."""
         return False
 
     @property
     def needs_earlier_dumps_only(self) -> bool:
         """True if the decisions about the documents of a dump (one crawl) depend only on this dump and on earlier ones.
-        Then a newer dump can be added later without changing them.
+        Then a newer dump can be added later without changing these decisions.
         """
         return False
 

@@ -26,8 +26,8 @@ _HEAD = struct.Struct(">II")  # bytes of the name, bytes of the member
 
 
 def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) -> Iterator[Chunk | Rejected]:
-    """Packs the members of an archive into chunks. In a chunk, the name of each member comes before its content. Yields
-    rejections unchanged.
+    """Packs the members of an archive into chunks. In a chunk, the name of each member comes before its content. If a
+    member could not be read, its rejection is yielded unchanged.
     """
     parts: list[bytes] = []
     num_bytes = 0
@@ -59,7 +59,7 @@ def members_of(file: BinaryIO, num_bytes: int, location: str) -> Iterator[Archiv
 
 def line_chunks(lines: Iterable[tuple[int, bytes] | Rejected], location: str) -> Iterator[Chunk | Rejected]:
     """Packs consecutive lines into chunks. A chunk has the location of its first line (``FILE:LINE``) in the field
-    ``origin``. Yields rejections unchanged.
+    ``origin``. If a line could not be read, its rejection is yielded unchanged.
     """
     parts: list[bytes] = []
     num_bytes = first = 0

@@ -122,7 +122,7 @@ def paths_of_row(row: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def shown(paths: list[str]) -> str:
-    """Returns names as one sorted text with commas, for a message. A long text is shortened.
+    """Joins names into one text for a message, sorted and with commas. A long text is shortened.
 
     >>> shown(["b", "a"]), shown([])
     ('a, b', 'none')

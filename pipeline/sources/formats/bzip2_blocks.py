@@ -291,8 +291,8 @@ def _shifted(region: Region) -> bytes:
 
 
 def _as_stream(region: Region) -> bytes:
-    """Makes a stream that contains only this block. The checksum of a stream with one block equals the block's
-    checksum.
+    """Makes a bzip2 stream that contains only the block in a region. The checksum of a stream with one block equals the
+    block's checksum.
     """
     data = _shifted(region)
     num_whole, num_over = divmod(region.num_bits, 8)

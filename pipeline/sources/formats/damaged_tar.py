@@ -2,7 +2,7 @@
 
 ``tarfile`` silently stops at the first damaged header. This module reports the damage. It then searches for the next
 bytes that are a header with a right checksum. No files are written: the caller reads the content of a member as a
-stream, and a member's name is only a string.
+stream, and a member's name is never used as a path.
 """
 
 from __future__ import annotations

@@ -143,7 +143,8 @@ class _Limits:
 def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
     """Removes each start tag that is directly followed by its end tag, together with this end tag, innermost first.
 
-    Returns the positions of the remaining tags, and the nesting depth of the removed tags.
+    A start tag is a positive number. Its end tag has the same number with a minus sign. Returns the positions of the
+    remaining tags, and the nesting depth of the removed tags.
 
     >>> _unpaired([3, 4, 4, -4, -4, 5, -3])
     ([0, 5, 6], 2)

@@ -64,7 +64,7 @@ class HttpError(Exception):
 
 
 def decoded_body(body: bytes, codings: str, *, max_bytes: int) -> bytes:
-    """Returns a body without its codings.
+    """Returns an HTTP body after its content codings (such as gzip) are undone.
 
     Args:
         body: the body as it was sent, with the chunks already joined.
@@ -102,7 +102,8 @@ def _by_mark(body: bytes) -> Unpack | None:
 
 
 def _by_name(body: bytes, name: str, max_bytes: int) -> bytes:
-    """Undoes a coding that has no mark, by its name in the header.
+    """Undoes a content coding by its name in the header. This is for codings whose data begin with no mark, such as
+    deflate.
 
     If the body does not unpack, but is text, returns the body unchanged. If it is not text either, raises HttpError.
     """
