@@ -1,11 +1,12 @@
-"""Cleans each dump of a source (CommonCrawl) separately. So a run that adds a dump does not clean the earlier dumps
-again.
+"""Cleans each dump of a source (one crawl of CommonCrawl) separately. So a run that adds a dump does not clean the
+earlier dumps again.
 
 A newer dump never changes an earlier one. Lines are compared only within a dump, and if several dumps contain a page,
 the earliest dump keeps it. So the output of a dump depends only on the dump's own files and on earlier dumps. The
-dump's fingerprint covers exactly these inputs. The parts of all dumps are in one folder with consecutive numbers. A
-newer dump adds its parts at the end. The parts of older dumps are only renamed, because their names contain the number
-of all parts (``of-NNNNN``).
+dump's fingerprint covers exactly these inputs.
+
+The output files (parts) of all dumps are in one folder with consecutive numbers. A newer dump adds its parts at the
+end. The parts of older dumps are only renamed, because their names contain the number of all parts (``of-NNNNN``).
 """
 
 from __future__ import annotations
@@ -47,11 +48,10 @@ class PreparedDump:
 
 
 def comes_in_dumps(source: Source) -> bool:
-    """True if the dumps of the source can be cleaned one by one. This requires that a newer dump never changes an older
-    one.
+    """True if the dumps of the source can be cleaned one by one. For this, a newer dump must never change an older one.
 
-    For example, in a line dedup over all dumps, a newer dump could remove lines from an older one. A source with such
-    a step is cleaned in one piece.
+    Counterexample: a line dedup over all dumps could remove lines of an older dump that a newer dump repeats. A source
+    with such a step is cleaned in one piece.
     """
     dedups = (step for step in source.steps if isinstance(step, DedupStep))
     return source.reader.HAS_DUMPS and source.join is None and all(dedup.needs_earlier_dumps_only for dedup in dedups)
@@ -67,8 +67,9 @@ def split_into_dumps(
     belong to any dump.
 
     Args:
-        units_of: splits files into units.
-        fingerprint_of: returns a fingerprint of the given files and of further values.
+        units_of: splits files into units (pieces of input that one worker reads).
+        fingerprint_of: returns a fingerprint of files and of additional values, such as the fingerprints of earlier
+            dumps.
     """
     reader = source.reader
     if not comes_in_dumps(source):
@@ -92,7 +93,7 @@ def split_into_dumps(
 def file_without_dump(source: Source, listing: Listing) -> str:
     """Returns the first path that does not name a dump; "" if every path names one.
 
-    A source with such a file is cleaned in one piece.
+    If there is such a path, the source is cleaned in one piece.
     """
     reader = source.reader
     if not comes_in_dumps(source):
@@ -123,10 +124,10 @@ def _marker(layout: Layout, source: str, dump: PreparedDump) -> str:
 
 
 def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
-    """Returns the jobs of the dumps that are not complete.
+    """Prepares the folders for the dumps that are not complete, and returns the jobs of these dumps.
 
-    Each job lists the key files of the earlier dumps that are complete. Deletes the output of incomplete dumps. Renames
-    the parts of complete dumps to the names that they have in this run.
+    It deletes the output of incomplete dumps, and renames the parts of complete dumps to the names that they have in
+    this run. Each returned job lists the key files of complete earlier dumps.
     """
     forget_dumps(layout, jobs[0].source.name, keep={job.dump for job in jobs})
     pending: list[SourceJob] = []
@@ -150,8 +151,8 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 
 def _num_won(dump: SourceJob, step: str) -> int:
-    """Reads the marker of the complete dump ``dump``. Returns the number of keys for which a dedup kept a document of
-    this dump.
+    """Returns for how many keys the dedup ``step`` kept a document of a complete dump. The number is in the dump's
+    marker.
     """
     marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))

@@ -1,5 +1,6 @@
-"""Builds the index of the evaluation sets. It is built once, before the clean phase. It is a file that all workers
-memory-map.
+"""Builds the index of the evaluation sets, in which the clean phase looks up passages of documents.
+
+The index is a file that all workers memory-map. It is built once, before the clean phase.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from pipeline.settings.settings import Settings
 
 
 def eval_table(settings: Settings, work: str) -> str | None:
-    """Returns the path of the index of a run's evaluation sets, or None if the run has none.
+    """Builds the index of a run's evaluation sets, and returns its path. Returns None if the run has no evaluation
+    sets.
 
-    The index is built in the folder ``work`` unless it already exists. The name of the index contains a checksum of the
-    sets' files and settings, so that a changed set gets a new file. Older files are deleted.
+    If the index already exists in the folder ``work``, it is used again. Its name contains a checksum of the sets'
+    files and settings, so that changed sets get a new file. Older files are deleted.
 
     Raises:
         ValueError: a set cannot be read. The message names the set.

@@ -1,8 +1,9 @@
-"""Writes the evidence of decontamination: the hits of each part, then one table of all hits, and a summary of the
-table. A hit is a passage of an evaluation set that was found in a document.
+"""Writes the evidence of decontamination (the search for evaluation texts in documents): the hits of each part, then
+one table of all hits, and a summary of the table. A hit is a passage of an evaluation set that was found in a document.
 
-Workers write one file of hits per part. After the clean phase the driver copies all hits, one batch at a time, into
-``decontamination/hits-*.parquet``, and counts the hits by item.
+Workers write one file of hits per part (output file). After the clean phase the driver copies all hits, one batch at a
+time, into ``decontamination/hits-*.parquet``. It also counts the hits by item of the evaluation sets, for example by
+question.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ _FORM = {"compression": "zstd", "write_page_checksum": True}
 
 @contextlib.contextmanager
 def evidence_file(job: SourceJob, part: int) -> Iterator[pq.ParquetWriter | None]:
-    """Opens the evidence file of a part and yields its writer. Yields None if no step of the source has evidence."""
+    """Opens the evidence file of a part (output file) and yields its writer. If no step of the source produces
+    evidence, yields None.
+    """
     schema = evidence_schema(job.source.steps)
     if job.places.evidence_dir is None or schema is None:
         yield None
@@ -60,8 +63,8 @@ def gather_hits(layout: Layout, table: str | None, sources: Iterable[Source]) ->
 
     Args:
         layout: the paths of the run's output.
-        table: the path of the index with which the sources were searched. If this run does not search, it is None, and
-            the folder is deleted. Hits of an earlier run would not describe the newly cleaned documents.
+        table: the path of the index with which the sources were searched. None if this run does not search. Then the
+            folder is deleted, because the hits of an earlier run would not describe the newly cleaned documents.
         sources: the sources of the run.
     """
     delete_tree(join(layout.decontamination, SUMMARY_NAME))

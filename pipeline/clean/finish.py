@@ -26,8 +26,8 @@ _COUNT, _CLEAN, _DROPPED = "count", "clean", "dropped"
 
 
 class FinishSource(beam.PTransform):
-    """Finishes a source. Takes counts, clean parts and dropped parts. Outputs the name of the source when everything is
-    written.
+    """Finishes a source. The input is all counts, and the number of rows in each clean and each dropped part. Outputs
+    the name of the source as soon as its statistics and marker are written.
     """
 
     def __init__(self, job: SourceJob) -> None:
@@ -68,7 +68,7 @@ def _tagged_dropped(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
 
 
 def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Checks that the job read every key that complete earlier dumps wrote.
+    """Checks that the job of a dump read all keys that the complete earlier dumps had written.
 
     Raises:
         LostRecords: fewer keys were read than written. Without these keys the job would keep documents that an earlier
@@ -85,8 +85,8 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
     """Writes the statistics of a source whose parts are all written, and then the source's marker.
 
-    If a near dedup removed more than its ceilings allow, the source is held back: the marker gets a special name
-    (:mod:`pipeline.clean.held`), so the source does not count as complete.
+    If a near dedup removed more than its ceilings allow, the source is held back. Then its marker gets a special name
+    (:mod:`pipeline.clean.held`), so that the source does not count as complete.
     """
     stats = c.stats_of(job.source.name, counts, stages)
     if removed := near_stats(job.source.name, counts):
@@ -113,8 +113,8 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
 
 
 def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Writes the marker that makes a dump complete. The marker contains the counts of the dump. The statistics of the
-    source are later summed from them.
+    """Writes the marker that makes a dump complete. The marker contains the dump's counts. When all dumps are complete,
+    the statistics of the source are computed from the counts of all markers.
     """
     marker = {
         "fingerprint": job.fingerprint,
@@ -125,16 +125,17 @@ def write_dump_marker(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
 
 
 def part_range(job: SourceJob) -> tuple[int, int]:
-    """Returns the part numbers that belong to the job, as (first number, number after the last). The numbers count the
-    parts of the whole source.
+    """Returns the numbers of the job's parts, as (first number, number after the last).
+
+    The parts are numbered through the whole source, so a dump's first part is usually not 0.
     """
     first = job.sizes.first_part
     return first, first + job.sizes.scale.num_parts
 
 
 def part_folders(job: SourceJob) -> dict[str, str]:
-    """Returns a mapping to the folders that contain one file per part of the source. The keys are the names that the
-    marker uses for the folders.
+    """Returns the folders that contain one file per part of the source. A key of the dict is the folder's name in the
+    marker, for example ``clean``.
     """
     folders = {"clean": job.places.clean_dir, "dropped": job.places.dropped_dir}
     folders |= {} if job.places.index_dir is None else {"index": job.places.index_dir}
@@ -142,8 +143,8 @@ def part_folders(job: SourceJob) -> dict[str, str]:
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
-    """Returns a mapping to the folders with the files of a job. The keys are the names that the marker uses for the
-    folders.
+    """Returns where the job's files are, as a dict like that of :func:`part_folders`. In folders that the dumps share,
+    only the job's own parts count. The job of a dump also has a folder of key files.
     """
     spans: dict[str, str | PartSpan] = {
         name: PartSpan(folder, *part_range(job)) for name, folder in part_folders(job).items()

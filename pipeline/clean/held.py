@@ -27,7 +27,9 @@ def held_path(marker: str) -> str:
 
 
 def broken_ceilings(job: SourceJob, counts: Mapping[c.CountKey, int]) -> str:
-    """Returns lines about each ceiling that the near dedup of a source exceeded; "" if it exceeded none."""
+    """Returns a text about the ceilings (largest allowed shares) that the near dedup of a source exceeded. Returns ""
+    if it exceeded none.
+    """
     rows = []
     for (source, stage, row), num_removed in counts.items():
         if source == job.source.name and stage == c.CEILING_STAGE:
@@ -56,7 +58,7 @@ def _largest(groups: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None:
-    """Completes each held-back source whose name is in ``accepted``.
+    """Completes the held-back sources that the user accepts, that is, whose names are in ``accepted``.
 
     Raises:
         RunFailed: a held-back source is not in ``accepted``. The message lists the numbers and the largest groups.

@@ -18,7 +18,7 @@ from pipeline.sources.source import Source
 class KeyFiles:
     """Describes the key files that one exact dedup writes for a dump. A newer dump reads these files.
 
-    A key file contains keys. Beside each key is the id of the document that is kept for this key.
+    Each row of a key file has a key, and the id of the document that is kept for this key.
     """
 
     step: str
@@ -36,13 +36,16 @@ class KeyFiles:
 
     @property
     def glob(self) -> str:
-        """The glob that matches all key files of this dump and dedup. A bucket without a key has no file."""
+        """The pattern that matches all key files of this dump and dedup. It is needed because a bucket without keys has
+        no file.
+        """
         return f"{self.folder}/part-{self.step}-*.arrow"
 
 
 @dataclass(frozen=True, slots=True)
 class KeptIndex:
-    """Describes the index of an earlier source. New documents are compared with the documents that this source keeps.
+    """Describes the index of an earlier source, which has the keys of the documents that this source keeps. New
+    documents are compared with it.
 
     The index has one file per file of clean documents, and one row per document, in the same order.
     """
@@ -63,13 +66,13 @@ class KeptIndex:
         return f"{self.index_dir}/{part_name(part, self.num_parts)}"
 
     def clean_path(self, part: int) -> str:
-        """Returns the path of the clean documents that a file of the index describes."""
+        """Returns the path of the clean file whose documents are in file ``part`` of the index."""
         return f"{self.clean_dir}/{part_name(part, self.num_parts)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSizes:
-    """Holds the numbers of a job's parts and buckets, and limits on its dropped rows."""
+    """Says how many parts and buckets a job has, and how many of its dropped documents get a row."""
 
     scale: Scale
     sample_docs: int
@@ -146,14 +149,16 @@ class SourceJob:
         return f"{self.source.name}@{self.dump}" if self.dump else self.source.name
 
     def part_path(self, folder: str, part: int) -> str:
-        """Returns the path of one of the job's parts in ``clean/`` or ``dropped/``.
+        """Returns the path of an output part in a folder, for example in ``clean/`` or ``dropped/``.
 
         ``part`` counts from 0 within the job.
         """
         return f"{folder}/{part_name(self.sizes.first_part + part, self.sizes.num_parts_in_names)}"
 
     def pairs_path(self, step: str, kind: str, number: int, num_files: int) -> str:
-        """Returns the path of a file of pairs. ``kind`` is ``pairs`` or ``rejected``."""
+        """Returns the path of a file in which a near dedup lists pairs of documents. ``kind`` is ``pairs`` or
+        ``rejected``.
+        """
         return f"{self.places.pairs_dir}/{kind}-{self.label}-{step}-{number:05d}-of-{num_files:05d}.parquet"
 
     def key_files(self, step: str) -> KeyFiles:

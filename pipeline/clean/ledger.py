@@ -30,7 +30,9 @@ source."""
 
 @dataclass(slots=True)
 class Ledger:
-    """Collects the counts and the dropped rows of one source while a worker processes one element."""
+    """Collects counts, and rows about dropped documents, while a worker processes one element of a Beam PCollection. A
+    ledger belongs to one source.
+    """
 
     source: str
     sample_docs: int
@@ -49,9 +51,9 @@ class Ledger:
     _evidence: list[pa.RecordBatch] = field(default_factory=list)
 
     def leave(self, evidence: pa.RecordBatch) -> None:
-        """Stores evidence that a step has found in one batch.
+        """Stores evidence that a step has found in one batch, for example passages of evaluation sets.
 
-        After each batch, the pass calls :meth:`take_evidence`.
+        After each batch, the worker calls :meth:`take_evidence`.
         """
         self._evidence.append(evidence)
 
@@ -65,10 +67,10 @@ class Ledger:
             self.counts[self.source, stage, what] += number
 
     def note(self, stage: str, what: str, number: int) -> None:
-        """Stores a number that a stage reports besides its kept and dropped documents, for example
+        """Stores a number that a stage reports in addition to its kept and dropped documents, for example
         ``may_hide_duplicates``.
 
-        The number 0 is stored too.
+        Other counts are left out if they are 0, but a note of 0 is stored.
         """
         self.counts[self.source, stage, c.NOTED + what] += number
 
@@ -81,7 +83,7 @@ class Ledger:
         self.count(c.GRAPH, c.RECEIVED + name, number)
 
     def read(self, batch: pa.RecordBatch) -> None:
-        """Counts the documents, bytes and lines of a batch from the reader, before any step has run."""
+        """Counts the documents, bytes and lines of a batch as it was read, before any step has run."""
         self.count(c.READ_STAGE, c.DOCS_KEPT, batch.num_rows)
         self.count(c.READ_STAGE, c.BYTES_KEPT, text_bytes(batch.column("text")))
         self.count(c.READ_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
@@ -141,7 +143,9 @@ class Ledger:
         self._num_bytes += _REJECTED_BYTES + sum(len(word.encode()) for word in words)
 
     def _pack_rejected(self) -> None:
-        """Makes a batch of the rejected records. Their number and their bytes were counted when they were rejected."""
+        """Makes a batch of rows about the rejected records. Adds nothing to the counts, because :meth:`reject` has
+        counted them.
+        """
         rejected, self._rejected = self._rejected, []
         if not rejected:
             return
@@ -167,16 +171,14 @@ class Ledger:
 
     @property
     def is_full(self) -> bool:
-        """True if there are so many dropped rows that the caller must take them.
-
-        This bounds the memory of the worker.
-        """
+        """True if so many dropped rows are in memory that the caller must call :meth:`take_dropped`."""
         return self._num_rows >= _FLUSH_ROWS or self._num_bytes >= _FLUSH_BYTES
 
     def take_dropped(self) -> Iterator[pa.RecordBatch]:
         """Yields one batch of all rows in the ledger, and removes these rows from the ledger.
 
-        Only sampled rows keep their text.
+        Only the rows in the sample (:func:`sample_hash`) keep their text. If ``rows_share`` is below 1, only this share
+        of the other rows is yielded.
         """
         self._pack_rejected()
         if not self._rows:
@@ -192,15 +194,17 @@ class Ledger:
 
 
 def sample_hash(document_id: str) -> int:
-    """Returns the hash by which documents are sampled.
+    """Returns the hash that decides which dropped documents are in the sample. A document in the sample keeps its text.
 
-    In every run, the documents with the smallest hashes are sampled.
+    The documents with the smallest hashes are chosen, so every run chooses the same documents.
     """
     return xxhash.xxh3_64_intdigest(document_id.encode(), seed=0x5A)
 
 
 def sample_hashes(rows: pa.RecordBatch) -> dict[tuple[str, str], list[int]]:
-    """Returns the sample hashes of the rows that have a text, by (stage, reason)."""
+    """Returns the :func:`sample_hash` of each row that has a text. The hashes are grouped by the stage and reason of
+    the drop.
+    """
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     with_text = rows.filter(pc.is_valid(rows.column("text"))).to_pydict()
     for stage, reason, document_id in zip(with_text["stage"], with_text["reason"], with_text["id"], strict=True):
@@ -209,8 +213,8 @@ def sample_hashes(rows: pa.RecordBatch) -> dict[tuple[str, str], list[int]]:
 
 
 def without_text_above(rows: pa.RecordBatch, limits: Mapping[tuple[str, str], int]) -> pa.RecordBatch:
-    """Removes the text of each row whose sample hash is above the limit. The limit depends on the row's stage and
-    reason.
+    """Removes the text of each row whose :func:`sample_hash` is above a limit. ``limits`` has a limit for each stage
+    and reason.
     """
     pairs = zip(rows.column("stage").to_pylist(), rows.column("reason").to_pylist(), strict=True)
     hashes = map(sample_hash, rows.column("id").to_pylist())
@@ -218,9 +222,9 @@ def without_text_above(rows: pa.RecordBatch, limits: Mapping[tuple[str, str], in
 
 
 def in_share(rows: pa.RecordBatch, share: float) -> pa.Array:
-    """Returns a mask of the rows to write.
+    """Returns a mask of the dropped documents that get a row in ``dropped/``.
 
-    The mask selects about ``share`` of the rows: those with the smallest hashes.
+    These are about ``share`` of the documents: those with the smallest hashes.
     """
     limit = int(share * 2**64)
     return pa.array([sample_hash(i) < limit for i in rows.column("id").to_pylist()], pa.bool_())

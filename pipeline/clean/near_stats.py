@@ -1,5 +1,5 @@
-"""Makes the part of ``stats/SOURCE.json`` about a near dedup. It lists overlaps, the largest groups, languages and
-hosts.
+"""Makes the part of ``stats/SOURCE.json`` about a near dedup: how much the removed documents overlapped, the largest
+groups of duplicates, and the languages and hosts that lost the most documents.
 """
 
 from __future__ import annotations
@@ -30,12 +30,14 @@ def overlap_bin(overlap: float) -> str:
 
 
 def near_stats(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") -> dict[str, Any]:
-    """Returns statistics about the documents that a source's near dedup removed; empty if there are none.
+    """Returns statistics about the documents that a source's near dedup removed. Returns an empty dict if it removed
+    none.
 
     If the source was cleaned dump by dump, each dump reports only the languages and hosts with the most removed
     documents. The sums over all dumps include only these languages and hosts.
 
-    ``suffix`` is added to the names of the pseudo-stages. For the dedup across sources, it is ``counts.ACROSS``.
+    ``suffix`` is the end of the pseudo-stages' names (:mod:`pipeline.clean.counts`). For the dedup across sources, it
+    is ``counts.ACROSS``. In this example, 2 of 5 English documents were removed, both with an overlap of 0.90 to 0.95:
 
     >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\t\\ten"): 2}
     >>> near_stats("c4", counts)
@@ -61,8 +63,9 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") 
 
 
 def largest_groups(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") -> list[dict[str, Any]]:
-    """Returns the largest groups of a source. A group is described by its number of documents, the id of the kept
-    document, and the ids of some removed documents.
+    """Returns the largest groups of a source. A group is a kept document and its removed duplicates.
+
+    It is described by its number of documents, the id of the kept document, and the ids of some removed documents.
     """
     wanted = (source, c.LARGEST_STAGE + suffix)
     found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == wanted]

@@ -1,7 +1,7 @@
-"""Finds the url, the title and the date of a document. The names of these columns differ between sources.
+"""Finds the url, the title and the date of a document, for people who look at documents of several sources.
 
-Readers name their columns after the fields of their input (``timestamp``, ``creation_date``). A person who looks at
-documents of several sources wants these three values for every document.
+The columns with these values have different names, because readers name their columns after the fields of their input
+(``timestamp``, ``creation_date``).
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Origin(NamedTuple):
 def origin_of(batch: pa.RecordBatch) -> Origin:
     """Returns the url, the title and the date of each document of a batch. Long values are truncated.
 
+    A file of a repository gets its path as title. A date is taken as it is in the column:
+
     >>> origin_of(pa.record_batch({"repo_name": ["a/b", None], "path": ["c.py", "d.py"]})).title.to_pylist()
     ['a/b/c.py', None]
     >>> origin_of(pa.record_batch({"timestamp": ["2019-04-18T10:52:03Z"]})).date.to_pylist()
@@ -47,9 +49,7 @@ def origin_of(batch: pa.RecordBatch) -> Origin:
 
 
 def _first(batch: pa.RecordBatch, names: tuple[str, ...], max_chars: int) -> pa.Array:
-    """Returns one value per document. It comes from the first of the columns ``names`` in which the document has a
-    value.
-    """
+    """Returns one value per document. The columns ``names`` are tried in order until the document has a value."""
     found = [_text(batch, name) for name in names if name in batch.schema.names]
     if not found:
         return pa.nulls(batch.num_rows, pa.string())
@@ -57,8 +57,9 @@ def _first(batch: pa.RecordBatch, names: tuple[str, ...], max_chars: int) -> pa.
 
 
 def _text(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """Returns a column as text. The type can vary, because a user's own corpus may have a column of the same name with
-    a different type.
+    """Returns a column as text, because a user's own corpus may have a column of this name with another type.
+
+    Whole numbers, dates and timestamps are converted. For any other type, all values are null.
     """
     column = batch.column(name)
     if pa.types.is_string(column.type):

@@ -4,7 +4,7 @@
 
 - ``answers``: groups the posts of Stack Exchange by question. Workers exchange the texts.
 - ``kind``, ``table``: the interface of a join, and the table that maps settings to code.
-- ``licences``: finds a path and a licence for each content of GitHub. Workers do not exchange the texts.
+- ``licences``: finds a path and a licence for each text of GitHub's files. Workers do not exchange the texts.
 
 >>> from pipeline.sources import SOURCES
 >>> [name for name, source in SOURCES.items() if source.join]

@@ -1,4 +1,7 @@
-"""Joins the posts of Stack Exchange by site and question. This is the only join that shuffles texts."""
+"""Joins the posts of Stack Exchange: a question and its answers become one document.
+
+This is the only join in which workers exchange texts.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ _QUESTION = struct.Struct(">q?q")  # id of the question, True if the post is an 
 
 
 class AnswersGraph(JoinGraph):
-    """Groups posts by site and question, makes documents from them, and runs the first segment on the documents."""
+    """Groups posts by site and question, makes documents from them, and runs the first segment (the first steps of the
+    source) on the documents.
+    """
 
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
         segment, *following = segments
@@ -57,7 +62,7 @@ def answer_join(job: SourceJob) -> AnswerJoin:
 class ReadPosts(ReadUnits):
     """Reads posts, sends each post to the bucket of its question, and counts the posts per site.
 
-    A post is sent as JSON. orjson writes the JSON, because the standard library takes several times as long.
+    A post is sent as JSON. It is written by orjson, which is several times faster than the standard library.
     """
 
     def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
@@ -81,9 +86,11 @@ class ReadPosts(ReadUnits):
 
 
 class AssembleAnswers(SegmentDoFn):
-    """Makes a document from each question and its answers, and runs the first segment on the documents.
+    """Makes a document from each question and its answers, and runs the first segment (the source's first steps) on the
+    documents.
 
-    The side input ``num_posts`` maps each site to its number of posts. With these numbers the largest sites are found.
+    The side input ``num_posts`` maps each site to its number of posts. If the settings name no sites, the largest sites
+    are chosen with these numbers. Documents of other sites are dropped.
     """
 
     def process(self, group: tuple[int, Iterable[bytes]], num_posts: dict[str, int]) -> Iterator[TaggedOutput]:
@@ -117,7 +124,7 @@ def _question_of(payload: bytes) -> bytes:
 
 
 def posts_per_site(sites: Any) -> Any:
-    """Returns a side input that maps each site to its number of posts. It fits into memory, because there are only a
-    few hundred sites.
+    """Returns a side input that maps each site to its number of posts. This dict is small, because there are only a few
+    hundred sites.
     """
     return AsDict(sites | "posts_per_site" >> beam.CombinePerKey(sum))

@@ -1,4 +1,4 @@
-"""Defines the interface of the joins. A join makes one document from several records. The records can be in different
+"""Defines the interface of the joins. A join makes one document from several records, which can be in different
 files.
 """
 
@@ -13,7 +13,7 @@ from pipeline.clean.segments import Segment
 
 
 class Joined(NamedTuple):
-    """Holds the beginning of a source's graph: the join, and the pass that runs the first segment."""
+    """Holds the first part of a source's Beam graph. It contains the join, and the pass that runs the first segment."""
 
     output: Any
     """The tagged outputs of the pass that ran ``segment``."""
@@ -27,4 +27,6 @@ class JoinGraph(ABC):
 
     @abstractmethod
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
-        """Adds the passes that read units, join their records, and run the first segment on the joined documents."""
+        """Adds to the Beam graph the passes that read the input, join its records, and run the first segment on the
+        joined documents.
+        """

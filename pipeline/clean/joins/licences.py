@@ -1,7 +1,7 @@
-"""Finds a file and a licence for each content of GitHub. A content is the text of one or more files. Contents are
-written to disk and are not shuffled.
+"""Finds a file and a licence for each content of GitHub. A content is a text that one or more files have.
 
-The input has three tables: contents by id, files (repository, path, content id), and licences by repository.
+The input has three tables: contents by id, files (repository, path, content id), and licences by repository. Contents
+are written to disk. Workers exchange only their ids.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ _CONTENT, _CANDIDATE = (
 
 
 def _keyed(key: str, order: bytes, body: bytes, num_buckets: int) -> tuple[int, bytes]:
-    """Returns (bucket of the key, payload). Payloads sort by key and then by ``order``."""
+    """Returns (bucket, payload). The payload is the key, ``order`` and ``body``, and payloads sort in this order. The
+    bucket depends only on the key.
+    """
     name = key.encode()
     return xxhash.xxh3_64_intdigest(name) % num_buckets, name + b"\0" + order + body
 
@@ -57,7 +59,9 @@ def _parse(payload: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 class LicencesGraph(JoinGraph):
-    """Finds a file and a licence for each content, then opens the contents and runs the first segment on them."""
+    """Builds the join's graph: finds a file and a licence for each content, reads the contents back from disk, and runs
+    the first segment (the source's first steps) on them.
+    """
 
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
         num_buckets, shuffle = job.sizes.scale.num_key_buckets, job.places.shuffle
@@ -82,9 +86,9 @@ class LicencesGraph(JoinGraph):
 
 
 class ReadTables(ReadUnits):
-    """Reads the three tables.
+    """Reads the tables of contents, files and licences.
 
-    Spills the contents. Sends the ids of the contents, and the rows of files and licences, to buckets.
+    Spills the contents to disk. Sends the ids of the contents, and the rows of files and licences, to buckets.
     """
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
@@ -111,8 +115,9 @@ class ReadTables(ReadUnits):
 
 
 class LicenceOfFiles(beam.DoFn):
-    """Yields a payload for each file in a bucket of repositories. The payload's key is the content's id. Its value has
-    the repository, the path and the licence.
+    """Adds to each file the licence of its repository. Takes the files and licences of a bucket of repositories.
+
+    Yields a payload per file. Its key is the content's id. Its value has the repository, the path and the licence.
     """
 
     def __init__(self, job: SourceJob) -> None:
@@ -138,8 +143,8 @@ class LicenceOfFiles(beam.DoFn):
 
 
 class ChooseFile(SegmentDoFn):
-    """Chooses one file for each content, because several files can have the same content. The content gets the
-    repository, the path and the licence of this file.
+    """Chooses one file for each content. Several files can have the same content, but it becomes only one document.
+    This document gets the repository, the path and the licence of the chosen file.
     """
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
