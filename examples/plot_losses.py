@@ -18,7 +18,7 @@ SMOOTHED_STEPS = 10
 
 
 def main(argv: list[str]) -> int:
-    """Runs the command. Returns 0 if the file was written, 2 if the request was wrong."""
+    """Runs the command. Returns 0 if the file was written, 2 if an argument is wrong or the losses cannot be read."""
     if len(argv) != 1:
         print("plot_losses: name the folder that train.py wrote its losses into", file=sys.stderr)
         return 2
@@ -82,7 +82,7 @@ def svg(lines: list[dict[str, Any]], held_out: dict[str, float]) -> str:
 
 
 def smoothed(losses: list[float]) -> list[float]:
-    """Returns one mean loss per step: the mean over the step itself and its neighbours, five on each side.
+    """Returns one mean loss per step: the mean over the step itself and its neighbours, up to five on each side.
 
     >>> smoothed([1.0, 3.0])
     [2.0, 2.0]

@@ -8,8 +8,8 @@ fewer than 20,000 steps, a tenth of its steps are the warm-up. ``--warmup-steps`
 With the defaults, training takes about two minutes on a laptop's CPU. ``--checkpoints DIR`` names the folder for the
 results. ``DIR/losses.jsonl`` gets one line per step. ``DIR/checkpoint.pt`` gets the model, the optimiser and the
 loader's state. If the script is killed, run the same command again: it continues after the last checkpoint, and writes
-the same losses as an uninterrupted run. If the output belongs to a later stage (``--continue-from``), training
-continues from the checkpoint of the previous stage.
+the same losses as an uninterrupted run. If ``out`` is a later stage of the data (made with ``--continue-from``), the
+training continues from the checkpoint of the previous stage.
 """
 
 from __future__ import annotations
@@ -41,8 +41,9 @@ CLIP = 1.0
 
 
 def make_model(vocab_size: int, args: argparse.Namespace) -> LlamaForCausalLM:
-    """Returns a LLaMA of the requested size. Its feed-forward layers are 8/3 times as wide as the model (the paper,
-    section 2.2)."""
+    """Returns a LLaMA of the requested size. Its feed-forward layers are 8/3 times as wide as the model, as in the
+    LLaMA paper (section 2.2).
+    """
     config = LlamaConfig(
         vocab_size=vocab_size,
         hidden_size=args.width,
@@ -58,7 +59,7 @@ def make_model(vocab_size: int, args: argparse.Namespace) -> LlamaForCausalLM:
 
 
 def make_optimizer(model: LlamaForCausalLM, learning_rate: float) -> torch.optim.AdamW:
-    """Returns an AdamW optimiser. Matrices get weight decay; the gains of norms get none."""
+    """Returns an AdamW optimiser. Only matrices get weight decay. The gains of the norms (vectors) get none."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": 0.1},
@@ -81,8 +82,8 @@ def losses_of(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.
     """Returns the loss of every token, with shape (B, T). A token attends only to its own document, and positions
     restart in each document.
 
-    The loss is 0 at padding, and at the label after the end of a document. To get a mean, divide the sum by
-    ``loss_mask.sum()``.
+    The loss is 0 at padding. It is also 0 at the last token of a document, because the label there is the first token
+    of an unrelated document. To get a mean, divide the sum by ``loss_mask.sum()``.
     """
     logits = model(
         input_ids=batch["input_ids"],
@@ -94,7 +95,7 @@ def losses_of(model: LlamaForCausalLM, batch: dict[str, torch.Tensor]) -> torch.
 
 
 def by_source(losses: torch.Tensor, batch: dict[str, torch.Tensor], names: tuple[str, ...]) -> dict[str, float]:
-    """Returns the mean loss of each source that the batch contains."""
+    """Returns a dict from the name of each source in the batch to its mean loss."""
     found = {}
     for number, name in enumerate(names):
         is_of_source = (batch["sources"] == number) & batch["loss_mask"]
@@ -105,8 +106,10 @@ def by_source(losses: torch.Tensor, batch: dict[str, torch.Tensor], names: tuple
 
 @torch.no_grad()
 def validation_losses(model: LlamaForCausalLM, folder: str, args: argparse.Namespace) -> dict[str, float]:
-    """Returns the mean loss of each source on its held-out documents. If the last tokens do not fill a sequence, they
-    are not used."""
+    """Returns a dict from each source to the mean loss on its held-out documents.
+
+    If the last tokens of a source do not fill a sequence, they are not used.
+    """
     model.eval()
     found = {}
     for source in sorted(validation_infos(TokenStream(folder).manifest)):
@@ -124,7 +127,7 @@ def validation_losses(model: LlamaForCausalLM, folder: str, args: argparse.Names
 
 
 class Run:
-    """Holds all that a checkpoint saves: the model, the optimiser and the loader's state."""
+    """Holds a training: all that a checkpoint saves (the model, the optimiser and the loader's state)."""
 
     def __init__(self, args: argparse.Namespace) -> None:
         torch.manual_seed(args.seed)
@@ -161,7 +164,7 @@ class Run:
         return {name: value for name, value in vars(self.args).items() if name not in left_out}
 
     def load(self) -> None:
-        """Loads the checkpoint, and deletes the losses that were written after it."""
+        """Loads the checkpoint. Deletes the losses of later steps, because these steps are trained again."""
         saved = torch.load(self.checkpoint, weights_only=True)
         if saved["settings"] != self.settings():
             raise ValueError(f"{self.checkpoint} was trained with other settings: {saved['settings']}")
@@ -209,7 +212,7 @@ class Run:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the command. Returns 0 if the training was done, 2 if the request was wrong."""
+    """Runs the command. Returns 0 if the training was done, 2 if the arguments or checkpoint do not fit the data."""
     args = parse(argv)
     torch.set_num_threads(args.threads)
     try:

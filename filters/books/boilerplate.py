@@ -7,7 +7,8 @@ Gutenberg has used five generations of boilerplate since 1971. This module recog
 * the small print of 1991 to 2003. Until about 2001 it precedes the book, and its last line is
   ``*END*THE SMALL PRINT!``. In later editions it follows the book;
 * headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
-* "End of Project Gutenberg's ..." in several languages, and licences without an end mark before them;
+* "End of Project Gutenberg's ..." in several languages;
+* licences after the book that no end mark precedes;
 * credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
   transcribers' notes at the very beginning or end of the book.
 
@@ -15,9 +16,9 @@ The text between these parts stays. A text with none of these marks is returned 
 contains several books and each has a header, the boilerplate between the books is removed too. A paragraph that could
 be a part of the book stays.
 
-The phrases were collected from real editions of 1991 to 2015 and from the marks that the packages ``gutenberg``
-(Python) and ``gutenbergr`` (R) look for. Unlike these packages, this module checks the text after an end mark before
-cutting anything.
+The phrases were collected from real editions of 1991 to 2015, and from the packages ``gutenberg`` (Python) and
+``gutenbergr`` (R), which look for such marks, too. Unlike these packages, this module checks the text after an end mark
+before it cuts anything, because another book may follow.
 """
 
 from __future__ import annotations
@@ -116,8 +117,10 @@ class Stripped:
 
 
 def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
-    """Returns the end of the header that begins at ``pos``. The book begins there. ``ahead`` contains the next marks of
-    the text."""
+    """Returns the position where the header that begins at ``pos`` ends, and the book begins.
+
+    ``ahead`` contains the next marks of the text (lines such as ``*** START OF``).
+    """
     closing = next((index for index, mark in enumerate(ahead) if mark.kind == "end"), len(ahead))
     header = [mark for mark in ahead[:closing] if mark.start - pos <= MAX_HEADER_CHARS]
     start = next((mark for mark in header if mark.kind == "start"), None)
@@ -164,8 +167,8 @@ def _part_follows(text: str, closed: _Mark, ahead: Sequence[_Mark]) -> bool:
 
 
 def _marks(text: str) -> list[_Mark]:
-    """Returns the marks of a text in order, such as ``*** END OF``. Only lines that contain one of ``_MARK_WORDS`` are
-    tested, because testing all lines takes ten times as long.
+    """Returns the marks of a text (lines such as ``*** END OF``) in order. Only lines that contain one of
+    ``_MARK_WORDS`` are tested, because testing all lines takes ten times as long.
     """
     lower = text.lower()
     if len(lower) != len(text):  # lower-casing can make a letter longer and so shift the positions
@@ -233,7 +236,9 @@ class Gutenberg(Step):
     DATA_VERSION: ClassVar[int] = 2
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Edits ``text``. The two signals are the numbers of characters removed before the book and after it."""
+        """Removes the boilerplate from the column ``text``. The two signals are the numbers of characters that were
+        removed: one before the book, one after it.
+        """
         books = [strip(text) for text in batch.column("text").to_pylist()]
         return Outcome(
             verdict=pa.nulls(batch.num_rows, pa.string()),

@@ -1,8 +1,8 @@
 """Removes credits and transcribers' notes, which say who made the electronic text, from both ends of a book.
 
-:mod:`filters.books.boilerplate` uses this module. Only whole paragraphs are removed. The search begins with the first
-and with the last paragraph of the book. It ends at a paragraph that may be something other than a credit or a note. On
-the title page, credits that contain an e-mail address are removed too.
+:mod:`filters.books.boilerplate` uses this module. Only whole paragraphs are removed. One search goes forward from the
+first paragraph of the book, another goes back from the last. Each search stops at the first paragraph that may be
+something other than a credit or a note. On the title page, credits that contain an e-mail address are removed too.
 """
 
 from __future__ import annotations
@@ -109,8 +109,10 @@ _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
     """Returns True if a paragraph only says who made the electronic text.
 
-    If the book has no marks around it (``is_marked`` is false), the paragraph must begin like a credit. The paragraph
-    must also name the project or its proofreaders, or begin like a text of PG19 (a data set of Gutenberg's books).
+    If Gutenberg's marks are around the book (``is_marked``), every paragraph that begins like a credit counts as a
+    credit, even by mistake (third example). A short paragraph that names the project or its proofreaders also counts.
+    Without marks, a paragraph must begin like a credit. It must also name the project or its proofreaders, or begin
+    like a text of PG19 (a data set of Gutenberg's books).
 
     >>> is_credit("Produced by Al Haines"), is_credit("Edited by William Smith"), is_credit("Produced by the sun")
     (True, False, True)
@@ -127,8 +129,9 @@ def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
 
 
 def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
-    """Returns where the next paragraph after ``pos`` starts and ends. The start is the beginning of the paragraph's
-    first line."""
+    """Finds the next paragraph after ``pos``. Returns the position where its first line begins, and the position where
+    its last line ends.
+    """
     first = _NOT_BLANK.search(text, pos)
     begin = first.start() if first else len(text)
     begin = max(pos, text.rfind("\n", pos, begin) + 1) if begin > pos else begin
@@ -164,13 +167,15 @@ def _note_end(text: str, begin: int, end: int) -> int:
 
 
 def _is_set_in(text: str, begin: int, paragraph: str) -> bool:
-    """Returns True if every line of the paragraph is indented, while the note's heading at ``begin`` is not."""
+    """Returns True if every line of the paragraph is indented, and the note's heading at ``begin`` is not. Such a
+    paragraph belongs to the note.
+    """
     heading = text[begin : begin + 80].lstrip("\n")
     return not heading.startswith(" ") and all(line.startswith(_INDENT) for line in paragraph.rstrip().split("\n"))
 
 
 def _credits_before(text: str, *, is_marked: bool) -> int:
-    """Returns the number of characters that the credits and notes before the book have."""
+    """Returns how many characters at the beginning of a text are credits and notes."""
     cut = 0
     for _ in range(_MAX_CREDITS):
         begin, end = _paragraph_end(text, cut)
@@ -209,7 +214,7 @@ def _notes_start(text: str) -> int:
 
 
 def _credits_behind(text: str) -> int:
-    """Returns the position where the book ends, and where the credits and notes after it begin."""
+    """Returns the position where the book ends. Only credits and notes follow it."""
     end = len(text.rstrip())
     for _ in range(_MAX_CREDITS):
         start = max(text.rfind("\n\n", 0, end) + 2, 0) if "\n\n" in text[max(0, end - MAX_CREDIT_CHARS) : end] else end
@@ -223,7 +228,8 @@ def _credits_behind(text: str) -> int:
 
 
 def _without_title_page_credits(body: str) -> str:
-    """Removes credits between the title and the text of a book. An e-mail address marks a paragraph as a credit.
+    """Removes credits between the title and the text of a book. Only paragraphs that begin like a credit and contain an
+    e-mail address are removed.
 
     >>> _without_title_page_credits("A BOOK\\n\\nEntered by A. Body\\nbody@a.org\\n\\nIt began.\\n")
     'A BOOK\\n\\nIt began.\\n'
@@ -245,7 +251,7 @@ def _without_title_page_credits(body: str) -> str:
 
 def strip_credits(text: str, *, is_marked: bool) -> tuple[str, int]:
     """Removes credits and notes from both ends of a book. Returns the remaining text, and the number of characters that
-    were cut before it.
+    were cut at its beginning.
 
     If ``is_marked`` is true (Gutenberg's marks were around the book), blank lines at both ends are removed too. If it
     is false, the text is returned unchanged unless its first paragraph is certainly a credit.

@@ -5,22 +5,24 @@ gives no details. In this module the content is the set of a book's word 5-grams
 books is the number of shingles that they share, divided by the size of the smaller set (:func:`overlap`). So a book
 inside an omnibus has a large overlap with the omnibus.
 
-The pipeline uses these functions for any number of books, without comparing all pairs and without shuffling a text:
+The pipeline uses these functions for any number of books. It does not compare all pairs, and it does not shuffle a text
+(send it from one worker to another):
 
-1. For each book it computes ``s = shingles(text)`` and a sample of the shingles, ``k = sketch(s)``. It divides the
-   hashes of the sketch among buckets. For each book and bucket it shuffles one record, which contains the hashes in
-   this bucket and the book's key, sizes and id. The records of a book of 500 kB take 16 kB: 75,000 shingles / 64 * 8
-   bytes for the hashes, and 40 bytes for each of 156 buckets. So 200,000 such books (100 GB of text) need 3.2 GB. A
-   worker has one bucket in memory. The hashes of a bucket take 20 MB, and sorting them takes six times as much memory.
+1. For each book it computes all shingles, ``s = shingles(text)``, and a sample of them, ``k = sketch(s)``. It divides
+   the hashes of the sketch among buckets, and equal hashes come into the same bucket. For each book and bucket it
+   shuffles one record: the book's hashes in this bucket, and the book's key, sizes and id. The records of a book of 500
+   kB take 16 kB: 75,000 shingles / 64 * 8 bytes for the hashes, and 40 bytes for each of 156 buckets. So 200,000 such
+   books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. The hashes of a bucket take 20 MB, and sorting
+   them takes six times as much memory.
 2. In each bucket :func:`filters.books.overlap_groups.pairs_of_bucket` counts the hashes that each pair of books shares
    there.
 3. The counts of a pair are summed over the buckets. :func:`filters.books.overlap_groups.is_candidate` decides from the
    sum whether the pair is verified. Whether a sketch contains a shingle depends only on the shingle's hash. So all
    sketches sample the same shingles, and the shared part of two sketches estimates the overlap of the two books.
    :func:`filters.books.overlap_groups.miss_probability` returns how often a true pair is missed.
-4. Candidates are verified with ``overlap(shingles(a), shingles(b))``, which is exact. Step 1 wrote all shingles to
-   spill files (8 bytes per shingle: 0.6 MB for a book of 500 kB, 120 GB for 200,000 books). Spill files are on disks
-   and are never shuffled. So 1.2 MB are read to verify a pair, and no text is read twice.
+4. Candidates are verified with ``overlap(shingles(a), shingles(b))``, which is exact. The shingles are read from spill
+   files (files on disk that are never shuffled), to which step 1 wrote them. A shingle takes 8 bytes there: 0.6 MB for
+   a book of 500 kB, 120 GB for 200,000 books. So 1.2 MB are read to verify a pair, and no text is read twice.
 5. :func:`filters.books.overlap_groups.resolve` returns the books to drop, and for each of them the kept book that
    contains it.
 
@@ -59,8 +61,9 @@ _UNSPACED = re.compile(r"([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\
 
 
 def _ascii_table() -> bytes:
-    """Returns a table that lower-cases letters, keeps digits and bytes over 127, and turns all remaining bytes into
-    blanks."""
+    """Returns a table for ``bytes.translate``. It lower-cases ASCII letters, keeps digits and bytes over 127, and turns
+    all remaining bytes into blanks.
+    """
     table = bytearray(b" " * 128 + bytes(range(128, 256)))
     for code in range(128):
         if chr(code).isalnum():
@@ -84,7 +87,9 @@ def _fold_run(run: str) -> str:
 
 
 def normalise(text: str) -> bytes:
-    """Returns the folded words of a text as UTF-8, separated by spaces. The module docstring defines words.
+    """Returns the words of a text as UTF-8, separated by spaces: lower-cased, without accents and punctuation.
+
+    The module docstring says what a word is.
 
     >>> normalise("_Café_—“THE  blue Häuser”").split() == normalise("cafe -- the Blue Haeuser").split()
     True
@@ -95,9 +100,9 @@ def normalise(text: str) -> bytes:
 
 
 def folded(text: str, known: dict[str, str]) -> bytes:
-    """Folds the characters outside ASCII and encodes the text. This is the first half of :func:`normalise`.
+    """Lower-cases all characters outside ASCII, removes their accents, and returns the text as UTF-8.
 
-    ``known`` caches folded runs of such characters, so that each run is folded once.
+    This is the first half of :func:`normalise`. ``known`` is a cache from each run of such characters to its result.
     """
     if not text.isascii():
 
@@ -113,10 +118,11 @@ def folded(text: str, known: dict[str, str]) -> bytes:
 
 
 def normalise_encoded(raw: bytes) -> bytes:
-    """Lower-cases ASCII letters, keeps digits, and replaces each remaining ASCII byte by a blank.
+    """Lower-cases ASCII letters, keeps digits, replaces each remaining ASCII byte by a blank, and turns ``ae oe ue``
+    into ``a o u``.
 
-    This is the second half of :func:`normalise`. Bytes above 127 are not changed. So the byte 0xff,
-    which UTF-8 never contains, can separate documents.
+    This is the second half of :func:`normalise`. Bytes above 127 are not changed. So the byte 0xff, which UTF-8 never
+    contains, can be used to separate documents.
     """
     raw = raw.translate(_ASCII_TABLE)
     data = np.frombuffer(raw, np.uint8)
@@ -140,8 +146,9 @@ def mix(values: Hashes) -> Hashes:
 
 @functools.cache
 def _tables() -> tuple[Hashes, Hashes, Hashes]:
-    """Returns three tables: a random number for each byte value, the powers of an odd number, and the powers of that
-    number's inverse modulo 2^64."""
+    """Returns the three tables of :func:`word_hashes`: a random number for each byte value, the powers of an odd
+    number, and the powers of that number's inverse modulo 2^64.
+    """
     byte_value = mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(_TOKEN_SEED))
     base = 0xD6E8FEB86659FD93
     up = np.full(_BLOCK_BYTES + 1, base, np.uint64)
@@ -222,12 +229,13 @@ def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
 
 
 def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
-    """Returns a sample of a book's shingles: all hashes below 2^64 / ``keep_one_in``. To compare books, their samples
-    are compared.
+    """Returns a sample of a book's shingles: all hashes below 2^64 / ``keep_one_in``. Books are compared by their
+    samples.
 
-    If a book's sample has a shingle, the samples of all other books with this shingle have it, too. So shared shingles
-    are sampled at the same rate as shingles that are not shared. Short and long books need the same rate. If a short
-    book had a finer sample, it could not be compared with the coarser sample of an omnibus that contains the book.
+    If the sample of one book contains a shingle, the samples of all other books with this shingle contain it, too.
+    Therefore shared shingles are sampled at the same rate as shingles that are not shared. Short and long books need
+    the same rate. If a short book had a finer sample, it could not be compared with the coarser sample of an omnibus
+    that contains the book.
 
     >>> sample = sketch(shingles(" ".join(map(str, range(10_000)))), keep_one_in=10)
     >>> 900 < len(sample) < 1100

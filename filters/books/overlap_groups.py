@@ -1,6 +1,7 @@
-"""Finds candidate pairs of books from sampled shingles, and decides which books of the verified pairs are dropped.
+"""Finds pairs of books that may overlap, and decides which book of a verified pair is dropped.
 
-This is the second half of :mod:`filters.books.overlap`, whose docstring describes all the steps.
+The pairs are found from samples of the books' shingles (hashed word 5-grams). This is the second half of
+:mod:`filters.books.overlap`, whose docstring describes all the steps.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ different books share a much smaller fraction (under 0.01 in real editions), so 
 
 @dataclass(frozen=True, slots=True)
 class BucketPairs:
-    """Holds the pairs of books that share sketched shingles in one bucket. The total of a pair is the sum of its counts
-    over all buckets."""
+    """Holds the pairs of books that share shingles of their sketches (samples of shingles) in one bucket of hashes.
+
+    The sum of a pair's counts over all buckets is the number of shingles that the two sketches share.
+    """
 
     pairs: npt.NDArray[np.uint64]
     """Shape (n, 2); pairs of book keys, the smaller key first, each pair once, sorted."""
@@ -44,8 +47,9 @@ def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.i
     """Returns the rank of each book in the order of :func:`resolve`. The longest book is first. Books of equal length
     are ordered by name.
 
-    Leaders must be chosen in exactly this order. In any other order, a leader might itself be dropped for a longer
-    book, and all books that were compared only with that leader would stay.
+    If a shingle is in too many books, these books are compared only with the longest of them (the leaders). The leaders
+    must be chosen in exactly this order. In any other order, a leader might itself be dropped for a longer book, and
+    all books that were compared only with that leader would stay.
 
     >>> ranks([3, 9, 3], ["b", "c", "a"]).tolist()
     [2, 0, 1]
@@ -57,8 +61,8 @@ def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.i
 
 
 def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> list[Hashes]:
-    """Returns all pairs of books that share a shingle (a hashed word 5-gram). One call handles all shingles that are in
-    the same number of books.
+    """Returns all pairs of books that share a shingle (a hashed word 5-gram). One pass of the loop handles all shingles
+    that are in the same number of books.
 
     The ``sizes[i]`` books with shingle i begin at ``book_keys[starts[i]]``.
     """
@@ -73,8 +77,10 @@ def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.
 
 
 def _pairs_of_common(book_keys: Hashes, book_ranks: npt.NDArray[np.int64], num_leaders: int) -> Hashes:
-    """Pairs each book with the ``num_leaders`` longest books, and returns the pairs. The number of pairs grows linearly
-    with the number of books."""
+    """Pairs each book that has a common shingle with the ``num_leaders`` longest of these books. Returns the pairs.
+
+    The number of pairs grows linearly with the number of books.
+    """
     ranked = book_keys[np.argsort(book_ranks)]
     leader, follower = np.triu_indices(num_leaders, 1, ranked.size)
     return np.stack([ranked[leader], ranked[follower]], axis=1)
@@ -88,7 +94,8 @@ def pairs_of_bucket(
     max_books_per_shingle: int = MAX_BOOKS_PER_SHINGLE,
     num_leaders: int = NUM_LEADERS,
 ) -> BucketPairs:
-    """Counts the shared shingles of each pair of books in a bucket of sketched shingles.
+    """Counts, for each pair of books, the shingles that they share in one bucket of their sketches (samples of
+    shingles).
 
     ``hashes[i]`` is a shingle of the book ``book_keys[i]``. ``book_ranks[i]`` is the rank of this book among the
     bucket's books, in the order of :func:`resolve` (see :func:`ranks`). Entries may come in any order. A repeated entry
@@ -137,8 +144,10 @@ def pairs_of_bucket(
 
 
 def _count_rows(pairs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Counts equal rows. Returns the distinct rows, sorted, and the count of each row. In every row, the smaller key
-    comes first.
+    """Counts how often each pair occurs, in either order. Returns the distinct pairs, sorted, and the count of each
+    pair.
+
+    In every returned pair, the smaller key comes first.
     """
     pairs = np.sort(pairs, axis=1)
     pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
@@ -149,8 +158,10 @@ def _count_rows(pairs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
 
 
 def is_candidate(num_shared: int, sketch_size_a: int, sketch_size_b: int, *, min_shared: float = MIN_SHARED) -> bool:
-    """Returns True if a pair must be verified with the books' texts. The two books share ``num_shared`` sketched
-    shingles.
+    """Returns True if a pair must be verified with the books' full sets of shingles.
+
+    This is the case if the pair shares at least ``min_shared`` of the smaller sketch (sample of shingles). In the
+    example the smaller sketch has 15 shingles, and a third of them is 5.
 
     >>> is_candidate(5, 15, 400), is_candidate(4, 15, 400)
     (True, False)
@@ -164,8 +175,9 @@ MAX_CAPPED = 0.25
 
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
-    """Returns True if a pair with the book could be missed, because too many shingles in the book's sketch are
-    common."""
+    """Returns True if a pair that contains this book could be missed, because too many shingles in the book's sketch
+    are common.
+    """
     return num_capped > MAX_CAPPED * sketch_size
 
 

@@ -146,7 +146,9 @@ class BookQuality(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules. ``not_a_book`` comes first, so that a short listing gets this reason."""
+        """Returns the limits as rules. A text gets the reason of the first rule that it breaks. ``not_a_book`` comes
+        first, so that a short listing gets this reason and not ``too_few_words``.
+        """
         return (
             Rule("not_a_book", "listing_share", ">", self.max_listing_share, "ours"),
             Rule("too_few_words", "num_words", "<", self.min_num_words, "ours"),
@@ -155,7 +157,9 @@ class BookQuality(Step):
         )
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges each text, and adds the column ``num_words``. The reader's ``encoding_certainty`` becomes a signal."""
+        """Judges each text, and adds the column ``num_words``. The signals (numbers stored with a text) are the
+        measured values and the reader's ``encoding_certainty``.
+        """
         texts = batch.column("text").to_pylist()
         counts = [num_words(text) for text in texts]
         signals = {

@@ -1,7 +1,7 @@
-"""Drops pages that contain a word from a list, as C4's last filter does. The original uses the list of LDNOOBW.
+"""Drops pages that contain a word from a list, as C4's last filter does. The original uses the public list LDNOOBW.
 
-The project does not ship this list. The model ``bad_words`` is a sequence of words and phrases. Without it, every page
-is kept and no signal is written.
+The project does not ship this list. A user gives a list of words and phrases as the model ``bad_words``. Without a
+list, every page is kept and no signal is written.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class BadWords(Step):
     """Drops pages that contain a word of the list between non-word characters.
 
     The page is lower-cased before the search; the words of the list are not. Only the fraction ``drop_share`` of the
-    pages with such a word is dropped. The MD5 of a page's url decides, as in c4_utils (``filter_fraction``).
-    ``is_spaced`` is true for languages that separate words by spaces; c4_utils sets it to false for Japanese, Thai and
-    Chinese.
+    pages with such a word is dropped. The MD5 of a page's url decides, as in c4_utils (``filter_fraction``). If
+    ``is_spaced`` is false, a word is also found inside other words. c4_utils does so for Japanese, Thai and Chinese,
+    which do not separate words by spaces.
     """
 
     NAME: ClassVar[str] = "bad_words"

@@ -68,7 +68,9 @@ class C4English(Step):
             raise ValueError(f"c4_english: method must be one of {sorted(DEFAULT_MIN_SCORE)}, not {self.method!r}")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page by the most likely language of its whole text. The detail is language and score."""
+        """Judges every page by the most likely language of its whole text. For a dropped page, the detail is the
+        language and its score.
+        """
         judged = is_judged(batch, is_for_published=self.is_for_published)
         texts = batch.column("text")
         found = iter(self._guess(texts.filter(pa.array(judged, pa.bool_())), models))
@@ -117,7 +119,8 @@ class C4English(Step):
 
 
 def guess_by_langdetect(text: str) -> Guess:
-    """Returns langdetect's most likely language. Seed 0 makes it deterministic, as in c4_utils.
+    """Returns langdetect's most likely language and its score. Seed 0 makes the result the same in every run, as in
+    c4_utils.
 
     >>> guess_by_langdetect("This is a plain English sentence, and so is this one here.")[0]
     'en'

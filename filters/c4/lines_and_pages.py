@@ -2,7 +2,8 @@
 
 The rules, their order and their limits are those of TensorFlow Datasets' ``c4_utils`` (C4 3.1.0): five words per line,
 three sentences per page. The paper, and later implementations of these rules, have different limits. The first rule
-that applies to a line decides about the line. A page is dropped at the first line that breaks a page rule:
+that applies to a line decides about the line. A page is dropped at the first line that breaks a page rule. Reasons in
+parentheses drop only a line:
 
 =====================  =====  ==========================================================================
 reason                 drops  rule
@@ -19,10 +20,11 @@ curly_bracket          page   a line contains ``{``
 too_few_sentences      page   under 3 sentences in the kept lines
 =====================  =====  ==========================================================================
 
-Signals report the number of lines by decision (``num_lines_no_end_mark``, ...) and the number of sentences before and
-after the line dedup. Sentences are counted up to the limit, since the rule needs no more (``is_counted_whole`` counts
-all sentences). Published C4 (documents whose column ``_form`` is not ``wet``) has already passed these rules. So its
-documents are kept unchanged, unless ``is_for_published`` is set.
+Signals (numbers stored with a page) report how many lines were kept and how many each rule dropped
+(``num_lines_no_end_mark``, ...). They also report the number of sentences before and after the line dedup. Sentences
+are counted up to the limit, since the rule needs no more (``is_counted_whole`` counts all sentences). Published C4
+(documents whose column ``_form`` is not ``wet``) has already passed these rules. So its documents are kept unchanged,
+unless ``is_for_published`` is set.
 """
 
 from __future__ import annotations
@@ -171,8 +173,8 @@ class C4Lines(Step):
         return CleanedPage("\n".join(lines).strip(), None, None, num_lines, num_found)
 
     def _num_sentences(self, lines: list[str]) -> int:
-        """Splits each line separately, and returns the number of sentences. Stops at the limit, unless all sentences
-        are to be counted.
+        """Returns the number of sentences in the lines. Each line is split separately. Unless ``is_counted_whole`` is
+        set, counting stops at ``min_sentences``.
         """
         if self.is_counted_whole:
             return sum(num_sentences(line) for line in lines)
@@ -206,8 +208,9 @@ class C4Lines(Step):
 
 
 def _is_clean(text: str) -> bool:
-    """Returns True if the text contains none of the phrases that :func:`_judge_phrases` searches for. The result is
-    True for most pages."""
+    """Returns True if the text contains none of the phrases that :func:`_judge_phrases` searches for. This is so for
+    most pages, which then need no check line by line.
+    """
     if "{" in text:
         return False
     lower = text.lower()
@@ -221,7 +224,9 @@ def _is_clean(text: str) -> bool:
 
 
 def _judge_phrases(lines: list[str], num_lines: dict[str, int]) -> tuple[list[str], str | None]:
-    """Judges the lines in order. Returns the kept lines, and the reason to drop the page or None."""
+    """Applies the rules about phrases (lorem ipsum, javascript, ``{`` and policies) to the lines in order. Returns the
+    kept lines, and the reason to drop the page or None.
+    """
     kept: list[str] = []
     for line in lines:
         lower = line.lower()

@@ -1,7 +1,6 @@
 """Splits documents into lines, normalises and hashes the lines, and drops the lines that the line dedup has marked.
 
-The line dedup compares hashes, so this module alone decides which lines are equal. The pipeline compares the hashes of
-different documents.
+The pipeline's line dedup compares only the hashes of lines. So this module decides which lines count as equal.
 """
 
 from __future__ import annotations
@@ -38,9 +37,10 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
 
     Lines are stripped and lower-cased, every digit becomes ``0``, and 34 marks of Unicode punctuation and all control
     characters are deleted. ASCII punctuation and accents stay. Empty lines are hashed too (cc_net/dedup.py
-    ``compute_hashes``, cc_net/text_normalizer.py ``normalize_for_dedup``). The hash is XXH3 with 64 bits; CCNet uses
-    the first 64 bits of SHA-1. The hash values differ from CCNet's, but lines that CCNet treats as equal have equal
-    hashes.
+    ``compute_hashes``, cc_net/text_normalizer.py ``normalize_for_dedup``). The hash values differ from CCNet's: the
+    hash is XXH3 with 64 bits, and CCNet uses the first 64 bits of SHA-1.
+
+    In the example, lines that differ only in case, digits, blanks and Unicode punctuation have equal hashes.
 
     >>> ccnet_hashes(pa.array(["Page 1\\npage 2 \\n\\nPàge “2”"])).hashes.tolist() == [
     ...     ccnet_hashes(pa.array([line])).hashes[0] for line in ("PAGE 9", "page 0", "", "pàge 7")]
@@ -74,8 +74,9 @@ class KeptLines:
 
 
 def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
-    """Drops the lines for which ``is_dropped`` is True. ``is_dropped`` has one value for each line of all documents, in
-    order.
+    """Drops the lines for which ``is_dropped`` is True. Returns the documents with the remaining lines.
+
+    ``is_dropped`` has one value for each line of all documents, in order.
 
     >>> kept = drop_lines(pa.array(["A\\nb\\n c", "d"]), np.array([False, True, False, True]))
     >>> kept.text.to_pylist(), kept.num_lines.to_pylist(), kept.original_num_lines.to_pylist()
@@ -123,7 +124,11 @@ def _joined(lines: pa.Array) -> bytes:
 
 
 def _lowered(joined: bytes) -> bytes:
-    """Lower-cases as Python does. Arrow's kernel differs for a final sigma and a few letters."""
+    """Lower-cases UTF-8 text as Python does.
+
+    Arrow's kernel is faster and is used for most texts. It lower-cases a final sigma and a few other letters
+    differently, so Python lower-cases texts with such letters.
+    """
     column = _as_array(joined)
     if pc.match_substring_regex(column, _lowered_otherwise())[0].as_py():
         return joined.decode("utf-8").lower().encode("utf-8")
@@ -133,7 +138,9 @@ def _lowered(joined: bytes) -> bytes:
 
 @functools.cache
 def _lowered_otherwise() -> str:
-    """Returns a character class of the letters that Arrow's kernel and Python lower-case differently."""
+    """Returns a regular expression, a character class of the letters that Arrow's kernel and Python lower-case
+    differently.
+    """
     chars = CHARS_WITH_RULES
     runs = [chars[at : at + _RUN_CHARS] for at in range(0, len(chars), _RUN_CHARS)]
     differ = [run for run, arrows in zip(runs, _arrow_lower(runs), strict=True) if run.lower() != arrows]

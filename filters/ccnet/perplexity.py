@@ -1,8 +1,8 @@
-"""Scores texts with a language model of Wikipedia, as CCNet does, and sorts them into CCNet's three buckets.
+"""Scores texts with a language model of Wikipedia, and sorts them into CCNet's buckets head, middle and tail.
 
-The cut-offs are percentiles of a crawl that CCNet's authors scored. So this module scores exactly as they did,
-including their mistakes. For example, line ends are deleted like all control characters. So words at line ends are
-joined, and the whole document is scored as one sentence.
+The limits between the buckets (cut-offs) are percentiles of a crawl that CCNet's authors scored. So this module scores
+exactly as they did, including their mistakes. For example, line ends are deleted like all control characters. So words
+at line ends are joined, and the whole document is scored as one sentence.
 """
 
 from __future__ import annotations
@@ -48,15 +48,19 @@ class Cutoffs:
 
 @dataclass(frozen=True, slots=True)
 class PerplexityModel:
-    """Scores texts in one language. Holds a SentencePiece processor, a KenLM model of the pieces that it makes, and the
-    cut-offs."""
+    """Scores texts in one language. Holds a SentencePiece processor, which splits a text into pieces, a KenLM language
+    model of such pieces, and the cut-offs.
+    """
 
     pieces: Any
     lm: Any
     cutoffs: Cutoffs
 
     def perplexity(self, text: str) -> float | None:
-        """Returns ``10 ** (-log10 p / (pieces + 1))``, rounded to one decimal; None if the normalised text is empty."""
+        """Returns the perplexity of a text, rounded to one decimal, or None if the normalised text is empty.
+
+        The perplexity is ``10 ** (-log10 p / (pieces + 1))``, where p is the probability of the text's pieces.
+        """
         plain = normalize(text)
         # Use bytes throughout, which both models take and return. Making a string of each piece costs a third more.
         pieces = self.pieces.encode(plain.encode("utf-8"), out_type=bytes)
@@ -139,10 +143,11 @@ def normalize(text: str) -> str:
 
 
 def read_cutoffs(csv_text: str) -> dict[str, Cutoffs]:
-    """Reads CCNet's ``cutoff.csv``: one row per percentile from 0 to 100, one column per language.
+    """Reads CCNet's ``cutoff.csv``: one row per percentile from 0 to 100, one column per language. Returns the two
+    cut-offs of each language, which are its 30th and its 60th percentile.
 
     Raises:
-        ValueError: a needed row is missing, or a value is not a number.
+        ValueError: one of these two rows is missing, or a value is not a number.
 
     >>> read_cutoffs(",en\\n30,340\\n60,520\\n")
     {'en': Cutoffs(head=340.0, tail=520.0)}

@@ -94,7 +94,9 @@ def is_region(line: Line) -> bool:
 
 
 def statements_of(lines: list[Line]) -> list[list[Line]]:
-    """Groups lines that belong together: a wrapped sentence, a paragraph, or a single line such as ``@author A``."""
+    """Groups the lines of a comment into statements. A statement is a wrapped sentence, a paragraph, or a single line
+    such as ``@author A``.
+    """
     statements: list[list[Line]] = []
     previous: Line | None = None
     for line in lines:
@@ -115,9 +117,10 @@ def statements_of(lines: list[Line]) -> list[list[Line]]:
 
 
 def _is_continued(content: str) -> bool:
-    """Returns True if the line ends within a sentence.
+    """Returns True if the line ends within a sentence, for example with a comma, ``and`` or ``as``.
 
-    A final word in capitals is a name unless the whole line is in capitals: ``Copyright 2015 Opera Software AS``.
+    A final word in capitals does not count, because it is probably part of a name: ``Copyright 2015 Opera Software
+    AS``. If the whole line is in capitals, the word counts.
     """
     match = _CONTINUED.search(content)
     return match is not None and (not match.group().strip().isupper() or content.isupper())
@@ -151,8 +154,11 @@ def _begins_anew(line: Line, previous: Line) -> bool:
 
 
 def _is_within(end: str, content: str) -> bool:
-    """Returns True if ``content`` continues the licence sentence ``end``. This is the case if both are in capitals, if
-    ``content`` is the rest of a name, or if ``end`` begins to grant a licence and does not complete the grant."""
+    """Returns True if the line ``content`` continues a licence sentence of the previous line ``end``.
+
+    This is the case if both lines are in capitals, if ``content`` begins with the rest of a licence's name, or if
+    ``end`` begins to grant a licence and does not complete the grant. It is never the case if ``end`` ends a sentence.
+    """
     if end.endswith((".", "!", ":")) and not _ABBREVIATION.search(end):
         return False
     if end.isupper() and content.isupper():

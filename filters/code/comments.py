@@ -55,7 +55,9 @@ _RST_COMMENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CommentSyntax:
-    """Holds the comment syntax of one family of languages, from ``comments.yaml``."""
+    """Holds the comment syntax of a family of languages that write comments alike. The families are in
+    ``comments.yaml``.
+    """
 
     line: tuple[str, ...] = ()
     block: tuple[tuple[str, str], ...] = ()
@@ -87,7 +89,7 @@ class Comment:
 
 @cache
 def syntax(family: str) -> CommentSyntax:
-    """Returns the comment syntax of a family.
+    """Returns the comment syntax of a family of languages that write comments alike.
 
     >>> syntax("css").block
     (('/*', '*/'),)
@@ -116,7 +118,7 @@ def _families() -> dict[str, dict[str, Any]]:
 
 
 def head_comments(text: str, family: str, *, has_imports: bool = False) -> Iterator[Comment]:
-    r"""Yields the comments before the first code of a file.
+    r"""Yields the comments before the first code of a file. Neighbouring line comments are yielded as one comment.
 
     Args:
         has_imports: if True, lines that only name other files do not count as code (``#include <a.h>``, ``import a``).
@@ -188,8 +190,8 @@ def _is_doc(text: str, at: int, rules: CommentSyntax) -> bool:
 
 
 def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
-    """Returns the run of line comments at ``at``, or None. Either all comments of a run are documentation, or none of
-    them.
+    """Returns the neighbouring line comments that begin at ``at`` as one comment, or None if there is none. Either all
+    of them are documentation, or none of them is.
     """
     for pattern, is_doc in _line_runs(rules):
         match = pattern.match(text, at)
@@ -201,8 +203,8 @@ def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
 
 @cache
 def _line_runs(rules: CommentSyntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
-    """Returns two patterns that never backtrack: one for runs of documentation lines, and one for all other runs of
-    line comments.
+    """Returns two patterns for neighbouring line comments: one if they are documentation, and one if they are not. The
+    patterns never backtrack.
     """
     marks = "|".join(map(re.escape, rules.line))
     if rules.word:

@@ -165,8 +165,8 @@ def _is_written_configure(name: str) -> bool:
 
 
 def _known_ending(name: str, table: Tables) -> str | None:
-    """Returns the longest ending of the name that the tables contain, either as written or in lower case. Returns None
-    if they contain none.
+    """Returns the longest ending of a file name that is in the tables, or None. An ending is looked up first as it is
+    written, then in lower case.
     """
     at = name.find(".")
     while at >= 0:

@@ -1,9 +1,9 @@
 """Removes licence headers from source files (LLaMA 2.1: "boilerplate, such as headers, with regular expressions").
 
-Only sentences that state copyright or licence are removed, and only from the comments at the head of a file. Shebangs,
-encoding and editor lines, build tags, documentation in the same comment and all code stay (``#include`` is no comment
-in C, nor is ``# Title`` in Markdown). If only decoration remains in a comment, the whole comment is removed, together
-with a ``#region`` around it.
+Only sentences that state copyright or licence are removed, and only from the comments at the head of a file. All else
+stays: shebangs, encoding and editor lines, build tags, documentation in the same comment, and all code. What a comment
+is depends on the language: ``#include`` is none in C, and ``# Title`` is none in Markdown. If only decoration (such as
+rows of stars) remains in a comment, the whole comment is removed, together with a ``#region`` around it.
 """
 
 from __future__ import annotations
@@ -93,9 +93,10 @@ def _is_on_line_of_code(text: str, at: int) -> bool:
 
 
 def _joined(text: str, comments: Iterable[Comment]) -> Iterator[Comment]:
-    """Joins block comments on neighbouring lines if each takes one line, because a sentence may span several of them.
+    """Joins block comments on neighbouring lines, because a sentence may span several of these comments. Only comments
+    that take one line are joined.
 
-    The closing mark of a joined comment is empty, as it is for a run of line comments.
+    The closing mark of a joined comment is empty, as it is for neighbouring line comments.
     """
     held: Comment | None = None
     for one in comments:
@@ -138,11 +139,12 @@ def _without_leading_blank_lines(text: str) -> str:
 
 @lru_cache(maxsize=512)
 def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | None, str]:
-    """Returns two values: the comment without its notice, and, if the comment ends with the notice, the notice's last
-    sentence.
+    """Removes the copyright or licence notice from a comment. Returns two values: the rest of the comment, and the
+    notice's last sentence.
 
-    The first value is "" if the comment contains only the notice, and None if it contains no notice. ``before`` is the
-    second value of the call for the previous comment, or "".
+    The rest is "" if the comment contains only the notice, and None if it contains no notice. The sentence is "" if the
+    comment does not end with the notice. A notice may continue in the next comment: ``before`` is the sentence that the
+    call for the previous comment returned, or "".
     """
     inner = body[len(opening) : len(body) - len(closing)] if closing else body
     searched, rest = inner[:_SEARCHED_CHARS], inner[_SEARCHED_CHARS:]
@@ -160,7 +162,7 @@ def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | 
 
 
 def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
-    """Removes the sentences of the notice from the lines.
+    """Removes the sentences of a copyright or licence notice from the lines of a comment.
 
     Returns:
         Two values: True if anything was removed, and the notice's last sentence. The sentence is "" if other text
@@ -215,7 +217,9 @@ def _remove_framed(lines: list[Line]) -> bool:
 
 
 def _remove_frames(lines: list[Line]) -> None:
-    """Removes pairs of region marks that have only blank lines and the removed notice between them."""
+    """Removes pairs of region marks (such as ``#region`` and ``#endregion``) that have only blank lines and the removed
+    notice between them.
+    """
     opened: int | None = None
     for number, line in enumerate(lines):
         if is_region(line):
@@ -233,8 +237,9 @@ def _remove_frames(lines: list[Line]) -> None:
 
 
 def _join_blank_lines(lines: list[Line]) -> None:
-    """Cleans up after a notice was removed: removes doubled empty lines, and empty lines at the start or end of the
-    comment."""
+    """Removes the gaps that a removed notice leaves: doubled empty lines, and empty lines at the start or end of the
+    comment.
+    """
     previous: Line | None = None  # the last line that is kept
     is_gap = False  # True if lines after ``previous`` were removed
     for number, line in enumerate(lines):
@@ -254,7 +259,7 @@ def _join_blank_lines(lines: list[Line]) -> None:
 
 
 def _is_empty(line: Line) -> bool:
-    """Returns True for a line that consists only of comment marks, unless it is a ruler."""
+    """Returns True for a line that consists only of comment marks. A ruler such as ``//------`` does not count."""
     marks = (line.prefix + line.content + line.suffix).replace(" ", "").strip()
     if marks.startswith("/*") and marks.endswith("*/"):
         return line.is_blank and len(marks) < 7
