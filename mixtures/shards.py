@@ -90,7 +90,7 @@ class ShardInfo:
 
 
 def shard_schema(vocab_size: int) -> pa.Schema:
-    """Returns the schema of a shard. Ids are uint16 for vocabularies of up to 65,536 pieces, else uint32.
+    """Returns the schema of a shard. Token ids are uint16 if the vocabulary has at most 65,536 pieces, else uint32.
 
     >>> shard_schema(32_000).field("input_ids").type
     ListType(list<item: uint16>)

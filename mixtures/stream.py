@@ -186,7 +186,9 @@ class TokenStream:
         )
 
     def open(self, shard: int) -> OpenShard:
-        """Returns the mapped shard with this number. Maps it first if necessary, and closes old maps."""
+        """Returns the mapped shard with this number. Maps it first if necessary. If too many shards are open then,
+        closes those that were not used for the longest time.
+        """
         found = self._open.get(shard)
         if found is None:
             info = self._infos[shard]

@@ -55,7 +55,9 @@ class WeightRule:
         return percentages({s: Fraction(self.epochs[s]) * n for s, n in tokens.items() if n})
 
     def _by_part(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
-        """Returns the weights of parts. A part without tokens leaves its share to the other parts of its source."""
+        """Returns the weights of parts (``github:Python``), and of sources without parts. A part without tokens leaves
+        its share to the other parts of its source.
+        """
         of_source = {s: {n: tokens.get(n, 0) for n in names_of(self.parts, s)} for s in self.fixed}
         whole = WeightRule(temperature=self.temperature, fixed=self.fixed if self.temperature is None else {})
         weights = whole.weights({s: sum(have.values()) for s, have in of_source.items() if any(have.values())})

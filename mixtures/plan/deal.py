@@ -29,7 +29,8 @@ down.
 
 
 def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
-    """Returns a plan that divides ``num_tokens`` among the recipe's sources. A divided source is replaced by its parts.
+    """Returns a plan that divides ``num_tokens`` among the recipe's sources. If a source is divided into parts (such as
+    ``github:Python``), the parts replace the source.
 
     The wanted length of the stream is ``num_tokens``. If ``num_tokens`` is None, it is the recipe's ``tokens``. The
     wanted length is either exact or an upper limit. By default, ``num_tokens`` is exact, and the recipe's ``tokens``

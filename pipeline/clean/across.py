@@ -36,9 +36,9 @@ MAX_INDEXES = 254
 
 @dataclass(frozen=True, slots=True)
 class AcrossPlace:
-    """Holds one source's step of the dedup across sources, and the indexes of the sources before it.
+    """Holds what one source needs for the dedup across sources: the step, and the indexes of the sources before it.
 
-    The documents of the source are compared with these indexes. The settings of the step also determine the content of
+    An index has the keys of the documents that a source keeps. The settings of the step also determine the content of
     the source's own index.
     """
 
@@ -53,10 +53,10 @@ class AcrossPlace:
         return [self.step.index_rule(), [[one.source, one.fingerprint] for one in self.kept]]
 
     def applied(self, job: SourceJob, index_dir: str, num_bytes: int) -> SourceJob:
-        """Returns a copy of a clean job to which the indexes are added: those that the job reads, and the one that it
+        """Returns a copy of the job that cleans a source or a dump. The copy also has the indexes that it reads and
         writes.
 
-        The job cleans a source or a dump. ``num_bytes`` is the size of its own input.
+        ``num_bytes`` is the size of the job's own input.
         """
         total = num_bytes + sum(one.num_bytes for one in self.kept)
         scale = replace(job.sizes.scale, num_lookup_buckets=scale_of(total).num_line_buckets)

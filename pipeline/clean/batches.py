@@ -46,8 +46,8 @@ DROPPED_SCHEMA = pa.schema(
 
 
 class RecordBatchCoder(beam.coders.Coder):
-    """Encodes batches as Arrow IPC. Without this coder Beam would pickle the batches, and the pickle of a slice
-    contains the whole batch.
+    """Encodes batches as Arrow IPC. Without this coder, Beam would pickle the batches. But if a batch is a slice, its
+    pickle contains the whole batch that it was cut from.
     """
 
     def encode(self, value: pa.RecordBatch) -> bytes:

@@ -159,7 +159,8 @@ def _num_won(dump: SourceJob, step: str) -> int:
 
 
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
-    """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``.
+    """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``. A marker makes a dump
+    complete.
 
     Each dump has two markers, one from the clean phase and one from the tokenize phase. If a dump is no longer part of
     the source, its markers must be deleted, because a new dump may get the same part numbers.

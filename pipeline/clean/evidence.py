@@ -47,7 +47,9 @@ def evidence_file(job: SourceJob, part: int) -> Iterator[pq.ParquetWriter | None
 
 
 def write_evidence(writer: pq.ParquetWriter | None, rows: Sequence[pa.RecordBatch]) -> None:
-    """Writes the evidence of one batch. ``writer`` may be None only if ``rows`` is empty."""
+    """Writes the evidence that steps found in one batch. ``writer`` may be None only if there is none (``rows`` is
+    empty).
+    """
     if rows:
         assert writer is not None, "a step left evidence before the last pass, which is the one that writes it"
         writer.write_table(pa.Table.from_batches(rows))

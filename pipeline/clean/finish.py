@@ -1,4 +1,6 @@
-"""Finishes a source: compares the counts of all stages, then writes the statistics and the marker."""
+"""Finishes a source: compares the counts of all stages, then writes the statistics, and last the marker that makes the
+source complete.
+"""
 
 from __future__ import annotations
 
@@ -143,8 +145,11 @@ def part_folders(job: SourceJob) -> dict[str, str]:
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
-    """Returns where the job's files are, as a dict like that of :func:`part_folders`. In folders that the dumps share,
-    only the job's own parts count. The job of a dump also has a folder of key files.
+    """Returns the folders with the job's files. As in :func:`part_folders`, a key of the dict is the folder's name in
+    the marker.
+
+    If the dumps of a source share a folder, the entry covers only the job's own parts. The job of a dump also has a
+    folder of key files.
     """
     spans: dict[str, str | PartSpan] = {
         name: PartSpan(folder, *part_range(job)) for name, folder in part_folders(job).items()

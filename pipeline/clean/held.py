@@ -1,8 +1,9 @@
 """Holds back each source whose near dedup removed more than its ceilings allow, until the user accepts the removals.
 
-All files of a held-back source are written. But its marker gets a special name (:func:`held_path`), so the source does
-not count as complete. To accept the removals, the user runs the same command with ``--accept-removal SOURCE``. This run
-renames the marker and does not clean the source again.
+A ceiling is the largest share of documents that a near dedup may remove. All files of a held-back source are written.
+But its marker gets a special name (:func:`held_path`), so the source does not count as complete. To accept the
+removals, the user runs the same command with ``--accept-removal SOURCE``. This run renames the marker and does not
+clean the source again.
 """
 
 from __future__ import annotations

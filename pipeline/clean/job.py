@@ -1,4 +1,4 @@
-"""Defines the clean job of a source or of a dump: its input, its numbers of parts and buckets, and its paths."""
+"""Defines the job that cleans a source or a dump: its input, its numbers of parts and buckets, and its paths."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class KeptIndex:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobSizes:
-    """Says how many parts and buckets a job has, and how many of its dropped documents get a row."""
+    """Says how many parts and buckets a job has, and how many of the dropped documents get a row in ``dropped/``."""
 
     scale: Scale
     sample_docs: int

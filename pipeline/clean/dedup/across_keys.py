@@ -179,7 +179,9 @@ def kept_ranks(number: int, part: int, first_row: int, num_ngrams: np.ndarray, t
 
 
 class Place(NamedTuple):
-    """Holds the place of a kept document: the number of its index, its part, and its row in the part."""
+    """Holds the place of a kept document: the number of its index, its part (the number of the file), and its row in
+    this file.
+    """
 
     number: int
     part: int
@@ -198,8 +200,8 @@ class Place(NamedTuple):
 
 
 def new_cards(documents: Sequence[NewDocument], mark: bytes, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload) for each new document. The payload is its rank, ``mark``, the hash of its text, and its
-    card.
+    """Yields (bucket, payload) for each new document. The payload consists of the document's rank, ``mark``, the hash
+    of its text, and its card (a short description).
     """
     for one in documents:
         yield int.from_bytes(one.rank[8:RANK_BYTES], "big") % num_buckets, one.rank + mark + one.payload()

@@ -72,8 +72,8 @@ class ReadKept(beam.DoFn):
 
 
 class NominateKept(beam.DoFn):
-    """Finds the pairs of a new and a kept document that share a key. Takes the records of a bucket. A yielded pair goes
-    to the bucket of its new document.
+    """Finds the pairs of a new and a kept document that share a key. Takes the records (keys of documents) of a bucket.
+    A yielded pair goes to the bucket of its new document.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:

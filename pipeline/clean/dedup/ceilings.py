@@ -38,9 +38,9 @@ language or from this host."""
 def group_payloads(
     languages: Sequence[str], hosts: Sequence[str], num_buckets: int, *, is_removed: bool = False
 ) -> Iterator[tuple[int, bytes]]:
-    """Counts documents. Yields (bucket, payload) for each language, for each host, and for all documents together.
+    """Counts documents by language, by host, and all together. Yields each count as (bucket, payload).
 
-    In this example there are two languages and one host:
+    In this example, there are counts for two languages, for one host, and for all documents:
 
     >>> len(list(group_payloads(["en", "de", "en"], ["a", "a", ""], 4)))
     4
@@ -81,8 +81,10 @@ class CheckRemoved(beam.PTransform):
 
 
 class _MostRemoved(beam.CombineFn):
-    """Finds the languages or hosts that lost the most documents. Combines several lists of (removed, name, documents)
-    into one. ``name`` is a language or host, and the others are the numbers of its removed and of all its documents.
+    """Finds the languages or hosts that lost the most documents. Combines several lists into one.
+
+    An entry of a list is (removed, name, documents): the number of removed documents, the language or host, and the
+    number of all its documents.
     """
 
     def create_accumulator(self) -> list[Removed]:
@@ -99,10 +101,9 @@ class _MostRemoved(beam.CombineFn):
 
 
 def most_removed(found: Iterable[Removed]) -> list[Removed]:
-    """Returns the languages or hosts with the most removed documents. An entry is (removed documents, name, all
-    documents).
+    """Returns the languages or hosts that lost the most documents. If they lost equally many, they are sorted by name.
 
-    If the numbers of removed documents are equal, the entries are sorted by name.
+    An entry has the number of removed documents, the language or host, and the number of all its documents:
 
     >>> most_removed([(2, "b", 9), (2, "a", 5), (7, "c", 8)])
     [(7, 'c', 8), (2, 'a', 5), (2, 'b', 9)]

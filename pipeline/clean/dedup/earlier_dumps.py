@@ -1,7 +1,7 @@
 """Writes and reads the keys of the documents that a dump (one crawl of CommonCrawl) keeps.
 
-If a document of a newer dump has a key that an earlier dump has, the document is a duplicate. So each dump writes the
-keys of the documents that an exact dedup kept to small files, one file per bucket of keys. A newer dump reads these
+If a document of a newer dump has a key that an earlier dump has, the document is a duplicate. So each dump writes small
+files with the keys of the documents that an exact dedup kept, one file per bucket of keys. A newer dump reads these
 files. It does not matter whether the earlier dumps were cleaned in this run or a year ago.
 """
 

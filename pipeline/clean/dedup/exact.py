@@ -81,10 +81,10 @@ class DedupExact(beam.PTransform):
     """Compares the keys for a chain (several exact dedups in a row). Takes one PCollection of keys per dedup. Outputs
     verdicts, counts and key files.
 
-    A verdict says that a document is dropped. It consists of the number of the output part, and of bytes: batch id,
-    tag, row, and the id of the document that is kept instead. The dedups of a chain run one after another. A document
-    that one dedup drops does not take part in the next dedup. Otherwise a page could be dropped as a duplicate of a
-    page that is itself dropped.
+    A verdict says that a document is dropped. It consists of the number of an output part (file), and of bytes: batch
+    id, tag (the number of the dedup), row in the batch, and the id of the document that is kept instead. The dedups of
+    a chain run one after another. A document that one dedup drops does not take part in the next dedup. Otherwise a
+    page could be dropped as a duplicate of a page that is itself dropped.
 
     If the job cleans a dump, it also writes key files: the keys of the kept documents, for newer dumps. The output then
     maps each dedup to the paths of its key files. ``earlier`` contains the key files that earlier dumps write in the

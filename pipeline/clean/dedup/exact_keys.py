@@ -26,7 +26,7 @@ KEY_BYTES, ORDER_BYTES, TIE_BYTES = 16, 32, 24
 
 
 class KeyRow(NamedTuple):
-    """Holds a parsed payload. It contains everything that an exact dedup knows about a document."""
+    """Holds the parsed payload of a document. It contains everything that an exact dedup knows about the document."""
 
     key: bytes
     rank: bytes
@@ -46,7 +46,9 @@ _INVERTED = bytes(reversed(range(256)))
 
 
 def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
-    """Returns the bytes by which documents with the same key are sorted. A missing value sorts last."""
+    """Returns a value of the ``newest`` or ``earliest`` column as bytes, by which documents with the same key are
+    sorted. A missing value sorts last.
+    """
     if value is None:
         return b"\xff" * ORDER_BYTES
     data = value.encode()[:ORDER_BYTES].ljust(ORDER_BYTES, b"\0")
@@ -143,7 +145,7 @@ class Layout:
 
 
 def layout_of(steps: Sequence[ExactDedup], index: int) -> Layout:
-    """Returns the layout of the payloads for the step ``index`` of a chain."""
+    """Returns the layout of the payloads for the exact dedup with the number ``index`` in ``steps``."""
     address = KEY_BYTES + _rank_bytes(steps[index])
     at = address + ADDRESS_BYTES
     carried = []
@@ -181,10 +183,10 @@ def next_contest(winner: bytes, layout: Layout) -> tuple[int, bytes] | None:
 
 
 def earlier_payload(key: bytes, document_id: str, steps: Sequence[ExactDedup], index: int) -> bytes:
-    """Returns a payload for a document that an earlier dump keeps. The payload makes this document the winner of
-    ``key`` in step ``index``.
+    """Returns a payload for a document that an earlier dump keeps. This payload sorts first among the payloads with
+    ``key``, so the documents of newer dumps with this key are dropped.
 
-    The payload has no keys for later steps.
+    The payload has no keys for later dedups of the chain.
 
     >>> steps = [ExactDedup(NAME="a", reason="a", key="id")]
     >>> layout, payload = layout_of(steps, 0), earlier_payload(b"k" * 16, "doc", steps, 0)

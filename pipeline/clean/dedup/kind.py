@@ -43,7 +43,7 @@ class NumberedBatch(NamedTuple):
 
 
 class KeyTools(NamedTuple):
-    """Holds what a dedup needs to make keys: the numbers of buckets, the worker's spill file, and the worker's
+    """Holds what a dedup needs to make keys: how many buckets there are, the worker's spill file, and the worker's
     counts.
     """
 
@@ -61,7 +61,9 @@ class DedupKind(ABC):
     """
 
     def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
-        """Returns the batch with the extra columns that this kind needs. These columns are spilled with the text."""
+        """Returns the batch with the extra columns that this kind needs, for example line hashes. They are spilled with
+        the text.
+        """
         return batch
 
     @abstractmethod
@@ -70,7 +72,7 @@ class DedupKind(ABC):
 
     @abstractmethod
     def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
-        """Yields (tag, (bucket, payload)) for each key that the documents of a batch have."""
+        """Yields each key of a batch's documents as (tag, (bucket, payload)). ``tag`` is one of :meth:`key_tags`."""
 
     @abstractmethod
     def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
@@ -78,8 +80,9 @@ class DedupKind(ABC):
 
         The input of the transform is one PCollection per tag. The output has three parts: a list of PCollections of
         verdicts; a list of PCollections of counts; and a dict that maps each step to the key files that it wrote. A
-        verdict consists of the number of the output part, and of bytes: batch id, tag, row and body. ``earlier`` maps
-        each step to the key files that earlier dumps write in the same run.
+        verdict consists of the number of an output part (file), and of bytes: batch id, tag (the number of the dedup),
+        row in the batch, and body. ``earlier`` maps each step to the key files that earlier dumps write in the same
+        run.
         """
 
     def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:

@@ -34,8 +34,8 @@ def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupSt
     """Returns the dedup whose line hashes a segment (the steps of one pass) writes to disk together with the texts.
     Returns None if the segment writes no hashes.
 
-    Stored hashes are useful only if no local step changes the texts before the dedup uses them. In this example, the
-    first two of three segments come before the line dedup ``b``:
+    Stored hashes are useful only if no local step (a step that works on each document alone) changes the texts before
+    the dedup uses them. In this example, the first two of three segments come before the line dedup ``b``:
 
     >>> from pipeline.clean.segments import segments
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()

@@ -103,9 +103,9 @@ class DedupLines(beam.PTransform):
     """Runs the line dedup on all documents. Takes the line hashes of batches. Outputs verdicts (which lines are
     removed) and counts.
 
-    A verdict consists of the number of the output part, and of bytes: batch id, tag, bucket, and the hashes of the
-    lines to remove. A worker holds one bucket in memory, at most 16 million lines. A line takes 17 bytes, and 68 bytes
-    while the worker sorts.
+    A verdict consists of the number of an output part (file), and of bytes: batch id, tag (the number of the dedup),
+    bucket, and the hashes of the lines to remove. A worker holds one bucket in memory, at most 16 million lines. A line
+    takes 17 bytes, and 68 bytes while the worker sorts.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

@@ -70,7 +70,9 @@ class Card(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """Describes a verified pair: the document ``removed`` is removed if the document ``kept`` is kept."""
+    """Describes a verified pair of documents that overlap. If the document ``kept`` stays, the document ``removed`` is
+    removed.
+    """
 
     removed: Card
     kept: Card
@@ -189,6 +191,6 @@ def packed_records(records: np.ndarray, num_buckets: int) -> Iterator[tuple[int,
 
 
 def card_bucket(rank: bytes, num_buckets: int) -> int:
-    """Returns the bucket of a document's card, from the document's rank."""
+    """Returns the bucket of a document's card. The bucket depends only on the document's rank."""
     assert len(rank) == RANK_BYTES, len(rank)
     return int.from_bytes(rank[8:], "big") % num_buckets

@@ -43,8 +43,8 @@ _PAIRS_AT_ONCE = 1 << 16
 
 
 class Nominate(beam.DoFn):
-    """Takes the records of a bucket. Yields the pairs of documents that share a key. A pair goes to the bucket of the
-    document that would be removed.
+    """Finds the pairs of documents that share a key. Takes the records (keys of documents) of a bucket. A yielded pair
+    goes to the bucket of the document that would be removed.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -91,7 +91,7 @@ class Nominate(beam.DoFn):
 
 
 def card_payload(rank: bytes, card: Card, num_buckets: int) -> tuple[int, bytes]:
-    """Returns (bucket, payload) for a card. The pairs of the card's document go to the same bucket."""
+    """Returns a document's card as (bucket, payload). The pairs of the document go to the same bucket."""
     return card_bucket(rank, num_buckets), rank + _CARD + card.to_bytes()
 
 

@@ -138,7 +138,7 @@ def _pair_bucket(pair: bytes, num_buckets: int) -> int:
 
 
 class _Pairs(beam.DoFn):
-    """Yields the pairs of books that share shingles in a bucket. Each pair comes with the number of shared shingles."""
+    """Finds the pairs of books that share shingles of a bucket. Yields each pair with the number of shared shingles."""
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step
@@ -168,7 +168,7 @@ class _Candidates(beam.DoFn):
     """Sums the shared shingles of each pair over the buckets. If the sum is large enough, requests the infos of both
     books.
 
-    An info says where the shingles of a book are on disk. They are needed to compute the exact overlap.
+    An info says where the shingles of a book are on disk. The shingles are needed to compute the exact overlap.
     """
 
     def __init__(self, job: SourceJob) -> None:

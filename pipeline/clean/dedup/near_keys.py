@@ -46,8 +46,8 @@ class Book(NamedTuple):
     def sketch_payloads(self, num_buckets: int) -> Iterator[tuple[int, bytes]]:
         """Divides the sketch of the book among the buckets. Yields (bucket, payload) for each bucket that gets hashes.
 
-        A payload has the key, the sizes, the id, and the hashes that belong to the bucket. The id decides the order of
-        books of equal length.
+        A payload has the key, the sizes of book and sketch, the id, and the hashes that belong to the bucket. The id
+        decides the order of books of equal length.
         """
         name = self.document_id.encode()
         head = _HEAD.pack(self.key, len(self.sketched), self.num_shingles, len(name)) + name
@@ -60,7 +60,7 @@ class Book(NamedTuple):
 
 
 def signature(document_id: str, text: str, address: bytes, ngram_words: int, spill: SpillFile) -> Book:
-    """Spills all shingles of a book. Returns the book with a sketch of its shingles."""
+    """Writes all shingles of a book to a spill file. Returns the book with a sketch (a sample of its shingles)."""
     found = shingles(text, ngram_words=ngram_words)
     blob = spill.append(found.astype("<u8").tobytes())
     key = xxhash.xxh3_64_intdigest(address, seed=3)
@@ -68,7 +68,7 @@ def signature(document_id: str, text: str, address: bytes, ngram_words: int, spi
 
 
 class SketchSlice(NamedTuple):
-    """Holds the part of a sketch that belongs to one bucket. The slice is parsed from a payload of
+    """Holds the shingles of a sketch that belong to one bucket. They are parsed from a payload of
     :meth:`Book.sketch_payloads`.
     """
 

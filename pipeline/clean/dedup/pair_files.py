@@ -111,7 +111,9 @@ class RejectedSample:
 
 
 class _SmallestPairs(beam.CombineFn):
-    """Combines samples of rejected pairs into one sample. The result has the pairs with the smallest hashes."""
+    """Combines samples of rejected pairs into one sample. The result has the pairs with the smallest hashes of their
+    ids.
+    """
 
     def create_accumulator(self) -> list[tuple[int, bytes]]:
         return []

@@ -59,8 +59,10 @@ def _parse(payload: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 class LicencesGraph(JoinGraph):
-    """Builds the join's graph: finds a file and a licence for each content, reads the contents back from disk, and runs
-    the first segment (the source's first steps) on them.
+    """Builds the join's graph. A content is the text of one or more files.
+
+    The graph finds a file and a licence for each content, reads the contents back from disk, and runs the first segment
+    (the source's first steps) on them.
     """
 
     def expand(self, units: Any, job: SourceJob, segments: list[Segment], side: Side) -> Joined:
@@ -86,7 +88,7 @@ class LicencesGraph(JoinGraph):
 
 
 class ReadTables(ReadUnits):
-    """Reads the tables of contents, files and licences.
+    """Reads the tables of contents (texts of files), files and licences.
 
     Spills the contents to disk. Sends the ids of the contents, and the rows of files and licences, to buckets.
     """
@@ -117,7 +119,8 @@ class ReadTables(ReadUnits):
 class LicenceOfFiles(beam.DoFn):
     """Adds to each file the licence of its repository. Takes the files and licences of a bucket of repositories.
 
-    Yields a payload per file. Its key is the content's id. Its value has the repository, the path and the licence.
+    Yields a payload per file. Its key is the id of the file's content (text). Its value has the repository, the path
+    and the licence.
     """
 
     def __init__(self, job: SourceJob) -> None:
@@ -143,8 +146,8 @@ class LicenceOfFiles(beam.DoFn):
 
 
 class ChooseFile(SegmentDoFn):
-    """Chooses one file for each content. Several files can have the same content, but it becomes only one document.
-    This document gets the repository, the path and the licence of the chosen file.
+    """Chooses one file for each content (text). Several files can have the same content, but it becomes only one
+    document. This document gets the repository, the path and the licence of the chosen file.
     """
 
     def __init__(self, job: SourceJob, segment: Segment) -> None:
