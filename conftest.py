@@ -1,4 +1,4 @@
-"""Says which files pytest must skip if an extra is not installed."""
+"""Says which files pytest must skip if an extra (an optional dependency) is not installed."""
 
 from __future__ import annotations
 

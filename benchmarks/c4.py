@@ -162,7 +162,7 @@ def best(judge: Callable[[str], Judged], pages: list[str], repeat: int) -> tuple
 
 
 def clean_phase(wets: list[str], bad_words: str, folder: Path) -> tuple[float, set[tuple[str, str, str, str]]]:
-    """Runs the clean phase as a user does. Returns CPU seconds and every kept page as (split, url, timestamp, text)."""
+    """Runs our clean phase on WET files. Returns CPU seconds and every kept page as (split, url, timestamp, text)."""
     (folder / "wet").mkdir(parents=True)
     (folder / "models/badwords").mkdir(parents=True)
     for number, wet in enumerate(wets):

@@ -181,7 +181,7 @@ def native_seconds(
     """Runs fastText, SentencePiece and KenLM on the texts, without our code. Returns a dict with the seconds that each
     library takes.
 
-    Each library gets its fastest form of input.
+    Each library gets the texts in the form that it processes fastest.
     """
     language, scorers = load("language", models["language"]), load("perplexity", models["perplexity"])
     lines = [text.replace("\n", "") + "\n" for text in texts]

@@ -3,10 +3,11 @@
     python benchmarks/rule_sets.py --peer VENV/lib/python3.11/site-packages PAGES...
 
 PAGES are files or folders with WET, WARC or JSON lines. ``--peer`` is a folder that contains datatrove 0.10 and spaCy
-3.8. The script prints three things per rule set: the number of equal verdicts, the unequal verdicts, and the speed of
-both filters in MB of text per CPU second. The script also prints the speed of all rule sets together. The first
-document that a peer's filter gets is not timed. This project gets the pages in batches of 512. Its figure is the best
-of three rounds, each of which begins with an empty table of words.
+3.8. The script prints three things per rule set: the number of equal verdicts, the first unequal verdicts, and the
+speed of both filters in MB of text per CPU second. The script also prints the speed of all rule sets together. The
+first document that a peer's filter gets is not timed, because the filter then loads what it needs. This project gets
+the pages in batches of 512. Its figure is the best of three rounds. Each round begins without known words (our rules
+keep a table of words that they have seen).
 """
 
 from __future__ import annotations

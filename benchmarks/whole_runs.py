@@ -93,7 +93,7 @@ def text_megabytes(output: Path, source: str) -> float:
 def measure_source(
     source: str, folders: list[Path], scratch: Path, *, rounds: int, is_profiled: bool
 ) -> dict[str, Any]:
-    """Cleans one source with input of two sizes. Returns the source's rates."""
+    """Cleans one source with input of two sizes. Returns the speeds, the time to start, and the peak memory."""
     outputs = [scratch / f"out-{folder.name}" for folder in folders]
     seconds: list[list[float]] = [[], []]
     peaks, kernels = [0.0, 0.0], []
@@ -129,7 +129,7 @@ def measure_source(
 
 
 def measure_mix(folders: list[Path], scratch: Path, *, rounds: int) -> dict[str, Any]:
-    """Tokenizes and mixes the clean documents of one source (:data:`MIXED`), in two sizes. Returns the rates."""
+    """Tokenizes and mixes one source's clean documents (:data:`MIXED`) in two sizes. Returns speed and peak memory."""
     outputs = [scratch / f"out-{folder.name}" for folder in folders]
     for folder, output in zip(folders, outputs, strict=True):
         clean(folder, MIXED, output)

@@ -156,7 +156,7 @@ class Run:
         return self.folder / "losses.jsonl"
 
     def settings(self) -> dict[str, Any]:
-        """Returns the settings that must not change when a run is resumed."""
+        """Returns the settings that must not change when the training is resumed."""
         left_out = (
             "accept_other_data", "checkpoints", "checkpoint_steps", "data", "skip_steps", "stop_after", "threads",
             "workers",

@@ -88,7 +88,7 @@ _FRONT = re.compile(r"\\maketitle|\\end\{abstract\}|\\end\{frontmatter\}")
 
 @dataclass
 class Verdict:
-    """Holds the counts of one paper, or their sums over all papers."""
+    """Holds what the judge counted in one paper (uses of macros, comments, words), or the sums over all papers."""
 
     num_raw_uses: int = 0
     num_uses_left: int = 0
@@ -111,7 +111,7 @@ class Verdict:
 
 
 def without_comments(text: str) -> str:
-    """Removes comments line by line. Verbatim text is removed first, because a ``%`` in it begins no comment."""
+    """Removes verbatim text, and then comments, line by line. A ``%`` in verbatim text does not begin a comment."""
     text = _VERBATIM.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))
     text = re.sub(r"\\begin\{comment\}.*?\\end\{comment\}", "", text, flags=re.DOTALL)
     lines = [re.sub(r"(?<!\\)((?:\\\\)*)%.*", r"\1", line) for line in text.split("\n")]
@@ -248,7 +248,7 @@ def dropped_arguments(body: str, names: dict[str, bool]) -> str:
 
 
 def judge(files: dict[str, str], cleaned: str) -> Verdict:
-    """Judges one paper, given its raw files by name and its cleaned text."""
+    """Returns the counts for one paper. ``files`` maps the names of its raw files to their texts."""
     raw = raw_text(files, cleaned)
     code, names = definitions(raw)
     saved = {match[1] or match[2] for match in _SAVES.finditer(raw)}  # the old meaning may be in the cleaned text

@@ -196,13 +196,16 @@ def miss_probability(
     min_shared: float = MIN_SHARED,
     share_capped: float = 0.0,
 ) -> float:
-    """Returns the probability that a pair with an overlap of exactly ``max_overlap`` is missed, that is, not verified.
+    """Returns the probability that the dedup misses (does not verify) a pair of books whose overlap is exactly
+    ``max_overlap``. Pairs with a larger overlap are missed less often.
 
-    Pairs with a larger overlap are missed less often. The smaller book has ``num_shingles`` shingles. Its sketch
-    contains each shingle with a probability of 1 / ``keep_one_in``. X counts shingles in its sketch: the shingles that
-    the larger book also has, except common shingles. Y counts all other shingles in its sketch. X and Y are independent
-    and binomial. The pair is missed if X is 0, or if X is less than ``min_shared`` times X + Y. Poisson distributions,
-    which have heavier tails, approximate X and Y.
+    The smaller book has ``num_shingles`` shingles. Its sketch contains each of them with a probability of 1 /
+    ``keep_one_in``. X is the number of shingles in this sketch that the larger book also has, without common shingles.
+    Y is the number of all other shingles in this sketch. The pair is missed if X is 0, or if X is less than
+    ``min_shared`` times X + Y. X and Y are independent and binomial. Poisson distributions, which have heavier tails,
+    approximate them.
+
+    In the example, books of 1,000 words (996 shingles) are missed five times in a million.
 
     >>> f"{miss_probability(996):.0e}", miss_probability(3_000) < 1e-12
     ('5e-06', True)

@@ -4,8 +4,9 @@ The original uses langdetect (seed 0) and keeps pages with a score of at least 0
 so fastText's lid.176 is the default of this step. fastText's scores are lower. langdetect gives 1,213 real pages a
 score of at least 0.99, and fastText gives only 58 of these pages such a score. So the limit for fastText was chosen by
 a comparison with langdetect on 1,629 pages that had passed all of C4's rules about lines and pages. 505 of the pages
-are CommonCrawl pages in about 30 languages, and the rest are English web text. fastText's model was lid.176.ftz. In the
-table, "ours" is fastText and "theirs" is langdetect:
+are CommonCrawl pages in about 30 languages, and the rest are English web text. fastText's model was lid.176.ftz. The
+table has one row per limit for fastText. "ours only" counts pages that only fastText keeps, "theirs only" those that
+only langdetect keeps:
 
 =====  ====  =========  ===========  =========
 limit  kept  ours only  theirs only  agreement
