@@ -18,8 +18,6 @@ import numpy.typing as npt
 from filters.decontaminate.index import (
     FULL_WEIGHT,
     NEEDS_ANSWER,
-    SEED_WORDS,
-    SHORT_SEED_WORDS,
     STRIDE,
     Index,
     Seeds,
@@ -88,11 +86,8 @@ def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I6
     """Yields each pair of a document and a piece that may match, and the words of the document at which the piece may
     begin."""
     alignments = [
-        _aligned(index, words, seeds, places)
-        for seeds, places in (
-            (index.seeds, _places(words, SEED_WORDS, STRIDE)),
-            (index.short_seeds, _places(words, SHORT_SEED_WORDS, 1)),
-        )
+        _aligned(index, words, seeds, stride)
+        for seeds, stride in ((index.seeds, STRIDE), (index.short_seeds, 1))
         if len(seeds.places)
     ]
     if not alignments:
@@ -120,25 +115,14 @@ def _changes(values: I64) -> npt.NDArray[np.bool_]:
     return np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.bool_)
 
 
-def _places(words: HashedWords, num_words: int, stride: int) -> I64:
-    """Returns the places in the documents at which an n-gram is looked up. In each document, these are the first word
-    and every ``stride``-th word after it.
-    """
-    counts = np.diff(words.offsets) - num_words + 1
-    number = np.maximum(-(-counts // stride), 0)
-    which, steps = ragged(np.zeros(len(counts), np.int64), number)
-    return words.offsets[which] + steps * stride
-
-
-def _aligned(index: Index, words: HashedWords, seeds: Seeds, places: I64) -> tuple[I64, I64, I64]:
+def _aligned(index: Index, words: HashedWords, seeds: Seeds, stride: int) -> tuple[I64, I64, I64]:
     """Returns the alignments that seeds suggest, as three arrays: documents, pieces, and the words at which the pieces
     would begin.
 
     The number of a word is counted from the start of its document. It is negative if the document begins inside the
     piece.
     """
-    which, at = seeds.look_up(ngram_hashes(words.hashes, places, seeds.num_words))
-    places = places[which]
+    places, at = seeds.look_up(words.hashes, words.offsets, stride)
     same = np.ones(len(at), dtype=np.bool_)
     for offset in range(seeds.num_words):
         same &= index.words[at + offset] == words.hashes[places + offset]
