@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from filters.decontaminate.common_hashes import common_hashes
 from filters.decontaminate.index import (
     FULL_WEIGHT,
     NEEDS_ANSWER,
@@ -26,7 +27,7 @@ from filters.decontaminate.index import (
 )
 from filters.decontaminate.words import I64, U32, HashedWords, split_words
 
-RULE_VERSION = 1
+RULE_VERSION = 2
 """Version of the rules in this file. Every hit records it."""
 
 FULL_SCORE_WORDS, LOWEST_SCORE_WORDS = 8, 20
@@ -47,6 +48,9 @@ before the question."""
 SHORT_ANSWER_AFTER_WORDS = 25
 """If a question is found only together with its answer, the answer must begin within this many words after the
 question."""
+COMMON_ANSWER_AFTER_WORDS = 12
+"""If all words of such an answer are common, it must begin within this many words after the question. Four choices of
+two words each fit in between."""
 _MIN_LONG_ANSWER_WORDS = 8
 _ANSWER_NGRAM_WORDS = 3
 
@@ -174,7 +178,10 @@ def _hit(index: Index, words: HashedWords, document: int, piece: int, shifts: I6
     if not (bool(is_found.all()) if needs_answer else is_whole or is_part):
         return None
     answer = index.answers[int(index.answer_starts[piece]) : int(index.answer_starts[piece + 1])]
-    answer_score, answer_end = _answer(answer, text, first, last, is_short=bool(needs_answer))
+    is_common = bool(needs_answer) and bool(np.isin(answer, common_hashes()).all())
+    answer_score, answer_end = _answer(
+        answer, text, first, last, is_short=bool(needs_answer), is_common=is_common
+    )  # fmt: skip
     if needs_answer and answer_score < 1:
         return None
     end_word = max(last, answer_end)
@@ -205,17 +212,22 @@ def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[i
     return [(s, e) for s, e in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True) if e - s >= MIN_RUN_WORDS]
 
 
-def _answer(answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *, is_short: bool) -> tuple[float, int]:
+def _answer(
+    answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *, is_short: bool, is_common: bool
+) -> tuple[float, int]:
     """Searches for the answer near a question. Returns (score, end of the answer).
 
     The end is 0 unless the whole answer was found after the question.
     """
     if not len(answer):
         return 0.0, 0
-    after = last + len(answer) + (SHORT_ANSWER_AFTER_WORDS if is_short else ANSWER_AFTER_WORDS)
+    within = SHORT_ANSWER_AFTER_WORDS if is_short else ANSWER_AFTER_WORDS
+    after = last + len(answer) + (COMMON_ANSWER_AFTER_WORDS if is_common else within)
     place = _place_of(answer, text[last:after])
     if place is not None:
         return 1.0, last + place + len(answer)
+    if is_common:
+        return 0.0, 0
     before = text[max(0, first - len(answer) - ANSWER_BEFORE_WORDS) : first]
     if _place_of(answer, before) is not None:
         return 1.0, 0
