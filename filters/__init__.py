@@ -17,6 +17,7 @@ Read ``step.py`` first, then ``rules.py``.
 - ``url_lists``: the search for URLs on lists of hosts and addresses.
 - ``exclude``: drops documents that a takedown or opt-out names. ``urls``: recognises different spellings of one URL.
 - ``data``: tables that the rules read when they are imported.
+- ``compiled``: compiles the few loops that numpy cannot express in one pass.
 - ``decoding``, ``encoding_guess``, ``encoding_labels``: decoding of bytes to text, the same for all sources.
 
 >>> import pyarrow as pa

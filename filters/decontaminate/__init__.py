@@ -5,6 +5,7 @@
 
 - ``words``: splits texts into normalised words, in numpy.
 - ``common_words``: lists words that have little weight, because every text has them.
+- ``common_hashes``: hashes these words, single letters and small numbers.
 - ``items``: defines items, sets and their rules, and finds the answer of an item.
 - ``index``: defines the arrays of an index, and the hash table of its seeds.
 - ``build``: builds the index of sets.

@@ -4,14 +4,13 @@ seeds (n-grams by which a piece is found).
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from filters.decontaminate.common_words import COMMON_WORDS
+from filters.decontaminate.common_hashes import common_hashes
 from filters.decontaminate.index import (
     FINDABLE,
     FULL_WEIGHT,
@@ -19,6 +18,7 @@ from filters.decontaminate.index import (
     NEEDS_ANSWER,
     SEED_WORDS,
     SHORT_SEED_WORDS,
+    STRIDE,
     TOO_COMMON,
     TOO_SHORT,
     U8,
@@ -49,7 +49,9 @@ MIN_WEIGHT_WITH_ANSWER = 2.0
 """If a question is found only with its answer, the two must have at least this weight together."""
 MIN_ANSWER_WEIGHT = 0.3
 """If a question is found only with its answer, the answer must have at least this weight. Answers such as "yes", "B"
-and "4" occur near every question."""
+and "4" occur near every question. A question of at least 8 words is found with such an answer too, but only if the
+answer follows closely, and if the question has a word that is not common. Here, numbers and
+most letters are not common words: they are often all that an exercise in arithmetic has of its own."""
 _COMMON_WEIGHT = 0.1
 _NUM_BACKGROUND_ITEMS = 10_000
 """A small set says little about which words are rare in a language. So the weights of words are computed as if the sets
@@ -59,13 +61,6 @@ _BATCH_ITEMS = 4096
 
 class TooManyWords(ValueError):  # noqa: N818 - the name says what is wrong
     """Raised if the sets have more words than an index can hold."""
-
-
-@functools.cache
-def _common_hashes() -> U32:
-    numbers = [str(n) for n in range(100)]
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    return np.unique(split_words([" ".join([*sorted(COMMON_WORDS), *numbers, *letters])]).hashes.astype(np.uint32))
 
 
 class _Pieces:
@@ -120,8 +115,8 @@ def build_index(sets: Sequence[EvalSet]) -> Index:
     answer_starts = _starts(pieces.answers)
     sums = _sums(weights, starts)
     states = _states(words, starts, sums, _sums(_known_weights(answers, words, weights), answer_starts))
-    seeds, states = _long_seeds(words, starts, states)
-    places, short_states = _short_places(words, weights, starts, states)
+    seeds, has_seed, is_covered = _long_seeds(words, starts, states)
+    places, short_states = _short_places(words, weights, starts, states, has_seed, is_covered)
     short_words = words.astype(np.uint64) if len(places) else np.zeros(0, np.uint64)
     return Index(
         sets=tuple(one.rules for one in sets),
@@ -203,7 +198,7 @@ def _weights(words: U32, starts: I64) -> U8:
     known, counts = np.unique((pairs & np.uint64(0xFFFFFFFF)).astype(np.uint32), return_counts=True)
     num_items = max(_NUM_BACKGROUND_ITEMS, len(starts) - 1)
     rarity = np.clip(1 - np.log(counts) / np.log(num_items), _COMMON_WEIGHT, 1.0)
-    rarity[np.isin(known, _common_hashes())] = _COMMON_WEIGHT
+    rarity[np.isin(known, common_hashes())] = _COMMON_WEIGHT
     rarity[is_single(known)] *= 0.5
     table = np.round(rarity * FULL_WEIGHT).astype(np.uint8)
     return table[np.searchsorted(known, words)] if len(words) else np.zeros(0, np.uint8)
@@ -221,7 +216,7 @@ def _known_weights(answers: U32, words: U32, weights: U8) -> U8:
         at = np.minimum(np.searchsorted(known, answers), len(known) - 1)
         is_known = known[at] == answers
         found[is_known] = weights[first[at[is_known]]]
-    found[np.isin(answers, _common_hashes())] = round(_COMMON_WEIGHT * FULL_WEIGHT)
+    found[np.isin(answers, common_hashes())] = round(_COMMON_WEIGHT * FULL_WEIGHT)
     return found
 
 
@@ -235,20 +230,25 @@ def _states(words: U32, starts: I64, sums: I64, answer_sums: I64) -> U8:
     states[needs] = NEEDS_ANSWER
     is_vague = sums + answer_sums < MIN_WEIGHT_WITH_ANSWER * FULL_WEIGHT
     is_vague |= answer_sums < MIN_ANSWER_WEIGHT * FULL_WEIGHT
+    owned = np.concatenate([[0], np.cumsum(~np.isin(words, common_hashes(with_symbols=False)))])
+    is_vague &= (length < MIN_WORDS) | (owned[starts[1:]] == owned[starts[:-1]])
     states[needs & is_vague] = TOO_COMMON
     states[needs & (answer_sums == 0)] = TOO_SHORT
     states[num_words < SHORT_SEED_WORDS] = TOO_SHORT
     return states
 
 
-def _long_seeds(words: U32, starts: I64, states: U8) -> tuple[tuple[U64, I64], U8]:
-    """Returns the seeds of long pieces as two arrays (hashes and places), and the new states of all pieces.
+def _long_seeds(
+    words: U32, starts: I64, states: U8
+) -> tuple[tuple[U64, I64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Returns the hashes and places of all seeds of long pieces. Also returns two masks of pieces: those that have a
+    seed, and those that are covered.
 
-    A place is the index of the seed's first word in ``words``. An n-gram that occurs at many places is common, and is
-    not used as a seed. If a piece has only common n-grams, its state becomes TOO_COMMON.
+    A piece is covered if one of its seeds is looked up wherever a document contains the piece. Only every third n-gram
+    of a document is looked up, so a covered piece has seeds at three places that differ by 0, 1 and 2 modulo 3. A piece
+    of a few words that is mostly a template may have only one seed.
     """
-    is_searched = (states <= NEEDS_ANSWER) & (np.diff(starts) >= MIN_WORDS)
-    pieces = np.flatnonzero(is_searched)
+    pieces = np.flatnonzero((states <= NEEDS_ANSWER) & (np.diff(starts) >= MIN_WORDS))
     which, places = ragged(starts[pieces], np.diff(starts)[pieces] - SEED_WORDS + 1)
     hashes = ngram_hashes(words.astype(np.uint64), places, SEED_WORDS)
     order = np.argsort(hashes, kind="stable")
@@ -257,21 +257,28 @@ def _long_seeds(words: U32, starts: I64, states: U8) -> tuple[tuple[U64, I64], U
     group = np.cumsum(first) - 1
     is_rare = np.zeros(len(hashes), np.bool_)
     is_rare[order] = np.bincount(group)[group] <= MAX_PLACES if len(group) else False
-    has_seed = np.zeros(len(pieces), np.bool_)
-    has_seed[which[is_rare]] = True
-    states = states.copy()
-    states[pieces[~has_seed]] = TOO_COMMON
-    return (hashes[is_rare], places[is_rare]), states
+    has_phase = np.zeros((len(states), STRIDE), np.bool_)
+    has_phase[pieces[which[is_rare]], places[is_rare] % STRIDE] = True
+    num_phases = has_phase.sum(axis=1)
+    return (hashes[is_rare], places[is_rare]), num_phases > 0, num_phases == STRIDE
 
 
-def _short_places(words: U32, weights: U8, starts: I64, states: U8) -> tuple[I64, U8]:
-    """Returns the place of the rarest 3-gram of each short piece, and the new states of all pieces.
+def _short_places(
+    words: U32,
+    weights: U8,
+    starts: I64,
+    states: U8,
+    has_seed: npt.NDArray[np.bool_],
+    is_covered: npt.NDArray[np.bool_],
+) -> tuple[I64, U8]:
+    """Returns the place of the rarest 3-gram of each piece that is not covered by long seeds, and the states of all
+    pieces. Every 3-gram of a document is looked up.
 
-    A place is the index of the 3-gram's first word in ``words``. If many short pieces have the same rarest 3-gram,
-    these pieces get no place, and their state becomes TOO_COMMON.
+    If even that 3-gram is common, its place is left out. If the piece has no long seed either, its state becomes
+    TOO_COMMON.
     """
     num_words = np.diff(starts)
-    pieces = np.flatnonzero((states == NEEDS_ANSWER) & (num_words < MIN_WORDS))
+    pieces = np.flatnonzero((states <= NEEDS_ANSWER) & ~is_covered)
     if not len(pieces):
         return np.zeros(0, np.int64), states
     which, places = ragged(starts[pieces], num_words[pieces] - SHORT_SEED_WORDS + 1)
@@ -283,5 +290,5 @@ def _short_places(words: U32, weights: U8, starts: I64, states: U8) -> tuple[I64
     _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     is_rare = counts[inverse] <= MAX_PLACES
     states = states.copy()
-    states[pieces[~is_rare]] = TOO_COMMON
+    states[pieces[~is_rare & ~has_seed[pieces]]] = TOO_COMMON
     return chosen[is_rare], states

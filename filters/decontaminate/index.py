@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from filters.compiled import kernel
 from filters.decontaminate.items import SetRules
 from filters.decontaminate.words import I64, U32, U64
 
@@ -40,6 +41,8 @@ STATES = ("findable", "needs_answer", "too_short", "too_common")
 ``too_short`` piece has too few words, or is a short question without an answer. The words of a ``too_common`` piece are
 too common."""
 
+_NGRAM_MIX, _MIX_BEFORE, _MIX_AFTER = 0xC2B2AE3D27D4EB4F, 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
+
 FULL_WEIGHT = 255
 """The weight 1 is stored as this number. A word that only one piece contains has the weight 1."""
 
@@ -60,18 +63,19 @@ class Seeds:
     places: U32
     """The place of each seed in ``Index.words``."""
 
-    def look_up(self, hashes: U64) -> tuple[I64, I64]:
-        """Finds the places of n-grams in ``Index.words`` by the hashes of the n-grams.
+    def look_up(self, words: U64, offsets: I64, stride: int) -> tuple[I64, I64]:
+        """Looks up the n-grams of documents. In each document, the first n-gram and every ``stride``-th n-gram after it
+        is looked up. Document ``i`` has the words from ``offsets[i]`` to ``offsets[i + 1]``.
 
-        Returns two arrays with one entry per place found: the index of the n-gram in ``hashes``, and the place. Only a
-        part of each hash is compared, so some places have another n-gram.
+        Returns pairs as two arrays: the word at which an n-gram begins, and a place in the pieces that probably has
+        this n-gram.
         """
-        bits = np.uint64(1) << (hashes & np.uint64(63))
-        bits |= np.uint64(1) << ((hashes >> np.uint64(6)) & np.uint64(63))
-        found = np.flatnonzero((self.bloom.take(_high_bits(hashes, len(self.bloom))) & bits) == bits)
-        if not len(found):
+        most = len(words) // stride + len(offsets)
+        found, hashes = np.empty(most, np.int64), np.empty(most, np.uint64)
+        count = likely_ngrams(words, offsets, self.num_words, stride, self.bloom, found, hashes)
+        found, hashes = found[:count], hashes[:count]
+        if not count:
             return found, found
-        hashes = hashes[found]
         buckets = _high_bits(hashes, len(self.starts) - 1)
         first = self.starts[buckets].astype(np.int64)
         counts = self.starts[buckets + 1] - first
@@ -113,13 +117,47 @@ def ngram_hashes(words: U64, places: I64, num_words: int) -> U64:
     """Returns one hash per place (an index in ``words``): the hash of the ``num_words`` words that begin there."""
     hashes = words.take(places)
     for offset in range(1, num_words):
-        hashes *= np.uint64(0xC2B2AE3D27D4EB4F)
+        hashes *= np.uint64(_NGRAM_MIX)
         hashes ^= hashes >> np.uint64(29)
         hashes += words.take(places + offset)
-    hashes *= np.uint64(0x9E3779B97F4A7C15)
+    hashes *= np.uint64(_MIX_BEFORE)
     hashes ^= hashes >> np.uint64(32)
-    hashes *= np.uint64(0xD6E8FEB86659FD93)
+    hashes *= np.uint64(_MIX_AFTER)
     return hashes
+
+
+@kernel
+def likely_ngrams(
+    words: U64, offsets: I64, num_words: int, stride: int, bloom: U64, places: I64, hashes: U64
+) -> int:  # fmt: skip
+    """Hashes n-grams of documents, as :func:`ngram_hashes` does. Writes the places and hashes of those that the Bloom
+    filter contains into the last two arrays. Returns their number.
+
+    In each document, the first n-gram and every ``stride``-th n-gram after it is looked up. The two arrays must have
+    room for all of them. The size of the filter must be a power of two.
+    """
+    one, low, six, half = np.uint64(1), np.uint64(63), np.uint64(6), np.uint64(32)
+    shift, size = np.uint64(64), len(bloom)
+    while size > 1:
+        size >>= 1
+        shift -= one
+    count = 0
+    for document in range(len(offsets) - 1):
+        for place in range(offsets[document], offsets[document + 1] - num_words + 1, stride):
+            value = words[place]
+            for offset in range(1, num_words):
+                value *= np.uint64(_NGRAM_MIX)
+                value ^= value >> np.uint64(29)
+                value += words[place + offset]
+            value *= np.uint64(_MIX_BEFORE)
+            value ^= value >> half
+            value *= np.uint64(_MIX_AFTER)
+            bits = (one << (value & low)) | (one << ((value >> six) & low))
+            at = value >> shift if shift < np.uint64(64) else np.uint64(0)
+            if bloom[at] & bits == bits:
+                places[count], hashes[count] = place, value
+                count += 1
+    return count
 
 
 def make_seeds(hashes: U64, places: I64, num_words: int) -> Seeds:

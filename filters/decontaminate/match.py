@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from filters.decontaminate.common_hashes import common_hashes
 from filters.decontaminate.index import (
     FULL_WEIGHT,
     NEEDS_ANSWER,
-    SEED_WORDS,
-    SHORT_SEED_WORDS,
     STRIDE,
     Index,
     Seeds,
@@ -28,7 +27,7 @@ from filters.decontaminate.index import (
 )
 from filters.decontaminate.words import I64, U32, HashedWords, split_words
 
-RULE_VERSION = 1
+RULE_VERSION = 2
 """Version of the rules in this file. Every hit records it."""
 
 FULL_SCORE_WORDS, LOWEST_SCORE_WORDS = 8, 20
@@ -49,6 +48,9 @@ before the question."""
 SHORT_ANSWER_AFTER_WORDS = 25
 """If a question is found only together with its answer, the answer must begin within this many words after the
 question."""
+COMMON_ANSWER_AFTER_WORDS = 12
+"""If all words of such an answer are common, it must begin within this many words after the question. Four choices of
+two words each fit in between."""
 _MIN_LONG_ANSWER_WORDS = 8
 _ANSWER_NGRAM_WORDS = 3
 
@@ -89,11 +91,8 @@ def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I6
     """Yields each pair of a document and a piece that may match, and the words of the document at which the piece may
     begin."""
     alignments = [
-        _aligned(index, words, seeds, places)
-        for seeds, places in (
-            (index.seeds, _places(words, SEED_WORDS, STRIDE)),
-            (index.short_seeds, _places(words, SHORT_SEED_WORDS, 1)),
-        )
+        _aligned(index, words, seeds, stride)
+        for seeds, stride in ((index.seeds, STRIDE), (index.short_seeds, 1))
         if len(seeds.places)
     ]
     if not alignments:
@@ -121,25 +120,14 @@ def _changes(values: I64) -> npt.NDArray[np.bool_]:
     return np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.bool_)
 
 
-def _places(words: HashedWords, num_words: int, stride: int) -> I64:
-    """Returns the places in the documents at which an n-gram is looked up. In each document, these are the first word
-    and every ``stride``-th word after it.
-    """
-    counts = np.diff(words.offsets) - num_words + 1
-    number = np.maximum(-(-counts // stride), 0)
-    which, steps = ragged(np.zeros(len(counts), np.int64), number)
-    return words.offsets[which] + steps * stride
-
-
-def _aligned(index: Index, words: HashedWords, seeds: Seeds, places: I64) -> tuple[I64, I64, I64]:
+def _aligned(index: Index, words: HashedWords, seeds: Seeds, stride: int) -> tuple[I64, I64, I64]:
     """Returns the alignments that seeds suggest, as three arrays: documents, pieces, and the words at which the pieces
     would begin.
 
     The number of a word is counted from the start of its document. It is negative if the document begins inside the
     piece.
     """
-    which, at = seeds.look_up(ngram_hashes(words.hashes, places, seeds.num_words))
-    places = places[which]
+    places, at = seeds.look_up(words.hashes, words.offsets, stride)
     same = np.ones(len(at), dtype=np.bool_)
     for offset in range(seeds.num_words):
         same &= index.words[at + offset] == words.hashes[places + offset]
@@ -191,7 +179,10 @@ def _hit(index: Index, words: HashedWords, document: int, piece: int, shifts: I6
     if not (bool(is_found.all()) if needs_answer else is_whole or is_part):
         return None
     answer = index.answers[int(index.answer_starts[piece]) : int(index.answer_starts[piece + 1])]
-    answer_score, answer_end = _answer(answer, text, first, last, is_short=bool(needs_answer))
+    is_common = bool(needs_answer) and bool(np.isin(answer, common_hashes()).all())
+    answer_score, answer_end = _answer(
+        answer, text, first, last, is_short=bool(needs_answer), is_common=is_common
+    )  # fmt: skip
     if needs_answer and answer_score < 1:
         return None
     end_word = max(last, answer_end)
@@ -222,19 +213,23 @@ def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[i
     return [(s, e) for s, e in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True) if e - s >= MIN_RUN_WORDS]
 
 
-def _answer(answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *, is_short: bool) -> tuple[float, int]:
-    """Searches for the answer near a question. Returns a score from 0 to 1, and the word of the text where the answer
-    ends.
+def _answer(
+    answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *, is_short: bool, is_common: bool
+) -> tuple[float, int]:
+    """Searches for the answer near a question. Returns (score, end of the answer).
 
     The score is 1 if the whole answer was found. If only a part of a long answer was found, it is the share of the
     answer's 3-grams that were found. The end is 0 unless the whole answer was found after the question.
     """
     if not len(answer):
         return 0.0, 0
-    after = last + len(answer) + (SHORT_ANSWER_AFTER_WORDS if is_short else ANSWER_AFTER_WORDS)
+    within = SHORT_ANSWER_AFTER_WORDS if is_short else ANSWER_AFTER_WORDS
+    after = last + len(answer) + (COMMON_ANSWER_AFTER_WORDS if is_common else within)
     place = _place_of(answer, text[last:after])
     if place is not None:
         return 1.0, last + place + len(answer)
+    if is_common:
+        return 0.0, 0
     before = text[max(0, first - len(answer) - ANSWER_BEFORE_WORDS) : first]
     if _place_of(answer, before) is not None:
         return 1.0, 0

@@ -146,7 +146,7 @@ class Decontaminate(Step):
 
     NAME: ClassVar[str] = "decontaminate"
     CITE: ClassVar[str] = "ours, in the form of AI2's decon: seeds that grow, words weighted by rarity, answers near"
-    DATA_VERSION: ClassVar[int] = 1
+    DATA_VERSION: ClassVar[int] = 2
     MODELS: ClassVar[tuple[str, ...]] = ("decontamination",)
     REASONS: ClassVar[tuple[str, ...]] = (CONTAMINATION, PUBLIC_PASSAGE, "nothing_left")
     EVIDENCE: ClassVar[pa.Schema | None] = HITS_SCHEMA

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from filters.compiled import kernel
+
 NORMALISATION_VERSION = 1
 """Version of the normalisation. Increase it when a text would be split into different words, so that stored tables are
 rebuilt.
@@ -33,9 +35,12 @@ U32 = npt.NDArray[np.uint32]
 
 _CHUNK_CHARS = 1 << 16
 _BASE = 0x9E3779B97F4A7C15
-_MIX = np.uint64(0xD6E8FEB86659FD93)
-_SEPARATOR, _LETTER, _SINGLE, _IGNORED = 0, 1, 2, 3
+_MIX = 0xD6E8FEB86659FD93
+_SEPARATOR, _LETTER, _SINGLE, _IGNORED, _REST = 0, 1, 2, 3, 4
+"""The classes of characters. `_REST` is the class of the characters after the first one of an HTML entity."""
+_CLASS_SHIFT, _CHARACTER_MASK = 24, (1 << 24) - 1
 _NUM_CODE_POINTS = 0x110000
+_REST_CODE = _NUM_CODE_POINTS
 _LAST_NAMED = 0x20000
 """All code points above this one are ideographs or unassigned."""
 
@@ -64,14 +69,12 @@ class HashedWords:
 
 
 @functools.cache
-def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
-    """Returns two tables that are indexed by code point: the folded character (lower case, no accents), and its class.
-    Also returns the two tables for ASCII alone, as bytes.
-
-    The class says whether a character is a letter of a longer word, a word by itself (single), ignored, or a separator.
+def _table() -> U32:
+    """Returns a table that is indexed by code point. A value is the folded character and, in its highest byte, the
+    class.
     """
-    folded = np.arange(_NUM_CODE_POINTS, dtype=np.uint32)
-    classes = np.zeros(_NUM_CODE_POINTS, dtype=np.uint8)
+    folded = np.arange(_NUM_CODE_POINTS + 1, dtype=np.uint32)
+    classes = np.zeros(_NUM_CODE_POINTS + 1, dtype=np.uint32)
     classes[_LAST_NAMED:0x40000] = _SINGLE
     for code in range(_LAST_NAMED):
         character = chr(code)
@@ -84,46 +87,27 @@ def _tables() -> tuple[U32, npt.NDArray[np.uint8], bytes, bytes]:
         classes[here] = np.where(classes[here] == _LETTER, _SINGLE, classes[here])
     for first, last in _IGNORED_RANGES:
         classes[first : last + 1] = _IGNORED
-    ascii_folded = bytes(int(folded[code]) if code < 128 else 0 for code in range(256))
-    ascii_classes = bytes(int(classes[code]) if code < 128 else 0 for code in range(256))
-    return folded, classes, ascii_folded, ascii_classes
-
-
-@functools.cache
-def _powers() -> tuple[U64, U64]:
-    """Returns two arrays of powers modulo 2**64: those of ``_BASE`` (the base of the words' hash), and those of its
-    inverse."""
-
-    def powers_of(base: int) -> U64:
-        return np.cumprod(np.array([1] + [base] * _CHUNK_CHARS, dtype=np.uint64), dtype=np.uint64)
-
-    return powers_of(_BASE), powers_of(pow(_BASE, -1, 1 << 64))
+    classes[_REST_CODE] = _REST
+    return folded | classes << np.uint32(_CLASS_SHIFT)
 
 
 def split_words(texts: Sequence[str]) -> HashedWords:
     """Returns the words of several texts. The words of a text do not depend on the other texts."""
-    lengths = np.array([len(text) for text in texts], dtype=np.int64)
-    firsts = np.concatenate([[0], np.cumsum(lengths + 1)])[: len(texts)].astype(np.int64)
-    joined = "\n".join(texts)
-    found = [_words_of_chunk(joined, start, end) for start, end in _chunks(joined)]
-    hashes, starts, ends = (
-        (np.concatenate([one[i] for one in found]) for i in range(3))
-        if found
-        else (np.zeros(0, np.uint64), *_no_places())
-    )
-    offsets = np.append(np.searchsorted(starts, firsts), len(starts)).astype(np.int64)
-    shifts = np.repeat(firsts, np.diff(offsets))
-    return HashedWords(hashes, starts - shifts, ends - shifts, offsets)
-
-
-def _no_places() -> tuple[I64, I64]:
-    return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    most = sum(map(len, texts))  # what is not written takes no memory
+    hashes, starts, ends = np.empty(most, np.uint64), np.empty(most, np.int64), np.empty(most, np.int64)
+    offsets = np.zeros(len(texts) + 1, dtype=np.int64)
+    count, table = 0, _table()
+    for number, text in enumerate(texts):
+        for start, end in _chunks(text):
+            count = find_words(_codes(text[start:end]), table, start, count, hashes, starts, ends)
+        offsets[number + 1] = count
+    return HashedWords(hashes[:count], starts[:count], ends[:count], offsets)
 
 
 def _chunks(text: str) -> list[tuple[int, int]]:
     """Splits a text into chunks of at most 65,536 characters, and returns their starts and ends.
 
-    A chunk ends at white space if there is any in its second half. Otherwise it ends after 65,536 characters.
+    A chunk ends at white space, unless its second half has none. So a word of more than 32,768 characters may be cut.
     """
     chunks, start = [], 0
     while start < len(text):
@@ -136,75 +120,77 @@ def _chunks(text: str) -> list[tuple[int, int]]:
     return chunks
 
 
-def _words_of_chunk(text: str, start: int, end: int) -> tuple[U64, I64, I64]:
-    text = text[start:end]
-    values, classes, places = _normalised(text)
-    is_word = classes != _SEPARATOR
-    singles = classes == _SINGLE
-    if singles.any():
-        before = np.concatenate([[True], ~is_word[:-1] | singles[:-1]])
-        after = np.concatenate([~is_word[1:] | singles[1:], [True]])
-        first = np.flatnonzero(is_word & (singles | before))
-        last = np.flatnonzero(is_word & (singles | after))
-    else:
-        padded = np.zeros(len(is_word) + 2, dtype=np.bool_)
-        padded[1:-1] = is_word
-        edges = np.flatnonzero(padded[1:] != padded[:-1])
-        first, last = edges[::2], edges[1::2] - 1
-    powers, inverses = _powers()
-    sums = np.empty(len(values) + 1, dtype=np.uint64)
-    sums[0] = 0
-    np.multiply(values, powers[: len(values)], out=sums[1:])
-    np.cumsum(sums, out=sums)
-    hashes = (sums[last + 1] - sums[first]) * inverses[first]
-    hashes *= _MIX
-    hashes ^= hashes >> np.uint64(32)
-    hashes *= _MIX
-    hashes >>= np.uint64(32)  # an index stores 32 bits of each word
-    if places is None:
-        return hashes, first + start, last + (start + 1)
-    return hashes, places[0][first] + start, places[1][last] + start
-
-
-def _normalised(text: str) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.uint8], tuple[I64, I64] | None]:
-    """Returns the folded characters of a text, their classes, and their places in the text (begins and ends).
-
-    If no character was left out, None is returned instead of the places, because these are then just 0, 1, 2, and so
-    on.
+def _codes(text: str) -> npt.NDArray[np.uint8] | U32:
+    """Returns the code points of a text. An HTML entity becomes its character and then `_REST_CODE` for each further
+    character of the entity.
     """
-    folded, class_of, ascii_folded, ascii_classes = _tables()
-    is_ascii = text.isascii()
-    raw = text.encode("ascii", "replace")
-    values: npt.NDArray[np.unsignedinteger] = np.frombuffer(raw.translate(ascii_folded), dtype=np.uint8)
-    classes = np.frombuffer(raw.translate(ascii_classes), dtype=np.uint8)
-    has_entities = "&" in text and _ENTITY.search(text) is not None
-    if is_ascii and not has_entities:
-        return values, classes, None
-    values, classes = values.astype(np.uint32), classes.copy()
-    if not is_ascii:
+    codes: npt.NDArray[np.uint8] | U32
+    if text.isascii():
+        codes = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    else:
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        others = np.flatnonzero(codes > 127)
-        values[others] = folded[codes[others]]
-        classes[others] = class_of[codes[others]]
-    begins = np.arange(len(values), dtype=np.int64)
-    ends = begins + 1
-    for entity in _ENTITY.finditer(text) if has_entities else ():
+    is_copy = False
+    for entity in _ENTITY.finditer(text) if "&" in text else ():
         meant = html.unescape(entity[0])
         if len(meant) == 1:
-            at = entity.start()
-            values[at], classes[at], ends[at] = folded[ord(meant)], class_of[ord(meant)], entity.end()
-            classes[at + 1 : entity.end()] = _IGNORED
-    kept = classes != _IGNORED
-    if kept.all():
-        return values, classes, None
-    return values[kept], classes[kept], (begins[kept], ends[kept])
+            if not is_copy:
+                codes, is_copy = codes.astype(np.uint32), True
+            codes[entity.start()] = ord(meant)
+            codes[entity.start() + 1 : entity.end()] = _REST_CODE
+    return codes
+
+
+@kernel
+def find_words(
+    codes: npt.NDArray[np.uint8] | U32, table: U32, shift: int, count: int, hashes: U64, starts: I64, ends: I64
+) -> int:  # fmt: skip
+    """Writes the hash, the start and the end of each word into the last three arrays. The arrays already hold
+    ``count`` words. Returns the new number of words.
+
+    The arrays must have room for one more word per character. ``shift`` is added to all starts and ends. The hash is a
+    polynomial of the folded characters. It is mixed, and cut to the 32 bits that an index stores.
+    """
+    base, mix, half = np.uint64(_BASE), np.uint64(_MIX), np.uint64(32)
+    to_class, mask, one = np.uint64(_CLASS_SHIFT), np.uint64(_CHARACTER_MASK), np.uint64(1)
+    letter, single, ignored, rest = np.uint64(_LETTER), np.uint64(_SINGLE), np.uint64(_IGNORED), np.uint64(_REST)
+    at, free, num_codes = np.uint64(0), np.uint64(count), np.uint64(len(codes))  # unsigned: never counted from the end
+    while at < num_codes:
+        value = np.uint64(table[codes[at]])
+        kind = value >> to_class
+        if kind != letter and kind != single:
+            at += one
+            continue
+        word, power = value & mask, base
+        starts[free] = shift + at
+        at += one
+        end, is_kept = at, True  # whether the last character is a part of the word
+        while at < num_codes:
+            value = np.uint64(table[codes[at]])
+            following = value >> to_class
+            if following == letter and kind == letter:
+                word += (value & mask) * power
+                power *= base
+                is_kept = True
+            elif following == ignored and kind == letter:
+                is_kept = False
+            elif following != rest:
+                break
+            at += one
+            if is_kept:
+                end = at
+        word *= mix
+        word ^= word >> half
+        word *= mix
+        hashes[free], ends[free] = word >> half, shift + end
+        free += one
+    return int(free)
 
 
 @functools.cache
 def _single_hashes() -> U32:
     """Returns the sorted hashes of all words that consist of one character of a script without spaces."""
-    classes = _tables()[1]
-    characters = [chr(code) for code in np.flatnonzero(classes[:_LAST_NAMED] == _SINGLE).tolist()]
+    classes = _table()[:_LAST_NAMED] >> np.uint32(_CLASS_SHIFT)
+    characters = [chr(code) for code in np.flatnonzero(classes == _SINGLE).tolist()]
     return np.unique(split_words([" ".join(characters)]).hashes.astype(np.uint32))
 
 

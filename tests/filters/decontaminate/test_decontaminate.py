@@ -87,6 +87,43 @@ def test_how_an_item_can_be_found(item: Item, state: str) -> None:
     assert [STATES[s] for s in index_of(item).piece_states] == [state]
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How many homomorphisms are there of Z into Z_2?", "2"),
+        ("What is the sum of 4 + 9 and 4 - 9?", "8"),
+        ("Find the quotient of 5 and 7 and then 3", "7"),
+        ("If 3^(x - 3) + 10 = 19, then x =", "5"),
+        ("Is the number 91 not a prime, true or false?", "False"),
+    ],
+)
+def test_a_question_of_eight_words_is_found_with_a_common_answer_after_it(question: str, answer: str) -> None:
+    item = Item(id="1", question=question, answer=answer)
+    assert [STATES[s] for s in index_of(item).piece_states] == ["needs_answer"]
+    near = f"{question}\n(A) 12 apples\n(B) 13 pears\n(C) none\n(D) all\n{answer}"
+    assert len(found_in(near, item)) == 1
+    assert not found_in(f"{question} {CLEAN}", item)
+    assert not found_in(f"{answer} {question}", item)
+    assert not found_in(" ".join(["otherwise", *question.split()[1:], answer]), item)
+
+
+@pytest.mark.parametrize(
+    "question", ["Which one of the following is the best answer?", "What is the right way to do it here?"]
+)
+def test_a_question_of_common_words_alone_is_not_searched_for_with_a_common_answer(question: str) -> None:
+    assert [STATES[s] for s in index_of(Item(id="1", question=question, answer="A")).piece_states] == ["too_common"]
+
+
+def test_each_question_of_a_template_is_found_at_every_place() -> None:
+    """Only one n-gram of such a question is its own, and only every third n-gram of a document is looked up."""
+    names = ["hepatomegaly", "hypothyroidism", "monosomy", "scurvy", *(f"term{n}" for n in range(60))]
+    items = [Item(id=n, question=f"Which of the following is true of {n}?", answer=f"fact about {n}") for n in names]
+    index = index_of(*items)
+    for before in range(6):
+        texts = [f"{'word ' * before}{item.question} {item.answer}" for item in items]
+        assert [hit.piece for hit in find(index, texts)] == list(range(len(items))), before
+
+
 def test_a_final_sigma_is_a_sigma() -> None:
     item = Item(id="g", question="Πόσους τόνους καλαμπόκι μετέφεραν οι φορτηγίδες στους δύο μεγαλύτερους λιμένες;")
     assert len(found_in(item.question.upper(), item)) == 1

@@ -1,0 +1,105 @@
+"""Kernels: stored machine code belongs to one content of a file, and is not needed."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FILE = """
+from filters.compiled import kernel
+
+ADDED = {added}
+
+
+@kernel
+def plus(number):
+    return number + ADDED
+"""
+CALL = "import mine; print(mine.plus(1))"
+
+
+def run(folder: Path, code: str = CALL, **environment: str) -> str:
+    """Runs a line in a process whose modules lie in a folder. Returns what it printed."""
+    paths = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(
+        command, env=os.environ | paths | environment, check=True, text=True, capture_output=True
+    ).stdout.strip()
+
+
+def write(folder: Path, added: int) -> None:
+    """Writes the module. Its size and its time are always the same."""
+    path = folder / "mine.py"
+    path.write_text(FILE.format(added=added))
+    os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+def test_machine_code_of_another_content_is_not_taken(tmp_path: Path) -> None:
+    """Installed files can have one size and one time in two versions."""
+    write(tmp_path, 1)
+    assert run(tmp_path) == "2"
+    stored = set((tmp_path / "__pycache__").iterdir())
+    assert len(stored) == 2
+    assert run(tmp_path) == "2"
+    assert set((tmp_path / "__pycache__").iterdir()) == stored
+    write(tmp_path, 2)
+    assert run(tmp_path) == "3"
+
+
+def test_without_a_folder_for_machine_code(tmp_path: Path) -> None:
+    """Root may write everywhere, so the folders are files here."""
+    write(tmp_path, 1)
+    (tmp_path / "__pycache__").write_text("")
+    (tmp_path / "home").write_text("")
+    assert run(tmp_path, HOME=str(tmp_path / "home"), XDG_CACHE_HOME=str(tmp_path / "home")) == "2"
+
+
+def test_a_kernel_is_pickled_by_its_name(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    assert run(tmp_path, "import mine, pickle; print(pickle.loads(pickle.dumps(mine.plus)) is mine.plus)") == "True"
+
+
+def test_a_process_without_a_kernel_call_does_not_load_numba(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    assert run(tmp_path, "import mine, sys; print('numba' in sys.modules)") == "False"
+
+
+def kernels(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and any(ast.unparse(d) == "kernel" for d in node.decorator_list):
+            yield node
+
+
+def foreign_names(code: str) -> list[str]:
+    """Returns the names in kernels that come from another file of ours."""
+    tree = ast.parse(code)
+    ours = {"filters", "pipeline", "mixtures", "tokenizer"}
+    imported = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ours
+        for alias in node.names
+    } - set(dir(builtins))  # fmt: skip
+    return [
+        node.id
+        for function in kernels(tree)
+        for statement in function.body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and node.id in imported
+    ]
+
+
+def test_kernels_use_names_of_their_own_file_only() -> None:
+    """Stored machine code is found by the content of the kernel's own file."""
+    files = [p for package in ("filters", "tokenizer", "mixtures", "pipeline") for p in (ROOT / package).rglob("*.py")]
+    assert {str(p): foreign_names(p.read_text("utf-8")) for p in files if foreign_names(p.read_text("utf-8"))} == {}
+    planted = (
+        "from filters.words import BASE\nfrom filters.compiled import kernel\n@kernel\ndef f(a):\n    return a * BASE"
+    )
+    assert foreign_names(planted) == ["BASE"]
