@@ -9,6 +9,7 @@ What the pipeline uses:
 - ``from_yaml``: converts YAML to checked values.
 - ``decontaminate``: reads evaluation sets, stores their index as a file, and searches finished shards.
 - ``parts``: divides a source's tokens by a column of its documents.
+- ``part_rows``: divides the rows of a batch among these parts.
 - ``plan``: converts weights to tokens and epochs (``python -m mixtures.plan``).
 - ``subset``: chooses the documents of a last, partial epoch by hash, exact to the token.
 - ``tokenizer_sample``: draws the weighted sample on which a tokenizer is trained.
@@ -23,7 +24,7 @@ What a trainer uses:
 - ``packing``, ``permutation``, ``batch_plan``, ``loader``: pack sequences, shuffle them, and yield batches.
 - ``torch_dataset``: provides the batches to PyTorch's ``DataLoader``.
 - ``grain``: provides the sequences to Grain, in its own format or in the formats of MaxText and torchtitan.
-- ``export``: writes the shards in other trainers' formats (``export_files``, ``export_mds``, ``export_arrayrecord``).
+- ``export``: writes the shards in other trainers' formats (``python -m mixtures.export``).
 
 What a person uses:
 

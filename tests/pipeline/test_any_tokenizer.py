@@ -16,7 +16,7 @@ import tokenizers
 from small import CONFIG, Small, prose
 
 from mixtures import verify
-from mixtures.export import export
+from mixtures.export.layouts import export
 from mixtures.find.search import Finder, make_indexes
 from mixtures.inspect.__main__ import main as inspect_main
 from mixtures.loader import Loader, LoaderSettings

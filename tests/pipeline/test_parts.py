@@ -13,11 +13,11 @@ from small import CONFIG, Small, manifest_of, rows_of, shard_sums
 
 from mixtures import verify
 from mixtures.find.search import Finder, make_indexes
-from mixtures.forget import forget
+from mixtures.forget.removal import forget
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.parts import source_of
 from mixtures.plan.__main__ import main as plan
-from mixtures.shares import main as shares
+from mixtures.shares.__main__ import main as shares
 from mixtures.stream import TokenStream
 from pipeline.run import main
 
