@@ -102,12 +102,15 @@ ANSWERED_AT_ONCE = [
 LOADED_AT_EXIT = """
 import atexit, runpy, sys
 atexit.register(lambda: print("LOADED", *sys.modules, file=sys.stderr))
+if sys.argv[1].endswith(".py"):
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name="__main__")
 runpy.run_module("pipeline.cli", run_name="__main__", alter_sys=True)
 """
 
 
 def loaded(*words: str) -> tuple[int, set[str]]:
-    """Runs a command in a new process. Returns its exit status, and the modules that are imported when it ends."""
+    """Runs a command, or a script, in a new process. Returns its exit status, and the modules that it has imported."""
     done = run(sys.executable, "-c", LOADED_AT_EXIT, *words)
     mark, *modules = done.stderr.splitlines()[-1].split()
     assert mark == "LOADED", done.stderr
@@ -121,6 +124,14 @@ def test_flags_are_answered_before_anything_large_is_imported(words: list[str]) 
     assert status == (0 if words[-1] in ("--help", "--version") else 2)
     command = next(c for name, c in COMMANDS.items() if words[: len(name.split())] == name.split())
     assert (f"{command.module}.{command.file}" if command.file else command.module) in modules
+    assert sorted(LARGE & modules) == []
+
+
+@pytest.mark.parametrize(("flag", "status"), [("--help", 0), ("--nope", 2)])
+def test_the_example_of_a_training_answers_without_torch(flag: str, status: int) -> None:
+    found, modules = loaded("examples/train.py", flag)
+    assert found == status
+    assert "mixtures.loader_settings" in modules
     assert sorted(LARGE & modules) == []
 
 
