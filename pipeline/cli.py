@@ -117,7 +117,7 @@ def _completion(words: Sequence[str]) -> int:
 
 
 def all_parsers() -> argparse.ArgumentParser:
-    """Returns one parser with a subparser per command. To do so, imports every command, which takes seconds."""
+    """Returns one parser with a subparser per command. To do so, imports every command."""
     import shtab
 
     built: dict[str, argparse.ArgumentParser] = {}

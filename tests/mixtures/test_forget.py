@@ -285,7 +285,7 @@ def test_a_run_in_the_folder_is_not_disturbed(
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from mixtures import forget
+    from mixtures.forget import removal
     left = int(sys.argv[2])
     def counted(function):
         def call(*args, **kwargs):
@@ -296,8 +296,8 @@ KILLED = """
             return function(*args, **kwargs)
         return call
     Path.replace, Path.unlink = counted(Path.replace), counted(Path.unlink)
-    forget.write_shard, forget._write_whole = counted(forget.write_shard), counted(forget._write_whole)
-    forget.forget(sys.argv[1], sys.argv[3:], when="2026-11-29T09:00:00+00:00")
+    removal.write_shard, removal._write_whole = counted(removal.write_shard), counted(removal._write_whole)
+    removal.forget(sys.argv[1], sys.argv[3:], when="2026-11-29T09:00:00+00:00")
     print("whole")
 """
 
