@@ -17,8 +17,9 @@ import sys
 import time
 from itertools import islice
 
-from mixtures.find.grams import GRAIN_BYTES, minima
+from mixtures.find.grams import minima
 from mixtures.find.index import index_path
+from mixtures.find.limits import GRAIN_BYTES
 from mixtures.find.search import Finder
 
 MOST_HITS = 20

@@ -39,7 +39,7 @@ import pyarrow as pa
 
 from benchmarks import loader_peers as peers
 from benchmarks.loader_peers import BATCH, SEQ_LEN
-from mixtures.export import export
+from mixtures.export.layouts import export
 from mixtures.grain import PackedSource
 from mixtures.loader import Loader, LoaderSettings, Packing
 from mixtures.manifest import build_manifest, dumps

@@ -9,6 +9,7 @@ What the pipeline uses:
 - ``strict_yaml``, ``from_yaml``: reject YAML that would silently lose settings, and convert YAML to checked values.
 - ``decontaminate``: reads evaluation sets, stores their index as a file, and searches finished shards.
 - ``parts``: divides a source's tokens by a column of its documents.
+- ``part_rows``: divides the rows of a batch among these parts.
 - ``plan``: converts weights to tokens and epochs (``python -m mixtures.plan``).
 - ``subset``: chooses which documents a last, incomplete epoch contains, by their hashes and exact to the token.
 - ``tokenizer_sample``: draws the weighted sample on which a tokenizer is trained.
@@ -24,7 +25,7 @@ What a trainer uses:
 - ``loader_settings``, ``batch``, ``row_order``, ``best_fit``, ``pass_counter``: the parts of the loader.
 - ``torch_dataset``: provides the batches to PyTorch's ``DataLoader``.
 - ``grain``: provides the sequences to Grain, in its own format or in the formats of MaxText and torchtitan.
-- ``export``: writes the shards in other trainers' formats (``export_files``, ``export_mds``, ``export_arrayrecord``).
+- ``export``: writes the shards in other trainers' formats (``python -m mixtures.export``).
 
 What a person uses:
 

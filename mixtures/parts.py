@@ -10,21 +10,17 @@ held out, ordered and chosen by the hashes of their source, so a document's plac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import Any
 
 from mixtures.recipe_values import MAX_EPOCHS, as_mapping
 
 OTHER = "other"
 """Represents every value that a rule does not name."""
-_MAX_VALUE_CHARS = 100
+MAX_VALUE_CHARS = 100
 _MARK = ":"
 """Separates the source from the value in the name of a part. Names of sources contain no colon."""
 _EXAMPLE = "{weight: 9, by: programming_language, Python: 2, other: 1}"
@@ -49,9 +45,9 @@ class PartRule:
         if not self.weights:
             raise ValueError(f"no value of {self.by} is named; write for example {_EXAMPLE}")
         for value, weight in self.weights.items():
-            if not value or len(value) > _MAX_VALUE_CHARS or not value.isprintable():
+            if not value or len(value) > MAX_VALUE_CHARS or not value.isprintable():
                 raise ValueError(
-                    f"{value[:_MAX_VALUE_CHARS]!r} cannot name a part: 1 to {_MAX_VALUE_CHARS} printable characters can"
+                    f"{value[:MAX_VALUE_CHARS]!r} cannot name a part: 1 to {MAX_VALUE_CHARS} printable characters can"
                 )
             if not weight > 0:
                 raise ValueError(f"{self.by} {value} has {weight}: it must be above 0 (leave a value out to have none)")
@@ -131,58 +127,6 @@ def is_of(name: str, wanted: str) -> bool:
     return wanted in (name, source_of(name))
 
 
-def rows_of_source(column: pa.DictionaryArray, wanted: str) -> pa.Array:
-    """Returns a mask of the rows of a shard that belong to the wanted source or part, from the column ``source``.
-
-    >>> names = pa.array(["github:python", "books", "github:other"]).dictionary_encode()
-    >>> rows_of_source(names, "github").to_pylist(), rows_of_source(names, "github:other").to_pylist()
-    ([True, False, True], [False, False, True])
-    """
-    names = [name for name in column.dictionary.to_pylist() if is_of(name, wanted)]
-    return pc.is_in(column.dictionary_decode(), pa.array(names, pa.string()))
-
-
-class Rows(NamedTuple):
-    """Holds the documents of one part in a batch."""
-
-    name: str
-    """The name of the part, or of the source if it is not divided."""
-    ids: pa.Array
-    num_tokens: np.ndarray
-    places: np.ndarray
-    """The rows of the batch that have these documents."""
-
-
-def rows_by_part(rule: PartRule | None, source: str, batch: pa.RecordBatch, num_tokens: np.ndarray) -> Iterator[Rows]:
-    """Yields the documents of each part in a batch of token ids. If there is a rule, the batch has the column ``part``.
-
-    Documents that belong to no part are left out. Without a rule, the whole batch is one part, named after the source.
-    """
-    ids = batch.column("doc_id")
-    if rule is None:
-        yield Rows(source, ids, num_tokens, np.arange(batch.num_rows))
-        return
-    numbers = part_numbers(rule, batch.column("part"))
-    for number, value in enumerate(rule.weights):
-        index = np.flatnonzero(numbers == number)
-        if len(index):
-            yield Rows(part_name(source, value), ids.take(pa.array(index)), num_tokens[index], index)
-
-
-def part_numbers(rule: PartRule, values: pa.Array) -> np.ndarray:
-    """Returns the place of each value in the rule's weights, or -1 if the rule leaves the value out.
-
-    >>> rule = PartRule(by="language", weights={"en": Decimal(2), "other": Decimal(1)})
-    >>> part_numbers(rule, pa.array(["de", "en", "other", None])).tolist()
-    [1, 0, 1, 1]
-    """
-    order = list(rule.weights)
-    places = pa.array([order.index(value) for value in rule.named], pa.int64())
-    found = places.take(pc.index_in(values, pa.array(rule.named, pa.string())))
-    numbers: np.ndarray = found.fill_null(order.index(OTHER) if OTHER in order else -1).to_numpy(zero_copy_only=False)
-    return numbers
-
-
 def whole_line(manifest: Mapping[str, Any], source: str) -> dict[str, Any] | None:
     """Returns a manifest's entry about a source; None if there is none. If the source is divided, the entry is the sum
     of the entries about its parts."""
@@ -192,30 +136,6 @@ def whole_line(manifest: Mapping[str, Any], source: str) -> dict[str, Any] | Non
     added = ("weight", "share", "tokens", "documents", "available_tokens", "available_documents")
     whole = {key: sum(line[key] for line in lines) for key in added}
     return {**whole, "epochs": round(whole["tokens"] / max(1, whole["available_tokens"]), 6)}
-
-
-def check_column(where: str, by: str, schema: pa.Schema) -> None:
-    """Raises ValueError if documents cannot be divided by this column. The message names possible columns."""
-    there = [f.name for f in schema if f.name not in ("id", "text", "source", "host") and _is_kind(f.type)]
-    there += ["host"] if {"url", "host"} & set(schema.names) else []
-    if by not in there:
-        what = "cannot be compared as text" if by in schema.names else "is not a column of its clean documents"
-        raise ValueError(f"{where}: {by} {what}; there are: {', '.join(there)}")
-
-
-def _is_kind(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
-
-
-def column_values(column: pa.Array) -> pa.Array:
-    """Returns a column's values as text. A value that is missing, or too long for the name of a part, becomes an empty
-    text.
-
-    >>> column_values(pa.array([True, None])).to_pylist(), column_values(pa.array([7])).to_pylist()
-    (['true', ''], ['7'])
-    """
-    text = pc.fill_null(column.cast(pa.string()), "")
-    return pc.if_else(pc.greater(pc.utf8_length(text), _MAX_VALUE_CHARS), "", text)
 
 
 def check_parts(parts: Mapping[str, PartRule], weights: Iterable[str], max_names: int) -> None:

@@ -50,11 +50,11 @@ COMMANDS: Mapping[str, Command] = {
     "plan": Command("mixtures.plan", "print the mixture table for counted tokens"),
     "inspect": Command("mixtures.inspect", "print or page through documents of shards, clean/ or dropped/"),
     "find": Command("mixtures.find", "find a string, an id or a url in finished shards"),
-    "forget": Command("mixtures.forget", "take documents out of finished shards", file=""),
-    "verify": Command("mixtures.verify", "compare every shard with the manifest", file=""),
-    "shares": Command("mixtures.shares", "print each source's share of the tokens", file=""),
+    "forget": Command("mixtures.forget", "take documents out of finished shards"),
+    "verify": Command("mixtures.verify", "compare every shard with the manifest"),
+    "shares": Command("mixtures.shares", "print each source's share of the tokens"),
     "decontaminate": Command("mixtures.decontaminate", "search finished shards for evaluation sets"),
-    "export": Command("mixtures.export", "write shards in the layout of another trainer", file=""),
+    "export": Command("mixtures.export", "write shards in the layout of another trainer"),
     "report": Command("pipeline.report", "build a run's page again, recount under other settings, compare two runs"),
     "schema": Command("pipeline.schema", "print the JSON Schema of configuration files, for editors"),
     "scale": Command("pipeline.scale", "compute what the paper's mixture costs"),
@@ -119,7 +119,7 @@ def _completion(words: Sequence[str]) -> int:
 
 
 def all_parsers() -> argparse.ArgumentParser:
-    """Returns one parser with a subparser per command. To do so, imports every command, which takes seconds."""
+    """Returns one parser with a subparser per command. To do so, imports every command."""
     import shtab
 
     built: dict[str, argparse.ArgumentParser] = {}

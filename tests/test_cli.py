@@ -83,21 +83,63 @@ def cpu_seconds(*words: str) -> tuple[float, subprocess.CompletedProcess[str]]:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["run", "--help"], ["run", "--outptu=x"], ["run", "--version"], ["run", "--tokens=x"], ["models", "--help"],
-        ["models", "train-lm"], ["report", "--help"], ["report", "--nope"], ["scale", "--nope"], ["job-service", "x"],
-    ],
-    ids=" ".join,
-)  # fmt: skip
+LARGE = {
+    "numpy", "pyarrow", "apache_beam", "sentencepiece", "tokenizers", "tiktoken", "gigatoken", "matplotlib", "torch",
+    "transformers", "datasets", "pandas",
+}  # fmt: skip
+"""Libraries that take between a tenth of a second and several seconds to import."""
+ANSWERED_AT_ONCE = [
+    *([*name.split(), flag] for name in COMMANDS for flag in ("--help", "--nope")),
+    ["run", "--version"], ["run", "--outptu=x"], ["run", "--tokens=x"], ["models", "train-lm"], ["job-service", "x"],
+    ["tokenizer", "train", "--input=nowhere/*.txt", "--output=x"], ["tokenizer", "train", "--vocab-size=x"],
+    ["plan", "--tokens=x"], ["plan", "--json"], ["inspect", "x", "--step=1"], ["inspect", "x", "-n", "0"],
+    ["find", "x"], ["find", "x", "y", "-n", "-1"], ["shares", "x", "--first=2"], ["export", "x", "y", "--format=x"],
+    ["decontaminate", "x", "--sets=y", "--workers=0"], ["report", "x", "y", "z"],
+]  # fmt: skip
+"""Requests that no data is needed to answer."""
+
+
+LOADED_AT_EXIT = """
+import atexit, runpy, sys
+atexit.register(lambda: print("LOADED", *sys.modules, file=sys.stderr))
+if sys.argv[1].endswith(".py"):
+    del sys.argv[0]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+runpy.run_module("pipeline.cli", run_name="__main__", alter_sys=True)
+"""
+
+
+def loaded(*words: str) -> tuple[int, set[str]]:
+    """Runs a command, or a script, in a new process. Returns its exit status, and the modules that it has imported."""
+    done = run(sys.executable, "-c", LOADED_AT_EXIT, *words)
+    mark, *modules = done.stderr.splitlines()[-1].split()
+    assert mark == "LOADED", done.stderr
+    return done.returncode, set(modules)
+
+
+@pytest.mark.parametrize("words", ANSWERED_AT_ONCE, ids=" ".join)
 def test_flags_are_answered_before_anything_large_is_imported(words: list[str]) -> None:
     """Beam takes two seconds to import, pyarrow and NumPy a few tenths. None of them is needed for an answer."""
-    code = f"import sys; sys.argv[1:] = {words!r}\nfrom pipeline import cli\n"
-    code += "try:\n    cli.main()\nexcept SystemExit:\n    pass\n"
-    code += "print('LOADED', [m for m in ('apache_beam', 'pyarrow', 'numpy', 'sentencepiece') if m in sys.modules])"
-    done = run(sys.executable, "-c", code)
-    assert done.stdout.splitlines()[-1] == "LOADED []", done.stdout + done.stderr
+    status, modules = loaded(*words)
+    assert status == (0 if words[-1] in ("--help", "--version") else 2)
+    command = next(c for name, c in COMMANDS.items() if words[: len(name.split())] == name.split())
+    assert (f"{command.module}.{command.file}" if command.file else command.module) in modules
+    assert sorted(LARGE & modules) == []
+
+
+@pytest.mark.parametrize(("flag", "status"), [("--help", 0), ("--nope", 2)])
+def test_the_example_of_a_training_answers_without_torch(flag: str, status: int) -> None:
+    found, modules = loaded("examples/train.py", flag)
+    assert found == status
+    assert "mixtures.loader_settings" in modules
+    assert sorted(LARGE & modules) == []
+
+
+def test_a_large_import_is_seen() -> None:
+    """The same look at a request that needs data, and so the libraries."""
+    status, modules = loaded("verify", "nowhere")
+    assert status == 2
+    assert {"numpy", "pyarrow"} <= modules
 
 
 def test_an_answer_takes_little_time() -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mixtures.recipe import load_recipe
-from mixtures.verify import main as verify
+from mixtures.verify.__main__ import main as verify
 from pipeline.run import main
 from pipeline.settings.bundled_sample import models_folder
 

@@ -128,7 +128,7 @@ def run(installed: tuple[Path, dict[str, str]], *args: str, cwd: Path) -> subpro
 
 def test_nothing_of_the_checkout_is_imported_from_it(installed: tuple[Path, dict[str, str]], tmp_path: Path) -> None:
     code = """
-import json, sys, pipeline.run, mixtures.verify, filters, tokenizer, pipeline.settings.bundled_sample
+import json, sys, pipeline.phases, mixtures.verify.checks, filters, tokenizer, pipeline.settings.bundled_sample
 files = [getattr(m, "__file__", None) or "" for m in sys.modules.values()]
 print(json.dumps([*files, str(pipeline.settings.bundled_sample.sample_folder())]))
 """

@@ -8,9 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mixtures.decontaminate.certificate import CERTIFICATE_NAME, HITS_NAME, certify, list_shards, strongest
-from mixtures.decontaminate.settings import read_settings
-from mixtures.inspect.documents import printable
 from mixtures.plan.table import format_rows
 from tokenizer.interrupts import as_command
 from tokenizer.program import name_of
@@ -21,23 +18,38 @@ _MAX_SHOWN_CHARS = 400
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if the shards are clean, 1 if they are contaminated, 2 if the request was wrong."""
     args = build_parser().parse_args(argv)
+    if args.workers < 1 or args.show < 0:
+        return _refused("--workers must be 1 or more, and --show 0 or more")
+    from mixtures.decontaminate.certificate import (  # imports NumPy and pyarrow, which takes tenths of a second
+        CERTIFICATE_NAME,
+        HITS_NAME,
+        certify,
+        list_shards,
+        strongest,
+    )
+    from mixtures.decontaminate.settings import read_settings
+
     try:
-        if args.workers < 1 or args.show < 0:
-            raise ValueError("--workers must be 1 or more, and --show 0 or more")
         sets = read_settings(args.sets)
         folder = Path(args.output)
         found = certify(list_shards(args.shards, args.tokenizer), sets, folder, args.workers)
     except ValueError as error:
-        print(f"mixtures.decontaminate: {error}", file=sys.stderr)
-        return 2
+        return _refused(error)
     for line in lines_of(found, strongest(folder / HITS_NAME, args.show) if args.show else []):
         print(line)
     print(f"wrote {folder / CERTIFICATE_NAME}")
     return 0 if found["is_clean"] else 1
 
 
+def _refused(error: object) -> int:
+    print(f"mixtures.decontaminate: {error}", file=sys.stderr)
+    return 2
+
+
 def lines_of(certificate: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns the lines to print: the certificate's table of sets, its verdict, and the two texts of each hit."""
+    from mixtures.inspect.documents import printable
+
     header = ["set", "items", "searched", "found", "documents", "hits", "public passages", "sha256"]
     rows = [
         [
@@ -66,13 +78,9 @@ def lines_of(certificate: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) 
                 f"({hit['shard']} row {hit['row']}), score {score:.2f}, answer {hit['answer_score']:.2f}"
             )
         )
-        lines.append("item:     " + _one_line(hit["item_text"]))
-        lines.append("document: " + _one_line(hit["excerpt"]))
+        for what, text in (("item:     ", hit["item_text"]), ("document: ", hit["excerpt"])):
+            lines.append(what + printable(" ".join(text.split())[:_MAX_SHOWN_CHARS]))
     return lines
-
-
-def _one_line(text: str) -> str:
-    return printable(" ".join(text.split())[:_MAX_SHOWN_CHARS])
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,12 +4,14 @@
     string, index/ -> search: candidate blocks -> token_match -> decoded rows -> hits
 
 - ``grams``: samples pieces of a text. Every string of 20 bytes or more contains at least one sampled piece.
+- ``limits``: the shortest string that can be found, and the largest size of an index.
 - ``postings``: stores, in nearly the least possible space, which blocks of rows contain which pieces.
 - ``index``: makes and reads the index of one shard, with the checksum of the shard that it was made from.
 - ``token_match``: finds the rows of a block that may contain a string, without decoding their ids.
 - ``search``: looks a string up, decodes the rows that may contain it, and compares; or scans all shards.
 
->>> from mixtures.find.grams import GRAIN_BYTES, minima
+>>> from mixtures.find.grams import minima
+>>> from mixtures.find.limits import GRAIN_BYTES
 >>> text = b"the tide rises, the tide falls, the twilight darkens, the curlew calls"
 >>> set(minima(text[10:50])) <= set(minima(text)), GRAIN_BYTES
 (True, 20)

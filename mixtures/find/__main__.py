@@ -8,13 +8,16 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from mixtures.find.grams import GRAIN_BYTES
-from mixtures.find.index import MAX_SHARE, index_path
-from mixtures.find.search import Finder, FoundRow, make_indexes
-from mixtures.inspect.documents import printable
+from mixtures.find.limits import GRAIN_BYTES, MAX_SHARE
 from tokenizer.interrupts import as_command
 from tokenizer.program import name_of
+
+if TYPE_CHECKING:
+    from mixtures.find.search import FoundRow
+
+# The functions import the search themselves, because that imports NumPy and pyarrow, which takes tenths of a second.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,6 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _make(folder: str, num_workers: int) -> int:
+    from mixtures.find.index import index_path
+    from mixtures.find.search import Finder, make_indexes
+
     written = make_indexes(folder, num_workers=num_workers)
     finder = Finder(folder)
     sizes = [index_path(finder.folder, info).stat().st_size for info in finder.infos]
@@ -65,6 +71,8 @@ def _hits(args: argparse.Namespace) -> Iterator[FoundRow]:
     given = [args.string is not None, args.id is not None, args.url is not None]
     if sum(given) != 1:
         raise ValueError("give one of a string, --id or --url")
+    from mixtures.find.search import Finder
+
     finder = Finder(args.folder)
     if args.url is not None:
         return finder.ids(finder.ids_of_url(args.url, args.clean))
@@ -75,6 +83,8 @@ def _hits(args: argparse.Namespace) -> Iterator[FoundRow]:
 
 def _line(hit: FoundRow, wanted: str | None) -> str:
     """Returns a hit as one line of text, with up to 40 characters before and after the string."""
+    from mixtures.inspect.documents import printable
+
     about = f"{hit.shard} row {hit.row}  {hit.source}  {hit.doc_id}  epoch {hit.epoch}"
     if hit.text is not None and wanted is not None:
         at = hit.text.index(wanted)

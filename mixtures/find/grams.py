@@ -15,12 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from mixtures.find.limits import GRAIN_BYTES, GRAM_BYTES
+
 Array = np.ndarray[Any, Any]
 
-GRAM_BYTES = 12
-WINDOW_GRAMS = 9
-GRAIN_BYTES = GRAM_BYTES + WINDOW_GRAMS - 1
-"""Length of the shortest string that can be looked up, in bytes of UTF-8."""
 SEPARATOR = b"\xff"
 """Separates documents that are sampled together. This byte does not occur in UTF-8."""
 

@@ -26,14 +26,13 @@ import pyarrow.compute as pc
 import xxhash
 
 from mixtures.find.grams import SEPARATOR, minima
+from mixtures.find.limits import MAX_SHARE
 from mixtures.find.postings import Numbers, encode, encoded_bytes
 from mixtures.shards import ShardInfo, read_batches
 from tokenizer.encode import Encoder
 
 Array = np.ndarray[Any, Any]
 
-MAX_SHARE = 0.3
-"""Largest size of an index, as a fraction of its shard's size."""
 BLOCK_TOKENS = 8_192
 FOLDER = "index"
 

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mixtures.decoder import load_decoder
-from mixtures.find.grams import GRAIN_BYTES, minima
+from mixtures.find.grams import minima
 from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_index
+from mixtures.find.limits import GRAIN_BYTES
 from mixtures.find.token_match import TokenMatch
 from mixtures.folder_lock import only_writer
 from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos

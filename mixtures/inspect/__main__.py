@@ -11,23 +11,24 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
-from mixtures.inspect.documents import ShownDocument, Wanted, heading, printable
-from mixtures.inspect.files import files_of, finder
-from mixtures.inspect.pager import Pager
-from mixtures.inspect.pairs import lines_of_pair, pairs_of, texts_of
-from mixtures.inspect.steps import lines_of_step, values_of_step
-from mixtures.loader import LoaderSettings, Packing
-from mixtures.stages import open_stages
+from mixtures.loader_settings import LoaderSettings, Packing
 from tokenizer.interrupts import as_command
 from tokenizer.program import name_of
+
+if TYPE_CHECKING:
+    from mixtures.inspect.documents import ShownDocument
+
+# The functions import the readers themselves, because these import NumPy and pyarrow, which takes tenths of a second.
 
 
 def _print(one: ShownDocument, max_chars: int, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(one.as_values(), ensure_ascii=False))
         return
+    from mixtures.inspect.documents import heading, printable
+
     print(heading(one))
     text = (
         one.text if len(one.text) <= max_chars else f"{one.text[:max_chars]} [... {len(one.text) - max_chars:,} more]"
@@ -50,6 +51,9 @@ def _print_step(args: argparse.Namespace) -> int:
         shuffle=not args.no_shuffle,
         window_sequences=args.window_sequences,
     )
+    from mixtures.inspect.steps import lines_of_step, values_of_step
+    from mixtures.stages import open_stages
+
     stream = open_stages(args.files[0])
     if args.as_json:
         for one in values_of_step(stream, settings, args.step):
@@ -63,6 +67,8 @@ def _print_step(args: argparse.Namespace) -> int:
 def _print_pairs(args: argparse.Namespace) -> int:
     if len(args.files) != 1:
         raise ValueError("--pair needs one folder: the output of a run")
+    from mixtures.inspect.pairs import lines_of_pair, pairs_of, texts_of
+
     output = Path(args.files[0])
     kind = "rejected" if args.rejected else "pairs"
     rows = pairs_of(output, kind=kind, source=args.source, doc_id=args.id, limit=args.n or 10)
@@ -83,9 +89,6 @@ def _print_pairs(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if documents were shown, 1 if none matches, 2 if the request was wrong."""
     args = build_parser().parse_args(argv)
-    wanted = Wanted(
-        source=args.source, doc_id=args.id, grep=args.grep, epoch=args.epoch, is_case_ignored=args.ignore_case
-    )
     num_shown = 0
     try:
         if args.step is not None:
@@ -101,6 +104,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         if is_paged and args.as_json:
             raise ValueError("--json prints for programs, and --pager pages for readers: keep one of them")
+        from mixtures.inspect.documents import Wanted
+        from mixtures.inspect.files import files_of, finder
+        from mixtures.inspect.pager import Pager
+
+        wanted = Wanted(
+            source=args.source, doc_id=args.id, grep=args.grep, epoch=args.epoch, is_case_ignored=args.ignore_case
+        )
         files = files_of(args.files)
         find = finder(files, args.tokenizer)
         if is_paged:

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mixtures.parts import rows_of_source
+from mixtures.part_rows import rows_of_source
 from mixtures.shards import ShardMetadata, read_batches, shard_schema
 from mixtures.stream import one_line
 from tokenizer.encode import Encoder

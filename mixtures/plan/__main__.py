@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from mixtures.config import recipe_of_file
-from mixtures.manifest import read_manifest
 from mixtures.parts import OTHER, PartRule, names_of, part_name, source_of
 from mixtures.plan.by_part import by_part
 from mixtures.plan.deal import epochs_to_weights, format_table, plan, unique_tokens, wanted_epochs
@@ -50,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             available = _without_validation(recipe, read_stats(Path(args.stats), recipe))
             if args.continue_from:
+                from mixtures.manifest import read_manifest  # imports pyarrow
+
                 available = _continued(available, read_manifest(args.continue_from))
             made = plan(recipe, available, num_tokens)
             if args.as_json:

@@ -13,7 +13,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from mixtures.parts import PartRule, part_name, part_numbers
+from mixtures.part_rows import part_numbers
+from mixtures.parts import PartRule, part_name
 from pipeline.clean.batches import batches, text_bytes
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.prepared_source import PreparedSource

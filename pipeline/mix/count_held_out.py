@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.pvalue import AsDict
 
-from mixtures.parts import names_of, rows_by_part
+from mixtures.part_rows import rows_by_part
+from mixtures.parts import names_of
 from mixtures.subset import Cut, order_hashes
 from pipeline.files.checked import write_checked
 from pipeline.mix.job import CountJob

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from apache_beam.io.filesystems import FileSystems
 
-from mixtures.forget import FOLDER
+from mixtures.forget.removal import FOLDER
 from pipeline.files.files import join, read_bytes
 from pipeline.models.load import load
 

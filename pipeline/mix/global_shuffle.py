@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsDict, AsSingleton, TaggedOutput
 
-from mixtures.parts import Rows, rows_by_part, source_of
+from mixtures.part_rows import Rows, rows_by_part
+from mixtures.parts import source_of
 from mixtures.shards import ShardMetadata, shard_name, shard_schema, write_shard
 from mixtures.subset import ORDER, Cut, histogram, order_hashes, shard_bounds, shards_of, tokens_kept
 from pipeline.engine.group_bytes import GroupBytes

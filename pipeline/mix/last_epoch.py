@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.pvalue import AsDict
 
-from mixtures.parts import PartRule, names_of, rows_by_part
+from mixtures.part_rows import rows_by_part
+from mixtures.parts import PartRule, names_of
 from mixtures.subset import Cut, cut, find_bucket, histogram, in_bucket
 from pipeline.files.checked import checked_batches
 

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from filters.exclude import host_of
-from mixtures.parts import PartRule, check_column, column_values, part_numbers
+from mixtures.part_rows import check_column, column_values, part_numbers
+from mixtures.parts import PartRule
 from pipeline.clean.step_runner import clean_schema
 from pipeline.files.checked import DamagedFile
 from pipeline.files.files import open_file

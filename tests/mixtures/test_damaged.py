@@ -14,9 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mixtures import export, shares, verify
+from mixtures.export.__main__ import main as export
 from mixtures.inspect.__main__ import main
 from mixtures.loader import Loader, LoaderSettings
+from mixtures.shares.__main__ import main as shares
+from mixtures.verify.__main__ import main as verify
 from tokenizer.train.training import TrainSettings, train
 
 SHARD = "shards/train-00001-of-00005.arrow"
@@ -36,10 +38,10 @@ def load(output: Path) -> int:
 
 
 COMMANDS: dict[str, Callable[[Path], int]] = {
-    "verify": lambda output: verify.main([str(output)]),
+    "verify": lambda output: verify([str(output)]),
     "load": load,
-    "export": lambda output: export.main([str(output), str(output / "exported"), "--format", "dolma"]),
-    "shares": lambda output: shares.main([str(output), "--seq-len", "64"]),
+    "export": lambda output: export([str(output), str(output / "exported"), "--format", "dolma"]),
+    "shares": lambda output: shares([str(output), "--seq-len", "64"]),
     "inspect": lambda output: main([str(output / "shards"), "-n", "200", "--max-chars", "9"]),
 }
 
@@ -147,7 +149,7 @@ def test_the_tokenizer_of_another_run(output: Path, capsys: pytest.CaptureFixtur
         (b"no model", "not a SentencePiece model"),
     ):
         (output / "tokenizer.model").write_bytes(model)
-        assert verify.main([str(output)]) == 1
+        assert verify([str(output)]) == 1
         assert "tokenizer.model: checksum" in capsys.readouterr().err
         assert main([str(output / "shards")]) == 2
         assert said in capsys.readouterr().err
@@ -181,7 +183,7 @@ def test_a_wrong_value_in_the_manifest_never_ends_in_a_crash(
             else:
                 holder[place[-1]] = wrong
             (output / "manifest.json").write_text(json.dumps(manifest))
-            statuses = [verify.main([str(output)]), load(output)]
+            statuses = [verify([str(output)]), load(output)]
             said = capsys.readouterr().err.splitlines()
             assert -1 not in statuses
             assert all(line.startswith("mixtures.verify: ") for line in said)

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import mixtures.export
-from mixtures.export import export, main
-from mixtures.export_arrayrecord import example
+import mixtures.export.layouts
+from mixtures.export.__main__ import main
+from mixtures.export.arrayrecord import example
+from mixtures.export.layouts import export
 from tokenizer.model_file import fields
 
 Rows = list[tuple[str, str, int, list[int]]]
@@ -33,7 +34,7 @@ def ordered(rows: Rows) -> Rows:
 def test_megatron(
     output: Path, tmp_path: Path, ordered: Rows, monkeypatch: pytest.MonkeyPatch, count_rows: int
 ) -> None:
-    monkeypatch.setattr(mixtures.export, "_COUNT_ROWS", count_rows)
+    monkeypatch.setattr(mixtures.export.layouts, "_COUNT_ROWS", count_rows)
     data, index = export(output, tmp_path / "m", "megatron")
     assert [data.name, index.name] == ["train.bin", "train.idx"]
     ids = np.fromfile(data, "<u2")
@@ -77,7 +78,7 @@ def test_dolma(output: Path, tmp_path: Path, rows: Rows) -> None:
 
 
 def test_mds(output: Path, tmp_path: Path, ordered: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mixtures.export_mds.SHARD_BYTES", 20_000)
+    monkeypatch.setattr("mixtures.export.mds.SHARD_BYTES", 20_000)
     *shards, index = export(output, tmp_path / "s", "mds")
     assert [path.relative_to(tmp_path / "s").as_posix() for path in shards[:2]] == [
         "train/shard.00000.mds",
@@ -148,7 +149,7 @@ def test_validation_documents(output: Path, tmp_path: Path) -> None:
 
 def test_large_vocabularies_are_int32(output: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, index = export(output, tmp_path / "s", "megatron")
-    monkeypatch.setattr(mixtures.export, "id_dtype", lambda _: np.dtype(np.uint32))
+    monkeypatch.setattr(mixtures.export.layouts, "id_dtype", lambda _: np.dtype(np.uint32))
     wide, wide_index = export(output, tmp_path / "w", "megatron")
     assert np.fromfile(wide, "<i4").tolist() == np.fromfile(data, "<u2").tolist()
     assert (index.read_bytes()[17], wide_index.read_bytes()[17]) == (8, 4)
@@ -158,7 +159,7 @@ def test_nothing_half_written_is_left(output: Path, tmp_path: Path, monkeypatch:
     def broken(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(mixtures.export.np, "cumsum", broken)
+    monkeypatch.setattr(mixtures.export.layouts.np, "cumsum", broken)
     with pytest.raises(RuntimeError):
         export(output, tmp_path / "m", "megatron")
     assert list((tmp_path / "m").iterdir()) == []

@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixtures.find.__main__ import main
-from mixtures.find.grams import GRAIN_BYTES, minima
-from mixtures.find.index import MAX_SHARE
+from mixtures.find.grams import minima
+from mixtures.find.limits import GRAIN_BYTES, MAX_SHARE
 from mixtures.find.postings import encode, encoded_bytes
 from mixtures.find.search import Finder, FoundRow, make_indexes
 from mixtures.find.token_match import TokenMatch

@@ -14,16 +14,17 @@ from pathlib import Path
 
 import pytest
 
-import mixtures.forget
+import mixtures.forget.removal
 import mixtures.manifest
 from mixtures.find.__main__ import main as find
 from mixtures.find.search import Finder, make_indexes
-from mixtures.forget import finish, forget, main
+from mixtures.forget.__main__ import main
+from mixtures.forget.removal import finish, forget
 from mixtures.inspect.documents import Wanted, documents
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.manifest import had_fingerprint, read_manifest
 from mixtures.notices import MARK
-from mixtures.verify import verify
+from mixtures.verify.checks import verify
 from tokenizer.encode import Encoder
 
 Rows = list[tuple[str, str, int, list[int]]]
@@ -85,11 +86,11 @@ def test_a_shard_equals_one_that_never_held_the_document(
     assert len(kept) == sum(name != doc_id for _, name, _, _ in rows[0::5])
     again = output.parent / "again"
     again.mkdir()
-    info = mixtures.forget.shard_infos(read_manifest(output))[0]
+    info = mixtures.forget.removal.shard_infos(read_manifest(output))[0]
     with (again / "shard").open("wb") as sink:
-        batches = mixtures.forget._batches(output, info)
-        metadata = mixtures.forget._metadata(output, info)
-        mixtures.forget.write_shard(
+        batches = mixtures.forget.removal._batches(output, info)
+        metadata = mixtures.forget.removal._metadata(output, info)
+        mixtures.forget.removal.write_shard(
             sink, batches, path=info.path, sources=["books", "c4", "wikipedia"], metadata=metadata
         )
     assert (again / "shard").read_bytes() == (output / info.path).read_bytes()
@@ -163,7 +164,7 @@ def test_nothing_is_left_of_one_that_fails(output: Path, rows: Rows, monkeypatch
     def broken(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device", "shard")
 
-    monkeypatch.setattr(mixtures.forget, "write_shard", broken)
+    monkeypatch.setattr(mixtures.forget.removal, "write_shard", broken)
     assert main([str(output), "--id", rows[0][1]]) == 2
     assert files_of(output) == before
 
@@ -284,7 +285,7 @@ def test_a_run_in_the_folder_is_not_disturbed(
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from mixtures import forget
+    from mixtures.forget import removal
     left = int(sys.argv[2])
     def counted(function):
         def call(*args, **kwargs):
@@ -295,8 +296,8 @@ KILLED = """
             return function(*args, **kwargs)
         return call
     Path.replace, Path.unlink = counted(Path.replace), counted(Path.unlink)
-    forget.write_shard, forget._write_whole = counted(forget.write_shard), counted(forget._write_whole)
-    forget.forget(sys.argv[1], sys.argv[3:], when="2026-11-29T09:00:00+00:00")
+    removal.write_shard, removal._write_whole = counted(removal.write_shard), counted(removal._write_whole)
+    removal.forget(sys.argv[1], sys.argv[3:], when="2026-11-29T09:00:00+00:00")
     print("whole")
 """
 

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixtures.config import recipe_of_config
-from mixtures.parts import OTHER, PartRule, check_column, part_numbers, source_of
+from mixtures.part_rows import check_column, part_numbers
+from mixtures.parts import OTHER, PartRule, source_of
 from mixtures.plan.__main__ import main
 from mixtures.plan.by_part import by_part
 from mixtures.plan.deal import deal, plan

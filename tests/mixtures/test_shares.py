@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mixtures.loader import Loader, LoaderSettings
-from mixtures.shares import main, shares
+from mixtures.shares.__main__ import main
+from mixtures.shares.measure import shares
 from mixtures.stream import TokenStream
 
 Rows = list[tuple[str, str, int, list[int]]]

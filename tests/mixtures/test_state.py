@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mixtures import verify
 from mixtures.loader import Batch, Loader, LoaderSettings, Place
 from mixtures.loader_settings import Skips
 from mixtures.manifest import read_manifest
 from mixtures.stream import TokenStream
+from mixtures.verify.__main__ import main as verify
 
 Rows = list[tuple[str, str, int, list[int]]]
 SETTINGS = LoaderSettings(seq_len=64, batch_size=2)
@@ -88,11 +88,11 @@ def test_the_manifest_names_the_fingerprint_and_verify_checks_it(
     manifest = read_manifest(output)
     assert manifest["fingerprint"] == TokenStream(output).fingerprint
     (output / "manifest.json").write_text(json.dumps({**manifest, "fingerprint": "0" * 64}))
-    assert verify.main([str(output)]) == 1
+    assert verify([str(output)]) == 1
     assert "its fingerprint is not that of the shards it lists" in capsys.readouterr().err
     older = {k: v for k, v in manifest.items() if k != "fingerprint"}
     (output / "manifest.json").write_text(json.dumps(older))
-    assert verify.main([str(output)]) == 0
+    assert verify([str(output)]) == 0
     assert TokenStream(output).fingerprint == manifest["fingerprint"]
 
 

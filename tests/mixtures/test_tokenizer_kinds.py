@@ -23,16 +23,16 @@ import pytest
 from mixtures.decoder import find_tokenizer, load_decoder
 from mixtures.decontaminate.__main__ import main as decontaminate
 from mixtures.decontaminate.certificate import list_shards
-from mixtures.export import export
-from mixtures.export_arrayrecord import example
+from mixtures.export.arrayrecord import example
+from mixtures.export.layouts import export
 from mixtures.find.__main__ import main as find
 from mixtures.find.search import Finder, FoundRow, make_indexes
-from mixtures.forget import forget
+from mixtures.forget.removal import forget
 from mixtures.grain import IGNORED_LABEL, PackedSource
 from mixtures.inspect.__main__ import main as inspect
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.manifest import read_manifest
-from mixtures.verify import verify
+from mixtures.verify.checks import verify
 from tokenizer.encode import Encoder
 from tokenizer.encoder_settings import EncoderSettings
 

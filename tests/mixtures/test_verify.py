@@ -14,7 +14,8 @@ import pytest
 
 from mixtures.shards import shard_schema
 from mixtures.stream import TokenStream
-from mixtures.verify import main, verify
+from mixtures.verify.__main__ import main
+from mixtures.verify.checks import verify
 
 Rows = list[tuple[str, str, int, list[int]]]
 Harm = Callable[[Path], None]
@@ -173,7 +174,7 @@ def test_a_document_twice_in_an_epoch(
 ) -> None:
     whole = make_output(tmp_path / "twice", [*rows, rows[3]])
     assert any("1 rows repeat a document within an epoch" in fault for fault in verify(whole))
-    monkeypatch.setattr("mixtures.verify._MAX_KEYS", 7)  # the keys through many temporary files
+    monkeypatch.setattr("mixtures.verify.checks._MAX_KEYS", 7)  # the keys through many temporary files
     assert any("1 rows repeat a document within an epoch" in fault for fault in verify(whole))
     held = make_output(tmp_path / "held", [*rows, ("c4", "held 2", 0, [1, 2])])
     assert any("1 rows repeat a document" in fault for fault in verify(held))

@@ -15,11 +15,11 @@ import tiktoken
 import tokenizers
 from small import CONFIG, Small, prose
 
-from mixtures import verify
-from mixtures.export import export
+from mixtures.export.layouts import export
 from mixtures.find.search import Finder, make_indexes
 from mixtures.inspect.__main__ import main as inspect_main
 from mixtures.loader import Loader, LoaderSettings
+from mixtures.verify.__main__ import main as verify
 from pipeline.run import main
 
 pytestmark = pytest.mark.slow
@@ -136,11 +136,11 @@ def test_the_shards_carry_the_tokenizer(made: tuple[Path, Path, int], capsys: py
     assert line["settings"]["bos"] is False
     for shard in (out / "shards").iterdir():
         assert pa.ipc.open_file(str(shard)).schema.metadata[b"tokenizer_sha256"].decode() == line["sha256"]
-    assert verify.main([str(out)]) == 0
+    assert verify([str(out)]) == 0
     kept = (out / line["path"]).read_bytes()
     (out / line["path"]).write_bytes(kept + b"\n")
     try:
-        assert verify.main([str(out)]) == 1
+        assert verify([str(out)]) == 1
         assert "tokenizer of another run" in capsys.readouterr().err
     finally:
         (out / line["path"]).write_bytes(kept)
@@ -185,7 +185,7 @@ def test_a_second_stage_keeps_the_settings(made: tuple[Path, Path, int], tmp_pat
     assert main([*args, f"--output={two}", f"--config={plain}"]) == 0
     first, second = (json.loads((folder / "manifest.json").read_text())["tokenizer"] for folder in (out, two))
     assert first == second
-    assert verify.main([str(two)]) == 0
+    assert verify([str(two)]) == 0
 
 
 def test_other_borders_in_a_second_stage_are_refused(
@@ -206,7 +206,7 @@ def test_bos_can_be_switched_off_for_a_trained_model(out: Path, small: Small, tm
     after = json.loads((out / "manifest.json").read_text())
     assert after["tokenizer"]["sha256"] == before["tokenizer"]["sha256"]
     assert (before["tokenizer"]["bos_id"], after["tokenizer"]["bos_id"]) == (1, -1)
-    assert verify.main([str(out)]) == 0
+    assert verify([str(out)]) == 0
 
 
 @pytest.mark.parametrize(

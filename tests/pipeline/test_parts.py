@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from small import CONFIG, Small, manifest_of, rows_of, shard_sums
 
-from mixtures import verify
 from mixtures.find.search import Finder, make_indexes
-from mixtures.forget import forget
+from mixtures.forget.removal import forget
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.parts import source_of
 from mixtures.plan.__main__ import main as plan
-from mixtures.shares import main as shares
+from mixtures.shares.__main__ import main as shares
 from mixtures.stream import TokenStream
+from mixtures.verify.checks import verify
 from pipeline.run import main
 
 pytestmark = pytest.mark.slow
@@ -70,7 +70,7 @@ def test_tokens_by_part_are_exact_and_documents_are_in_their_part(by_site: Path)
     assert manifest["parts"] == {
         "c4": {"by": "host", "values": ["site0.example", "other"], "left_out": {"documents": 0, "tokens": 0}}
     }
-    assert list(verify.verify(by_site)) == []
+    assert list(verify(by_site)) == []
 
 
 def test_the_same_documents_are_held_out_as_without_parts(by_site: Path, small_done: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_document_is_found_and_forgotten_by_its_source_or_part(by_site: Path, 
     assert not forget(out, [doc_id], source="books", when="now").shards
     gone = forget(out, [doc_id], source="c4", when="now")
     assert gone.rows == {"c4:other": len(found)}
-    assert list(verify.verify(out)) == []
+    assert list(verify(out)) == []
 
 
 def test_what_is_left_out_is_counted(small_done: Path, tmp_path: Path, capsys: Any) -> None:
@@ -200,7 +200,7 @@ def test_a_source_can_be_divided_in_a_later_stage_and_repeats_nothing(small: Sma
         epochs.setdefault((source, doc_id), []).append(epoch)
     assert all(sorted(found) == list(range(len(found))) for found in epochs.values()), "no epoch is left out"
     assert max(len(found) for found in epochs.values()) == 3
-    assert list(verify.verify(three)) == []
+    assert list(verify(three)) == []
 
 
 def test_a_part_of_documents_that_stopped_at_different_places_is_refused(

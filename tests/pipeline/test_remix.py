@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from small import CONFIG, Small, prose, shard_sums
 
-from mixtures.forget import main as forget
+from mixtures.forget.__main__ import main as forget
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.manifest import NEW_MANIFEST
 from pipeline.output.paths import Layout

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from small import CONFIG, Small, make, manifest_of, rows_of, shard_sums
 
-from mixtures import verify
 from mixtures.loader import Loader, LoaderSettings
+from mixtures.verify.__main__ import main as verify
 from pipeline.run import main
 
 pytestmark = pytest.mark.slow
@@ -105,7 +105,7 @@ def test_one_manifest_describes_all_stages(stages: list[Path], capsys: Any) -> N
         assert {k: stage[k] for k in ("tokens", "fingerprint", "sources", "recipe")} == {
             k: whole[k] for k in ("tokens", "fingerprint", "sources", "recipe")
         }
-    assert verify.main([str(stages[2])]) == 0
+    assert verify([str(stages[2])]) == 0
 
 
 def test_verify_compares_the_stages(stages: list[Path], tmp_path: Path, capsys: Any) -> None:
@@ -114,7 +114,7 @@ def test_verify_compares_the_stages(stages: list[Path], tmp_path: Path, capsys: 
     manifest["stages"][0]["path"] = "."  # the second stage after itself
     manifest["stages"][0]["fingerprint"] = manifest["fingerprint"]
     (copies[1] / "manifest.json").write_text(json.dumps(manifest))
-    assert verify.main([str(copies[1])]) == 1
+    assert verify([str(copies[1])]) == 1
     assert "9 rows repeat a document within an epoch" in capsys.readouterr().err
 
 
@@ -144,7 +144,7 @@ def test_a_number_of_tokens_stays_held_out_when_documents_come_in(tmp_path: Path
     assert not now & trained
     assert not held & {row[:2] for row in rows_of(tmp_path / "two")}
     assert len({row[1] for row in rows_of(tmp_path / "two") if row[0] == "c4"}) > 15
-    assert verify.main([str(tmp_path / "two")]) == 0
+    assert verify([str(tmp_path / "two")]) == 0
 
 
 def test_a_source_that_has_run_out_is_named(first: Path, tmp_path: Path, capsys: Any) -> None:

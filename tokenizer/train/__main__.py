@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mixtures.config import recipe_of_file
-from mixtures.parquet_rows import DAMAGE, open_parquet, whole_batches
 from mixtures.recipe import Recipe
 from mixtures.tokenizer_sample import weighted_sample
 from tokenizer.interrupts import as_command
@@ -76,6 +75,8 @@ def _documents_of(source: str, paths: Sequence[Path]) -> Callable[[], Iterator[t
         return progress.reading(documents(), lambda document: len(document[1].encode("utf-8", "replace")))
 
     def documents() -> Iterator[tuple[str, str]]:
+        from mixtures.parquet_rows import DAMAGE, open_parquet, whole_batches  # imports pyarrow
+
         for path in paths:
             try:
                 for batch in whole_batches(open_parquet(path), batch_size=256, columns=["id", "text"]):

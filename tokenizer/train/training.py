@@ -19,10 +19,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import sentencepiece
-
 from tokenizer import model_file as model_proto
-from tokenizer.hugging_face import tokenizer_json
 from tokenizer.numbers import whole_number
 from tokenizer.progress import QUIET, Progress
 from tokenizer.train.sample import Sample, bounded_sample, lines
@@ -142,6 +139,8 @@ class TrainedTokenizer:
 
     def about(self) -> dict[str, Any]:
         """Returns the description of the tokenizer, which is written to ``PREFIX.json``."""
+        import sentencepiece
+
         return {
             "sha256": self.sha256,
             "vocab_size": self.vocab_size,
@@ -183,6 +182,8 @@ def train(
         source_bytes=sample.source_bytes,
     )
     if output_prefix is not None:
+        from tokenizer.hugging_face import tokenizer_json  # imports NumPy and pyarrow
+
         _write(Path(f"{output_prefix}.model"), model)
         _write(Path(f"{output_prefix}.json"), (json.dumps(trained.about(), indent=1) + "\n").encode())
         if (for_hugging_face := tokenizer_json(model)) is not None:
@@ -194,6 +195,8 @@ def _trained(sample: Sample, settings: TrainSettings) -> bytes:
     sentences = sorted(line for text in sample.texts for line in lines(text, max_line_bytes=settings.max_line_bytes))
     if not sentences:
         raise ValueError("there is no text to train a tokenizer on: every line is empty")
+    import sentencepiece
+
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(

@@ -12,9 +12,9 @@ dolma       ``NAME.npy``, ``NAME.csv.gz``            the ids, without the header
                                                      document with start, end, id, source and row
                                                      (``tokenizer/memmap_writer.py``)
 mds         ``shard.NNNNN.mds``, ``index.json`` in   MosaicML streaming's MDS, version 2: a sample per document with
-            the folder ``NAME``                      ``doc_id``, ``source`` and ``tokens``; see `mixtures.export_mds`
+            the folder ``NAME``                      ``doc_id``, ``source`` and ``tokens``; see `mixtures.export.mds`
 arrayrecord ``NAME.arrayrecord``                     a record per document, a ``tf.train.Example`` with the ids in
-                                                      ``text``; see `mixtures.export_arrayrecord`
+                                                      ``text``; see `mixtures.export.arrayrecord`
 =========== ======================================== =================================================================
 
 Ids are little-endian, uint16 or uint32 as in the shards. Megatron has no uint32, so it gets int32. The documents are in
@@ -24,31 +24,24 @@ written last.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import io
 import struct
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from mixtures.export_arrayrecord import write_arrayrecord
-from mixtures.export_files import Output, WholeFiles, batches, little
-from mixtures.export_mds import write_mds
+from mixtures.export.arrayrecord import write_arrayrecord
+from mixtures.export.files import Output, WholeFiles, batches, little
+from mixtures.export.formats import WITH_ONE_INDEX, Format
+from mixtures.export.mds import write_mds
 from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos
 from mixtures.shards import ShardInfo
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
 from tokenizer.encode import id_dtype
-from tokenizer.interrupts import as_command
-from tokenizer.program import name_of
-
-Format = Literal["megatron", "datatrove", "dolma", "mds", "arrayrecord"]
-FORMATS: tuple[Format, ...] = get_args(Format)
 
 _MEGATRON_MAGIC = b"MMIDIDX\x00\x00"
 _MEGATRON_CODES = {"uint16": 8, "int32": 4}
@@ -69,7 +62,7 @@ def export(
 
     Args:
         folder: the run's output folder.
-        form: one of :data:`FORMATS`.
+        form: one of :data:`mixtures.export.formats.FORMATS`.
         validation_source: if given, the held-out documents of this source are exported instead of the training stream.
         shards_per_file: number of shards in one output (its data files and index). The default is one. For megatron
             and mds it is all shards, because their readers open a single index.
@@ -89,7 +82,7 @@ def export(
     for info in infos:
         check_shard(storage, info, manifest)
         check_sum(storage, info)
-    size = shards_per_file or (len(infos) if form in _WITH_ONE_INDEX else 1)
+    size = shards_per_file or (len(infos) if form in WITH_ONE_INDEX else 1)
     num_outputs = -(-len(infos) // size)
     Path(target).mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
@@ -180,8 +173,6 @@ _WRITERS = {
     "mds": write_mds,
     "arrayrecord": write_arrayrecord,
 }
-_WITH_ONE_INDEX = ("megatron", "mds")
-"""Formats in which one index describes all files."""
 
 
 def _human(num_tokens: int) -> str:
@@ -196,48 +187,3 @@ def _human(num_tokens: int) -> str:
             break
         number /= 1_000
     return f"{number:.2f} {unit}T"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 if the files were written, 2 if the request was wrong."""
-    args = build_parser().parse_args(argv)
-    try:
-        written = export(
-            args.folder,
-            args.target,
-            args.format,
-            validation_source=args.validation,
-            shards_per_file=args.shards_per_file,
-        )
-    except ValueError as error:
-        print(f"mixtures.export: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"mixtures.export: cannot write {args.target}: {error.strerror}", file=sys.stderr)
-        return 2
-    for path in written:
-        print(f"{path}  {path.stat().st_size:,} bytes")
-    return 0
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command's flags."""
-    parser = argparse.ArgumentParser(
-        prog=name_of("mixtures.export"), description="Writes a run's shards in the layout of another trainer."
-    )
-    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
-    parser.add_argument("target", metavar="TARGET", help="the folder to write into")
-    parser.add_argument("--format", choices=FORMATS, required=True)
-    parser.add_argument(
-        "--validation",
-        metavar="SOURCE",
-        help="export the documents held out of this source instead of the training stream",
-    )
-    parser.add_argument(
-        "--shards-per-file", type=int, metavar="N", help="shards per output (default: all for megatron and mds, else 1)"
-    )
-    return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(as_command(main))

@@ -14,31 +14,24 @@ change the folder.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mixtures.find.index import FOLDER as INDEX_FOLDER
-from mixtures.find.search import make_indexes
 from mixtures.folder_lock import only_writer
 from mixtures.manifest import NAME, NEW_MANIFEST, dumps, fingerprint_of, read_manifest, shard_infos, validation_infos
 from mixtures.notices import add_notice
-from mixtures.parts import rows_of_source
+from mixtures.part_rows import rows_of_source
 from mixtures.shards import ShardInfo, ShardMetadata, read_batches, write_shard
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
-from tokenizer.interrupts import as_command
-from tokenizer.program import name_of
 
 FOLDER = "forgotten"
 
@@ -163,14 +156,19 @@ def _notice(entry: Mapping[str, Any]) -> str:
     tokens = sum(entry["tokens"].values()) + sum(entry["validation_tokens"].values())
     why = f" ({entry['why']})" if entry["why"] else ""
     return (
-        f"{_documents(entry['documents'])} with {tokens:,} tokens left the shards on "
+        f"{documents_text(entry['documents'])} with {tokens:,} tokens left the shards on "
         f"{entry['when'][:10]}"
         f"{why}. The numbers below are those from before. manifest.json has the new ones. python -m pipeline.report on "
         "this folder writes this page again."
     )
 
 
-def _documents(number: int) -> str:
+def documents_text(number: int) -> str:
+    """Returns a number of documents in words.
+
+    >>> documents_text(1), documents_text(1_200)
+    ('1 document', '1,200 documents')
+    """
     return "1 document" if number == 1 else f"{number:,} documents"
 
 
@@ -281,57 +279,3 @@ def _changed(
         "shards": [asdict(info) for info in shards],
         "forgotten": [*manifest.get("forgotten", []), dict(entry)],
     }
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 if documents were removed, 1 if no shard has them, 2 if the request was wrong."""
-    args = build_parser().parse_args(argv)
-    try:
-        ids = list(args.id)
-        if args.ids is not None:
-            ids += [line.strip() for line in Path(args.ids).read_text(encoding="utf-8").splitlines() if line.strip()]
-        if not ids and not finish(Path(args.folder)):
-            raise ValueError(
-                "give the documents to forget with --id or --ids" + (f"; {args.ids} is empty" if args.ids else "")
-            )
-        when = datetime.now(UTC).isoformat(timespec="seconds")
-        found = forget(args.folder, ids, source=args.source, when=when, why=args.why)
-        if (Path(args.folder) / INDEX_FOLDER).is_dir():
-            make_indexes(args.folder)
-    except (ValueError, UnicodeDecodeError) as error:
-        print(f"mixtures.forget: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"mixtures.forget: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    if not found.shards:
-        print("mixtures.forget: no shard holds such a document", file=sys.stderr)
-        return 1 if ids else 0
-    rows, held = sum(found.rows.values()), sum(found.held_rows.values())
-    print(
-        f"{args.folder}: {_documents(len(found.documents))} out: {rows:,} training rows of "
-        f"{sum(found.tokens.values()):,} tokens, {held:,} validation rows; {len(found.shards):,} shards written again\n"
-        "their texts are still in clean/ and .work/: to keep them out of every later mixture, add the ids in "
-        f"{max(Path(args.folder, FOLDER).glob('*.txt'))} to the file of --exclude and run again"
-    )
-    return 0
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command's flags."""
-    parser = argparse.ArgumentParser(
-        prog=name_of("mixtures.forget"),
-        description="Takes documents out of the training and validation shards of a finished run. Only the shards that "
-        "hold them are written again; the manifest says what left and when. An index of mixtures.find is kept up to "
-        "date. Exit status: 0 taken out, 1 no shard holds them, 2 wrong request.",
-    )
-    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
-    parser.add_argument("--id", action="append", default=[], help="a document's id (may be repeated)")
-    parser.add_argument("--ids", metavar="FILE", help="a file of ids, one per line (mixtures.find --ids-only)")
-    parser.add_argument("--source", help="only documents of this source or part")
-    parser.add_argument("--why", default="", metavar="TEXT", help="the reason, for the manifest")
-    return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(as_command(main))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtures.export_files import Output, batches
+from mixtures.export.files import Output, batches
 from mixtures.storage import LocalStorage
 from tokenizer.model_file import encode_field
 

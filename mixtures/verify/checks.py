@@ -16,10 +16,7 @@ Checks of all shards together:
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import json
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,8 +42,6 @@ from mixtures.shards import ShardInfo, read_batches
 from mixtures.stages import beside
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
-from tokenizer.interrupts import as_command
-from tokenizer.program import name_of
 
 _READ_BYTES = 8 * 2**20
 _MAX_KEYS = 16_000_000
@@ -261,44 +256,3 @@ class _Keys:
             twice += int(np.count_nonzero(keys[1:] == keys[:-1]))
         if twice:
             yield f"{twice:,} rows repeat a document within an epoch, or are in the training shards though held out"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 if the output has no fault, 1 if it has faults, 2 if the request was wrong."""
-    args = build_parser().parse_args(argv)
-    faults = []
-    try:
-        for fault in verify(args.folder):
-            faults.append(fault)
-            print(f"mixtures.verify: {fault}", file=sys.stderr)
-        manifest = read_manifest(args.folder)
-    except ValueError as error:
-        print(f"mixtures.verify: {error}", file=sys.stderr)
-        return 2
-    if args.as_json:
-        found = {"shards": len(manifest["shards"]), "documents": manifest["documents"], "tokens": manifest["tokens"]}
-        print(json.dumps({"output": args.folder, "is_whole": not faults, "faults": faults, **found}, indent=2))
-        return 1 if faults else 0
-    if faults:
-        return 1
-    print(
-        f"{args.folder}: {len(manifest['shards'])} shards, {manifest['documents']:,} documents, "
-        f"{manifest['tokens']:,} tokens: as the manifest says"
-    )
-    return 0
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command's flags."""
-    parser = argparse.ArgumentParser(
-        prog=name_of("mixtures.verify"),
-        description="Re-reads every shard of a run against manifest.json: checksums, counts, ids below the vocabulary, "
-        "each source's tokens, no document twice in an epoch. Exit status: 0 whole, 1 faults, 2 wrong request.",
-    )
-    parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
-    parser.add_argument("--json", dest="as_json", action="store_true", help="print the result as JSON")
-    return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(as_command(main))

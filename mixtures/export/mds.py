@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mixtures.export_files import Output, WholeFiles, batches, little
+from mixtures.export.files import Output, WholeFiles, batches, little
 from mixtures.storage import LocalStorage
 
 SHARD_BYTES = 1 << 26

@@ -1,0 +1,8 @@
+"""Removes documents from finished shards: ``python -m mixtures.forget out --id ID``.
+
+    ids, shards -> removal: new shards under temporary names -> renamed -> manifest, notices
+
+- ``removal``: writes the shards that contain the documents again, and records the removal in the manifest.
+
+    python -m mixtures.forget out --ids ids.txt --why "takedown request"
+"""
