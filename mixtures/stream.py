@@ -61,9 +61,7 @@ class PackedDocument:
     num_tokens: int
 
     def in_folder(self, path: str) -> PackedDocument:
-        """Returns a copy of this piece, in which the shard's path begins with ``path``. The path is that of a stage's
-        output folder.
-        """
+        """Returns a copy of this piece whose shard path begins with ``path``, the output folder of a stage."""
         return replace(self, shard=f"{path}/{self.shard}")
 
 

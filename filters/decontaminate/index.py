@@ -6,7 +6,7 @@ have the same text share a piece. A *seed* is an n-gram of a piece by which the 
 
 With 20 million seeds, the arrays that matching needs take 285 MB. In this sum, the Bloom filter (a quick test whether
 an n-gram is a seed) takes 32 MB, and the starts of the hash table's buckets take 34 MB. Each seed takes 11 bytes: 2 for
-a check (further bits of its hash), 4 for its place in the words, 4 for a word, and 1 for the word's weight.
+a check (further bits of its hash), 4 for its place in the words of the pieces, and 5 for the word at this place.
 """
 
 from __future__ import annotations

@@ -127,9 +127,9 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
 def _simple_tokens(fragment: str) -> list[str | None]:
     """Splits a fragment into tokens, and returns them as a flat list.
 
-    Every five elements are one token: a text, the name and the text of the leaf that follows it, and the name and the
-    attributes of the tag that follows it. The leaf or the tag is None; in the last token, both are None. A leaf is a
-    block that contains only text.
+    Each token has five elements. The first is a text. After the text comes either a leaf (a block that contains only
+    text) or a tag. Elements two and three are the leaf's name and its text, or None. Elements four and five are the
+    tag's name and its attributes, or None. In the last token, all four are None.
     """
     return [*_SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment)), None, None, None, None]
 

@@ -102,9 +102,9 @@ class _Stripper:
         return self.code
 
     def _verbatim(self, kind: str, pos: int, match: re.Match[str]) -> int:
-        """Removes the text that begins at ``match``, or seals it (puts a placeholder in its place).
+        """Removes the text that begins at ``match``, seals it (puts a placeholder in its place), or leaves it.
 
-        Returns the end of that text, or -1 if it stays in the code.
+        Returns the end of the text that was removed or sealed; -1 if it was left.
         """
         if kind == "environment":
             return self._environment(match[kind], pos, match)

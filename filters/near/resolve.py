@@ -33,6 +33,7 @@ def rank_of(priority: int, num_ngrams: int, content: bytes, place: bytes) -> byt
 
     Args:
         priority: the position of the document's source in the list of sources, from 0.
+        num_ngrams: the length of the document in n-grams. In a source, longer documents sort first.
         content: the document's id, text and other columns, or a hash of them. The rank contains 5 bytes of a hash of
             ``content``.
         place: the place where the document was read. Every document has a different place. The rank contains 7 bytes of

@@ -1,7 +1,6 @@
 """Applies two common rule sets for web pages, Gopher's and FineWeb's, exactly as datatrove does.
 
-    texts -> words: numbers of words -> gopher, fineweb: signals -> rules -> verdicts
-             repetition: repeated lines and runs of words ->
+    texts -> words as numbers -> signals (gopher, repetition, fineweb) -> limits of the rules -> verdicts
 
 - ``gopher``: applies Gopher's rules for quality and for repetition (two steps).
 - ``fineweb``: applies FineWeb's rules.

@@ -7,7 +7,7 @@
 - ``limits``: the shortest string that can be found, and the largest size of an index.
 - ``postings``: stores, in nearly the least possible space, which blocks of rows contain which pieces.
 - ``index``: makes and reads the index of one shard, with the checksum of the shard that it was made from.
-- ``token_match``: finds the rows of a block that may contain a string, without decoding their ids.
+- ``token_match``: finds the rows of a block that may contain a string, without decoding the tokens of each row.
 - ``search``: looks a string up, decodes the rows that may contain it, and compares; or scans all shards.
 
 >>> from mixtures.find.grams import minima

@@ -80,7 +80,7 @@ def _bits(pieces: pa.BinaryArray, tests: dict[int, tuple[Any, bytes]]) -> Array:
 
 
 def _inside(pieces: pa.BinaryArray, wanted: bytes) -> Array:
-    """Returns one number per id. Its bit n is set if the bytes of the id are in the string at place n."""
+    """Returns one number per token. Bit n is set if the wanted string has the token's bytes at place n."""
     parts: dict[bytes, int] = {b"": 2 ** (len(wanted) + 1) - 1}
     for begin in range(len(wanted)):
         for end in range(begin + 1, len(wanted) + 1):

@@ -51,7 +51,8 @@ class Layout:
     def index(self, source: str) -> str:
         """Returns the folder for the index of a source (the keys of its clean documents).
 
-        Sources that are cleaned later look for their own documents in this index.
+        When a later source is cleaned, its documents are looked up in this index, to find those that this source has
+        already.
         """
         return join(self.clean_output, "dedup", "index", source)
 

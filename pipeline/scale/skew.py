@@ -56,7 +56,8 @@ def skew(
     what: str, *, num_keys: int, num_buckets: int, exponent: float, most: float, cap: float, seed: int = 8
 ) -> Skew:
     """Simulates a shuffle, and returns a description of the buckets. ``num_keys`` keys are distributed over the buckets
-    at random. How often a key occurs follows Zipf's law.
+    at random. How often a key occurs follows Zipf's law. The most frequent key occurs ``most`` times; a key that would
+    occur more often than ``cap`` occurs ``cap`` times. ``ratio`` compares the largest bucket with the mean.
 
     >>> found = skew("x", num_keys=10**6, num_buckets=64, exponent=1.0, most=1e5, cap=1e9)
     >>> found.largest >= found.hottest_key == 1e5

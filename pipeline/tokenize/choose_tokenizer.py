@@ -132,8 +132,8 @@ def _kept(settings: Settings, layout: Layout, model: bytes, marker: Mapping[str,
 
 
 def _settings(settings: Settings, layout: Layout) -> EncoderSettings:
-    """Returns the encoding settings from the run's configuration. If the configuration has none, returns the settings
-    that the output records.
+    """Returns the encoding settings from the run's configuration. If it has none, returns those that an earlier run has
+    recorded in the output folder.
     """
     if settings.encoder.said():
         return settings.encoder

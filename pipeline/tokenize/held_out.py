@@ -19,8 +19,8 @@ _VALIDATION_SEED = 0
 class HeldOut:
     """Selects the documents of a source to hold out for validation.
 
-    These are a share of all documents, or all documents up to a cut (the last document in the order of the hashes, and
-    how many of its tokens count). Without a share and without a cut, no document is held out.
+    Either a share of all documents is held out, or the documents whose hashes come before a cut. A cut names the last
+    document that is held out, and how many of its tokens count. Without a share and a cut, no document is held out.
     """
 
     share: Decimal | None = None
