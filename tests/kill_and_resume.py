@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent / "pipeline"))
 from small import Small, make, shard_sums
 
 STATUS = {"KILL": -9, "TERM": 143, "INT": 130}
+BEGUN_S = 0.5
+"""Before, Python itself starts. It answers SIGINT with a traceback."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 for moment in range(flags.moments):
                     out = root / f"out-{num_workers}-{name}-{moment}"
                     done = kill_and_resume(small, out, name=name, num_workers=num_workers, sums=sums,
-                                           seconds=chosen.uniform(0, seconds))  # fmt: skip
+                                           seconds=chosen.uniform(BEGUN_S, seconds))  # fmt: skip
                     num_faults += bool(done.fault)
                     print(f"  {name} after {done.seconds:5.1f} s: status {done.status}, ended in "
                           f"{done.end_seconds:.2f} s{': ' + done.fault if done.fault else ''}", flush=True)  # fmt: skip
