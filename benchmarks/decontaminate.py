@@ -1,7 +1,7 @@
 """Measures decontamination (the search for evaluation items in documents): recall, false positives, and speed.
 
-    python benchmarks/decontaminate.py CLEAN... [--evals FILE.jsonl.gz ...] [--decon PROGRAM] [--items N]
-                                       [--speed_ngrams N] [--megabytes N] [--show N] [--seed N]
+    python benchmarks/decontaminate.py CLEAN... [--evals FILE.jsonl.gz ...] [--decon PROGRAM] [--dolma PROGRAM]
+                                       [--items N] [--speed_ngrams N] [--megabytes N] [--show N] [--seed N]
 
 For the recall, each item is disturbed in several ways (for example re-wrapped, or one word in twenty changed). Its
 question and answer are inserted between two paragraphs of a clean document. The item counts as recalled if a hit names
@@ -21,10 +21,8 @@ import argparse
 import gzip
 import html
 import json
-import os
 import random
 import re
-import subprocess
 import tempfile
 import textwrap
 import time
@@ -37,6 +35,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.decontaminate_items import made_items
+from benchmarks.decontaminate_peers import NGRAM_FLAGS, run_decon, run_dolma
 from filters.decontaminate.build import build_index
 from filters.decontaminate.index import FINDABLE, Index
 from filters.decontaminate.items import PARTS, EvalSet, Item, SetRules
@@ -175,34 +174,6 @@ def recalled(index: Index, items: Sequence[tuple[str, Item]], injected: Sequence
     return found
 
 
-def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[str]) -> tuple[list[set[str]], float]:
-    """Runs AI2's program decon on the texts, with one thread. Returns the numbers of the items that it found in each
-    text, and its detection time in seconds.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("train", "evals"):
-            (Path(folder) / name).mkdir()
-        (Path(folder) / "train/a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-        with gzip.open(Path(folder) / "evals/set_test-1.jsonl.gz", "wt") as file:
-            for number, (_, item) in enumerate(items):
-                row = {"eval_key": "set", "eval_instance_index": number, "split": "test", "question": item.question,
-                       "answer": item.answer, "passage": item.passage, "config": "main", "doc_id": number,
-                       "fingerprint": str(number)}  # fmt: skip
-                file.write(json.dumps({key: value for key, value in row.items() if value != ""}) + "\n")
-        command = [program, "detect", "--training-dir", f"{folder}/train", "--evals-dir", f"{folder}/evals",
-                   "--report-output-dir", f"{folder}/report", "--worker-threads", "1"]  # fmt: skip
-        environment = os.environ | {"RAYON_NUM_THREADS": "1"}
-        said = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
-        found = [set[str]() for _ in texts]
-        for path in Path(folder).glob("report/*.jsonl"):
-            for line in path.read_text().splitlines():
-                row = json.loads(line)
-                found[row["training_line"]].add(str(row["fingerprint"]))
-    time_said = re.search(r"Detection time\s+([\d.,]+)s", said)
-    assert time_said is not None, said
-    return found, float(time_said[1].replace(",", ""))
-
-
 def recall_table(
     items: Sequence[tuple[str, Item]], injected: Sequence[Injected], found: Sequence[bool], words: dict[str, int]
 ) -> list[str]:
@@ -262,6 +233,7 @@ def main() -> None:
     parser.add_argument("clean", nargs="+")
     parser.add_argument("--evals", nargs="*", default=[])
     parser.add_argument("--decon")
+    parser.add_argument("--dolma")
     parser.add_argument("--items", type=int, default=2500)
     parser.add_argument("--speed_ngrams", type=int, default=20_000_000)
     parser.add_argument("--megabytes", type=int, default=30)
@@ -295,6 +267,9 @@ def main() -> None:
         numbers = {item.id: str(number) for number, (_, item) in enumerate(items)}
         theirs = [numbers[one.item.id] in ids for one, ids in zip(injected, of_document, strict=True)]
         print("\ndecon:", *recall_table(items, injected, theirs, words), sep="\n")
+    for way, way_flags in _ways_of_dolma(flags):
+        theirs, _ = run_dolma(flags.dolma, items, [one.text for one in injected], *way_flags)
+        print(f"\ndolma, {way}:", *recall_table(items, injected, theirs, words), sep="\n")
 
     print("\nflags on clean text (each is to be looked at):")
     flagged: Counter[tuple[str, str]] = Counter()
@@ -312,9 +287,17 @@ def main() -> None:
     if flags.decon:
         of_document, _ = run_decon(flags.decon, items, clean)
         print(f"  decon: {sum(bool(ids) for ids in of_document)} documents flagged")
+    for way, way_flags in _ways_of_dolma(flags):
+        theirs, seconds = run_dolma(flags.dolma, items, clean, *way_flags)
+        speed = sum(len(text.encode()) for text in clean) / 1e6 / seconds
+        print(f"  dolma, {way}: {sum(theirs)} documents flagged; {speed:.1f} MB/s of CPU time, reading JSON lines too")
 
     if flags.speed_ngrams:
         compare_speed(flags, clean)
+
+
+def _ways_of_dolma(flags: argparse.Namespace) -> list[tuple[str, tuple[str, ...]]]:
+    return [("whole paragraphs", ()), ("by 8-grams", NGRAM_FLAGS)] if flags.dolma else []
 
 
 def compare_speed(flags: argparse.Namespace, clean: Sequence[str]) -> None:
