@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from filters.rule_sets import texts as texts_module
 from filters.rule_sets import words
 from filters.rule_sets.fineweb import FineWebQuality
 from filters.rule_sets.gopher import GopherQuality, GopherRepetition
@@ -100,6 +101,7 @@ def ours(steps: list[Any], batches: list[pa.RecordBatch]) -> tuple[list[list[str
     best = float("inf")
     for _ in range(3):
         words._tables.__dict__.clear()
+        texts_module.forget()
         started = time.process_time()
         answers = [[step.apply(batch, {}).verdict for step in steps] for batch in batches]
         found = [[v for one in answers for v in one[number].to_pylist()] for number in range(len(steps))]

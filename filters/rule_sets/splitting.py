@@ -1,0 +1,342 @@
+"""Splits runs of characters without spaces into words, many at once, exactly as ``english_words.split`` does.
+
+The kernels follow the steps of ``english_words``: exceptions, then marks at both ends, then marks inside. They leave a
+run to ``english_words`` if it is long, if it can be an address, or if two neighbouring words in it can form an
+exception. About one different run of a hundred is left.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from filters.compiled import kernel
+from filters.rule_sets import english_words
+from filters.rule_sets.strings import Strings, codes_of
+from filters.rule_sets.texts import MAX_CODE, Codes, Ints
+
+MAX_CHARS = 1_000
+"""Longer runs are left to ``english_words`` (our choice), so that the kernels need only a fixed scratch space."""
+LEFT = -1
+"""The number of words of a run that is left to ``english_words``."""
+
+ALPHA, PREFIX, SUFFIX, ICON, LOWER, UPPER = (1 << bit for bit in range(6))
+QUOTE, LETTER, BEFORE_DOT, DIGIT, INFIX = (1 << bit for bit in range(6, 11))
+_KINDS = {"prefix": PREFIX, "suffix": SUFFIX, "icon": ICON, "lower": LOWER, "upper": UPPER, "quote": QUOTE,
+          "letter": LETTER, "before_dot": BEFORE_DOT, "digit": DIGIT, "infix": INFIX}  # fmt: skip
+_EXCEPTION, _PAIR, _UNIT = 1, 2, 4
+_HYPHEN, _DOT, _DASH, _LONG_DASH, _ELLIPSIS, _DEGREE = 0x2D, 0x2E, 0x2013, 0x2014, 0x2026, 0xB0
+_APOSTROPHE, _ROUND_APOSTROPHE, _COMMA, _PLUS, _DOLLAR = 0x27, 0x2019, 0x2C, 0x2B, 0x24
+
+Kinds = npt.NDArray[np.uint16]
+
+
+class Known(NamedTuple):
+    """Holds the exceptions, the pairs of words that can begin one, and the units, in a hash table."""
+
+    codes: Codes
+    bounds: Ints
+    """The start of the first string in ``codes``, then the end of each string."""
+    slots: Codes
+    """Numbers of strings, plus one. Free slots are 0."""
+    uses: npt.NDArray[np.uint8]
+    """For each string, whether it is an exception, a pair, a unit, or several of these."""
+    part_bounds: Ints
+    """The index in ``parts`` of each string's first word, then the end."""
+    parts: Ints
+    """The lengths of each exception's words."""
+    longest: Ints
+    """The number of characters of the longest string, as an array of one number."""
+
+
+@cache
+def known() -> Known:
+    """Returns the strings that the kernels search for."""
+    exceptions, strings = english_words.exceptions(), Strings()
+    uses: dict[str, int] = dict.fromkeys(exceptions, _EXCEPTION)
+    for first in english_words.first_pairs():
+        uses[first] = uses.get(first, 0) | _PAIR
+    for unit in english_words.units():
+        uses[unit] = uses.get(unit, 0) | _UNIT
+    sizes = [[len(part) for part in exceptions.get(text, ())] for text in uses]
+    slots = np.zeros(1 << 13, np.int32)
+    assert 2 * len(uses) <= len(slots) and all("".join(parts) == text for text, parts in exceptions.items())
+    for text in uses:
+        number, codes = strings.number_of(text), codes_of(text)
+        slot = hash_of.python(codes, 0, len(codes)) & (len(slots) - 1)
+        while slots[slot]:
+            slot = (slot + 1) & (len(slots) - 1)
+        slots[slot] = number + 1
+    return Known(
+        codes=strings.codes.copy(),
+        bounds=strings.bounds.copy(),
+        slots=slots,
+        uses=np.array(list(uses.values()), np.uint8),
+        part_bounds=np.cumsum([0, *map(len, sizes)], dtype=np.int64),
+        parts=np.array([size for one in sizes for size in one], np.int64),
+        longest=np.array([max(map(len, uses))]),
+    )
+
+
+@cache
+def kinds() -> Kinds:
+    """Returns the kinds of each character. They are those of the regular expressions in ``english_words``.
+
+    >>> bool(kinds()[ord("a")] & ALPHA), bool(kinds()[ord("(")] & PREFIX), bool(kinds()[ord("a")] & SPACE)
+    (True, True, False)
+    """
+    found = np.zeros(MAX_CODE + 1, np.uint16)
+    characters = "".join(map(chr, range(MAX_CODE + 1)))
+    for kind, pattern in english_words.character_classes().items():
+        for match in re.finditer(f"{pattern}+", characters):
+            found[match.start() : match.end()] |= _KINDS[kind]
+    for match in re.finditer(r"[^\W_]+", characters):  # letters and other characters of words
+        if match[0].isalpha():
+            found[match.start() : match.end()] |= ALPHA
+        else:
+            found[match.start() : match.end()] |= np.array([one.isalpha() for one in match[0]]) * np.uint16(ALPHA)
+    return found
+
+
+def split_all(strings: Strings, first: int) -> tuple[Ints, Ints]:
+    """Splits the strings from the number ``first`` on. Returns the ends of all words in the strings' characters, and
+    the number of words of each string.
+
+    >>> strings = Strings()
+    >>> for text in ("don't", "example.com,"):
+    ...     _ = strings.number_of(text)
+    >>> ends, counts = split_all(strings, 0)
+    >>> ends.tolist(), counts.tolist()
+    ([2, 5, 16, 17], [2, 2])
+    """
+    bounds = strings.bounds[first:]
+    ends = np.empty(int(bounds[-1] - bounds[0]), np.int64)
+    counts = np.empty(len(bounds) - 1, np.int64)
+    used = split_strings(strings.codes, bounds, kinds(), known(), ends, counts)
+    ends = ends[:used]
+    left = np.flatnonzero(counts == LEFT)
+    if not len(left):
+        return ends, counts
+    places = np.cumsum(np.maximum(counts, 0))[left]
+    more: list[Ints] = []
+    for number in left.tolist():
+        words = english_words.split(strings.text(first + number))
+        more.append(bounds[number] + np.cumsum([len(word) for word in words], dtype=np.int64))
+        counts[number] = len(words)
+    return np.insert(ends, np.repeat(places, counts[left]), np.concatenate(more)), counts
+
+
+@kernel
+def split_strings(codes: Codes, bounds: Ints, kinds: Kinds, known: Known, ends: Ints, counts: Ints) -> int:
+    """Splits strings. Writes the ends of all words, and the number of words of each string, or ``LEFT``. Returns the
+    number of ends.
+
+    ``ends`` needs as many places as the strings have characters.
+    """
+    scratch = np.empty(2 * MAX_CHARS, np.int64)
+    used = 0
+    for number in range(len(bounds) - 1):
+        count = split_one(codes, bounds[number], bounds[number + 1], kinds, known, scratch)
+        counts[number] = count
+        for at in range(count):
+            ends[used + at] = scratch[at]
+        used += max(count, 0)
+    return used
+
+
+@kernel
+def split_one(codes: Codes, start: int, end: int, kinds: Kinds, known: Known, ends: Ints) -> int:
+    """Splits a string. Returns the number of words, and writes their ends."""
+    if end - start > MAX_CHARS:
+        return LEFT
+    number = find(codes, start, end, known, _EXCEPTION)
+    if number >= 0:
+        return add_parts(start, number, known, ends, 0)
+    at = start
+    while at < end and kinds[codes[at]] & ALPHA:
+        at += 1
+    if at == end:
+        ends[0] = end
+        return min(1, end - start)
+    first, last, count, behind = start, end, 0, len(ends)
+    while first < last and find(codes, first, last, known, _EXCEPTION) < 0:
+        before = prefix_size(codes, first, last, kinds)
+        is_end = before > 0 and find(codes, first + before, last, known, _EXCEPTION) >= 0
+        after = 0 if is_end else suffix_size(codes, first + before, last, kinds, known)
+        if after > 0 and find(codes, first, last - after, known, _EXCEPTION) >= 0:
+            is_end, before = True, 0
+        if before + after == 0:
+            break
+        if before > 0:
+            first += before
+            ends[count] = first
+            count += 1
+        if after > 0:
+            behind -= 1  # marks at the end are noted from the end of the scratch space on
+            ends[behind] = last
+            last -= after
+        if is_end:
+            break
+    number = find(codes, first, last, known, _EXCEPTION)
+    if number >= 0:
+        count = add_parts(first, number, known, ends, count)
+    elif can_be_address(codes, first, last, kinds):
+        return LEFT
+    else:
+        count = split_inside(codes, first, last, kinds, ends, count)
+    for place in range(behind, len(ends)):
+        ends[count] = ends[place]
+        count += 1
+    for place in range(1, count):
+        first = start if place == 1 else ends[place - 2]
+        if find(codes, first, ends[place], known, _PAIR) >= 0:
+            return LEFT
+    return count
+
+
+@kernel
+def hash_of(codes: Codes, start: int, end: int) -> int:
+    value = int(end - start)
+    for at in range(start, end):
+        value = ((value ^ int(codes[at])) * 0x1000193) & 0xFFFFFFFF
+    return value ^ value >> 15
+
+
+@kernel
+def find(codes: Codes, start: int, end: int, known: Known, use: int) -> int:
+    """Returns the number of a known string with this use, or -1."""
+    if end <= start or end - start > known.longest[0]:
+        return -1
+    mask = len(known.slots) - 1
+    slot = hash_of(codes, start, end) & mask
+    while known.slots[slot] > 0:
+        number = known.slots[slot] - 1
+        begin = known.bounds[number]
+        if known.bounds[number + 1] - begin == end - start:
+            at = 0
+            while at < end - start and known.codes[begin + at] == codes[start + at]:
+                at += 1
+            if at == end - start:
+                return number if known.uses[number] & use else -1
+        slot = (slot + 1) & mask
+    return -1
+
+
+@kernel
+def add_parts(start: int, number: int, known: Known, ends: Ints, count: int) -> int:
+    """Writes the ends of an exception's words. Returns the new number of words."""
+    for part in range(known.part_bounds[number], known.part_bounds[number + 1]):
+        start += known.parts[part]
+        ends[count] = start
+        count += 1
+    return count
+
+
+@kernel
+def prefix_size(codes: Codes, start: int, end: int, kinds: Kinds) -> int:
+    """Returns the length of the mark at the start, or 0."""
+    code = codes[start]
+    if kinds[code] & PREFIX:
+        return 1
+    if code == _DOT:
+        at = start
+        while at < end and codes[at] == _DOT:
+            at += 1
+        return at - start if at - start > 1 else 0
+    if code == _PLUS:
+        return 0 if start + 1 < end and kinds[codes[start + 1]] & DIGIT else 1
+    if code == 0x55:  # US$
+        return 3 if start + 2 < end and codes[start + 1] == 0x53 and codes[start + 2] == _DOLLAR else 0
+    if code == 0x41 or code == 0x43:  # A$, C$
+        return 2 if start + 1 < end and codes[start + 1] == _DOLLAR else 0
+    return 0
+
+
+@kernel
+def suffix_size(codes: Codes, start: int, end: int, kinds: Kinds, known: Known) -> int:
+    """Returns the length of the longest mark or unit at the end, or 0."""
+    if start >= end:
+        return 0
+    code, before = codes[end - 1], codes[end - 2] if end - 2 >= start else 0
+    if code == _DOT:
+        at = end
+        while at > start and codes[at - 1] == _DOT:
+            at -= 1
+        if end - at > 1:
+            return end - at
+        is_upper = end - 3 >= start and kinds[before] & UPPER and kinds[codes[end - 3]] & UPPER
+        is_degree = end - 3 >= start and codes[end - 3] == _DEGREE and before in (0x43, 0x46, 0x4B, 0x63, 0x66, 0x6B)
+        return 1 if kinds[before] & BEFORE_DOT or is_upper or is_degree else 0
+    if code in (0x53, 0x73) and before in (_APOSTROPHE, _ROUND_APOSTROPHE):  # 's
+        return 2
+    if kinds[code] & SUFFIX:
+        return 2 if code == _ELLIPSIS and before == _ELLIPSIS else 1
+    for at in range(max(start + 1, end - known.longest[0]), end):
+        if kinds[codes[at - 1]] & DIGIT and find(codes, at, end, known, _UNIT) >= 0:
+            return end - at
+    return 1 if kinds[code] & ICON else 0
+
+
+@kernel
+def can_be_address(codes: Codes, start: int, end: int, kinds: Kinds) -> bool:
+    """Returns False only if ``english_words`` does not take the string for an address: no full stop has two small
+    letters after it, and there are fewer than three full stops."""
+    num_dots = 0
+    for at in range(start, end):
+        if codes[at] == _DOT:
+            num_dots += 1
+            if num_dots == 3 or (at + 2 < end and kinds[codes[at + 1]] & LOWER and kinds[codes[at + 2]] & LOWER):
+                return True
+    return False
+
+
+@kernel
+def split_inside(codes: Codes, start: int, end: int, kinds: Kinds, ends: Ints, count: int) -> int:
+    """Splits at the marks between letters and digits. Returns the new number of words."""
+    word, at = start, start
+    while at < end:
+        size = infix_size(codes, start, at, end, kinds) if kinds[codes[at]] & INFIX else 0
+        if size == 0 or at == start:  # a mark at the start is part of a word
+            at += max(size, 1)
+            continue
+        if at > word:
+            ends[count] = at
+            count += 1
+        at += size
+        ends[count] = word = at
+        count += 1
+    if word < end:
+        ends[count] = end
+        count += 1
+    return count
+
+
+@kernel
+def infix_size(codes: Codes, start: int, at: int, end: int, kinds: Kinds) -> int:
+    """Returns the length of the mark that separates words here, or 0."""
+    code = codes[at]
+    before = kinds[codes[at - 1]] if at > start else 0
+    after = kinds[codes[at + 1]] if at + 1 < end else 0
+    if code == _ELLIPSIS or kinds[code] & ICON:
+        return 1
+    size = 1
+    while at + size < end and codes[at + size] == code:
+        size += 1
+    if code == _DOT:
+        if size > 1:
+            return size
+        return 1 if before & (LOWER | QUOTE) and after & (UPPER | QUOTE) else 0
+    if code in (_PLUS, _HYPHEN, 0x2A, 0x5E) and before & DIGIT and (
+        after & DIGIT or (at + 1 < end and codes[at + 1] == _HYPHEN)
+    ):
+        return 1
+    if code == _COMMA:
+        return 1 if before & LETTER and after & LETTER else 0
+    if code in (_PLUS, 0x2A, 0x5E) or not before & (LETTER | DIGIT):
+        return 0
+    longest = 3 if code == _HYPHEN else 2 if code == _LONG_DASH else 1
+    return size if size <= longest and at + size < end and kinds[codes[at + size]] & LETTER else 0
