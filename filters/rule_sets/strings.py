@@ -18,6 +18,9 @@ from filters.rule_sets.texts import Codes, Ints
 _FACTOR = 0x1000193
 _MASK = (1 << 38) - 1
 """Hashes have 38 bits, so that their products with the 25 bits of the factor fit into 63 bits."""
+_SHORT = 8
+"""Strings of up to so many ASCII characters are their own keys."""
+_LOW, _LOW_FACTOR, _HIGH_FACTOR = (1 << 31) - 1, 0x9E3779B1, 0x85EBCA6B
 _NUM_STRINGS, _SEED, _NEEDED = range(3)
 SEED = hash("strings of the rule sets") & _MASK
 
@@ -29,10 +32,12 @@ class Arrays(NamedTuple):
     """The characters of all strings, one string after another."""
     bounds: Ints
     """The start of the first string in ``codes``, then the end of each string."""
-    hashes: Codes
-    """31 bits of each string's hash."""
-    slots: Codes
-    """The hash table: numbers of strings, plus one. Free slots are 0. At least half of them are free."""
+    keys: Ints
+    """The key of each string. For a short string, it contains the characters. For other strings, it is a hash, as a
+    negative number."""
+    slots: Ints
+    """The hash table, with two entries per slot: a key, and a string's number plus one. The number is 0 in a free slot.
+    At least half of the slots are free."""
     state: Ints
     """The number of strings, the seed of hashes, and the number of characters of a string that had no room."""
 
@@ -79,21 +84,24 @@ class Strings:
     def numbers(self, codes: Codes, starts: Ints, ends: Ints) -> Codes:
         """Returns the numbers of the strings ``codes[start:end]``, and adds the new ones."""
         assert len(starts) == len(ends) and (not len(ends) or (ends.max() <= len(codes) and starts.min() >= 0))
-        numbers = np.empty(len(starts), np.int32)
-        done = number_strings(self.arrays, codes, starts, ends, numbers, 0)
+        numbers, keys = np.empty(len(starts), np.int32), np.empty(len(starts), np.int64)
+        write_keys(codes, starts, ends, SEED, keys)
+        look_up(self.arrays, keys, numbers)
+        check_long(self.arrays, codes, starts, ends, keys, numbers)
+        done = number_strings(self.arrays, codes, starts, ends, keys, numbers, 0)
         while done < len(starts):
             self._grow()
-            done = number_strings(self.arrays, codes, starts, ends, numbers, done)
+            done = number_strings(self.arrays, codes, starts, ends, keys, numbers, done)
         return numbers
 
     def _grow(self) -> None:
         old, count, used = self.arrays, len(self), self.num_chars
-        num_strings = max(len(old.hashes), 2 * (count + 1))
+        num_strings = max(len(old.keys), 2 * (count + 1))
         num_chars = max(len(old.codes), 2 * (used + int(old.state[_NEEDED])))
         self.arrays = _empty(num_strings, num_chars)
         self.arrays.codes[:used] = old.codes[:used]
         self.arrays.bounds[: count + 1] = old.bounds[: count + 1]
-        self.arrays.hashes[:count] = old.hashes[:count]
+        self.arrays.keys[:count] = old.keys[:count]
         self.arrays.state[_NUM_STRINGS] = count
         fill_slots(self.arrays)
 
@@ -112,61 +120,121 @@ def _empty(num_strings: int, num_chars: int) -> Arrays:
     return Arrays(
         codes=np.empty(num_chars, np.int32),
         bounds=np.zeros(num_strings + 1, np.int64),
-        hashes=np.empty(num_strings, np.int32),
-        slots=np.zeros(num_slots, np.int32),
+        keys=np.empty(num_strings, np.int64),
+        slots=np.zeros(2 * num_slots, np.int64),
         state=np.array([0, SEED, 0]),
     )
 
 
 @kernel
-def number_strings(
-    arrays: Arrays, codes: Codes, starts: Ints, ends: Ints, numbers: npt.NDArray[np.int32], first: int
-) -> int:
-    """Writes the numbers of the strings from the ``first`` one on. Returns the index of the first string without a
-    number. It is below ``len(starts)`` if there is no room for that string."""
-    state, slots, bounds = arrays.state, arrays.slots, arrays.bounds
-    mask = len(slots) - 1
-    for index in range(first, len(starts)):
-        start = starts[index]
-        size = ends[index] - start
-        value = state[_SEED]
-        for at in range(start, start + size):
-            value = ((value ^ int(codes[at])) * _FACTOR) & _MASK
-        value = (value ^ (value >> 19)) & 0x7FFFFFFF
-        slot = value & mask
-        number = -1
-        while slots[slot] > 0 and number < 0:
-            other = slots[slot] - 1
-            begin = bounds[other]
-            if arrays.hashes[other] == value and bounds[other + 1] - begin == size:
-                at = 0
-                while at < size and arrays.codes[begin + at] == codes[start + at]:
-                    at += 1
-                if at == size:
-                    number = other
+def write_keys(codes: Codes, starts: Ints, ends: Ints, seed: int, keys: Ints) -> None:
+    """Writes the key of each string."""
+    for index in range(len(starts)):
+        keys[index] = key_of(codes, starts[index], ends[index], seed)
+
+
+@kernel
+def look_up(arrays: Arrays, keys: Ints, numbers: Codes) -> None:
+    """Writes the number of the first string with the same key, or -1.
+
+    The loop does nothing else, so that the processor can wait for several places of the hash table at once.
+    """
+    slots, seed, mask = arrays.slots, arrays.state[_SEED], len(arrays.slots) // 2 - 1
+    for index in range(len(keys)):
+        key = keys[index]
+        slot = first_slot(key, seed) & mask
+        while slots[2 * slot + 1] > 0 and slots[2 * slot] != key:
             slot = (slot + 1) & mask
-        if number < 0:
-            number = state[_NUM_STRINGS]
+        numbers[index] = slots[2 * slot + 1] - 1
+
+
+@kernel
+def check_long(arrays: Arrays, codes: Codes, starts: Ints, ends: Ints, keys: Ints, numbers: Codes) -> None:
+    """Replaces the number by -1 where only the hashes are equal, but not the strings."""
+    for index in range(len(keys)):
+        number = numbers[index]
+        if keys[index] < 0 and number >= 0 and not is_equal(arrays, number, codes, starts[index], ends[index]):
+            numbers[index] = -1
+
+
+@kernel
+def number_strings(
+    arrays: Arrays, codes: Codes, starts: Ints, ends: Ints, keys: Ints, numbers: npt.NDArray[np.int32], first: int
+) -> int:
+    """Writes the numbers of the strings whose number is -1, from the ``first`` one on, and adds new strings. Returns the
+    index of the first string without a number. It is below ``len(starts)`` if there is no room for that string."""
+    state, slots, bounds = arrays.state, arrays.slots, arrays.bounds
+    seed, mask = state[_SEED], len(slots) // 2 - 1
+    for index in range(first, len(starts)):
+        if numbers[index] >= 0:
+            continue
+        key = keys[index]
+        slot = first_slot(key, seed) & mask
+        while slots[2 * slot + 1] > 0:
+            other = slots[2 * slot + 1] - 1
+            if slots[2 * slot] == key and (key > 0 or is_equal(arrays, other, codes, starts[index], ends[index])):
+                break
+            slot = (slot + 1) & mask
+        if slots[2 * slot + 1] == 0:
+            number, start, size = state[_NUM_STRINGS], starts[index], ends[index] - starts[index]
             begin = bounds[number]
-            if number == len(arrays.hashes) or begin + size > len(arrays.codes):
+            if number == len(arrays.keys) or begin + size > len(arrays.codes):
                 state[_NEEDED] = size
                 return index
             for at in range(size):
                 arrays.codes[begin + at] = codes[start + at]
             bounds[number + 1] = begin + size
-            arrays.hashes[number] = value
+            arrays.keys[number] = key
             state[_NUM_STRINGS] = number + 1
-            slots[slot] = number + 1
-        numbers[index] = number
+            slots[2 * slot], slots[2 * slot + 1] = key, number + 1
+        numbers[index] = slots[2 * slot + 1] - 1
     return len(starts)
 
 
 @kernel
+def key_of(codes: Codes, start: int, end: int, seed: int) -> int:
+    """Returns a positive number that contains all characters, or a negative number that is a hash."""
+    key = 1
+    if end - start <= _SHORT:
+        at = start
+        while at < end and codes[at] < 128:
+            key = key << 7 | int(codes[at])
+            at += 1
+        if at == end:
+            return key
+    key = seed
+    for at in range(start, end):
+        key = ((key ^ int(codes[at])) * _FACTOR) & _MASK
+    return -1 - key
+
+
+@kernel
+def first_slot(key: int, seed: int) -> int:
+    """Returns a number whose last bits are the first slot to search."""
+    value = abs(key) ^ seed
+    value = (value & _LOW) * _LOW_FACTOR ^ (value >> 31) * _HIGH_FACTOR
+    return value ^ value >> 29
+
+
+@kernel
+def is_equal(arrays: Arrays, number: int, codes: Codes, start: int, end: int) -> bool:
+    """Returns True if a string with this number consists of these characters."""
+    begin = arrays.bounds[number]
+    if arrays.bounds[number + 1] - begin != end - start:
+        return False
+    for at in range(end - start):
+        if arrays.codes[begin + at] != codes[start + at]:
+            return False
+    return True
+
+
+@kernel
 def fill_slots(arrays: Arrays) -> None:
-    """Writes the numbers of all strings into an empty hash table."""
-    mask = len(arrays.slots) - 1
+    """Writes all strings into an empty hash table."""
+    slots, mask = arrays.slots, len(arrays.slots) // 2 - 1
     for number in range(arrays.state[_NUM_STRINGS]):
-        slot = arrays.hashes[number] & mask
-        while arrays.slots[slot] > 0:
+        key = arrays.keys[number]
+        slot = first_slot(key, arrays.state[_SEED]) & mask
+        while slots[2 * slot + 1] > 0:
             slot = (slot + 1) & mask
-        arrays.slots[slot] = number + 1
+        slots[2 * slot], slots[2 * slot + 1] = key, number + 1

@@ -110,10 +110,10 @@ class _Table:
         numbers = self.chunks.numbers(texts.codes, places[0, :count], places[1, :count])
         if len(self.chunks) > self._num_chunks:
             self._split_new()
-        sizes = self._bounds[numbers + 1] - self._bounds[numbers]
-        ids = np.empty(int(sizes.sum()), np.int32)
-        copy_ids(self._ids, self._bounds, numbers, ids)
-        return ids, np.concatenate([[0], np.cumsum(sizes)])[doc_bounds]
+        ids = np.empty(num_chars, np.int32)  # a word has at least one character
+        bounds = np.zeros(num_docs + 1, np.int64)
+        used = copy_ids(self._ids, self._bounds, numbers, doc_bounds, ids, bounds)
+        return ids[:used].copy(), bounds
 
     def counts_of(self, ids: Codes, bounds: Ints) -> Ints:
         """Returns three counts of each document: words, characters of words, and words and marks with a letter."""
@@ -225,13 +225,20 @@ def find_chunks(codes: Codes, starts: Ints, kinds: Kinds, places: Ints, doc_boun
 
 
 @kernel
-def copy_ids(table_ids: Codes, table_bounds: Ints, numbers: Codes, ids: Codes) -> None:
-    """Writes the numbers of the words of each run, one run after another."""
+def copy_ids(
+    table_ids: Codes, table_bounds: Ints, numbers: Codes, doc_bounds: Ints, ids: Codes, bounds: Ints
+) -> int:
+    """Writes the numbers of the words of each run, one run after another, and where each document ends. Returns the
+    number of words."""
     used = 0
-    for number in numbers:
-        for at in range(table_bounds[number], table_bounds[number + 1]):
-            ids[used] = table_ids[at]
-            used += 1
+    for document in range(len(doc_bounds) - 1):
+        for index in range(doc_bounds[document], doc_bounds[document + 1]):
+            number = numbers[index]
+            for at in range(table_bounds[number], table_bounds[number + 1]):
+                ids[used] = table_ids[at]
+                used += 1
+        bounds[document + 1] = used
+    return used
 
 
 @kernel
