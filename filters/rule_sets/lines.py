@@ -101,114 +101,89 @@ def count_texts(codes: Codes, starts: Ints, kinds: Kinds, short_chars: int, coun
     for document in range(len(starts) - 1):
         start, end = starts[document], starts[document + 1]
         row = counts[document]
-        row[0] = end - start
-        num_newlines = count_marks(codes, start, end, row)
-        count_split_lines(codes, start, end, kinds, row)
-        parts = np.empty((2, num_newlines + 1), np.int64)
-        count_paragraphs(codes, start, end, kinds, parts, row)
-        count_lines(codes, start, end, kinds, parts, row)
-        count_full_lines(codes, kinds, short_chars, parts, row)
-        row[16] = num_newlines
+        num_newlines = 0
+        for at in range(start, end):
+            num_newlines += codes[at] == _NEWLINE
+        row[0], row[16] = end - start, num_newlines
+        parts = np.empty((3, num_newlines + 1), np.int64)
+        count = read_lines(codes, start, end, kinds, parts, row)
+        num_empty = 0  # an empty line before the first newlines, and one after the last
+        if end > start:
+            num_empty = (codes[start] == _NEWLINE) + (codes[end - 1] == _NEWLINE)
+        row[9] = max(count + num_empty, 1)
+        count_copies(codes, parts[:, :count], row, 10)
+        row[10] += num_empty == 2
+        count_full_lines(codes, kinds, short_chars, parts[:, :count], row)
+        row[6] = 1
+        if num_newlines >= 2:
+            count_paragraphs(codes, start, end, kinds, parts, row)
 
 
 @kernel
-def count_marks(codes: Codes, start: int, end: int, row: Ints) -> int:
-    """Counts hash signs and ellipses. Three full stops are an ellipsis. Returns the number of newlines."""
-    hashes, ellipses, num_newlines, dots = 0, 0, 0, 0
-    for at in range(start, end):
-        code = codes[at]
-        hashes += code == _HASH
-        num_newlines += code == _NEWLINE
-        ellipses += code == _ELLIPSIS
-        dots = dots + 1 if code == _DOT else 0
-        if dots == 3:
-            ellipses += 1
-            dots = 0
-    row[1], row[2] = hashes, ellipses
-    return num_newlines
+def read_lines(codes: Codes, start: int, end: int, kinds: Kinds, parts: Ints, row: Ints) -> int:
+    """Writes the start, the end and a hash of each line that is not empty. Returns the number of these lines.
 
-
-@kernel
-def count_split_lines(codes: Codes, start: int, end: int, kinds: Kinds, row: Ints) -> None:
-    """Counts lines as ``str.splitlines`` does, and those that begin with a bullet or end with an ellipsis."""
-    num_lines, bullets, ellipses, at = 0, 0, 0, start
+    Also counts hash signs, ellipses, and the lines of ``str.splitlines``. Three full stops are an ellipsis.
+    """
+    hashes, ellipses, count, at = 0, 0, 0, start
     while at < end:
-        first, last = -1, -1
-        kind = kinds[codes[at]]
-        while not kind & _BREAK:
-            if not kind & _SPACE:
-                first = at if first < 0 else first
-                last = at
-            at += 1
-            if at == end:
-                break
-            kind = kinds[codes[at]]
-        num_lines += 1
-        if first >= 0:
-            bullets += codes[first] == _BULLET or codes[first] == _HYPHEN
-            is_dots = last - first > 1 and codes[last] == _DOT and codes[last - 1] == _DOT and codes[last - 2] == _DOT
-            ellipses += is_dots or codes[last] == _ELLIPSIS
-        is_pair = at + 1 < end and codes[at] == _RETURN and codes[at + 1] == _NEWLINE
-        at += 2 if is_pair else 1
-    row[3], row[4], row[5] = num_lines, bullets, ellipses
-
-
-@kernel
-def count_paragraphs(codes: Codes, start: int, end: int, kinds: Kinds, parts: Ints, row: Ints) -> None:
-    """Counts the parts of the stripped text between runs of two or more newlines."""
-    while start < end and kinds[codes[start]] & _SPACE:
-        start += 1
-    while end > start and kinds[codes[end - 1]] & _SPACE:
-        end -= 1
-    count, first, at = 0, start, start
-    while at < end:
-        if codes[at] != _NEWLINE or codes[at + 1] != _NEWLINE:  # the last character is not a newline
+        if codes[at] == _NEWLINE:  # an empty line
+            row[3] += 1
             at += 1
             continue
-        parts[0, count], parts[1, count] = first, at
-        count += 1
-        while codes[at] == _NEWLINE:
+        first, value, seen, dots = at, 0, 0, 0
+        while at < end and codes[at] != _NEWLINE:
+            code = codes[at]
+            value = ((value ^ int(code)) * _FACTOR) & _MASK
+            seen |= kinds[code]
+            hashes += code == _HASH
+            ellipses += code == _ELLIPSIS
+            dots = dots + 1 if code == _DOT else 0
+            if dots == 3:
+                ellipses += 1
+                dots = 0
             at += 1
-        first = at
-    parts[0, count], parts[1, count] = first, end
-    row[6] = count + 1
-    if count > 0:
-        count_copies(codes, parts, count + 1, row, 7)
+        parts[0, count], parts[1, count], parts[2, count] = first, at, value ^ value >> 19
+        count += 1
+        at = min(at + 1, end)
+        count_split_lines(codes, first, at, kinds, seen & _BREAK > 0, row)
+    row[1], row[2] = hashes, ellipses
+    return count
 
 
 @kernel
-def count_lines(codes: Codes, start: int, end: int, kinds: Kinds, parts: Ints, row: Ints) -> None:
-    """Counts the parts between runs of newlines. Writes where those that are not empty begin and end.
+def count_split_lines(codes: Codes, start: int, end: int, kinds: Kinds, has_breaks: bool, row: Ints) -> None:
+    """Counts lines as ``str.splitlines`` does, and those that begin with a bullet or end with an ellipsis.
 
-    The ends of those that are copies are written as negative numbers.
+    Without ``has_breaks``, the text is one line. It can have a newline at its end.
     """
-    count, first = 0, start
-    for at in range(start, end):
-        if codes[at] == _NEWLINE:
-            if at > first:
-                parts[0, count], parts[1, count] = first, at
-                count += 1
-            first = at + 1
-    if end > first:
-        parts[0, count], parts[1, count] = first, end
-        count += 1
-    if count < parts.shape[1]:
-        parts[0, count] = -1
-    num_empty = 0  # an empty line before the first newlines, and one after the last
-    if end > start:
-        num_empty = (codes[start] == _NEWLINE) + (codes[end - 1] == _NEWLINE)
-    row[9] = max(count + num_empty, 1)
-    count_copies(codes, parts, count, row, 10)
-    row[10] += num_empty == 2
+    at = start
+    while at < end:
+        first = at
+        if has_breaks:
+            while at < end and not kinds[codes[at]] & _BREAK:
+                at += 1
+        else:
+            at = end
+        last = at - 1
+        while first <= last and kinds[codes[first]] & _SPACE:
+            first += 1
+        while last > first and kinds[codes[last]] & _SPACE:
+            last -= 1
+        row[3] += 1
+        if first <= last:
+            row[4] += codes[first] == _BULLET or codes[first] == _HYPHEN
+            is_dots = last - first > 1 and codes[last] == _DOT and codes[last - 1] == _DOT and codes[last - 2] == _DOT
+            row[5] += is_dots or codes[last] == _ELLIPSIS
+        is_pair = at + 1 < end and codes[at] == _RETURN and codes[at + 1] == _NEWLINE
+        at += 2 if is_pair else 1
 
 
 @kernel
 def count_full_lines(codes: Codes, kinds: Kinds, short_chars: int, parts: Ints, row: Ints) -> None:
-    """Counts the lines that contain more than white space."""
+    """Counts the lines that contain more than white space. The ends of copies are negative."""
     for number in range(parts.shape[1]):
         start, end = parts[0, number], abs(parts[1, number])
-        if start < 0:
-            break
         at = start
         while at < end and kinds[codes[at]] & _SPACE:
             at += 1
@@ -221,33 +196,51 @@ def count_full_lines(codes: Codes, kinds: Kinds, short_chars: int, parts: Ints, 
 
 
 @kernel
-def count_copies(codes: Codes, parts: Ints, count: int, row: Ints, column: int) -> None:
+def count_paragraphs(codes: Codes, start: int, end: int, kinds: Kinds, parts: Ints, row: Ints) -> None:
+    """Counts the parts of the stripped text between runs of two or more newlines. Overwrites ``parts``."""
+    while start < end and kinds[codes[start]] & _SPACE:
+        start += 1
+    while end > start and kinds[codes[end - 1]] & _SPACE:
+        end -= 1
+    count, first, at, value = 0, start, start, 0
+    while at < end:
+        if codes[at] != _NEWLINE or codes[at + 1] != _NEWLINE:  # the last character is not a newline
+            value = ((value ^ int(codes[at])) * _FACTOR) & _MASK
+            at += 1
+            continue
+        parts[0, count], parts[1, count], parts[2, count] = first, at, value ^ value >> 19
+        count += 1
+        while codes[at] == _NEWLINE:
+            at += 1
+        first, value = at, 0
+    parts[0, count], parts[1, count], parts[2, count] = first, end, value ^ value >> 19
+    row[6] = count + 1
+    count_copies(codes, parts[:, : count + 1], row, 7)
+
+
+@kernel
+def count_copies(codes: Codes, parts: Ints, row: Ints, column: int) -> None:
     """Counts the parts that are equal to earlier parts, and their characters. Makes the ends of these parts negative.
 
-    Equal hashes only say which parts to compare.
+    The rows of ``parts`` are starts, ends and hashes. Equal hashes only say which parts to compare.
     """
+    count, size = parts.shape[1], 4
     if count < 2:
         return
-    size = 4
     while size < 2 * count:
         size *= 2
-    slots, hashes = np.zeros(size, np.int32), np.empty(count, np.int64)
+    slots = np.zeros(size, np.int32)
     for number in range(count):
         start, end = parts[0, number], parts[1, number]
-        value = int(end - start)
-        for at in range(start, end):
-            value = ((value ^ int(codes[at])) * _FACTOR) & _MASK
-        value ^= value >> 19
-        hashes[number] = value
-        slot = value & (size - 1)
+        slot = parts[2, number] & (size - 1)
         while slots[slot] > 0:
             other = slots[slot] - 1
-            begin = parts[0, other]
-            if hashes[other] == value and parts[1, other] - begin == end - start:
-                at = 0
-                while at < end - start and codes[begin + at] == codes[start + at]:
+            if parts[2, other] == parts[2, number] and parts[1, other] - parts[0, other] == end - start:
+                ahead = parts[0, other] - start
+                at = start
+                while at < end and codes[at + ahead] == codes[at]:
                     at += 1
-                if at == end - start:
+                if at == end:
                     row[column] += 1
                     row[column + 1] += end - start
                     parts[1, number] = -end

@@ -45,7 +45,7 @@ class Arrays(NamedTuple):
 class Strings:
     """Holds different strings, and their numbers."""
 
-    def __init__(self, num_strings: int = 1 << 12, num_chars: int = 1 << 15) -> None:
+    def __init__(self, num_strings: int = 1 << 16, num_chars: int = 1 << 19) -> None:
         self.arrays = _empty(num_strings, num_chars)
 
     def __len__(self) -> int:
