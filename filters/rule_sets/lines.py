@@ -1,8 +1,8 @@
 """Counts the lines and paragraphs of texts, those that are copies of earlier ones, and their marks.
 
-There are three kinds of lines. Gopher's quality rules count those of ``str.splitlines``. Gopher's repetition rules split
-at runs of newlines, so a text that begins with a newline has an empty first line. FineWeb's rules count the lines that
-contain more than white space.
+There are three kinds of lines. Gopher's quality rules count those of ``str.splitlines``. Gopher's repetition rules
+split at runs of newlines, so a text that begins with a newline has an empty first line. FineWeb's rules count the lines
+that contain more than white space.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def top_chars(chars: Ints, counts: Ints, firsts: Ints, length: int) -> int:
     for group in range(len(counts)):
         if counts[group] > best:
             best, place = counts[group], firsts[group]
-    return (chars[place + length] - chars[place] + length - 1) * best
+    return int(chars[place + length] - chars[place] + length - 1) * best
 
 
 @kernel

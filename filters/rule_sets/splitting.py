@@ -1,23 +1,19 @@
 """Splits runs of characters without spaces into words, many at once, exactly as ``english_words.split`` does.
 
 The kernels follow the steps of ``english_words``: exceptions, then marks at both ends, then marks inside. They leave a
-run to ``english_words`` if it is long, if it can be an address, or if two neighbouring words in it can form an
-exception. About one different run of a hundred is left.
+run to ``english_words`` if it is long, if it can be an address of an unusual form, or if two neighbouring words in it
+can form an exception. Fewer than one different run of a hundred is left.
 """
 
 from __future__ import annotations
 
-import re
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from filters.compiled import kernel
-from filters.rule_sets import english_words
-from filters.rule_sets.strings import Strings, codes_of
-from filters.rule_sets.texts import MAX_CODE, Codes, Ints
+from filters.rule_sets.texts import Codes, Ints
 
 MAX_CHARS = 1_000
 """Longer runs are left to ``english_words`` (our choice), so that the kernels need only a fixed scratch space."""
@@ -26,11 +22,11 @@ LEFT = -1
 
 ALPHA, PREFIX, SUFFIX, ICON, LOWER, UPPER = (1 << bit for bit in range(6))
 QUOTE, LETTER, BEFORE_DOT, DIGIT, INFIX = (1 << bit for bit in range(6, 11))
-_KINDS = {"prefix": PREFIX, "suffix": SUFFIX, "icon": ICON, "lower": LOWER, "upper": UPPER, "quote": QUOTE,
-          "letter": LETTER, "before_dot": BEFORE_DOT, "digit": DIGIT, "infix": INFIX}  # fmt: skip
-_EXCEPTION, _PAIR, _UNIT = 1, 2, 4
+EXCEPTION, PAIR, UNIT = 1, 2, 4
 _HYPHEN, _DOT, _DASH, _LONG_DASH, _ELLIPSIS, _DEGREE = 0x2D, 0x2E, 0x2013, 0x2014, 0x2026, 0xB0
-_APOSTROPHE, _ROUND_APOSTROPHE, _COMMA, _PLUS, _DOLLAR = 0x27, 0x2019, 0x2C, 0x2B, 0x24
+_APOSTROPHE, _ROUND_APOSTROPHE, _COMMA, _PLUS, _DOLLAR, _SLASH = 0x27, 0x2019, 0x2C, 0x2B, 0x24, 0x2F
+_MAX_LABEL = 63
+"""Addresses with a longer label are left to ``english_words``, which takes labels of up to 63 or 64 characters."""
 
 Kinds = npt.NDArray[np.uint16]
 
@@ -49,85 +45,8 @@ class Known(NamedTuple):
     """The index in ``parts`` of each string's first word, then the end."""
     parts: Ints
     """The lengths of each exception's words."""
-    longest: Ints
-    """The number of characters of the longest string, as an array of one number."""
-
-
-@cache
-def known() -> Known:
-    """Returns the strings that the kernels search for."""
-    exceptions, strings = english_words.exceptions(), Strings()
-    uses: dict[str, int] = dict.fromkeys(exceptions, _EXCEPTION)
-    for first in english_words.first_pairs():
-        uses[first] = uses.get(first, 0) | _PAIR
-    for unit in english_words.units():
-        uses[unit] = uses.get(unit, 0) | _UNIT
-    sizes = [[len(part) for part in exceptions.get(text, ())] for text in uses]
-    slots = np.zeros(1 << 13, np.int32)
-    assert 2 * len(uses) <= len(slots) and all("".join(parts) == text for text, parts in exceptions.items())
-    for text in uses:
-        number, codes = strings.number_of(text), codes_of(text)
-        slot = hash_of.python(codes, 0, len(codes)) & (len(slots) - 1)
-        while slots[slot]:
-            slot = (slot + 1) & (len(slots) - 1)
-        slots[slot] = number + 1
-    return Known(
-        codes=strings.codes.copy(),
-        bounds=strings.bounds.copy(),
-        slots=slots,
-        uses=np.array(list(uses.values()), np.uint8),
-        part_bounds=np.cumsum([0, *map(len, sizes)], dtype=np.int64),
-        parts=np.array([size for one in sizes for size in one], np.int64),
-        longest=np.array([max(map(len, uses))]),
-    )
-
-
-@cache
-def kinds() -> Kinds:
-    """Returns the kinds of each character. They are those of the regular expressions in ``english_words``.
-
-    >>> bool(kinds()[ord("a")] & ALPHA), bool(kinds()[ord("(")] & PREFIX), bool(kinds()[ord("a")] & SPACE)
-    (True, True, False)
-    """
-    found = np.zeros(MAX_CODE + 1, np.uint16)
-    characters = "".join(map(chr, range(MAX_CODE + 1)))
-    for kind, pattern in english_words.character_classes().items():
-        for match in re.finditer(f"{pattern}+", characters):
-            found[match.start() : match.end()] |= _KINDS[kind]
-    for match in re.finditer(r"[^\W_]+", characters):  # letters and other characters of words
-        if match[0].isalpha():
-            found[match.start() : match.end()] |= ALPHA
-        else:
-            found[match.start() : match.end()] |= np.array([one.isalpha() for one in match[0]]) * np.uint16(ALPHA)
-    return found
-
-
-def split_all(strings: Strings, first: int) -> tuple[Ints, Ints]:
-    """Splits the strings from the number ``first`` on. Returns the ends of all words in the strings' characters, and
-    the number of words of each string.
-
-    >>> strings = Strings()
-    >>> for text in ("don't", "example.com,"):
-    ...     _ = strings.number_of(text)
-    >>> ends, counts = split_all(strings, 0)
-    >>> ends.tolist(), counts.tolist()
-    ([2, 5, 16, 17], [2, 2])
-    """
-    bounds = strings.bounds[first:]
-    ends = np.empty(int(bounds[-1] - bounds[0]), np.int64)
-    counts = np.empty(len(bounds) - 1, np.int64)
-    used = split_strings(strings.codes, bounds, kinds(), known(), ends, counts)
-    ends = ends[:used]
-    left = np.flatnonzero(counts == LEFT)
-    if not len(left):
-        return ends, counts
-    places = np.cumsum(np.maximum(counts, 0))[left]
-    more: list[Ints] = []
-    for number in left.tolist():
-        words = english_words.split(strings.text(first + number))
-        more.append(bounds[number] + np.cumsum([len(word) for word in words], dtype=np.int64))
-        counts[number] = len(words)
-    return np.insert(ends, np.repeat(places, counts[left]), np.concatenate(more)), counts
+    filters: npt.NDArray[np.uint8]
+    """The uses of the strings by length, then by the last six bits of the first and of the last character."""
 
 
 @kernel
@@ -153,7 +72,7 @@ def split_one(codes: Codes, start: int, end: int, kinds: Kinds, known: Known, en
     """Splits a string. Returns the number of words, and writes their ends."""
     if end - start > MAX_CHARS:
         return LEFT
-    number = find(codes, start, end, known, _EXCEPTION)
+    number = find(codes, start, end, known, EXCEPTION)
     if number >= 0:
         return add_parts(start, number, known, ends, 0)
     at = start
@@ -163,11 +82,11 @@ def split_one(codes: Codes, start: int, end: int, kinds: Kinds, known: Known, en
         ends[0] = end
         return min(1, end - start)
     first, last, count, behind = start, end, 0, len(ends)
-    while first < last and find(codes, first, last, known, _EXCEPTION) < 0:
+    while first < last and find(codes, first, last, known, EXCEPTION) < 0:
         before = prefix_size(codes, first, last, kinds)
-        is_end = before > 0 and find(codes, first + before, last, known, _EXCEPTION) >= 0
+        is_end = before > 0 and find(codes, first + before, last, known, EXCEPTION) >= 0
         after = 0 if is_end else suffix_size(codes, first + before, last, kinds, known)
-        if after > 0 and find(codes, first, last - after, known, _EXCEPTION) >= 0:
+        if after > 0 and find(codes, first, last - after, known, EXCEPTION) >= 0:
             is_end, before = True, 0
         if before + after == 0:
             break
@@ -181,9 +100,12 @@ def split_one(codes: Codes, start: int, end: int, kinds: Kinds, known: Known, en
             last -= after
         if is_end:
             break
-    number = find(codes, first, last, known, _EXCEPTION)
+    number = find(codes, first, last, known, EXCEPTION)
     if number >= 0:
         count = add_parts(first, number, known, ends, count)
+    elif is_plain_address(codes, first, last):
+        ends[count] = last
+        count += 1
     elif can_be_address(codes, first, last, kinds):
         return LEFT
     else:
@@ -193,7 +115,7 @@ def split_one(codes: Codes, start: int, end: int, kinds: Kinds, known: Known, en
         count += 1
     for place in range(1, count):
         first = start if place == 1 else ends[place - 2]
-        if find(codes, first, ends[place], known, _PAIR) >= 0:
+        if find(codes, first, ends[place], known, PAIR) >= 0:
             return LEFT
     return count
 
@@ -209,7 +131,10 @@ def hash_of(codes: Codes, start: int, end: int) -> int:
 @kernel
 def find(codes: Codes, start: int, end: int, known: Known, use: int) -> int:
     """Returns the number of a known string with this use, or -1."""
-    if end <= start or end - start > known.longest[0]:
+    size = end - start
+    if size <= 0 or size >= known.filters.shape[1]:
+        return -1
+    if not known.filters[0, size, codes[start] & 63] & known.filters[1, size, codes[end - 1] & 63] & use:
         return -1
     mask = len(known.slots) - 1
     slot = hash_of(codes, start, end) & mask
@@ -275,10 +200,38 @@ def suffix_size(codes: Codes, start: int, end: int, kinds: Kinds, known: Known) 
         return 2
     if kinds[code] & SUFFIX:
         return 2 if code == _ELLIPSIS and before == _ELLIPSIS else 1
-    for at in range(max(start + 1, end - known.longest[0]), end):
-        if kinds[codes[at - 1]] & DIGIT and find(codes, at, end, known, _UNIT) >= 0:
+    for at in range(max(start + 1, end - known.filters.shape[1]), end):
+        if kinds[codes[at - 1]] & DIGIT and find(codes, at, end, known, UNIT) >= 0:
             return end - at
     return 1 if kinds[code] & ICON else 0
+
+
+@kernel
+def is_plain_address(codes: Codes, start: int, end: int) -> bool:
+    """Returns True only if ``english_words`` takes the string for an address: after an optional ``https://``, labels of
+    ASCII letters and digits with full stops between them, a last label of small letters, and nothing or a path."""
+    at, label, num_labels, is_small = start, start, 0, True
+    while at < end:
+        code = codes[at]
+        is_letter = 0x61 <= code <= 0x7A
+        if not is_letter and not (0x30 <= code <= 0x39 or 0x41 <= code <= 0x5A):
+            if code == 0x3A and num_labels == 0 and at - label > 1 and at + 2 < end:  # https://
+                if codes[at + 1] != _SLASH or codes[at + 2] != _SLASH or label > start:
+                    return False
+                at += 2
+                label = at + 1
+            elif code == _DOT and 0 < at - label <= _MAX_LABEL:
+                num_labels += 1
+                label = at + 1
+            elif code != _SLASH:
+                return False
+            else:
+                break
+            is_small = True
+        else:
+            is_small = is_small and is_letter
+        at += 1
+    return num_labels > 0 and is_small and 2 <= at - label <= _MAX_LABEL
 
 
 @kernel
@@ -330,8 +283,10 @@ def infix_size(codes: Codes, start: int, at: int, end: int, kinds: Kinds) -> int
         if size > 1:
             return size
         return 1 if before & (LOWER | QUOTE) and after & (UPPER | QUOTE) else 0
-    if code in (_PLUS, _HYPHEN, 0x2A, 0x5E) and before & DIGIT and (
-        after & DIGIT or (at + 1 < end and codes[at + 1] == _HYPHEN)
+    if (
+        code in (_PLUS, _HYPHEN, 0x2A, 0x5E)
+        and before & DIGIT
+        and (after & DIGIT or (at + 1 < end and codes[at + 1] == _HYPHEN))
     ):
         return 1
     if code == _COMMA:

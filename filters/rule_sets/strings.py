@@ -83,7 +83,8 @@ class Strings:
 
     def numbers(self, codes: Codes, starts: Ints, ends: Ints) -> Codes:
         """Returns the numbers of the strings ``codes[start:end]``, and adds the new ones."""
-        assert len(starts) == len(ends) and (not len(ends) or (ends.max() <= len(codes) and starts.min() >= 0))
+        assert len(starts) == len(ends)
+        assert not len(ends) or (starts.min() >= 0 and ends.max() <= len(codes))
         numbers, keys = np.empty(len(starts), np.int32), np.empty(len(starts), np.int64)
         write_keys(codes, starts, ends, SEED, keys)
         look_up(self.arrays, keys, numbers)
@@ -161,8 +162,8 @@ def check_long(arrays: Arrays, codes: Codes, starts: Ints, ends: Ints, keys: Int
 def number_strings(
     arrays: Arrays, codes: Codes, starts: Ints, ends: Ints, keys: Ints, numbers: npt.NDArray[np.int32], first: int
 ) -> int:
-    """Writes the numbers of the strings whose number is -1, from the ``first`` one on, and adds new strings. Returns the
-    index of the first string without a number. It is below ``len(starts)`` if there is no room for that string."""
+    """Writes the numbers of the strings whose number is -1, from the ``first`` one on, and adds new strings. Returns
+    the index of the first string without a number. It is below ``len(starts)`` if there is no room for that string."""
     state, slots, bounds = arrays.state, arrays.slots, arrays.bounds
     seed, mask = state[_SEED], len(slots) // 2 - 1
     for index in range(first, len(starts)):
@@ -222,10 +223,10 @@ def is_equal(arrays: Arrays, number: int, codes: Codes, start: int, end: int) ->
     begin = arrays.bounds[number]
     if arrays.bounds[number + 1] - begin != end - start:
         return False
-    for at in range(end - start):
-        if arrays.codes[begin + at] != codes[start + at]:
-            return False
-    return True
+    at = 0
+    while at < end - start and arrays.codes[begin + at] == codes[start + at]:
+        at += 1
+    return at == end - start
 
 
 @kernel

@@ -107,9 +107,7 @@ def decode(data: npt.NDArray[np.uint8], starts: Ints, codes: Codes, code_starts:
 _last = threading.local()
 
 
-def remembered(
-    key: str, column: pa.Array, measure: Callable[[pa.Array], _T], take: Callable[[_T, Ints], _T]
-) -> _T:
+def remembered(key: str, column: pa.Array, measure: Callable[[pa.Array], _T], take: Callable[[_T, Ints], _T]) -> _T:
     """Returns ``measure(column)``. If the column has the texts of the last call with this key, or some of them in the
     same order, the last result is used. ``take`` selects rows of a result.
 

@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filters.compiled import kernel
-from filters.rule_sets import splitting
+from filters.rule_sets import known_words
 from filters.rule_sets.marks import PUNCTUATION
-from filters.rule_sets.splitting import split_all
+from filters.rule_sets.splitting import ALPHA
 from filters.rule_sets.strings import Strings
 from filters.rule_sets.texts import MAX_CODE, Codes, Ints, Texts, groups_of, remembered
 
@@ -124,7 +124,7 @@ class _Table:
     def _split_new(self) -> None:
         """Splits the runs that are not split yet."""
         first, num_words = self._num_chunks, self._num_words
-        ends, counts = split_all(self.chunks, first)
+        ends, counts = known_words.split_all(self.chunks, first)
         starts = np.concatenate([self.chunks.bounds[first : first + 1], ends[:-1]])
         ids = self.words.numbers(self.chunks.codes, starts, ends)
         used = int(self._bounds[first])
@@ -196,7 +196,7 @@ def kinds() -> Kinds:
     (True, True, True)
     """
     found = np.zeros(MAX_CODE + 1, np.uint8)
-    found[(splitting.kinds() & splitting.ALPHA) > 0] = _ALPHA
+    found[(known_words.kinds() & ALPHA) > 0] = _ALPHA
     found[[code for code in range(1 << 16) if chr(code).isspace()]] |= _SPACE  # all white space is in the first plane
     found[[ord(mark) for mark in PUNCTUATION]] |= _PUNCTUATION
     return found
@@ -225,9 +225,7 @@ def find_chunks(codes: Codes, starts: Ints, kinds: Kinds, places: Ints, doc_boun
 
 
 @kernel
-def copy_ids(
-    table_ids: Codes, table_bounds: Ints, numbers: Codes, doc_bounds: Ints, ids: Codes, bounds: Ints
-) -> int:
+def copy_ids(table_ids: Codes, table_bounds: Ints, numbers: Codes, doc_bounds: Ints, ids: Codes, bounds: Ints) -> int:
     """Writes the numbers of the words of each run, one run after another, and where each document ends. Returns the
     number of words."""
     used = 0
