@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float64]
 class GopherQuality(Step):
     """Drops pages with too few or too many words, and pages whose words are too short or too long on average. Also
     drops pages with too many symbols, bullets or ellipses, pages in which too few words contain a letter, and pages
-    with too few stop words. Punctuation marks count as words, except in the number and the mean length of words.
+    with too few stop words. Punctuation marks count as words in the shares of symbols and of words with a letter.
     """
 
     NAME: ClassVar[str] = "gopher_quality"
@@ -63,6 +63,9 @@ class GopherQuality(Step):
     """Least number of different ``stop_words`` on a page."""
     stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
     """The default is the paper's list. It fits only English."""
+    are_marks_words: bool = True
+    """If True, punctuation marks count as words in the shares of symbols and of words with a letter, as in datatrove. If
+    False, they do not."""
 
     def __post_init__(self) -> None:
         if self.min_words < 1:
@@ -90,14 +93,15 @@ class GopherQuality(Step):
         """Returns the signals and the verdict of every page."""
         texts = batch.column("text")
         words, lines = words_of(texts), counts_of(texts)
+        num_words = words.num_all if self.are_marks_words else words.num_words
         signals = {
             "gopher_words": words.num_words.astype(np.float64),
             "gopher_mean_word_chars": share(words.num_chars, words.num_words),
-            "gopher_hashes_per_word": share(lines.hashes, words.num_all),
-            "gopher_ellipses_per_word": share(lines.ellipses, words.num_all),
+            "gopher_hashes_per_word": share(lines.hashes, num_words),
+            "gopher_ellipses_per_word": share(lines.ellipses, num_words),
             "gopher_bullet_lines": share(lines.bullet_lines, lines.split_lines),
             "gopher_ellipsis_lines": share(lines.ellipsis_lines, lines.split_lines),
-            "gopher_letter_words": share(words.num_with_letter, words.num_all),
+            "gopher_letter_words": share(words.num_with_letter, num_words),
             "gopher_stop_words": words.num_different(self.stop_words).astype(np.float64),
         }
         return judged(signals, self.rules)

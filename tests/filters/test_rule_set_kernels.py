@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def split_by_kernels(chunks: list[str]) -> list[tuple[str, ...]]:
     for number in numbers:
         cuts = [bounds[number], *ends[firsts[number] : firsts[number + 1]].tolist()]
         text, start = table.text(number), bounds[number]
-        found.append(tuple(text[a - start : b - start] for a, b in zip(cuts, cuts[1:], strict=False)))
+        found.append(tuple(text[a - start : b - start] for a, b in pairwise(cuts)))
     return found
 
 

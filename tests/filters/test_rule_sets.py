@@ -136,6 +136,28 @@ def test_quality_by_a_second_count(text: str) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(TEXTS)
+def test_quality_without_marks(text: str) -> None:
+    found = signals_of(GopherQuality(are_marks_words=False), text)
+    words = [token for token in tokens_of(text) if any(char not in PUNCTUATION for char in token)]
+    if words:
+        letters = sum(any(map(str.isalpha, word)) for word in words)
+        assert found["gopher_letter_words"] == letters / len(words)
+        assert found["gopher_hashes_per_word"] == text.count("#") / len(words)
+
+
+def test_prose_with_many_marks() -> None:
+    """Nearly all words between spaces contain a letter, but a fifth of the words and marks do not."""
+    prose = 'He said: "No (not now), Tom\'s here; yes - in 1990, too."\n' + "And that should be useful, with luck, to many. " * 5
+    words = prose.split()
+    assert len(words) > 50
+    assert sum(any(map(str.isalpha, word)) for word in words) == len(words) - 2
+    batch = pa.record_batch({"text": [prose]})
+    outcomes = [GopherQuality(are_marks_words=one).apply(batch, {}) for one in (True, False)]
+    assert [one.verdict.to_pylist() for one in outcomes] == [["too_few_words_with_letters"], [None]]
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS)
 def test_fineweb_by_a_second_count(text: str) -> None:
     found = signals_of(FineWebQuality(), text)
     lines = [line for line in text.split("\n") if line.strip()]
