@@ -64,8 +64,8 @@ class GopherQuality(Step):
     stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
     """The default is the paper's list. It fits only English."""
     are_marks_words: bool = True
-    """If True, punctuation marks count as words in the shares of symbols and of words with a letter, as in datatrove. If
-    False, they do not."""
+    """If True, punctuation marks count as words in the shares of symbols and of words with a letter, as in datatrove.
+    If False, they do not."""
 
     def __post_init__(self) -> None:
         if self.min_words < 1:

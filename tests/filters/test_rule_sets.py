@@ -147,7 +147,8 @@ def test_quality_without_marks(text: str) -> None:
 
 def test_prose_with_many_marks() -> None:
     """Nearly all words between spaces contain a letter, but a fifth of the words and marks do not."""
-    prose = 'He said: "No (not now), Tom\'s here; yes - in 1990, too."\n' + "And that should be useful, with luck, to many. " * 5
+    prose = 'He said: "No (not now), Tom\'s here; yes - in 1990, too."\n'
+    prose += "And that should be useful, with luck, to many. " * 5
     words = prose.split()
     assert len(words) > 50
     assert sum(any(map(str.isalpha, word)) for word in words) == len(words) - 2
