@@ -58,7 +58,7 @@ class Counts(NamedTuple):
 def counts_of(texts: pa.Array, *, short_chars: int = 30) -> Counts:
     """Returns the counts of documents. Lines up to ``short_chars`` characters are short.
 
-    >>> found = counts_of(pa.array(["- one\\\\n\\\\n- one\\\\n\\\\nTwo.", ""]))
+    >>> found = counts_of(pa.array(["- one\\n\\n- one\\n\\nTwo.", ""]))
     >>> found.bullet_lines.tolist(), found.repeated_lines.tolist(), found.paragraphs.tolist(), found.chars.tolist()
     ([2, 0], [1, 0], [3, 1], [18, 0])
     """
