@@ -1,8 +1,7 @@
 """Gives equal strings equal numbers. Strings are parts of an array of characters, so no Python string is made.
 
 The numbers are exact: two strings have the same number only if all of their characters are equal. Hashes only say
-where to search. They depend on Python's hash seed, so that nobody can write a text whose strings all have one hash. The
-numbers do not depend on it: a new string gets the next number.
+where to search. A new string gets the next number, so the numbers do not depend on the hashes.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ _SHORT = 8
 """Strings of up to so many ASCII characters are their own keys."""
 _LOW, _LOW_FACTOR, _HIGH_FACTOR = (1 << 31) - 1, 0x9E3779B1, 0x85EBCA6B
 _NUM_STRINGS, _SEED, _NEEDED = range(3)
-SEED = hash("strings of the rule sets") & _MASK
+SEED = 0x25_45F4_914F
+"""The start of every hash (our choice)."""
 
 
 class Arrays(NamedTuple):
