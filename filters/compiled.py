@@ -8,7 +8,8 @@ which takes one to three seconds per kernel.
 Three rules keep a kernel's results equal on all machines, and equal to those of its Python function:
 
 - It uses integers, or floats in a fixed order. Nothing lets the compiler reorder sums.
-- It uses only names of its own file, because stored machine code is found by the content of that file.
+- It uses only names of its own file, because stored machine code is found by the content of that file. It can call
+  other kernels of that file.
 - It is called with arrays whose sizes the caller has checked. Machine code does not check indexes.
 
 >>> import numpy as np
@@ -28,6 +29,7 @@ import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar
 
 _P = ParamSpec("_P")
@@ -44,9 +46,13 @@ class Kernel(Generic[_P, _R]):
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return (self._compiled or self.compiled())(*args, **kwargs)
+
+    def compiled(self) -> Callable[_P, _R]:
+        """Returns Numba's form of the function. Numba compiles it when it is first called."""
         if self._compiled is None:
             self._compiled = _compile(self.python)
-        return self._compiled(*args, **kwargs)
+        return self._compiled
 
     def __reduce__(self) -> str:
         """Pickles the kernel as the name of its module's attribute, like a function."""
@@ -68,13 +74,21 @@ def _compile(function: Callable[_P, _R]) -> Callable[_P, _R]:
     import numba
 
     digest = hashlib.sha256(Path(function.__code__.co_filename).read_bytes()).hexdigest()[:16]
-    named: Any = function
-    plain_name = named.__qualname__
-    named.__qualname__ = f"{plain_name}_{digest}"
+    named: Any = _with_compiled_helpers(function)
+    named.__qualname__ = f"{function.__qualname__}_{digest}"
     try:
-        compiled: Callable[_P, _R] = numba.njit(nogil=True, cache=True)(function)
+        compiled: Callable[_P, _R] = numba.njit(nogil=True, cache=True)(named)
     except RuntimeError:  # no folder for machine code can be written
-        compiled = numba.njit(nogil=True)(function)
-    finally:
-        named.__qualname__ = plain_name
+        compiled = numba.njit(nogil=True)(named)
     return compiled
+
+
+def _with_compiled_helpers(function: Callable[_P, _R]) -> FunctionType:
+    """Returns a copy of the function. In the copy, the names of other kernels stand for Numba's forms of them."""
+    assert isinstance(function, FunctionType)
+    values = function.__globals__
+    helpers = {name: values[name] for name in function.__code__.co_names if isinstance(values.get(name), Kernel)}
+    names = values | {name: helper.compiled() for name, helper in helpers.items()}
+    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    copy.__module__ = function.__module__
+    return copy

@@ -58,6 +58,6 @@ def first_broken(signals: Mapping[str, pa.Array], rules: Sequence[Rule]) -> tupl
         if not pc.any(now).as_py():
             continue
         verdict = pc.if_else(now, rule.reason, verdict)
-        value = pa.array([None if v is None else f"{v:.10g}" for v in signal.to_pylist()], pa.string())
-        detail = pc.if_else(now, value, detail)
+        values = pa.array([f"{value:.10g}" for value in signal.filter(now).to_pylist()], pa.string())
+        detail = pc.replace_with_mask(detail, now, values)
     return verdict, detail

@@ -1,12 +1,20 @@
 """Applies two common rule sets for web pages, Gopher's and FineWeb's, exactly as datatrove does.
 
-    texts -> words as numbers -> signals (gopher, repetition, fineweb) -> limits of the rules -> verdicts
+    texts: characters -> words: numbers of words -> gopher, fineweb: signals -> rules -> verdicts
+                         repetition: repeated runs of words ->
+                      -> lines: repeated lines and paragraphs, marks ->
 
 - ``gopher``: applies Gopher's rules for quality and for repetition (two steps).
 - ``fineweb``: applies FineWeb's rules.
-- ``words``: represents the words of a batch as numbers, and sums values over them.
-- ``english_words``: splits a run of characters without spaces into words and punctuation marks.
-- ``repetition``: measures how much of a text is repeated.
+- ``texts``: reads the characters of a batch, and recognises the texts of the last batch.
+- ``words``: represents the words of a batch as numbers, and counts them.
+- ``strings``: gives equal strings equal numbers.
+- ``splitting``: splits many runs of characters without spaces into words and punctuation marks, in kernels.
+- ``known_words``: prepares the tables of exceptions and characters for these kernels.
+- ``english_words``: splits one run of characters. The kernels must give the same words.
+- ``marks``: lists marks that end sentences, and punctuation marks.
+- ``repetition``: counts the characters in repeated runs of words.
+- ``lines``: counts lines, paragraphs and marks.
 
 Each step measures all its signals for all documents, so that different limits can be tried without reading the texts
 again. The limits and verdicts are those of datatrove's filters (0.10). ``benchmarks/rule_sets.py`` checks this.

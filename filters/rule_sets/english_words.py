@@ -42,9 +42,8 @@ _LOWER = "a-zß-öø-ÿāăąćĉċčďđēĕėęěĝğġģĥħĩīĭįıĵķĺ�
 _UPPER = "A-ZÀ-ÖØ-ÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮİĴĶĹĻĽŁŃŅŇŌŎŐŒŔŖŘŚŜŞŠŢŤŦŨŪŬŮŰŲŴŶŹŻŽΑ-ΩΆΈΉΊΌΎΏА-ЯЁЂ-ЏҐ" + _CASELESS
 _CLASS_QUOTES = re.escape(_QUOTES)
 
-_PREFIX = re.compile(
-    rf"US\$|C\$|A\$|\.\.+|\+(?![0-9])|[§%=—–…{re.escape(_MARKS)}{_CLASS_QUOTES}{re.escape(_CURRENCY)}{_SYMBOLS}]"
-)
+_PREFIX_CLASS = f"[§%=—–…{re.escape(_MARKS)}{_CLASS_QUOTES}{re.escape(_CURRENCY)}{_SYMBOLS}]"
+_PREFIX = re.compile(rf"US\$|C\$|A\$|\.\.+|\+(?![0-9])|{_PREFIX_CLASS}")
 _URL = re.compile(
     r"(?:[\w+.\-]{2,}://)?(?:\S+(?::\S*)?@)?"
     r"(?:[1-9]\d{0,2}(?:\.\d{1,3}){3}"
@@ -165,7 +164,8 @@ _SUFFIX_CHARS = frozenset(_MARKS + _QUOTES + "…—–")
 _POSSESSIVE = ("'s", "'S", "’s", "’S")
 _IS_ICON = re.compile(_ICON)
 _DOTS = re.compile(r"\.\.+$")
-_BEFORE_DOT = re.compile(rf"[0-9{_LOWER}…%²\-+{_CLASS_QUOTES}{re.escape(_MARKS)}|]$|[{_UPPER}]{{2}}$")
+_BEFORE_DOT_CLASS = rf"[0-9{_LOWER}…%²\-+{_CLASS_QUOTES}{re.escape(_MARKS)}|]"
+_BEFORE_DOT = re.compile(rf"{_BEFORE_DOT_CLASS}$|[{_UPPER}]{{2}}$")
 _TEMPERATURE = re.compile(r"°[FfCcKk]\.$")
 
 
@@ -189,10 +189,37 @@ def _suffix_length(chunk: str) -> int:
 
 @cache
 def _unit() -> re.Pattern[str]:
-    """Returns a pattern that matches a unit, a currency or a plus sign after a number at the end of a text."""
-    units = sorted(_data()["units"].split(), key=len, reverse=True)
-    either = "|".join(map(re.escape, [*units, "US$", "C$", "A$", *_CURRENCY, "+"]))
+    """Returns a pattern that matches a unit after a number at the end of a text."""
+    either = "|".join(map(re.escape, units()))
     return re.compile(rf"(?<=[0-9])(?:{either})$")
+
+
+def units() -> list[str]:
+    """Returns the units, currencies and the plus sign. They are words of their own at the end of a run of characters,
+    after a number."""
+    return [*sorted(_data()["units"].split(), key=len, reverse=True), "US$", "C$", "A$", *_CURRENCY, "+"]
+
+
+def first_pairs() -> frozenset[str]:
+    """Returns the first two words, joined, of every sequence of words that `split` replaces by an exception's words."""
+    return frozenset("".join(pattern[:2]) for runs in _runs().values() for pattern, _ in runs)
+
+
+def character_classes() -> dict[str, str]:
+    """Returns the classes of characters in the patterns above by name. Each class is a regular expression that matches
+    one character."""
+    return {
+        "prefix": _PREFIX_CLASS,
+        "suffix": f"[{re.escape(''.join(sorted(_SUFFIX_CHARS)))}]",
+        "icon": _ICON,
+        "lower": f"[{_LOWER}]",
+        "upper": f"[{_UPPER}]",
+        "quote": f"[{_CLASS_QUOTES}]",
+        "letter": _LETTER,
+        "before_dot": _BEFORE_DOT_CLASS,
+        "digit": "[0-9]",
+        "infix": rf"(?:{_ICON}|[.…+\-*^,–—~:<>=/])",
+    }
 
 
 def _is_url(text: str) -> bool:

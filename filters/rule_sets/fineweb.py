@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from filters.rule_sets.gopher import judged, share
-from filters.rule_sets.repetition import duplicates
-from filters.rule_sets.words import TERMINAL_MARKS, words_of
+from filters.rule_sets.lines import counts_of
+from filters.rule_sets.words import words_of
 from filters.rules import Rule
 from filters.step import Models, Outcome, Step
 
@@ -60,29 +60,13 @@ class FineWebQuality(Step):
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Returns the signals and the verdict of every page."""
-        texts: list[str] = batch.column("text").to_pylist()
-        measured = np.array([self._lines(text) for text in texts], np.int64).reshape(-1, 6)
-        num_lines, num_ending, num_short, num_repeated, num_ends, num_chars = measured.T
+        texts = batch.column("text")
+        lines = counts_of(texts, short_chars=self.short_line_chars)
         signals = {
-            "fineweb_lines": num_lines.astype(np.float64),
-            "fineweb_ending_lines": share(num_ending, num_lines),
-            "fineweb_short_lines": share(num_short, num_lines),
-            "fineweb_repeated_chars": share(num_repeated, num_chars),
-            "fineweb_line_ends_per_word": share(num_ends, words_of(texts).num_words()),
+            "fineweb_lines": lines.full_lines.astype(np.float64),
+            "fineweb_ending_lines": share(lines.ending_lines, lines.full_lines),
+            "fineweb_short_lines": share(lines.short_lines, lines.full_lines),
+            "fineweb_repeated_chars": share(lines.repeated_full_line_chars, lines.chars - lines.newlines),
+            "fineweb_line_ends_per_word": share(lines.newlines, words_of(texts).num_all),
         }
         return judged(signals, self.rules)
-
-    def _lines(self, text: str) -> tuple[int, int, int, int, int, int]:
-        """Counts the lines, the lines that end in a punctuation mark, the short lines, the characters in repeated
-        lines, the newlines, and all other characters."""
-        lines = [line for line in text.split("\n") if line and not line.isspace()]
-        num_ends = text.count("\n")
-        limit = self.short_line_chars
-        return (
-            len(lines),
-            sum(line[-1] in TERMINAL_MARKS for line in lines),
-            sum(len(line) <= limit for line in lines),
-            duplicates(lines)[1],
-            num_ends,
-            len(text) - num_ends,
-        )

@@ -6,7 +6,6 @@ The limits are from the paper. The definitions of a word, a line and a repeated 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,26 +13,22 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.rule_sets.repetition import Runs, duplicates
-from filters.rule_sets.words import Floats, words_of
+from filters.rule_sets.lines import counts_of
+from filters.rule_sets.repetition import REPEATED_LENGTHS, TOP_LENGTHS, chars_in_runs
+from filters.rule_sets.words import words_of
 from filters.rules import Rule, first_broken
 from filters.step import Models, Outcome, Step
 
 _PAPER = "Gopher, arXiv:2112.11446, section A1.1"
 _TABLE = "Gopher, arXiv:2112.11446, table A1"
-_PARAGRAPHS = re.compile(r"\n{2,}")
-_LINES = re.compile(r"\n+")
-_BULLETS = ("•", "-")
-_ELLIPSES = ("...", "…")
-_TOP_LENGTHS = (2, 3, 4)
-_REPEATED_LENGTHS = (5, 6, 7, 8, 9, 10)
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GopherQuality(Step):
     """Drops pages with too few or too many words, and pages whose words are too short or too long on average. Also
     drops pages with too many symbols, bullets or ellipses, pages in which too few words contain a letter, and pages
-    with too few stop words. Punctuation marks count as words, except in the number and the mean length of words.
+    with too few stop words. Punctuation marks count as words in the shares of symbols and of words with a letter.
     """
 
     NAME: ClassVar[str] = "gopher_quality"
@@ -68,6 +63,9 @@ class GopherQuality(Step):
     """Least number of different ``stop_words`` on a page."""
     stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
     """The default is the paper's list. It fits only English."""
+    are_marks_words: bool = True
+    """If True, punctuation marks count as words in the shares of symbols and of words with a letter, as in datatrove.
+    If False, they do not."""
 
     def __post_init__(self) -> None:
         if self.min_words < 1:
@@ -93,20 +91,17 @@ class GopherQuality(Step):
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Returns the signals and the verdict of every page."""
-        texts: list[str] = batch.column("text").to_pylist()
-        words = words_of(texts)
-        all_words = words.num_words()
-        real_words = words.sum_by_document(words.is_word)
-        real_chars = words.sum_by_document(words.num_chars * words.is_word)
-        lines = np.array([_bullets_and_ellipses(text) for text in texts], np.int64).reshape(-1, 3)
+        texts = batch.column("text")
+        words, lines = words_of(texts), counts_of(texts)
+        num_words = words.num_all if self.are_marks_words else words.num_words
         signals = {
-            "gopher_words": real_words.astype(np.float64),
-            "gopher_mean_word_chars": share(real_chars, real_words),
-            "gopher_hashes_per_word": share(_counts(texts, "#"), all_words),
-            "gopher_ellipses_per_word": share(_counts(texts, *_ELLIPSES), all_words),
-            "gopher_bullet_lines": share(lines[:, 1], lines[:, 0]),
-            "gopher_ellipsis_lines": share(lines[:, 2], lines[:, 0]),
-            "gopher_letter_words": share(words.sum_by_document(words.has_letter), all_words),
+            "gopher_words": words.num_words.astype(np.float64),
+            "gopher_mean_word_chars": share(words.num_chars, words.num_words),
+            "gopher_hashes_per_word": share(lines.hashes, num_words),
+            "gopher_ellipses_per_word": share(lines.ellipses, num_words),
+            "gopher_bullet_lines": share(lines.bullet_lines, lines.split_lines),
+            "gopher_ellipsis_lines": share(lines.ellipsis_lines, lines.split_lines),
+            "gopher_letter_words": share(words.num_with_letter, num_words),
             "gopher_stop_words": words.num_different(self.stop_words).astype(np.float64),
         }
         return judged(signals, self.rules)
@@ -127,8 +122,8 @@ class GopherRepetition(Step):
         "repeated_paragraph_chars",
         "repeated_lines",
         "repeated_line_chars",
-        *(f"top_{n}_gram" for n in _TOP_LENGTHS),
-        *(f"repeated_{n}_grams" for n in _REPEATED_LENGTHS),
+        *(f"top_{n}_gram" for n in TOP_LENGTHS),
+        *(f"repeated_{n}_grams" for n in REPEATED_LENGTHS),
     )
 
     max_repeated_paragraphs: float = 0.3
@@ -146,15 +141,15 @@ class GopherRepetition(Step):
     words."""
 
     def __post_init__(self) -> None:
-        if len(self.max_top_ngrams) != len(_TOP_LENGTHS) or len(self.max_repeated_ngrams) != len(_REPEATED_LENGTHS):
-            raise ValueError(f"gopher_repetition: max_top_ngrams takes {len(_TOP_LENGTHS)} limits, "
-                             f"max_repeated_ngrams {len(_REPEATED_LENGTHS)}")  # fmt: skip
+        if len(self.max_top_ngrams) != len(TOP_LENGTHS) or len(self.max_repeated_ngrams) != len(REPEATED_LENGTHS):
+            raise ValueError(f"gopher_repetition: max_top_ngrams takes {len(TOP_LENGTHS)} limits, "
+                             f"max_repeated_ngrams {len(REPEATED_LENGTHS)}")  # fmt: skip
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """Returns the limits as rules, in the order in which they are applied."""
-        top = zip(_TOP_LENGTHS, self.max_top_ngrams, strict=True)
-        repeated = zip(_REPEATED_LENGTHS, self.max_repeated_ngrams, strict=True)
+        top = zip(TOP_LENGTHS, self.max_top_ngrams, strict=True)
+        repeated = zip(REPEATED_LENGTHS, self.max_repeated_ngrams, strict=True)
         return (
             Rule("empty", "text_chars", "<", 1, "ours: nothing to measure"),
             Rule("repeated_paragraphs", "repeated_paragraphs", ">", self.max_repeated_paragraphs, _TABLE),
@@ -169,54 +164,20 @@ class GopherRepetition(Step):
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Returns the signals and the verdict of every page."""
-        texts: list[str] = batch.column("text").to_pylist()
-        chars = np.fromiter(map(len, texts), np.int64, len(texts))
-        parts = np.array([_repeated_parts(text) for text in texts], np.int64).reshape(-1, 6)
+        texts = batch.column("text")
+        lines = counts_of(texts)
         signals = {
-            "text_chars": chars.astype(np.float64),
-            "repeated_paragraphs": share(parts[:, 1], parts[:, 0]),
-            "repeated_paragraph_chars": share(parts[:, 2], chars),
-            "repeated_lines": share(parts[:, 4], parts[:, 3]),
-            "repeated_line_chars": share(parts[:, 5], chars),
+            "text_chars": lines.chars.astype(np.float64),
+            "repeated_paragraphs": share(lines.repeated_paragraphs, lines.paragraphs),
+            "repeated_paragraph_chars": share(lines.repeated_paragraph_chars, lines.chars),
+            "repeated_lines": share(lines.repeated_lines, lines.lines),
+            "repeated_line_chars": share(lines.repeated_line_chars, lines.chars),
         }
-        runs = Runs(words_of(texts))
-        while runs.length < _REPEATED_LENGTHS[-1]:
-            runs.grow()
-            if runs.length in _TOP_LENGTHS:
-                top = runs.top_chars()  # pages with too few words for such a run pass, as in datatrove
-                signals[f"top_{runs.length}_gram"] = share(np.where(np.isnan(top), 0, top), chars)
-            else:
-                signals[f"repeated_{runs.length}_grams"] = share(runs.repeated_chars(), chars)
+        runs = chars_in_runs(words_of(texts)).T
+        for length, chars in zip((*TOP_LENGTHS, *REPEATED_LENGTHS), runs, strict=True):
+            name = f"top_{length}_gram" if length in TOP_LENGTHS else f"repeated_{length}_grams"
+            signals[name] = share(chars, lines.chars)  # pages with too few words pass, as in datatrove
         return judged(signals, self.rules)
-
-
-def _bullets_and_ellipses(text: str) -> tuple[int, int, int]:
-    """Returns the numbers of lines, of lines that begin with a bullet, and of lines that end with an ellipsis."""
-    lines = text.splitlines()
-    has_bullets = any(mark in text for mark in _BULLETS)
-    has_ellipses = any(mark in text for mark in _ELLIPSES)
-    return (
-        len(lines),
-        sum(line.lstrip().startswith(_BULLETS) for line in lines) if has_bullets else 0,
-        sum(line.rstrip().endswith(_ELLIPSES) for line in lines) if has_ellipses else 0,
-    )
-
-
-def _repeated_parts(text: str) -> tuple[int, int, int, int, int, int]:
-    """Counts paragraphs, repeated paragraphs, and the characters in repeated paragraphs. Counts the same three for
-    lines."""
-    stripped = text.strip()
-    if "\n\n" in stripped:
-        paragraphs = _PARAGRAPHS.split(stripped)
-        lines = _LINES.split(text)
-    else:
-        paragraphs = [stripped]
-        lines = text.split("\n") if "\n\n" not in text else _LINES.split(text)
-    return (len(paragraphs), *duplicates(paragraphs), len(lines), *duplicates(lines))
-
-
-def _counts(texts: list[str], *marks: str) -> npt.NDArray[np.int64]:
-    return np.array([sum(text.count(mark) for mark in marks) for text in texts], np.int64)
 
 
 def share(part: npt.ArrayLike, whole: npt.ArrayLike) -> Floats:

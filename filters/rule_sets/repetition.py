@@ -1,132 +1,156 @@
-"""Counts the repeated parts of texts (lines, paragraphs, and runs of words), and the characters in these parts.
+"""Counts the characters in repeated runs of words.
 
-A run of n words can be repeated only where a run of n - 1 words is repeated. So repeated runs of n words are searched
-for only at these places.
+A run of n words can be repeated only where a run of n - 1 words is repeated, at its place and a word later. So repeated
+runs of n words are searched for only at these places. Runs are compared by the numbers of their words or of their two
+shorter runs, so equal hashes never make runs equal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 import numpy as np
 
-from filters.rule_sets.words import Floats, Ints, Words
+from filters.compiled import kernel
+from filters.rule_sets.texts import Codes, Ints
+from filters.rule_sets.words import Words
 
-_SLOTS_BITS = 22
-"""Number of bits of a slot's number. Pairs of words are counted in slots, to rule out most of the pairs that occur only
-once. If two pairs have the same slot, the result is the same, but it takes longer."""
+TOP_LENGTHS = (2, 3, 4)
+REPEATED_LENGTHS = (5, 6, 7, 8, 9, 10)
+_LAST_TOP, _LONGEST = 4, 10
+_FACTOR, _MASK = 0x9E3779B1, (1 << 31) - 1
 
 
-def duplicates(parts: Sequence[str]) -> tuple[int, int]:
-    """Counts the parts that are copies of earlier parts, and the characters in these copies (datatrove
-    ``find_duplicates``).
+def chars_in_runs(words: Words) -> Ints:
+    """Returns a row for each document: for runs of 2, 3 and 4 words the characters in all copies of the most frequent
+    run, for runs of 5 to 10 words the characters in runs that occurred before.
 
-    >>> duplicates(["ab", "c", "ab", "ab"])
-    (2, 4)
+    Of equally frequent runs, the first one counts, and its spaces count (datatrove ``find_top_duplicate``). For longer
+    runs, a document is read from its start. After a repeated run, reading continues at the word after the run, so no
+    character counts twice, and spaces do not count (``find_all_duplicate``). If a document has too few words for a run,
+    the number is 0.
+
+    >>> from filters.rule_sets.words import words_of
+    >>> import pyarrow as pa
+    >>> chars_in_runs(words_of(pa.array(["a b c d e a b c d e", "a"]))).tolist()
+    [[6, 10, 14, 5, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 0, 0]]
     """
-    different = set(parts)
-    if len(different) == len(parts):
-        return 0, 0
-    return len(parts) - len(different), sum(map(len, parts)) - sum(map(len, different))
+    found = np.zeros((len(words.starts), _LONGEST - 1), np.int64)
+    longest = int((words.ends - words.starts).max(initial=0))
+    num_slots = 4
+    while num_slots < 2 * longest:
+        num_slots *= 2
+    measure_runs(words.ids, words.starts, words.ends, words.bounds, np.empty(num_slots, np.int32), found)
+    return found
 
 
-class Runs:
-    """Finds the repeated runs of words in documents. `grow` moves from runs of n words to runs of n + 1."""
+@kernel
+def measure_runs(ids: Codes, starts: Ints, ends: Ints, bounds: Ints, slots: Codes, found: Ints) -> None:
+    """Writes a row for each document. ``bounds`` are the places of the words in the characters of all words.
 
-    def __init__(self, words: Words) -> None:
-        self._words = words
-        self._end_of = np.repeat(words.starts[1:], np.diff(words.starts))
-        self._total_chars = np.concatenate([[0], np.cumsum(words.num_chars, dtype=np.int64)])
-        self.length = 1
-        self._at: Ints = np.zeros(0, np.int64)
-        """Places in ascending order. At each place, a run begins that occurs several times in its document."""
-        self._group: Ints = np.zeros(0, np.int64)
-        """For each place, the number of its group of equal runs."""
+    ``slots`` needs at least twice as many places as the longest document has words.
+    """
+    longest = 0
+    for document in range(len(starts)):
+        longest = max(longest, ends[document] - starts[document])
+    chars = np.zeros(longest + 1, np.int64)
+    places = np.empty(longest, np.int64)
+    groups, new_groups = np.empty(longest + 1, np.int64), np.empty(longest + 1, np.int64)
+    keys, counts, firsts = np.empty(longest, np.int64), np.empty(longest, np.int64), np.empty(longest, np.int64)
+    for document in range(len(starts)):
+        start = starts[document]
+        num_words = ends[document] - start
+        for at in range(num_words):
+            word = ids[start + at]
+            groups[at] = word
+            chars[at + 1] = chars[at] + bounds[word + 1] - bounds[word]
+            places[at] = at
+        count = num_words - 1
+        for length in range(2, _LONGEST + 1):
+            if num_words < length:
+                break
+            num_groups = group_runs(places[:count], groups, slots, keys, counts, firsts, new_groups)
+            if length <= _LAST_TOP:
+                found[document, length - 2] = top_chars(chars, counts[:num_groups], firsts, length)
+            count = keep_repeated(places[:count], counts, new_groups)
+            if length > _LAST_TOP:
+                found[document, length - 2] = repeated_chars(places[:count], new_groups, firsts, chars, length)
+            count = keep_followed(places[:count])
+            groups, new_groups = new_groups, groups
 
-    def grow(self) -> None:
-        """Replaces the repeated runs of n words by the repeated runs of n + 1 words."""
-        self.length += 1
-        places, keys = self._pairs() if self.length == 2 else self._longer()
-        _, group, counts = np.unique(keys, return_inverse=True, return_counts=True)
-        is_repeated = counts[group] > 1
-        self._at, kept = places[is_repeated], group[is_repeated]
-        self._group = np.unique(kept, return_inverse=True)[1].astype(np.int64)
 
-    def _pairs(self) -> tuple[Ints, Ints]:
-        ids = self._words.ids
-        at = np.flatnonzero(np.arange(1, len(ids) + 1) < self._end_of) if len(ids) else np.zeros(0, np.int64)
-        _, number = np.unique(ids, return_inverse=True) if len(ids) else (ids, ids)
-        documents = np.repeat(np.arange(len(self._words.starts) - 1), np.diff(self._words.starts))
-        num_words = int(number.max(initial=0)) + 1
-        keys = (documents[at] * num_words + number[at]) * num_words + number[at + 1]
-        slots = (keys.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(64 - _SLOTS_BITS)
-        slots = slots.astype(np.int64)
-        is_shared = np.bincount(slots, minlength=1 << _SLOTS_BITS)[slots] > 1
-        return at[is_shared], keys[is_shared]
+@kernel
+def group_runs(
+    places: Ints, groups: Ints, slots: Codes, keys: Ints, counts: Ints, firsts: Ints, new_groups: Ints
+) -> int:
+    """Gives equal runs equal numbers, in the order of their first places. Returns how many numbers there are.
 
-    def _longer(self) -> tuple[Ints, Ints]:
-        """Finds the places where a repeated run begins and another repeated run begins one word later.
+    A run's key consists of the groups of the two shorter runs in it.
+    """
+    size = 4
+    while size < 2 * len(places):
+        size *= 2
+    slots[:size] = 0
+    num_groups = 0
+    for place in places:
+        key = groups[place] << 32 | groups[place + 1]
+        value = ((key ^ key >> 29) & _MASK) * _FACTOR
+        slot = (value ^ value >> 25) & (size - 1)
+        while slots[slot] > 0 and keys[slots[slot] - 1] != key:
+            slot = (slot + 1) & (size - 1)
+        if slots[slot] == 0:
+            keys[num_groups], counts[num_groups], firsts[num_groups] = key, 0, place
+            num_groups += 1
+            slots[slot] = num_groups
+        group = slots[slot] - 1
+        counts[group] += 1
+        new_groups[place] = group
+    return num_groups
 
-        Returns these places, and for each place a key. The two runs together make a run that is one word longer. Equal
-        keys mean that these longer runs are equal.
-        """
-        follows = np.flatnonzero(np.diff(self._at) == 1)
-        at = self._at[follows]
-        is_inside = at + self.length <= self._end_of[at]
-        follows, at = follows[is_inside], at[is_inside]
-        num_groups = int(self._group.max(initial=0)) + 1
-        return at, self._group[follows] * num_groups + self._group[follows + 1]
 
-    def _chars(self, at: Ints) -> Ints:
-        """Returns the number of characters, without spaces, of each run of ``length`` words that begins at a word in
-        ``at``.
-        """
-        chars: Ints = self._total_chars[at + self.length] - self._total_chars[at]
-        return chars
+@kernel
+def top_chars(chars: Ints, counts: Ints, firsts: Ints, length: int) -> int:
+    """Returns the number of characters, with spaces, in all copies of the most frequent run."""
+    best, place = 1, 0
+    for group in range(len(counts)):
+        if counts[group] > best:
+            best, place = counts[group], firsts[group]
+    return int(chars[place + length] - chars[place] + length - 1) * best
 
-    def top_chars(self) -> Floats:
-        """Returns the number of characters, with spaces, in all copies of each document's most frequent run.
 
-        If several runs are equally frequent, the first one counts (datatrove ``find_top_duplicate``). The result is NaN
-        for documents with too few words.
-        """
-        starts = self._words.starts
-        top = np.full(len(starts) - 1, np.nan)
-        is_long = np.diff(starts) >= self.length
-        top[is_long] = self._chars(starts[:-1][is_long]) + self.length - 1  # the first run, once
-        if len(self._at):
-            _, first, counts = np.unique(self._group, return_index=True, return_counts=True)
-            places = self._at[first]
-            documents = np.searchsorted(starts, places, side="right") - 1
-            order = np.lexsort((places, -counts, documents))
-            best = order[np.concatenate([[True], np.diff(documents[order]) > 0])]
-            chars = (self._chars(places[best]) + self.length - 1) * counts[best]
-            top[documents[best]] = chars
-        return top
+@kernel
+def keep_repeated(places: Ints, counts: Ints, groups: Ints) -> int:
+    """Moves the places of repeated runs to the front. Returns their number."""
+    kept = 0
+    for place in places:
+        if counts[groups[place]] > 1:
+            places[kept] = place
+            kept += 1
+    return kept
 
-    def repeated_chars(self) -> Ints:
-        """Returns the number of characters in runs that occurred before (datatrove ``find_all_duplicate``). No
-        character counts twice.
 
-        A document is read from its start. After a repeated run, reading continues at the word after the run.
-        """
-        starts = self._words.starts
-        found = np.zeros(len(starts) - 1, np.int64)
-        if not len(self._at):
-            return found
-        documents = np.searchsorted(starts, self._at, side="right") - 1
-        chars = self._chars(self._at)
-        seen: set[int] = set()
-        behind = 0
-        rows: Iterable[tuple[int, int, int, int]] = zip(
-            documents.tolist(), self._at.tolist(), self._group.tolist(), chars.tolist(), strict=True
-        )
-        for document, place, group, num_chars in rows:
-            if place < behind:
-                continue
-            if group in seen:
-                found[document] += num_chars
-                behind = place + self.length
-            else:
-                seen.add(group)
-        return found
+@kernel
+def keep_followed(places: Ints) -> int:
+    """Moves the places to the front that are followed by the next place. A longer run can be repeated only there.
+    Returns their number."""
+    kept = 0
+    for index in range(len(places) - 1):
+        if places[index + 1] == places[index] + 1:
+            places[kept] = places[index]
+            kept += 1
+    return kept
+
+
+@kernel
+def repeated_chars(places: Ints, groups: Ints, seen: Ints, chars: Ints, length: int) -> int:
+    """Returns the number of characters in runs that occurred before. The first places in ``seen`` are overwritten."""
+    found, behind = 0, 0
+    for place in places:
+        seen[groups[place]] = 0
+    for place in places:
+        if place < behind:
+            continue
+        if seen[groups[place]]:
+            found += chars[place + length] - chars[place]
+            behind = place + length
+        else:
+            seen[groups[place]] = 1
+    return found

@@ -9,178 +9,270 @@ table's contents.
 from __future__ import annotations
 
 import threading
-from array import array
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from filters.rule_sets.english_words import split
+from filters.compiled import kernel
+from filters.rule_sets import known_words
+from filters.rule_sets.marks import PUNCTUATION
+from filters.rule_sets.splitting import ALPHA
+from filters.rule_sets.strings import Strings
+from filters.rule_sets.texts import MAX_CODE, Codes, Ints, Texts, groups_of, remembered
 
 MAX_CHUNKS = 1 << 20
-"""The largest number of different runs of characters in a table (our choice). So many runs take about 200 MB."""
-MAX_CHARS = 64 << 20
+"""The largest number of different runs of characters in a table (our choice). So many runs take about 150 MB."""
+MAX_CHARS = 16 << 20
 """The largest number of characters in all runs of a table together (our choice)."""
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+_SPACE, _PUNCTUATION, _ALPHA = 1, 2, 4
+_IS_WORD, _HAS_LETTER = 1, 2
 
-_PUNCTUATION_MARKS = "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"
-_TERMINAL_RANGES = """
-21 2e 3f 589 61d-61f 6d4 700-702 7f9 837 839 83d-83e 964-965 104a-104b 1362 1367-1368 166e 1735-1736 17d4-17d6 17d9-17da
-1803 1809 1944-1945 1aa8-1aab 1b5a-1b5b 1b5e-1b5f 1b7d-1b7e 1c3b-1c3c 1c7e-1c7f 203c-203d 2047-2049 2e2e 2e3c 2e53-2e54
-3002 a4ff a60e-a60f a6f3 a6f7 a876-a877 a8ce-a8cf a92f a9c8-a9c9 aa5d-aa5f aaf0-aaf1 abeb fe52 fe56-fe57 ff01 ff0e ff1f
-ff61 10a56-10a57 10f55-10f59 10f86-10f89 11047-11048 110be-110c1 11141-11143 111c5-111c6 111cd 111de-111df 11238-11239
-1123b-1123c 112a9 1144b-1144c 115c2-115c3 115c9-115d7 11641-11642 1173c-1173e 11944 11946 11a42-11a43 11a9b-11a9c
-11c41-11c42 11ef7-11ef8 11f43-11f44 16a6e-16a6f 16af5 16b37-16b38 16b44 16e98 1bc9f 1da88
-"""
-
-
-def _terminal_marks() -> frozenset[str]:
-    ends = (one.partition("-") for one in _TERMINAL_RANGES.split())
-    return frozenset(chr(c) for first, _, last in ends for c in range(int(first, 16), int(last or first, 16) + 1))
-
-
-TERMINAL_MARKS = _terminal_marks()
-"""Marks that end a sentence, from all scripts (datatrove, utils/text.py ``TERMINAL_PUNCTUATION``)."""
-PUNCTUATION = frozenset(_PUNCTUATION_MARKS) | TERMINAL_MARKS | frozenset(
-    chr(c) for first, end in ((0, 9), (11, 13), (13, 32), (127, 160)) for c in range(first, end)
-)  # fmt: skip
-"""Punctuation marks and control characters. A run of only these is not a word (datatrove, utils/text.py
-``PUNCTUATION_SET``)."""
+Kinds = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Holds the words and marks of a batch, one document after another."""
+    """Holds the words and marks of a batch."""
 
-    ids: Ints
+    ids: Codes
     """The number of each word. Equal words have equal numbers."""
     starts: Ints
-    """The index in ``ids`` of each document's first word, then the end of the last document."""
+    """The index in ``ids`` of each document's first word."""
+    ends: Ints
+    """The index in ``ids`` behind each document's last word."""
+    num_words: Ints
+    """For each document, the number of words that do not consist of punctuation marks."""
     num_chars: Ints
-    """Number of characters of each word."""
-    is_word: npt.NDArray[np.bool_]
-    """False for words that consist of punctuation marks."""
-    has_letter: npt.NDArray[np.bool_]
-    """True for words that contain a letter."""
+    """For each document, the number of characters in these words."""
+    num_with_letter: Ints
+    """For each document, the number of words that contain a letter."""
     table: _Table
 
-    def sum_by_document(self, values: npt.NDArray[Any]) -> Ints:
-        """Sums ``values`` over the words of each document. ``values`` has one entry per word.
+    @property
+    def num_all(self) -> Ints:
+        """The number of words and marks of each document."""
+        return self.ends - self.starts
 
-        >>> words = words_of(["One two.", "", "Three"])
-        >>> words.sum_by_document(words.is_word).tolist()
-        [2, 0, 1]
-        """
-        total = np.concatenate([[0], np.cumsum(values, dtype=np.int64)])
-        sums: Ints = total[self.starts[1:]] - total[self.starts[:-1]]
-        return sums
+    @property
+    def bounds(self) -> Ints:
+        """The start of the first word in the characters of all words, then the end of each word."""
+        return self.table.words.bounds
 
-    def num_words(self) -> Ints:
-        """Returns the number of words and marks of each document."""
-        return np.diff(self.starts)
+    def take(self, rows: Ints) -> Words:
+        """Returns the words of some documents."""
+        starts, ends = self.starts[rows], self.ends[rows]
+        num_words, num_chars = self.num_words[rows], self.num_chars[rows]
+        return replace(self, starts=starts, ends=ends, num_words=num_words, num_chars=num_chars,
+                       num_with_letter=self.num_with_letter[rows])  # fmt: skip
 
     def num_different(self, wanted: Collection[str]) -> Ints:
         """Returns how many of the wanted words occur in each document.
 
-        >>> words_of(["the cat and the dog", "a cat"]).num_different({"the", "and"}).tolist()
+        >>> words_of(pa.array(["the cat and the dog", "a cat"])).num_different({"the", "and"}).tolist()
         [2, 0]
         """
-        found = np.zeros(len(self.starts) - 1, np.int64)
-        known = [number for word in sorted(wanted) if (number := self.table.word_ids.get(word)) is not None]
-        if not known:
-            return found
-        at = np.flatnonzero(np.isin(self.ids, known))
-        documents = np.searchsorted(self.starts, at, side="right") - 1
-        pairs = np.unique(documents * (1 << 32) + self.ids[at])
-        np.add.at(found, pairs >> 32, 1)
+        places = np.full(len(self.table.words) + len(wanted), -1, np.int32)
+        numbers = [self.table.words.number_of(word) for word in dict.fromkeys(wanted) if word]
+        places[numbers] = np.arange(len(numbers))
+        found = np.zeros(len(self.starts), np.int64)
+        count_different(self.ids, self.starts, self.ends, places, np.full(len(numbers), -1), found)
         return found
 
 
-class _Table(dict[str, int]):
-    """Maps each run of characters to a number, and stores the words of the run. An unknown run is split and added."""
+class _Table:
+    """Numbers the runs of characters without spaces, and stores the numbers of the words of each run."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.word_ids: dict[str, int] = {}
-        self.num_chars, self.is_word, self.has_letter = array("i"), array("b"), array("b")
-        self.first, self.count, self.words = array("q"), array("i"), array("i")
-        self.total_chars = 0
-
-    def __missing__(self, chunk: str) -> int:
-        number = len(self.first)
-        self.first.append(len(self.words))
-        numbers = [self._number_of(word) for word in split(chunk)]
-        self.count.append(len(numbers))
-        self.words.extend(numbers)
-        self[chunk] = number
-        self.total_chars += len(chunk)
-        return number
-
-    def _number_of(self, word: str) -> int:
-        number = self.word_ids.get(word)
-        if number is None:
-            number = self.word_ids[word] = len(self.word_ids)
-            self.num_chars.append(len(word))
-            self.is_word.append(any(char not in PUNCTUATION for char in word))
-            self.has_letter.append(any(map(str.isalpha, word)))
-        return number
+        self.chunks, self.words = Strings(), Strings()
+        self._bounds, self._ids = np.zeros(1, np.int64), np.zeros(0, np.int32)
+        """Of each run, the index of its first word in ``_ids``; and the numbers of the words of all runs. The arrays
+        have free places at their ends."""
+        self._kinds = np.zeros(0, np.uint8)
+        self._num_chunks, self._num_words = 0, 0
 
     @property
     def is_full(self) -> bool:
         """True if the table should be replaced by an empty one."""
-        return len(self.first) > MAX_CHUNKS or self.total_chars > MAX_CHARS
+        return len(self.chunks) > MAX_CHUNKS or self.chunks.num_chars > MAX_CHARS
+
+    def ids_of(self, texts: Texts) -> tuple[Codes, Ints]:
+        """Returns the numbers of the words of documents. Also returns the index of each document's first word, and
+        then the end of the last document."""
+        num_chars, num_docs = len(texts.codes), len(texts.starts) - 1
+        places = np.empty((2, (num_chars + num_docs) // 2 + 1), np.int64)
+        doc_bounds = np.zeros(num_docs + 1, np.int64)
+        count = find_chunks(texts.codes, texts.starts, kinds(), places, doc_bounds)
+        numbers = self.chunks.numbers(texts.codes, places[0, :count], places[1, :count])
+        if len(self.chunks) > self._num_chunks:
+            self._split_new()
+        ids = np.empty(num_chars, np.int32)  # a word has at least one character
+        bounds = np.zeros(num_docs + 1, np.int64)
+        used = copy_ids(self._ids, self._bounds, numbers, doc_bounds, ids, bounds)
+        return ids[:used].copy(), bounds
+
+    def counts_of(self, ids: Codes, bounds: Ints) -> Ints:
+        """Returns three counts of each document: words, characters of words, and words and marks with a letter."""
+        counts = np.zeros((len(bounds) - 1, 3), np.int64)
+        count_words(ids, bounds, self.words.bounds, self._kinds, counts)
+        return counts
+
+    def _split_new(self) -> None:
+        """Splits the runs that are not split yet."""
+        first, num_words = self._num_chunks, self._num_words
+        ends, counts = known_words.split_all(self.chunks, first)
+        starts = np.concatenate([self.chunks.bounds[first : first + 1], ends[:-1]])
+        ids = self.words.numbers(self.chunks.codes, starts, ends)
+        used = int(self._bounds[first])
+        self._ids = _with_room(self._ids, used + len(ids))
+        self._ids[used : used + len(ids)] = ids
+        self._num_chunks, self._num_words = len(self.chunks), len(self.words)
+        self._bounds = _with_room(self._bounds, self._num_chunks + 1)
+        self._bounds[first + 1 : self._num_chunks + 1] = used + np.cumsum(counts)
+        self._kinds = _with_room(self._kinds, self._num_words)
+        classify_words(self.words.codes, self.words.bounds, kinds(), num_words, self._kinds)
+
+
+_A = TypeVar("_A", Ints, Codes, Kinds)
+
+
+def _with_room(array: _A, size: int) -> _A:
+    """Returns the array, or a longer copy if it has fewer than ``size`` places. Its length doubles at least."""
+    if size <= len(array):
+        return array
+    longer = np.zeros(max(size, 2 * len(array)), array.dtype)
+    longer[: len(array)] = array
+    return longer
 
 
 _tables = threading.local()
 
 
-def words_of(texts: Sequence[str]) -> Words:
-    """Returns the words of documents. The last result is cached, because the next step usually has the same documents.
+def words_of(texts: pa.Array) -> Words:
+    """Returns the words of documents. If the last documents contained these documents, the words are not counted again.
 
-    >>> words = words_of(["Don't stop.", "Stop"])
-    >>> words.num_words().tolist(), words.num_chars.tolist(), words.is_word.tolist()
-    ([4, 1], [2, 3, 4, 1, 4], [True, True, True, False, True])
+    >>> words = words_of(pa.array(["Don't stop.", "Stop"]))
+    >>> words.num_all.tolist(), words.num_words.tolist(), words.num_chars.tolist()
+    ([4, 1], [3, 1], [9, 4])
     """
-    last: tuple[Sequence[str], Words] | None = getattr(_tables, "last", None)
-    if last is not None and last[0] == texts:
-        return last[1]
+    return remembered("words", texts, _words_of, Words.take)
+
+
+def _words_of(texts: pa.Array) -> Words:
     table: _Table | None = getattr(_tables, "table", None)
     if table is None or table.is_full:
         table = _tables.table = _Table()
-    words = _words_of(texts, table)
-    _tables.last = texts, words
-    return words
-
-
-def _words_of(texts: Sequence[str], table: _Table) -> Words:
-    chunks = pc.utf8_split_whitespace(pa.array(texts, pa.string()))
-    encoded = chunks.flatten().dictionary_encode()
-    different = encoded.dictionary.to_pylist()  # Arrow yields an empty run at outer spaces; it has no words
-    numbers = np.fromiter(map(table.__getitem__, different), np.int64, len(different))[encoded.indices.to_numpy()]
-    total = len(numbers)
-    counts = _view(table.count, np.int32)[numbers]
-    ends = np.cumsum(counts, dtype=np.int64)
-    at = np.arange(int(ends[-1]) if total else 0) + np.repeat(
-        _view(table.first, np.int64)[numbers] - ends + counts, counts
-    )
-    ids = _view(table.words, np.int32)[at].astype(np.int64)
-    starts = np.concatenate([[0], ends])[chunks.offsets.to_numpy()]
+    all_ids, starts, ends, counts = [np.zeros(0, np.int32)], [], [], [np.zeros((0, 3), np.int64)]
+    used = 0
+    for group in groups_of(texts):
+        ids, bounds = table.ids_of(group)
+        all_ids.append(ids)
+        starts.append(used + bounds[:-1])
+        ends.append(used + bounds[1:])
+        counts.append(table.counts_of(ids, bounds))
+        used += len(ids)
+    num_words, num_chars, num_with_letter = np.concatenate(counts).T
+    nothing = [np.zeros(0, np.int64)]
     return Words(
-        ids=ids,
-        starts=starts,
-        num_chars=_view(table.num_chars, np.int32)[ids].astype(np.int64),
-        is_word=_view(table.is_word, np.int8)[ids].astype(bool),
-        has_letter=_view(table.has_letter, np.int8)[ids].astype(bool),
+        ids=np.concatenate(all_ids),
+        starts=np.concatenate(nothing + starts),
+        ends=np.concatenate(nothing + ends),
+        num_words=num_words,
+        num_chars=num_chars,
+        num_with_letter=num_with_letter,
         table=table,
     )
 
 
-def _view(values: array[int], kind: type[np.generic]) -> npt.NDArray[Any]:
-    """Returns a numpy view of the memory of ``values``. The view must be deleted before ``values`` grows, because
-    Python cannot resize an array with a view."""
-    return np.frombuffer(values, kind) if len(values) else np.zeros(0, kind)
+@cache
+def kinds() -> Kinds:
+    """Returns the kinds of each character: white space, punctuation marks, letters.
+
+    >>> bool(kinds()[ord("é")] & _ALPHA), bool(kinds()[ord("\u3000")] & _SPACE), bool(kinds()[ord("!")] & _PUNCTUATION)
+    (True, True, True)
+    """
+    found = np.zeros(MAX_CODE + 1, np.uint8)
+    found[(known_words.kinds() & ALPHA) > 0] = _ALPHA
+    found[[code for code in range(1 << 16) if chr(code).isspace()]] |= _SPACE  # all white space is in the first plane
+    found[[ord(mark) for mark in PUNCTUATION]] |= _PUNCTUATION
+    return found
+
+
+@kernel
+def find_chunks(codes: Codes, starts: Ints, kinds: Kinds, places: Ints, doc_bounds: Ints) -> int:
+    """Writes where the runs of characters without spaces begin and end. Returns their number.
+
+    A run ends with its document. ``places`` needs (characters + documents) / 2 columns.
+    """
+    count = 0
+    for document in range(len(starts) - 1):
+        at, end = starts[document], starts[document + 1]
+        while at < end:
+            if kinds[codes[at]] & _SPACE:
+                at += 1
+                continue
+            places[0, count] = at
+            while at < end and not kinds[codes[at]] & _SPACE:
+                at += 1
+            places[1, count] = at
+            count += 1
+        doc_bounds[document + 1] = count
+    return count
+
+
+@kernel
+def copy_ids(table_ids: Codes, table_bounds: Ints, numbers: Codes, doc_bounds: Ints, ids: Codes, bounds: Ints) -> int:
+    """Writes the numbers of the words of each run, one run after another, and where each document ends. Returns the
+    number of words."""
+    used = 0
+    for document in range(len(doc_bounds) - 1):
+        for index in range(doc_bounds[document], doc_bounds[document + 1]):
+            number = numbers[index]
+            for at in range(table_bounds[number], table_bounds[number + 1]):
+                ids[used] = table_ids[at]
+                used += 1
+        bounds[document + 1] = used
+    return used
+
+
+@kernel
+def classify_words(codes: Codes, bounds: Ints, kinds: Kinds, first: int, word_kinds: Kinds) -> None:
+    """Writes the kinds of the words from the number ``first`` on."""
+    for number in range(first, len(bounds) - 1):
+        kind = 0
+        for at in range(bounds[number], bounds[number + 1]):
+            if not kinds[codes[at]] & _PUNCTUATION:
+                kind |= _IS_WORD
+            if kinds[codes[at]] & _ALPHA:
+                kind |= _HAS_LETTER
+        word_kinds[number] = kind
+
+
+@kernel
+def count_words(ids: Codes, bounds: Ints, word_bounds: Ints, word_kinds: Kinds, counts: Ints) -> None:
+    """Counts the words of each document, their characters, and the words and marks that contain a letter."""
+    for document in range(len(bounds) - 1):
+        num_words, num_chars, num_with_letter = 0, 0, 0
+        for at in range(bounds[document], bounds[document + 1]):
+            word = ids[at]
+            if word_kinds[word] & _IS_WORD:
+                num_words += 1
+                num_chars += word_bounds[word + 1] - word_bounds[word]
+            num_with_letter += (word_kinds[word] & _HAS_LETTER) > 0
+        counts[document, 0], counts[document, 1], counts[document, 2] = num_words, num_chars, num_with_letter
+
+
+@kernel
+def count_different(ids: Codes, starts: Ints, ends: Ints, places: Codes, last: Ints, found: Ints) -> None:
+    """Counts the different wanted words of each document. ``places`` has a place in ``last`` for each wanted word, and
+    -1 for all other words."""
+    for document in range(len(starts)):
+        for at in range(starts[document], ends[document]):
+            place = places[ids[at]]
+            if place >= 0 and last[place] != document:
+                last[place] = document
+                found[document] += 1

@@ -52,6 +52,15 @@ def test_machine_code_of_another_content_is_not_taken(tmp_path: Path) -> None:
     assert run(tmp_path) == "3"
 
 
+def test_a_kernel_calls_kernels_of_its_file(tmp_path: Path) -> None:
+    write(tmp_path, 2)
+    path = tmp_path / "mine.py"
+    path.write_text(path.read_text() + "\n\n@kernel\ndef twice(number):\n    return plus(plus(number))\n")
+    for _ in range(2):  # the second process takes stored machine code
+        code = "import mine; print(mine.twice(1), mine.twice.python(1), mine.plus(1), mine.twice.__name__)"
+        assert run(tmp_path, code) == "5 5 3 twice"
+
+
 def test_without_a_folder_for_machine_code(tmp_path: Path) -> None:
     """Root may write everywhere, so the folders are files here."""
     write(tmp_path, 1)

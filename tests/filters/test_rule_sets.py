@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -17,12 +16,17 @@ from filters.rule_sets import words as words_module
 from filters.rule_sets.english_words import split
 from filters.rule_sets.fineweb import FineWebQuality
 from filters.rule_sets.gopher import GopherQuality, GopherRepetition
+from filters.rule_sets.marks import PUNCTUATION, TERMINAL_MARKS
 from filters.rule_sets.words import words_of
 
 WORDS = st.sampled_from(
     ["a", "of", "the", "tide", "don't", "low.", "...", "7", "(sea)", "ab", "b", "\n", "\n\n", "- ", "#"]
 )
 TEXTS = st.lists(WORDS, max_size=60).map(" ".join)
+ODD = st.text(
+    st.sampled_from("aB.\n\n\r\x0b\x1c\x1f\x85\u2028\u3000 \t\x00\u200b#-•…é日\u0301\U0001f600'"), max_size=60
+)  # breaks of lines, spaces and marks of all kinds
+TEXTS |= ODD
 
 
 def tokens_of(text: str) -> list[str]:
@@ -79,8 +83,8 @@ def test_a_full_table_is_begun_anew_and_says_the_same(monkeypatch: pytest.Monkey
     monkeypatch.setattr(words_module, "MAX_CHUNKS", 5)
     after = [GopherQuality(min_words=1).apply(pa.record_batch({"text": one}), {}).signals for one in texts]
     assert before == after
-    table = words_of(texts[0]).table
-    assert words_of(texts[1]).table is not table, "it was full"
+    table = words_of(pa.array(texts[0])).table
+    assert words_of(pa.array(texts[1])).table is not table, "it was full"
 
 
 @settings(max_examples=150, deadline=None)
@@ -114,7 +118,7 @@ def test_repetition_by_a_second_count(text: str) -> None:
 def test_quality_by_a_second_count(text: str) -> None:
     found = signals_of(GopherQuality(), text)
     tokens = tokens_of(text)
-    real = [token for token in tokens if any(char not in words_module.PUNCTUATION for char in token)]
+    real = [token for token in tokens if any(char not in PUNCTUATION for char in token)]
     assert found["gopher_words"] == len(real)
     assert found["gopher_mean_word_chars"] == (sum(map(len, real)) / len(real) if real else None)
     assert found["gopher_stop_words"] == len({"the", "be", "to", "of", "and", "that", "have", "with"} & set(tokens))
@@ -124,7 +128,33 @@ def test_quality_by_a_second_count(text: str) -> None:
         assert found["gopher_hashes_per_word"] == text.count("#") / len(tokens)
         lines = text.splitlines()
         bullets = sum(line.lstrip().startswith(("-", "•")) for line in lines)
-        assert math.isclose(found["gopher_bullet_lines"] or 0, bullets / len(lines))
+        assert found["gopher_bullet_lines"] == bullets / len(lines)
+        ellipses = sum(line.rstrip().endswith(("...", "…")) for line in lines)
+        assert found["gopher_ellipsis_lines"] == ellipses / len(lines)
+        assert found["gopher_ellipses_per_word"] == (text.count("...") + text.count("…")) / len(tokens)
+
+
+@settings(max_examples=100, deadline=None)
+@given(TEXTS)
+def test_quality_without_marks(text: str) -> None:
+    found = signals_of(GopherQuality(are_marks_words=False), text)
+    words = [token for token in tokens_of(text) if any(char not in PUNCTUATION for char in token)]
+    if words:
+        letters = sum(any(map(str.isalpha, word)) for word in words)
+        assert found["gopher_letter_words"] == letters / len(words)
+        assert found["gopher_hashes_per_word"] == text.count("#") / len(words)
+
+
+def test_prose_with_many_marks() -> None:
+    """Nearly all words between spaces contain a letter, but a fifth of the words and marks do not."""
+    prose = 'He said: "No (not now), Tom\'s here; yes - in 1990, too."\n'
+    prose += "And that should be useful, with luck, to many. " * 5
+    words = prose.split()
+    assert len(words) > 50
+    assert sum(any(map(str.isalpha, word)) for word in words) == len(words) - 2
+    batch = pa.record_batch({"text": [prose]})
+    outcomes = [GopherQuality(are_marks_words=one).apply(batch, {}) for one in (True, False)]
+    assert [one.verdict.to_pylist() for one in outcomes] == [["too_few_words_with_letters"], [None]]
 
 
 @settings(max_examples=100, deadline=None)
@@ -135,7 +165,7 @@ def test_fineweb_by_a_second_count(text: str) -> None:
     assert found["fineweb_lines"] == len(lines)
     if lines:
         again = [line for number, line in enumerate(lines) if line in lines[:number]]
-        assert found["fineweb_ending_lines"] == sum(line[-1] in "?!." for line in lines) / len(lines)
+        assert found["fineweb_ending_lines"] == sum(line[-1] in TERMINAL_MARKS for line in lines) / len(lines)
         assert found["fineweb_short_lines"] == sum(len(line) <= 30 for line in lines) / len(lines)
         assert found["fineweb_repeated_chars"] == sum(map(len, again)) / len(text.replace("\n", ""))
         assert found["fineweb_line_ends_per_word"] == text.count("\n") / len(tokens_of(text))
