@@ -77,13 +77,15 @@ def test_hashing_stops_where_space_or_a_table_entry_is_missing(function: type[ha
         found = found._replace(grams=np.concatenate([found.grams, np.zeros(9, np.uint64)]))
         assert function(given_texts, Tables(*table, hash_tables()[0]), found, 1) == (2, UNKNOWN)
         assert function(given_texts, Tables(*complete, hash_tables()[0]), found, 2) == (3, DONE)
-    assert found.ends.tolist() == [0, 2, 6, 8]
-    assert found.grams[:8].tolist() == [h for text in texts for h in hashed_in_order(text, 1)]
+    assert found.ends.tolist() == [0, 2, 6, 9]
+    assert found.grams[:9].tolist() == [h for text in texts for h in hashed_in_order(text, 1)]
 
 
-def test_every_character_in_every_neighbourhood() -> None:
-    """Each character of Unicode stands once beside random others, in texts of 500 characters."""
-    shuffled = random.Random(1).sample(range(0x110000), 0x110000)
+def test_characters_in_random_neighbourhoods() -> None:
+    """Characters stand beside random others, in texts of 500 characters. (:mod:`tests.filters.test_near_folding` looks
+    at every character.)
+    """
+    shuffled = random.Random(1).sample(range(0x110000), 100_000)
     texts = ["".join(map(chr, shuffled[at : at + 500])) for at in range(0, len(shuffled), 500)]
     for text, found in zip(texts, ngram_sets(texts, ngram_words=1), strict=True):
         assert np.array_equal(found, shingles(text, ngram_words=1))

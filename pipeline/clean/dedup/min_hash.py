@@ -56,15 +56,15 @@ class MinHashKind(DedupKind):
         step, scale, batch = _min_hash(chain[0].step), tools.scale, numbered.batch
         if not batch.num_rows:
             return
-        found = keyed(batch, numbered.batch_id, numbered.rows.tolist(), step, tools.spill)
+        hosts = hosts_of(batch)
+        found = keyed(batch, numbered.batch_id, numbered.rows.tolist(), step, tools.spill, hosts=hosts)
         for rank, card in found.cards:
             yield CARDS, card_payload(rank, card, scale.num_key_buckets)
         for bucket, payload in packed_records(found.records, scale.num_line_buckets):
             tools.ledger.send(f"{step.NAME} keys", len(payload) // RECORD.itemsize)
             yield RECORDS, (bucket, payload)
-        urls = batch.column("url").to_pylist() if "url" in batch.schema.names else []
         languages = [language or "und" for language in batch.column("language").to_pylist()]
-        for counted in group_payloads(languages, [site_of(url or "") for url in urls], scale.num_key_buckets):
+        for counted in group_payloads(languages, hosts, scale.num_key_buckets):
             yield GROUPS, counted
         tools.ledger.send(f"{step.NAME} cards", len(found.cards))
         tools.ledger.note(step.NAME, TOO_SHORT, batch.num_rows - len(found.cards))
@@ -96,6 +96,13 @@ class MinHashKind(DedupKind):
             },
         )
         return drop_rows(global_step, numbered, verdicts, ledger, after=after)
+
+
+def hosts_of(batch: pa.RecordBatch) -> list[str]:
+    """Returns the host of each document's URL; "" if it has none."""
+    if "url" not in batch.schema.names:
+        return [""] * batch.num_rows
+    return [site_of(url or "") for url in batch.column("url").to_pylist()]
 
 
 def _min_hash(step: DedupStep) -> MinHashDedup:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -94,13 +94,13 @@ class RejectedSample:
     def __init__(self) -> None:
         self._heap: list[tuple[int, bytes]] = []  # hashes are negated, so that the largest hash is first in the heap
 
-    def add(self, overlap: Overlap) -> None:
-        names = f"{overlap.removed.document_id}\0{overlap.kept.document_id}".encode()
-        negative = -xxhash.xxh3_64_intdigest(names)
+    def add(self, removed_id: bytes, kept_id: bytes, to_bytes: Callable[[], bytes]) -> None:
+        """Adds a pair of documents. ``to_bytes`` returns the pair in bytes; it is only called if the pair is kept."""
+        negative = -xxhash.xxh3_64_intdigest(removed_id + b"\0" + kept_id)
         if len(self._heap) < REJECTED_SAMPLE:
-            heapq.heappush(self._heap, (negative, overlap.to_bytes()))
+            heapq.heappush(self._heap, (negative, to_bytes()))
         elif negative > self._heap[0][0]:
-            heapq.heapreplace(self._heap, (negative, overlap.to_bytes()))
+            heapq.heapreplace(self._heap, (negative, to_bytes()))
 
     @property
     def rows(self) -> list[tuple[int, bytes]]:
