@@ -8,7 +8,7 @@ callers check the sizes of all arrays.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ _13, _16 = np.uint32(13), np.uint32(16)
 _A, _E, _O, _U, _SPACE = 97, 101, 111, 117, 32
 
 DONE, FULL, UNKNOWN = 0, 1, 2
-"""Why :func:`hash_ngrams` returns: all texts are hashed; ``grams`` is full; or a character has no entry in the table."""
+"""Why :func:`hash_ngrams` returns: all texts are hashed; ``grams`` is full; or the table lacks a character."""
 _FEW = 16
 """If one document has more than this many times the n-grams of another document, the n-grams of the smaller one are
 looked up in the larger one, instead of reading both."""
@@ -79,63 +79,73 @@ def hash_ngrams(texts: Texts, tables: Tables, found: Found, first: int) -> tuple
     for text in range(first, text_ends.size - 1):
         at, end, folded = text_ends[text], text_ends[text + 1], is_folded[text]
         count, num_words, slot, gram = ends[text], 0, 0, _0
-        value, power, length, limit, before = _0, _1, 0, _BLOCK_BYTES - 1, _SPACE
-        while at <= end:
-            byte = np.int64(data[at]) if at < end else _SPACE  # a space ends the last word
-            if byte < 128 or folded:
-                place, stop = byte, byte + 1
-                at += 1
-            else:
-                if byte < 0xE0:
-                    code = (byte & 0x1F) << 6 | np.int64(data[at + 1]) & 0x3F
-                    at += 2
-                elif byte < 0xF0:
-                    code = (byte & 0x0F) << 12 | (np.int64(data[at + 1]) & 0x3F) << 6 | np.int64(data[at + 2]) & 0x3F
-                    at += 3
-                else:
-                    code = (byte & 0x07) << 18 | (np.int64(data[at + 1]) & 0x3F) << 12
-                    code |= (np.int64(data[at + 2]) & 0x3F) << 6 | np.int64(data[at + 3]) & 0x3F
-                    at += 4
-                place = np.int64(entries[code])
-                if place == 0:
-                    return text, UNKNOWN
-                stop = place + 1 + np.int64(pool[place])
-                place += 1
-            while place < stop:
+        value, power, length, limit = _0, _1, 0, _BLOCK_BYTES - 1
+        before: Any = _SPACE
+        byte: Any = 0
+        place: Any = 0  # the bytes from here to ``stop`` are left of a character outside ASCII
+        stop: Any = 0
+        while at <= end or place < stop:
+            if place < stop:
                 byte = np.int64(pool[place])
                 place += 1
-                if byte == _SPACE or length == limit:
-                    if length > 0:
-                        value ^= value >> _30
-                        value *= _MIX_1
-                        value ^= value >> _27
-                        value *= _MIX_2
-                        value ^= value >> _31
-                        gram = gram * _MULTIPLIER + value
-                        if num_words >= width:
-                            gram -= ring[slot] * leaving
-                        ring[slot] = value
-                        slot = slot + 1 if slot + 1 < width else 0
-                        num_words += 1
-                        if num_words >= width:
-                            if count == grams.size:
-                                return text, FULL
-                            mixed = gram ^ (gram >> _30)
-                            mixed *= _MIX_1
-                            mixed ^= mixed >> _27
-                            mixed *= _MIX_2
-                            grams[count] = mixed ^ (mixed >> _31)
-                            count += 1
-                        value, power, length = _0, _1, 0
-                    # A word that does not fit a block after its space counts as several words.
-                    limit = _BLOCK_BYTES - 1 if byte == _SPACE else _BLOCK_BYTES
-                # Without short circuits, this is one branch, which is rarely taken.
-                is_dropped = (byte == _E) & ((before == _A) | (before == _O) | (before == _U))
-                before = byte
-                if not ((byte == _SPACE) | is_dropped):
-                    value += byte_values[byte] * power
-                    power *= _BASE
-                    length += 1
+            elif at == end:
+                byte = _SPACE  # ends the last word
+                at += 1
+            else:
+                code = np.int64(data[at])
+                if code < 128 or folded:
+                    byte = np.int64(pool[code])
+                    at += 1
+                else:
+                    if code < 0xE0:
+                        code = (code & 0x1F) << 6 | np.int64(data[at + 1]) & 0x3F
+                        at += 2
+                    elif code < 0xF0:
+                        code = (code & 0x0F) << 12 | (np.int64(data[at + 1]) & 0x3F) << 6
+                        code |= np.int64(data[at + 2]) & 0x3F
+                        at += 3
+                    else:
+                        code = (code & 0x07) << 18 | (np.int64(data[at + 1]) & 0x3F) << 12
+                        code |= (np.int64(data[at + 2]) & 0x3F) << 6 | np.int64(data[at + 3]) & 0x3F
+                        at += 4
+                    place = np.int64(entries[code])
+                    if place == 0:
+                        return text, UNKNOWN
+                    stop = place + 1 + np.int64(pool[place])
+                    place += 1
+                    continue
+            if byte == _SPACE or length == limit:
+                if length > 0:
+                    value ^= value >> _30
+                    value *= _MIX_1
+                    value ^= value >> _27
+                    value *= _MIX_2
+                    value ^= value >> _31
+                    gram = gram * _MULTIPLIER + value
+                    if num_words >= width:
+                        gram -= ring[slot] * leaving
+                    ring[slot] = value
+                    slot = slot + 1 if slot + 1 < width else 0
+                    num_words += 1
+                    if num_words >= width:
+                        if count == grams.size:
+                            return text, FULL
+                        mixed = gram ^ (gram >> _30)
+                        mixed *= _MIX_1
+                        mixed ^= mixed >> _27
+                        mixed *= _MIX_2
+                        grams[count] = mixed ^ (mixed >> _31)
+                        count += 1
+                    value, power, length = _0, _1, 0
+                # A word that does not fit a block after its space counts as several words.
+                limit = _BLOCK_BYTES - 1 if byte == _SPACE else _BLOCK_BYTES
+            # Without short circuits, this is one branch, which is rarely taken.
+            is_dropped = (byte == _E) & ((before == _A) | (before == _O) | (before == _U))
+            before = byte
+            if not ((byte == _SPACE) | is_dropped):
+                value += byte_values[byte] * power
+                power *= _BASE
+                length += 1
         ends[text + 1] = count
     return text_ends.size - 1, DONE
 

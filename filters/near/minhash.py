@@ -120,7 +120,8 @@ def _signatures(
     factors, summands = (np.ascontiguousarray(one[:num_used]) for one in permuted_by)
     found = np.full((len(sizes), factors.size), 0xFFFFFFFF, np.uint32)
     ends = np.cumsum([0, *sizes], dtype=np.int64)
-    assert ends[-1] == hashes.size and factors.size == summands.size, "a hash without a document"
+    assert ends[-1] == hashes.size, "a hash without a document"
+    assert factors.size == summands.size, "a permutation without a summand"
     lowest_permuted(hashes, ends, factors, summands, found)
     return found
 

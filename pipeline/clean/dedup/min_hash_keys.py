@@ -68,27 +68,20 @@ class Card(NamedTuple):
         return np.frombuffer(self.ngrams.read(), "<u8")
 
 
-class CardBytes(NamedTuple):
-    """Gives access to two fields of a card in bytes, without reading the other fields."""
+def id_in(card: bytes) -> bytes:
+    """Returns the document's id as UTF-8, from a card in bytes. The other fields are not read."""
+    start = ADDRESS_BYTES + _LENGTHS.size
+    return card[start : start + _LENGTHS.unpack_from(card, ADDRESS_BYTES)[0]]
 
-    data: bytes
 
-    @property
-    def document_id(self) -> bytes:
-        """The id, as UTF-8."""
-        start = ADDRESS_BYTES + _LENGTHS.size
-        return self.data[start : start + _LENGTHS.unpack_from(self.data, ADDRESS_BYTES)[0]]
+def ngrams_in(card: bytes) -> bytes:
+    """Returns the encoded blob of the n-grams, from a card in bytes.
 
-    @property
-    def ngrams(self) -> bytes:
-        """The encoded blob of the n-grams.
-
-        >>> card = Card(bytes(16), "id", "en", "example.org", Blob("spill/x", 3, 5, 7))
-        >>> fields = CardBytes(card.to_bytes())
-        >>> fields.document_id, fields.ngrams == blob_bytes(card.ngrams)
-        (b'id', True)
-        """
-        return self.data[ADDRESS_BYTES + _LENGTHS.size + sum(_LENGTHS.unpack_from(self.data, ADDRESS_BYTES)) :]
+    >>> card = Card(bytes(16), "id", "en", "example.org", Blob("spill/x", 3, 5, 7))
+    >>> id_in(card.to_bytes()), ngrams_in(card.to_bytes()) == blob_bytes(card.ngrams)
+    (b'id', True)
+    """
+    return card[ADDRESS_BYTES + _LENGTHS.size + sum(_LENGTHS.unpack_from(card, ADDRESS_BYTES)) :]
 
 
 class Overlap(NamedTuple):

@@ -18,7 +18,15 @@ from filters.books.overlap import Hashes
 from filters.near.ngrams import measured
 from filters.near.nominate import Nominated, least_sampled, nominate
 from filters.near.resolve import RANK_BYTES, num_ngrams_of, resolve
-from pipeline.clean.dedup.min_hash_keys import RECORD, Card, CardBytes, card_bucket, overlap_bytes, overlaps_of
+from pipeline.clean.dedup.min_hash_keys import (
+    RECORD,
+    Card,
+    card_bucket,
+    id_in,
+    ngrams_in,
+    overlap_bytes,
+    overlaps_of,
+)
 from pipeline.clean.dedup.pair_files import REJECTED, RejectedSample
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
@@ -36,8 +44,9 @@ _CARD, _PAIR = b"\x00", b"\x01"
 sorts first; then come the pairs in which it would be kept.
 """
 _PAIRS, _NEEDED, _CARDS = 0, 1, 2
-"""The kind of a payload of :class:`Candidates`, as the byte after the number of the slice: many pairs; the ranks of many
-documents that would be kept in some pair, so that their cards are needed; or the card of one document."""
+"""The kind of a payload of :class:`Candidates`, as the byte after the number of the slice. A payload has many pairs;
+the ranks of many documents that would be kept in some pair, so that their cards are needed; or one card.
+"""
 _MAX_COUNT = 0xFFFF
 _PAIR_ROW = np.dtype([("removed", "<u8", 2), ("kept", "<u8", 2), ("bands", "<u2"), ("sampled", "<u2")])
 """Two ranks, and the numbers of bands and sampled n-grams that the documents share in one bucket of keys."""
@@ -153,7 +162,8 @@ class Candidates(beam.DoFn):
             for at in range(start, end, RANK_BYTES):
                 kept = found[1][at : at + RANK_BYTES]
                 yield card_bucket(kept, num_buckets), kept + _PAIR + body
-        assert found is not None and not found[0], "a pair names a document without a card"
+        assert found is not None, "pairs name documents without a card"
+        assert not found[0], "a pair names a document without a card"
         ledger.receive(f"{name} cards", num_cards)
 
     def _found(self, blocks: dict[int, list[bytes]], ledger: Ledger) -> tuple[dict[bytes, tuple[int, int]], bytes]:
@@ -209,10 +219,11 @@ class Verify(beam.DoFn):
         num_verified = num_overlaps = 0
         with BlobReader() as reader:
             for one, payloads in itertools.groupby(group[1], key=lambda p: p[:RANK_BYTES]):
-                first = next(payloads)
+                rest = iter(payloads)
+                first = next(rest)
                 assert first[RANK_BYTES] == _CARD[0], "a candidate names a document without a card"
                 kept, ngrams = first[RANK_BYTES + 1 :], None
-                for payload in payloads:
+                for payload in rest:
                     assert payload[RANK_BYTES] == _PAIR[0], "two documents have the same rank"
                     if ngrams is None:
                         ngrams = _read_ngrams(kept, reader)
@@ -224,8 +235,7 @@ class Verify(beam.DoFn):
                         num_overlaps += 1
                         yield 0, payload[RANK_BYTES + 1 : start] + one + overlap_bytes(found, removed, kept)
                     else:
-                        ids = CardBytes(removed).document_id, CardBytes(kept).document_id
-                        sample.add(*ids, functools.partial(overlap_bytes, found, removed, kept))
+                        sample.add(id_in(removed), id_in(kept), functools.partial(overlap_bytes, found, removed, kept))
         if num_verified:
             ledger.receive(f"{step.NAME} candidates", num_verified)
             ledger.send(f"{step.NAME} overlaps", num_overlaps)
@@ -237,7 +247,7 @@ class Verify(beam.DoFn):
 
 
 def _read_ngrams(card: bytes, reader: BlobReader) -> Hashes:
-    return np.frombuffer(reader.read(CardBytes(card).ngrams), "<u8")
+    return np.frombuffer(reader.read(ngrams_in(card)), "<u8")
 
 
 class Resolve(beam.DoFn):
