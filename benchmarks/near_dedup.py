@@ -2,10 +2,11 @@
 
     python benchmarks/near_dedup.py DOCUMENTS.json.gz OUT [--skip NAME...]
 
-DOCUMENTS has lines with ``url`` and ``text``. ``benchmarks/judges/near_dedup_corpus.py`` makes such a file of many kinds
-of documents, and ``benchmarks/near_dedup_pages.py`` one of web pages. Each system reads all documents in its own process
-with one worker. Times are CPU seconds of that process and its children, without the start of the interpreter and
-without imports. ``OUT/NAME.removed`` gets the urls of the removed documents, for ``benchmarks/judges/near_dedup.py``. The peers are datatrove's whole MinHash chain with its defaults (14 x 8 hashes),
+DOCUMENTS has lines with ``url`` and ``text``. ``benchmarks/judges/near_dedup_corpus.py`` makes such a file of many
+kinds of documents, and ``benchmarks/near_dedup_pages.py`` one of web pages. Each system reads all documents in its own
+process with one worker. Times are CPU seconds of that process and its children, without the start of the interpreter
+and without imports. ``OUT/NAME.removed`` gets the urls of the removed documents, for
+``benchmarks/judges/near_dedup.py``. The peers are datatrove's whole MinHash chain with its defaults (14 x 8 hashes),
 rensa (128 hashes, threshold 0.8, greedy in the order of the file), and text-dedup's MinHash (threshold 0.8). A peer
 that is not installed is reported as left out. ``ours`` is the whole clean phase with the near dedup as its only step:
 reading, signatures, candidates, verification, and writing. ``signatures`` computes only word 5-grams and signatures.

@@ -96,8 +96,9 @@ class BlobReader:
     ...     pass  # reader.read(blob_bytes(blob)) returns the bytes of a blob
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_files: int = _OPEN_FILES) -> None:
         self._open: dict[bytes, int] = {}
+        self._max_files = max_files
 
     def __enter__(self) -> BlobReader:
         return self
@@ -117,7 +118,7 @@ class BlobReader:
         if file is None:
             if not is_local(path.decode()):
                 return blob_from(encoded).read()
-            if len(self._open) >= _OPEN_FILES:
+            if len(self._open) >= self._max_files:
                 os.close(self._open.pop(next(iter(self._open))))
             file = self._open[path] = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         data = os.pread(file, num_bytes, start) if hasattr(os, "pread") else b""

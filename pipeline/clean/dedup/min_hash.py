@@ -21,13 +21,12 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from filters.urls import site_of
 from pipeline.clean import counts as c
 from pipeline.clean.batch_address import ROW
 from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
 from pipeline.clean.dedup.ceilings import CheckRemoved, group_payloads
 from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch, drop_rows
-from pipeline.clean.dedup.min_hash_keys import RECORD, keyed, packed_records
+from pipeline.clean.dedup.min_hash_keys import RECORD, hosts_of, keyed, packed_records
 from pipeline.clean.dedup.min_hash_pairs import PairsOfOverlap, card_payload
 from pipeline.clean.dedup.pair_files import LargestGroups, WritePairs, WriteRejected
 from pipeline.clean.job import SourceJob
@@ -96,13 +95,6 @@ class MinHashKind(DedupKind):
             },
         )
         return drop_rows(global_step, numbered, verdicts, ledger, after=after)
-
-
-def hosts_of(batch: pa.RecordBatch) -> list[str]:
-    """Returns the host of each document's URL; "" if it has none."""
-    if "url" not in batch.schema.names:
-        return [""] * batch.num_rows
-    return [site_of(url or "") for url in batch.column("url").to_pylist()]
 
 
 def _min_hash(step: DedupStep) -> MinHashDedup:

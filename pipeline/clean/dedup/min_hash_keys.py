@@ -21,6 +21,7 @@ from filters.books.overlap import Hashes
 from filters.near.minhash import band_keys, bands_of, sampled, signatures
 from filters.near.ngrams import Measured, ngram_sets
 from filters.near.resolve import RANK_BYTES, rank_of
+from filters.urls import site_of
 from pipeline.clean.batch_address import ADDRESS_BYTES, ROW
 from pipeline.clean.dedup.exact_keys import other_columns
 from pipeline.clean.dedup.line_keys import scopes_of
@@ -130,6 +131,13 @@ class Keyed(NamedTuple):
     cards: list[tuple[bytes, Card]]
     """The rank and the card of each document."""
     records: np.ndarray
+
+
+def hosts_of(batch: pa.RecordBatch) -> list[str]:
+    """Returns the host of each document's URL; "" if it has none."""
+    if "url" not in batch.schema.names:
+        return [""] * batch.num_rows
+    return [site_of(url or "") for url in batch.column("url").to_pylist()]
 
 
 def keyed(
