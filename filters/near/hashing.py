@@ -97,17 +97,11 @@ def hash_ngrams(texts: Texts, tables: Tables, found: Found, first: int) -> tuple
                     byte = np.int64(pool[code])
                     at += 1
                 else:
-                    if code < 0xE0:
-                        code = (code & 0x1F) << 6 | np.int64(data[at + 1]) & 0x3F
-                        at += 2
-                    elif code < 0xF0:
-                        code = (code & 0x0F) << 12 | (np.int64(data[at + 1]) & 0x3F) << 6
-                        code |= np.int64(data[at + 2]) & 0x3F
-                        at += 3
-                    else:
-                        code = (code & 0x07) << 18 | (np.int64(data[at + 1]) & 0x3F) << 12
-                        code |= (np.int64(data[at + 2]) & 0x3F) << 6 | np.int64(data[at + 3]) & 0x3F
-                        at += 4
+                    num_bytes = 2 if code < 0xE0 else 3 if code < 0xF0 else 4
+                    code &= 0xFF >> (num_bytes + 1)
+                    for further in range(at + 1, at + num_bytes):
+                        code = code << 6 | np.int64(data[further]) & 0x3F
+                    at += num_bytes
                     place = np.int64(entries[code])
                     if place == 0:
                         return text, UNKNOWN
@@ -116,10 +110,8 @@ def hash_ngrams(texts: Texts, tables: Tables, found: Found, first: int) -> tuple
                     continue
             if byte == _SPACE or length == limit:
                 if length > 0:
-                    value ^= value >> _30
-                    value *= _MIX_1
-                    value ^= value >> _27
-                    value *= _MIX_2
+                    value = (value ^ (value >> _30)) * _MIX_1
+                    value = (value ^ (value >> _27)) * _MIX_2
                     value ^= value >> _31
                     gram = gram * _MULTIPLIER + value
                     if num_words >= width:
@@ -130,10 +122,8 @@ def hash_ngrams(texts: Texts, tables: Tables, found: Found, first: int) -> tuple
                     if num_words >= width:
                         if count == grams.size:
                             return text, FULL
-                        mixed = gram ^ (gram >> _30)
-                        mixed *= _MIX_1
-                        mixed ^= mixed >> _27
-                        mixed *= _MIX_2
+                        mixed = (gram ^ (gram >> _30)) * _MIX_1
+                        mixed = (mixed ^ (mixed >> _27)) * _MIX_2
                         grams[count] = mixed ^ (mixed >> _31)
                         count += 1
                     value, power, length = _0, _1, 0

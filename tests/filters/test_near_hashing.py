@@ -82,10 +82,8 @@ def test_hashing_stops_where_space_or_a_table_entry_is_missing(function: type[ha
 
 
 def test_characters_in_random_neighbourhoods() -> None:
-    """Characters stand beside random others, in texts of 500 characters. (:mod:`tests.filters.test_near_folding` looks
-    at every character.)
-    """
-    shuffled = random.Random(1).sample(range(0x110000), 100_000)
+    """Characters stand beside random others, in texts of 500 characters."""
+    shuffled = random.Random(1).sample(range(0x110000), 20_000)
     texts = ["".join(map(chr, shuffled[at : at + 500])) for at in range(0, len(shuffled), 500)]
     for text, found in zip(texts, ngram_sets(texts, ngram_words=1), strict=True):
         assert np.array_equal(found, shingles(text, ngram_words=1))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from filters.urls import _host, site_of
 
 PARTS = st.sampled_from(
-    ["http", "https", "ftp", "://", ":", "/", "www.", "www", ".", "a", "example", "B\u00fccher", ".org", "-", "@", "[", "]",
-     "?", "#", "80", "%41", " ", "\t", "\n", "\\", "\u2100"]
+    ["http", "https", "ftp", "://", ":", "/", "www.", "www", ".", "a", "example", "B\u00fccher", ".org", "-", "@", "[",
+     "]", "?", "#", "80", "%41", " ", "\t", "\n", "\\", "\u2100"]
 )  # fmt: skip
 
 

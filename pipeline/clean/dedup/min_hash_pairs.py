@@ -67,6 +67,8 @@ class Nominate(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         records = np.frombuffer(b"".join(group[1]), RECORD)
+        num_records = len(records)
+        records = _with_shared_keys(records)
         order = np.lexsort((records["low"], records["high"]))
         ordered = records[order]
         is_new = np.ones(len(records), np.bool_)
@@ -82,7 +84,7 @@ class Nominate(beam.DoFn):
         kept = ranks[np.unique(np.concatenate([by_band.pairs[:, 0], by_sample.pairs[:, 0]]))]
         yield from self._blocks(kept, kept[:, 1], _NEEDED)
         ledger = Ledger(self._job.source.name, 0)
-        ledger.receive(f"{self._step.NAME} keys", len(records))
+        ledger.receive(f"{self._step.NAME} keys", num_records)
         ledger.send(f"{self._step.NAME} pairs", len(by_band.pairs) + len(by_sample.pairs))
         ledger.note(self._step.NAME, NOT_COMPARED, by_band.num_not_compared + by_sample.num_not_compared)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
@@ -108,6 +110,18 @@ class Nominate(beam.DoFn):
         for start, end in zip(starts, [*starts[1:], len(rows)], strict=False):
             target = int(targets[start])
             yield target >> _SLICE_BITS, bytes([target % NUM_SLICES, kind]) + rows[start:end].tobytes()
+
+
+def _with_shared_keys(records: np.ndarray) -> np.ndarray:
+    """Returns the records whose key occurs more than once. The other records, which are most of them, make no pair."""
+    keys = records["key"].copy()
+    order = np.argsort(keys)
+    keys = keys[order]
+    is_repeated = keys[1:] == keys[:-1]
+    is_shared = np.zeros(len(keys), np.bool_)
+    is_shared[1:] |= is_repeated
+    is_shared[:-1] |= is_repeated
+    return records[order[is_shared]]
 
 
 def _slices(lows: np.ndarray) -> np.ndarray:
