@@ -2,18 +2,14 @@
 
     python benchmarks/near_dedup.py DOCUMENTS.json.gz OUT [--skip NAME...]
 
-DOCUMENTS has lines with ``url`` and ``text``. ``benchmarks/judges/near_dedup_corpus.py`` makes such a file. Each system
-reads all documents in its own process with one worker:
-
-- ``ours``: the whole clean phase with the near dedup as its only step, from reading to writing;
-- ``signatures``: only the part of ours that computes word 5-grams and MinHash signatures;
-- ``datatrove``: its whole MinHash chain with its defaults (14 x 8 hashes);
-- ``rensa``: 128 hashes, threshold 0.8. It compares each document with the kept documents before it in the file;
-- ``text_dedup``: its MinHash with threshold 0.8.
-
-A peer that is not installed is reported as left out. Times are CPU seconds of the process and its children, without the
-start of the interpreter and without imports. ``OUT/NAME.removed`` gets the urls of the documents that system NAME
-removed. ``benchmarks/judges/near_dedup.py`` reads these files.
+DOCUMENTS has lines with ``url`` and ``text``. ``benchmarks/judges/near_dedup_corpus.py`` makes such a file of many
+kinds of documents, and ``benchmarks/near_dedup_pages.py`` one of web pages. Each system reads all documents in its own
+process with one worker. Times are CPU seconds of that process and its children, without the start of the interpreter
+and without imports. ``OUT/NAME.removed`` gets the urls of the removed documents, for
+``benchmarks/judges/near_dedup.py``. The peers are datatrove's whole MinHash chain with its defaults (14 x 8 hashes),
+rensa (128 hashes, threshold 0.8, greedy in the order of the file), and text-dedup's MinHash (threshold 0.8). A peer
+that is not installed is reported as left out. ``ours`` is the whole clean phase with the near dedup as its only step:
+reading, signatures, candidates, verification, and writing. ``signatures`` computes only word 5-grams and signatures.
 """
 
 from __future__ import annotations
@@ -64,6 +60,8 @@ def signatures(documents: str, out: Path) -> tuple[float, list[str]]:
 
 def ours(documents: str, out: Path) -> tuple[float, list[str]]:
     import apache_beam as beam
+    import datasketch  # noqa: F401 - the step would import it and Numba, and imports are not measured
+    import numba  # noqa: F401
     import pyarrow.dataset as ds
 
     from pipeline.clean.job import JobPlaces, JobSizes, SourceJob

@@ -7,6 +7,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 _SAFE = "!$&'()*+,;=:@/~"
 _TRACKING = re.compile(r"^(?:utm_[a-z]+|fbclid|gclid|gclsrc|dclid|msclkid|mc_[ce]id|igshid)(?:=|$)", re.IGNORECASE)
+_PLAIN_HOST = re.compile(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?:/[!-Z^-~]*)?")
+"""Matches an address with a lower-case host and no brackets, whose host needs no parsing."""
 _DEFAULT_PORTS = frozenset({"80", "443"})
 
 
@@ -40,6 +42,9 @@ def site_of(url: str) -> str:
     >>> site_of("https://www.Example.org:443/a"), site_of("http://[broken"), site_of("no address")
     ('example.org', '', '')
     """
+    plain = _PLAIN_HOST.fullmatch(url)
+    if plain is not None:
+        return plain[1].removeprefix("www.")
     try:
         return _host(urlsplit(url.strip()).hostname)
     except ValueError:

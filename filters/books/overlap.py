@@ -71,7 +71,8 @@ def _ascii_table() -> bytes:
     return bytes(table)
 
 
-_ASCII_TABLE = _ascii_table()
+ASCII_TABLE = _ascii_table()
+"""Maps each byte of a folded text to the byte of the normalised text."""
 _IS_IN_WORD = ~np.isin(np.arange(256), [32, 255])
 """True for each byte value that belongs to a word in a normalised text."""
 
@@ -124,7 +125,7 @@ def normalise_encoded(raw: bytes) -> bytes:
     This is the second half of :func:`normalise`. Bytes above 127 are not changed. So the byte 0xff, which UTF-8 never
     contains, can be used to separate documents.
     """
-    raw = raw.translate(_ASCII_TABLE)
+    raw = raw.translate(ASCII_TABLE)
     data = np.frombuffer(raw, np.uint8)
     places = np.flatnonzero(data[1:] == ord("e")) + 1
     before = data[places - 1]
@@ -145,10 +146,9 @@ def mix(values: Hashes) -> Hashes:
 
 
 @functools.cache
-def _tables() -> tuple[Hashes, Hashes, Hashes]:
-    """Returns the three tables of :func:`word_hashes`: a random number for each byte value, the powers of an odd
-    number, and the powers of that number's inverse modulo 2^64.
-    """
+def hash_tables() -> tuple[Hashes, Hashes, Hashes]:
+    """Returns three tables: a random number for each byte value, the powers of an odd number, and the powers of that
+    number's inverse modulo 2^64."""
     byte_value = mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(_TOKEN_SEED))
     base = 0xD6E8FEB86659FD93
     up = np.full(_BLOCK_BYTES + 1, base, np.uint64)
@@ -162,7 +162,7 @@ def word_hashes(words: bytes) -> tuple[Hashes, npt.NDArray[np.int64]]:
 
     A word longer than a block (256 kB) counts as several words. The byte 0xff separates words, like a space.
     """
-    byte_value, up, down = _tables()
+    byte_value, up, down = hash_tables()
     found: list[Hashes] = []
     places: list[npt.NDArray[np.int64]] = []
     start = 0

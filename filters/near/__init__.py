@@ -2,7 +2,8 @@
 
     texts -> ngram_sets -> signatures, samples -> candidate pairs -> measure (exact) -> resolve
 
-- ``folding``: folds the characters outside ASCII of many texts at once.
+- ``folding``: the table that folds characters: lower case, no accents, spaces for other signs.
+- ``hashing``: the loops that are compiled to machine code.
 - ``ngrams``: computes the sets of word n-grams of many texts at once, and the overlap of two sets.
 - ``minhash``: computes the same signatures as ``datasketch.MinHash``, and splits them into bands.
 - ``nominate``: finds candidate pairs: documents that share a key (a band of a signature or a sampled n-gram).

@@ -1,77 +1,80 @@
-"""Folds the characters outside ASCII of many texts at once: lower-cases letters, removes accents, and replaces other
-signs by spaces. The result is the same as that of :func:`filters.books.overlap.folded`, which folds one text at a time.
+"""Folds the characters of many texts by a table: lower-cases letters, removes accents, and replaces other signs by
+spaces. The result is the same as that of :func:`filters.books.overlap.normalise`, which folds one text at a time.
 
 The folding of a character does not depend on its neighbours, with one exception: the lower case of a Greek capital
-sigma depends on its place in the word. So each distinct character is folded once, and numpy copies the result to all
-places of the character. Texts with a capital sigma are folded one at a time.
+sigma depends on its place in the word. So the table has one entry per character, and texts with a capital sigma are
+folded one at a time, before the table is used.
 """
 
 from __future__ import annotations
 
-import functools
-import itertools
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from filters.books.overlap import folded
+from filters.books.overlap import ASCII_TABLE, folded
 
 SIGMAS = "\u03a3\U0001d6ba\U0001d6f4\U0001d72e\U0001d768\U0001d7a2"
 """The capital sigma, and all characters whose Unicode decomposition is a capital sigma."""
 _NUM_CODES = 0x110000
+_PAGE_BITS = 8
+"""The table is filled in pages of 256 characters, when a text first has a character of a page. A text has characters of
+few pages, and all pages together take two seconds."""
 
 
-@functools.lru_cache(maxsize=1 << 16)
-def _folded_character(code: int) -> bytes:
-    return folded(chr(code), {})
+class FoldTable(NamedTuple):
+    """Maps each character to the bytes that remain of it. The arrays are never changed, so threads can share them."""
+
+    entries: npt.NDArray[np.int32]
+    """The place in ``pool`` at which the entry of a character begins; 0 if its page is not filled yet."""
+    pool: npt.NDArray[np.uint8]
+    """The entries: the number of bytes, then the bytes. The first 256 places have the bytes of ASCII characters, and
+    each byte from 128 to 255 as it is, for texts that were folded before."""
 
 
-def folded_texts(texts: Sequence[str]) -> list[bytes]:
-    """Returns each text as bytes, with the characters outside ASCII folded.
+_filling = threading.Lock()
+_table = FoldTable(np.zeros(0, np.int32), np.zeros(0, np.uint8))
 
-    >>> folded_texts(["Caf\u00e9 \u2014 A\u00dfe", "plain"])
-    [b'Cafe   Asse', b'plain']
+
+def fold_table(texts: Iterable[str] = ()) -> FoldTable:
+    """Returns the table of this process. The characters of ``texts`` have entries.
+
+    >>> table = fold_table(["\u00c9"])
+    >>> start = int(table.entries[0xC9])
+    >>> table.pool[start + 1 : start + 1 + int(table.pool[start])].tobytes()
+    b'e'
     """
-    found = [b""] * len(texts)
-    together = []
-    for number, text in enumerate(texts):
-        if text.isascii():
-            found[number] = text.encode()
-        elif any(sigma in text for sigma in SIGMAS):
-            found[number] = folded(text, {})
-        else:
-            together.append(number)
-    for number, data in zip(together, _folded_together([texts[number] for number in together]), strict=True):
-        found[number] = data
-    return found
+    global _table
+    pages = set()
+    for text in texts:
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        pages.update(np.unique(codes >> np.uint32(_PAGE_BITS)).tolist())
+    with _filling:
+        if not _table.pool.size:
+            _table = FoldTable(np.zeros(_NUM_CODES, np.int32), np.frombuffer(ASCII_TABLE, np.uint8))
+        missing = [page for page in sorted(pages) if not _table.entries[page << _PAGE_BITS]]
+        if missing:
+            _table = _with_pages(_table, missing)
+        return _table
 
 
-def _folded_together(texts: Sequence[str]) -> list[bytes]:
-    if not texts:
-        return []
-    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-    places = np.flatnonzero(codes >= 128)
-    wide = codes[places]
-    is_there = np.zeros(_NUM_CODES, np.bool_)
-    is_there[wide] = True
-    distinct = np.flatnonzero(is_there)
-    characters = [_folded_character(code) for code in distinct.tolist()]
-    number_of = np.zeros(_NUM_CODES, np.int32)
-    number_of[distinct] = np.arange(distinct.size)
-    numbers = number_of[wide]
-    lengths = np.array([len(one) for one in characters])
-    longest = int(lengths.max())
-    table = np.frombuffer(b"".join(one.ljust(longest, b"\0") for one in characters), np.uint8)
-    table = table.reshape(len(characters), longest)
-    sizes = np.ones(codes.size, np.int64)
-    sizes[places] = lengths[numbers]
-    data = np.repeat(codes.astype(np.uint8), sizes)
-    growth = np.concatenate([[0], np.cumsum(lengths[numbers] - 1)])  # bytes beyond one per character so far
-    starts = places + growth[:-1]
-    for byte in range(longest):
-        has_byte = lengths[numbers] > byte
-        data[starts[has_byte] + byte] = table[numbers[has_byte], byte]
-    ends = np.cumsum([0, *(len(text) for text in texts)])
-    cuts = (ends + growth[np.searchsorted(places, ends)]).tolist()
-    whole = data.tobytes()
-    return [whole[first:last] for first, last in itertools.pairwise(cuts)]
+def _with_pages(table: FoldTable, pages: Iterable[int]) -> FoldTable:
+    entries, added, size = table.entries.copy(), bytearray(), table.pool.size
+    for page in pages:
+        for code in range(page << _PAGE_BITS, (page + 1) << _PAGE_BITS):
+            entries[code] = size + len(added)
+            left = folded(chr(code), {}).translate(ASCII_TABLE)
+            added += bytes([len(left)]) + left
+    return FoldTable(entries, np.concatenate([table.pool, np.frombuffer(bytes(added), np.uint8)]))
+
+
+def has_sigma(text: str) -> bool:
+    """True if a text must be folded by :func:`filters.books.overlap.folded`, because it has a capital sigma.
+
+    >>> has_sigma("\u039f\u0394\u039f\u03a3"), has_sigma("Caf\u00e9")
+    (True, False)
+    """
+    return not text.isascii() and any(sigma in text for sigma in SIGMAS)

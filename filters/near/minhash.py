@@ -30,14 +30,13 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.books.overlap import Hashes, mix, ngram_hashes, normalise, word_hashes
+from filters.near.hashing import lowest_permuted
 
 Signatures = npt.NDArray[np.uint32]
 """An array of shape (number of documents, num_perm). If a document has no n-grams, all bits of its row are 1. Such
 documents must not get bands, because all of them would match each other."""
 
 SCHEME = "affine32"
-_BLOCK = 1 << 16
-"""The number of hashes that are permuted together. So many hashes take 256 kB, which fit in the cache of a core."""
 
 
 def ngram_hash(ngram: bytes) -> int:
@@ -120,34 +119,13 @@ def _sha1_hashes(text: str, ngram_words: int) -> npt.NDArray[np.uint32]:
 def _signatures(
     hashes: npt.NDArray[np.uint32], sizes: Sequence[int], permuted_by: Permutations, num_used: int | None
 ) -> Signatures:
-    factors, summands = (one[:num_used, None] for one in permuted_by)
-    num_perm = len(factors)
-    found = np.full((len(sizes), num_perm), 0xFFFFFFFF, np.uint32)
-    space = np.empty(max(_BLOCK, num_perm), np.uint32)
-    per_block = max(1, _BLOCK // num_perm)
-    mixed = _fmix(hashes)
-    end = 0
-    for signature, size in zip(found, sizes, strict=True):
-        first, end = end, end + size
-        for start in range(first, end, per_block):
-            block = mixed[start : min(start + per_block, end)]
-            permuted = space[: num_perm * block.size].reshape(num_perm, block.size)
-            np.multiply(factors, block, out=permuted)
-            np.add(permuted, summands, out=permuted)
-            if start == first:
-                np.minimum.reduce(permuted, axis=1, out=signature)
-            else:
-                np.minimum(signature, permuted.min(axis=1), out=signature)
+    factors, summands = (np.ascontiguousarray(one[:num_used]) for one in permuted_by)
+    found = np.full((len(sizes), factors.size), 0xFFFFFFFF, np.uint32)
+    ends = np.cumsum([0, *sizes], dtype=np.int64)
+    assert ends[-1] == hashes.size, "a hash without a document"
+    assert factors.size == summands.size, "a permutation without a summand"
+    lowest_permuted(hashes, ends, factors, summands, found)
     return found
-
-
-def _fmix(hashes: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """Applies the 32-bit finaliser of MurmurHash3. Datasketch mixes every hash with it before the permutations."""
-    hashes = hashes ^ (hashes >> np.uint32(16))
-    hashes *= np.uint32(0x85EBCA6B)
-    hashes ^= hashes >> np.uint32(13)
-    hashes *= np.uint32(0xC2B2AE35)
-    return hashes ^ (hashes >> np.uint32(16))
 
 
 def band_keys(found: Signatures, bands: Bands) -> Hashes:

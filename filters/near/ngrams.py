@@ -1,23 +1,24 @@
 """Computes the sets of word n-grams of many texts at once, and the overlap of two sets.
 
-:mod:`filters.books.overlap` defines what a word is, and computes the same sets for one text at a time. That is slow for
-web pages: a page has only a few hundred words, and calling numpy takes longer than hashing so few words. So this module
-hashes the words of all texts of a batch in one call.
+:mod:`filters.books.overlap` defines what a word is, and computes the same sets for one text at a time with numpy. That
+is slow for web pages: a page has only a few hundred words, and calling numpy takes longer than hashing so few words. So
+this module hashes the words of all texts of a batch in one pass of machine code (:mod:`filters.near.hashing`).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from filters.books.overlap import Hashes, ngram_hashes, normalise_encoded, word_hashes
-from filters.near.folding import folded_texts
+from filters.books.overlap import Hashes, folded, hash_tables
+from filters.near.folding import fold_table, has_sigma
+from filters.near.hashing import DONE, FULL, Found, Tables, Texts, count_shared, drop_repetitions, hash_ngrams
 
-_SEPARATOR = b" \xff "
-_SEPARATOR_BYTE = 0xFF
+_BYTES_PER_NGRAM = 4
+"""The space for n-grams is first one per this many bytes. Texts with shorter words get more space."""
 
 
 def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
@@ -34,32 +35,34 @@ def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
     """
     if ngram_words < 1:
         raise ValueError(f"ngram_words must be at least 1, not {ngram_words}")
-    joined = normalise_encoded(_SEPARATOR + _SEPARATOR.join(folded_texts(texts)))
-    words, places = word_hashes(joined)
-    starts = np.flatnonzero(np.frombuffer(joined, np.uint8) == _SEPARATOR_BYTE)
-    assert len(starts) == max(len(texts), 1), "a text has the byte that separates texts"
-    first = np.searchsorted(places, starts).tolist() if words.size else [0] * len(starts)
-    grams = ngram_hashes(words, ngram_words) if words.size >= ngram_words else words[:0]
-    ends = [end - ngram_words + 1 for end in [*first[1:], words.size]]
-    return _distinct_in(grams, first, ends)[: len(texts)]
+    found = _hashed(texts, ngram_words)
+    for start, end in itertools.pairwise(found.ends.tolist()):
+        found.grams[start:end].sort()
+    drop_repetitions(found.grams, found.ends)
+    return [found.grams[start:end] for start, end in itertools.pairwise(found.ends.tolist())]
 
 
-def _distinct_in(grams: Hashes, starts: Sequence[int], ends: Sequence[int]) -> list[Hashes]:
-    """Sorts each span of the array in place. Returns each span without repetitions. If the end of a span is before its
-    start, the span is empty.
-    """
-    is_wanted = np.zeros(grams.size + 1, np.bool_)
-    for start, end in zip(starts, ends, strict=True):
-        if start < end:
-            grams[start:end].sort()
-            is_wanted[start:end] = True
-    is_new = is_wanted[:-1]
-    is_new[1:] &= grams[1:] != grams[:-1]
-    firsts = [start for start, end in zip(starts, ends, strict=True) if start < end]
-    is_new[firsts] = True
-    kept, places = grams[is_new], np.concatenate([[0], np.cumsum(is_new)])
-    bounds = zip(starts, (max(start, end) for start, end in zip(starts, ends, strict=True)), strict=True)
-    return [kept[places[start] : places[end]] if start < end else kept[:0] for start, end in bounds]
+def _hashed(texts: Sequence[str], ngram_words: int) -> Found:
+    """Returns the hashes of the n-grams of each text, in the order of the text."""
+    is_folded = np.array([has_sigma(text) for text in texts], np.bool_)
+    encoded = [
+        folded(text, {}) if is_done else text.encode("utf-8", "surrogatepass")
+        for text, is_done in zip(texts, is_folded.tolist(), strict=True)
+    ]
+    ends = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    packed = Texts(np.frombuffer(b"".join(encoded), np.uint8), ends, is_folded)
+    found = Found(
+        np.empty(packed.data.size // _BYTES_PER_NGRAM + 1, np.uint64), np.zeros(ends.size, np.int64),
+        np.empty(ngram_words, np.uint64),
+    )  # fmt: skip
+    table, byte_values, text, why = fold_table(), hash_tables()[0], 0, FULL
+    while why != DONE:
+        text, why = hash_ngrams(packed, Tables(table.entries, table.pool, byte_values), found, text)
+        if why == FULL:
+            found = found._replace(grams=np.concatenate([found.grams, np.empty_like(found.grams)]))
+        elif why != DONE:
+            table = fold_table([texts[text]])
+    return found
 
 
 class Measured(NamedTuple):
@@ -82,8 +85,5 @@ def measured(inner: Hashes, outer: Hashes) -> Measured:
     """
     if not inner.size or not outer.size:
         return Measured(0, 0.0, 0.0)
-    small, large = (inner, outer) if inner.size <= outer.size else (outer, inner)
-    place: npt.NDArray[np.intp] = np.searchsorted(large, small)
-    place[place == large.size] = 0
-    num_shared = int(np.count_nonzero(large[place] == small))
+    num_shared = count_shared(inner, outer)
     return Measured(num_shared, num_shared / inner.size, num_shared / (inner.size + outer.size - num_shared))

@@ -135,5 +135,9 @@ def is_candidate(num_bands: int, num_sampled: int, num_expected: float) -> bool:
     >>> is_candidate(1, 0, 25.0), is_candidate(0, 10, 25.0), is_candidate(0, 9, 25.0), is_candidate(0, 1, 1.5)
     (True, True, False, True)
     """
-    least = max(1.0, MIN_SAMPLED * num_expected, num_expected - NUM_DEVIATIONS * num_expected**0.5)
-    return num_bands > 0 or num_sampled >= int(least)
+    return num_bands > 0 or num_sampled >= least_sampled(num_expected)
+
+
+def least_sampled(num_expected: float) -> int:
+    """Returns the number of sampled n-grams that a candidate pair without a common band must share."""
+    return int(max(1.0, MIN_SAMPLED * num_expected, num_expected - NUM_DEVIATIONS * num_expected**0.5))

@@ -223,6 +223,8 @@ class MergedRuns:
         chunk_bytes = max(self._merge_bytes // len(self._runs), _MIN_CHUNK_BYTES)
         if sum(end - start for _, start, end, _ in self._runs) <= self._merge_bytes:
             chunk_bytes = self._merge_bytes  # each run is read with one request
+        if len(self._runs) == 1:
+            return _read_run(*self._runs[0], chunk_bytes)
         return heapq.merge(*(_read_run(*run, chunk_bytes) for run in self._runs))
 
 

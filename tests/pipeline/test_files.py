@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.files import files as f
 from pipeline.files.checked import DamagedFile
-from pipeline.files.spill import SpillFile, blob_bytes, blob_from, read_range
+from pipeline.files.spill import BlobReader, SpillFile, blob_bytes, blob_from, read_range
 
 
 def names(folder: Path) -> list[str]:
@@ -111,6 +111,32 @@ def test_a_cut_spill_file_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(DamagedFile, match="9 of 10 bytes"):
         blob.read()
     assert read_range(blob.path, 2, 5) == b"234"
+
+
+@given(PIECES, PIECES)
+def test_a_reader_reads_blobs_of_many_files(
+    tmp_path_factory: pytest.TempPathFactory, first: list[bytes], second: list[bytes]
+) -> None:
+    spill = SpillFile(str(tmp_path_factory.mktemp("spill")))
+    blobs = []
+    for data in (*first, *second):
+        blobs.append(spill.append(data))
+        spill.close()  # a file per blob
+    with BlobReader(max_files=2) as reader:
+        assert [reader.read(blob_bytes(blob)) for blob in (*blobs, *blobs)] == 2 * [*first, *second]
+
+
+def test_a_reader_notices_damage(tmp_path: Path) -> None:
+    spill = SpillFile(str(tmp_path))
+    cut, changed = spill.append(b"0123456789"), SpillFile(str(tmp_path)).append(b"abc")
+    spill.close()
+    os.truncate(cut.path, 9)
+    Path(changed.path).write_bytes(b"abd")
+    with BlobReader() as reader:
+        with pytest.raises(DamagedFile, match="9 of 10 bytes"):
+            reader.read(blob_bytes(cut))
+        with pytest.raises(DamagedFile, match="were changed"):
+            reader.read(blob_bytes(changed))
 
 
 def test_what_is_local(tmp_path: Path) -> None:

@@ -237,7 +237,8 @@ class VerifyAcross(beam.DoFn):
                 yield card_bucket(new.rank, self._job.sizes.scale.num_key_buckets), new.rank + body
             else:
                 ledger.note(step.NAME, REJECTED_PAIRS, 1)
-                sample.add(overlap)
+                ids = (overlap.removed.document_id.encode(), overlap.kept.document_id.encode())
+                sample.add(*ids, overlap.to_bytes)
 
     def _is_near(self, overlap: Overlap) -> bool:
         near = self._step.near

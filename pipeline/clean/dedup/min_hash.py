@@ -22,13 +22,12 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from filters.urls import site_of
 from pipeline.clean import counts as c
 from pipeline.clean.batch_address import ROW
 from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
 from pipeline.clean.dedup.ceilings import CheckRemoved, group_payloads
 from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch, drop_rows
-from pipeline.clean.dedup.min_hash_keys import RECORD, keyed, packed_records
+from pipeline.clean.dedup.min_hash_keys import RECORD, hosts_of, keyed, packed_records
 from pipeline.clean.dedup.min_hash_pairs import PairsOfOverlap, card_payload
 from pipeline.clean.dedup.pair_files import LargestGroups, WritePairs, WriteRejected
 from pipeline.clean.job import SourceJob
@@ -58,15 +57,15 @@ class MinHashKind(DedupKind):
         step, scale, batch = _min_hash(chain[0].step), tools.scale, numbered.batch
         if not batch.num_rows:
             return
-        found = keyed(batch, numbered.batch_id, numbered.rows.tolist(), step, tools.spill)
+        hosts = hosts_of(batch)
+        found = keyed(batch, numbered.batch_id, numbered.rows.tolist(), step, tools.spill, hosts=hosts)
         for rank, card in found.cards:
             yield CARDS, card_payload(rank, card, scale.num_key_buckets)
         for bucket, payload in packed_records(found.records, scale.num_line_buckets):
             tools.ledger.send(f"{step.NAME} keys", len(payload) // RECORD.itemsize)
             yield RECORDS, (bucket, payload)
-        urls = batch.column("url").to_pylist() if "url" in batch.schema.names else []
         languages = [language or "und" for language in batch.column("language").to_pylist()]
-        for counted in group_payloads(languages, [site_of(url or "") for url in urls], scale.num_key_buckets):
+        for counted in group_payloads(languages, hosts, scale.num_key_buckets):
             yield GROUPS, counted
         tools.ledger.send(f"{step.NAME} cards", len(found.cards))
         tools.ledger.note(step.NAME, TOO_SHORT, batch.num_rows - len(found.cards))

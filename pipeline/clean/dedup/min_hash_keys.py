@@ -19,7 +19,7 @@ import xxhash
 
 from filters.books.overlap import Hashes
 from filters.near.minhash import band_keys, bands_of, sampled, signatures
-from filters.near.ngrams import ngram_sets
+from filters.near.ngrams import Measured, ngram_sets
 from filters.near.resolve import RANK_BYTES, rank_of
 from filters.urls import site_of
 from pipeline.clean.batch_address import ADDRESS_BYTES, ROW
@@ -69,6 +69,22 @@ class Card(NamedTuple):
         return np.frombuffer(self.ngrams.read(), "<u8")
 
 
+def id_in(card: bytes) -> bytes:
+    """Returns the document's id as UTF-8, from a card in bytes. The other fields are not read."""
+    start = ADDRESS_BYTES + _LENGTHS.size
+    return card[start : start + _LENGTHS.unpack_from(card, ADDRESS_BYTES)[0]]
+
+
+def ngrams_in(card: bytes) -> bytes:
+    """Returns the encoded blob of the n-grams, from a card in bytes.
+
+    >>> card = Card(bytes(16), "id", "en", "example.org", Blob("spill/x", 3, 5, 7))
+    >>> id_in(card.to_bytes()), ngrams_in(card.to_bytes()) == blob_bytes(card.ngrams)
+    (b'id', True)
+    """
+    return card[ADDRESS_BYTES + _LENGTHS.size + sum(_LENGTHS.unpack_from(card, ADDRESS_BYTES)) :]
+
+
 class Overlap(NamedTuple):
     """Describes a verified pair of documents that overlap. If the document ``kept`` stays, the document ``removed`` is
     removed.
@@ -82,9 +98,8 @@ class Overlap(NamedTuple):
     num_shared: int
 
     def to_bytes(self) -> bytes:
-        removed = self.removed.to_bytes()
-        head = _SHARE.pack(self.containment, self.jaccard, self.num_shared)
-        return head + len(removed).to_bytes(4, "big") + removed + self.kept.to_bytes()
+        found = Measured(self.num_shared, self.containment, self.jaccard)
+        return overlap_bytes(found, self.removed.to_bytes(), self.kept.to_bytes())
 
     @classmethod
     def of(cls, data: bytes) -> Overlap:
@@ -100,6 +115,18 @@ class Overlap(NamedTuple):
         return cls(Card.of(data[start:end]), Card.of(data[end:]), containment, jaccard, num_shared)
 
 
+def overlap_bytes(found: Measured, removed: bytes, kept: bytes) -> bytes:
+    """Returns a verified pair in bytes, from the cards in bytes."""
+    head = _SHARE.pack(found.containment, found.jaccard, found.num_shared)
+    return b"".join((head, len(removed).to_bytes(4, "big"), removed, kept))
+
+
+def overlaps_of(data: bytes, at: int) -> tuple[float, float]:
+    """Returns the containment and the Jaccard similarity of a pair whose bytes begin at a place in ``data``."""
+    containment, jaccard, _ = _SHARE.unpack_from(data, at)
+    return containment, jaccard
+
+
 class Keyed(NamedTuple):
     """Holds the cards and the records of a batch's documents. Documents that take no part in the near dedup are left
     out.
@@ -110,17 +137,24 @@ class Keyed(NamedTuple):
     records: np.ndarray
 
 
+def hosts_of(batch: pa.RecordBatch) -> list[str]:
+    """Returns the host of each document's URL; "" if it has none."""
+    if "url" not in batch.schema.names:
+        return [""] * batch.num_rows
+    return [site_of(url or "") for url in batch.column("url").to_pylist()]
+
+
 def keyed(
     batch: pa.RecordBatch, batch_id: bytes, rows: Sequence[int], step: MinHashDedup, spill: SpillFile, *,
-    priority: int = 0,
+    hosts: Sequence[str],
 ) -> Keyed:  # fmt: skip
     """Spills the n-grams of a batch's documents to disk. Returns a card for each document, and a record for each of its
     keys.
 
-    A document takes no part if it has fewer than ``min_ngrams`` n-grams, or if its scope column is null.
+    Documents with fewer than ``min_ngrams`` n-grams and documents whose scope column is null get neither cards nor
+    records. ``hosts`` has the host of each document's URL, or "".
     """
     ids, languages, texts = (batch.column(name).to_pylist() for name in ("id", "language", "text"))
-    urls = batch.column("url").to_pylist() if "url" in batch.schema.names else [None] * batch.num_rows
     others = other_columns(batch)
     scopes = [""] * batch.num_rows if step.scope == ALL else scopes_of(batch, step.scope)
     sets = ngram_sets(texts, ngram_words=step.ngram_words)
@@ -129,9 +163,9 @@ def keyed(
         if len(ngrams) >= step.min_ngrams and scope is not None:
             blob = spill.append(ngrams.astype("<u8").tobytes())
             address = batch_id + ROW.pack(rows[index])
-            card = Card(address, ids[index], languages[index] or "und", site_of(urls[index] or ""), blob)
+            card = Card(address, ids[index], languages[index] or "und", hosts[index], blob)
             content = content_hash(ids[index], texts[index], others[index])
-            cards.append((rank_of(priority, len(ngrams), content, address), card))
+            cards.append((rank_of(0, len(ngrams), content, address), card))
             compared.append(ngrams)
             salts.append(0 if step.scope == ALL else xxhash.xxh3_64_intdigest(scope.encode()))
     return Keyed(cards, _records([one for one, _ in cards], compared, np.array(salts, np.uint64), step))
@@ -183,7 +217,7 @@ def packed_records(records: np.ndarray, num_buckets: int) -> Iterator[tuple[int,
     shift = np.uint64(64 - (num_buckets.bit_length() - 1))
     # Sampled n-grams are small numbers. The product spreads them over the buckets.
     buckets = (records["key"] * _SPREAD) >> shift if num_buckets > 1 else np.zeros(len(records), np.uint64)
-    order = np.lexsort((records["low"], records["high"], records["key"], buckets))
+    order = np.argsort(buckets.astype(np.uint32), kind="stable")
     records, buckets = records[order], buckets[order]
     starts = np.flatnonzero(np.diff(buckets, prepend=np.uint64(num_buckets)))
     for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(records)], strict=False):

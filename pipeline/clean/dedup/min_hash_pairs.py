@@ -5,46 +5,61 @@ A record is a key of a document, and a card describes a document (:mod:`pipeline
 
 from __future__ import annotations
 
+import functools
 import itertools
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import TaggedOutput
 
+from filters.books.overlap import Hashes
 from filters.near.ngrams import measured
-from filters.near.nominate import Nominated, is_candidate, nominate
+from filters.near.nominate import Nominated, least_sampled, nominate
 from filters.near.resolve import RANK_BYTES, num_ngrams_of, resolve
-from pipeline.clean.dedup.min_hash_keys import RECORD, Card, Overlap, card_bucket
+from pipeline.clean.dedup.min_hash_keys import (
+    RECORD,
+    Card,
+    card_bucket,
+    id_in,
+    ngrams_in,
+    overlap_bytes,
+    overlaps_of,
+)
 from pipeline.clean.dedup.pair_files import REJECTED, RejectedSample
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
 from pipeline.clean.tags import COUNTS
 from pipeline.engine.group_bytes import GroupBytes
+from pipeline.files.spill import BlobReader
 from pipeline.sources.min_hash_step import MinHashDedup
 
 NOT_COMPARED, VERIFIED, REJECTED_PAIRS = "pairs_not_compared", "pairs_verified", "pairs_rejected"
 """The names of the step's notes. The notes count three things: the pairs that were not nominated because too many
 documents share their key; the candidates that were verified; and the candidates whose overlap is too small."""
 
-_CARD, _PAIR, _NEEDED = b"\x00", b"\x01", b"\x02"
-"""The kind of a payload, as one byte after the rank of the document. The payloads of a document sort in this order:
-first its card; then the pairs in which it would be removed; then a note that its card is needed. The note is sent if
-the document would be kept in some pair.
+_CARD, _PAIR = b"\x00", b"\x01"
+"""The kind of a payload of :class:`Verify`, as one byte after the rank of the kept document. The card of the document
+sorts first; then come the pairs in which it would be kept.
 """
-_SHARED = struct.Struct(">HH")  # numbers of bands and sampled n-grams that a pair shares in a bucket of keys
+_PAIRS, _NEEDED, _CARDS = 0, 1, 2
+"""The kind of a payload of :class:`Candidates`, as the byte after the number of the slice. A payload has many pairs;
+the ranks of many documents that would be kept in some pair, so that their cards are needed; or one card.
+"""
 _MAX_COUNT = 0xFFFF
-_PAIR_PAYLOAD = np.dtype(
-    [("removed", ">u8", 2), ("mark", "u1"), ("kept", ">u8", 2), ("bands", ">u2"), ("sampled", ">u2")]
-)
+_PAIR_ROW = np.dtype([("removed", "<u8", 2), ("kept", "<u8", 2), ("bands", "<u2"), ("sampled", "<u2")])
+"""Two ranks, and the numbers of bands and sampled n-grams that the documents share in one bucket of keys."""
 _PAIRS_AT_ONCE = 1 << 16
+_SLICE_BITS = 4
+NUM_SLICES = 1 << _SLICE_BITS
+"""A bucket of cards and pairs is divided into this many slices. A worker holds the pairs of one slice in memory: 36
+bytes per pair and bucket of keys, and as much again while they are sorted."""
 
 
 class Nominate(beam.DoFn):
-    """Finds the pairs of documents that share a key. Takes the records (keys of documents) of a bucket. A yielded pair
-    goes to the bucket of the document that would be removed.
+    """Takes the records of a bucket. Yields the pairs of documents that share a key. A pair goes to the bucket of the
+    document that would be removed. The pairs for one slice of a bucket are one payload.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -52,47 +67,74 @@ class Nominate(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         records = np.frombuffer(b"".join(group[1]), RECORD)
+        num_records = len(records)
+        records = _with_shared_keys(records)
         order = np.lexsort((records["low"], records["high"]))
         ordered = records[order]
         is_new = np.ones(len(records), np.bool_)
         is_new[1:] = (ordered["high"][1:] != ordered["high"][:-1]) | (ordered["low"][1:] != ordered["low"][:-1])
         documents = np.empty(len(records), np.int64)
         documents[order] = np.cumsum(is_new) - 1
-        ranks = np.stack([ordered["high"][is_new], ordered["low"][is_new]], axis=1).astype(">u8")
+        ranks = np.stack([ordered["high"][is_new], ordered["low"][is_new]], axis=1)
         is_band = (records["key"] & np.uint64(1)).astype(np.bool_)
         by_band = nominate(records["key"][is_band], documents[is_band])
         by_sample = nominate(records["key"][~is_band], documents[~is_band])
         for of_bands, found in ((True, by_band), (False, by_sample)):
             yield from self._pairs(ranks, found, of_bands=of_bands)
-        num_pairs = len(by_band.pairs) + len(by_sample.pairs)
-        for first in np.unique(np.concatenate([by_band.pairs[:, 0], by_sample.pairs[:, 0]])).tolist():
-            one = ranks[first].tobytes()
-            yield card_bucket(one, self._job.sizes.scale.num_key_buckets), one + _NEEDED
+        kept = ranks[np.unique(np.concatenate([by_band.pairs[:, 0], by_sample.pairs[:, 0]]))]
+        yield from self._blocks(kept, kept[:, 1], _NEEDED)
         ledger = Ledger(self._job.source.name, 0)
-        ledger.receive(f"{self._step.NAME} keys", len(records))
-        ledger.send(f"{self._step.NAME} pairs", num_pairs)
+        ledger.receive(f"{self._step.NAME} keys", num_records)
+        ledger.send(f"{self._step.NAME} pairs", len(by_band.pairs) + len(by_sample.pairs))
         ledger.note(self._step.NAME, NOT_COMPARED, by_band.num_not_compared + by_sample.num_not_compared)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _pairs(self, ranks: np.ndarray, found: Nominated, *, of_bands: bool) -> Iterator[tuple[int, bytes]]:
-        """Yields (bucket, payload) for each pair. The bucket is that of the document that would be removed. The pairs
-        are processed in blocks to limit the memory.
-        """
-        num_buckets, size = np.uint64(self._job.sizes.scale.num_key_buckets), _PAIR_PAYLOAD.itemsize
+        """Yields the pairs as payloads. The pairs are processed in blocks to limit the memory."""
         for start in range(0, len(found.pairs), _PAIRS_AT_ONCE):
             pairs, counts = (array[start : start + _PAIRS_AT_ONCE] for array in (found.pairs, found.counts))
-            rows = np.zeros(len(pairs), _PAIR_PAYLOAD)
+            rows = np.zeros(len(pairs), _PAIR_ROW)
             rows["removed"], rows["kept"] = ranks[pairs[:, 1]], ranks[pairs[:, 0]]
-            rows["mark"] = _PAIR[0]
             rows["bands" if of_bands else "sampled"] = np.minimum(counts, _MAX_COUNT)
-            data, buckets = rows.tobytes(), (rows["removed"][:, 1] % num_buckets).tolist()
-            for index, bucket in enumerate(buckets):
-                yield bucket, data[index * size : (index + 1) * size]
+            yield from self._blocks(rows, rows["removed"][:, 1], _PAIRS)
+
+    def _blocks(self, rows: np.ndarray, lows: np.ndarray, kind: int) -> Iterator[tuple[int, bytes]]:
+        """Yields (bucket, payload) for the rows of each slice of a bucket. ``lows`` decides the bucket and the slice:
+        the second half of a rank.
+        """
+        num_buckets = self._job.sizes.scale.num_key_buckets
+        targets = lows % np.uint64(num_buckets) << np.uint64(_SLICE_BITS) | _slices(lows)
+        order = np.argsort(targets, kind="stable")
+        rows, targets = rows[order], targets[order]
+        starts = np.flatnonzero(np.diff(targets, prepend=np.uint64(num_buckets << _SLICE_BITS))).tolist()
+        for start, end in zip(starts, [*starts[1:], len(rows)], strict=False):
+            target = int(targets[start])
+            yield target >> _SLICE_BITS, bytes([target % NUM_SLICES, kind]) + rows[start:end].tobytes()
+
+
+def _with_shared_keys(records: np.ndarray) -> np.ndarray:
+    """Returns the records whose key occurs more than once. The other records, which are most of them, make no pair."""
+    keys = records["key"].copy()
+    order = np.argsort(keys)
+    keys = keys[order]
+    is_repeated = keys[1:] == keys[:-1]
+    is_shared = np.zeros(len(keys), np.bool_)
+    is_shared[1:] |= is_repeated
+    is_shared[:-1] |= is_repeated
+    return records[order[is_shared]]
+
+
+def _slices(lows: np.ndarray) -> np.ndarray:
+    """Returns the slice of each document, from the second half of its rank. The bits are of the hash of its place, so
+    equal documents go to different slices.
+    """
+    return lows >> np.uint64(52) & np.uint64(NUM_SLICES - 1)
 
 
 def card_payload(rank: bytes, card: Card, num_buckets: int) -> tuple[int, bytes]:
-    """Returns a document's card as (bucket, payload). The pairs of the document go to the same bucket."""
-    return card_bucket(rank, num_buckets), rank + _CARD + card.to_bytes()
+    """Returns (bucket, payload) for a card. The pairs of the card's document go to the same bucket and slice."""
+    head = bytes([int.from_bytes(rank[8:10], "big") >> 4 & NUM_SLICES - 1, _CARDS])
+    return card_bucket(rank, num_buckets), head + rank + card.to_bytes()
 
 
 class Candidates(beam.DoFn):
@@ -108,61 +150,118 @@ class Candidates(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         ledger = Ledger(self._job.source.name, 0)
-        for one, payloads in itertools.groupby(group[1], key=lambda p: p[:RANK_BYTES]):
-            yield from self._of_document(one, payloads, ledger)
+        for _, payloads in itertools.groupby(group[1], key=lambda p: p[0]):
+            yield from self._of_slice(payloads, ledger)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
-    def _of_document(self, one: bytes, payloads: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
-        step, num_buckets = self._step, self._job.sizes.scale.num_key_buckets
-        body = RANK_BYTES + 1
-        card = next(iter(payloads))
-        assert card[RANK_BYTES:body] == _CARD, "a pair names a document without a card"
-        ledger.receive(f"{step.NAME} cards", 1)
-        num_expected = step.max_overlap * num_ngrams_of(int.from_bytes(one[:8], "big")) / step.keep_one_in
-        rest = (p[RANK_BYTES:] for p in payloads)
-        for other, pairs in itertools.groupby(rest, key=lambda p: p[: 1 + RANK_BYTES]):
-            assert other[:1] != _CARD, "two documents have the same rank"
-            if other == _NEEDED:
-                yield card_bucket(one, num_buckets), card
+    def _of_slice(self, payloads: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
+        """Yields the candidates and the needed cards of a slice. Its pairs come first, then its cards in order."""
+        name, num_buckets, num_cards, last = self._step.NAME, self._job.sizes.scale.num_key_buckets, 0, b""
+        blocks: dict[int, list[bytes]] = {_PAIRS: [], _NEEDED: []}
+        found: tuple[dict[bytes, tuple[int, int]], bytes] | None = None
+        needed: set[bytes] = set()
+        for payload in payloads:
+            kind, body = payload[1], payload[2:]
+            if kind != _CARDS:
+                blocks[kind].append(body)
                 continue
-            shared = [_SHARED.unpack_from(p, len(other)) for p in pairs]
-            ledger.receive(f"{step.NAME} pairs", len(shared))
-            if is_candidate(sum(s[0] for s in shared), sum(s[1] for s in shared), num_expected):
-                ledger.send(f"{step.NAME} candidates", 1)
-                kept = other[1:]
-                yield card_bucket(kept, num_buckets), kept + _PAIR + one + card[body:]
+            if found is None:
+                found, needed = self._found(blocks, ledger), _ranks_in(blocks.pop(_NEEDED))
+            rank, num_cards = body[:RANK_BYTES], num_cards + 1
+            assert rank > last, "two documents have the same rank"
+            last = rank
+            if rank in needed:
+                yield card_bucket(rank, num_buckets), rank + _CARD + body[RANK_BYTES:]
+            start, end = found[0].pop(rank, (0, 0))
+            for at in range(start, end, RANK_BYTES):
+                kept = found[1][at : at + RANK_BYTES]
+                yield card_bucket(kept, num_buckets), kept + _PAIR + body
+        assert found is not None, "pairs name documents without a card"
+        assert not found[0], "a pair names a document without a card"
+        ledger.receive(f"{name} cards", num_cards)
+
+    def _found(self, blocks: dict[int, list[bytes]], ledger: Ledger) -> tuple[dict[bytes, tuple[int, int]], bytes]:
+        """Returns the candidates of a slice: for the rank of each document that would be removed, a range of bytes, and
+        the bytes, which are the ranks of the documents that would be kept.
+        """
+        rows, step = np.frombuffer(b"".join(blocks.pop(_PAIRS)), _PAIR_ROW), self._step
+        ledger.receive(f"{step.NAME} pairs", len(rows))
+        if not len(rows):
+            return {}, b""
+        removed, kept = rows["removed"], rows["kept"]
+        order = np.lexsort((kept[:, 1], kept[:, 0], removed[:, 1], removed[:, 0]))
+        removed, kept = removed[order], kept[order]
+        is_other = np.ones(len(rows), np.bool_)
+        is_other[1:] = (removed[1:] != removed[:-1]).any(axis=1)
+        is_first = is_other.copy()
+        is_first[1:] |= (kept[1:] != kept[:-1]).any(axis=1)
+        starts = np.flatnonzero(is_first)
+        bands, sampled = (np.add.reduceat(rows[n][order].astype(np.int64), starts) for n in ("bands", "sampled"))
+        least = np.array(
+            [
+                least_sampled(step.max_overlap * num_ngrams_of(high) / step.keep_one_in)
+                for high in removed[is_other, 0].tolist()
+            ]
+        )
+        is_candidate = (bands > 0) | (sampled >= least[np.cumsum(is_other)[starts] - 1])
+        removed, kept = (ranks[starts[is_candidate]].astype(">u8") for ranks in (removed, kept))
+        ledger.send(f"{step.NAME} candidates", len(kept))
+        is_other = np.ones(len(removed), np.bool_)
+        is_other[1:] = (removed[1:] != removed[:-1]).any(axis=1)
+        edges = [*(np.flatnonzero(is_other) * RANK_BYTES).tolist(), len(removed) * RANK_BYTES]
+        names = removed.tobytes()
+        return {names[a : a + RANK_BYTES]: (a, b) for a, b in itertools.pairwise(edges)}, kept.tobytes()
+
+
+def _ranks_in(blocks: Sequence[bytes]) -> set[bytes]:
+    """Returns the ranks of the documents in payloads of the kind ``_NEEDED``."""
+    data = np.frombuffer(b"".join(blocks), "<u8").astype(">u8").tobytes()
+    return {data[at : at + RANK_BYTES] for at in range(0, len(data), RANK_BYTES)}
 
 
 class Verify(beam.DoFn):
-    """Computes the exact overlap of each candidate pair. Yields the pairs whose overlap is above the limit."""
+    """Computes the exact overlap of each candidate pair. Yields the pairs whose overlap is above the limit.
+
+    Holds the n-grams of two documents. The cards of the documents are not parsed, except for what is needed here.
+    """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
         self._job, self._step = job, step
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
-        ledger, sample = Ledger(self._job.source.name, 0), RejectedSample()
-        for one, payloads in itertools.groupby(group[1], key=lambda p: p[:RANK_BYTES]):
-            bodies = (p[RANK_BYTES:] for p in payloads)
-            first = next(bodies)
-            assert first[:1] == _CARD, "a candidate names a document without a card"
-            kept, ngrams = Card.of(first[1:]), None
-            for body in bodies:
-                assert body[:1] == _PAIR, "two documents have the same rank"
-                if ngrams is None:
-                    ngrams = kept.read_ngrams()
-                removed = Card.of(body[1 + RANK_BYTES :])
-                found = measured(removed.read_ngrams(), ngrams)
-                overlap = Overlap(removed, kept, found.containment, found.jaccard, found.num_shared)
-                ledger.receive(f"{self._step.NAME} candidates", 1)
-                if self._step.overlap(found.containment, found.jaccard) > self._step.max_overlap:
-                    ledger.send(f"{self._step.NAME} overlaps", 1)
-                    yield 0, body[1 : 1 + RANK_BYTES] + one + overlap.to_bytes()
-                else:
-                    ledger.note(self._step.NAME, REJECTED_PAIRS, 1)
-                    sample.add(overlap)
-                ledger.note(self._step.NAME, VERIFIED, 1)
+        ledger, sample, step = Ledger(self._job.source.name, 0), RejectedSample(), self._step
+        num_verified = num_overlaps = 0
+        with BlobReader() as reader:
+            for one, payloads in itertools.groupby(group[1], key=lambda p: p[:RANK_BYTES]):
+                rest = iter(payloads)
+                first = next(rest)
+                assert first[RANK_BYTES] == _CARD[0], "a candidate names a document without a card"
+                kept, ngrams = first[RANK_BYTES + 1 :], None
+                for payload in rest:
+                    assert payload[RANK_BYTES] == _PAIR[0], "two documents have the same rank"
+                    if ngrams is None:
+                        ngrams = _read_ngrams(kept, reader)
+                    start = 2 * RANK_BYTES + 1
+                    removed = payload[start:]
+                    found = measured(_read_ngrams(removed, reader), ngrams)
+                    num_verified += 1
+                    if step.overlap(found.containment, found.jaccard) > step.max_overlap:
+                        num_overlaps += 1
+                        yield 0, payload[RANK_BYTES + 1 : start] + one + overlap_bytes(found, removed, kept)
+                    else:
+                        sample.add(id_in(removed), id_in(kept), functools.partial(overlap_bytes, found, removed, kept))
+        if num_verified:
+            ledger.receive(f"{step.NAME} candidates", num_verified)
+            ledger.send(f"{step.NAME} overlaps", num_overlaps)
+            ledger.note(step.NAME, VERIFIED, num_verified)
+        if num_verified > num_overlaps:
+            ledger.note(step.NAME, REJECTED_PAIRS, num_verified - num_overlaps)
         yield TaggedOutput(REJECTED, sample.rows)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
+
+
+def _read_ngrams(card: bytes, reader: BlobReader) -> Hashes:
+    return np.frombuffer(reader.read(ngrams_in(card)), "<u8")
 
 
 class Resolve(beam.DoFn):
@@ -174,19 +273,21 @@ class Resolve(beam.DoFn):
         self._job, self._step = job, step
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
-        ledger = Ledger(self._job.source.name, 0)
+        ledger, num_decisions = Ledger(self._job.source.name, 0), 0
         for removed, kept, _, payload in resolve(self._edges(group[1], ledger)):
-            ledger.send(f"{self._step.NAME} decisions", 1)
-            yield card_bucket(kept, self._job.sizes.scale.num_key_buckets), kept + removed + payload
+            num_decisions += 1
+            body = payload[2 * RANK_BYTES :]
+            yield card_bucket(kept, self._job.sizes.scale.num_key_buckets), kept + removed + body
+        ledger.send(f"{self._step.NAME} decisions", num_decisions)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _edges(self, payloads: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[bytes, bytes, float, bytes]]:
+        num_overlaps = 0
         for payload in payloads:
-            removed, kept = payload[:RANK_BYTES], payload[RANK_BYTES : 2 * RANK_BYTES]
-            body = payload[2 * RANK_BYTES :]
-            ledger.receive(f"{self._step.NAME} overlaps", 1)
-            found = Overlap.of(body)
-            yield removed, kept, self._step.overlap(found.containment, found.jaccard), body
+            num_overlaps += 1
+            overlap = self._step.overlap(*overlaps_of(payload, 2 * RANK_BYTES))
+            yield payload[:RANK_BYTES], payload[RANK_BYTES : 2 * RANK_BYTES], overlap, payload
+        ledger.receive(f"{self._step.NAME} overlaps", num_overlaps)
 
 
 class PairsOfOverlap(beam.PTransform):

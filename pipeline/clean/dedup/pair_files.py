@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -51,6 +51,7 @@ PAIRS_SCHEMA = pa.schema(
     }
 )
 """The columns of ``dedup/``. In files of rejected pairs, "removed" means the document that would have been removed."""
+_COLUMN = {name: number for number, name in enumerate(PAIRS_SCHEMA.names)}
 
 REJECTED = "rejected"
 REJECTED_SAMPLE = 200
@@ -60,32 +61,38 @@ NUM_MEMBERS_SHOWN = 3
 """The number of removed documents whose ids the statistics list for each of the largest groups."""
 _ROWS = 10_000
 
-Row = dict[str, Any]
+Row = tuple[Any, ...]
 
 
 def row_of(overlap: Overlap, job: SourceJob, step: DedupStep) -> Row:
-    """Returns the row for ``dedup/`` that describes a pair: the removed and the kept document, and their overlap.
+    """Returns the row of a pair: a value per column of ``PAIRS_SCHEMA``.
 
     In a dedup across sources, the kept document is in an earlier source. The first byte of its address says which: it
     is an index into ``job.kept``.
     """
     source = job.source.name
     kept = job.kept[overlap.kept.address[0]] if isinstance(step, AcrossDedup) else None
-    return {
-        "removed_id": overlap.removed.document_id,
-        "removed_source": source,
-        "kept_id": overlap.kept.document_id,
-        "kept_source": source if kept is None else kept.source,
-        "overlap": overlap.containment,
-        "jaccard": overlap.jaccard,
-        "step": step.NAME,
-        "rule_version": step.DATA_VERSION,
-        "num_shared": overlap.num_shared,
-        "removed_language": overlap.removed.language,
-        "removed_host": overlap.removed.host,
-        "kept_host": overlap.kept.host,
-        "kept_output": "" if kept is None else kept.output,
-    }
+    return (
+        overlap.removed.document_id,
+        source,
+        overlap.kept.document_id,
+        source if kept is None else kept.source,
+        overlap.containment,
+        overlap.jaccard,
+        step.NAME,
+        step.DATA_VERSION,
+        overlap.num_shared,
+        overlap.removed.language,
+        overlap.removed.host,
+        overlap.kept.host,
+        "" if kept is None else kept.output,
+    )
+
+
+def _table(rows: list[Row]) -> pa.Table:
+    columns = zip(*rows, strict=True) if rows else [()] * len(PAIRS_SCHEMA)
+    arrays = [pa.array(values, kind) for values, kind in zip(columns, PAIRS_SCHEMA.types, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=PAIRS_SCHEMA)
 
 
 class RejectedSample:
@@ -97,13 +104,13 @@ class RejectedSample:
     def __init__(self) -> None:
         self._heap: list[tuple[int, bytes]] = []  # hashes are negated, so that the largest hash is first in the heap
 
-    def add(self, overlap: Overlap) -> None:
-        names = f"{overlap.removed.document_id}\0{overlap.kept.document_id}".encode()
-        negative = -xxhash.xxh3_64_intdigest(names)
+    def add(self, removed_id: bytes, kept_id: bytes, to_bytes: Callable[[], bytes]) -> None:
+        """Adds a pair of documents. ``to_bytes`` returns the pair in bytes; it is only called if the pair is kept."""
+        negative = -xxhash.xxh3_64_intdigest(removed_id + b"\0" + kept_id)
         if len(self._heap) < REJECTED_SAMPLE:
-            heapq.heappush(self._heap, (negative, overlap.to_bytes()))
+            heapq.heappush(self._heap, (negative, to_bytes()))
         elif negative > self._heap[0][0]:
-            heapq.heapreplace(self._heap, (negative, overlap.to_bytes()))
+            heapq.heapreplace(self._heap, (negative, to_bytes()))
 
     @property
     def rows(self) -> list[tuple[int, bytes]]:
@@ -150,7 +157,7 @@ class _WriteRejected(beam.DoFn):
     def process(self, sample: list[tuple[int, bytes]]) -> Iterator[dict[c.CountKey, int]]:
         rows = [row_of(Overlap.of(body), self._job, self._step) for _, body in sample]
         with written_whole(self._job.pairs_path(self._step.NAME, "rejected", 0, 1)) as sink:
-            pq.write_table(pa.Table.from_pylist(rows, PAIRS_SCHEMA), sink, **_FORM)
+            pq.write_table(_table(rows), sink, **_FORM)
         yield {(self._job.source.name, c.PAIR_FILES_STAGE, "rejected files"): 1}
 
 
@@ -187,13 +194,15 @@ class WritePairs(beam.DoFn):
                     held.append(row_of(overlap, self._job, step))
                     yield from self._removed(overlap, detail, ledger)
                     if len(held) >= _ROWS:
-                        writer.write_table(pa.Table.from_pylist(held, PAIRS_SCHEMA))
+                        writer.write_table(_table(held))
+                        yield from self._groups(held)
                         held = []
                 assert kept is not None
                 yield from self._kept(kept, size - 1, ledger)
                 entry = (size, json.dumps({"kept": self._name_of(kept), "removed": members}, ensure_ascii=False))
                 largest = heapq.nlargest(LARGEST, [*largest, entry])
-            writer.write_table(pa.Table.from_pylist(held, PAIRS_SCHEMA))
+            writer.write_table(_table(held))
+            yield from self._groups(held)
         yield TaggedOutput(c.LARGEST_STAGE, largest)
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
@@ -226,8 +235,11 @@ class WritePairs(beam.DoFn):
         found = self._overlap(overlap)
         ledger.count(c.OVERLAPS_STAGE + self._SUFFIX, overlap_bin(found), 1)
         yield self._verdict(overlap.removed, signal_bytes(found))
-        card, num_buckets = overlap.removed, self._job.sizes.scale.num_key_buckets
-        for payload in group_payloads([card.language], [card.host], num_buckets, is_removed=True):
+
+    def _groups(self, rows: list[Row]) -> Iterator[Any]:
+        """Yields the numbers of removed documents per language and host."""
+        languages, hosts = ([row[_COLUMN[name]] for row in rows] for name in ("removed_language", "removed_host"))
+        for payload in group_payloads(languages, hosts, self._job.sizes.scale.num_key_buckets, is_removed=True):
             yield TaggedOutput(GROUPS, payload)
 
     def _verdict(self, card: Card, body: bytes) -> tuple[int, bytes]:

@@ -17,11 +17,11 @@ from toy import ToyReader, job_of, with_sizes, write_inputs
 from pipeline.clean.batches import BASE_COLUMNS
 from pipeline.clean.dedup.across_keys import new_cards, new_documents
 from pipeline.clean.dedup.across_pairs import CARD, NominateKept
-from pipeline.clean.dedup.min_hash_keys import RECORD, keyed, packed_records
-from pipeline.clean.dedup.min_hash_pairs import Nominate, card_payload
+from pipeline.clean.dedup.min_hash_keys import RECORD, Card, hosts_of, keyed, packed_records
+from pipeline.clean.dedup.min_hash_pairs import NUM_SLICES, Candidates, Nominate, card_payload
 from pipeline.clean.job import SourceJob
 from pipeline.clean.sizing import Scale, scale_of
-from pipeline.files.spill import SpillFile
+from pipeline.files.spill import Blob, SpillFile
 from pipeline.preflight.memory import BYTES_PER_KEY, Need, foresee
 from pipeline.sources.across_step import AcrossDedup
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup
@@ -43,7 +43,7 @@ def batch() -> pa.RecordBatch:
 def test_the_estimate_of_the_bytes_that_documents_send(tmp_path: Path, step: DedupStep) -> None:
     spill, one = SpillFile(str(tmp_path)), batch()
     if isinstance(step, MinHashDedup):
-        found = keyed(one, bytes(12), range(NUM_DOCS), step, spill)
+        found = keyed(one, bytes(12), range(NUM_DOCS), step, spill, hosts=hosts_of(one))
         cards, records = [card_payload(rank, card, 16) for rank, card in found.cards], found.records
     else:
         assert isinstance(step, AcrossDedup)
@@ -117,3 +117,24 @@ def test_a_worker_holds_one_bucket_of_keys_however_large_the_input(job: SourceJo
         peaks.append(peak_of(do.process, payloads, num_buckets) / per_bucket)
     assert peaks[1] == pytest.approx(peaks[0], rel=0.25)
     assert max(peaks) + RECORD.itemsize < BYTES_PER_KEY
+
+
+def test_a_worker_holds_one_slice_of_the_pairs_of_a_bucket(job: SourceJob) -> None:
+    peaks, num_pairs = [], []
+    for times in (1, 4):
+        found = records(8000 * times, 0, 1)
+        sized = with_sizes(job, scale=Scale(num_parts=1, num_line_buckets=1, num_key_buckets=times))
+        sent = Nominate(sized, MinHashDedup()).process((0, [found.tobytes()]))
+        payloads = [one for one in sent if isinstance(one, tuple)]
+        ranks = np.unique(found[["high", "low"]])
+        for high, low in ranks.tolist():
+            rank = high.to_bytes(8, "big") + low.to_bytes(8, "big")
+            payloads.append(card_payload(rank, Card(bytes(16), "id", "en", "host", Blob("spill", 0, 8, 1)), times))
+        payloads.sort()
+        assert len({(bucket, payload[0]) for bucket, payload in payloads}) == times * NUM_SLICES
+        pair_bytes = sum(len(payload) - 2 for _, payload in payloads if payload[1] == 0)
+        num_pairs.append(pair_bytes // 36 / times)
+        peaks.append(peak_of(Candidates(sized, MinHashDedup()).process, payloads, times))
+    assert num_pairs[0] > 20_000
+    assert peaks[1] == pytest.approx(peaks[0], rel=0.4)
+    assert max(peaks) < num_pairs[0] * 36  # all pairs of the bucket are never held at once, or sorted
