@@ -2,8 +2,8 @@
 
 A kernel is an ordinary Python function over numpy arrays. It is compiled when it is first called, so a process that
 calls no kernel does not load the compiler. Numba stores the machine code beside the source file or, if that folder
-cannot be written, in the user's cache folder. If neither can be written, every process compiles its kernels itself,
-which takes one to three seconds per kernel.
+cannot be written, in the user's cache folder. If neither can be written, or if a stored file is damaged, the process
+compiles its kernels itself, which takes one to three seconds per kernel.
 
 Three rules keep a kernel's results equal on all machines, and equal to those of its Python function:
 
@@ -27,37 +27,75 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
 from typing import Any, Generic, ParamSpec, TypeVar
 
+import numpy as np
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
+_one_compiles = threading.RLock()
+
 
 class Kernel(Generic[_P, _R]):
-    """Wraps a function that Numba compiles on the first call."""
+    """Wraps a function that Numba compiles when it is first called with arguments of certain types."""
 
     def __init__(self, function: Callable[_P, _R]) -> None:
         self.python = function
         """The function as it was written. Tests compare its results with those of the machine code."""
-        self._compiled: Callable[_P, _R] | None = None
+        self._digest = _digest_of(function)
+        self._compiled: dict[tuple[object, ...], Callable[_P, _R]] = {}
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        return (self._compiled or self.compiled())(*args, **kwargs)
-
-    def compiled(self) -> Callable[_P, _R]:
-        """Returns Numba's form of the function. Numba compiles it when it is first called."""
-        if self._compiled is None:
-            self._compiled = _compile(self.python)
-        return self._compiled
+        assert not kwargs, "the arguments of a kernel are given by position"
+        types = tuple(map(_type_of, args))
+        compiled = self._compiled.get(types)
+        if compiled is None:
+            with _one_compiles:
+                compiled = self._compiled.setdefault(types, self._compile(types, args))
+        return compiled(*args)
 
     def __reduce__(self) -> str:
         """Pickles the kernel as the name of its module's attribute, like a function."""
         name: str = self.python.__qualname__
         return name
+
+    def helper(self) -> Any:
+        """Returns the function in the form that another kernel can call."""
+        import numba
+
+        return numba.njit(nogil=True)(_with_helpers(self.python))
+
+    def _compile(self, types: tuple[object, ...], args: tuple[object, ...]) -> Callable[_P, _R]:
+        """Returns the compiled function. Takes stored machine code if there is any.
+
+        Numba recognises stored code by the size and the time of the source file. Both can be equal for two versions of
+        an installed package, so a digest of the file becomes part of the name. If the file was replaced after this
+        process had imported it, nothing is taken or stored. The types are part of the name too, because two processes
+        that store code for different types under one name can mix their files up.
+        """
+        import numba
+
+        numba_types = tuple(map(numba.typeof, args))
+        if self._digest and self._digest == _digest_of(self.python):
+            function = _with_helpers(self.python)
+            of_types = hashlib.sha256(repr(types).encode()).hexdigest()[:8]
+            function.__qualname__ = f"{self.python.__qualname__}_{self._digest}_{of_types}"
+            try:
+                stored: Any = numba.njit(nogil=True, cache=True)(function)
+                stored.compile(numba_types)
+            except Exception:
+                pass  # no folder, a full disk or a damaged file; a fault of the kernel itself is raised below
+            else:
+                return stored  # type: ignore[no-any-return]
+        compiled: Any = numba.njit(nogil=True)(_with_helpers(self.python))
+        compiled.compile(numba_types)
+        return compiled  # type: ignore[no-any-return]
 
 
 def kernel(function: Callable[_P, _R]) -> Kernel[_P, _R]:
@@ -65,30 +103,36 @@ def kernel(function: Callable[_P, _R]) -> Kernel[_P, _R]:
     return Kernel(function)
 
 
-def _compile(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Returns the compiled function. Takes stored machine code if there is any for this source file.
+def _type_of(value: object) -> object:
+    """Returns what Numba's type of an argument depends on."""
+    if isinstance(value, np.ndarray):
+        flags = value.flags
+        return value.dtype.str, value.ndim, flags.c_contiguous, flags.writeable, flags.aligned
+    return type(value).__name__
 
-    Numba recognises stored code by the size and the time of the source file. Both can be equal for two versions of an
-    installed package, so a hash of the file's content becomes part of the name.
-    """
-    import numba
 
-    digest = hashlib.sha256(Path(function.__code__.co_filename).read_bytes()).hexdigest()[:16]
-    named: Any = _with_compiled_helpers(function)
-    named.__qualname__ = f"{function.__qualname__}_{digest}"
+def _digest_of(function: Callable[..., object]) -> str:
+    """Returns a digest of the file of a function and of the constants that it uses. It is empty if there is no file."""
+    assert isinstance(function, FunctionType)
     try:
-        compiled: Callable[_P, _R] = numba.njit(nogil=True, cache=True)(named)
-    except RuntimeError:  # no folder for machine code can be written
-        compiled = numba.njit(nogil=True)(named)
-    return compiled
+        content = Path(function.__code__.co_filename).read_bytes()
+    except OSError:
+        return ""
+    names = sorted({*function.__code__.co_names} & {*function.__globals__})
+    constants = [
+        (name, function.__globals__[name]) for name in names if isinstance(function.__globals__[name], int | float)
+    ]
+    return hashlib.sha256(content + repr(constants).encode()).hexdigest()[:16]
 
 
-def _with_compiled_helpers(function: Callable[_P, _R]) -> FunctionType:
+def _with_helpers(function: Callable[..., object]) -> FunctionType:
     """Returns a copy of the function. In the copy, the names of other kernels stand for Numba's forms of them."""
     assert isinstance(function, FunctionType)
     values = function.__globals__
     helpers = {name: values[name] for name in function.__code__.co_names if isinstance(values.get(name), Kernel)}
-    names = values | {name: helper.compiled() for name, helper in helpers.items()}
+    assert function.__name__ not in helpers, f"{function.__name__}: a kernel cannot call itself"
+    names = values | {name: helper.helper() for name, helper in helpers.items()}
     copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     copy.__module__ = function.__module__
+    copy.__qualname__ = function.__qualname__
     return copy

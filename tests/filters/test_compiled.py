@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 FILE = """
 from filters.compiled import kernel
@@ -26,7 +28,7 @@ CALL = "import mine; print(mine.plus(1))"
 
 def run(folder: Path, code: str = CALL, **environment: str) -> str:
     """Runs a line in a process whose modules lie in a folder. Returns what it printed."""
-    paths = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1"}
+    paths = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": ""}
     command = [sys.executable, "-c", code]
     return subprocess.run(
         command, env=os.environ | paths | environment, check=True, text=True, capture_output=True
@@ -59,6 +61,48 @@ def test_a_kernel_calls_kernels_of_its_file(tmp_path: Path) -> None:
     for _ in range(2):  # the second process takes stored machine code
         code = "import mine; print(mine.twice(1), mine.twice.python(1), mine.plus(1), mine.twice.__name__)"
         assert run(tmp_path, code) == "5 5 3 twice"
+
+
+def test_a_file_that_was_replaced_after_the_import_stores_nothing(tmp_path: Path) -> None:
+    """Else the machine code of the old content would be found under the hash of the new one."""
+    write(tmp_path, 1)
+    again = f"import pathlib; p = pathlib.Path('mine.py'); p.write_text({FILE.format(added=2)!r})"
+    code = (
+        f"import os, mine; os.chdir({str(tmp_path)!r}); {again}; os.utime(p, (10 ** 9, 10 ** 9)); print(mine.plus(1))"
+    )
+    assert run(tmp_path, code) == "2"
+    assert not (tmp_path / "__pycache__").exists()
+    assert run(tmp_path) == "3"
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged"])
+@pytest.mark.parametrize("ending", ["nbi", "nbc"])
+def test_a_damaged_file_of_machine_code_is_not_used(tmp_path: Path, ending: str, content: bytes) -> None:
+    write(tmp_path, 1)
+    assert run(tmp_path) == "2"
+    (stored,) = (tmp_path / "__pycache__").glob(f"*.{ending}")
+    stored.write_bytes(content)
+    assert run(tmp_path) == "2"
+
+
+def test_each_type_of_argument_has_files_of_its_own(tmp_path: Path) -> None:
+    """Two processes that store code for two types at once would mix up the files of one name."""
+    write(tmp_path, 1)
+    assert run(tmp_path) == "2"
+    before = {path: path.read_bytes() for path in (tmp_path / "__pycache__").iterdir()}
+    assert run(tmp_path, "import mine; print(mine.plus(1.5))") == "2.5"
+    after = {path: path.read_bytes() for path in (tmp_path / "__pycache__").iterdir()}
+    assert len(after) == len(before) + 2
+    assert {path: after[path] for path in before} == before
+
+
+def test_threads_that_call_a_kernel_first_leave_it_whole(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    code = (
+        "import mine, pickle; from concurrent.futures import ThreadPoolExecutor as T; "
+        "print(set(T(8).map(mine.plus, [1] * 8)), pickle.loads(pickle.dumps(mine.plus)) is mine.plus)"
+    )
+    assert run(tmp_path, code) == "{2} True"
 
 
 def test_without_a_folder_for_machine_code(tmp_path: Path) -> None:
