@@ -58,7 +58,7 @@ class Kernel(Generic[_P, _R]):
         if compiled is None:
             with _one_compiles:
                 compiled = self._compiled.setdefault(types, self._compile(types, args))
-        return compiled(*args)
+        return compiled(*args)  # type: ignore[call-arg]
 
     def __reduce__(self) -> str:
         """Pickles the kernel as the name of its module's attribute, like a function."""

@@ -115,8 +115,9 @@ def build_index(sets: Sequence[EvalSet]) -> Index:
     answer_starts = _starts(pieces.answers)
     sums = _sums(weights, starts)
     states = _states(words, starts, sums, _sums(_known_weights(answers, words, weights), answer_starts))
-    seeds, has_seed, is_covered = _long_seeds(words, starts, states)
-    places, short_states = _short_places(words, weights, starts, states, has_seed, is_covered)
+    (hashes, found), has_seed, is_covered = _long_seeds(words, starts, states)
+    places, short_states, is_found = _short_places(words, weights, starts, states, has_seed, is_covered)
+    is_near = (has_seed & ~is_covered & ~is_found)[np.searchsorted(starts, found, "right") - 1]
     short_words = words.astype(np.uint64) if len(places) else np.zeros(0, np.uint64)
     return Index(
         sets=tuple(one.rules for one in sets),
@@ -134,7 +135,8 @@ def build_index(sets: Sequence[EvalSet]) -> Index:
         item_sets=np.array(item_sets, dtype=np.uint16),
         text_starts=_starts([np.frombuffer(text, np.uint8) for text in texts]),
         texts=np.frombuffer(b"".join(texts), dtype=np.uint8),
-        seeds=make_seeds(*seeds, SEED_WORDS),
+        seeds=make_seeds(hashes[~is_near], found[~is_near], SEED_WORDS),
+        near_seeds=make_seeds(hashes[is_near], found[is_near], SEED_WORDS),
         short_seeds=make_seeds(ngram_hashes(short_words, places, SHORT_SEED_WORDS), places, SHORT_SEED_WORDS),
     )
 
@@ -270,9 +272,9 @@ def _short_places(
     states: U8,
     has_seed: npt.NDArray[np.bool_],
     is_covered: npt.NDArray[np.bool_],
-) -> tuple[I64, U8]:
-    """Returns the place of the rarest 3-gram of each piece that is not covered by long seeds, and the states of all
-    pieces. Every 3-gram of a document is looked up.
+) -> tuple[I64, U8, npt.NDArray[np.bool_]]:
+    """Returns the place of the rarest 3-gram of each piece that is not covered by long seeds, the states of all pieces,
+    and a mask of the pieces that such a 3-gram finds. Every 3-gram of a document is looked up.
 
     If even that 3-gram is common, its place is left out. If the piece has no long seed either, its state becomes
     TOO_COMMON.
@@ -280,7 +282,7 @@ def _short_places(
     num_words = np.diff(starts)
     pieces = np.flatnonzero((states <= NEEDS_ANSWER) & ~is_covered)
     if not len(pieces):
-        return np.zeros(0, np.int64), states
+        return np.zeros(0, np.int64), states, np.zeros(len(states), np.bool_)
     which, places = ragged(starts[pieces], num_words[pieces] - SHORT_SEED_WORDS + 1)
     weight = weights[places[:, None] + np.arange(SHORT_SEED_WORDS)].sum(axis=1, dtype=np.int64)
     order = np.lexsort((places, -weight, which))
@@ -291,4 +293,6 @@ def _short_places(
     is_rare = counts[inverse] <= MAX_PLACES
     states = states.copy()
     states[pieces[~is_rare & ~has_seed[pieces]]] = TOO_COMMON
-    return chosen[is_rare], states
+    is_found = np.zeros(len(states), np.bool_)
+    is_found[pieces[is_rare]] = True
+    return chosen[is_rare], states, is_found

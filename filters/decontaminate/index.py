@@ -43,6 +43,8 @@ too common."""
 
 _NGRAM_MIX, _MIX_BEFORE, _MIX_AFTER = 0xC2B2AE3D27D4EB4F, 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
 
+_NUM_RECENT, _MAX_REPEATS = 8, 16
+
 FULL_WEIGHT = 255
 """The weight 1 is stored as this number. A word that only one piece contains has the weight 1."""
 
@@ -70,7 +72,7 @@ class Seeds:
         Returns pairs as two arrays: the word at which an n-gram begins, and a place in the pieces that probably has
         this n-gram.
         """
-        most = len(words) // stride + len(offsets)
+        most = len(words) // stride + len(offsets)  # likely_ngrams writes at most one n-gram per step
         found, hashes = np.empty(most, np.int64), np.empty(most, np.uint64)
         count = likely_ngrams(words, offsets, self.num_words, stride, self.bloom, found, hashes)
         found, hashes = found[:count], hashes[:count]
@@ -135,6 +137,10 @@ def likely_ngrams(
 
     In each document, the first n-gram and every ``stride``-th n-gram after it is looked up. The two arrays must have
     room for all of them. The size of the filter must be a power of two.
+
+    A text that repeats itself ("0 0 0 0", "la la la") has the same n-gram at very many places, each of which would have
+    to be compared with all places of the pieces. So if an n-gram was one of the last few that were looked up, it is
+    looked up at most ``_MAX_REPEATS`` times in a row.
     """
     one, low, six, half = np.uint64(1), np.uint64(63), np.uint64(6), np.uint64(32)
     shift, size = np.uint64(64), len(bloom)
@@ -142,8 +148,10 @@ def likely_ngrams(
         size >>= 1
         shift -= one
     count = 0
+    recent = np.zeros(_NUM_RECENT, dtype=np.uint64)
     for document in range(len(offsets) - 1):
-        for place in range(offsets[document], offsets[document + 1] - num_words + 1, stride):
+        repeats = 0
+        for number, place in enumerate(range(offsets[document], offsets[document + 1] - num_words + 1, stride)):
             value = words[place]
             for offset in range(1, num_words):
                 value *= np.uint64(_NGRAM_MIX)
@@ -154,10 +162,37 @@ def likely_ngrams(
             value *= np.uint64(_MIX_AFTER)
             bits = (one << (value & low)) | (one << ((value >> six) & low))
             at = value >> shift if shift < np.uint64(64) else np.uint64(0)
-            if bloom[at] & bits == bits:
+            is_repeated = False
+            for slot in range(min(number, _NUM_RECENT)):
+                is_repeated = is_repeated or recent[slot] == value
+            recent[number % _NUM_RECENT] = value
+            repeats = repeats + 1 if is_repeated else 0
+            if repeats <= _MAX_REPEATS and bloom[at] & bits == bits:
                 places[count], hashes[count] = place, value
                 count += 1
     return count
+
+
+@kernel
+def matching_weights(
+    documents: I64, pieces: I64, shifts: I64, words: U64, offsets: I64, piece_words: U32, weights: U8,
+    piece_starts: I64, sums: I64,
+) -> None:  # fmt: skip
+    """Writes the total weight of the equal words of each alignment into ``sums``.
+
+    An alignment is a document, a piece, and the word of the document at which the piece would begin. This word is
+    negative if the document begins inside the piece.
+    """
+    for row in range(len(documents)):
+        begin, end = offsets[documents[row]], offsets[documents[row] + 1]
+        start = piece_starts[pieces[row]]
+        length = piece_starts[pieces[row] + 1] - start
+        shift = shifts[row]
+        total = 0
+        for at in range(max(0, -shift), min(length, end - begin - shift)):
+            if np.uint64(piece_words[start + at]) == words[begin + shift + at]:
+                total += weights[start + at]
+        sums[row] = total
 
 
 def make_seeds(hashes: U64, places: I64, num_words: int) -> Seeds:
@@ -210,8 +245,11 @@ class Index:
     """
     texts: U8
     seeds: Seeds
+    near_seeds: Seeds
+    """Seeds that are looked up at every word of a document. They are n-grams of pieces that have too few seeds to be
+    found at every place otherwise."""
     short_seeds: Seeds
-    """The seeds of short pieces."""
+    """The seeds of short pieces, also looked up at every word."""
 
     @property
     def num_pieces(self) -> int:
@@ -229,7 +267,8 @@ class Index:
     def arrays(self) -> Mapping[str, npt.NDArray[np.generic]]:
         """Returns all arrays, so that they can be written to a file. The key is the name of an array."""
         own = {name: getattr(self, name) for name in ARRAYS}
-        for kind, seeds in (("seeds", self.seeds), ("short_seeds", self.short_seeds)):
+        for kind in SEED_KINDS:
+            seeds = getattr(self, kind)
             own |= {f"{kind}.{name}": getattr(seeds, name) for name in SEED_ARRAYS}
         return own
 
@@ -238,14 +277,16 @@ ARRAYS = (
     "words", "weights", "piece_starts", "piece_sets", "piece_parts", "piece_states", "piece_weights", "answer_starts",
     "answers", "item_starts", "piece_items", "item_sets", "text_starts", "texts",
 )  # fmt: skip
+SEED_KINDS = {"seeds": SEED_WORDS, "near_seeds": SEED_WORDS, "short_seeds": SHORT_SEED_WORDS}
+"""The number of words of each kind of seed."""
 SEED_ARRAYS = ("bloom", "starts", "checks", "places")
 
 
 def index_of(sets: tuple[SetRules, ...], arrays: Mapping[str, npt.NDArray[np.generic]]) -> Index:
     """Returns the index with the given arrays. This is the inverse of :meth:`Index.arrays`."""
     own = {name: arrays[name] for name in ARRAYS}
-    seeds, short_seeds = (
-        Seeds(num_words, **{name: arrays[f"{kind}.{name}"] for name in SEED_ARRAYS})  # type: ignore[arg-type]
-        for kind, num_words in (("seeds", SEED_WORDS), ("short_seeds", SHORT_SEED_WORDS))
-    )
-    return Index(sets=sets, seeds=seeds, short_seeds=short_seeds, **own)  # type: ignore[arg-type]
+    seeds = {
+        kind: Seeds(num_words, **{name: arrays[f"{kind}.{name}"] for name in SEED_ARRAYS})  # type: ignore[arg-type]
+        for kind, num_words in SEED_KINDS.items()
+    }
+    return Index(sets=sets, **seeds, **own)  # type: ignore[arg-type]

@@ -22,8 +22,8 @@ from filters.decontaminate.index import (
     STRIDE,
     Index,
     Seeds,
+    matching_weights,
     ngram_hashes,
-    ragged,
 )
 from filters.decontaminate.words import I64, U32, HashedWords, split_words
 
@@ -48,9 +48,9 @@ before the question."""
 SHORT_ANSWER_AFTER_WORDS = 25
 """If a question is found only together with its answer, the answer must begin within this many words after the
 question."""
-COMMON_ANSWER_AFTER_WORDS = 12
-"""If all words of such an answer are common, it must begin within this many words after the question. Four choices of
-two words each fit in between."""
+COMMON_ANSWER_AFTER_WORDS, WEAK_ANSWER_WORDS = 12, 3
+"""If such an answer has fewer than three words, and all of them are common, it must begin within 12 words after the
+question. Four choices of two words each fit in between."""
 _MIN_LONG_ANSWER_WORDS = 8
 _ANSWER_NGRAM_WORDS = 3
 
@@ -92,7 +92,7 @@ def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I6
     begin."""
     alignments = [
         _aligned(index, words, seeds, stride)
-        for seeds, stride in ((index.seeds, STRIDE), (index.short_seeds, 1))
+        for seeds, stride in ((index.seeds, STRIDE), (index.near_seeds, 1), (index.short_seeds, 1))
         if len(seeds.places)
     ]
     if not alignments:
@@ -104,7 +104,10 @@ def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I6
     documents, pieces, shifts = documents[is_new], pieces[is_new], shifts[is_new]
     if not len(documents):
         return
-    weights = _matching_weights(index, words, documents, pieces, shifts)
+    weights = np.empty(len(documents), np.int64)
+    matching_weights(
+        documents, pieces, shifts, words.hashes, words.offsets, index.words, index.weights, index.piece_starts, weights
+    )
     starts = np.flatnonzero(_changes(documents) | _changes(pieces))
     sums = np.add.reduceat(weights, starts)
     ends = np.append(starts[1:], len(documents))
@@ -137,18 +140,6 @@ def _aligned(index: Index, words: HashedWords, seeds: Seeds, stride: int) -> tup
     return documents, pieces, places - words.offsets[documents] - (at - index.piece_starts[pieces])
 
 
-def _matching_weights(index: Index, words: HashedWords, documents: I64, pieces: I64, shifts: I64) -> I64:
-    """Returns the total weight of the equal words in each alignment."""
-    lengths = words.offsets[documents + 1] - words.offsets[documents]
-    first = np.maximum(0, -shifts)
-    last = np.minimum(index.piece_starts[pieces + 1] - index.piece_starts[pieces], lengths - shifts)
-    which, offsets = ragged(first, last - first)
-    at = index.piece_starts[pieces][which] + offsets
-    place = (words.offsets[documents] + shifts)[which] + offsets
-    equal = index.words[at] == words.hashes[place]
-    return np.bincount(which[equal], weights=index.weights[at[equal]], minlength=len(pieces)).astype(np.int64)
-
-
 def _hits(index: Index, words: HashedWords, document: int, piece: int, shifts: I64) -> Iterator[Found]:
     """Yields the hits of a piece in a document. Alignments that are close to each other are judged as one hit."""
     for close in np.split(shifts, np.flatnonzero(np.diff(shifts) > MAX_SHIFT_WORDS) + 1):
@@ -179,7 +170,7 @@ def _hit(index: Index, words: HashedWords, document: int, piece: int, shifts: I6
     if not (bool(is_found.all()) if needs_answer else is_whole or is_part):
         return None
     answer = index.answers[int(index.answer_starts[piece]) : int(index.answer_starts[piece + 1])]
-    is_common = bool(needs_answer) and bool(np.isin(answer, common_hashes()).all())
+    is_common = bool(needs_answer) and len(answer) < WEAK_ANSWER_WORDS and bool(np.isin(answer, common_hashes()).all())
     answer_score, answer_end = _answer(
         answer, text, first, last, is_short=bool(needs_answer), is_common=is_common
     )  # fmt: skip

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from filters.compiled import kernel
 
-NORMALISATION_VERSION = 1
+NORMALISATION_VERSION = 2
 """Version of the normalisation. Increase it when a text would be split into different words, so that stored tables are
 rebuilt.
 """
@@ -45,11 +45,14 @@ _LAST_NAMED = 0x20000
 """All code points above this one are ideographs or unassigned."""
 
 _IGNORED_RANGES = ((0x300, 0x36F), (0xAD, 0xAD), (0x200C, 0x200D), (0x2060, 0x2060), (0xFEFF, 0xFEFF),
-                   (0xFE00, 0xFE0F), (0x640, 0x640), (0x64B, 0x652))  # fmt: skip
+                   (0xFE00, 0xFE0F), (0x640, 0x640), (0x64B, 0x652), (0x591, 0x5BD), (0x5BF, 0x5BF), (0x5C1, 0x5C2),
+                   (0x5C4, 0x5C5), (0x5C7, 0x5C7), (0x200B, 0x200B), (0x200E, 0x200F), (0x202A, 0x202E),
+                   (0x2061, 0x2064), (0x2066, 0x2069))  # fmt: skip
 """Characters that are ignored, because the same text occurs with and without them: combining accents, soft hyphens,
-joiners, byte order marks, variation selectors, and the vowel marks of Arabic."""
+joiners, spaces without width, marks of direction, byte order marks, variation selectors, and the vowel marks of Arabic
+and Hebrew."""
 _SINGLE_RANGES = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x31F0, 0x31FF),
-                  (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF))  # fmt: skip
+                  (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0xFF66, 0xFF9D))  # fmt: skip
 """The scripts in which each character is a word: Thai and Lao, Burmese, Khmer, Japanese, Chinese."""
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
@@ -153,6 +156,7 @@ def find_words(
     base, mix, half = np.uint64(_BASE), np.uint64(_MIX), np.uint64(32)
     to_class, mask, one = np.uint64(_CLASS_SHIFT), np.uint64(_CHARACTER_MASK), np.uint64(1)
     letter, single, ignored, rest = np.uint64(_LETTER), np.uint64(_SINGLE), np.uint64(_IGNORED), np.uint64(_REST)
+    first = np.uint64(shift)
     at, free, num_codes = np.uint64(0), np.uint64(count), np.uint64(len(codes))  # unsigned: never counted from the end
     while at < num_codes:
         value = np.uint64(table[codes[at]])
@@ -161,7 +165,7 @@ def find_words(
             at += one
             continue
         word, power = value & mask, base
-        starts[free] = shift + at
+        starts[free] = first + at
         at += one
         end, is_kept = at, True  # whether the last character is a part of the word
         while at < num_codes:
@@ -181,7 +185,7 @@ def find_words(
         word *= mix
         word ^= word >> half
         word *= mix
-        hashes[free], ends[free] = word >> half, shift + end
+        hashes[free], ends[free] = word >> half, first + end
         free += one
     return int(free)
 

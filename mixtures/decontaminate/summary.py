@@ -165,6 +165,6 @@ def about(index: Index, sets: list[dict[str, Any]], sources: Iterable[str]) -> d
     return {
         "rule_version": RULE_VERSION,
         "sources": sorted(sources),
-        "num_seeds": len(index.seeds.places),
+        "num_seeds": len(index.seeds.places) + len(index.near_seeds.places),
         "sets": sets,
     }

@@ -24,7 +24,7 @@ from filters.decontaminate.words import NORMALISATION_VERSION
 from mixtures.decontaminate.read_sets import checksum_of, items_of
 from mixtures.decontaminate.settings import DecontaminationSettings, SetSettings
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _MAGIC = b"EVALIDX1"
 _ALIGNMENT = 64
 _KINDS = frozenset({"<u1", "|u1", "<u2", "<u4", "<u8", "<i8"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pyarrow as pa
 import pytest
 
@@ -10,6 +12,7 @@ from filters.decontaminate.index import STATES, Index
 from filters.decontaminate.items import EvalSet, Item, SetRules
 from filters.decontaminate.match import Found, find
 from filters.decontaminate.step import Decontaminate
+from filters.decontaminate.words import split_words
 
 BOLTS = Item(
     id="bolts",
@@ -122,6 +125,50 @@ def test_each_question_of_a_template_is_found_at_every_place() -> None:
     for before in range(6):
         texts = [f"{'word ' * before}{item.question} {item.answer}" for item in items]
         assert [hit.piece for hit in find(index, texts)] == list(range(len(items))), before
+
+
+def test_each_question_of_a_template_with_two_places_is_found_everywhere() -> None:
+    """No run of three words is a question's own, and only one or two runs of six words are."""
+    items = [
+        Item(
+            id=f"{a} {b}",
+            question=f"If name{a} has more apples than other{b} has, how many are left?",
+            answer=f"n{a}x{b}",
+        )
+        for a in range(40)
+        for b in range(40)
+    ]
+    index = index_of(*items)
+    assert {STATES[s] for s in index.piece_states} == {"needs_answer"}
+    for before in range(3):
+        texts = [f"{'word ' * before}{item.question} {item.answer}" for item in items[::9]]
+        assert [hit.piece for hit in find(index, texts)] == list(range(1600))[::9], before
+
+
+def test_a_text_that_repeats_itself_costs_no_more_than_another() -> None:
+    """Every place of such a text would be compared with every place of a piece that repeats the same words."""
+    piece = "la " * 37 + BOLTS.question + " 0" * 40 + " la di" * 30
+    index = index_of(Item(id="1", question=piece, answer="x", passage=piece))
+    texts = ["la " * 40_000, "0 " * 40_000, "la di " * 20_000, CLEAN + "la " * 40 + BOLTS.question + " 0" * 300]
+    tracemalloc.start()
+    try:
+        hits = find(index, texts)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert {hit.document for hit in hits} == {3}
+    assert peak < 120 * sum(map(len, texts))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ham\u200blet", "Hamlet"), ("Ham\u200elet", "Hamlet"), ("\u2067Hamlet\u2069", "Hamlet"), ("ｱｲｳ", "アイウ"),
+        ("שָׁלוֹם", "שלום"), ("ＨＡＭＬＥＴ", "hamlet"),
+    ],
+)  # fmt: skip
+def test_spellings_that_are_the_same_words(one: str, other: str) -> None:
+    assert split_words([one]).hashes.tolist() == split_words([other]).hashes.tolist()
 
 
 def test_a_final_sigma_is_a_sigma() -> None:
