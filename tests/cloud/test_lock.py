@@ -1,0 +1,32 @@
+"""The list of the workers' packages: an image that was built from it must have all that the package requires."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from docker.lock import requirements_of_setup
+
+LOCK = Path(__file__).parents[2] / "docker" / "requirements.lock"
+
+
+def faults(lock: str) -> list[str]:
+    """Returns the requirements of setup.py that a list lacks, or has in a version that does not fit."""
+    pins = dict(line.split("==") for line in lock.splitlines() if line and not line.startswith("#"))
+    wanted = [Requirement(text) for text in requirements_of_setup()]
+    return [
+        str(one)
+        for one in wanted
+        if not one.specifier.contains(pins.get(canonicalize_name(one.name), "0"), prereleases=True)
+    ]
+
+
+def test_the_lock_has_every_requirement_of_the_package() -> None:
+    """The image is built without looking for further requirements, so a missing one is missing in the worker."""
+    lock = LOCK.read_text("utf-8")
+    assert faults(lock) == []
+    (line,) = [line for line in lock.splitlines() if line.startswith("numba==")]
+    assert faults(lock.replace(line, "")) == ["numba>=0.61"]
+    assert faults(lock.replace(line, "numba==0.1")) == ["numba>=0.61"]
