@@ -60,6 +60,8 @@ class Step(ABC):
     """The citation of the rule in the table of ``docs/recipe.md``."""
     EVIDENCE: ClassVar[pa.Schema | None] = None
     """The columns of :attr:`Outcome.evidence`; None if ``apply`` never returns evidence."""
+    HAS_KERNELS: ClassVar[bool] = False
+    """True if ``apply`` runs compiled loops (:mod:`filters.compiled`). The compiler takes memory in each process."""
 
     @abstractmethod
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:

@@ -144,6 +144,7 @@ class Decontaminate(Step):
     dropped only if the set's settings request it.
     """
 
+    HAS_KERNELS: ClassVar[bool] = True
     NAME: ClassVar[str] = "decontaminate"
     CITE: ClassVar[str] = "ours, in the form of AI2's decon: seeds that grow, words weighted by rarity, answers near"
     DATA_VERSION: ClassVar[int] = 2

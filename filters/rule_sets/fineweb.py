@@ -24,6 +24,7 @@ class FineWebQuality(Step):
     repeated lines, or the number of line ends per word is as large as in a list. Blank lines are not counted.
     """
 
+    HAS_KERNELS: ClassVar[bool] = True
     NAME: ClassVar[str] = "fineweb_quality"
     CITE: ClassVar[str] = f"{_PAPER}; {_CODE}"
     DATA_VERSION: ClassVar[int] = 1

@@ -31,6 +31,7 @@ class GopherQuality(Step):
     with too few stop words. Punctuation marks count as words in the shares of symbols and of words with a letter.
     """
 
+    HAS_KERNELS: ClassVar[bool] = True
     NAME: ClassVar[str] = "gopher_quality"
     CITE: ClassVar[str] = f"{_PAPER}; datatrove `GopherQualityFilter`"
     DATA_VERSION: ClassVar[int] = 1
@@ -113,6 +114,7 @@ class GopherRepetition(Step):
     paragraphs or runs of words contain too large a share of the characters.
     """
 
+    HAS_KERNELS: ClassVar[bool] = True
     NAME: ClassVar[str] = "gopher_repetition"
     CITE: ClassVar[str] = f"{_TABLE}; datatrove `GopherRepetitionFilter`"
     DATA_VERSION: ClassVar[int] = 1

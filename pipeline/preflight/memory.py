@@ -1,9 +1,9 @@
 """Estimates how much memory a run will need, and refuses a local run that does not fit.
 
-A worker process needs memory for five things. They are Beam and its libraries; models that processes cannot share;
-buffers of the groupings in one pass; one bucket of line hashes while it is sorted; and one batch and its copies while
-steps run. None of the five grows with the input. A larger input has more buckets, but not larger buckets
-(``pipeline.clean.sizing.scale_of``).
+A worker process needs memory for six things. They are Beam and its libraries; the compiler of kernels, if a step has
+kernels (compiled loops); models that processes cannot share; buffers of the groupings in one pass; one bucket of line
+hashes while it is sorted; and one batch and its copies while steps run. None of the six grows with the input. A larger
+input has more buckets, but not larger buckets (``pipeline.clean.sizing.scale_of``).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ BASE_BYTES = 330 << 20
 """Memory in bytes of one process without data: Python, Beam, Arrow and the libraries of the sources. The value was
 measured (docs/scale.md).
 """
+KERNEL_BYTES = 180 << 20
+"""Memory in bytes of Numba and LLVM in a process that runs kernels. It was measured with two compiled kernels."""
 BUFFER_BYTES = 4 * (32 << 20)
 """Memory in bytes for the buffers of the four groupings in one pass. One grouping is for references, two are for keys,
 and one is for dropped rows. Each buffer takes 32 MB.
@@ -81,11 +83,14 @@ def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]]) -> 
     private: dict[str, int] = {}
     mapped: dict[str, int] = {}
     fetched: dict[str, int] = {}
-    bucket_lines = bucket_keys = sort_bytes = 0
+    bucket_lines = bucket_keys = sort_bytes = kernel_bytes = 0
     for source, models, scale, num_bytes in sources:
         if any(isinstance(step, DedupStep) and step.compares_lines for step in source.steps):
             bucket_lines = max(bucket_lines, lines_of_input(num_bytes) // scale.num_line_buckets)
+        if any(getattr(step, "HAS_KERNELS", False) for step in source.steps):
+            kernel_bytes = KERNEL_BYTES
         if any(isinstance(step, MinHashDedup | AcrossDedup) for step in source.steps):
+            kernel_bytes = KERNEL_BYTES
             num_keys = int(KEYS_PER_LINE * lines_of_input(num_bytes))
             bucket_keys = max(bucket_keys, num_keys // scale.num_line_buckets)
         sort_bytes = max(sort_bytes, TEXT_PER_INPUT_BYTE * num_bytes // scale.num_parts)
@@ -97,7 +102,7 @@ def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]]) -> 
                     fetched[url] = size
     held = min(bucket_lines, MAX_BUCKET_LINES)
     held_bytes = max(held * BYTES_PER_LINE, bucket_keys * BYTES_PER_KEY)
-    process = BASE_BYTES + BUFFER_BYTES + BATCH_BYTES + held_bytes + sum(private.values())
+    process = BASE_BYTES + kernel_bytes + BUFFER_BYTES + BATCH_BYTES + held_bytes + sum(private.values())
     sort_bytes = max(sort_bytes, bucket_lines * SORTED_BYTES_PER_LINE)
     return Need(process, sum(mapped.values()), sum(fetched.values()), sort_bytes)
 

@@ -1,0 +1,45 @@
+"""The memory of the compiler counts where a step needs it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from toy import ToyReader
+
+from filters.rule_sets.fineweb import FineWebQuality
+from filters.rule_sets.gopher import GopherQuality, GopherRepetition
+from pipeline.clean.sizing import scale_of
+from pipeline.preflight.memory import KERNEL_BYTES, foresee
+from pipeline.sources.dedup_steps import ExactDedup
+from pipeline.sources.min_hash_step import MinHashDedup
+from pipeline.sources.source import AnyStep, Source
+
+PLAIN = ExactDedup(NAME="a", reason="a", key="id")
+
+
+def process_bytes(*steps: AnyStep) -> int:
+    source = Source(name="books", reader=ToyReader(), steps=steps, cite="none")
+    return foresee([(source, {}, scale_of(10**6), 10**6)]).process_bytes
+
+
+@pytest.mark.parametrize("step", [GopherQuality(), GopherRepetition(), FineWebQuality(), MinHashDedup()])
+def test_a_step_with_kernels_adds_the_compiler(step: AnyStep) -> None:
+    assert process_bytes(PLAIN, step) >= process_bytes(PLAIN) + KERNEL_BYTES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["filters.rule_sets.gopher.GopherQuality", "filters.rule_sets.gopher.GopherRepetition",
+                                  "filters.rule_sets.fineweb.FineWebQuality", "filters.ccnet.length.MinLength",
+                                  "filters.books.quality.BookQuality"])  # fmt: skip
+def test_a_step_says_whether_it_has_kernels(name: str) -> None:
+    """The process prints whether the step says so, and whether the compiler was loaded."""
+    module, step = name.rsplit(".", 1)
+    code = (
+        f"import sys, pyarrow as pa; from {module} import {step} as S; "
+        "b = pa.record_batch({'text': ['Some words.'], 'path': ['a.py'], 'title': [''], 'id': ['1']}); "
+        "S().apply(b, {}); print(S.HAS_KERNELS, 'numba' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert said in (["True", "True"], ["False", "False"])
