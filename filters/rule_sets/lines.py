@@ -21,6 +21,10 @@ from filters.rule_sets.texts import MAX_CODE, Codes, Ints, groups_of, remembered
 _SPACE, _BREAK, _END = 1, 2, 4
 _NEWLINE, _RETURN, _HASH, _DOT, _ELLIPSIS, _HYPHEN, _BULLET = 0x0A, 0x0D, 0x23, 0x2E, 0x2026, 0x2D, 0x2022
 _FACTOR, _MASK = 0x1000193, (1 << 38) - 1
+_LOW, _LOW_FACTORS, _HIGH_FACTORS = (1 << 31) - 1, (0x9E3779B1, 0xC2B2AE3D), (0x85EBCA6B, 0x27D4EB2F)
+"""All products have at most 63 bits."""
+_PROBES = 16
+"""The search for copies gives up the hash table after so many slots per part. Usually, it looks at about two."""
 
 Kinds = npt.NDArray[np.uint8]
 
@@ -143,7 +147,7 @@ def read_lines(codes: Codes, start: int, end: int, kinds: Kinds, parts: Ints, ro
                 ellipses += 1
                 dots = 0
             at += 1
-        parts[0, count], parts[1, count], parts[2, count] = first, at, value ^ value >> 19
+        parts[0, count], parts[1, count], parts[2, count] = first, at, last_mix(value)
         count += 1
         at = min(at + 1, end)
         count_split_lines(codes, first, at, kinds, seen & _BREAK > 0, row)
@@ -208,43 +212,105 @@ def count_paragraphs(codes: Codes, start: int, end: int, kinds: Kinds, parts: In
             value = ((value ^ int(codes[at])) * _FACTOR) & _MASK
             at += 1
             continue
-        parts[0, count], parts[1, count], parts[2, count] = first, at, value ^ value >> 19
+        parts[0, count], parts[1, count], parts[2, count] = first, at, last_mix(value)
         count += 1
         while codes[at] == _NEWLINE:
             at += 1
         first, value = at, 0
-    parts[0, count], parts[1, count], parts[2, count] = first, end, value ^ value >> 19
+    parts[0, count], parts[1, count], parts[2, count] = first, end, last_mix(value)
     row[6] = count + 1
     count_copies(codes, parts[:, : count + 1], row, 7)
+
+
+@kernel
+def last_mix(value: int) -> int:
+    """Returns a hash all of whose bits depend on all bits of the value."""
+    value = (value & _LOW) * _LOW_FACTORS[0] ^ (value >> 31) * _HIGH_FACTORS[0]
+    value ^= value >> 32
+    value = (value & _LOW) * _LOW_FACTORS[1] ^ (value >> 31) * _HIGH_FACTORS[1]
+    return value ^ value >> 29
 
 
 @kernel
 def count_copies(codes: Codes, parts: Ints, row: Ints, column: int) -> None:
     """Counts the parts that are equal to earlier parts, and their characters. Makes the ends of these parts negative.
 
-    The rows of ``parts`` are starts, ends and hashes. Equal hashes only say which parts to compare.
+    The rows of ``parts`` are starts, ends and hashes. Equal hashes only say which parts to compare. A text can contain
+    parts that were chosen for their hashes. Such parts are sorted, so the time does not become quadratic.
     """
-    count, size = parts.shape[1], 4
+    count = parts.shape[1]
     if count < 2:
         return
+    if find_copies(codes, parts) < 0:
+        sort_copies(codes, parts)
+    for number in range(count):
+        if parts[1, number] < 0:
+            row[column] += 1
+            row[column + 1] -= parts[1, number] + parts[0, number]
+
+
+@kernel
+def find_copies(codes: Codes, parts: Ints) -> int:
+    """Makes the ends of copies negative. Returns the number of slots it looked at, or -1 if they were too many.
+
+    If different parts have one hash, each compared character counts as a slot.
+    """
+    count, size, probes = parts.shape[1], 4, 0
     while size < 2 * count:
         size *= 2
     slots = np.zeros(size, np.int32)
     for number in range(count):
-        start, end = parts[0, number], parts[1, number]
         slot = parts[2, number] & (size - 1)
         while slots[slot] > 0:
             other = slots[slot] - 1
-            if parts[2, other] == parts[2, number] and parts[1, other] - parts[0, other] == end - start:
-                ahead = parts[0, other] - start
-                at = start
-                while at < end and codes[at + ahead] == codes[at]:
-                    at += 1
-                if at == end:
-                    row[column] += 1
-                    row[column + 1] += end - start
-                    parts[1, number] = -end
+            if parts[2, other] == parts[2, number]:
+                if difference(codes, parts, other, number) == 0:
+                    parts[1, number] = -parts[1, number]
                     break
+                probes += parts[1, number] - parts[0, number]
             slot = (slot + 1) & (size - 1)
+            probes += 1
+            if probes > _PROBES * (count + 4):
+                return -1
         else:
             slots[slot] = number + 1
+    return int(probes + count)
+
+
+@kernel
+def sort_copies(codes: Codes, parts: Ints) -> None:
+    """Makes the ends of copies negative. Merges sorted stretches, so the order of equal parts stays the same."""
+    count, width = parts.shape[1], 1
+    order, merged = np.empty(count, np.int64), np.empty(count, np.int64)
+    for number in range(count):
+        parts[1, number] = abs(parts[1, number])
+        order[number] = number
+    while width < count:
+        for start in range(0, count, 2 * width):
+            middle, end = min(start + width, count), min(start + 2 * width, count)
+            left, right = start, middle
+            for at in range(start, end):
+                if right == end or (left < middle and difference(codes, parts, order[left], order[right]) <= 0):
+                    merged[at] = order[left]
+                    left += 1
+                else:
+                    merged[at] = order[right]
+                    right += 1
+        order, merged = merged, order
+        width *= 2
+    for at in range(count - 1, 0, -1):
+        if difference(codes, parts, order[at - 1], order[at]) == 0:
+            parts[1, order[at]] = -parts[1, order[at]]
+
+
+@kernel
+def difference(codes: Codes, parts: Ints, one: int, two: int) -> int:
+    """Returns 0 if two parts are equal. Otherwise the number is negative if the first part sorts first."""
+    start, ahead = parts[0, one], parts[0, two] - parts[0, one]
+    size = parts[1, one] - start
+    if parts[1, two] - parts[0, two] != size:
+        return int(size - parts[1, two] + parts[0, two])
+    for at in range(start, start + size):
+        if codes[at] != codes[at + ahead]:
+            return int(codes[at]) - int(codes[at + ahead])
+    return 0

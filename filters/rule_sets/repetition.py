@@ -16,7 +16,10 @@ from filters.rule_sets.words import Words
 TOP_LENGTHS = (2, 3, 4)
 REPEATED_LENGTHS = (5, 6, 7, 8, 9, 10)
 _LAST_TOP, _LONGEST = 4, 10
-_FACTOR, _MASK = 0x9E3779B1, (1 << 31) - 1
+_LOW, _LOW_FACTORS, _HIGH_FACTORS = (1 << 31) - 1, (0x9E3779B1, 0xC2B2AE3D), (0x85EBCA6B, 0x27D4EB2F)
+"""All products have at most 63 bits."""
+_PROBES = 16
+"""The search for equal runs gives up the hash table after so many slots per run. Usually, it looks at about two."""
 
 
 def chars_in_runs(words: Words) -> Ints:
@@ -68,6 +71,8 @@ def measure_runs(ids: Codes, starts: Ints, ends: Ints, bounds: Ints, slots: Code
             if num_words < length:
                 break
             num_groups = group_runs(places[:count], groups, slots, keys, counts, firsts, new_groups)
+            if num_groups < 0:
+                num_groups = sort_runs(places[:count], groups, counts, firsts, new_groups)
             if length <= _LAST_TOP:
                 found[document, length - 2] = top_chars(chars, counts[:num_groups], firsts, length)
             count = keep_repeated(places[:count], counts, new_groups)
@@ -83,24 +88,61 @@ def group_runs(
 ) -> int:
     """Gives equal runs equal numbers, in the order of their first places. Returns how many numbers there are.
 
-    A run's key consists of the groups of the two shorter runs in it.
+    A run's key consists of the groups of the two shorter runs in it. A text can contain words that were chosen for
+    their hashes. If too many slots are looked at, the result is -1.
     """
     size = 4
     while size < 2 * len(places):
         size *= 2
     slots[:size] = 0
-    num_groups = 0
+    num_groups, probes = 0, 0
     for place in places:
-        key = groups[place] << 32 | groups[place + 1]
-        value = ((key ^ key >> 29) & _MASK) * _FACTOR
-        slot = (value ^ value >> 25) & (size - 1)
+        key = int(groups[place]) << 32 | int(groups[place + 1])
+        slot = hash_of(key) & (size - 1)
         while slots[slot] > 0 and keys[slots[slot] - 1] != key:
             slot = (slot + 1) & (size - 1)
+            probes += 1
+            if probes > _PROBES * (len(places) + 4):
+                return -1
         if slots[slot] == 0:
             keys[num_groups], counts[num_groups], firsts[num_groups] = key, 0, place
             num_groups += 1
             slots[slot] = num_groups
         group = slots[slot] - 1
+        counts[group] += 1
+        new_groups[place] = group
+    return num_groups
+
+
+@kernel
+def hash_of(key: int) -> int:
+    """Returns a number all of whose bits depend on all bits of the key."""
+    value = (key & _LOW) * _LOW_FACTORS[0] ^ (key >> 32) * _HIGH_FACTORS[0]
+    value ^= value >> 32
+    value = (value & _LOW) * _LOW_FACTORS[1] ^ (value >> 31) * _HIGH_FACTORS[1]
+    return value ^ value >> 29
+
+
+@kernel
+def sort_runs(places: Ints, groups: Ints, counts: Ints, firsts: Ints, new_groups: Ints) -> int:
+    """Does the same as ``group_runs``, but sorts the keys. It is slower, but its time has a limit for every text."""
+    keys, leaders = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
+    for index in range(len(places)):
+        keys[index] = int(groups[places[index]]) << 32 | int(groups[places[index] + 1])
+    order = np.argsort(keys, kind="mergesort")
+    leader = 0
+    for at in range(len(order)):
+        if at == 0 or keys[order[at]] != keys[order[at - 1]]:
+            leader = order[at]
+        leaders[order[at]] = leader
+    num_groups = 0
+    for index in range(len(places)):
+        place, group = places[index], num_groups
+        if leaders[index] == index:
+            counts[group], firsts[group] = 0, place
+            num_groups += 1
+        else:
+            group = new_groups[places[leaders[index]]]
         counts[group] += 1
         new_groups[place] = group
     return num_groups

@@ -110,6 +110,118 @@ def test_numbers_of_strings(parts: list[str], num_strings: int, num_chars: int) 
     assert len(table) == len(different)
 
 
+def words_of_four(slot: int | None) -> list[str]:
+    """Returns 4-letter words. With a slot, all of them have this slot of 1,024 if the last step is ``h ^ h >> 19``."""
+    letters = np.arange(97, 123)
+    found = np.stack(np.meshgrid(*[letters] * 4, indexing="ij"), -1).reshape(-1, 4)
+    hashes = np.zeros(len(found), np.int64)
+    for column in found.T:
+        hashes = ((hashes ^ column) * 0x1000193) & ((1 << 38) - 1)
+    found = found[(hashes ^ hashes >> 19) & 1023 == slot] if slot is not None else found[::1091]
+    return ["".join(map(chr, row)) for row in found.tolist()]
+
+
+def parts_of(chunks: list[str]) -> tuple[Any, Any]:
+    """Returns the characters of lines, and the starts, ends and hashes of these lines."""
+    codes = strings.codes_of("\n".join(chunks))
+    parts, row = np.zeros((3, len(chunks)), np.int64), np.zeros(17, np.int64)
+    assert lines.read_lines.python(codes, 0, len(codes), lines.kinds(), parts, row) == len(chunks)
+    again = np.zeros_like(parts)
+    lines.read_lines(codes, 0, len(codes), lines.kinds(), again, row)
+    assert again.tolist() == parts.tolist()
+    return codes, parts
+
+
+def test_lines_chosen_for_their_hashes_spread() -> None:
+    chosen, others = words_of_four(7), words_of_four(None)
+    assert min(len(chosen), len(others)) > 400
+    for chunks in (chosen, others):
+        assert 0 < lines.find_copies.python(*parts_of(chunks)) < 2 * len(chunks)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text("ab", min_size=1, max_size=3), min_size=2, max_size=40))
+@example(["b", "a", "b", "b", "ab", "a", "ba", "ab"])
+def test_sorting_finds_the_copies_that_the_hash_table_finds(chunks: list[str]) -> None:
+    codes, parts = parts_of(chunks)
+    is_copy = [chunk in chunks[:number] for number, chunk in enumerate(chunks)]
+    for find in (lines.find_copies, lines.find_copies.python, lines.sort_copies, lines.sort_copies.python):
+        found = parts.copy()
+        assert find(codes, found) != -1
+        assert (found[1] < 0).tolist() == is_copy
+        assert abs(found).tolist() == parts.tolist()
+
+
+@pytest.mark.parametrize("size", [3, 200])
+def test_equal_hashes_do_not_make_the_search_quadratic(size: int) -> None:
+    """Of long lines, few pairs may be compared."""
+    chunks = [chunk.rjust(size, "x") for chunk in words_of_four(None)]
+    chunks += chunks[:50]
+    codes, parts = parts_of(chunks)
+    parts[2] = 7
+    assert lines.find_copies(codes, parts.copy()) == lines.find_copies.python(codes, parts.copy()) == -1
+    row = np.zeros(17, np.int64)
+    lines.count_copies(codes, parts, row, 7)
+    assert row[7:9].tolist() == [50, 50 * max(size, 4)]
+    assert (parts[1] < 0).tolist() == [False] * (len(chunks) - 50) + [True] * 50
+
+
+def probes_of(groups: list[tuple[int, int]]) -> int:
+    """Returns how many slots are looked at to insert different keys."""
+    mask, slots, count = 2 * len(groups) - 1, set[int](), 0
+    for one, two in groups:
+        slot = repetition.hash_of.python(one << 32 | two) & mask
+        assert slot == repetition.hash_of(one << 32 | two) & mask
+        count += 1
+        while slot in slots:
+            slot = (slot + 1) & mask
+            count += 1
+        slots.add(slot)
+    return count
+
+
+@pytest.mark.parametrize("shift", range(8))
+def test_runs_chosen_for_their_hashes_spread(shift: int) -> None:
+    """With a shift of 3, the last step ``key ^ key >> 29`` gave all of them one hash."""
+    assert probes_of([(number, 987_654 ^ number << shift) for number in range(1024)]) < 3 * 1024
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=40), st.data())
+@example([1, 2, 1, 2, 3, 1, 2], None)
+def test_sorting_finds_the_runs_that_the_hash_table_finds(ids: list[int], data: st.DataObject | None) -> None:
+    places = np.arange(len(ids) - 1)
+    if data:
+        places = np.array(sorted(data.draw(st.sets(st.sampled_from(places.tolist())))), np.int64)
+    results = []
+    for group in (repetition.group_runs, repetition.group_runs.python):
+        counts, firsts, found = np.zeros((3, len(ids)), np.int64)
+        keys, slots = np.empty(len(ids), np.int64), np.empty(128, np.int32)
+        number = group(places, np.array(ids), slots, keys, counts, firsts, found)
+        results.append((number, counts[:number].tolist(), firsts[:number].tolist(), found.tolist()))
+    for sort in (repetition.sort_runs, repetition.sort_runs.python):
+        counts, firsts, found = np.zeros((3, len(ids)), np.int64)
+        number = sort(places, np.array(ids), counts, firsts, found)
+        results.append((number, counts[:number].tolist(), firsts[:number].tolist(), found.tolist()))
+    assert results == results[:1] * 4
+
+
+def test_runs_of_one_slot_are_sorted(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = np.tile(np.arange(300), 2)
+    counts, firsts, found = np.zeros((3, len(ids)), np.int64)
+    places, slots, keys = np.arange(len(ids) - 1), np.empty(2048, np.int32), np.empty(len(ids), np.int64)
+    with monkeypatch.context() as patched:
+        patched.setattr(repetition, "hash_of", lambda key: 7)
+        assert repetition.group_runs.python(places, ids, slots, keys, counts, firsts, found) == -1
+    bounds = np.arange(301) * 2
+    results = np.zeros((2, 1, 9), np.int64)
+    documents = ids.astype(np.int32), np.zeros(1, np.int64), np.array([len(ids)]), bounds, slots
+    repetition.measure_runs(*documents, results[0])
+    monkeypatch.setattr(repetition, "group_runs", lambda *arguments: -1)
+    repetition.measure_runs.python(*documents, results[1])
+    assert results[0].tolist() == results[1].tolist()
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.lists(st.integers(0, 3), max_size=40), min_size=1, max_size=4))
 def test_runs_are_those_of_the_python_function(documents: list[list[int]]) -> None:

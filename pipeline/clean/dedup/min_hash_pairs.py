@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -48,13 +48,18 @@ _PAIRS, _NEEDED, _CARDS = 0, 1, 2
 the ranks of many documents that would be kept in some pair, so that their cards are needed; or one card.
 """
 _MAX_COUNT = 0xFFFF
-_PAIR_ROW = np.dtype([("removed", "<u8", 2), ("kept", "<u8", 2), ("bands", "<u2"), ("sampled", "<u2")])
-"""Two ranks, and the numbers of bands and sampled n-grams that the documents share in one bucket of keys."""
+_PAIR_ROW = np.dtype([("removed", ">u8", 2), ("kept", ">u8", 2), ("bands", "<u2"), ("sampled", "<u2")])
+"""Two ranks, and the numbers of bands and sampled n-grams that the documents share in one bucket of keys. The rows sort
+as bytes: by the removed document, then by the kept one."""
 _PAIRS_AT_ONCE = 1 << 16
 _SLICE_BITS = 4
 NUM_SLICES = 1 << _SLICE_BITS
-"""A bucket of cards and pairs is divided into this many slices. A worker holds the pairs of one slice in memory: 36
-bytes per pair and bucket of keys, and as much again while they are sorted."""
+"""A bucket of cards and pairs is divided into this many slices. A worker holds the pairs of one slice in memory."""
+SLICE_BYTES_PER_PAIR = 130
+"""The most memory per pair and bucket of keys in a slice. Twice the 36 bytes of a row are held when the pairs arrive.
+They are sorted in place, so about 75 bytes were measured for 10 pairs per removed document. The maximum is reached if
+every pair is a candidate of two documents without another pair: two ranks per candidate, a needed rank and positions.
+"""
 
 
 class Nominate(beam.DoFn):
@@ -82,7 +87,7 @@ class Nominate(beam.DoFn):
         for of_bands, found in ((True, by_band), (False, by_sample)):
             yield from self._pairs(ranks, found, of_bands=of_bands)
         kept = ranks[np.unique(np.concatenate([by_band.pairs[:, 0], by_sample.pairs[:, 0]]))]
-        yield from self._blocks(kept, kept[:, 1], _NEEDED)
+        yield from self._blocks(kept.astype(">u8"), kept[:, 1], _NEEDED)
         ledger = Ledger(self._job.source.name, 0)
         ledger.receive(f"{self._step.NAME} keys", num_records)
         ledger.send(f"{self._step.NAME} pairs", len(by_band.pairs) + len(by_sample.pairs))
@@ -158,65 +163,113 @@ class Candidates(beam.DoFn):
         """Yields the candidates and the needed cards of a slice. Its pairs come first, then its cards in order."""
         name, num_buckets, num_cards, last = self._step.NAME, self._job.sizes.scale.num_key_buckets, 0, b""
         blocks: dict[int, list[bytes]] = {_PAIRS: [], _NEEDED: []}
-        found: tuple[dict[bytes, tuple[int, int]], bytes] | None = None
-        needed: set[bytes] = set()
+        found: _Pairs | None = None
+        needed = _Ranks(b"")
         for payload in payloads:
             kind, body = payload[1], payload[2:]
             if kind != _CARDS:
                 blocks[kind].append(body)
                 continue
             if found is None:
-                found, needed = self._found(blocks, ledger), _ranks_in(blocks.pop(_NEEDED))
+                needed = _Ranks(_different(_joined(blocks[_NEEDED])))
+                found = self._found(blocks[_PAIRS], ledger)
             rank, num_cards = body[:RANK_BYTES], num_cards + 1
             assert rank > last, "two documents have the same rank"
             last = rank
-            if rank in needed:
+            if needed.take(rank) is not None:
                 yield card_bucket(rank, num_buckets), rank + _CARD + body[RANK_BYTES:]
-            start, end = found[0].pop(rank, (0, 0))
-            for at in range(start, end, RANK_BYTES):
-                kept = found[1][at : at + RANK_BYTES]
-                yield card_bucket(kept, num_buckets), kept + _PAIR + body
+            number = found.removed.take(rank)
+            if number is not None:
+                for start in range(found.bounds[number], found.bounds[number + 1]):
+                    kept = found.kept[start * RANK_BYTES : (start + 1) * RANK_BYTES]
+                    yield card_bucket(kept, num_buckets), kept + _PAIR + body
         assert found is not None, "pairs name documents without a card"
-        assert not found[0], "a pair names a document without a card"
+        assert found.removed.is_empty, "a pair names a document without a card"
         ledger.receive(f"{name} cards", num_cards)
 
-    def _found(self, blocks: dict[int, list[bytes]], ledger: Ledger) -> tuple[dict[bytes, tuple[int, int]], bytes]:
-        """Returns the candidates of a slice: for the rank of each document that would be removed, a range of bytes, and
-        the bytes, which are the ranks of the documents that would be kept.
-        """
-        rows, step = np.frombuffer(b"".join(blocks.pop(_PAIRS)), _PAIR_ROW), self._step
+    def _found(self, blocks: list[bytes], ledger: Ledger) -> _Pairs:
+        """Returns the candidates of a slice. Removes the blocks, and sorts the pairs in place."""
+        data = _joined(blocks)
+        np.frombuffer(data, f"S{_PAIR_ROW.itemsize}").sort()
+        rows, step = np.frombuffer(data, _PAIR_ROW), self._step
         ledger.receive(f"{step.NAME} pairs", len(rows))
         if not len(rows):
-            return {}, b""
-        removed, kept = rows["removed"], rows["kept"]
-        order = np.lexsort((kept[:, 1], kept[:, 0], removed[:, 1], removed[:, 0]))
-        removed, kept = removed[order], kept[order]
-        is_other = np.ones(len(rows), np.bool_)
-        is_other[1:] = (removed[1:] != removed[:-1]).any(axis=1)
-        is_first = is_other.copy()
-        is_first[1:] |= (kept[1:] != kept[:-1]).any(axis=1)
-        starts = np.flatnonzero(is_first)
-        bands, sampled = (np.add.reduceat(rows[n][order].astype(np.int64), starts) for n in ("bands", "sampled"))
-        least = np.array(
-            [
-                least_sampled(step.max_overlap * num_ngrams_of(high) / step.keep_one_in)
-                for high in removed[is_other, 0].tolist()
-            ]
+            return _Pairs(_Ranks(b""), np.zeros(1, np.int64), b"")
+        is_other = _differs(rows["removed"])
+        starts = np.flatnonzero(is_other | _differs(rows["kept"]))
+        is_other = is_other[starts]
+        has_band = np.maximum.reduceat(rows["bands"], starts) > 0
+        sampled = np.add.reduceat(rows["sampled"], starts, dtype=np.uint32)
+        highs = rows["removed"][starts[is_other], 0]
+        least = np.fromiter(
+            (least_sampled(step.max_overlap * num_ngrams_of(int(high)) / step.keep_one_in) for high in highs),
+            np.uint32,
+            len(highs),
         )
-        is_candidate = (bands > 0) | (sampled >= least[np.cumsum(is_other)[starts] - 1])
-        removed, kept = (ranks[starts[is_candidate]].astype(">u8") for ranks in (removed, kept))
-        ledger.send(f"{step.NAME} candidates", len(kept))
-        is_other = np.ones(len(removed), np.bool_)
-        is_other[1:] = (removed[1:] != removed[:-1]).any(axis=1)
-        edges = [*(np.flatnonzero(is_other) * RANK_BYTES).tolist(), len(removed) * RANK_BYTES]
-        names = removed.tobytes()
-        return {names[a : a + RANK_BYTES]: (a, b) for a, b in itertools.pairwise(edges)}, kept.tobytes()
+        documents = np.cumsum(is_other, dtype=np.int32)
+        is_candidate = has_band | (sampled >= least[documents - 1])
+        starts, documents = starts[is_candidate], documents[is_candidate]
+        ledger.send(f"{step.NAME} candidates", len(starts))
+        edges = np.flatnonzero(np.diff(documents, prepend=np.int32(0)))
+        removed, kept = rows["removed"][starts[edges]], rows["kept"][starts]
+        del rows, data, starts, documents
+        return _Pairs(_Ranks(removed.tobytes()), np.append(edges, len(kept)), kept.tobytes())
 
 
-def _ranks_in(blocks: Sequence[bytes]) -> set[bytes]:
-    """Returns the ranks of the documents in payloads of the kind ``_NEEDED``."""
-    data = np.frombuffer(b"".join(blocks), "<u8").astype(">u8").tobytes()
-    return {data[at : at + RANK_BYTES] for at in range(0, len(data), RANK_BYTES)}
+class _Ranks:
+    """Holds different ranks in order. They are taken in order, while other ranks may be asked for in between."""
+
+    def __init__(self, ranks: bytes) -> None:
+        self._ranks, self._start = ranks, 0
+
+    def take(self, rank: bytes) -> int | None:
+        """Returns the position of a rank if it is the next one, and goes on to the one after it."""
+        start, end = self._start, self._start + RANK_BYTES
+        if self._ranks[start:end] != rank:
+            return None
+        self._start = end
+        return start // RANK_BYTES
+
+    @property
+    def is_empty(self) -> bool:
+        """Returns True if all ranks were taken."""
+        return self._start == len(self._ranks)
+
+
+class _Pairs(NamedTuple):
+    """Holds the candidates of a slice."""
+
+    removed: _Ranks
+    """The documents that would be removed in some pair."""
+    bounds: np.ndarray
+    """The position of each document's first pair, and the number of pairs."""
+    kept: bytes
+    """The rank of the document of each pair that would be kept."""
+
+
+def _joined(blocks: list[bytes]) -> bytearray:
+    """Returns the bytes of the blocks, and removes the blocks one by one."""
+    end = sum(map(len, blocks))
+    found = bytearray(end)
+    while blocks:
+        block = blocks.pop()
+        found[end - len(block) : end] = block
+        end -= len(block)
+    return found
+
+
+def _different(ranks: bytearray) -> bytes:
+    """Returns the different ranks in order. Sorts the ranks in place."""
+    np.frombuffer(ranks, f"S{RANK_BYTES}").sort()
+    rows = np.frombuffer(ranks, ">u8").reshape(-1, 2)
+    return bytes(rows[_differs(rows)].tobytes())
+
+
+def _differs(ranks: np.ndarray) -> np.ndarray:
+    """Returns True for each rank that differs from the one before it."""
+    found = np.ones(len(ranks), np.bool_)
+    found[1:] = (ranks[1:, 0] != ranks[:-1, 0]) | (ranks[1:, 1] != ranks[:-1, 1])
+    return found
 
 
 class Verify(beam.DoFn):
