@@ -51,6 +51,7 @@ def test_splits_are_those_of_python(chunks: list[str]) -> None:
     assert split_by_kernels(chunks) == [split(chunk) for chunk in chunks]
 
 
+@pytest.mark.slow
 def test_most_runs_are_split_by_kernels() -> None:
     """Otherwise the test above would compare Python with itself."""
     chunks = ["plain", "don't", "(U.K.,", "well-known?!", "https://example.com/a", "3.5km", "A.B", "end.", "“so”"]
@@ -67,6 +68,7 @@ def test_most_runs_are_split_by_kernels() -> None:
     assert again[:used].tolist() == ends[:used].tolist()
 
 
+@pytest.mark.slow
 def test_every_character_alone() -> None:
     chunks = [
         chr(code) for code in range(texts.MAX_CODE + 1) if not 0xD800 <= code < 0xE000 and not chr(code).isspace()
