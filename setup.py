@@ -214,6 +214,7 @@ setup(
             "google-cloud-storage>=3.0",
             "fsspec>=2024.6",
             "hypothesis>=6.130",
+            "packaging>=24",
             "ipykernel==7.4.0",
             "jsonschema>=4.20",
             "langdetect>=1.0.9",

@@ -27,7 +27,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -40,13 +39,6 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _one_compiles = threading.RLock()
-_NOT_STORED = (
-    OSError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError,
-    AttributeError, ImportError,
-)  # fmt: skip
-"""What is raised if there is no folder for machine code, if the disk is full, or if a stored file is damaged (Python's
-documentation of pickle lists the errors). An error of the kernel itself comes again when it is compiled without stored
-code."""
 
 
 class Kernel(Generic[_P, _R]):
@@ -97,8 +89,8 @@ class Kernel(Generic[_P, _R]):
             try:
                 stored: Any = numba.njit(nogil=True, cache=True)(function)
                 stored.compile(numba_types)
-            except _NOT_STORED:
-                pass
+            except Exception:
+                pass  # no folder, a full disk, a damaged file; an error of the kernel comes again below
             else:
                 return stored  # type: ignore[no-any-return]
         compiled: Any = numba.njit(nogil=True)(_with_helpers(self.python))

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from docker.lock import requirements_of_setup
-
-LOCK = Path(__file__).parents[2] / "docker" / "requirements.lock"
+ROOT = Path(__file__).parents[2]
+LOCK = ROOT / "docker" / "requirements.lock"
 
 
 def faults(lock: str) -> list[str]:
     """Returns the requirements of setup.py that a list lacks, or has in a version that does not fit."""
     pins = dict(line.split("==") for line in lock.splitlines() if line and not line.startswith("#"))
-    wanted = [Requirement(text) for text in requirements_of_setup()]
+    wanted = [Requirement(text) for text in runpy.run_path(str(ROOT / "docker" / "lock.py"))["requirements_of_setup"]()]
     return [
         str(one)
         for one in wanted

@@ -6,8 +6,8 @@ exchange texts.
 - ``exact``, ``exact_keys``: keep one of the documents that have the same key.
 - ``lines``, ``line_keys``: remove lines that several documents share.
 - ``near``, ``near_keys``: keep one of two books that overlap, compared by all their word n-grams.
-- ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``: keep one of two documents that overlap. They work for every
-  source.
+- ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``, ``min_hash_rows``: keep one of two documents that overlap. They
+  work for every source.
 - ``across``, ``across_keys``, ``across_pairs``: drop documents that an earlier source or an earlier run has.
 - ``kept_texts``: reads the texts of kept documents, to compare new documents with them.
 - ``index_files``: writes and reads the index of a source, which has the keys of the documents that the source keeps.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -27,6 +27,7 @@ from pipeline.clean.dedup.min_hash_keys import (
     overlap_bytes,
     overlaps_of,
 )
+from pipeline.clean.dedup.min_hash_rows import PAIR_ROW, Pairs, Ranks, different, differs, joined
 from pipeline.clean.dedup.pair_files import REJECTED, RejectedSample
 from pipeline.clean.job import SourceJob
 from pipeline.clean.ledger import Ledger
@@ -48,9 +49,6 @@ _PAIRS, _NEEDED, _CARDS = 0, 1, 2
 the ranks of many documents that would be kept in some pair, so that their cards are needed; or one card.
 """
 _MAX_COUNT = 0xFFFF
-_PAIR_ROW = np.dtype([("removed", ">u8", 2), ("kept", ">u8", 2), ("bands", "<u2"), ("sampled", "<u2")])
-"""Two ranks, and the numbers of bands and sampled n-grams that the documents share in one bucket of keys. The rows sort
-as bytes: by the removed document, then by the kept one."""
 _PAIRS_AT_ONCE = 1 << 16
 _SLICE_BITS = 4
 NUM_SLICES = 1 << _SLICE_BITS
@@ -98,7 +96,7 @@ class Nominate(beam.DoFn):
         """Yields the pairs as payloads. The pairs are processed in blocks to limit the memory."""
         for start in range(0, len(found.pairs), _PAIRS_AT_ONCE):
             pairs, counts = (array[start : start + _PAIRS_AT_ONCE] for array in (found.pairs, found.counts))
-            rows = np.zeros(len(pairs), _PAIR_ROW)
+            rows = np.zeros(len(pairs), PAIR_ROW)
             rows["removed"], rows["kept"] = ranks[pairs[:, 1]], ranks[pairs[:, 0]]
             rows["bands" if of_bands else "sampled"] = np.minimum(counts, _MAX_COUNT)
             yield from self._blocks(rows, rows["removed"][:, 1], _PAIRS)
@@ -163,15 +161,15 @@ class Candidates(beam.DoFn):
         """Yields the candidates and the needed cards of a slice. Its pairs come first, then its cards in order."""
         name, num_buckets, num_cards, last = self._step.NAME, self._job.sizes.scale.num_key_buckets, 0, b""
         blocks: dict[int, list[bytes]] = {_PAIRS: [], _NEEDED: []}
-        found: _Pairs | None = None
-        needed = _Ranks(b"")
+        found: Pairs | None = None
+        needed = Ranks(b"")
         for payload in payloads:
             kind, body = payload[1], payload[2:]
             if kind != _CARDS:
                 blocks[kind].append(body)
                 continue
             if found is None:
-                needed = _Ranks(_different(_joined(blocks[_NEEDED])))
+                needed = Ranks(different(joined(blocks[_NEEDED])))
                 found = self._found(blocks[_PAIRS], ledger)
             rank, num_cards = body[:RANK_BYTES], num_cards + 1
             assert rank > last, "two documents have the same rank"
@@ -187,16 +185,16 @@ class Candidates(beam.DoFn):
         assert found.removed.is_empty, "a pair names a document without a card"
         ledger.receive(f"{name} cards", num_cards)
 
-    def _found(self, blocks: list[bytes], ledger: Ledger) -> _Pairs:
+    def _found(self, blocks: list[bytes], ledger: Ledger) -> Pairs:
         """Returns the candidates of a slice. Removes the blocks, and sorts the pairs in place."""
-        data = _joined(blocks)
-        np.frombuffer(data, f"S{_PAIR_ROW.itemsize}").sort()
-        rows, step = np.frombuffer(data, _PAIR_ROW), self._step
+        data = joined(blocks)
+        np.frombuffer(data, f"S{PAIR_ROW.itemsize}").sort()
+        rows, step = np.frombuffer(data, PAIR_ROW), self._step
         ledger.receive(f"{step.NAME} pairs", len(rows))
         if not len(rows):
-            return _Pairs(_Ranks(b""), np.zeros(1, np.int64), b"")
-        is_other = _differs(rows["removed"])
-        starts = np.flatnonzero(is_other | _differs(rows["kept"]))
+            return Pairs(Ranks(b""), np.zeros(1, np.int64), b"")
+        is_other = differs(rows["removed"])
+        starts = np.flatnonzero(is_other | differs(rows["kept"]))
         is_other = is_other[starts]
         has_band = np.maximum.reduceat(rows["bands"], starts) > 0
         sampled = np.add.reduceat(rows["sampled"], starts, dtype=np.uint32)
@@ -213,63 +211,7 @@ class Candidates(beam.DoFn):
         edges = np.flatnonzero(np.diff(documents, prepend=np.int32(0)))
         removed, kept = rows["removed"][starts[edges]], rows["kept"][starts]
         del rows, data, starts, documents
-        return _Pairs(_Ranks(removed.tobytes()), np.append(edges, len(kept)), kept.tobytes())
-
-
-class _Ranks:
-    """Holds different ranks in order. They are taken in order, while other ranks may be asked for in between."""
-
-    def __init__(self, ranks: bytes) -> None:
-        self._ranks, self._start = ranks, 0
-
-    def take(self, rank: bytes) -> int | None:
-        """Returns the position of a rank if it is the next one, and goes on to the one after it."""
-        start, end = self._start, self._start + RANK_BYTES
-        if self._ranks[start:end] != rank:
-            return None
-        self._start = end
-        return start // RANK_BYTES
-
-    @property
-    def is_empty(self) -> bool:
-        """Returns True if all ranks were taken."""
-        return self._start == len(self._ranks)
-
-
-class _Pairs(NamedTuple):
-    """Holds the candidates of a slice."""
-
-    removed: _Ranks
-    """The documents that would be removed in some pair."""
-    bounds: np.ndarray
-    """The position of each document's first pair, and the number of pairs."""
-    kept: bytes
-    """The rank of the document of each pair that would be kept."""
-
-
-def _joined(blocks: list[bytes]) -> bytearray:
-    """Returns the bytes of the blocks, and removes the blocks one by one."""
-    end = sum(map(len, blocks))
-    found = bytearray(end)
-    while blocks:
-        block = blocks.pop()
-        found[end - len(block) : end] = block
-        end -= len(block)
-    return found
-
-
-def _different(ranks: bytearray) -> bytes:
-    """Returns the different ranks in order. Sorts the ranks in place."""
-    np.frombuffer(ranks, f"S{RANK_BYTES}").sort()
-    rows = np.frombuffer(ranks, ">u8").reshape(-1, 2)
-    return bytes(rows[_differs(rows)].tobytes())
-
-
-def _differs(ranks: np.ndarray) -> np.ndarray:
-    """Returns True for each rank that differs from the one before it."""
-    found = np.ones(len(ranks), np.bool_)
-    found[1:] = (ranks[1:, 0] != ranks[:-1, 0]) | (ranks[1:, 1] != ranks[:-1, 1])
-    return found
+        return Pairs(Ranks(removed.tobytes()), np.append(edges, len(kept)), kept.tobytes())
 
 
 class Verify(beam.DoFn):
