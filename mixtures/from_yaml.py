@@ -14,6 +14,9 @@ from tokenizer.numbers import number_of
 
 T = TypeVar("T")
 
+_OF_SHARES = ("_share", "_overlap", "_score", "threshold")
+"""The ends of the names of settings that are shares or scores. With a limit above 1, a step would drop nothing at all or
+everything."""
 _WORDS = {
     int: "a whole number",
     float: "a number",
@@ -59,9 +62,14 @@ def with_settings(value: T, settings: Any, where: str, *, fixed: Collection[str]
             raise ValueError(f"{where}.{name} is not a setting{hint}; there are: {', '.join(sorted(known)) or 'none'}")
     new = {name: converted(one, hints[name], f"{where}.{name}") for name, one in settings.items()}
     try:
-        return dataclasses.replace(value, **new)  # type: ignore[type-var]
+        changed: T = dataclasses.replace(value, **new)  # type: ignore[type-var]
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from error
+    for name, one in new.items():
+        if name.endswith(_OF_SHARES) and isinstance(one, float) and not 0 <= one <= 1:
+            percent = f" (write {one / 100:g} for {one:g} %)" if 1 < one <= 100 else ""
+            raise ValueError(f"{where}.{name} must be from 0 to 1, not {one:g}{percent}")
+    return changed
 
 
 def converted(value: Any, kind: Any, where: str) -> Any:

@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise  # a library raised it because of data that we gave it, so this is our bug and not a wrong request
         is_table = isinstance(error.__cause__, PlanError)
         return _refused(str(error) if is_table else error)
+    except PermissionError as error:
+        return _refused(f"{error.filename}: {error.strerror}; give this user the right, or name another path")
     except (RunFailed, JobFailed, DamagedFile) as error:
         _say(error)
         return FAILED

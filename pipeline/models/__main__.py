@@ -41,6 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"pipeline.models: {error}", file=sys.stderr)
         return 2
+    except PermissionError as error:
+        what = f"{error.filename}: {error.strerror}; give this user the right, or name another path"
+        print(f"pipeline.models: {what}", file=sys.stderr)
+        return 2
     return status
 
 

@@ -27,7 +27,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from filters.ccnet.perplexity import Perplexity, read_cutoffs
-from filters.language.detect import LANGUAGES, DetectLanguage, Language
+from filters.language.detect import LABEL, LANGUAGES, DetectLanguage, Language
+from filters.reference import REFERENCE_LABEL, Reference
 from filters.step import Step
 from filters.url_lists import UrlList
 from pipeline.models.fasttext_file import labels_of
@@ -148,6 +149,8 @@ def require_models(
     for step in steps:
         if isinstance(step, Language | DetectLanguage) and isinstance(needed.get("language"), str | StoredFile):
             _check_languages(source, step, needed["language"])
+        if isinstance(step, Reference) and isinstance(needed.get("reference"), str | StoredFile):
+            _check_reference(source, needed["reference"])
     return needed
 
 
@@ -167,6 +170,17 @@ def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPa
         close = difflib.get_close_matches(name, sorted(returned), 1)
         hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(sorted(returned)[:10])}, ..."
         raise ValueError(f"{source}: the language model {path} has no label {name!r}; {hint}")
+
+
+def _check_reference(source: str, path: ModelPath) -> None:
+    """Checks that a model is a classifier of references, and not another fastText model with the name of one."""
+    assert isinstance(path, str | StoredFile)
+    labels = labels_of(local_path(path))
+    if REFERENCE_LABEL.removeprefix(LABEL) not in labels:
+        raise ValueError(
+            f"{source}: the reference classifier {path} has no label {REFERENCE_LABEL}; it has "
+            f"{', '.join(labels[:5])}; python -m pipeline.models train-reference trains one"
+        )
 
 
 def without_missing_models(

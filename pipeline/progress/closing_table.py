@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     record = _load(f"{layout.work}/run.json")
     found: list[tuple[str, ...]] = []
-    for name, weight in settings.recipe.weights.items():
+    for name in names(settings):
+        weight = settings.recipe.weights.get(name)
         stats, mixed = _load(layout.stats(name)), whole_line(manifest, name)
         if not stats and not mixed:
             continue
@@ -50,7 +52,7 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
                 f"{docs.get('in', 0):,}" if docs else "",
                 f"{docs.get('kept', 0):,}" if docs else "",
                 f"{stats['tokens']:,}" if stats.get("tokens") is not None else "",
-                f"{weight:f} %" if settings.recipe.rule is None or not mixed else f"{mixed['weight']:.4f} %",
+                _weight(weight, settings, mixed),
                 f"{mixed['share']:.4f} %" if mixed else "",
                 f"{mixed['tokens']:,}" if mixed else "",
                 f"{mixed['epochs']:.2f}" if mixed else "",
@@ -60,6 +62,22 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
         )
         found += part_rows(manifest, name, stats)
     return found
+
+
+def names(settings: Settings) -> list[str]:
+    """Returns the sources of the recipe, and then those of the run that have no weight in it."""
+    return [*settings.recipe.weights, *without_weight(settings)]
+
+
+def without_weight(settings: Settings) -> list[str]:
+    """Returns the sources that are cleaned and not mixed, because the recipe has no weight for them."""
+    return [name for name in settings.sources if name not in settings.recipe.weights]
+
+
+def _weight(weight: Decimal | None, settings: Settings, mixed: Mapping[str, Any] | None) -> str:
+    if weight is None:
+        return "none"
+    return f"{weight:f} %" if settings.recipe.rule is None or not mixed else f"{mixed['weight']:.4f} %"
 
 
 def part_rows(manifest: dict[str, Any], source: str, stats: dict[str, Any]) -> list[tuple[str, ...]]:
@@ -144,7 +162,7 @@ def summary(layout: Layout, settings: Settings, *, seconds: float, report: str, 
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     record = _load(f"{layout.work}/run.json")
     sources: dict[str, Any] = {}
-    for name in settings.recipe.weights:
+    for name in names(settings):
         stats, mixed = _load(layout.stats(name)), manifest.get("sources", {}).get(name)
         if stats or mixed:
             sources[name] = {
@@ -191,7 +209,12 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
         console.print(say, highlight=False)
     if made is not None and (short := shortfall(settings.recipe, made)):
         console.print(short, highlight=False, soft_wrap=True)
-    for name in settings.recipe.weights:
+    for name in without_weight(settings):
+        console.print(
+            f"{name}: cleaned, and not mixed, because the recipe has no weight for it; give it one in mixture.weights",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
+    for name in names(settings):
         stats = _load(layout.stats(name))
         for warning in filter(None, (told_of_records(name, stats), dropped_all(name, stats))):
             console.print(f"{warning}: see {layout.dropped(name)}", highlight=False, soft_wrap=True)

@@ -101,15 +101,10 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
     assert one is not None
     parts = len(parts_of(state.layout.clean(name))) or 1
     found = Recount(name, share_read=_num_chosen(parts, share) / parts, pass_share=_pass_shares(one))
-    judged = []
-    for change in changes:
-        if why := why_unknown(change):
-            found.remarks.append(f"the signals do not suffice: {why}")
-        else:
-            judged.append(change)
-    _run(state, one, judged, found, share)  # this counts the documents even if no change can be judged
+    found.remarks += [f"the signals do not suffice: {why}" for why in map(why_unknown, changes) if why]
+    _run(state, one, changes, found, share)
     if found.fall or found.come_back.total() or found.unknown_kept:
-        _remark_dedups(found, one, judged)
+        _remark_dedups(found, one, changes)
     return found
 
 

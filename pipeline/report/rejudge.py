@@ -114,6 +114,8 @@ def judge(change: Change, documents: Documents) -> Verdicts:
     caller ignores documents that never reached the step.
     """
     step = change.after
+    if why_unknown(change):
+        return np.full(len(documents), UNKNOWN, dtype=object)
     if step is None:
         return np.full(len(documents), KEPT, dtype=object)
     if isinstance(step, Perplexity):

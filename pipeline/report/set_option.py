@@ -93,7 +93,14 @@ def _changes(
     one = state.source(name)
     assert one is not None
     assert one.source is not None
-    after = {step.NAME: step for step in configured(one.source, fields).steps}
+    changed = configured(one.source, fields)
+    if (changed.join, changed.reader) != (one.source.join, one.source.reader):
+        early = ", ".join(sorted(set(fields) - {step.NAME for step in one.source.steps}))
+        raise ValueError(
+            f"--set {name}.{early}: this decides before the first step, and no signal shows what it would change; "
+            "try it in a run with another --output (--reuse takes the other sources from this one)"
+        )
+    after = {step.NAME: step for step in changed.steps}
     moved = cutoffs if cutoffs is not None else one.cutoffs
     changes = [Change(step, after.get(step.NAME), one.cutoffs, moved) for step in one.source.steps]
     return [

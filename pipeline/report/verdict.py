@@ -102,6 +102,10 @@ def _mixture(state: RunState, mixture: Mapping[str, Any] | None) -> Iterator[Rem
                      f"{asked[1]} ({percent(part)} %).", "mixture")  # fmt: skip
     elif asked is not None:
         yield Remark(GOOD, f"It has the length {asked[1]}: {mixture['tokens']:,} tokens.", "mixture")
+    without = [one.name for one in state.sources if state.recipe and one.stats and one.name not in state.recipe.weights]
+    if without:
+        text = f"Cleaned and not mixed, because the recipe has no weight for it: {', '.join(without)}."
+        yield Remark(LOOK, text, "mixture")
     if not forgotten(state):
         yield from _limiting(mixture)
 

@@ -435,3 +435,16 @@ def test_programs_are_found(tmp_path: Path) -> None:
         (tmp_path / name).chmod(0o755)
     assert find_program("build_binary", None, beside=str(tmp_path / "lmplz")) == str(tmp_path / "build_binary")
     assert find_program("lmplz", str(tmp_path / "none")) is None
+
+
+def test_another_model_with_the_name_of_the_classifier_is_refused_before_the_run(
+    whole_folder: Path, tmp_path: Path
+) -> None:
+    """Only a worker would notice it otherwise."""
+    folder = tmp_path / "models"
+    shutil.copytree(whole_folder, folder)
+    corpus = tmp_path / "corpus"
+    corpus.write_text("__label__en the sea\n__label__de das Meer\n" * 20)
+    fasttext.train_supervised(str(corpus), thread=1, dim=4, verbose=0).save_model(str(folder / "reference.bin"))
+    with pytest.raises(ValueError, match=r"the reference classifier .* has no label __label__wiki; it has .*; python"):
+        require_models(find_models(str(folder)), "common_crawl", SOURCE.steps, str(folder))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from small import Small
 
 from pipeline.output.paths import Layout
@@ -41,6 +42,20 @@ def test_after_the_clean_phase_there_is_no_share(small: Small, small_done: Path)
     for line in table(small, small_done, "--phase=clean"):
         assert line["kept"]
         assert (line["share"], line["in the stream"], line["epochs"]) == ("", "", "")
+
+
+def test_a_source_without_weight_has_a_line_and_a_sentence(
+    small: Small, small_done: Path, tmp_path: Path, capsys: Any
+) -> None:
+    config = yaml.safe_load(Path(small.config).read_text())
+    config["mixture"]["weights"] = {"books": 100}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    settings = parse([f"--config={path}", *small.args(small_done)[2:]])
+    found = {row[0]: dict(zip(HEADER, row, strict=True)) for row in rows(Layout(str(small_done)), settings)}
+    assert (found["c4"]["weight"], found["books"]["weight"]) == ("none", "100 %")
+    print_summary(settings, Layout(str(small_done)), seconds=2.5, report="r")
+    assert "c4: cleaned, and not mixed, because the recipe has no weight for it" in capsys.readouterr().out
 
 
 def test_of_a_source_that_was_not_run_there_is_no_line(small: Small, tmp_path: Path) -> None:

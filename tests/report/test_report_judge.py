@@ -148,7 +148,14 @@ def test_overlaps_of_books(make_run: Make, describe: dict[str, Any]) -> None:
 def test_what_no_signal_knows_is_said(make_run: Make, describe: dict[str, Any], setting: str, said: str) -> None:
     found = recounted(make_run({"c4": c4_pages(describe)}), setting)
     assert any(said in line for line in lines_of(found))
-    assert found.kept_before == found.still_kept == 6
+    assert (found.kept_before, found.least, found.unknown_kept.total(), found.likely) == (6, 0, 6, 6), "none is sure"
+
+
+def test_what_decides_before_the_first_step_is_refused(make_run: Make, describe: dict[str, Any]) -> None:
+    """No signal shows what a join would do with other settings."""
+    out = make_run({"stack_exchange": c4_pages(describe)})
+    with pytest.raises(ValueError, match="join: this decides before the first step"):
+        recounted(out, "stack_exchange.join.keep_unanswered=false")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""Shares and scores are numbers from 0 to 1. A percentage would switch a step off, or make it drop everything."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.settings.source_settings import configured
+from pipeline.sources import SOURCES
+
+
+@pytest.mark.parametrize(
+    ("source", "step", "name", "value"),
+    [
+        ("books", "near_dedup", "max_overlap", 90),
+        ("books", "book_quality", "min_letter_share", 50),
+        ("books", "detect_language", "min_score", 65),
+        ("github", "code_quality", "min_alphanumeric_share", -0.1),
+        ("common_crawl", "reference", "min_score", 25),
+        ("c4", "bad_words", "drop_share", 100),
+    ],
+)
+def test_a_percentage_is_refused(source: str, step: str, name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"{step}.*{name}") as error:
+        configured(SOURCES[source], {step: {name: value}})
+    assert "1" in str(error.value)
+    (found,) = [one for one in configured(SOURCES[source], {step: {name: 0.5}}).steps if step == one.NAME]
+    assert getattr(found, name) == 0.5
+
+
+def test_the_message_says_what_to_write() -> None:
+    with pytest.raises(ValueError, match=r"max_overlap must be from 0 to 1, not 90 \(write 0\.9 for 90 %\)"):
+        configured(SOURCES["books"], {"near_dedup": {"max_overlap": 90}})
+
+
+def test_numbers_that_are_no_shares_may_be_larger() -> None:
+    assert configured(SOURCES["github"], {"code_quality": {"max_mean_line_chars": 250.5}}).name == "github"
