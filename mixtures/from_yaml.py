@@ -15,7 +15,7 @@ from tokenizer.numbers import number_of
 T = TypeVar("T")
 
 _OF_SHARES = ("_share", "_overlap", "_score", "threshold")
-"""The ends of the names of settings that are shares or scores. With a limit above 1, a step would drop nothing at all or
+"""The ends of the names of settings that are shares or scores. With a limit above 1, a step would drop nothing, or
 everything."""
 _WORDS = {
     int: "a whole number",
