@@ -33,6 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         return _refused(error)
     from mixtures.plan.shares import PlanError
+    from pipeline.clean.phase import with_decontamination, with_exclusion
     from pipeline.explain import explain
     from pipeline.failures import JobFailed, RunFailed
     from pipeline.files.checked import DamagedFile
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         settings = parse(sys.argv[1:] if argv is None else argv)
         if settings.explain is not None:
-            print(explain(settings.explain))
+            print(explain(with_decontamination(with_exclusion(settings.explain, settings), settings)))
         elif settings.estimate:
             estimate_run(settings)
         else:

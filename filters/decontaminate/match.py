@@ -47,7 +47,8 @@ ANSWER_AFTER_WORDS, ANSWER_BEFORE_WORDS = 60, 30
 before the question."""
 SHORT_ANSWER_AFTER_WORDS = 25
 """If a question is found only together with its answer, the answer must begin within this many words after the
-question."""
+question. The span of any hit includes only an answer that begins so near: what lies between it and the question is cut
+too."""
 COMMON_ANSWER_AFTER_WORDS, WEAK_ANSWER_WORDS = 12, 3
 """If such an answer has fewer than three words, and all of them are common, it must begin within 12 words after the
 question. Four choices of two words each fit in between."""
@@ -176,7 +177,7 @@ def _hit(index: Index, words: HashedWords, document: int, piece: int, shifts: I6
     )  # fmt: skip
     if needs_answer and answer_score < 1:
         return None
-    end_word = max(last, answer_end)
+    end_word = max(last, answer_end) if answer_end - len(answer) <= last + SHORT_ANSWER_AFTER_WORDS else last
     return Found(
         document, piece, int(words.starts[begin + first]), int(words.ends[begin + end_word - 1]),
         round(score, 4), round(answer_score, 4), is_whole,

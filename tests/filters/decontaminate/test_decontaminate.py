@@ -63,6 +63,14 @@ def test_the_span_is_the_place_in_the_text() -> None:
     assert ("é\u0301 中 " + BOLTS.question)[hit.start_char : hit.end_char] == BOLTS.question.rstrip("?")
 
 
+def test_the_span_includes_an_answer_only_if_it_is_near() -> None:
+    """A cut removes everything from the question to the end of the span."""
+    for num_words, end in ((10, BOLTS.answer), (40, "take")):
+        text = f"{BOLTS.question} {'word ' * num_words}{BOLTS.answer}"
+        (hit,) = found_in(text, BOLTS)
+        assert (hit.answer_score, text[: hit.end_char].endswith(end)) == (1, True)
+
+
 def test_clean_text_and_another_question_are_not_found() -> None:
     assert not found_in(CLEAN, BOLTS)
     assert not found_in(CLEAN + "How many bolts in total does it take to hold a wheel of this kind?", BOLTS)
