@@ -56,8 +56,9 @@ class Kernel(Generic[_P, _R]):
         types = tuple(map(_type_of, args))
         compiled = self._compiled.get(types)
         if compiled is None:
-            with _one_compiles:
-                compiled = self._compiled.setdefault(types, self._compile(types, args))
+            with _one_compiles:  # another thread may have compiled it meanwhile
+                compiled = self._compiled.get(types) or self._compile(types, args)
+                self._compiled[types] = compiled
         return compiled(*args)  # type: ignore[call-arg]
 
     def __reduce__(self) -> str:
@@ -126,7 +127,7 @@ def _digest_of(function: Callable[..., object]) -> str:
 
 
 def _with_helpers(function: Callable[..., object]) -> FunctionType:
-    """Returns a copy of the function. In the copy, the names of other kernels stand for Numba's forms of them."""
+    """Returns a copy of the function. In the copy, the names of other kernels name Numba's forms of these kernels."""
     assert isinstance(function, FunctionType)
     values = function.__globals__
     helpers = {name: values[name] for name in function.__code__.co_names if isinstance(values.get(name), Kernel)}
