@@ -17,8 +17,8 @@ The peers get the same tokens, each in its own format:
   MDS, and the chunks of litdata's ``TokensLoader``.
 
 A peer that cannot be imported is reported as skipped. Each round times every row for a short while, in a process of
-its own. The best rate counts, because other work on the machine can only add time. The time is the process's CPU time; the files are in the
-page cache. The last line reports how long our loader takes to open and check 1,000 shards.
+its own. The best rate counts, because other work on the machine can only add time. The time is the process's CPU time;
+the files are in the page cache. The last line reports how long our loader takes to open and check 1,000 shards.
 """
 
 from __future__ import annotations
