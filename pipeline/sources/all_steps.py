@@ -18,7 +18,7 @@ from filters.url_lists import UrlList
 from mixtures.from_yaml import with_settings
 from pipeline.sources import SOURCES
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.optional_steps import OPTIONAL_STEPS
 from pipeline.sources.source import AnyStep
 
 EXACT = "exact_dedup"
