@@ -115,7 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--make-index", action="store_true", help="make the index and end")
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, metavar="N",
-        help="with --make-index: processes; each needs four times a shard's memory (default: one per core)",
+        help="with --make-index: processes; each needs six times a shard's memory (default: one per core)",
     )  # fmt: skip
     return parser
 

@@ -40,6 +40,7 @@ FOLDER = "index"
 _MAGIC = b"LMXFIND3"
 _HEADER = struct.Struct("<8s32s8Q")
 _MAX_BUCKET_BITS = 32
+_PART_NUMBERS = 1 << 21
 _FEW_FALSE_BLOCKS = 1 << 12
 """The target for false candidates: when a piece is looked up, one in this many blocks is decoded although it lacks the
 piece. A larger index would hardly be faster."""
@@ -129,8 +130,8 @@ class ShardIndex:
 
 
 def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
-    """Returns the index of a shard. Decodes the whole shard once. The decoding needs memory of about four times the
-    shard's size.
+    """Returns the index of a shard. Decodes the whole shard once. This needs memory of about six times the shard's
+    size.
 
     Args:
         encoder: the tokenizer that made the shard's ids.
@@ -153,15 +154,42 @@ def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
     slots = np.concatenate(block_of_row) if block_of_row else np.empty(0, np.int64)
     used, first_rows = np.unique(slots, return_index=True)
     found = np.concatenate(postings) if postings else np.empty(0, np.uint64)
-    blocks = np.searchsorted(used, (found & np.uint64(2**32 - 1)).astype(np.int64))
+    del postings
     block_rows = np.append(first_rows, len(slots)).astype(np.uint32)
     id_rows = np.argsort(np.array(id_hashes, np.uint64), kind="stable").astype(np.uint32)
     most = int(MAX_SHARE * info.bytes)
     room = most - checksum_bytes(most) - _HEADER.size - block_rows.nbytes - id_rows.nbytes
-    hashes32 = (found >> np.uint64(32)).astype(np.int64)
     bits = _bucket_bits(len(found), len(used), room)
-    numbers = np.unique((hashes32 >> (32 - bits)) * len(used) + blocks)
+    numbers = _numbers(found, used, bits)
     return ShardIndex(info.sha256, bits, block_rows, id_rows, encode(numbers, max(1, len(used) << bits)))
+
+
+def _numbers(found: Array, slots: Array, bucket_bits: int) -> Array:
+    """Returns the sorted, distinct numbers ``bucket * num_blocks + block``.
+
+    An index has millions of numbers, so they are computed in parts and replace ``found``.
+
+    Args:
+        found: each piece's hash (32 bits), followed by its slot (32 bits). The array is overwritten.
+        slots: the slots that have rows, sorted. The index of a slot in this array is the number of its block.
+        bucket_bits: how many bits of a hash choose its bucket.
+    """
+    found.sort()
+    shift, numbers, end, done = np.uint64(64 - bucket_bits), found.view(np.int64), 0, 0
+    while end < len(found):
+        begin, end = end, min(end + _PART_NUMBERS, len(found))
+        if end < len(found) and bucket_bits:  # a bucket is not divided
+            bucket = int(found[end - 1] >> shift)
+            end = len(found) if bucket + 1 >> bucket_bits else int(found.searchsorted(np.uint64(bucket + 1) << shift))
+        elif not bucket_bits:
+            end = len(found)
+        part = found[begin:end]
+        buckets = (part >> shift).astype(np.int64) if bucket_bits else np.zeros(len(part), np.int64)
+        blocks = slots.searchsorted((part & np.uint64(2**32 - 1)).astype(np.int64))
+        distinct = np.unique(buckets * len(slots) + blocks)
+        numbers[done : done + len(distinct)] = distinct
+        done += len(distinct)
+    return numbers[:done]
 
 
 def id_hash(doc_id: str) -> int:

@@ -91,12 +91,13 @@ def encoded_bytes(count: int, limit: int) -> int:
 def encode(numbers: Array, limit: int) -> Numbers:
     """Returns sorted, distinct numbers in encoded form. All numbers must be below ``limit``."""
     low_bits = low_bits_of(len(numbers), limit)
-    highs = numbers >> low_bits
     num_zeros = (limit >> low_bits) + 1
     bits = np.zeros(len(numbers) + num_zeros, np.bool_)
-    bits[highs + np.arange(len(numbers))] = True
+    for first in range(0, len(numbers), _PACK_NUMBERS):
+        part = numbers[first : first + _PACK_NUMBERS]
+        bits[(part >> low_bits) + np.arange(first, first + len(part))] = True
     sampled = np.arange(0, num_zeros, _SAMPLE_ZEROS)
-    samples = sampled + np.searchsorted(highs, sampled, "right")
+    samples = sampled + np.searchsorted(numbers, sampled + 1 << low_bits)
     assert not len(samples) or samples[-1] < 2**32, "one shard holds at most four billion postings"
     return Numbers(
         len(numbers),

@@ -284,7 +284,7 @@ def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
     """Makes the index of every shard that has none or an outdated one. Deletes indexes that belong to no shard.
 
     Args:
-        num_workers: number of processes. Each process needs memory of about four times the size of a shard.
+        num_workers: number of processes. Each process needs memory of about six times the size of a shard.
 
     Returns:
         The index files that were written.

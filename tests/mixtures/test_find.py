@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from mixtures.find.__main__ import main
 from mixtures.find.checked_file import SEGMENT_BYTES, CheckedFile, checksum_bytes, with_checksums
 from mixtures.find.grams import minima
+from mixtures.find.index import _numbers
 from mixtures.find.limits import GRAIN_BYTES, MAX_SHARE
 from mixtures.find.postings import encode, encoded_bytes
 from mixtures.find.search import Finder, FoundRow, make_indexes
@@ -224,6 +226,31 @@ def test_the_sample_does_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -
     whole = minima(data).tolist()
     monkeypatch.setattr("mixtures.find.grams._CHUNK_BYTES", 97)
     assert minima(data).tolist() == whole
+
+
+@pytest.mark.parametrize("bits", [0, 1, 7, 20, 32])
+def test_the_numbers_of_an_index_are_computed_in_parts(bits: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(bits)
+    slots = np.unique(generator.integers(0, 300, 50))
+    hashes = generator.integers(0, 2**32, 400).astype(np.uint64)
+    found = generator.choice(hashes, 3_000) << np.uint64(32) | generator.choice(slots, 3_000).astype(np.uint64)
+    pairs = [(int(one) >> 32, int(slots.searchsorted(int(one) & 2**32 - 1))) for one in found]
+    wanted = sorted({(value >> 32 - bits) * len(slots) + block for value, block in pairs})
+    monkeypatch.setattr("mixtures.find.index._PART_NUMBERS", 100)
+    assert _numbers(found, slots, bits).tolist() == wanted
+
+
+def test_the_memory_for_an_index_grows_only_with_its_pieces() -> None:
+    """What is needed besides the pieces themselves (8 bytes each) is the same for four times as many."""
+    extra = []
+    for count in (1 << 22, 1 << 24):
+        found = np.random.default_rng(1).integers(0, 2**63, count).astype(np.uint64)
+        tracemalloc.start()
+        numbers = _numbers(found, np.arange(1), 20)
+        extra.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert len(numbers)
+    assert extra[1] < 1.2 * extra[0] < 300e6
 
 
 @given(st.sets(st.integers(0, 5_000), max_size=400), st.integers(0, 5_001), st.integers(0, 5_001))
