@@ -38,6 +38,7 @@ from pipeline.mix import phase as mixing
 from pipeline.mix.earlier_stages import Earlier
 from pipeline.mix.forgotten import check_forgotten
 from pipeline.mix.job import MixJob
+from pipeline.mix.replaced import check_recipe, replaced
 from pipeline.mix.work import mix_work
 from pipeline.output.fingerprint import fingerprint
 from pipeline.output.lock import check_writable, only_run, reading, reading_all
@@ -133,6 +134,7 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
     """Checks tokenizer, exclusion list, mixture and inputs before any work starts. Returns the sources of the run with
     their input.
     """
+    check_recipe(settings, layout)
     if settings.tokenizer:
         check_tokenizer(settings.tokenizer, settings.encoder)
     if settings.exclude:
@@ -241,7 +243,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         display.say("mix: already complete")
         return made
     check_forgotten((layout.output, layout.clean_from, settings.continue_from), settings.exclude)
-    display.say(mixing.replaced(layout))
+    display.say(replaced(layout))
     with display.job("mix", place.progress_dir, work=mix_work(job)):
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
     manifest = mixing.manifest_of(made, job, encoder, found, about=_about(layout, sources),
