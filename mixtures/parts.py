@@ -127,6 +127,24 @@ def is_of(name: str, wanted: str) -> bool:
     return wanted in (name, source_of(name))
 
 
+def not_held_out(wanted: Iterable[str], manifest: Mapping[str, Any]) -> list[str]:
+    """Returns the sources of a mixture from which no document is held out, although the recipe asks for a share.
+
+    A share of a small source can come out as no document at all. Then its validation loss cannot be measured.
+
+    Args:
+        wanted: the sources that the recipe's ``validation`` names.
+        manifest: the manifest of the finished mixture.
+
+    >>> manifest = {"sources": {"c4": {}, "books": {}}, "validation": {"c4": {"documents": 3}}}
+    >>> not_held_out(["c4", "books", "arxiv"], manifest)
+    ['books']
+    """
+    mixed = {source_of(name) for name in manifest["sources"]}
+    held = manifest["validation"]
+    return [source for source in wanted if source in mixed and not held.get(source, {}).get("documents")]
+
+
 def whole_line(manifest: Mapping[str, Any], source: str) -> dict[str, Any] | None:
     """Returns a manifest's entry about a source; None if there is none. If the source is divided, the entry is the sum
     of the entries about its parts."""
