@@ -17,6 +17,8 @@ from fractions import Fraction
 from typing import Any
 
 from mixtures.recipe_values import MAX_EPOCHS, as_mapping
+from mixtures.setting_error import SettingError
+from tokenizer.did_you_mean import did_you_mean
 
 OTHER = "other"
 """Represents every value that a rule does not name."""
@@ -53,7 +55,8 @@ class PartRule:
                 raise ValueError(f"{self.by} {value} has {weight}: it must be above 0 (leave a value out to have none)")
         for value, most in self.max_epochs.items():
             if value not in self.weights:
-                raise ValueError(f"max_epochs names {value}, which is not among {', '.join(self.weights)}")
+                hint = did_you_mean(value, self.weights)
+                raise ValueError(f"max_epochs names {value}, which is not among {', '.join(self.weights)}{hint}")
             if not 0 < most <= MAX_EPOCHS:
                 raise ValueError(f"max_epochs of {value} is {most}: it must be above 0 and at most {MAX_EPOCHS}")
 
@@ -162,7 +165,9 @@ def check_parts(parts: Mapping[str, PartRule], weights: Iterable[str], max_names
     weighed = list(weights)
     for source in parts:
         if source not in weighed:
-            raise ValueError(f"parts holds {source}, which is not among {', '.join(weighed)}")
+            hint = did_you_mean(source, weighed)
+            raise SettingError(f"parts holds {source}, which is not among {', '.join(weighed)}{hint}",
+                               f"mixture.parts.{source}")  # fmt: skip
     number = sum(len(names_of(parts, source)) for source in weighed)
     if number > max_names:
         raise ValueError(f"{number} sources and parts: at most {max_names} fit the shards' source column")

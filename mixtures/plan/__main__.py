@@ -20,6 +20,7 @@ from mixtures.plan.shares import Plan, SourceTokens
 from mixtures.plan.table import format_rows
 from mixtures.recipe import Recipe
 from mixtures.weights import rounded
+from tokenizer.did_you_mean import did_you_mean
 from tokenizer.interrupts import as_command
 from tokenizer.numbers import tokens_flag
 from tokenizer.program import name_of
@@ -187,7 +188,7 @@ def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Seque
     for one in epochs:
         source, _, number = one.partition("=")
         if source not in wanted:
-            raise ValueError(f"--epochs {one}: {source} is not among {', '.join(wanted)}")
+            raise ValueError(f"--epochs {one}: {source} is not among {', '.join(wanted)}{did_you_mean(source, wanted)}")
         try:
             wanted[source] = Decimal(number)
         except InvalidOperation:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tokenizer.did_you_mean import or_list
+
 CHECKSUMS = "checksums.json"
 _BLOCK_BYTES = 1 << 20
 _MAX_TRIES = 6
@@ -76,7 +78,7 @@ def published(what: str, languages: tuple[str, ...]) -> list[Published]:
     if what == "all":
         return [file for some in ("lid", "lm", "bad-words") for file in files[some]]
     if what not in files:
-        raise ValueError(f"fetch: there is no {what!r}; choose from {', '.join([*files, 'all'])}")
+        raise ValueError(f"fetch: there is no {what!r}{or_list(what, [*files, 'all'])}")
     return files[what]
 
 

@@ -19,7 +19,6 @@ A run does not download anything. A folder of models contains:
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,6 +42,7 @@ from pipeline.models.stored_files import (
     with_checksum,
 )
 from pipeline.sources.source import Source
+from tokenizer.did_you_mean import or_list
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
 """The models without which a run can start. Three of them are lists: bad words, exclusions, and evaluation items. If a
@@ -167,9 +167,8 @@ def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPa
     labels = labels_of(local_path(path))
     returned = {step.renames.get(label, label) for label in labels}
     for name in sorted((named - step.renames.keys() - returned) | (step.renames.keys() - set(labels))):
-        close = difflib.get_close_matches(name, sorted(returned), 1)
-        hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(sorted(returned)[:10])}, ..."
-        raise ValueError(f"{source}: the language model {path} has no label {name!r}; {hint}")
+        hint = or_list(name, sorted(returned))
+        raise ValueError(f"{source}: the language model {path} has no label {name!r}{hint}")
 
 
 def _check_reference(source: str, path: ModelPath) -> None:

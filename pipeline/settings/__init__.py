@@ -5,6 +5,7 @@
 - ``flags``: the command's flags, and Beam's (``beam_flags.json``).
 - ``runner_options``: lists options of Flink's and Spark's job servers that Beam's Python package does not know.
 - ``settings``: combines flags, file and recipe, and checks them.
+- ``source_names``: says which sources a run has, and from which files it reads them.
 - ``source_settings``: applies settings to a source's reader, join and steps.
 - ``dedup_settings``: limits how much a near dedup may remove.
 - ``inputs``: lists the files that a source's globs match.
