@@ -46,7 +46,8 @@ from pipeline.output.markers import is_done, read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.preflight.cloud_options import check_options
 from pipeline.preflight.cloud_stores import check_stores
-from pipeline.preflight.request import check_exclusions, check_memory, check_mixable, check_tokenizer
+from pipeline.preflight.places import check_mixable
+from pipeline.preflight.request import check_exclusions, check_memory, check_tokenizer
 from pipeline.progress.closing_table import print_summary
 from pipeline.progress.display import Display
 from pipeline.progress.run_record import begin_record, finish_record, read_record, restore_record
@@ -142,7 +143,7 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
     if settings.phase == "mix":
         return []
     if settings.phase == "all":
-        check_mixable(settings, layout)
+        check_mixable(settings.recipe, settings.sources, layout)
         check_columns(settings.recipe.parts, settings.sources.values())
     inputs, models = _inputs_and_models(settings, layout.work)
     return cleaning.prepare_sources(settings, inputs, models, eval_table(settings, layout.work))

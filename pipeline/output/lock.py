@@ -53,12 +53,12 @@ def _names(folder: str) -> list[str]:
     return os.listdir(folder) if os.path.isdir(folder) else []
 
 
-def check_writable(output: str) -> None:
-    """Checks that the output folder can be written, by writing a file and deleting it.
+def check_output(output: str) -> None:
+    """Checks that the output folder is new, empty, or the output of a run. Writes nothing.
 
     Raises:
-        ValueError: the folder cannot be written. Or it contains files that are not from a run, and this run could
-            overwrite them.
+        ValueError: the folder contains files that are not from a run, and a run could overwrite them; or its name is a
+            pattern.
     """
     if any(mark in output for mark in "*?["):
         raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")
@@ -69,6 +69,15 @@ def check_writable(output: str) -> None:
             raise ValueError(
                 f"--output {output}: the folder holds files that no run wrote ({named}); name one that is empty or new"
             )
+
+
+def check_writable(output: str) -> None:
+    """Checks that the output folder can be written, by writing a file and deleting it.
+
+    Raises:
+        ValueError: the folder cannot be written, or :func:`check_output` refuses it.
+    """
+    check_output(output)
     probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
     try:
         write_bytes(probe, b"probe")  # not empty, because Beam cannot write an empty file to s3://
@@ -97,6 +106,12 @@ def only_run(layout: Layout) -> Iterator[None]:
         yield
 
 
+def check_is_output(output: str | None, flag: str) -> None:
+    """Raises ValueError if a folder on this machine is not the output of a run. ``flag`` is the flag that names it."""
+    if output is not None and is_local(output) and not os.path.isdir(join(output, ".work")):
+        raise ValueError(f"{flag} {output}: there is no output of a run")
+
+
 @contextlib.contextmanager
 def reading(output: str | None, flag: str = "--from") -> Iterator[None]:
     """Locks the output of an earlier run against runs that would write to it. Several runs can read the output at the
@@ -108,9 +123,8 @@ def reading(output: str | None, flag: str = "--from") -> Iterator[None]:
     if output is None or not is_local(output):
         yield
         return
+    check_is_output(output, flag)
     path = join(output, ".work", "lock")
-    if not os.path.isdir(join(output, ".work")):
-        raise ValueError(f"{flag} {output}: there is no output of a run")
     with create_file(path) if not os.path.exists(path) else open(path, "rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

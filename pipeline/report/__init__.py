@@ -5,6 +5,7 @@ documents other settings would keep, and compares runs.
                                   \\-> set_option -> rejudge -> recount -> terminal      (--set)
                                   \\-> compare -> terminal, against -> build            (two folders)
 
+- ``first_look``: checks a request before the other modules are imported.
 - ``output_state``: reads the output of a run, whether it is complete or not.
 - ``documents``: reads a bounded part of ``clean/`` and ``dropped/``.
 - ``collect``: gathers the numbers and texts of one source.

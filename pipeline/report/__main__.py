@@ -8,6 +8,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pipeline.report.first_look import check_folder, check_settings
 from tokenizer.interrupts import as_command
 from tokenizer.program import name_of
 
@@ -36,9 +37,12 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError("--page puts a comparison on the page: give two folders")
     if not 0 < args.share <= 1:
         raise ValueError(f"--share {args.share} must be above 0 and at most 1")
+    if len(args.dirs) == 2 and args.settings:
+        raise ValueError("--set is for one run: give one folder")
+    for folder in args.dirs:
+        check_folder(folder)
+    check_settings(args.dirs[0], args.settings)
     if len(args.dirs) == 2:
-        if args.settings:
-            raise ValueError("--set is for one run: give one folder")
         from pipeline.report.compare import print_comparison
         from pipeline.report.output_state import read_state
         from pipeline.report.terminal import console

@@ -19,6 +19,7 @@ from pipeline.files.files import exists, join, read_bytes
 from pipeline.output.markers import read_marker
 from pipeline.output.paths import Layout
 from pipeline.progress.run_record import read_record
+from pipeline.report.first_look import not_an_output
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
 from pipeline.sources.all_sources import source_of_output
@@ -82,7 +83,7 @@ def read_state(output: str) -> RunState:
     manifest = _manifest(layout, problems)
     names = _names(layout, record, manifest)
     if not names and not record and manifest is None:
-        raise ValueError(f"{output} is not the output of a run: it holds no manifest.json, stats, clean or dropped")
+        raise ValueError(not_an_output(output))
     recipe = _recipe(record, manifest)
     sources = [_source(layout, name, recipe, problems) for name in names]
     unfinished = record.get("finished") is False

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from filters.ccnet.perplexity import Perplexity
+from pipeline.report.first_look import no_such_source, split_setting
 from pipeline.report.output_state import RunState, SourceState
 from pipeline.report.rejudge import Change
 from pipeline.settings.source_settings import configured
@@ -33,16 +34,10 @@ def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Ch
     by_source: dict[str, dict[str, Any]] = {}
     cutoffs: dict[str, dict[str, list[float]]] = {}
     for setting in settings:
-        path, equals, text = setting.partition("=")
-        name, *rest = path.strip().split(".")
-        if not equals or not rest:
-            example = "common_crawl.reference.min_score=0.25"
-            raise ValueError(f"--set {setting}: write SOURCE.STEP.FIELD=VALUE, such as {example}")
+        name, rest, text = split_setting(setting)
         one = state.source(name)
         if one is None or one.source is None:
-            there = [s.name for s in state.sources if s.source]
-            hint, known = did_you_mean(name, there), ", ".join(there)
-            raise ValueError(f"--set {setting}: the run has no source {name}{hint}; it has: {known}")
+            raise ValueError(no_such_source(setting, name, [s.name for s in state.sources if s.source]))
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:

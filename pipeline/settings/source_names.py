@@ -7,11 +7,10 @@ from typing import Any
 
 from mixtures.recipe import Recipe
 from mixtures.setting_error import SettingError
-from pipeline.sources.source import Source
 from tokenizer.did_you_mean import did_you_mean
 
-Known = Mapping[str, Source]
-"""All sources by name: the sources defined in code, and the sources that the configuration file declares."""
+Known = Sequence[str]
+"""The names of all sources: those defined in code, and those that the configuration file declares."""
 INPUTS = "inputs"
 """The key of the configuration file that has the globs of each source."""
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from mixtures.setting_error import SettingError, place_of
 from pipeline.sources.all_steps import steps_named
+from pipeline.sources.corpora.corpus_files import corpus_files
 from pipeline.sources.corpora.reader import CorpusReader
 from pipeline.sources.corpora.values import KINDS
 from pipeline.sources.dedup_steps import ExactDedup
@@ -67,20 +68,6 @@ def corpus_source(name: str, declaration: Any) -> Source:
         message = str(error)
         message = message if message.startswith(where) else f"{where}: {message}"
         raise SettingError(message, place_of(error, where)) from error
-
-
-def corpus_files(name: str, declaration: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the globs of a declaration. If the declaration has none, the tuple is empty, and the command line must
-    give the globs.
-
-    Raises:
-        ValueError: ``files`` is neither a glob nor a list of globs.
-    """
-    given = declaration.get("files")
-    globs = [] if given is None else [given] if isinstance(given, str) else given
-    if not isinstance(globs, list) or not all(isinstance(one, str) and one for one in globs):
-        raise ValueError(f"corpora.{name}.files must be a glob or a list of globs, not {given!r}")
-    return tuple(globs)
 
 
 def _reader(where: str, declared: Mapping[str, Any]) -> CorpusReader:
