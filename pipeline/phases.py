@@ -41,7 +41,7 @@ from pipeline.mix.job import MixJob
 from pipeline.mix.replaced import check_recipe, replaced
 from pipeline.mix.work import mix_work
 from pipeline.output.fingerprint import fingerprint
-from pipeline.output.lock import check_writable, only_run, reading, reading_all
+from pipeline.output.lock import only_run, reading, reading_all
 from pipeline.output.markers import is_done, read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.preflight.cloud_options import check_options
@@ -97,7 +97,6 @@ def run(settings: Settings) -> None:
     FileSystems.set_options(engine.options)
     check_stores(settings, engine)
     layout = Layout(settings.output, clean_from=settings.clean_from)
-    check_writable(settings.output)
     with (
         only_run(layout),
         reading(layout.clean_from),

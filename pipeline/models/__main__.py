@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     flags, beam_args = build_parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)
     flags.beam_args = tuple(beam_args)
+    folder: str = getattr(flags, "models", os.curdir)
+    is_new = not os.path.lexists(folder)
     try:
         if beam_args and flags.command is not _train_reference:
             raise ValueError(f"{beam_args[0]} is not known here")
@@ -40,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except ValueError as error:
         print(f"pipeline.models: {error}", file=sys.stderr)
+        if is_new and os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)  # a request that was refused leaves nothing
         return 2
     except PermissionError as error:
         what = f"{error.filename}: {error.strerror}; give this user the right, or name another path"

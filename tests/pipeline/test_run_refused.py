@@ -58,6 +58,43 @@ def test_a_folder_of_somebody_else_is_not_written_to(small: Small, tmp_path: Pat
     assert mine.read_text() == "mine"
 
 
+REFUSED = [
+    ("--input=books={root}/books", "for which there is no input", 0),
+    ("--input=books={root}/books", "for which there is no input", 1),
+    ("--tokenizer={root}/config.yaml", "is not a", 0),
+    ("--exclude={tmp}/e.txt", "not UTF-8 text", 0),
+    ("--phase=mix", "there are no finished clean documents", 0),
+    ("--direct_num_workers=10000", "memory: 10000 worker processes", 0),
+]
+
+
+@pytest.mark.parametrize(("flag", "said", "existed"), REFUSED)
+def test_a_refused_request_leaves_nothing(
+    flag: str, said: str, existed: int, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Also those that are found late, when the output folder is locked."""
+    monkeypatch.setattr("pipeline.preflight.places.check_places", lambda request: None)
+    (tmp_path / "e.txt").write_bytes(b"\xff\xfe\x00e")
+    out = tmp_path / "a" / "b" / "out"
+    if existed:
+        out.mkdir(parents=True)
+    flag = flag.format(root=small.root, tmp=tmp_path)
+    given = [a for a in small.args(out, flag) if flag.partition("=")[0] not in a or a == flag]
+    assert main(given) == 2
+    assert said in capsys.readouterr().err
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+    assert found == (["a", "a/b", "a/b/out"] if existed else []) + ["e.txt"]
+
+
+def test_a_refused_request_leaves_an_earlier_output_as_it_was(small: Small, out: Path, capsys: Any) -> None:
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert small.run(out, "--tokens=99999999999") == 2
+    shutil.rmtree(out / ".work")
+    assert small.run(out, f"--tokenizer={small.root}/config.yaml") == 2
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert after == {path: data for path, data in before.items() if ".work" not in path.parts}
+
+
 def test_mixing_before_anything_is_clean(small: Small, tmp_path: Path, capsys: Any) -> None:
     assert small.run(tmp_path / "new", "--phase=mix") == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
