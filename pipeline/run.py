@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pipeline.progress.log_file import log_to, note
 from pipeline.settings.flags import build_parser, parse_flags
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import described, is_of_disk, status_of
 
 if TYPE_CHECKING:
     from pipeline.settings.settings import Settings
@@ -79,8 +80,11 @@ def _run(settings: Settings) -> int:
             raise  # a library raised it because of data that we gave it, so this is our bug and not a wrong request
         is_table = isinstance(error.__cause__, PlanError)
         return _refused(str(error) if is_table else error)
-    except PermissionError as error:
-        return _refused(f"{error.filename}: {error.strerror}; give this user the right, or name another path")
+    except OSError as error:
+        if not (isinstance(error, PermissionError) or is_of_disk(error)):
+            raise
+        _say(described(error, settings.output))
+        return status_of(error)
     except (RunFailed, JobFailed, DamagedFile) as error:
         _say(error)
         return FAILED

@@ -22,6 +22,7 @@ Beam nor the pipeline.
 - ``program``: returns the name under which a command was called.
 - ``did_you_mean``: suggests the name that a user may have meant.
 - ``numbers``: reads numbers such as 100M in flags and settings.
+- ``os_errors``: says what the operating system refused, such as a write to a full disk.
 - ``progress``: reports the progress of a long training.
 - ``interrupts``: ends a command cleanly on a signal.
 - ``train``: trains a model (``python -m tokenizer.train``).

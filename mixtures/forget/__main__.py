@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
 
@@ -35,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mixtures.forget: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"mixtures.forget: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+        print(f"mixtures.forget: {described(error, args.folder)}", file=sys.stderr)
+        return status_of(error)
     if not found.shards:
         print("mixtures.forget: no shard holds such a document", file=sys.stderr)
         return 1 if ids else 0

@@ -144,6 +144,13 @@ def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
+def doubts_of(paths: Sequence[Path]) -> list[str]:
+    """Returns a sentence for the user about each of these files that was trained on too little text. The files belong
+    to one model, and their training was recorded.
+    """
+    return doubts([{"name": one.name, **_read(str(one.parent / RECORDS)).get(one.name, {})} for one in paths])
+
+
 def described(file: Mapping[str, Any]) -> str:
     """Returns in words what a file was trained on.
 

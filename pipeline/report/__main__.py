@@ -10,20 +10,25 @@ from collections.abc import Sequence
 
 from pipeline.report.first_look import check_folder, check_settings
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns its exit status: 0 if it succeeded, 2 if the request was wrong."""
+    """Runs the command. Returns its exit status: 0 if it succeeded, 1 if it failed (a full disk), 2 if the
+    request was wrong."""
     args = build_parser().parse_args(argv)
     try:
         _run(args)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {described(error, args.dirs[-1])}", file=sys.stderr)
+        return status_of(error)
     return 0
 
 
