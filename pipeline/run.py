@@ -58,6 +58,7 @@ def _run(settings: Settings) -> int:
     from pipeline.explain import explain
     from pipeline.failures import JobFailed, RunFailed
     from pipeline.files.checked import DamagedFile
+    from pipeline.files.store_files import StoreError
     from pipeline.models.find import MissingModels
     from pipeline.phases import estimate_run, run
     from pipeline.preflight.job_server import Faults
@@ -85,7 +86,7 @@ def _run(settings: Settings) -> int:
             raise
         _say(described(error, settings.output))
         return status_of(error)
-    except (RunFailed, JobFailed, DamagedFile) as error:
+    except (RunFailed, JobFailed, DamagedFile, StoreError) as error:
         _say(error)
         return FAILED
     return DONE

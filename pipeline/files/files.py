@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from pipeline.files.http_files import is_http, open_http
 from pipeline.files.s3_clients import share_clients
+from pipeline.files.store_files import open_store
 
 _COPY_BYTES = 1 << 20
 
@@ -50,13 +51,17 @@ def prepare(path: str) -> None:
 
 
 def open_file(path: str) -> BinaryIO:
-    """Opens a file for reading. The file is seekable. Its bytes are read as they are stored, without decompression."""
+    """Opens a file for reading. The file is seekable. Its bytes are read as they are stored, without decompression.
+
+    Raises:
+        StoreError: the store of the file does not answer, now or while the file is read.
+    """
     if is_local(path):
         return open(path, "rb")
     if is_http(path):
         return open_http(path)
     prepare(path)
-    return cast(BinaryIO, _file_systems().open(path, compression_type=_raw()))
+    return open_store(path, lambda: _file_systems().open(path, compression_type=_raw()))
 
 
 def create_file(path: str) -> BinaryIO:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.files.store_files import StoreError
 from pipeline.models.evals import EVALS, fetch_evals
 from pipeline.models.fetch import FetchError, Published, fetch, published
 from pipeline.models.scratch import TrainingFailed
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         if beam_args and flags.command is not _train_reference:
             raise ValueError(f"{beam_args[0]} is not known here")
         status: int = flags.command(flags)
-    except (FetchError, TrainingFailed) as error:
+    except (FetchError, StoreError, TrainingFailed) as error:
         print(f"pipeline.models: {error}", file=sys.stderr)
         return 1
     except ValueError as error:

@@ -8,9 +8,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pipeline.files.store_files import StoreError
 from pipeline.report.first_look import check_folder, check_settings
 from tokenizer.interrupts import as_command
-from tokenizer.os_errors import described, status_of
+from tokenizer.os_errors import FAILED, described, status_of
 from tokenizer.program import name_of
 
 
@@ -26,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except StoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
     except OSError as error:
         print(f"error: {described(error, args.dirs[-1])}", file=sys.stderr)
         return status_of(error)
