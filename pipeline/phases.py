@@ -33,6 +33,7 @@ from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
 from pipeline.engine.same_code import version_of
 from pipeline.estimate.table import print_estimate
+from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join
 from pipeline.mix import phase as mixing
 from pipeline.mix.earlier_stages import Earlier
@@ -54,6 +55,7 @@ from pipeline.progress.run_record import begin_record, finish_record, read_recor
 from pipeline.progress.ticks import totals
 from pipeline.report import write_report
 from pipeline.report.dataset_card import write_card
+from pipeline.report.failed import report_of_failed
 from pipeline.run_job import Workplace, workplace
 from pipeline.settings.bundled_sample import models_folder, sample_inputs
 from pipeline.settings.settings import Settings
@@ -119,8 +121,10 @@ def run(settings: Settings) -> None:
                     _clean(settings, layout, place, prepared, display)
                 if settings.phase != "clean":
                     made = _mix(settings, layout, place, display)
-            except ValueError:  # a wrong request; if nothing has changed, the output is still that of the last run
-                if _marks(settings, layout) == marks:
+            except (ValueError, RunFailed) as error:
+                if _marks(settings, layout) != marks:
+                    report_of_failed(settings.output, display.say)
+                elif isinstance(error, ValueError):  # nothing has changed, so the output is still that of the last run
                     restore_record(layout, before)
                 raise
             seconds = time.monotonic() - started

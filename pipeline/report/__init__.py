@@ -19,6 +19,7 @@ documents other settings would keep, and compares runs.
   all parts.
 - ``near_dedups``: shows the documents that a near dedup removed.
 - ``eval_sets``: makes a page for each evaluation set that was searched for.
+- ``failed``: writes the report of a run that failed.
 - ``dataset_card``: writes the ``README.md`` of the output.
 - ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with changed settings.
 - ``compare``, ``settings``, ``terminal``: compare two runs and their settings, and print to the terminal.
