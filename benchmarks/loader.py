@@ -16,16 +16,18 @@ The peers get the same tokens, each in its own format:
 - Grain, mosaicml-streaming and litdata: sequences packed beforehand, no borders, shuffled. The formats are ArrayRecord,
   MDS, and the chunks of litdata's ``TokensLoader``.
 
-A peer that cannot be imported is reported as skipped. Each round times every row for a short while. The best round
-counts, because other work on the machine can only add time. The time is the process's CPU time; the files are in the
-page cache. The last line reports how long our loader takes to open and check 1,000 shards.
+A peer that cannot be imported is reported as skipped. Each round times every row for a short while, in a process of
+its own. The best rate counts, because other work on the machine can only add time. The time is the process's CPU time;
+the files are in the page cache. The last line reports how long our loader takes to open and check 1,000 shards.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import itertools
+import multiprocessing
 import sys
 import tempfile
 import time
@@ -55,8 +57,9 @@ WEIGHTS = {"books": Decimal(5), "c4": Decimal(15), "common_crawl": Decimal(80)}
 VOCAB_SIZE = 32_000
 WARM_BATCHES = 8
 """The number of batches at the beginning that are not timed, because they open the files."""
-SEGMENT_BATCHES, SEGMENT_SECONDS = 128, 0.5
-"""In each round, a row is timed for at most this many batches, and at most this many CPU seconds."""
+SEGMENT_BATCHES, SEGMENT_SECONDS, ROUND_SEGMENTS = 64, 0.5, 6
+"""In each round, a row is timed several times in a row, each time for at most this many batches and at most this many
+CPU seconds."""
 MIN_TOKENS = BATCH * SEQ_LEN
 
 
@@ -201,23 +204,52 @@ def compare(folder: Path, num_tokens: int, rounds: int) -> None:
 
 
 def measured(rows: dict[str, Callable[[], Iterator[Any]]], rounds: int) -> dict[str, str]:
-    """Times all rows of the table in turn, ``rounds`` times. Returns each row's best rate, or why it was skipped."""
-    running: dict[str, Iterator[Any]] = {}
+    """Times all rows of the table in turn, ``rounds`` times. Returns each row's best rate, or why it was skipped.
+
+    Each row has a process of its own, because some libraries keep threads that read ahead. These threads would count
+    as CPU time of the rows that come after them.
+    """
+    context = multiprocessing.get_context("spawn")
     said: dict[str, str] = {}
     best = dict.fromkeys(rows, 0.0)
-    for _ in range(rounds):
+    with contextlib.ExitStack() as stack:
+        pipes: dict[str, Any] = {}
         for name, make in rows.items():
-            if name in said:
-                continue
-            try:
-                while name not in running or (rate := segment_rate(running[name])) is None:
-                    running[name] = make()
-                    assert len(list(itertools.islice(running[name], WARM_BATCHES))) == WARM_BATCHES
-            except ImportError as error:
-                said[name] = f"skipped: {error}"
-                continue
-            best[name] = max(best[name], rate)
+            pipes[name], theirs = context.Pipe()
+            process = context.Process(target=_time_row, args=(make, theirs), daemon=True)
+            process.start()
+            theirs.close()
+            stack.callback(process.terminate)
+        for _ in range(rounds):
+            for name, pipe in pipes.items():
+                if name in said:
+                    continue
+                pipe.send(None)
+                answer = pipe.recv()  # EOFError if the process has ended
+                if isinstance(answer, str):
+                    said[name] = answer
+                else:
+                    best[name] = max(best[name], answer)
     return {name: said.get(name, f"{best[name] / 1e6:8.0f} M tokens/s") for name in rows}
+
+
+def _time_row(make: Callable[[], Iterator[Any]], pipe: Any) -> None:
+    """Answers each request for a rate with the rate of the next batches, or with the reason why there is none."""
+    running: Iterator[Any] | None = None
+    while True:
+        pipe.recv()
+        try:
+            rates: list[float] = []
+            while len(rates) < ROUND_SEGMENTS:
+                if running is None or (rate := segment_rate(running)) is None:
+                    running = make()
+                    assert len(list(itertools.islice(running, WARM_BATCHES))) == WARM_BATCHES
+                else:
+                    rates.append(rate)
+        except ImportError as error:
+            pipe.send(f"skipped: {error}")
+            return
+        pipe.send(max(rates))
 
 
 def start_up(folder: Path) -> None:

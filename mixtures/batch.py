@@ -5,6 +5,7 @@ documents apart.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -37,8 +38,11 @@ class Batch:
         Args:
             values: one value per segment.
         """
-        ends = np.append(self.segment_begins[1:], self.input_ids.size)
-        return np.asarray(np.repeat(values, ends - self.segment_begins).reshape(self.input_ids.shape))
+        begins = self.segment_begins
+        lengths = np.empty_like(begins)
+        np.subtract(begins[1:], begins[:-1], out=lengths[:-1])
+        lengths[-1:] = self.input_ids.size - begins[-1:]
+        return np.asarray(values.repeat(lengths).reshape(self.input_ids.shape))
 
     def segment_numbers(self) -> Array:
         """Returns the number of each segment within its sequence, from 0: int32, one per segment."""
@@ -51,9 +55,9 @@ class Batch:
 
     def positions(self) -> Array:
         """Returns the offset of each token in its segment, from 0: int32, shaped like ``input_ids``."""
-        width = self.input_ids.shape[1]
-        begins = self.spread((self.segment_begins % width).astype(np.int32))
-        return np.asarray(np.subtract(np.arange(width, dtype=np.int32), begins, out=begins))
+        begins = self.spread(self.segment_begins.astype(np.int32))
+        indices = _indices(begins.size).reshape(begins.shape)
+        return np.asarray(np.subtract(indices, begins, out=begins))
 
     def sources(self) -> Array:
         """Returns the number of each token's source: int8, shaped like ``input_ids``. Padding is -1.
@@ -97,6 +101,15 @@ class Batch:
         The mask is False at padding. It is also False at the label after a document's eos, because that label is the
         first token of an unrelated document.
         """
-        mask = self.spread(self.segment_sources != PADDING)
+        is_document = self.segment_sources != PADDING
+        mask = np.ones(self.input_ids.shape, bool) if is_document.all() else self.spread(is_document)
         mask.reshape(-1)[self.segment_begins] = False
         return mask[:, 1:]
+
+
+@lru_cache(maxsize=4)
+def _indices(size: int) -> Array:
+    """Returns the numbers from 0 to ``size`` - 1: int32, read-only. Batches of one loader have the same size."""
+    indices = np.arange(size, dtype=np.int32)
+    indices.setflags(write=False)
+    return indices

@@ -89,7 +89,12 @@ class PackedSource:
 
     def __getitem__(self, index: SupportsIndex) -> Any:
         """Returns one record. Raises IndexError if no record has this index."""
-        return self.__getitems__([index])[0]
+        if self._ahead is None:
+            return self.__getitems__([index])[0]
+        number = index.__index__()
+        if not 0 <= number < self._num_records:
+            raise IndexError(f"record {number} is not among {self._num_records}")
+        return _whole(self._ahead.batch(number))
 
     def __getitems__(self, indices: Sequence[SupportsIndex]) -> list[Any]:
         """Returns several records. This is much faster than requesting one record at a time."""
@@ -99,7 +104,7 @@ class PackedSource:
         if numbers.min() < 0 or numbers.max() >= len(self):
             raise IndexError(f"records {numbers.min()} to {numbers.max()} are not among {len(self)}")
         if self._ahead is not None:
-            return [_whole(self._ahead.batch(number)) for number in numbers.tolist()]
+            return [self[number] for number in numbers.tolist()]
         return list(_FORMS[self._form](self._loader, numbers))
 
     def __repr__(self) -> str:

@@ -1,7 +1,7 @@
 """Encodes text to the same ids as a tokenizer's reference library (such as SentencePiece), but faster. Imports neither
 Beam nor the pipeline.
 
-    .model -> sentence_piece -> fast_bpe -> id_cache, merges -> ids
+    .model -> sentence_piece -> fast_bpe -> id_cache, merges -> ids (or audited -> accelerator)
     tokenizer.json -> json_file -> tokenizers, or accelerator -> ids
     .tiktoken -> rank_file -> tiktoken, or accelerator -> ids
 
@@ -12,6 +12,7 @@ Beam nor the pipeline.
 - ``json_file``: encodes and decodes with Hugging Face's ``tokenizer.json``.
 - ``rank_file``: encodes and decodes with tiktoken's rank files.
 - ``accelerator``: runs gigatoken, if it is installed.
+- ``audited``: runs gigatoken for a ``.model``, and compares some of its ids.
 - ``proof``: compares an encoder with its reference library.
 - ``fast_bpe``: splits texts into parts (words, for example), and encodes every distinct part once.
 - ``id_cache``: remembers the ids of short parts, in numpy.

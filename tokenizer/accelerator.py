@@ -36,6 +36,11 @@ class Gigatoken:
 
     name = f"gigatoken {VERSION}"
 
+    @staticmethod
+    def is_installed() -> bool:
+        """True if the version of gigatoken that this project examined is installed."""
+        return _library() is not None
+
     def __init__(self, load: Callable[[], Any]) -> None:
         self._load = load
         self._loaded = load()

@@ -61,7 +61,7 @@ class Encoder:
             bos: True puts a bos before each document. A text names the token that serves as bos. None puts a bos only
                 if the file defines one.
             eos: the same for the eos at the end of each document. If None, the file must have an eos.
-            fast: ``off`` encodes with the reference library alone.
+            fast: ``own`` encodes without gigatoken, ``off`` with the reference library alone.
             settings: replaces ``bos``, ``eos`` and ``fast``. The settings also contain the pattern and the control
                 tokens of a rank file.
 
@@ -190,7 +190,7 @@ def _codec(data: bytes, settings: EncoderSettings) -> Codec:
         return HuggingFaceCodec(data, is_fast=settings.fast == "auto")
     if is_rank_file(data):
         return TiktokenCodec(data, settings)
-    return SentencePieceCodec(data, is_fast=settings.fast == "auto")
+    return SentencePieceCodec(data, fast=settings.fast)
 
 
 def _among(control: Any) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Mark = bool | str | None
 """Says whether documents get a bos (or eos). The value is True, False, or the text of the token. If it is None,
 documents get a bos (or eos) only if the tokenizer defines one."""
-Fast = Literal["auto", "off"]
+Fast = Literal["auto", "own", "off"]
+"""Says which encoder may replace the reference library: any (``auto``), only this project's own (``own``), or none
+(``off``). The ids are the same."""
 KEYS = ("path", "bos", "eos", "fast", "pattern", "special_tokens")
 """The keys of the section ``tokenizer`` that are about encoding. All other keys are about training."""
 
@@ -54,7 +56,6 @@ class EncoderSettings:
     bos: Mark = None
     eos: Mark = None
     fast: Fast = "auto"
-    """``off`` encodes with the reference library alone."""
     pattern: str | None = None
     """For a rank file: the regular expression, or the name of one of :data:`PATTERNS`."""
     special_tokens: tuple[tuple[str, int], ...] | None = None
@@ -65,8 +66,8 @@ class EncoderSettings:
             value = getattr(self, name)
             if not (value is None or isinstance(value, bool) or (isinstance(value, str) and value)):
                 raise ValueError(f"tokenizer.{name} is {value!r}: it must be true, false, or the text of a token")
-        if self.fast not in ("auto", "off"):
-            raise ValueError(f"tokenizer.fast is {self.fast!r}: it must be auto or off")
+        if self.fast not in get_args(Fast):
+            raise ValueError(f"tokenizer.fast is {self.fast!r}: it must be auto, own or off")
         if not (self.pattern is None or (isinstance(self.pattern, str) and self.pattern)):
             raise ValueError(
                 f"tokenizer.pattern is {self.pattern!r}: it must be a regular expression, or {', '.join(PATTERNS)}"

@@ -46,6 +46,8 @@ _NORMALIZER_SPEC, _ADD_DUMMY_PREFIX = 3, 3
 class FastBpe:
     """Encodes batches of texts with one model. Use :meth:`of` to make one."""
 
+    name = "tokenizer.fast_bpe"
+
     def __init__(self, proto: model_proto.ModelProto, part_reference: Any, dtype: np.dtype[Any]) -> None:
         scores = {p.text.replace(_MARK, " "): p.score for p in proto.pieces if p.kind == model_proto.NORMAL}
         self._may_cut = ~_joinable(scores).reshape(-1)

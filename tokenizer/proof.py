@@ -3,9 +3,9 @@
 The ids must be equal, and no text may be encoded to a control token. The texts are some of the run's documents and a
 list of difficult strings (control characters, long runs, spelled control tokens).
 
-The encoder that the run will use is compared. For a ``.model`` this is :mod:`tokenizer.fast_bpe`. For the other kinds
-of files it is gigatoken, if it is installed. If the reference library itself encodes, there is nothing to compare, and
-only the control tokens are checked.
+The encoder that the run will use is compared. This is gigatoken, if it is installed and reads the file. Without it,
+:mod:`tokenizer.fast_bpe` encodes with a ``.model``. If the reference library itself encodes, there is nothing to
+compare, and only the control tokens are checked.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def proven(encoder: Encoder, texts: Sequence[str]) -> tuple[Encoder, str]:
     """Returns the encoder to use, and a message about it.
 
     If the ids of the given encoder equal those of the reference library, the given encoder is returned. If gigatoken's
-    ids differ, an encoder that uses the reference library is returned instead.
+    ids differ, an encoder without gigatoken is returned instead.
 
     Raises:
         ValueError: the ids of the project's own encoder differ, or a text is encoded to a control token.
@@ -99,8 +99,8 @@ def proven(encoder: Encoder, texts: Sequence[str]) -> tuple[Encoder, str]:
         return encoder, f"{what} encodes, with ids equal to those of {encoder.codec.library}"
     if not encoder.codec.accelerator.startswith("gigatoken"):
         raise ValueError(f"{difference}; set tokenizer.fast: off to encode with {encoder.codec.library}")
-    reference = Encoder(encoder.model, replace(encoder.settings, fast="off"))
-    return reference, f"{encoder.codec.library} encodes, because {difference}"
+    other, said = proven(Encoder(encoder.model, replace(encoder.settings, fast="own")), texts)
+    return other, f"{said.split(' encodes', 1)[0]} encodes, because {difference}"
 
 
 def _large(texts: Sequence[str]) -> pa.Array:

@@ -1,7 +1,8 @@
 """Encodes with SentencePiece's ``.model`` files. With many models, it is several times faster than SentencePiece.
 
 SentencePiece is the reference library. For models of LLaMA's kind (BPE with byte fallback, no normalisation),
-:mod:`tokenizer.fast_bpe` encodes and :mod:`tokenizer.decode` decodes. For every other model SentencePiece does both.
+:mod:`tokenizer.fast_bpe` encodes and :mod:`tokenizer.decode` decodes. If gigatoken is installed, it encodes these
+models too, and fast_bpe checks it (:mod:`tokenizer.audited`). For every other model SentencePiece does everything.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import pyarrow as pa
 import sentencepiece
 
 from tokenizer import model_file as model_proto
+from tokenizer.audited import Audited
 from tokenizer.codec import MODEL, Array, flat, id_dtype
 from tokenizer.decode import FastDecoder
+from tokenizer.encoder_settings import Fast
 from tokenizer.fast_bpe import FastBpe, covers
 
 
@@ -24,7 +27,7 @@ class SentencePieceCodec:
     file_name = MODEL
     library = f"sentencepiece {sentencepiece.__version__}"
 
-    def __init__(self, data: bytes, *, is_fast: bool) -> None:
+    def __init__(self, data: bytes, *, fast: Fast) -> None:
         """Loads the bytes of a model. Raises ValueError if they are not a SentencePiece model."""
         try:
             proto = model_proto.parse(data)
@@ -35,13 +38,15 @@ class SentencePieceCodec:
         self._dtype = id_dtype(self.vocab_size)
         control = {p.text: i for i, p in enumerate(proto.pieces) if p.kind == model_proto.CONTROL}
         self.control: Mapping[str, int] = control
-        self._fast = FastBpe.of(proto, data, self._dtype) if is_fast else None
+        own = FastBpe.of(proto, data, self._dtype) if fast != "off" else None
+        audited = Audited.of(data, own, self._dtype) if fast == "auto" and own is not None else None
+        self._fast: FastBpe | Audited | None = audited or own
         self._decoder = FastDecoder(proto, self._reference) if covers(proto) else None
 
     @property
     def accelerator(self) -> str:
-        """The name of the fast encoder. Empty if the fast encoder does not support the model."""
-        return "tokenizer.fast_bpe" if self._fast is not None else ""
+        """The name of the fast encoder. Empty if no fast encoder supports the model."""
+        return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
         """Returns the id of the model's bos or eos; None if the model has none."""

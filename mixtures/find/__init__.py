@@ -6,6 +6,7 @@
 - ``grams``: samples pieces of a text. Every string of 20 bytes or more contains at least one sampled piece.
 - ``limits``: the shortest string that can be found, and the largest size of an index.
 - ``postings``: stores, in nearly the least possible space, which blocks of rows contain which pieces.
+- ``checked_file``: reads parts of an index, and compares their checksums.
 - ``index``: makes and reads the index of one shard, with the checksum of the shard that it was made from.
 - ``token_match``: finds the rows of a block that may contain a string, without decoding the tokens of each row.
 - ``search``: looks a string up, decodes the rows that may contain it, and compares; or scans all shards.

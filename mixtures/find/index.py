@@ -7,8 +7,8 @@ shard's bytes. If it would be larger, it has fewer buckets. A search then decode
 string.
 
 Layout, little-endian: magic, the shard's SHA-256, eight counts; the first row of each block and the end of the last
-(uint32); the rows sorted by a hash of their ids (uint32); the three parts of `postings.Numbers`. Each of these numbers
-is ``bucket * num_blocks + block``.
+(uint32); the rows sorted by a hash of their ids (uint32); the three parts of `postings.Numbers`; the checksums of
+`checked_file`. Each of the numbers is ``bucket * num_blocks + block``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from mixtures.find.checked_file import CheckedArray, CheckedFile, checksum_bytes, with_checksums
 from mixtures.find.grams import SEPARATOR, minima
 from mixtures.find.limits import MAX_SHARE
 from mixtures.find.postings import Numbers, encode, encoded_bytes
@@ -36,7 +37,7 @@ Array = np.ndarray[Any, Any]
 BLOCK_TOKENS = 8_192
 FOLDER = "index"
 
-_MAGIC = b"LMXFIND2"
+_MAGIC = b"LMXFIND3"
 _HEADER = struct.Struct("<8s32s8Q")
 _MAX_BUCKET_BITS = 32
 _FEW_FALSE_BLOCKS = 1 << 12
@@ -56,7 +57,8 @@ def index_path(folder: Path, info: ShardInfo) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """Holds the index of a shard. If it was read from a file, its arrays are memory-mapped."""
+    """Holds the index of a shard. If it was read from a file, its arrays are memory-mapped, and their checksums are
+    compared when they are used."""
 
     sha256: str
     """Checksum of the shard from which the index was made."""
@@ -64,7 +66,7 @@ class ShardIndex:
     """How many bits of a piece's hash are used to choose its bucket."""
     block_rows: Array
     """The first row of each block, then the end of the last block."""
-    id_rows: Array
+    id_rows: Array | CheckedArray
     """The shard's rows, sorted by `id_hash`."""
     numbers: Numbers
     """The pairs of bucket and block, each as one number."""
@@ -73,19 +75,20 @@ class ShardIndex:
     def read(cls, path: Path) -> ShardIndex:
         """Opens the file of an index. Raises ValueError if the file is damaged or incomplete, or has a different
         version."""
-        size = path.stat().st_size
-        if size < _HEADER.size:
-            raise ValueError(f"{path} is no index: it has {size:,} bytes")
-        data = np.memmap(path, np.uint8, "r")
-        magic, sha256, *counts = _HEADER.unpack(bytes(data[: _HEADER.size]))
+        file = CheckedFile(path)
+        if file.num_bytes < _HEADER.size:
+            raise file.damaged()
+        magic, sha256, *counts = _HEADER.unpack(file.read(0, _HEADER.size).tobytes())
         num_rows, num_blocks, bucket_bits, count, low_bits, low, high, samples = counts
         sizes = [4 * (num_blocks + 1), 4 * num_rows, low, high, 4 * samples]
-        if magic != _MAGIC or size != _HEADER.size + sum(sizes):
-            raise ValueError(f"{path} is damaged, or an index of another version: make it again with --make-index")
+        if magic != _MAGIC or file.num_bytes != _HEADER.size + sum(sizes):
+            raise file.damaged()
         ends = (_HEADER.size + np.cumsum([0, *sizes])).tolist()
-        parts = [data[begin:end] for begin, end in pairwise(ends)]
-        numbers = Numbers(count, low_bits, parts[2], parts[3], parts[4].view("<u4"))
-        return cls(sha256.hex(), bucket_bits, parts[0].view("<u4"), parts[1].view("<u4"), numbers)
+        types = ("<u4", "<u4", "u1", "u1", "<u4")
+        block_rows, id_rows, *parts = (
+            CheckedArray(file, begin, end, dtype) for (begin, end), dtype in zip(pairwise(ends), types, strict=True)
+        )
+        return cls(sha256.hex(), bucket_bits, block_rows[:], id_rows, Numbers(count, low_bits, *parts))
 
     @property
     def num_blocks(self) -> int:
@@ -105,9 +108,14 @@ class ShardIndex:
                 break
         return found
 
-    def rows(self, block: int) -> tuple[int, int]:
-        """Returns the first row of a block, and the row after its last row."""
-        return int(self.block_rows[block]), int(self.block_rows[block + 1])
+    def rows(self, blocks: Array) -> list[tuple[int, int]]:
+        """Returns the ranges of rows that these blocks contain: the first row and the row after the last.
+
+        Neighbouring blocks have one range. ``blocks`` is sorted.
+        """
+        is_first = np.diff(blocks, prepend=-2) != 1
+        lasts = blocks[np.append(is_first[1:], True)]
+        return list(zip(self.block_rows[blocks[is_first]].tolist(), self.block_rows[lasts + 1].tolist(), strict=True))
 
     def as_bytes(self) -> bytes:
         """Returns the index in the format of its file."""
@@ -116,8 +124,8 @@ class ShardIndex:
         head = _HEADER.pack(
             _MAGIC, bytes.fromhex(self.sha256), *counts, len(n.low), len(n.high), len(n.samples)
         )  # fmt: skip
-        arrays = (self.block_rows.astype("<u4"), self.id_rows.astype("<u4"), n.low, n.high, n.samples.astype("<u4"))
-        return head + b"".join(array.tobytes() for array in arrays)
+        arrays = (self.block_rows.astype("<u4"), self.id_rows[:].astype("<u4"), n.low[:], n.high[:], n.samples[:])
+        return with_checksums(head + b"".join(array.tobytes() for array in arrays))
 
 
 def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
@@ -148,7 +156,8 @@ def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
     blocks = np.searchsorted(used, (found & np.uint64(2**32 - 1)).astype(np.int64))
     block_rows = np.append(first_rows, len(slots)).astype(np.uint32)
     id_rows = np.argsort(np.array(id_hashes, np.uint64), kind="stable").astype(np.uint32)
-    room = int(MAX_SHARE * info.bytes) - _HEADER.size - block_rows.nbytes - id_rows.nbytes
+    most = int(MAX_SHARE * info.bytes)
+    room = most - checksum_bytes(most) - _HEADER.size - block_rows.nbytes - id_rows.nbytes
     hashes32 = (found >> np.uint64(32)).astype(np.int64)
     bits = _bucket_bits(len(found), len(used), room)
     numbers = np.unique((hashes32 >> (32 - bits)) * len(used) + blocks)

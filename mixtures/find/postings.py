@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from mixtures.find.checked_file import CheckedArray
+
 Array = np.ndarray[Any, Any]
 
 _SAMPLE_ZEROS = 512
@@ -23,14 +25,14 @@ _PACK_NUMBERS = 1 << 20
 class Numbers:
     """Holds encoded numbers: low bits (uint8), bitmap of high bits (uint8), places of every 512th zero in it (uint32).
 
-    The arrays may be views of a memory-mapped file.
+    The arrays may lie in a mapped file.
     """
 
     count: int
     low_bits: int
-    low: Array
-    high: Array
-    samples: Array
+    low: Array | CheckedArray
+    high: Array | CheckedArray
+    samples: Array | CheckedArray
 
     def between(self, begin: int, end: int) -> Array:
         """Returns the numbers that are at least ``begin`` and less than ``end``.
@@ -101,7 +103,7 @@ def encode(numbers: Array, limit: int) -> Numbers:
         low_bits,
         _packed(numbers, low_bits),
         np.packbits(bits, bitorder="little"),
-        samples.astype(np.uint32),
+        samples.astype("<u4"),
     )
 
 
@@ -116,7 +118,7 @@ def _packed(numbers: Array, low_bits: int) -> Array:
     return np.concatenate(parts) if parts else np.empty(0, np.uint8)
 
 
-def _unpacked(data: Array, begin: int, end: int) -> Array:
+def _unpacked(data: Array | CheckedArray, begin: int, end: int) -> Array:
     """Returns the bits from ``begin`` to before ``end``."""
     first = begin // 8
     bits = np.unpackbits(data[first : -(-end // 8)], bitorder="little")

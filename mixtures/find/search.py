@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mixtures.decoder import load_decoder
+from mixtures.find.checked_file import CheckedArray
 from mixtures.find.grams import minima
 from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_index
 from mixtures.find.limits import GRAIN_BYTES
@@ -32,8 +33,7 @@ Array = np.ndarray[Any, Any]
 _SEARCHED_ROWS = 256
 """Rows are searched in parts. A part has at most this many rows."""
 _FIRST_TOKENS, _MOST_TOKENS = 1 << 15, 1 << 19
-"""About how many tokens are searched at once. The first number is small, because the first hits may be enough. Then the
-number is doubled until it reaches the second."""
+"""About how many tokens are searched at once: first few, because the first hits may be enough, then twice as many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ class Finder:
         for info, index in zip(self.infos, indexes, strict=True):
             blocks = index.candidates(hashes)
             if len(blocks):
-                yield from self._matching(info, [index.rows(block) for block in blocks.tolist()], wanted, encoder)
+                yield from self._matching(info, index.rows(blocks), wanted, encoder)
 
     def scan(self, wanted: str) -> Iterator[FoundRow]:
         """Yields the same rows as `text`, but without indexes: decodes all shards and searches their texts. The string
@@ -264,7 +264,7 @@ def _rows_with(parts: Sequence[tuple[int, Array, Array]], match: TokenMatch) -> 
     return [int(row) for row in rows[np.unique(ends.searchsorted(places, "right"))]]
 
 
-def _rows_of_id(shard: _OpenShard, id_rows: Array, doc_id: str) -> list[int]:
+def _rows_of_id(shard: _OpenShard, id_rows: Array | CheckedArray, doc_id: str) -> list[int]:
     """Returns the rows with this id. ``id_rows`` is sorted by the hashes of the ids, so a binary search finds them."""
     wanted, low, high = id_hash(doc_id), 0, len(id_rows)
     while low < high:

@@ -7,8 +7,9 @@ a last token. So three questions about each id are answered before the search:
 - At which places does the string contain the whole token?
 - From which places on does the rest of the string fit the beginning of the token?
 
-Each answer is a set of places in the string, and is stored as the bits of one number. Few ids can begin an occurrence,
-so only few places in the array are examined further.
+Each answer is a set of places in the string, and is stored as the bits of one number. The first pass over the array
+only asks whether an id can begin an occurrence, and whether the next id can continue or end one. This is so at few
+places, and only they are examined further.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import pyarrow.compute as pc
 
 Array = np.ndarray[Any, Any]
 
+_BEGINS, _FOLLOWS, _WHOLE = 1, 2, 4
 _MAX_BYTES = 32
 """If a string is longer than this, only this many of its first bytes are searched for."""
 
@@ -48,7 +50,8 @@ class TokenMatch:
         first = max(1, size - longest)
         self._ends = _bits(pieces, {begin: (pc.starts_with, wanted[begin:]) for begin in range(first, size)})
         self._inside = _inside(pieces, wanted)
-        self._is_possible = (self._begins != 0) | self._whole
+        can_follow = (self._inside | self._ends) != 0
+        self._flags = _padded((self._begins != 0) * _BEGINS + can_follow * _FOLLOWS + self._whole * _WHOLE)
 
     def places(self, ids: Array) -> Array:
         """Returns the indices of the ids in which the string may begin. No occurrence is missing.
@@ -56,7 +59,7 @@ class TokenMatch:
         Raises:
             IndexError: the tokenizer lacks one of the ids.
         """
-        at = np.flatnonzero(self._is_possible[ids])
+        at = self._possible(ids)
         is_whole = self._whole[ids[at]]
         found = [at[is_whole]]
         origin, place, states = at, at + 1, self._begins[ids[at]]
@@ -69,6 +72,24 @@ class TokenMatch:
             found.append(origin[(states & self._ends[next_ids]) != 0])
             states = (states & self._inside[next_ids]) << self._lengths[next_ids]
             place = place + 1
+
+    def _possible(self, ids: Array) -> Array:
+        """Returns the indices of ids that contain the string, or that can begin it and are followed by a fitting id."""
+        if ids.max(initial=0) >= len(self._whole):
+            raise IndexError("the tokenizer lacks an id")
+        flags = pc.take(self._flags, pa.array(ids), boundscheck=False).to_numpy()
+        found = flags // _WHOLE
+        found[:-1] |= flags[:-1] & flags[1:] // _FOLLOWS & _BEGINS
+        return np.flatnonzero(found.view(bool))
+
+
+def _padded(flags: Array) -> pa.Array:
+    """Returns an Arrow array (uint8) with one value for each id. It has a value for every number of 16 bits, because
+    looking up numbers is much faster if they need not be compared with the length of the table.
+    """
+    table = np.zeros(max(len(flags), 1 << 16), np.uint8)
+    table[: len(flags)] = flags
+    return pa.array(table)
 
 
 def _bits(pieces: pa.BinaryArray, tests: dict[int, tuple[Any, bytes]]) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from filters.step import Step
 from mixtures.config import RECIPE_KEYS, RUN_KEYS
@@ -22,6 +22,7 @@ from pipeline.sources.corpora.values import KINDS
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup
 from pipeline.sources.min_hash_step import OPTIONAL_STEPS, MinHashDedup
 from pipeline.sources.source import AnyStep, Source
+from tokenizer.encoder_settings import Fast
 from tokenizer.train.training import TrainSettings
 
 _GLOBS: Schema = {"anyOf": [{"type": "string", "minLength": 1},
@@ -90,7 +91,7 @@ def _tokenizer() -> Schema:
         "path": {**TEXT, "description": "The file of a tokenizer. Without it, one is trained."},
         "bos": {**mark, "description": "Whether documents begin with bos, or the text of the token."},
         "eos": {**mark, "description": "Whether documents end with eos, or the text of the token."},
-        "fast": {"enum": ["auto", "off", True, False]},
+        "fast": {"enum": [*get_args(Fast), True, False]},
         "pattern": {"type": ["string", "null"], "description": "For a rank file: the regular expression, or its name."},
         "special_tokens": {"anyOf": [{"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
                                      {"type": "null"}]},

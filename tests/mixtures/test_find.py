@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixtures.find.__main__ import main
+from mixtures.find.checked_file import SEGMENT_BYTES, CheckedFile, checksum_bytes, with_checksums
 from mixtures.find.grams import minima
 from mixtures.find.limits import GRAIN_BYTES, MAX_SHARE
 from mixtures.find.postings import encode, encoded_bytes
@@ -157,6 +158,49 @@ def test_a_damaged_index_is_named(output: Path, capsys: pytest.CaptureFixture[st
     assert main([str(output), "a string that is long enough"]) == 2
     assert f"{path} is damaged" in capsys.readouterr().err
     assert len(make_indexes(output)) == 1
+
+
+def test_a_flipped_byte_of_an_index_hides_no_row(output: Path, rows: Rows, encoder: Encoder) -> None:
+    """A search that does not read the byte finds all rows; one that reads it names the file."""
+    path = make_indexes(output)[0]
+    right = path.read_bytes()
+    strings = [encoder.decode(row[3])[100:160] for row in rows[:4]]
+
+    def found() -> list[tuple[str, int]]:
+        finder = Finder(output)
+        hits = [hit for wanted in strings for hit in finder.text(wanted)]
+        return places([*hits, *finder.ids([(None, row[1]) for row in rows[:4]])])
+
+    expected, num_named = found(), 0
+    assert len(expected) > 4
+    for at in {*range(0, len(right), max(1, len(right) // 150)), len(right) - 1}:
+        path.write_bytes(right[:at] + bytes([right[at] ^ 1 << at % 8]) + right[at + 1 :])
+        try:
+            assert found() == expected
+        except ValueError as error:
+            num_named += f"{path} is damaged" in str(error)
+    assert num_named > 100
+    path.write_bytes(right)
+    assert found() == expected
+
+
+def test_checksums_are_compared_once_and_only_where_something_is_read(tmp_path: Path) -> None:
+    content = np.random.default_rng(1).bytes(3 * SEGMENT_BYTES + 17)
+    data = with_checksums(content)
+    assert len(data) == len(content) + checksum_bytes(len(content))
+    path = tmp_path / "file"
+    path.write_bytes(data[: SEGMENT_BYTES + 5] + bytes([data[SEGMENT_BYTES + 5] ^ 1]) + data[SEGMENT_BYTES + 6 :])
+    file = CheckedFile(path)
+    assert file.num_bytes == len(content)
+    for begin, end in ((0, SEGMENT_BYTES), (2 * SEGMENT_BYTES, len(content)), (7, 7), (len(content), len(content))):
+        assert file.read(begin, end).tobytes() == content[begin:end]
+    for begin in (SEGMENT_BYTES - 1, SEGMENT_BYTES, 2 * SEGMENT_BYTES - 1):
+        with pytest.raises(ValueError, match="is damaged"):
+            file.read(begin, begin + 2)
+    for cut in (0, 7, 8, 16, len(data) - 1):
+        path.write_bytes(data[:cut])
+        with pytest.raises(ValueError, match="is damaged"):
+            CheckedFile(path)
 
 
 def test_a_string_is_found_within_a_tenth_of_a_second(indexed: Path, rows: Rows, encoder: Encoder) -> None:

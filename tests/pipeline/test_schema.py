@@ -120,7 +120,8 @@ def test_what_the_reader_takes_is_accepted(body: str, tmp_path: Path) -> None:
 KINDS = (bool, int, float, str, int | None, tuple[str, ...], frozenset[str], tuple[int, ...], Literal["a", "b"],
          float | None, str | None)  # fmt: skip
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-(10**12), 10**12), st.floats(-1e9, 1e9),
+    st.none(), st.booleans(), st.integers(-(10**12), 10**12),
+    st.floats(-1e9, 1e9).filter(lambda number: not 0 < abs(number) < 1e-30),  # the reader refuses these
     st.sampled_from(["a", "b", "no", ""]),
     st.from_regex(r"-?[0-9][0-9_]{0,5}(\.[0-9]{1,3})?([eE][0-9])?[KMBT]?", fullmatch=True), st.text(max_size=5),
 )  # fmt: skip

@@ -398,7 +398,9 @@ def test_the_proof_finds_one_wrong_text_of_the_run(made: dict[str, str]) -> None
 
 def test_our_own_encoder_that_is_wrong_stops_the_run(model: bytes) -> None:
     one = Encoder.load(model)
-    one.codec._fast = Wrong(Encoder.load(model, fast="off").codec)  # type: ignore[attr-defined]
+    wrong = Wrong(Encoder.load(model, fast="off").codec)
+    wrong.name = "tokenizer.fast_bpe"
+    one.codec._fast = wrong  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match=r"differs from sentencepiece.*tokenizer\.fast: off"):
         proven(one, ["a zyx"])
 
