@@ -64,8 +64,8 @@ def test_the_recipes_that_ship_are_accepted(name: str) -> None:
     assert faults(read_yaml(name)) == []
 
 
-ONLY_THE_READER = ("weights add up", "bookz is not a source", "c4", "max_bad_share must be from", "sample_docs must be",
-                   "is too small", "there is no file", "nosuchrecipe", "not YAML")  # fmt: skip
+ONLY_THE_READER = ("weights add up", "'bookz' is not a source", "c4", "max_bad_share must be from",
+                   "sample_docs must be", "is too small", "there is no file", "nosuchrecipe", "not YAML")  # fmt: skip
 """What a message of the reader says where no schema could know: sums, ranges, files, relations."""
 
 
