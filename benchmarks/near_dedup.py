@@ -10,6 +10,7 @@ and without imports. ``OUT/NAME.removed`` gets the urls of the removed documents
 rensa (128 hashes, threshold 0.8, greedy in the order of the file), and text-dedup's MinHash (threshold 0.8). A peer
 that is not installed is reported as left out. ``ours`` is the whole clean phase with the near dedup as its only step:
 reading, signatures, candidates, verification, and writing. ``signatures`` computes only word 5-grams and signatures.
+``passages`` is the clean phase with the dedup of passages, which cuts strings of 500 bytes instead of documents.
 """
 
 from __future__ import annotations
@@ -59,9 +60,23 @@ def signatures(documents: str, out: Path) -> tuple[float, list[str]]:
 
 
 def ours(documents: str, out: Path) -> tuple[float, list[str]]:
-    import apache_beam as beam
     import datasketch  # noqa: F401 - the step would import it and Numba, and imports are not measured
     import numba  # noqa: F401
+
+    from pipeline.sources.min_hash_step import MinHashDedup
+
+    return cleaned(documents, out / "ours", MinHashDedup())
+
+
+def passages(documents: str, out: Path) -> tuple[float, list[str]]:
+    from pipeline.sources.passage_step import PassageDedup
+
+    return cleaned(documents, out / "passages", PassageDedup())
+
+
+def cleaned(documents: str, folder: Path, step: Any) -> tuple[float, list[str]]:
+    """Runs the whole clean phase with one step. Returns its CPU seconds and the ids of the dropped documents."""
+    import apache_beam as beam
     import pyarrow.dataset as ds
 
     from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
@@ -73,13 +88,11 @@ def ours(documents: str, out: Path) -> tuple[float, list[str]]:
     from pipeline.files.spill import Shuffle
     from pipeline.settings.inputs import list_inputs
     from pipeline.sources.c4 import C4Reader
-    from pipeline.sources.min_hash_step import MinHashDedup
     from pipeline.sources.source import Source
 
     begun = cpu_seconds()
-    source = Source(name="c4", reader=C4Reader(), steps=(MinHashDedup(),), cite="none")
+    source = Source(name="c4", reader=C4Reader(), steps=(step,), cite="none")
     listing = list_inputs("c4", [documents])
-    folder = out / "ours"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "spill").mkdir(parents=True)
     write_unit_list(str(folder / "units"), source.reader.units(list(listing.files), open_file))
@@ -171,6 +184,7 @@ def text_dedup(documents: str, out: Path) -> tuple[float, list[str]]:
 SYSTEMS: dict[str, Callable[[str, Path], tuple[float, list[str]]]] = {
     "signatures": signatures,
     "ours": ours,
+    "passages": passages,
     "datatrove": datatrove,
     "rensa": rensa,
     "text_dedup": text_dedup,

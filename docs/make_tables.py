@@ -26,7 +26,7 @@ from pipeline.sources import SOURCES
 from pipeline.sources.all_steps import UNPLACED
 from pipeline.sources.corpora.reader import CorpusReader
 from pipeline.sources.dedup_steps import DedupStep
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.optional_steps import OPTIONAL_STEPS
 from pipeline.sources.source import UNKNOWN_FORM, AnyStep, Source
 
 ROOT = Path(__file__).parents[1]

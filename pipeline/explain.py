@@ -91,7 +91,7 @@ def _label(segment: Segment, source: Source) -> str:
 def _effect(step: AnyStep) -> str:
     drops = "may drop the document"
     if isinstance(step, DedupStep):
-        return f"may remove lines, {drops}" if step.edits_text else drops
+        return f"may remove {step.parts}, {drops}" if step.edits_text else drops
     effect = drops if step.REASONS else "drops nothing"
     return f"{effect} (needs the model {', '.join(step.MODELS)})" if step.MODELS else effect
 

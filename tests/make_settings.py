@@ -15,7 +15,7 @@ from mixtures.from_yaml import setting_fields
 from pipeline.output.fingerprint import canonical
 from pipeline.sources import SOURCES
 from pipeline.sources.all_steps import UNPLACED
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.optional_steps import OPTIONAL_STEPS
 from tokenizer.train.training import TrainSettings
 
 GOLDEN = Path(__file__).parent / "golden" / "settings.json"

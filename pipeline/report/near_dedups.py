@@ -15,7 +15,7 @@ from pipeline.report.charts import Bar, bars
 from pipeline.report.nearest import NearestDocument
 from pipeline.report.output_state import SourceState
 from pipeline.sources.across_step import ACROSS
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.min_hash_step import MinHashDedup
 
 NEAR = "near_dedup"
 """The key of the statistics about a source's near dedup. For the dedup across sources, the key is `ACROSS`."""
@@ -48,7 +48,7 @@ def _near_dedup(source: SourceState, members: Mapping[str, NearestDocument], key
         members: documents in the largest groups, by their id. Only documents whose text was read are included.
     """
     stats = source.stats or {}
-    found, names = stats.get(key), OPTIONAL_STEPS if key == NEAR else {ACROSS}
+    found, names = stats.get(key), {MinHashDedup().NAME if key == NEAR else ACROSS}
     stage = next((row for row in stats.get("stages", ()) if row["stage"] in names), None)
     if not found or stage is None:
         return None

@@ -24,7 +24,7 @@ from pipeline.report.first_look import not_an_output
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
 from pipeline.sources.all_sources import source_of_output
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.optional_steps import OPTIONAL_STEPS
 from pipeline.sources.source import Source
 
 WHOLE, CLEANED, UNFINISHED = "whole", "cleaned", "unfinished"

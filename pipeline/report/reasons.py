@@ -39,6 +39,7 @@ DROPPED = {
     "no_language": "No language was found.",
     "no_licence": "The repository states no licence.",
     "no_lines_left": "Every line of the page is also in other documents, and was removed.",
+    "no_text_left": "The whole text consists of passages that are also in other documents, and were cut.",
     "no_path": "The file has no path, so its kind is not known.",
     "no_perplexity": "There is no language model for the document's language.",
     "no_sections": "The paper has no section command, so its body was not found.",

@@ -21,7 +21,7 @@ from pipeline.report.run_models import TINY_BYTES, num_bytes_of, used_models
 from pipeline.settings.dedup_settings import ceilings_of
 from pipeline.settings.settings import RunLimits
 from pipeline.sources.across_step import ACROSS
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.min_hash_step import MinHashDedup
 
 GOOD, LOOK, BAD = "good", "look", "bad"
 NUM_LOSSES = 5
@@ -214,7 +214,7 @@ def _near_ceilings(
     for row in stats["stages"]:
         lost = sum(row["dropped"].values())
         part = lost / row["in"] if row["in"] else 0.0
-        is_counted = row["stage"] in (*OPTIONAL_STEPS, ACROSS) and row["in"] >= ceilings.min_documents
+        is_counted = row["stage"] in (MinHashDedup().NAME, ACROSS) and row["in"] >= ceilings.min_documents
         if is_counted and part >= _NEAR * ceilings.max_removed_share:
             ceiling = f"the ceiling is {100 * ceilings.max_removed_share:g} %"
             yield Remark(LOOK, f"{row['stage']} removed {percent(100 * part)} % of {name}; {ceiling}.", anchor)

@@ -20,7 +20,8 @@ from pipeline.sources.all_steps import DEDUPS, EXACT, FILTERS
 from pipeline.sources.corpora import declare
 from pipeline.sources.corpora.values import KINDS
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS, MinHashDedup
+from pipeline.sources.min_hash_step import MinHashDedup
+from pipeline.sources.optional_steps import OPTIONAL_STEPS
 from pipeline.sources.source import AnyStep, Source
 from tokenizer.encoder_settings import Fast
 from tokenizer.train.training import TrainSettings
@@ -132,7 +133,7 @@ def _sources() -> Schema:
 
 def _source(source: Source) -> Schema:
     """Returns the schema of the section with a source's settings. The section can always have settings of the source's
-    own steps and of the optional near dedup. It can have settings of a different step only if the list ``steps``
+    own steps and of the optional dedups. It can have settings of a different step only if the list ``steps``
     contains this step.
     """
     own: dict[str, Any] = {"reader": _optional(settings_schema(source.reader, fixed=DedupStep.FIXED))}

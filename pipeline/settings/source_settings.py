@@ -10,7 +10,7 @@ from mixtures.from_yaml import setting_fields, with_settings
 from mixtures.setting_error import SettingError
 from pipeline.sources.all_sources import with_steps
 from pipeline.sources.dedup_steps import DedupStep
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.optional_steps import OPTIONAL_STEPS
 from pipeline.sources.source import Source
 from tokenizer.did_you_mean import did_you_mean
 
@@ -23,8 +23,8 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
 
     ``settings`` maps names to settings. A name is ``reader``, ``join``, ``steps`` or the name of a step. If a step has
     the value False (``off``), it is left out. ``steps`` is a list of steps that replaces the source's own list. Then
-    the settings of steps apply to the steps of the new list. ``near_dedup`` need not be in a list. The value True
-    (``on``) or a mapping of its settings adds it as the last step.
+    the settings of steps apply to the steps of the new list. ``near_dedup`` and ``passage_dedup`` need not be in a
+    list. The value True (``on``) or a mapping of its settings adds such a step at the end.
 
     Raises:
         ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known names.

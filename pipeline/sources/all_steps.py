@@ -18,7 +18,7 @@ from mixtures.from_yaml import with_settings
 from mixtures.setting_error import SettingError
 from pipeline.sources import SOURCES
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.optional_steps import OPTIONAL_STEPS
 from pipeline.sources.source import AnyStep
 from tokenizer.did_you_mean import did_you_mean
 

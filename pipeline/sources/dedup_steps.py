@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.books.overlap import KEEP_ONE_IN
-from filters.ccnet.line_hashes import LINE_HASHES
+from filters.ccnet.line_hashes import LINE_HASHES, LineHashes
 from filters.rules import Rule
 
 
@@ -48,15 +49,19 @@ class DedupStep:
         """
         return False
 
+    parts: ClassVar[str] = ""
+    """The parts of texts that the step removes from documents that it keeps: ``lines`` or ``passages``. Empty if it
+    changes no text."""
+
     @property
     def edits_text(self) -> bool:
         """True if the step changes the texts of documents that it keeps."""
-        return False
+        return bool(self.parts)
 
     @property
     def compares_lines(self) -> bool:
-        """True if the step compares the lines of different documents. Then a worker holds a bucket (a part of all line
-        hashes) in memory, and the estimate of a run's memory includes it.
+        """True if the step compares the lines (or other parts) of different documents. Then a worker holds a bucket (a
+        part of all hashes) in memory, and the estimate of a run's memory includes it.
         """
         return False
 
@@ -211,6 +216,8 @@ class LineDedup(DedupStep):
       the beginning of a column's name can be left out (``group`` for ``_group``).
     """
 
+    parts: ClassVar[str] = "lines"
+
     NAME: str = "line_dedup"
     lines: str = "ccnet"
     keep: str = "ccnet"
@@ -226,6 +233,14 @@ class LineDedup(DedupStep):
         if self.lines not in LINE_HASHES:
             raise ValueError(f"{self.NAME}: lines must be one of {', '.join(LINE_HASHES)}, not {self.lines!r}")
 
+    def hashed(self, texts: pa.Array) -> LineHashes:
+        """Returns the hashes of all lines of texts."""
+        return LINE_HASHES[self.lines](texts)
+
+    def num_hashes(self, texts: pa.Array) -> pa.Array:
+        """Returns the number of lines of each text."""
+        return pc.add(pc.count_substring(texts, "\n"), 1)
+
     @property
     def reasons(self) -> tuple[str, ...]:
         return ("no_lines_left",)
@@ -233,10 +248,6 @@ class LineDedup(DedupStep):
     @property
     def travels(self) -> str:
         return "per line: a hash (8 bytes)"
-
-    @property
-    def edits_text(self) -> bool:
-        return True
 
     @property
     def compares_lines(self) -> bool:

@@ -135,9 +135,3 @@ class MinHashDedup(DedupStep):
     @property
     def needs_earlier_dumps_only(self) -> bool:
         return self.scope in ("dump", "group")
-
-
-OPTIONAL_STEPS: Mapping[str, DedupStep] = {step.NAME: step for step in (MinHashDedup(),)}
-"""Steps that a configuration file can add to any source. Books have a near dedup of their own,
-:class:`pipeline.sources.dedup_steps.NearDedup`.
-"""

@@ -8,7 +8,7 @@ from pipeline.report.explained import cite_of, limits_of, reason_sentence, reaso
 from pipeline.sources import SOURCES
 from pipeline.sources.all_steps import UNPLACED
 from pipeline.sources.corpora.reader import CorpusReader
-from pipeline.sources.min_hash_step import OPTIONAL_STEPS
+from pipeline.sources.optional_steps import OPTIONAL_STEPS
 from pipeline.sources.source import UNKNOWN_FORM, AnyStep
 
 STEPS = {

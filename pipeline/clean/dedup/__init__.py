@@ -5,6 +5,7 @@ exchange texts.
 
 - ``exact``, ``exact_keys``: keep one of the documents that have the same key.
 - ``lines``, ``line_keys``: remove lines that several documents share.
+- ``passages``: cuts long passages that several documents share. It uses the keys and the graph of the line dedup.
 - ``near``, ``near_keys``: keep one of two books that overlap, compared by all their word n-grams.
 - ``min_hash``, ``min_hash_keys``, ``min_hash_pairs``, ``min_hash_rows``: keep one of two documents that overlap. They
   work for every source.

@@ -10,15 +10,18 @@ from pipeline.clean.dedup.kind import DedupKind
 from pipeline.clean.dedup.lines import LineKind
 from pipeline.clean.dedup.min_hash import MinHashKind
 from pipeline.clean.dedup.near import NearKind
+from pipeline.clean.dedup.passages import PassageKind
 from pipeline.clean.segments import Segment
 from pipeline.sources.across_step import AcrossDedup
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup, NearDedup
 from pipeline.sources.min_hash_step import MinHashDedup
+from pipeline.sources.passage_step import PassageDedup
 from pipeline.sources.source import AnyStep
 
 KINDS: Mapping[type[DedupStep], DedupKind] = {
     ExactDedup: ExactKind(),
     LineDedup: LineKind(),
+    PassageDedup: PassageKind(),
     NearDedup: NearKind(),
     MinHashDedup: MinHashKind(),
     AcrossDedup: AcrossKind(),

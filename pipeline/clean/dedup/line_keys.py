@@ -11,9 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from filters.ccnet.line_hashes import LINE_HASHES, LineHashes
+from filters.ccnet.line_hashes import LineHashes
 from pipeline.clean.batch_address import BATCH_ID, ROW
 from pipeline.sources.dedup_steps import LineDedup
+from pipeline.sources.passage_step import PassageDedup
+
+PartDedup = LineDedup | PassageDedup
+"""The dedups that compare parts of texts: lines, or windows of a fixed length."""
 
 LINE_HASHES_COLUMN = "_line_hashes"
 """The column of line hashes. It is spilled with the texts, because it is needed twice: for sending keys, and for
@@ -26,14 +30,19 @@ def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
     """
     if not any_compared(batch, step):
         return batch
-    found = LINE_HASHES[step.lines](batch.column("text"))
-    column = pa.ListArray.from_arrays(pa.array(found.doc_offsets, pa.int32()), pa.array(found.hashes))
+    found = step.hashed(batch.column("text"))
+    return hashes_column(batch, found.hashes, found.doc_offsets)
+
+
+def hashes_column(batch: pa.RecordBatch, hashes: np.ndarray, doc_offsets: np.ndarray) -> pa.RecordBatch:
+    """Adds a column of hashes to a batch. ``doc_offsets`` has the borders of the documents' hashes."""
+    column = pa.ListArray.from_arrays(pa.array(doc_offsets, pa.int32()), pa.array(hashes))
     return batch.append_column(LINE_HASHES_COLUMN, column)
 
 
-def _hashes_of(batch: pa.RecordBatch, step: LineDedup) -> LineHashes:
+def _hashes_of(batch: pa.RecordBatch, step: PartDedup) -> LineHashes:
     if LINE_HASHES_COLUMN not in batch.schema.names:
-        return LINE_HASHES[step.lines](batch.column("text"))
+        return step.hashed(batch.column("text"))
     column = batch.column(LINE_HASHES_COLUMN)
     offsets = np.concatenate(([0], np.cumsum(column.value_lengths().to_numpy(zero_copy_only=False), dtype=np.int64)))
     return LineHashes(column.flatten().to_numpy(), offsets)
@@ -49,7 +58,7 @@ def scopes_of(batch: pa.RecordBatch, scope: str) -> list[str | None]:
     return [None if value is None else str(value) for value in _scope_column(batch, scope).to_pylist()]
 
 
-def any_compared(batch: pa.RecordBatch, step: LineDedup) -> bool:
+def any_compared(batch: pa.RecordBatch, step: PartDedup) -> bool:
     """True if any document of a batch takes part in the line dedup. Otherwise the batch's lines need no hashes.
 
     In this example, no document has a value in the column ``_scope``. So no document takes part, unless all documents
@@ -81,10 +90,10 @@ class Lines(NamedTuple):
     removed."""
 
 
-def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
+def lines_of(batch: pa.RecordBatch, step: PartDedup) -> Lines:
     """Returns the lines of a batch as hashes. Documents whose scope column is null are not compared."""
     if not any_compared(batch, step):
-        return _uncompared(batch)
+        return _uncompared(batch, step)
     found = _hashes_of(batch, step)
     num_lines = np.diff(found.doc_offsets)
     documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
@@ -99,9 +108,9 @@ def lines_of(batch: pa.RecordBatch, step: LineDedup) -> Lines:
     return Lines(hashes, documents, is_compared)
 
 
-def _uncompared(batch: pa.RecordBatch) -> Lines:
+def _uncompared(batch: pa.RecordBatch, step: PartDedup) -> Lines:
     """Returns the lines of a batch whose documents are not compared. No hashes are computed; each hash is 0."""
-    num_lines = pc.add(pc.count_substring(batch.column("text"), "\n"), 1).to_numpy()
+    num_lines = step.num_hashes(batch.column("text")).to_numpy()
     documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
     return Lines(np.zeros(len(documents), np.uint64), documents, np.zeros(len(documents), bool))
 
@@ -117,7 +126,7 @@ def _mixed(values: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
+def document_ranks(batch: pa.RecordBatch, step: PartDedup) -> np.ndarray:
     """Returns the rank of each document for ``keep="first"``: the document with the lowest rank keeps a shared line.
 
     The rank is the first 64 bits of the MD5 of the document's ``rank`` column. MD5 is used so that, for C4, the same
@@ -130,7 +139,7 @@ def document_ranks(batch: pa.RecordBatch, step: LineDedup) -> np.ndarray:
 
 
 def line_payloads(
-    batch: pa.RecordBatch, batch_id: bytes, step: LineDedup, num_buckets: int
+    batch: pa.RecordBatch, batch_id: bytes, step: PartDedup, num_buckets: int
 ) -> Iterator[tuple[int, bytes]]:
     """Yields (bucket, payload) for each bucket to which lines of the batch belong.
 
@@ -203,7 +212,7 @@ def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray],
         start += len(group)
 
 
-def lines_to_keep(batch: pa.RecordBatch, step: LineDedup, lost: np.ndarray) -> tuple[np.ndarray, Lines]:
+def lines_to_keep(batch: pa.RecordBatch, step: PartDedup, lost: np.ndarray) -> tuple[np.ndarray, Lines]:
     """Returns two things: a mask that is True for the lines to keep, and all lines of the batch.
 
     A line is kept if its hash is not in ``lost`` and if it does not repeat an earlier line of its document. With

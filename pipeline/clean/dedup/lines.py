@@ -27,6 +27,7 @@ from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
 from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch
 from pipeline.clean.dedup.line_keys import (
     LINE_HASHES_COLUMN,
+    PartDedup,
     line_payloads,
     lines_to_keep,
     lost_lines,
@@ -41,6 +42,7 @@ from pipeline.clean.tags import COUNTS, LINES
 from pipeline.clean.verdicts import Verdicts
 from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.dedup_steps import DedupStep, LineDedup
+from pipeline.sources.passage_step import PassageDedup
 
 
 class LineKind(DedupKind):
@@ -55,7 +57,7 @@ class LineKind(DedupKind):
         return [LINES]
 
     def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
-        step = _line_dedup(chain[0].step)
+        step = _part_dedup(chain[0].step)
         for bucket, payload in line_payloads(numbered.batch, numbered.batch_id, step, tools.scale.num_line_buckets):
             tools.ledger.send(f"{step.NAME} lines", ROW.unpack_from(payload, BATCH_ID.size)[0])
             yield LINES, (bucket, payload)
@@ -99,6 +101,11 @@ def _line_dedup(step: DedupStep) -> LineDedup:
     return step
 
 
+def _part_dedup(step: DedupStep) -> PartDedup:
+    assert isinstance(step, LineDedup | PassageDedup)
+    return step
+
+
 class DedupLines(beam.PTransform):
     """Runs the line dedup on all documents. Takes the line hashes of batches. Outputs verdicts (which lines are
     removed) and counts.
@@ -137,7 +144,7 @@ class _LostLines(beam.DoFn):
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[Any]:
         bucket, payloads = group
-        step = _line_dedup(self._global_step.step)
+        step = _part_dedup(self._global_step.step)
         ledger = Ledger(self._job.source.name, 0)
         held: list[ParsedLines] = []
         num_lines = 0
@@ -162,7 +169,7 @@ class _LostLines(beam.DoFn):
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _verdicts(self, bucket: int, parsed: list[ParsedLines], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
-        step = _line_dedup(self._global_step.step)
+        step = _part_dedup(self._global_step.step)
         lost = lost_lines([p[1] for p in parsed], [p[2] for p in parsed], step.keep)
         tag = bytes([self._global_step.tag])
         # The lines are counted in one call, because in the largest runs a payload has only a handful of lines.

@@ -1,0 +1,221 @@
+"""Finds passages that stand in several texts, and cuts them out of a text at sensible borders.
+
+    texts -> windows (a hash for each of some places) -> compared elsewhere -> the repeated windows -> cut
+
+A window is a part of a text with a fixed number of bytes. The beginnings of windows are chosen by the bytes that stand
+there (winnowing; Schleimer, Wilkerson and Aiken 2003): from every :data:`STRIDE` neighbouring pieces of eight bytes,
+the piece with the smallest hash begins a window. So two texts that share a passage have the same windows in it. A
+shared passage of at least ``num_bytes + STRIDE - 1`` bytes contains at least one whole window, and windows cover all of
+it except for at most ``STRIDE - 1`` bytes at each end. The first and the last bytes of a text are windows too, so
+windows cover all of a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+Array = np.ndarray[Any, Any]
+
+STRIDE = 128
+"""The number of pieces from which one is chosen. Windows begin about every 64 bytes."""
+PIECE_BYTES = 8
+BORDER_BYTES = 128
+"""A cut is moved by at most this many bytes, so that it does not divide a line or a word."""
+_CHUNK_BYTES = 1 << 20
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_PLACE = np.uint64(2**32 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Holds the windows of ``n`` texts, in order."""
+
+    hashes: Array
+    """uint64: a hash of each window."""
+    begins: Array
+    """int64: the index of each window's first byte in its text."""
+    doc_offsets: Array
+    """int64, ``n + 1`` offsets: the windows of text ``i`` are ``hashes[doc_offsets[i]:doc_offsets[i + 1]]``."""
+
+
+def windows_of(texts: pa.Array, num_bytes: int) -> Windows:
+    """Returns the windows of texts. A text's windows depend on this text alone.
+
+    Args:
+        texts: an array of strings.
+        num_bytes: the length of a window, in bytes of UTF-8.
+
+    In the example, two texts share 300 bytes, so they share windows of 100 bytes:
+
+    >>> shared = "".join(f"{number * 7919 % 1000:03}" for number in range(100))
+    >>> found = windows_of(pa.array(["one " + shared, shared + " two", "short"]), 100)
+    >>> one, two, three = np.split(found.hashes, found.doc_offsets[1:-1])
+    >>> len(set(one) & set(two)) > 0, len(three)
+    (True, 0)
+    """
+    texts = texts.cast(pa.large_string())
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    data = texts.buffers()[2]
+    view = memoryview(data) if data is not None else memoryview(b"")
+    hashes: list[int] = []
+    begins, counts = [np.empty(0, np.int64)], []
+    for first, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        found = _beginnings(view[first:end], num_bytes)
+        begins.append(found)
+        counts.append(len(found))
+        hashes += [xxhash.xxh3_64_intdigest(view[at : at + num_bytes]) for at in (found + first).tolist()]
+    return Windows(
+        np.array(hashes, np.uint64), np.concatenate(begins), np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    )
+
+
+def _beginnings(text: memoryview, num_bytes: int) -> Array:
+    """Returns the places at which windows of a text begin: the chosen places, the first place and the last one."""
+    last = len(text) - num_bytes
+    if last < 0:
+        return np.empty(0, np.int64)
+    num_pieces = len(text) - PIECE_BYTES + 1
+    parts = [
+        _chosen(text[first : first + _CHUNK_BYTES + STRIDE + PIECE_BYTES - 2]) + first
+        for first in range(0, num_pieces - STRIDE + 1, _CHUNK_BYTES)
+    ]
+    places = np.concatenate(parts or [np.empty(0, np.int64)])
+    places = np.unique(places[places <= last])
+    pieces = np.ndarray(num_pieces, "<u8", text, strides=(1,))[places]
+    return np.asarray(np.unique(np.concatenate([[0], places[_are_thinned(places, pieces)], [last]])))
+
+
+def _chosen(text: memoryview) -> Array:
+    """Returns the places of the smallest hashes. The low half of each number is a place, so that of equal hashes the
+    first is the smallest."""
+    hashes = np.ndarray(len(text) - PIECE_BYTES + 1, "<u8", text, strides=(1,)) * _FACTOR
+    hashes ^= hashes >> np.uint64(29)
+    hashes *= _FACTOR
+    hashes &= ~_PLACE
+    hashes |= np.arange(len(hashes), dtype=np.uint64)
+    step = 1
+    while step < STRIDE:
+        hashes = np.minimum(hashes[:-step], hashes[step:])
+        step *= 2
+    places = hashes & _PLACE
+    return np.asarray(places[np.diff(places, prepend=~places[:1]) != 0].astype(np.int64))
+
+
+def _are_thinned(places: Array, pieces: Array) -> Array:
+    """Returns True for the places to keep. In a run of equal pieces, such as a line of dashes, each place would begin a
+    window. There, one in :data:`STRIDE` places is kept.
+    """
+    if not len(places):
+        return np.empty(0, bool)
+    is_first = np.ones(len(places), bool)
+    is_first[1:] = (pieces[1:] != pieces[:-1]) | (np.diff(places) >= STRIDE)
+    run_begin = places[np.flatnonzero(is_first)][np.cumsum(is_first) - 1]
+    number = (places - run_begin) // STRIDE
+    return np.asarray(is_first | (np.diff(number, prepend=-1) != 0))
+
+
+@dataclass(frozen=True, slots=True)
+class CutTexts:
+    """Holds texts from which passages were cut. Each field has one value per text."""
+
+    text: pa.Array
+    num_passages: Array
+    num_bytes: Array
+    """The number of bytes that were cut."""
+
+
+def cut_passages(texts: pa.Array, windows: Windows, is_repeated: Array, num_bytes: int) -> CutTexts:
+    """Cuts the passages that are covered by repeated windows.
+
+    Args:
+        texts: the texts of ``windows``.
+        windows: the result of :func:`windows_of`.
+        is_repeated: True for the windows to cut, one value per window.
+        num_bytes: the length of a window, in bytes.
+
+    >>> texts = pa.array(["A head.\\n" + "x" * 200 + "\\nA tail.\\n"])
+    >>> windows = Windows(np.zeros(2, np.uint64), np.array([6, 60]), np.array([0, 2]))
+    >>> cut_passages(texts, windows, np.array([True, True]), 150).text.to_pylist()
+    ['A head.\\nA tail.\\n']
+    """
+    num_passages, num_cut = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int64)
+    has_repeats = np.zeros(len(texts), bool)
+    document = np.repeat(np.arange(len(texts)), np.diff(windows.doc_offsets))
+    has_repeats[document[is_repeated]] = True
+    if not has_repeats.any():
+        return CutTexts(texts, num_passages, num_cut)
+    found = texts.to_pylist()
+    for number in np.flatnonzero(has_repeats).tolist():
+        own = slice(int(windows.doc_offsets[number]), int(windows.doc_offsets[number + 1]))
+        begins = windows.begins[own][is_repeated[own]]
+        data, parts, at = found[number].encode(), [], 0
+        for begin, end in _passages(begins, num_bytes):
+            begin, end = max(at, begin_of_cut(data, begin)), end_of_cut(data, end)
+            if begin < end:
+                parts.append(data[at:begin])
+                at = end
+                num_passages[number] += 1
+                num_cut[number] += end - begin
+        found[number] = b"".join([*parts, data[at:]]).decode()
+    return CutTexts(pa.array(found, texts.type), num_passages, num_cut)
+
+
+def _passages(begins: Array, num_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yields the beginning and the end of each passage. Windows that overlap or touch form one passage."""
+    is_first = np.diff(begins, prepend=-num_bytes - 1) > num_bytes
+    firsts = np.flatnonzero(is_first)
+    lasts = np.append(firsts[1:] - 1, len(begins) - 1)
+    yield from zip(begins[firsts].tolist(), (begins[lasts] + num_bytes).tolist(), strict=True)
+
+
+_BLANKS = b" \t\r\n\v\f"
+
+
+def begin_of_cut(data: bytes, place: int) -> int:
+    """Returns where a cut may begin: at the next line, else at the next word, else at the next character.
+
+    The result is at or after ``place``. A line or word counts if it begins within :data:`BORDER_BYTES`.
+
+    >>> begin_of_cut(b"one two\\nthree", 2), begin_of_cut(b"one two", 2), begin_of_cut("é".encode() * 9, 3)
+    (8, 4, 4)
+    """
+    if place == 0:
+        return 0
+    near = data[place - 1 : place + BORDER_BYTES]
+    line = near.find(b"\n")
+    if line >= 0:
+        return place + line
+    word = next((at for at, byte in enumerate(near) if byte in _BLANKS), -1)
+    if word >= 0:
+        return place + word
+    while place < len(data) and data[place] & 0xC0 == 0x80:
+        place += 1
+    return place
+
+
+def end_of_cut(data: bytes, place: int) -> int:
+    """Returns where a cut may end: where the last line before ``place`` begins, else the last word, else the last
+    character. The result is at or before ``place``.
+
+    >>> end_of_cut(b"one\\ntwo three", 9), end_of_cut(b"one two", 6), end_of_cut("é".encode() * 9, 3)
+    (4, 4, 2)
+    """
+    if place == len(data):
+        return place
+    first = max(0, place - BORDER_BYTES)
+    near = data[first:place]
+    line = near.rfind(b"\n")
+    if line >= 0:
+        return first + line + 1
+    word = next((at for at in range(len(near) - 1, -1, -1) if near[at] in _BLANKS), -1)
+    if word >= 0:
+        return first + word + 1
+    while place and data[place] & 0xC0 == 0x80:
+        place -= 1
+    return place
