@@ -81,14 +81,14 @@ def _run(settings: Settings) -> int:
             raise  # a library raised it because of data that we gave it, so this is our bug and not a wrong request
         is_table = isinstance(error.__cause__, PlanError)
         return _refused(str(error) if is_table else error)
+    except (RunFailed, JobFailed, DamagedFile, StoreError) as error:
+        _say(error)
+        return FAILED
     except OSError as error:
         if not (isinstance(error, PermissionError) or is_of_disk(error)):
             raise
         _say(described(error, settings.output))
         return status_of(error)
-    except (RunFailed, JobFailed, DamagedFile, StoreError) as error:
-        _say(error)
-        return FAILED
     return DONE
 
 
