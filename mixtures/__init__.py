@@ -5,6 +5,8 @@
 What the pipeline uses:
 
 - ``recipe``, ``recipe_values``, ``config``: weights and limits, and the configuration file that may override them.
+- ``config_files``: reads these files, and names the file and the line in messages. ``setting_error``: such an error.
+- ``recorded_recipe``: reads the recipe of an earlier run from its output.
 - ``recipes``: the recipes that ship with the package.
 - ``strict_yaml``, ``from_yaml``: reject YAML that would silently lose settings, and convert YAML to checked values.
 - ``decontaminate``: reads evaluation sets, stores their index as a file, and searches finished shards.

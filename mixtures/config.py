@@ -4,12 +4,14 @@ other keys are about the run.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mixtures.recipe import Recipe, load_recipe, read_yaml, recipe_of
+from mixtures.config_files import naming_file, read_yaml
+from mixtures.recipe import Recipe, load_recipe, recipe_of
+from mixtures.setting_error import SettingError
+from tokenizer.did_you_mean import did_you_mean
 from tokenizer.encoder_settings import KEYS as ENCODER_KEYS
 
 RUN_KEYS = ("recipe", "inputs", "models", "output", "seed", "exclude", "run", "decontamination", "dedup")
@@ -22,6 +24,12 @@ _WHOLE_KEYS = ("weights", "epochs", "validation", "parts")
 the weights would not add up to 100."""
 
 
+_BY_SOURCE = ("weights", "epochs", "max_epochs", "validation", "parts")
+"""The keys of ``mixture`` whose values are mappings of sources to values."""
+_NOT_SOURCES = ("temperature", "sources", "share", "tokens")
+"""The keys in these mappings that are no sources, because the mapping is about all sources."""
+
+
 def read_config(path: str) -> dict[str, Any]:
     """Returns the mapping in a configuration file, after checking that all its keys are known.
 
@@ -29,12 +37,12 @@ def read_config(path: str) -> dict[str, Any]:
         ValueError: the file does not exist, is not YAML, or has an unknown key. The message names the file and says
             what to do.
     """
-    config = read_yaml(path)
-    for key in config:
-        if key not in RUN_KEYS + RECIPE_KEYS:
-            close = difflib.get_close_matches(key, RUN_KEYS + RECIPE_KEYS, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"{path}: {key} is not known{hint} (there are: {', '.join(RUN_KEYS + RECIPE_KEYS)})")
+    config, known = read_yaml(path), RUN_KEYS + RECIPE_KEYS
+    with naming_file(path):
+        for key in config:
+            if key not in known:
+                message = f"{key} is not known{did_you_mean(key, known)} (there are: {', '.join(known)})"
+                raise SettingError(message, str(key))
     return config
 
 
@@ -75,7 +83,8 @@ def recipe_of_file(name_or_path: str) -> Recipe:
     if Path(name_or_path).is_file():
         config = read_config(name_or_path)
         if config.keys() & set(RUN_KEYS) or "mixture" not in config or "name" not in config:
-            return recipe_of_config(config, default="llama")
+            with naming_file(name_or_path):
+                return recipe_of_config(config, default="llama")
     return load_recipe(name_or_path)
 
 
@@ -97,6 +106,30 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
     if other := [str(key) for key in said if key not in ENCODER_KEYS]:
         raise ValueError(f"tokenizer has path, and {other[0]}, which is about training one: give one of the two")
     return text_in(said, "path")
+
+
+def check_sources(config: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Checks that the names under ``mixture`` and ``sources`` in a configuration file are sources.
+
+    Without this check a misspelt weight would be reported as a wrong ``max_epochs``, because the limits still have the
+    right name.
+
+    Raises:
+        SettingError: a name is not a source. The message suggests the most similar name.
+    """
+    names = list(known)
+    mixture = config.get("mixture")
+    sections = {"sources": config.get("sources")}
+    if isinstance(mixture, Mapping):
+        sections |= {f"mixture.{key}": mixture.get(key) for key in _BY_SOURCE}
+    for where, section in sections.items():
+        inner = section.get("relative", section) if isinstance(section, Mapping) else None
+        place = where if inner is section else f"{where}.relative"
+        for name in inner if isinstance(inner, Mapping) else ():
+            if str(name) not in names and name not in _NOT_SOURCES:
+                raise SettingError(f"{place}: {name!r} is not a source{did_you_mean(name, names)} (there are: "
+                                   f"{', '.join(names)}); one of your own is declared under corpora",
+                                   f"{place}.{name}")  # fmt: skip
 
 
 def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from mixtures.setting_error import SettingError
+from tokenizer.did_you_mean import did_you_mean
 from tokenizer.numbers import number_of
 
 T = TypeVar("T")
@@ -52,23 +53,23 @@ def with_settings(value: T, settings: Any, where: str, *, fixed: Collection[str]
     ShardSettings(target_bytes=4096)
     """
     if not isinstance(settings, Mapping):
-        raise ValueError(f"{where} must be a mapping of settings, not {settings!r}")
+        raise SettingError(f"{where} must be a mapping of settings, not {settings!r}", where)
     hints = typing.get_type_hints(type(value))
     known = [field.name for field in setting_fields(value, fixed=fixed)]
     for name in settings:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"{where}.{name} is not a setting{hint}; there are: {', '.join(sorted(known)) or 'none'}")
+            listed = ", ".join(sorted(known)) or "none"
+            message = f"{where}.{name} is not a setting{did_you_mean(name, known)}; there are: {listed}"
+            raise SettingError(message, f"{where}.{name}")
     new = {name: converted(one, hints[name], f"{where}.{name}") for name, one in settings.items()}
     try:
         changed: T = dataclasses.replace(value, **new)  # type: ignore[type-var]
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise SettingError(f"{where}: {error}", where) from error
     for name, one in new.items():
         if name.endswith(_OF_SHARES) and isinstance(one, float) and not 0 <= one <= 1:
             percent = f" (write {one / 100:g} for {one:g} %)" if 1 < one <= 100 else ""
-            raise ValueError(f"{where}.{name} must be from 0 to 1, not {one:g}{percent}")
+            raise SettingError(f"{where}.{name} must be from 0 to 1, not {one:g}{percent}", f"{where}.{name}")
     return changed
 
 
@@ -87,7 +88,7 @@ def converted(value: Any, kind: Any, where: str) -> Any:
         if fits:
             return new
     hint = "; YAML reads `no` as false: put it in quotes" if isinstance(value, list) and False in value else ""
-    raise ValueError(f"{where} must be {_words(options)}, not {value!r}{hint}")
+    raise SettingError(f"{where} must be {_words(options)}, not {value!r}{hint}", where)
 
 
 def _fit(value: Any, option: Any) -> tuple[bool, Any]:

@@ -17,6 +17,8 @@ from fractions import Fraction
 from typing import Any
 
 from mixtures.recipe_values import MAX_EPOCHS, as_mapping
+from mixtures.setting_error import SettingError
+from tokenizer.did_you_mean import did_you_mean
 
 OTHER = "other"
 """Represents every value that a rule does not name."""
@@ -53,7 +55,8 @@ class PartRule:
                 raise ValueError(f"{self.by} {value} has {weight}: it must be above 0 (leave a value out to have none)")
         for value, most in self.max_epochs.items():
             if value not in self.weights:
-                raise ValueError(f"max_epochs names {value}, which is not among {', '.join(self.weights)}")
+                hint = did_you_mean(value, self.weights)
+                raise ValueError(f"max_epochs names {value}, which is not among {', '.join(self.weights)}{hint}")
             if not 0 < most <= MAX_EPOCHS:
                 raise ValueError(f"max_epochs of {value} is {most}: it must be above 0 and at most {MAX_EPOCHS}")
 
@@ -127,6 +130,24 @@ def is_of(name: str, wanted: str) -> bool:
     return wanted in (name, source_of(name))
 
 
+def not_held_out(wanted: Iterable[str], manifest: Mapping[str, Any]) -> list[str]:
+    """Returns the sources of a mixture from which no document is held out, although the recipe asks for a share.
+
+    A share of a small source can come out as no document at all. Then its validation loss cannot be measured.
+
+    Args:
+        wanted: the sources that the recipe's ``validation`` names.
+        manifest: the manifest of the finished mixture.
+
+    >>> manifest = {"sources": {"c4": {}, "books": {}}, "validation": {"c4": {"documents": 3}}}
+    >>> not_held_out(["c4", "books", "arxiv"], manifest)
+    ['books']
+    """
+    mixed = {source_of(name) for name in manifest["sources"]}
+    held = manifest["validation"]
+    return [source for source in wanted if source in mixed and not held.get(source, {}).get("documents")]
+
+
 def whole_line(manifest: Mapping[str, Any], source: str) -> dict[str, Any] | None:
     """Returns a manifest's entry about a source; None if there is none. If the source is divided, the entry is the sum
     of the entries about its parts."""
@@ -144,7 +165,9 @@ def check_parts(parts: Mapping[str, PartRule], weights: Iterable[str], max_names
     weighed = list(weights)
     for source in parts:
         if source not in weighed:
-            raise ValueError(f"parts holds {source}, which is not among {', '.join(weighed)}")
+            hint = did_you_mean(source, weighed)
+            raise SettingError(f"parts holds {source}, which is not among {', '.join(weighed)}{hint}",
+                               f"mixture.parts.{source}")  # fmt: skip
     number = sum(len(names_of(parts, source)) for source in weighed)
     if number > max_names:
         raise ValueError(f"{number} sources and parts: at most {max_names} fit the shards' source column")

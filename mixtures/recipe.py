@@ -6,18 +6,20 @@ A recipe is one YAML file. Weights are read as exact decimals, never as floats.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from mixtures.config_files import naming_file, read_text
 from mixtures.parts import PartRule, check_parts, take_parts
 from mixtures.recipe_values import MAX_EPOCHS, HoldOut, PaperShares, ShardSettings, as_mapping
-from mixtures.strict_yaml import MAX_BYTES, parse_yaml
+from mixtures.setting_error import SettingError
+from mixtures.strict_yaml import parse_yaml
 from mixtures.weights import WeightRule, check_percent, percentages, rounded, shown
+from tokenizer.did_you_mean import did_you_mean
 from tokenizer.numbers import number_of
 
 MAX_SOURCES = 127
@@ -86,7 +88,7 @@ class Recipe:
         if self.length not in (None, "at_most", "exact"):
             raise ValueError(f"length is {self.length!r}: it must be at_most or exact")
         for what, named in (("max_epochs", self.max_epochs), ("validation", self.validation)):
-            _refuse_unknown(what, named, self.weights)
+            _refuse_unknown(what, named, self.weights, f"mixture.{what}")
         check_parts(self.parts, self.weights, MAX_SOURCES)
 
     def exact_weights(self) -> Mapping[str, Fraction]:
@@ -126,12 +128,10 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     >>> sum(load_recipe("llama").weights.values())
     Decimal('100.0')
     """
-    text, place = _read(name_or_path)
+    text, place = read_text(name_or_path)
     data = parse_yaml(text, place)
-    try:
+    with naming_file(name_or_path):
         return recipe_of(data)
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error
 
 
 def recipe_of(data: Any) -> Recipe:
@@ -139,15 +139,14 @@ def recipe_of(data: Any) -> Recipe:
     top = as_mapping("the recipe", data)
     # inputs belong to the run, but a recipe may contain defaults for them
     _refuse_unknown("the recipe", top, ("name", "inputs", "mixture", "tokenizer", "shards", "sources", "corpora",
-                                         "paper"))  # fmt: skip
+                                         "paper"), "")  # fmt: skip
     mixture = as_mapping("mixture", top.get("mixture"))
-    _refuse_unknown(
-        "mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "length", "missing", "validation", "parts")
-    )
+    _refuse_unknown("mixture", mixture, ("weights", "epochs", "max_epochs", "tokens", "length", "missing",
+                                         "validation", "parts"), "mixture")  # fmt: skip
     mixture, parts = take_parts(mixture, _decimal)
     weights, exact, rule = _weights(mixture)
     shards = as_mapping("shards", top.get("shards") or {})
-    _refuse_unknown("shards", shards, ("target_bytes",))
+    _refuse_unknown("shards", shards, ("target_bytes",), "shards")
     paper = top.get("paper")
     return Recipe(
         name=str(top.get("name") or ""),
@@ -156,28 +155,27 @@ def recipe_of(data: Any) -> Recipe:
         rule=rule,
         parts=parts,
         max_epochs=_epochs(mixture.get("max_epochs", rule.epochs if rule and rule.epochs else 1), weights),
-        tokens=_integer("tokens", mixture.get("tokens")),
+        tokens=_integer("tokens", mixture.get("tokens"), "mixture.tokens"),
         length=cast(Length | None, mixture.get("length")),
         missing=cast(Missing, mixture.get("missing", "error")),
         validation=_validation(mixture.get("validation"), weights),
         tokenizer=as_mapping("tokenizer", top.get("tokenizer") or {}),
-        shards=ShardSettings(**{key: _integer(key, value) for key, value in shards.items()}),
+        shards=ShardSettings(**{key: _integer(key, value, f"shards.{key}") for key, value in shards.items()}),
         sources={s: as_mapping(f"sources.{s}", v) for s, v in as_mapping("sources", top.get("sources") or {}).items()},
         corpora={c: as_mapping(f"corpora.{c}", v) for c, v in as_mapping("corpora", top.get("corpora") or {}).items()},
         paper=None if paper is None else _paper(as_mapping("paper", paper)),
     )
 
 
-def _check_weights(weights: Mapping[str, Decimal]) -> None:
+def _check_weights(weights: Mapping[str, Decimal], where: str = "mixture.weights") -> None:
     if not weights:
         raise ValueError("the recipe has no weights")
     if len(weights) > MAX_SOURCES:
         raise ValueError(f"{len(weights)} sources: at most {MAX_SOURCES} fit the shards' source column")
     for source, weight in weights.items():
         if not weight > 0:
-            raise ValueError(
-                f"weight of {source} is {weight}: it must be above 0 (leave a source out to have none of it)"
-            )
+            message = f"weight of {source} is {weight}: it must be above 0 (leave a source out to have none of it)"
+            raise SettingError(message, f"{where}.{source}")
 
 
 def _weights(mixture: Mapping[str, Any]) -> tuple[dict[str, Decimal], dict[str, Fraction], WeightRule | None]:
@@ -186,24 +184,26 @@ def _weights(mixture: Mapping[str, Any]) -> tuple[dict[str, Decimal], dict[str, 
     if mixture.get("epochs") is not None:
         if mixture.get("weights") is not None:
             raise ValueError("mixture has both weights and epochs: give one of them, the other follows from it")
-        epochs = {s: _decimal(f"epochs of {s}", e) for s, e in as_mapping("epochs", mixture["epochs"]).items()}
-        _check_weights(epochs)
+        epochs = {s: _decimal(f"epochs of {s}", e, f"mixture.epochs.{s}")
+                  for s, e in as_mapping("epochs", mixture["epochs"]).items()}  # fmt: skip
+        _check_weights(epochs, "mixture.epochs")
         return _alike(epochs), {}, WeightRule(epochs=epochs)
     given = as_mapping("weights", mixture.get("weights"))
     if "temperature" in given:
-        _refuse_unknown("weights", given, ("temperature", "sources"))
-        names, temperature = given.get("sources"), _decimal("temperature", given["temperature"])
+        _refuse_unknown("weights", given, ("temperature", "sources"), "mixture.weights")
+        where = "mixture.weights.temperature"
+        names, temperature = given.get("sources"), _decimal("temperature", given["temperature"], where)
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             raise ValueError("weights with a temperature must name their sources: {temperature: 0.7, sources: [A, B]}")
         if not 0 <= temperature <= 1:
-            raise ValueError(f"temperature {temperature} is not between 0 (all alike) and 1 (by size)")
+            raise SettingError(f"temperature {temperature} is not between 0 (all alike) and 1 (by size)", where)
         return _alike(dict.fromkeys(names)), {}, WeightRule(temperature=temperature)
-    is_relative = "relative" in given
+    is_relative, where = "relative" in given, "mixture.weights"
     if is_relative:
-        _refuse_unknown("weights", given, ("relative",))
-        given = as_mapping("weights.relative", given["relative"])
-    weights = {s: _decimal(f"weight of {s}", w) for s, w in given.items()}
-    _check_weights(weights)
+        _refuse_unknown("weights", given, ("relative",), where)
+        given, where = as_mapping("weights.relative", given["relative"]), f"{where}.relative"
+    weights = {s: _decimal(f"weight of {s}", w, f"{where}.{s}") for s, w in given.items()}
+    _check_weights(weights, where)
     is_percent = not is_relative and check_percent(weights)
     if is_percent and sum(weights.values()) == _HUNDRED:
         return weights, {}, None
@@ -219,9 +219,9 @@ def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Returns how many epochs of each source are allowed. The recipe has one number for all sources, or a number by
     source. A source that is not named gets 1."""
     if isinstance(value, Mapping):
-        named = {str(s): _decimal(f"max_epochs of {s}", v) for s, v in value.items()}
+        named = {str(s): _decimal(f"max_epochs of {s}", v, f"mixture.max_epochs.{s}") for s, v in value.items()}
         return {**dict.fromkeys(weights, Decimal(1)), **named}
-    return dict.fromkeys(weights, _decimal("max_epochs", value))
+    return dict.fromkeys(weights, _decimal("max_epochs", value, "mixture.max_epochs"))
 
 
 def _validation(value: Any, weights: Mapping[str, Decimal]) -> dict[str, HoldOut]:
@@ -232,22 +232,25 @@ def _validation(value: Any, weights: Mapping[str, Decimal]) -> dict[str, HoldOut
         return {}
     named = as_mapping("validation", value)
     if {"share", "tokens"} & set(named):
-        _refuse_unknown("validation", named, ("share", "tokens"))
-        return dict.fromkeys(weights, _hold_out(named))
-    return {source: _hold_out(as_mapping(f"validation of {source}", one)) for source, one in named.items()}
+        return dict.fromkeys(weights, _hold_out(named, "mixture.validation"))
+    return {source: _hold_out(as_mapping(f"validation of {source}", one), f"mixture.validation.{source}")
+            for source, one in named.items()}  # fmt: skip
 
 
-def _hold_out(one: Mapping[str, Any]) -> HoldOut:
-    _refuse_unknown("validation", one, ("share", "tokens"))
+def _hold_out(one: Mapping[str, Any], where: str) -> HoldOut:
+    _refuse_unknown("validation", one, ("share", "tokens"), where)
     share, tokens = one.get("share"), one.get("tokens")
-    return HoldOut(
-        share=None if share is None else _decimal("validation share", share),
-        tokens=None if tokens is None else _integer("validation tokens", tokens),
-    )
+    try:
+        return HoldOut(
+            share=None if share is None else _decimal("validation share", share),
+            tokens=None if tokens is None else _integer("validation tokens", tokens, where),
+        )
+    except ValueError as error:
+        raise SettingError(str(error), where) from error
 
 
 def _paper(data: Mapping[str, Any]) -> PaperShares:
-    _refuse_unknown("paper", data, ("cite", "epochs", "disk_gb"))
+    _refuse_unknown("paper", data, ("cite", "epochs", "disk_gb"), "paper")
     return PaperShares(
         cite=str(data.get("cite", "")),
         epochs={
@@ -257,52 +260,29 @@ def _paper(data: Mapping[str, Any]) -> PaperShares:
     )
 
 
-def _read(name_or_path: str | Path) -> tuple[str, str]:
-    shipped = resources.files("mixtures") / "recipes" / f"{name_or_path}.yaml"
-    try:
-        if str(name_or_path).isidentifier() and shipped.is_file():
-            return shipped.read_text(encoding="utf-8"), f"recipe {name_or_path}"
-        path = Path(name_or_path)
-        if path.exists() and (not path.is_file() or path.stat().st_size > MAX_BYTES):
-            raise ValueError(f"{name_or_path}: not a file of at most {MAX_BYTES:,} bytes")
-        return path.read_text(encoding="utf-8"), str(name_or_path)
-    except OSError as error:
-        raise ValueError(f"cannot read the recipe {name_or_path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{name_or_path}: not UTF-8") from error
-
-
-def _refuse_unknown(what: str, named: Mapping[str, Any], known: Mapping[str, Any] | tuple[str, ...]) -> None:
-    unknown = sorted(set(named) - set(known))
+def _refuse_unknown(what: str, named: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Raises an error if ``named`` has a key that is not in ``known``. ``where`` is the path of ``named`` in the file;
+    it is empty if ``named`` is the whole file."""
+    names = list(known)
+    unknown = sorted(set(named) - set(names))
     if unknown:
-        raise ValueError(f"{what} holds {', '.join(unknown)}, which is not among {', '.join(known)}")
+        hint = did_you_mean(unknown[0], names)
+        message = f"{what} holds {', '.join(unknown)}, which is not among {', '.join(names)}{hint}"
+        raise SettingError(message, f"{where}.{unknown[0]}".lstrip("."))
 
 
-def _decimal(what: str, value: Any) -> Decimal:
+def _decimal(what: str, value: Any, where: str = "") -> Decimal:
     number = None if isinstance(value, bool) else number_of(value)
     if number is not None:
         return number
-    raise ValueError(f"{what} is {str(value)[:200] if isinstance(value, str) else value!r}, which is not a number")
+    said = str(value)[:200] if isinstance(value, str) else value
+    raise SettingError(f"{what} is {said!r}, which is not a number", where)
 
 
-def _integer(what: str, value: Any) -> int:
+def _integer(what: str, value: Any, where: str) -> int:
     if value is None:
         raise ValueError(f"{what} is missing")
-    number = _decimal(what, value)
+    number = _decimal(what, value, where)
     if number != number.to_integral_value():
-        raise ValueError(f"{what} is {value}, which is not a whole number")
+        raise SettingError(f"{what} is {value}, which is not a whole number", where)
     return int(number)
-
-
-def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
-    """Reads a recipe or configuration file. Returns its settings as a dictionary.
-
-    Raises:
-        ValueError: the file does not exist, is not YAML, or contains no mapping. The message names the file.
-    """
-    text, place = _read(name_or_path)
-    data = parse_yaml(text, place)
-    try:
-        return as_mapping("the file", data)
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error

@@ -52,6 +52,34 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ValueError(f"{where}: not YAML: {_short(' '.join(str(error).split()))}") from error
 
 
+def line_of(text: str, where: str) -> int | None:
+    r"""Returns the line of a setting in a YAML text. Returns None if the text does not have the setting.
+
+    Args:
+        text: YAML that :func:`parse_yaml` accepts.
+        where: the keys that lead to the setting, joined with dots; an item of a list is ``[0]``.
+
+    >>> line_of("name: x\nsets:\n- {name: a}\n- name: b\n", "sets[1].name")
+    4
+    """
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    return _line_below(node, where.replace("[", ".").replace("]", "").split(".")) if node is not None else None
+
+
+def _line_below(node: yaml.Node, keys: list[str]) -> int | None:
+    """Returns the line of the setting to which ``keys`` lead from a node. A key of the file may itself contain dots."""
+    if isinstance(node, yaml.SequenceNode) and keys[0].isdigit() and int(keys[0]) < len(node.value):
+        item = node.value[int(keys[0])]
+        return _line_below(item, keys[1:]) if keys[1:] else _line(item)
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        for number in range(1, len(keys) + 1):
+            if key.value == ".".join(keys[:number]):
+                found = _line_below(value, keys[number:]) if keys[number:] else _line(key)
+                if found is not None:
+                    return found
+    return None
+
+
 def _check_events(text: str, where: str) -> None:
     """Raises ValueError if the text contains an alias or is nested too deeply.
 

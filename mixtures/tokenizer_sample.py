@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from mixtures.plan.deal import plan
 from mixtures.plan.shares import Plan, PlanError, SourceTokens
+from mixtures.plan.table import format_rows
 from mixtures.recipe import Recipe
 from tokenizer.train.sample import Sample, SmallestHashes, take_bytes
 
@@ -73,8 +74,12 @@ def plan_sample(recipe: Recipe, available: Mapping[str, int], max_bytes: int) ->
     try:
         return plan(_of_bytes(recipe, max_bytes), {s: SourceTokens(n, 1) for s, n in available.items()})
     except PlanError as error:
+        rows = [(s, f"{w:f}", f"{available.get(s, 0):,}") for s, w in recipe.weights.items()]
+        empty = ", ".join(s for s in recipe.weights if not available.get(s))
         raise ValueError(
-            f"no sample for the tokenizer can be drawn (in bytes of text, not tokens):\n{error}"
+            f"no sample for the tokenizer can be drawn:\n{format_rows(rows, ('source', 'weight %', 'bytes of text'))}\n"
+            f"{empty or 'every source'} needs more text: give other input, take it out of the recipe, or set "
+            "mixture.missing to share to share its weight out among the others"
         ) from error
 
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import floor
 
 from mixtures.parts import PartRule, names_of, value_of
+from mixtures.setting_error import SettingError
 
 _HUNDRED = Decimal(100)
 PRINTED_PLACES = 4
@@ -127,7 +128,8 @@ def check_percent(weights: Mapping[str, Decimal]) -> bool:
     if not _SLIP[0] <= total <= _SLIP[1]:
         return False
     way = "too much" if off > 0 else "too little"
-    raise ValueError(
+    raise SettingError(
         f"weights add up to {total.normalize():f}, {abs(off).normalize():f} {way}: they must add up to 100 "
-        "(write weights: {relative: {...}} if only their proportions are meant)"
+        "(write weights: {relative: {...}} if only their proportions are meant)",
+        "mixture.weights",
     )

@@ -8,7 +8,6 @@ of the given command is imported, so an error in a flag is reported at once.
 from __future__ import annotations
 
 import argparse
-import difflib
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from tokenizer.did_you_mean import or_list
 from tokenizer.interrupts import as_command
 from tokenizer.program import DISTRIBUTION, set_name, version
 
@@ -77,9 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = next((n for n in (" ".join(words[:2]), words[0]) if n in COMMANDS), None)
     if name is None:
         given = " ".join(words[:2]) if words[0] in {n.split()[0] for n in COMMANDS} else words[0]
-        close = difflib.get_close_matches(given, [*COMMANDS, "completion"], 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(COMMANDS)}, completion"
-        print(f"{DISTRIBUTION}: {given!r} is not a command; {hint}", file=sys.stderr)
+        print(f"{DISTRIBUTION}: {given!r} is not a command{or_list(given, [*COMMANDS, 'completion'])}", file=sys.stderr)
         return WRONG_REQUEST
     command = COMMANDS[name]
     set_name(command.module, f"{DISTRIBUTION} {name}")

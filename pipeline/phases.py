@@ -33,25 +33,29 @@ from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
 from pipeline.engine.same_code import version_of
 from pipeline.estimate.table import print_estimate
+from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join
 from pipeline.mix import phase as mixing
 from pipeline.mix.earlier_stages import Earlier
 from pipeline.mix.forgotten import check_forgotten
 from pipeline.mix.job import MixJob
+from pipeline.mix.replaced import check_recipe, replaced
 from pipeline.mix.work import mix_work
 from pipeline.output.fingerprint import fingerprint
-from pipeline.output.lock import check_writable, only_run, reading, reading_all
+from pipeline.output.lock import only_run, reading, reading_all
 from pipeline.output.markers import is_done, read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.preflight.cloud_options import check_options
 from pipeline.preflight.cloud_stores import check_stores
-from pipeline.preflight.request import check_exclusions, check_memory, check_mixable, check_tokenizer
+from pipeline.preflight.places import check_mixable
+from pipeline.preflight.request import check_exclusions, check_memory, check_tokenizer
 from pipeline.progress.closing_table import print_summary
 from pipeline.progress.display import Display
 from pipeline.progress.run_record import begin_record, finish_record, read_record, restore_record
 from pipeline.progress.ticks import totals
 from pipeline.report import write_report
 from pipeline.report.dataset_card import write_card
+from pipeline.report.failed import report_of_failed
 from pipeline.run_job import Workplace, workplace
 from pipeline.settings.bundled_sample import models_folder, sample_inputs
 from pipeline.settings.settings import Settings
@@ -95,7 +99,6 @@ def run(settings: Settings) -> None:
     FileSystems.set_options(engine.options)
     check_stores(settings, engine)
     layout = Layout(settings.output, clean_from=settings.clean_from)
-    check_writable(settings.output)
     with (
         only_run(layout),
         reading(layout.clean_from),
@@ -118,8 +121,10 @@ def run(settings: Settings) -> None:
                     _clean(settings, layout, place, prepared, display)
                 if settings.phase != "clean":
                     made = _mix(settings, layout, place, display)
-            except ValueError:  # a wrong request; if nothing has changed, the output is still that of the last run
-                if _marks(settings, layout) == marks:
+            except (ValueError, RunFailed) as error:
+                if _marks(settings, layout) != marks:
+                    report_of_failed(settings.output, display.say)
+                elif isinstance(error, ValueError):  # nothing has changed, so the output is still that of the last run
                     restore_record(layout, before)
                 raise
             seconds = time.monotonic() - started
@@ -133,6 +138,7 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
     """Checks tokenizer, exclusion list, mixture and inputs before any work starts. Returns the sources of the run with
     their input.
     """
+    check_recipe(settings, layout)
     if settings.tokenizer:
         check_tokenizer(settings.tokenizer, settings.encoder)
     if settings.exclude:
@@ -140,7 +146,7 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
     if settings.phase == "mix":
         return []
     if settings.phase == "all":
-        check_mixable(settings, layout)
+        check_mixable(settings.recipe, settings.sources, layout)
         check_columns(settings.recipe.parts, settings.sources.values())
     inputs, models = _inputs_and_models(settings, layout.work)
     return cleaning.prepare_sources(settings, inputs, models, eval_table(settings, layout.work))
@@ -241,7 +247,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         display.say("mix: already complete")
         return made
     check_forgotten((layout.output, layout.clean_from, settings.continue_from), settings.exclude)
-    display.say(mixing.replaced(layout))
+    display.say(replaced(layout))
     with display.job("mix", place.progress_dir, work=mix_work(job)):
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
     manifest = mixing.manifest_of(made, job, encoder, found, about=_about(layout, sources),

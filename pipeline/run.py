@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.progress.log_file import log_to, note
 from pipeline.settings.flags import build_parser, parse_flags
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import described, is_of_disk, status_of
+
+if TYPE_CHECKING:
+    from pipeline.settings.settings import Settings
 
 __all__ = ["build_parser", "main", "one_line"]
 
@@ -25,25 +30,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     An error is printed to stderr in one line that says what is wrong and what to do. A command that is interrupted ends
     with status 130 (Ctrl-C) or 143 (SIGTERM), see :mod:`tokenizer.interrupts`.
     """
-    # The other modules are imported after the flags are parsed, because the import takes seconds. So a wrong flag is
-    # answered at once. An interrupt must end the command during the import too.
+    # A large import takes seconds. So each check comes before the import that it does not need, and a wrong request is
+    # answered at once. An interrupt must end the command during an import too.
+    words = sys.argv[1:] if argv is None else argv
     try:
-        flags, _ = parse_flags(sys.argv[1:] if argv is None else argv)
+        flags, _ = parse_flags(words)
         log_to(flags.log_file)
+        from pipeline.preflight.places import check_places
+        from pipeline.settings.request import read_request
+
+        request = read_request(words)
+        check_places(request)
+        from pipeline.settings.settings import settings_of
+
+        settings = settings_of(request)
     except ValueError as error:
+        if type(error) is not ValueError:
+            raise  # a library raised it because of data that we gave it, so this is our bug and not a wrong request
         return _refused(error)
+    return _run(settings)
+
+
+def _run(settings: Settings) -> int:
+    """Runs what the settings ask for. Returns the exit status of the command."""
     from mixtures.plan.shares import PlanError
     from pipeline.clean.phase import with_decontamination, with_exclusion
     from pipeline.explain import explain
     from pipeline.failures import JobFailed, RunFailed
     from pipeline.files.checked import DamagedFile
+    from pipeline.files.store_files import StoreError
     from pipeline.models.find import MissingModels
     from pipeline.phases import estimate_run, run
     from pipeline.preflight.job_server import Faults
-    from pipeline.settings.settings import parse
 
     try:
-        settings = parse(sys.argv[1:] if argv is None else argv)
         if settings.explain is not None:
             print(explain(with_decontamination(with_exclusion(settings.explain, settings), settings)))
         elif settings.estimate:
@@ -61,11 +81,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise  # a library raised it because of data that we gave it, so this is our bug and not a wrong request
         is_table = isinstance(error.__cause__, PlanError)
         return _refused(str(error) if is_table else error)
-    except PermissionError as error:
-        return _refused(f"{error.filename}: {error.strerror}; give this user the right, or name another path")
-    except (RunFailed, JobFailed, DamagedFile) as error:
+    except (RunFailed, JobFailed, DamagedFile, StoreError) as error:
         _say(error)
         return FAILED
+    except OSError as error:
+        if not (isinstance(error, PermissionError) or is_of_disk(error)):
+            raise
+        _say(described(error, settings.output))
+        return status_of(error)
     return DONE
 
 

@@ -95,6 +95,12 @@ ANSWERED_AT_ONCE = [
     ["plan", "--tokens=x"], ["plan", "--json"], ["inspect", "x", "--step=1"], ["inspect", "x", "-n", "0"],
     ["find", "x"], ["find", "x", "y", "-n", "-1"], ["shares", "x", "--first=2"], ["export", "x", "y", "--format=x"],
     ["decontaminate", "x", "--sets=y", "--workers=0"], ["report", "x", "y", "z"],
+    ["run", "--config=nowhere.yaml"], ["run", "--config=lama"], ["run", "--config={config}"], ["run", "--sources=boks"],
+    ["run", "--input=boks=x"], ["run", "--input=books=nowhere/*.txt"], ["run", "--input=books=setup.py"],
+    ["run", "--input=c4=x", "--models=nowhere"], ["run", "--tokenizer=nowhere"], ["run", "--output=tests"],
+    ["run", "--phase=mix", "--from=nowhere"], ["run", "--phase=mix", "--output=nowhere"], ["run", "--reuse=nowhere"],
+    ["estimate", "--input=books=nowhere/*"], ["explain", "boks"], ["report", "nowhere"], ["report", "tests"],
+    ["report", "nowhere", "nowhere"], ["report", "{output}", "--set=boks.x=1"], ["report", "{output}", "--set=x"],
 ]  # fmt: skip
 """Requests that no data is needed to answer."""
 
@@ -118,13 +124,24 @@ def loaded(*words: str) -> tuple[int, set[str]]:
 
 
 @pytest.mark.parametrize("words", ANSWERED_AT_ONCE, ids=" ".join)
-def test_flags_are_answered_before_anything_large_is_imported(words: list[str]) -> None:
+def test_flags_are_answered_before_anything_large_is_imported(words: list[str], tmp_path: Path) -> None:
     """Beam takes two seconds to import, pyarrow and NumPy a few tenths. None of them is needed for an answer."""
-    status, modules = loaded(*words)
+    (tmp_path / "stats").mkdir()
+    (tmp_path / "stats" / "books.json").write_text("{}")
+    (tmp_path / "weights.yaml").write_text("mixture: {weights: {books: 60, arxiv: 50}}")
+    status, modules = loaded(*(word.format(output=tmp_path, config=tmp_path / "weights.yaml") for word in words))
     assert status == (0 if words[-1] in ("--help", "--version") else 2)
     command = next(c for name, c in COMMANDS.items() if words[: len(name.split())] == name.split())
     assert (f"{command.module}.{command.file}" if command.file else command.module) in modules
     assert sorted(LARGE & modules) == []
+
+
+@pytest.mark.parametrize("text", ["sources: {books: {nea_dedup: {}}}", "run: {sample_doc: 1}", "dedup: {across: [x]}"])
+def test_settings_are_refused_before_beam_is_imported(text: str, tmp_path: Path) -> None:
+    """The steps of the sources need NumPy and pyarrow, but not Beam."""
+    (tmp_path / "run.yaml").write_text(f"recipe: llama\n{text}\nmixture: {{missing: share}}\n")
+    status, modules = loaded("run", f"--config={tmp_path}/run.yaml", "--input=books=setup.py")
+    assert (status, "pyarrow" in modules, "apache_beam" in modules) == (2, True, False)
 
 
 @pytest.mark.parametrize(("flag", "status"), [("--help", 0), ("--nope", 2)])

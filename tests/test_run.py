@@ -231,6 +231,6 @@ def test_an_output_that_cannot_be_written(tmp_path: Path) -> None:
 def test_an_estimate_writes_nothing(tmp_path: Path) -> None:
     done = run("--estimate", "--output", str(tmp_path / "out"))
     assert done.returncode == 0, done.stderr
-    for word in (*SOURCES, "tokens", "CPU hours", "memory", "shuffle"):
+    for word in (*SOURCES, "tokens", "CPU time", "memory", "shuffle"):
         assert word in done.stdout
     assert not (tmp_path / "out").exists()

@@ -179,6 +179,12 @@ def test_every_module_says_what_it_is() -> None:
     assert not [p for p in CODE if p.read_text().strip() and len(ast.get_docstring(tree(p)) or "") < 10]
 
 
+def test_names_are_suggested_in_one_place() -> None:
+    """So that all messages say it alike, and no refused name goes without."""
+    found = [str(p.relative_to(ROOT)) for p in CODE if "get_close_matches" in p.read_text("utf-8")]
+    assert found == ["tokenizer/did_you_mean.py"]
+
+
 HEADS = [p for p in CODE if p.name == "__init__.py"]
 
 

@@ -21,7 +21,9 @@ Beam nor the pipeline.
 - ``model_file``: reads a ``.model`` without protobuf.
 - ``hugging_face``: converts a ``.model`` to a ``tokenizer.json``.
 - ``program``: returns the name under which a command was called.
+- ``did_you_mean``: suggests the name that a user may have meant.
 - ``numbers``: reads numbers such as 100M in flags and settings.
+- ``os_errors``: says what the operating system refused, such as a write to a full disk.
 - ``progress``: reports the progress of a long training.
 - ``interrupts``: ends a command cleanly on a signal.
 - ``train``: trains a model (``python -m tokenizer.train``).

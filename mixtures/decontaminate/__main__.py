@@ -10,6 +10,7 @@ from typing import Any
 
 from mixtures.plan.table import format_rows
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
 _MAX_SHOWN_CHARS = 400
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = certify(list_shards(args.shards, args.tokenizer), sets, folder, args.workers)
     except ValueError as error:
         return _refused(error)
+    except OSError as error:
+        print(f"mixtures.decontaminate: {described(error, args.output)}", file=sys.stderr)
+        return status_of(error)
     for line in lines_of(found, strongest(folder / HITS_NAME, args.show) if args.show else []):
         print(line)
     print(f"wrote {folder / CERTIFICATE_NAME}")

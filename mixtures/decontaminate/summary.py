@@ -24,12 +24,16 @@ ITEMS_SCHEMA = pa.schema(
         "hits": pa.int64(),
         "documents": pa.int64(),
         "sources": pa.list_(pa.string()),
+        "text": pa.string(),
     }
 )
-"""The columns of the table of all items, found or not. ``state`` is one of ``filters.decontaminate.index.STATES``."""
+"""The columns of the table of all items, found or not. ``state`` is one of ``filters.decontaminate.index.STATES``.
+``text`` is the beginning of the item's first part, so that a reader need not look up the id."""
 
 _NEVER = (TOO_SHORT, TOO_COMMON)
 _MAX_LISTED = 20
+_EXCERPT_CHARS = 160
+"""The largest length of an item's text in this table (our choice). It fills about two lines of a page."""
 _ITEMS_AT_ONCE = 10_000
 
 
@@ -91,13 +95,15 @@ class Summary:
         states = self._states()
         for item in range(self._index.num_items):
             found = self._found.get(item, _Counts())
+            item_id, parts, _ = text_of_item(self._index, item)
             yield {
                 "set": self._index.sets[self._index.item_sets[item]].name,
-                "item": text_of_item(self._index, item)[0],
+                "item": item_id,
                 "state": STATES[states[item]],
                 "hits": found.hits,
                 "documents": found.documents,
                 "sources": sorted(found.sources),
+                "text": excerpt(next(filter(None, map(parts.get, PARTS)), "")),
             }
 
     def item_batches(self) -> Iterator[pa.RecordBatch]:
@@ -151,6 +157,16 @@ class Summary:
                 "not_searched": [text_of_item(self._index, item)[0] for item in never[:_MAX_LISTED]],
             })  # fmt: skip
         return said
+
+
+def excerpt(text: str) -> str:
+    r"""Returns the beginning of a text in one line, of at most 160 characters.
+
+    >>> excerpt("How many\n  apples?"), len(excerpt("word " * 99))
+    ('How many apples?', 160)
+    """
+    line = " ".join(text.split())
+    return line if len(line) <= _EXCERPT_CHARS else line[: _EXCERPT_CHARS - 3] + "..."
 
 
 def _key(name: str, part: str, item: str) -> int:

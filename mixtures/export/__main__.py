@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mixtures.export.formats import FORMATS
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
 
@@ -28,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mixtures.export: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"mixtures.export: cannot write {args.target}: {error.strerror}", file=sys.stderr)
-        return 2
+        print(f"mixtures.export: {described(error, args.target)}", file=sys.stderr)
+        return status_of(error)
     for path in written:
         print(f"{path}  {path.stat().st_size:,} bytes")
     return 0

@@ -9,45 +9,74 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import FAILED, described, status_of
 from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 if documents were removed, 1 if no shard has them, 2 if the request was wrong."""
+    """Runs the command. Returns 0 if documents were removed, 1 if no shard has them or if something is left to do, 2 if
+    the request was wrong.
+    """
     args = build_parser().parse_args(argv)
     from mixtures.find.index import FOLDER as INDEX_FOLDER  # imports NumPy and pyarrow, which takes tenths of a second
-    from mixtures.find.search import make_indexes
     from mixtures.forget.removal import FOLDER, documents_text, finish, forget
 
     try:
         ids = list(args.id)
         if args.ids is not None:
             ids += [line.strip() for line in Path(args.ids).read_text(encoding="utf-8").splitlines() if line.strip()]
-        if not ids and not finish(Path(args.folder)):
+        has_finished = not ids and finish(Path(args.folder))
+        if not ids and not has_finished:
             raise ValueError(
                 "give the documents to forget with --id or --ids" + (f"; {args.ids} is empty" if args.ids else "")
             )
         when = datetime.now(UTC).isoformat(timespec="seconds")
         found = forget(args.folder, ids, source=args.source, when=when, why=args.why)
-        if (Path(args.folder) / INDEX_FOLDER).is_dir():
-            make_indexes(args.folder)
     except (ValueError, UnicodeDecodeError) as error:
         print(f"mixtures.forget: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"mixtures.forget: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    if not found.shards:
+        print(f"mixtures.forget: {described(error, args.folder)}; {_what_is_left(args.folder)}", file=sys.stderr)
+        return status_of(error)
+    if found.shards:
+        rows, held = sum(found.rows.values()), sum(found.held_rows.values())
+        print(
+            f"{args.folder}: {documents_text(len(found.documents))} out: {rows:,} training rows of "
+            f"{sum(found.tokens.values()):,} tokens, {held:,} validation rows; {len(found.shards):,} shards written "
+            "again\ntheir texts are still in clean/ and .work/: to keep them out of every later mixture, add the ids "
+            f"in {max(Path(args.folder, FOLDER).glob('*.txt'))} to the file of --exclude and run again"
+        )
+    if has_finished:
+        print(f"{args.folder}: the removal that was begun is finished")
+    if (found.shards or has_finished) and (Path(args.folder) / INDEX_FOLDER).is_dir():
+        return _index_again(args.folder)
+    if not found.shards and not has_finished:
         print("mixtures.forget: no shard holds such a document", file=sys.stderr)
-        return 1 if ids else 0
-    rows, held = sum(found.rows.values()), sum(found.held_rows.values())
-    print(
-        f"{args.folder}: {documents_text(len(found.documents))} out: {rows:,} training rows of "
-        f"{sum(found.tokens.values()):,} tokens, {held:,} validation rows; {len(found.shards):,} shards written again\n"
-        "their texts are still in clean/ and .work/: to keep them out of every later mixture, add the ids in "
-        f"{max(Path(args.folder, FOLDER).glob('*.txt'))} to the file of --exclude and run again"
-    )
+        return FAILED
     return 0
+
+
+def _index_again(folder: str) -> int:
+    """Makes the index of ``mixtures.find`` again, after documents were removed. Returns the exit status."""
+    from mixtures.find.search import make_indexes
+
+    try:
+        make_indexes(folder)
+    except (ValueError, OSError) as error:
+        why = described(error, folder) if isinstance(error, OSError) else error
+        print(f"mixtures.forget: the documents are out, but the index was not made again: {why}; when this is mended, "
+              f"python -m mixtures.find {folder} --make-index makes it", file=sys.stderr)  # fmt: skip
+        return FAILED
+    return 0
+
+
+def _what_is_left(folder: str) -> str:
+    """Returns what a removal that broke off has done, and which command finishes it."""
+    from mixtures.manifest import NEW_MANIFEST
+
+    if (Path(folder) / NEW_MANIFEST).is_file():
+        return f"the removal is begun: python -m mixtures.forget {folder}, without --id, finishes it"
+    return "no document was removed"
 
 
 def build_parser() -> argparse.ArgumentParser:

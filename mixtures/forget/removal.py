@@ -29,9 +29,11 @@ from mixtures.folder_lock import only_writer
 from mixtures.manifest import NAME, NEW_MANIFEST, dumps, fingerprint_of, read_manifest, shard_infos, validation_infos
 from mixtures.notices import add_notice
 from mixtures.part_rows import rows_of_source
+from mixtures.parts import is_of
 from mixtures.shards import ShardInfo, ShardMetadata, read_batches, write_shard
 from mixtures.storage import LocalStorage
 from mixtures.stream import check_shard, check_sizes, check_sum
+from tokenizer.did_you_mean import or_list
 
 FOLDER = "forgotten"
 
@@ -86,6 +88,9 @@ def forget(folder: str | Path, ids: Sequence[str], *, source: str | None = None,
 def _forget(root: Path, ids: Sequence[str], source: str | None, *, when: str, why: str) -> Forgotten:
     _finish(root)
     manifest = read_manifest(root)
+    names = [*manifest["sources"], *manifest["validation"]]
+    if source is not None and not any(is_of(name, source) for name in names):
+        raise ValueError(f"--source: {source!r} is not a source of {root}{or_list(source, dict.fromkeys(names))}")
     training, held = shard_infos(manifest), validation_infos(manifest)
     all_infos = [*training, *(info for infos in held.values() for info in infos)]
     check_sizes(LocalStorage(root), all_infos)

@@ -3,8 +3,10 @@
     shards, tokenizer -> documents: decoded rows -> plain output, or pager
 
 - ``documents``: chooses rows of shards and decodes them. ``files``: finds the files of an output that have documents.
+- ``names``: checks the sources, stages and reasons that the user names.
 - ``pager``: shows one document after another in a terminal.
-- ``pairs``: shows near-duplicates side by side: the removed document and the kept document.
+- ``pairs``: shows near-duplicates side by side: the removed document and the kept document. ``dropped_pairs``: the
+  pairs of books, which are in ``dropped/``.
 - ``parquet_documents``: reads documents from ``clean/`` and ``dropped/``. ``steps``: lists the documents that a loader
   yields at one step.
 

@@ -73,7 +73,7 @@ def _print_pairs(args: argparse.Namespace) -> int:
     kind = "rejected" if args.rejected else "pairs"
     rows = pairs_of(output, kind=kind, source=args.source, doc_id=args.id, limit=args.n or 10)
     if not rows:
-        print(f"mixtures.inspect: no pair of {output / 'dedup'} matches", file=sys.stderr)
+        print(f"mixtures.inspect: no pair of {output} matches", file=sys.stderr)
         return 1
     texts = texts_of(output, rows)
     for row in rows:
@@ -109,9 +109,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from mixtures.inspect.pager import Pager
 
         wanted = Wanted(
-            source=args.source, doc_id=args.id, grep=args.grep, epoch=args.epoch, is_case_ignored=args.ignore_case
-        )
-        files = files_of(args.files)
+            source=args.source, doc_id=args.id, grep=args.grep, epoch=args.epoch, stage=args.stage, reason=args.reason,
+            is_case_ignored=args.ignore_case,
+        )  # fmt: skip
+        files = files_of(args.files, is_dropped=wanted.is_dropped)
         find = finder(files, args.tokenizer)
         if is_paged:
             pager = Pager(find, wanted)
@@ -149,6 +150,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--source", help="only documents of this source or part")
     add("--id", help="only the document with this id (all its epochs)")
     add("--epoch", type=int, metavar="N", help="only documents of this epoch, from 0")
+    add("--stage", metavar="NAME", help="only documents that this stage dropped (of PATH/dropped)")
+    add("--reason", metavar="NAME", help="only documents that were dropped for this reason (of PATH/dropped)")
     add("--grep", metavar="TEXT", help="only documents that contain this text, as it is written")
     add("-i", "--ignore-case", action="store_true", help="--grep does not distinguish small and capital letters")
     add(

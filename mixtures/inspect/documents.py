@@ -25,8 +25,17 @@ class Wanted:
     grep: str | None = None
     """Text that the document must contain. It is not a regular expression."""
     epoch: int | None = None
+    stage: str | None = None
+    """The stage that dropped the document. Only documents of ``dropped/`` have one."""
+    reason: str | None = None
+    """The reason for which the document was dropped."""
     is_case_ignored: bool = False
     """True if ``grep`` matches small and capital letters alike."""
+
+    @property
+    def is_dropped(self) -> bool:
+        """True if only dropped documents can match."""
+        return self.stage is not None or self.reason is not None
 
     def is_in(self, text: str) -> bool:
         """Returns True if the text contains ``grep``.
@@ -104,6 +113,8 @@ def documents(path: Path, encoder: Encoder, wanted: Wanted) -> Iterator[ShownDoc
 
 
 def _documents(path: Path, reader: Any, encoder: Encoder, wanted: Wanted) -> Iterator[ShownDocument]:
+    if wanted.is_dropped:
+        return
     before, eos_id = 0, ShardMetadata.of(reader.schema).eos_id
     for batch in read_batches(reader):
         batch.validate(full=True)

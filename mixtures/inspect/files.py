@@ -7,17 +7,25 @@ from pathlib import Path
 
 from mixtures.decoder import find_tokenizer, load_decoder
 from mixtures.inspect.documents import ShownDocument, Wanted, documents
+from mixtures.inspect.names import check_names
 from mixtures.inspect.parquet_documents import parquet_documents
 
 _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
 """Groups of folders in a run's output. The command shows the files of the first group that contains any."""
 
 
-def files_of(paths: Sequence[str | Path]) -> list[Path]:
-    """Returns the files with these paths. For a folder, returns all shards and Parquet files in it."""
+def files_of(paths: Sequence[str | Path], *, is_dropped: bool = False) -> list[Path]:
+    """Returns the files with these paths. For a folder, returns all shards and Parquet files in it.
+
+    Args:
+        is_dropped: True to take only the files of ``dropped/`` if a folder is the output of a run.
+
+    Raises:
+        ValueError: a path does not exist, or has no documents.
+    """
     found: list[Path] = []
     for path in map(Path, paths):
-        inside = _in_folder(path) if path.is_dir() else [path]
+        inside = _in_folder(path, is_dropped=is_dropped) if path.is_dir() else [path]
         if not inside:
             raise ValueError(f"{path} holds no shard and no documents")
         if not inside[0].is_file():
@@ -26,12 +34,12 @@ def files_of(paths: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def _in_folder(folder: Path) -> list[Path]:
+def _in_folder(folder: Path, *, is_dropped: bool) -> list[Path]:
     """Returns the files in a folder that contain documents. If the folder is a run's output, these are only its shards.
     If there are no shards, they are the files of ``clean/``, or else those of ``dropped/``.
     """
     if (folder / "manifest.json").is_file() or (folder / ".work").is_dir():
-        for names in _OF_OUTPUT:
+        for names in _OF_OUTPUT[-1:] if is_dropped else _OF_OUTPUT:
             if inside := [path for name in names for path in _below(folder / name)]:
                 return inside
         return []
@@ -44,11 +52,14 @@ def _below(folder: Path) -> list[Path]:
 
 
 def finder(files: Sequence[Path], tokenizer: str | None) -> Callable[[Wanted], Iterator[ShownDocument]]:
-    """Returns a function that yields the wanted documents of all files."""
+    """Returns a function that yields the wanted documents of all files. It raises ValueError for names that do not
+    occur.
+    """
     shards = [path for path in files if path.suffix != ".parquet"]
     encoder = load_decoder(tokenizer or find_tokenizer(shards[0])) if shards else None
 
     def find(wanted: Wanted) -> Iterator[ShownDocument]:
+        check_names(files, wanted)
         for path in files:
             if path.suffix == ".parquet":
                 yield from parquet_documents(path, wanted)
@@ -70,4 +81,5 @@ def find_documents(
     Raises:
         ValueError: a path has no documents, or a file is damaged.
     """
-    yield from finder(files_of(paths), tokenizer)(wanted or Wanted())
+    wanted = wanted or Wanted()
+    yield from finder(files_of(paths, is_dropped=wanted.is_dropped), tokenizer)(wanted)

@@ -19,6 +19,8 @@ HELP = """\
   /TEXT    documents that hold TEXT (small and capital letters alike); / alone: all
   s NAME   documents of a source; s alone: all
   e N      documents of an epoch; e alone: all
+  t NAME   documents that a stage dropped; t alone: all
+  r NAME   documents that were dropped for a reason; r alone: all
   q        quit"""
 Find = Callable[[Wanted], Iterator[ShownDocument]]
 
@@ -48,7 +50,8 @@ class Pager:
                 return
 
     def _prompt(self) -> str:
-        named = (("source", self._wanted.source), ("epoch", self._wanted.epoch))
+        named = (("source", self._wanted.source), ("epoch", self._wanted.epoch), ("stage", self._wanted.stage),
+                 ("reason", self._wanted.reason))  # fmt: skip
         chosen = [f"{name} {value}" for name, value in named if value is not None]
         chosen += [f"/{self._wanted.grep}"] if self._wanted.grep else []
         return printable(f"[{', '.join(chosen) or 'all'}; h for help] ")
@@ -67,6 +70,10 @@ class Pager:
             self._choose(replace(self._wanted, grep=rest or None, is_case_ignored=True))
         elif command == "s":
             self._choose(replace(self._wanted, source=rest or None))
+        elif command == "t":
+            self._choose(replace(self._wanted, stage=rest or None))
+        elif command == "r":
+            self._choose(replace(self._wanted, reason=rest or None))
         elif command == "e" and (not rest or rest.isdigit()):
             self._choose(replace(self._wanted, epoch=int(rest) if rest else None))
         else:
@@ -76,7 +83,11 @@ class Pager:
     def _choose(self, wanted: Wanted) -> None:
         """Starts again from the first document of a new selection. If no document matches, the old selection stays."""
         stream = self._find(wanted)
-        first = next(stream, None)
+        try:
+            first = next(stream, None)
+        except ValueError as error:
+            self._say(str(error))
+            return
         if first is None:
             self._say("no document matches")
             return

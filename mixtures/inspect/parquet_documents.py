@@ -38,6 +38,8 @@ def parquet_documents(path: Path, wanted: Wanted) -> Iterator[ShownDocument]:
 def _documents(path: Path, file: Any, wanted: Wanted) -> Iterator[ShownDocument]:
     if wanted.epoch is not None:
         return  # only documents of a mixture have an epoch
+    if wanted.is_dropped and not {"stage", "reason"} <= set(file.schema_arrow.names):
+        return  # documents of clean/
     before = 0
     columns = [
         name for name in ("id", "text", "source", "stage", "reason", "detail") if name in file.schema_arrow.names
@@ -63,8 +65,9 @@ def _rows(batch: pa.RecordBatch, wanted: Wanted) -> list[int]:
     mask = pa.array([True] * len(batch))
     if wanted.source is not None and "source" in batch.schema.names:
         mask = pc.and_(mask, pc.equal(batch.column("source"), wanted.source))
-    if wanted.doc_id is not None:
-        mask = pc.and_(mask, pc.equal(batch.column("id"), wanted.doc_id))
+    for name, value in (("id", wanted.doc_id), ("stage", wanted.stage), ("reason", wanted.reason)):
+        if value is not None:
+            mask = pc.and_(mask, pc.equal(batch.column(name), value))
     found: list[int] = pc.indices_nonzero(mask).to_pylist()
     return found
 

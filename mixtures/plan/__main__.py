@@ -19,17 +19,21 @@ from mixtures.plan.deal import epochs_to_weights, format_table, plan, unique_tok
 from mixtures.plan.shares import Plan, SourceTokens
 from mixtures.plan.table import format_rows
 from mixtures.recipe import Recipe
+from mixtures.recorded_recipe import recorded_recipe
 from mixtures.weights import rounded
+from tokenizer.did_you_mean import did_you_mean
 from tokenizer.interrupts import as_command
 from tokenizer.numbers import tokens_flag
 from tokenizer.program import name_of
+
+_DEFAULT = "llama"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if the plan was printed, 2 if the request was wrong or the mixture is impossible."""
     args = build_parser().parse_args(argv)
     try:
-        recipe = recipe_of_file(args.config)
+        recipe, where = _recipe(args.config, args.stats)
         num_tokens = None if args.tokens is None else _tokens(args.tokens)
         if args.epochs and args.stats is None:
             raise ValueError(
@@ -37,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             )
         follows = recipe.rule is not None or any(rule.is_epochs for rule in recipe.parts.values())
         if follows and args.stats is None:
-            raise ValueError(f"the weights of {args.config} follow from the tokens that there are: give --stats DIR")
+            raise ValueError(f"the weights of {where} follow from the tokens that there are: give --stats DIR")
         if args.continue_from and (args.stats is None or args.epochs):
             raise ValueError("--continue-from needs --stats DIR, and takes no --epochs")
         if args.as_json and (args.stats is None or args.epochs):
@@ -68,7 +72,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mixtures.plan: {error}", file=sys.stderr)
         return 2
     print(text)
+    if args.config is None and args.stats is not None:
+        print(f"recipe: {where}; --config FILE plans another one")
     return 0
+
+
+def _recipe(config: str | None, stats: str | None) -> tuple[Recipe, str]:
+    """Returns the recipe to plan, and its name for messages. Without ``--config`` this is the recipe of the run that
+    made the statistics, and else the paper's.
+    """
+    if config is not None:
+        return recipe_of_file(config), config
+    found = recorded_recipe(Path(stats)) if stats is not None else None
+    if found is not None:
+        return found, f"{found.name}, of the run in {stats}"
+    return recipe_of_file(_DEFAULT), _DEFAULT if stats is None else f"{_DEFAULT}, because {stats} records none"
 
 
 def read_stats(folder: Path, recipe: Recipe) -> dict[str, SourceTokens]:
@@ -187,7 +205,7 @@ def _of_epochs(recipe: Recipe, available: dict[str, SourceTokens], epochs: Seque
     for one in epochs:
         source, _, number = one.partition("=")
         if source not in wanted:
-            raise ValueError(f"--epochs {one}: {source} is not among {', '.join(wanted)}")
+            raise ValueError(f"--epochs {one}: {source} is not among {', '.join(wanted)}{did_you_mean(source, wanted)}")
         try:
             wanted[source] = Decimal(number)
         except InvalidOperation:
@@ -252,7 +270,9 @@ def build_parser() -> argparse.ArgumentParser:
         "follow.",
     )
     parser.add_argument(
-        "--config", metavar="FILE", default="llama", help="a recipe's YAML file or name (default: llama)"
+        "--config",
+        metavar="FILE",
+        help="a recipe's YAML file or name (default: the recipe of the run in --stats, else llama)",
     )
     parser.add_argument("--stats", metavar="DIR", help="a run's output, or its stats folder of SOURCE.json")
     parser.add_argument(

@@ -26,7 +26,7 @@ _KNOWN_FAILURES = (
      "{1} cannot be read ({0}), though it could when the run started: put it back, then run the same command again"),
     (re.compile(r"(\[Errno (?:28|122)\] [^\n\\:]+)"),
      "{0}: free some space where --output lies, then run the same command again"),
-    (re.compile(r"DamagedFile: ([^\n\\]+)"), "{0}"),
+    (re.compile(r"(?:DamagedFile|StoreError): ([^\n\\]+)"), "{0}"),
     (re.compile(r"((?:/|gs://|s3://)\S+: (?:no such file|a worker cannot read|its checksum is|"
                 r"[\d.]+ GB do not fit)[^\n\\]*)"),
      "a worker cannot open a model: {0}"),

@@ -6,7 +6,6 @@ the same on every machine.
 
 from __future__ import annotations
 
-import difflib
 import os
 import uuid
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_hand
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
 from pipeline.engine.local_workers import PROGRAM, watch_workers
+from tokenizer.did_you_mean import did_you_mean
 
 _LOCAL = ("directrunner", "fnapirunner")
 _DISTRIBUTED = ("DataflowRunner", "FlinkRunner", "SparkRunner", "PortableRunner")
@@ -151,7 +151,5 @@ def runner_name(given: str | None) -> str:
         raise ValueError(f"--runner={given} is refused: {_REFUSED[key]}; {_USE}")
     known = {n.lower(): n for n in ("DirectRunner", "FnApiRunner", *_DISTRIBUTED)}
     if key not in known:
-        close = difflib.get_close_matches(key, known, 1)
-        hint = f"did you mean {known[close[0]]}?" if close else _USE
-        raise ValueError(f"--runner={given} is not known; {hint}")
+        raise ValueError(f"--runner={given} is not known{did_you_mean(key, known.values()) or f'; {_USE}'}")
     return known[key]

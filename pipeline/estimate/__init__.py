@@ -6,6 +6,7 @@
 - ``sample``: estimates the documents, the tokens and the CPU time of one source, with the standard error. If the source
   is divided into parts, also estimates each part.
 - ``tokens``: counts the tokens of texts with the run's tokenizer. If there is no tokenizer yet, estimates the number.
+- ``units``: writes sizes and times with fitting units.
 - ``table``: prints the estimates, the resulting mixture, and the resources that the run needs, as text or as JSON.
 
 Two units with the same density of text (0.5 bytes per stored byte) give no error:

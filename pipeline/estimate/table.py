@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -18,10 +17,14 @@ from mixtures.recipe import Recipe
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.estimate.sample import SourceEstimate, estimate_source
 from pipeline.estimate.tokens import token_count
+from pipeline.estimate.units import cpu_time, size
 from pipeline.scale.costs import mix_stage
 from pipeline.settings.settings import Settings
 
-_COLUMNS = ("source", "files", "units", "input MB", "read MB", "documents", "text MB", "tokens", "error", "CPU hours")
+_COLUMNS = ("source", "files", "units", "input", "read", "documents", "text", "tokens", "error", "CPU time")
+_NUM_JOBS, _START_S = 5, 3
+"""A run has up to five jobs: clean, sample, tokenize, count and mix. The processes of a job take about three seconds to
+start."""
 
 
 def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> None:
@@ -96,28 +99,23 @@ def _cells(e: SourceEstimate) -> tuple[str, ...]:
         e.source,
         f"{e.num_files:,}",
         f"{e.num_units:,.0f}",
-        *(digits(n / 1e6) for n in (e.input_bytes, e.read_bytes)),
+        size(e.input_bytes),
+        size(e.read_bytes),
         "unknown" if e.is_unknown else f"{most}{e.num_docs:,.0f}",
-        f"{most}{digits(e.text_bytes / 1e6)}",
+        f"{most}{size(e.text_bytes)}",
         f"{e.num_tokens:,}",
         _error(e.error),
-        digits(e.cpu_hours),
+        cpu_time(e.cpu_hours),
     )
-
-
-def digits(hours: float) -> str:
-    """Returns a number as text, rounded to at least three significant digits.
-
-    >>> digits(1234.5), digits(3.14159), digits(0.000123456), digits(0)
-    ('1,234', '3.14', '0.000123', '0')
-    """
-    if hours <= 0:
-        return "0"
-    return f"{hours:,.{max(0, 2 - math.floor(math.log10(hours)))}f}"
 
 
 def _notes(recipe: Recipe, found: Sequence[SourceEstimate]) -> Iterator[str]:
     """Yields lines about effects that the numbers do not include."""
+    if with_dedups := [f"{e.source} {', '.join(e.dedups)}" for e in found if e.dedups]:
+        yield (
+            "≤ means at most: a part of the input cannot tell what these steps will remove from all of it: "
+            f"{'; '.join(with_dedups)}"
+        )
     for e in found:
         if e.source in recipe.parts and not e.parts:
             by = recipe.parts[e.source].by
@@ -127,8 +125,6 @@ def _notes(recipe: Recipe, found: Sequence[SourceEstimate]) -> Iterator[str]:
             )
         if absent := [name for name, part in e.parts.items() if not part.num_tokens]:
             yield f"{e.source}: no document of {', '.join(absent)} in the part that was read"
-        if e.dedups:
-            yield f"{e.source}: at most (≤), because {', '.join(e.dedups)} cannot be foreseen from a part of the input"
         if e.left_out:
             names = ", ".join(e.left_out)
             yield f"{e.source}: at most (≤), because the models of {names} are missing, so all documents pass"
@@ -138,7 +134,7 @@ def _notes(recipe: Recipe, found: Sequence[SourceEstimate]) -> Iterator[str]:
         "error: twice the standard error of the text, from how the inputs that were read differ; what a file hides "
         "behind its first documents is not in it"
     )
-    yield "CPU hours: by the measured speeds of whole runs (pipeline/scale/rates.json)"
+    yield "CPU time: of all processes together, by the measured speeds of whole runs (pipeline/scale/rates.json)"
 
 
 def _needs(found: Sequence[SourceEstimate], made: Plan | PlanError) -> str:
@@ -146,17 +142,16 @@ def _needs(found: Sequence[SourceEstimate], made: Plan | PlanError) -> str:
     num_docs, text = sum(e.num_docs for e in found), sum(e.text_bytes for e in found)
     num_tokens = made.tokens if isinstance(made, Plan) else sum(e.num_tokens for e in found)
     mix = mix_stage(num_tokens)
-    keys_gb, lines_gb = num_docs * 150 / 1e9, text / 45 * 9 / 1e9
-    ngrams_gb = sum(e.ngram_key_bytes for e in found) / 1e9
-    near = f"{ngrams_gb:,.2f} GB of bands and n-grams of near dedups, " if ngrams_gb else ""
+    ngram_bytes = sum(e.ngram_key_bytes for e in found)
+    near = f"{size(ngram_bytes)} of bands and n-grams of near dedups, " if ngram_bytes else ""
     hours = sum(e.cpu_hours for e in found) + mix.cpu_hours
     return (
-        f"CPU hours in all: {digits(hours)}, {digits(mix.cpu_hours)} of them for the mix, without start-up "
-        f"(3 s per process and job)\n"
-        f"shuffle: about {keys_gb:,.2f} GB of keys (150 bytes a document), "
-        f"{lines_gb:,.2f} GB of line hashes (9 bytes a line, where lines are deduped), "
-        f"{near}{mix.shuffled_tb * 1000:,.2f} GB of tokens; parts: {sum(e.num_parts for e in found):,}; "
-        f"memory: about 1 GB a worker process; spilled text: {text / 2e9:,.2f} GB a pass"
+        f"CPU time in all: {cpu_time(hours)}, {cpu_time(mix.cpu_hours)} of it for the mix; and the start of the "
+        f"workers: about {_START_S} s for each of a run's {_NUM_JOBS} jobs, in every process\n"
+        f"shuffle: about {size(num_docs * 150)} of keys (150 bytes a document), "
+        f"{size(text / 45 * 9)} of line hashes (9 bytes a line, where lines are deduped), "
+        f"{near}{size(mix.shuffled_tb * 1e12)} of tokens; parts: {sum(e.num_parts for e in found):,}; "
+        f"memory: about 1 GB a worker process; spilled text: {size(text / 2)} a pass"
     )
 
 

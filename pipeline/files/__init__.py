@@ -1,10 +1,11 @@
 """Reads and writes files on this machine, on web servers and in object stores. A path or URL identifies each file.
 
-    path -> files: Beam's file systems | http_files | s3_clients -> seekable streams
+    path -> files: Beam's file systems | http_files | store_files, s3_clients -> seekable streams
     bytes -> spill: appended to a file -> Blob -> the same bytes on another worker
 
 - ``files``: opens, writes, renames and deletes files.
 - ``http_files``: reads files over HTTP, with retries and resumed transfers.
+- ``store_files``: reads files in stores, and tells the errors of a store from damaged files.
 - ``s3_clients``: keeps one S3 client per process.
 - ``spill``: appends bytes to large files, returns a reference to them, and reads them by this reference.
 - ``parquet_files``: reads Parquet files that a run wrote, and checks the checksum of every page.

@@ -1,4 +1,8 @@
-"""Opens, writes, renames and deletes files on this machine or in a cloud's store, through Beam's FileSystems."""
+"""Opens, writes, renames and deletes files on this machine, or in a cloud's store through Beam's FileSystems.
+
+Beam is imported when the first path in a store is used. The import takes seconds, and a command that refuses a wrong
+request on this machine does not need it.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,12 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, cast
-
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from typing import Any, BinaryIO, cast
 
 from pipeline.files.http_files import is_http, open_http
 from pipeline.files.s3_clients import share_clients
+from pipeline.files.store_files import open_store
 
-_RAW = CompressionTypes.UNCOMPRESSED
 _COPY_BYTES = 1 << 20
 
 
@@ -28,6 +29,19 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
+def _file_systems() -> Any:
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
+
+
+def _raw() -> str:
+    """Returns Beam's name for bytes that are neither compressed nor decompressed."""
+    from apache_beam.io.filesystem import CompressionTypes
+
+    return cast(str, CompressionTypes.UNCOMPRESSED)
+
+
 def prepare(path: str) -> None:
     """Prepares access to the store that contains a path. Call this function before you use Beam's FileSystems on the
     path.
@@ -37,13 +51,17 @@ def prepare(path: str) -> None:
 
 
 def open_file(path: str) -> BinaryIO:
-    """Opens a file for reading. The file is seekable. Its bytes are read as they are stored, without decompression."""
+    """Opens a file for reading. The file is seekable. Its bytes are read as they are stored, without decompression.
+
+    Raises:
+        StoreError: the store of the file does not answer, now or while the file is read.
+    """
     if is_local(path):
         return open(path, "rb")
     if is_http(path):
         return open_http(path)
     prepare(path)
-    return cast(BinaryIO, FileSystems.open(path, compression_type=_RAW))
+    return open_store(path, lambda: _file_systems().open(path, compression_type=_raw()))
 
 
 def create_file(path: str) -> BinaryIO:
@@ -52,16 +70,18 @@ def create_file(path: str) -> BinaryIO:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         return open(path, "wb")
     prepare(path)
-    return cast(BinaryIO, FileSystems.create(path, compression_type=_RAW))
+    return cast(BinaryIO, _file_systems().create(path, compression_type=_raw()))
 
 
 def join(*parts: str) -> str:
-    return cast(str, FileSystems.join(*parts))
+    return os.path.join(*parts) if is_local(parts[0]) else cast(str, _file_systems().join(*parts))
 
 
 def exists(path: str) -> bool:
+    if is_local(path):
+        return os.path.exists(path)
     prepare(path)
-    return cast(bool, FileSystems.exists(path))
+    return cast(bool, _file_systems().exists(path))
 
 
 def rename(source: str, target: str) -> None:
@@ -70,9 +90,9 @@ def rename(source: str, target: str) -> None:
         os.replace(source, target)
     else:
         # gs:// and s3:// replace an existing target. If it were deleted first, it would be missing for a moment.
-        if not target.startswith(("gs://", "s3://")) and FileSystems.exists(target):
-            FileSystems.delete([target])
-        FileSystems.rename([source], [target])
+        if not target.startswith(("gs://", "s3://")) and _file_systems().exists(target):
+            _file_systems().delete([target])
+        _file_systems().rename([source], [target])
 
 
 @contextmanager
@@ -128,6 +148,6 @@ def delete_tree(path: str) -> None:
         elif os.path.lexists(path):
             os.remove(path)
         return
-    found = [m.path for r in FileSystems.match([path, path.rstrip("/") + "/**"]) for m in r.metadata_list]
+    found = [m.path for r in _file_systems().match([path, path.rstrip("/") + "/**"]) for m in r.metadata_list]
     if found:
-        FileSystems.delete(found)
+        _file_systems().delete(found)

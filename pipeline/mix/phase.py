@@ -239,20 +239,6 @@ def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, co
     )
 
 
-def replaced(layout: Layout) -> str:
-    """Returns a message for the user if the new mixture will replace complete shards; an empty string if there are
-    none.
-    """
-    manifest = read_whole_manifest(layout)
-    if manifest is None:
-        return ""
-    return (
-        f"mix: replaces the {len(manifest['shards']):,} shards of recipe {manifest['recipe']} (seed {manifest['seed']},"
-        f" {manifest['tokens']:,} tokens) in {layout.output}; --phase=mix --from {layout.output} --output DIR would "
-        "have kept them"
-    )
-
-
 def write_mixture(job: MixJob, layout: Layout, run_mix: Callable[[MixJob], None]) -> dict[str, Any]:
     """Deletes the old mixture, and runs the job that writes the new one.
 

@@ -11,6 +11,7 @@
 - ``listing``: lists the models in a folder.
 - ``train_reference``: trains the classifier of cited pages.
 - ``cited_pages``, ``join_cited_pages``: find the pages to train this classifier on.
+- ``matching``: checks that a language's pieces and n-grams belong together.
 - ``model_files``: checks that a model's file is complete. ``scratch``: folders for training.
 
 Without a folder, only the language model is found, because it comes with the package:

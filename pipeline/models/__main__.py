@@ -12,10 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.files.store_files import StoreError
 from pipeline.models.evals import EVALS, fetch_evals
 from pipeline.models.fetch import FetchError, Published, fetch, published
+from pipeline.models.scratch import TrainingFailed
 from tokenizer.interrupts import as_command
 from tokenizer.numbers import count_flag
+from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 from tokenizer.progress import Progress
 
@@ -31,20 +34,23 @@ def main(arguments: list[str] | None = None) -> int:
     """
     flags, beam_args = build_parser().parse_known_args(sys.argv[1:] if arguments is None else arguments)
     flags.beam_args = tuple(beam_args)
+    folder: str = getattr(flags, "models", os.curdir)
+    is_new = not os.path.lexists(folder)
     try:
         if beam_args and flags.command is not _train_reference:
             raise ValueError(f"{beam_args[0]} is not known here")
         status: int = flags.command(flags)
-    except FetchError as error:
+    except (FetchError, StoreError, TrainingFailed) as error:
         print(f"pipeline.models: {error}", file=sys.stderr)
         return 1
     except ValueError as error:
         print(f"pipeline.models: {error}", file=sys.stderr)
+        if is_new and os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)  # a request that was refused leaves nothing
         return 2
-    except PermissionError as error:
-        what = f"{error.filename}: {error.strerror}; give this user the right, or name another path"
-        print(f"pipeline.models: {what}", file=sys.stderr)
-        return 2
+    except OSError as error:
+        print(f"pipeline.models: {described(error, folder)}", file=sys.stderr)
+        return status_of(error)
     return status
 
 
@@ -146,6 +152,7 @@ def _list(flags: argparse.Namespace) -> int:
 
 def _train_lm(flags: argparse.Namespace) -> int:
     from pipeline.models.train_perplexity import HOW_TO_GET_LMPLZ, VOCAB_SIZE, find_program, train_language_model
+    from pipeline.models.trained import doubts_of
     from pipeline.models.training_texts import expand_globs, read_texts
 
     lmplz = find_program("lmplz", flags.lmplz)
@@ -160,10 +167,13 @@ def _train_lm(flags: argparse.Namespace) -> int:
         vocab_size=flags.vocab_size or VOCAB_SIZE,
         progress=Progress("train-lm"),
     )
+    found = doubts_of(made)
     if flags.as_json:
-        print(json.dumps({"written": [str(path) for path in made]}))
+        print(json.dumps({"written": [str(path) for path in made], "doubts": found}))
         return 0
     print("wrote " + ", ".join(map(str, made)))
+    for doubt in found:
+        print(doubt)
     cutoffs = f"cutoffs --models {flags.models} --language {flags.language} --input GLOB"
     print(f"now its cut-offs: python -m pipeline.models {cutoffs}")
     return 0

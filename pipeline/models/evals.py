@@ -14,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from pipeline.models.fetch import FetchError, Published, fetch
+from tokenizer.did_you_mean import or_list
 
 SETS_NAME = "sets.yaml"
 _MB = 1 << 20
@@ -103,7 +104,7 @@ def wanted_evals(names: Sequence[str]) -> list[str]:
     """
     unknown = sorted(set(names) - EVALS.keys() - {"all"})
     if unknown:
-        raise ValueError(f"fetch-evals: there is no {unknown[0]!r}; choose from {', '.join([*EVALS, 'all'])}")
+        raise ValueError(f"fetch-evals: there is no {unknown[0]!r}{or_list(unknown[0], [*EVALS, 'all'])}")
     return sorted(EVALS) if "all" in names else sorted(set(names))
 
 

@@ -6,6 +6,7 @@ the folder of models, so that a later run can recognise a changed file.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -13,9 +14,12 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from tokenizer.did_you_mean import or_list
+from tokenizer.os_errors import described, is_of_disk
 
 CHECKSUMS = "checksums.json"
 _BLOCK_BYTES = 1 << 20
@@ -76,7 +80,7 @@ def published(what: str, languages: tuple[str, ...]) -> list[Published]:
     if what == "all":
         return [file for some in ("lid", "lm", "bad-words") for file in files[some]]
     if what not in files:
-        raise ValueError(f"fetch: there is no {what!r}; choose from {', '.join([*files, 'all'])}")
+        raise ValueError(f"fetch: there is no {what!r}{or_list(what, [*files, 'all'])}")
     return files[what]
 
 
@@ -101,13 +105,17 @@ def fetch(
     known = read_checksums(folder)
     if target.is_file():
         actual = _sha256_of(target)
-        expected = file.sha256 or str(known.get(file.name, {}).get("sha256", actual))
+        expected = file.sha256 or str(known.get(file.name, {}).get("sha256", ""))
+        if not expected:  # nobody says that it is the published file, so its address is not recorded
+            say(f"{file.name}: already there and not fetched by this command, kept; delete it to get the published one")
+            return target
         if actual != expected:
             raise FetchError(
                 f"{target}: its checksum is {actual[:16]}..., not {expected[:16]}...; delete it and fetch again"
             )
         say(f"{file.name}: already there")
-        _record(folder, file, actual, target)
+        if file.name not in known:
+            _record(folder, file, actual, target)
         return target
     part = target.with_name(target.name + ".part")
     _download(file, part, say=say, wait=wait)
@@ -117,8 +125,8 @@ def fetch(
         raise FetchError(
             f"{file.url}: its checksum is {actual[:16]}..., not {file.sha256[:16]}...: not the file it was"
         )
+    _record(folder, file, actual, part)  # before it gets its name, so that a file without a record is the user's own
     os.replace(part, target)
-    _record(folder, file, actual, target)
     say(f"{file.name}: {target.stat().st_size:,} bytes, sha256 {actual}")
     return target
 
@@ -143,9 +151,9 @@ def _sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _record(folder: Path, file: Published, sha256: str, target: Path) -> None:
+def _record(folder: Path, file: Published, sha256: str, path: Path) -> None:
     said = dict(read_checksums(folder))
-    said[file.name] = {"sha256": sha256, "bytes": target.stat().st_size, "url": file.url}
+    said[file.name] = {"sha256": sha256, "bytes": path.stat().st_size, "url": file.url}
     temporary = folder / (CHECKSUMS + ".tmp")
     temporary.write_text(json.dumps(said, indent=1, sort_keys=True) + "\n", "utf-8")
     os.replace(temporary, folder / CHECKSUMS)
@@ -184,6 +192,19 @@ def _check_size(file: Published, part: Path, num_bytes: int) -> None:
         raise FetchError(f"{file.url}: more than the {file.max_bytes:,} bytes that it should have at most; not fetched")
 
 
+@contextlib.contextmanager
+def _disk(part: Path) -> Iterator[None]:
+    """Reports errors of the disk at once. Other errors inside the block are errors of the transfer, which is tried
+    again.
+    """
+    try:
+        yield
+    except OSError as error:
+        if is_of_disk(error) or isinstance(error, PermissionError):
+            raise FetchError(described(error, str(part))) from error
+        raise
+
+
 def _get(file: Published, part: Path, have: int) -> None:
     """Downloads the bytes after the first ``have`` bytes of a file, and appends them to ``part``. Raises OSError if the
     transfer ends early.
@@ -203,7 +224,7 @@ def _get(file: Published, part: Path, have: int) -> None:
         expected = begins + int(length) if length.isdigit() else None
         _check_size(file, part, expected or 0)
         size = begins
-        with open(part, "ab" if begins else "wb") as sink:
+        with _disk(part), open(part, "ab" if begins else "wb") as sink:
             while block := response.read(_BLOCK_BYTES):
                 size += len(block)
                 _check_size(file, part, size)

@@ -19,7 +19,6 @@ A run does not download anything. A folder of models contains:
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +31,8 @@ from filters.reference import REFERENCE_LABEL, Reference
 from filters.step import Step
 from filters.url_lists import UrlList
 from pipeline.models.fasttext_file import labels_of
-from pipeline.models.load import ModelFiles, ModelPath, check_file, get_again, how_to_get, languages_of
+from pipeline.models.load import ModelFiles, ModelPath, check_file, check_pairs, get_again, how_to_get, languages_of
+from pipeline.models.matching import check_is_language_model
 from pipeline.models.stored_files import (
     PACKAGED,
     StoredFile,
@@ -43,6 +43,7 @@ from pipeline.models.stored_files import (
     with_checksum,
 )
 from pipeline.sources.source import Source
+from tokenizer.did_you_mean import or_list
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
 """The models without which a run can start. Three of them are lists: bad words, exclusions, and evaluation items. If a
@@ -138,20 +139,39 @@ def require_models(
                     missing += error.missing
     if missing:
         raise MissingModels(missing)
+    _check_files(needed)
+    _check_kinds(source, steps, needed)
+    return needed
+
+
+def _check_files(needed: Mapping[str, ModelPath]) -> None:
+    """Checks that the files of the models on this machine are complete."""
     for path in needed.values():
         for file in (one for _, one in path.paths) if isinstance(path, ModelFiles) else (path,):
-            if (
-                isinstance(file, str)
-                and not is_stored(file)
-                and not file.endswith((".csv", ".txt", "/domains", "/urls"))
-            ):
+            is_list = isinstance(file, str) and file.endswith((".csv", ".txt", "/domains", "/urls"))
+            if isinstance(file, str) and not is_stored(file) and not is_list:
                 check_file(local_path(file))
+
+
+def _check_kinds(source: str, steps: Sequence[object], needed: Mapping[str, ModelPath]) -> None:
+    """Checks that the models are those that the steps need, and not other models with their names."""
+    perplexity, language = needed.get("perplexity"), needed.get("language")
+    if isinstance(perplexity, ModelFiles):
+        check_pairs(perplexity)
+    named = {name for step in steps if isinstance(step, Language | DetectLanguage) for name in _named(step)}
+    if isinstance(language, str) and not is_stored(language) and not named:
+        check_is_language_model(local_path(language))  # else the names themselves are looked up
     for step in steps:
-        if isinstance(step, Language | DetectLanguage) and isinstance(needed.get("language"), str | StoredFile):
-            _check_languages(source, step, needed["language"])
+        if isinstance(step, Language | DetectLanguage) and isinstance(language, str | StoredFile):
+            _check_languages(source, step, language)
         if isinstance(step, Reference) and isinstance(needed.get("reference"), str | StoredFile):
             _check_reference(source, needed["reference"])
-    return needed
+
+
+def _named(step: Language | DetectLanguage) -> set[str]:
+    """Returns the names of languages and labels in a step's settings."""
+    named = {*step.languages, *step.min_scores} if isinstance(step, Language) else set()
+    return named | step.renames.keys()
 
 
 def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPath) -> None:
@@ -159,17 +179,15 @@ def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPa
 
     If the settings had a name that the model never returns, the step would drop all documents.
     """
-    named = {*step.languages, *step.min_scores} if isinstance(step, Language) else set()
-    named |= step.renames.keys()
+    named = _named(step)
     if named <= LANGUAGES and "lid.176." in str(path):
         return  # the usual case: nothing has to be read
     assert isinstance(path, str | StoredFile)
     labels = labels_of(local_path(path))
     returned = {step.renames.get(label, label) for label in labels}
     for name in sorted((named - step.renames.keys() - returned) | (step.renames.keys() - set(labels))):
-        close = difflib.get_close_matches(name, sorted(returned), 1)
-        hint = f"did you mean {close[0]}?" if close else f"it knows {', '.join(sorted(returned)[:10])}, ..."
-        raise ValueError(f"{source}: the language model {path} has no label {name!r}; {hint}")
+        hint = or_list(name, sorted(returned))
+        raise ValueError(f"{source}: the language model {path} has no label {name!r}{hint}")
 
 
 def _check_reference(source: str, path: ModelPath) -> None:
@@ -269,7 +287,8 @@ def _check_cutoffs(table: str, languages: Iterable[str]) -> None:
     if lacking:
         raise ValueError(
             f"{table} has no column for {', '.join(lacking)}; compute it from a corpus of that language with "
-            f"`python -m pipeline.models cutoffs --models {os.path.dirname(table) or '.'} --input GLOB`"
+            f"`python -m pipeline.models cutoffs --models {os.path.dirname(table) or '.'} --language {lacking[0]} "
+            "--input GLOB`"
         )
 
 

@@ -4,11 +4,13 @@ lists the models that are missing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.models.find import find_models
 from pipeline.models.load import how_to_get
+from pipeline.models.stored_files import is_stored
 from pipeline.models.trained import CUTOFFS, JUDGES, about_models, described, doubts
 
 _OPTIONAL = ("bad_words",)
@@ -18,18 +20,21 @@ def listed(folder: str) -> dict[str, Any]:
     """Returns the models in a folder as values for JSON.
 
     Returns:
-        Three values. ``models`` has the name, the checksum and the files of each model, by the model's key. ``doubts``
-        has sentences about models that were made from too little text. ``missing`` has the command that gets a model,
-        for each missing model.
+        Four values. ``folder_exists`` is False if there is no folder yet. ``models`` has the name, the checksum and the
+        files of each model, by the model's key. ``doubts`` has sentences about models that were made from too little
+        text. ``missing`` has the command that gets a model, for each missing model.
+
+    A folder on this machine that does not exist yet counts as empty.
 
     Raises:
-        ValueError: there is no such folder.
+        ValueError: the folder is in a store, and there is no such folder.
     """
-    models = about_models(find_models(folder))
+    is_there = is_stored(folder) or os.path.isdir(folder)
+    models = about_models(find_models(folder if is_there else None))
     found = [line for one in models.values() for line in doubts(one.get("files", ()))]
     missing = {key: how_to_get(key, (), folder) for key in (*JUDGES, *_OPTIONAL) if key not in models}
     missing |= _lacking(models.get("perplexity", {}).get("files", ()), folder)
-    return {"models": models, "doubts": found, "missing": missing}
+    return {"models": models, "doubts": found, "missing": missing, "folder_exists": is_there}
 
 
 def _lacking(files: Sequence[Mapping[str, Any]], folder: str) -> dict[str, str]:
@@ -58,7 +63,7 @@ def lines_of(values: dict[str, Any]) -> list[str]:
     >>> lines_of({"models": {"bad_words": {"name": "en.txt"}}, "doubts": [], "missing": {"reference": "train it"}})
     ['bad_words   en.txt', 'reference   missing; train it']
     """
-    lines = []
+    lines = [] if values.get("folder_exists", True) else ["there is no such folder yet; fetch and train-* make it"]
     for key, one in values["models"].items():
         for file in one.get("files") or [{"name": one["name"]}]:
             name = f"{file['name']} ({file['language']})" if "language" in file else file["name"]

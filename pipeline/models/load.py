@@ -18,8 +18,9 @@ from filters.step import Step
 from filters.url_lists import UrlEntries
 from mixtures.decontaminate.table import open_table
 from pipeline.models.fasttext_file import read_pruned_model
+from pipeline.models.matching import check_pieces
 from pipeline.models.model_files import check_model_file
-from pipeline.models.stored_files import StoredFile, local_path
+from pipeline.models.stored_files import StoredFile, is_stored, local_path
 from tokenizer.codec import MODEL
 from tokenizer.encode import Encoder
 from tokenizer.encoder_settings import EncoderSettings
@@ -165,8 +166,10 @@ def load_scorer(folder: str, language: str) -> PerplexityModel:
     """
     names = (f"{language}.arpa.bin", f"{language}.arpa")
     lm_path = next((path for path in (os.path.join(folder, name) for name in names) if os.path.isfile(path)), None)
-    pieces = _load_pieces(os.path.join(folder, f"{language}.sp.model"))
-    return PerplexityModel(pieces, _load_kenlm(lm_path or os.path.join(folder, names[0])), Cutoffs(0.0, 0.0))
+    lm_path, pieces_path = lm_path or os.path.join(folder, names[0]), os.path.join(folder, f"{language}.sp.model")
+    pieces, lm = _load_pieces(pieces_path), _load_kenlm(lm_path)
+    check_pieces(pieces_path, lm_path)
+    return PerplexityModel(pieces, lm, Cutoffs(0.0, 0.0))
 
 
 def _load_kenlm(path: str) -> Any:
@@ -264,11 +267,34 @@ def check_file(path: str) -> None:
         raise ValueError(f"{path}: not a {kind} model, or a broken one ({error}); {get_again(path)}") from error
 
 
+def check_pairs(files: ModelFiles) -> None:
+    """Checks that the pieces and the n-grams of each language were trained together. Files in a store are not checked.
+
+    Raises:
+        ValueError: they do not fit. The message names both files.
+    """
+    paths = dict(files.paths)
+    for language in languages_of(files):
+        lm = paths.get(f"{language}.arpa.bin") or paths.get(f"{language}.arpa")
+        pieces = paths.get(f"{language}.sp.model")
+        if isinstance(lm, str) and isinstance(pieces, str) and not is_stored(lm):
+            check_pieces(pieces, lm)
+
+
 def get_again(path: str) -> str:
-    """Returns the command that gets a damaged file again."""
+    """Returns the command that gets a damaged file again.
+
+    >>> get_again("models/cutoff.csv")
+    'get it with `python -m pipeline.models fetch --models models lm`, or compute it with `... cutoffs`'
+    """
     folder, name = os.path.split(path)
+    folder = folder or "."
+    if name == "cutoff.csv":
+        return f"get it with `python -m pipeline.models fetch --models {folder} lm`, or compute it with `... cutoffs`"
+    if name.startswith("language."):
+        return "copy it again from where you have it, or delete it to use the language model that ships"
     key = "reference" if name.startswith("reference.") else "language" if name.startswith("lid.") else "perplexity"
-    return how_to_get(key, (name.split(".")[0],), folder or ".")
+    return how_to_get(key, (name.split(".")[0],), folder)
 
 
 def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str:
@@ -279,7 +305,8 @@ def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str
         return f"unpack a blocklist of UT1 into {folder}/urls, a folder per category; no list ships"
     lm = f"lm --languages {','.join(languages) or 'en'}"
     wanted = {"language": "lid", "bad_words": "bad-words"}.get(key, lm)
-    return f"get it with `python -m pipeline.models fetch --models {folder} {wanted}`"
+    own = "" if wanted != lm else f", or train your own with `python -m pipeline.models train-lm --models {folder} ...`"
+    return f"get it with `python -m pipeline.models fetch --models {folder} {wanted}`{own}"
 
 
 def loaded_models(steps: Iterable[Step], paths: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,10 @@ from pathlib import Path
 from tokenizer.interrupts import at_end, delete_at_end
 
 
+class TrainingFailed(Exception):  # noqa: N818 - the name says what happened
+    """Raised if a program or a library that trains a model failed. The message has its output."""
+
+
 @contextlib.contextmanager
 def scratch_folder(models: Path, name: str) -> Iterator[Path]:
     """Yields an empty folder and deletes it at the end, also after an interrupt.

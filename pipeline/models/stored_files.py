@@ -24,6 +24,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.files.files import open_file, read_bytes
+from pipeline.files.store_files import StoreError
 
 CACHE_VARIABLE = "MODEL_CACHE_DIR"
 """The environment variable that sets the folder of copies. The default is Beam's folder, or the system's temporary
@@ -179,7 +180,7 @@ def _fetch(file: StoredFile, target: str) -> None:
             while block := source.read(_BLOCK_BYTES):
                 digest.update(block)
                 sink.write(block)
-    except (BeamIOError, OSError) as error:
+    except (BeamIOError, OSError, StoreError) as error:
         raise ValueError(f"{file.url}: a worker cannot read this model: {error}") from error
     if digest.hexdigest() != file.sha256:
         os.remove(part)

@@ -17,7 +17,7 @@ import numpy as np
 import sentencepiece
 
 from filters.ccnet.perplexity import PerplexityModel, normalize
-from pipeline.models.scratch import scratch_folder
+from pipeline.models.scratch import TrainingFailed, scratch_folder
 from pipeline.models.trained import record_cutoffs, record_training
 from pipeline.models.training_texts import Text, num_bytes_of
 from tokenizer.progress import QUIET, Progress
@@ -37,8 +37,8 @@ max_sentence_length. CCNet's lines (first paragraphs) are shorter.
 """
 
 HOW_TO_GET_LMPLZ = (
-    "lmplz is part of KenLM and no Python package brings it: build it with `make lmplz` in a checkout of this project,"
-    " or from KenLM's own sources, and put it on PATH or name it with --lmplz"
+    "lmplz is part of KenLM and no Python package brings it: build it in a checkout of this project with "
+    "`python samples/build_lmplz.py DIR` (or `make lmplz`, into .venv/bin), and name it with --lmplz DIR/lmplz"
 )
 
 
@@ -74,7 +74,8 @@ def train_language_model(
     trainer silently skips long lines, so this function splits them first.
 
     Raises:
-        ValueError: the corpus is too small, or a program failed. The message contains the program's output.
+        ValueError: the input has no text of the language.
+        TrainingFailed: a program failed, for example because the corpus is too small. The message has its output.
     """
     folder.mkdir(parents=True, exist_ok=True)
     say = progress.say
@@ -193,7 +194,7 @@ def _train_pieces(corpus: Path, target: Path, vocab_size: int, progress: Progres
             )
         except RuntimeError as error:
             if not is_hard:
-                raise ValueError(f"train-lm: SentencePiece failed: {error}") from error
+                raise TrainingFailed(f"train-lm: SentencePiece failed: {error}") from error
             progress.say(f"the corpus is too small for {size:,} pieces; as in CCNet, {SMALL_VOCAB_SIZE:,} at most then")
         else:
             break
@@ -218,7 +219,7 @@ def _count_ngrams(lmplz: str, segmented: Path, arpa: Path, progress: Progress) -
                     progress.say(f"lmplz: {found[1].decode('utf-8', 'replace')}")
         said.seek(max(0, said.tell() - 1000))
         if program.returncode:
-            raise ValueError(f"train-lm: {lmplz} failed: {said.read().decode('utf-8', 'replace')}")
+            raise TrainingFailed(f"train-lm: {lmplz} failed: {_last_lines(said.read())}")
 
 
 def _as_binary(arpa: Path, lmplz: str, progress: Progress) -> Path:
@@ -231,5 +232,10 @@ def _as_binary(arpa: Path, lmplz: str, progress: Progress) -> Path:
     binary = arpa.with_name(arpa.name + ".bin")
     done = subprocess.run([program, str(arpa), str(binary)], capture_output=True, check=False)
     if done.returncode:
-        raise ValueError(f"train-lm: {program} failed: {done.stderr.decode('utf-8', 'replace')[-1000:]}")
+        raise TrainingFailed(f"train-lm: {program} failed: {_last_lines(done.stderr[-1000:])}")
     return binary
+
+
+def _last_lines(said: bytes) -> str:
+    """Returns the output of a program as one line."""
+    return " ".join(said.decode("utf-8", "replace").split())

@@ -14,7 +14,8 @@ import fasttext
 
 from filters.reference import RANDOM_LABEL, REFERENCE_LABEL, ReferenceModel, classifier_text
 from filters.urls import site_of
-from pipeline.models.scratch import scratch_folder
+from pipeline.models.model_files import check_model_file
+from pipeline.models.scratch import TrainingFailed, scratch_folder
 from pipeline.models.trained import MIN_POSITIVES, record_training
 from pipeline.models.training_texts import Text, num_bytes_of
 from tokenizer.progress import QUIET, Progress
@@ -105,7 +106,12 @@ def train_reference(
         with progress.working(f"training the classifier on {num_bytes / 1e6:,.1f} MB"):
             model = fasttext.train_supervised(input=str(corpus), thread=num_threads, seed=seed, verbose=0)
         made = scratch / "reference.bin"
-        model.save_model(str(made))
+        try:
+            model.save_model(str(made))
+            check_model_file(str(made))  # fastText does not report a full disk
+        except (ValueError, RuntimeError) as error:
+            raise TrainingFailed(f"train-reference: {made} could not be written whole ({error}); free some space, or "
+                                 "name a folder on another disk") from error  # fmt: skip
         os.replace(made, folder / "reference.bin")
     about = {"positives": num_train[REFERENCE_LABEL], "negatives": num_train[RANDOM_LABEL], "text_bytes": num_bytes}
     record_training(folder, {"reference.bin": about})

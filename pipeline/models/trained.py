@@ -22,6 +22,7 @@ from typing import Any
 from apache_beam.io.filesystem import BeamIOError
 
 from pipeline.files.files import exists, read_bytes
+from pipeline.files.store_files import StoreError
 from pipeline.models.checksums import sha256_of
 from pipeline.models.fetch import CHECKSUMS, LID, LID_FTZ_SHA256
 from pipeline.models.load import ModelFiles, ModelPath, languages_of
@@ -144,6 +145,13 @@ def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
     return found
 
 
+def doubts_of(paths: Sequence[Path]) -> list[str]:
+    """Returns a sentence for the user about each of these files that was trained on too little text. The files belong
+    to one model, and their training was recorded.
+    """
+    return doubts([{"name": one.name, **_read(str(one.parent / RECORDS)).get(one.name, {})} for one in paths])
+
+
 def described(file: Mapping[str, Any]) -> str:
     """Returns in words what a file was trained on.
 
@@ -190,7 +198,7 @@ def _read(path: str) -> Mapping[str, Any]:
 def _parsed(path: str, mtime: float) -> Mapping[str, Any]:
     try:
         found = json.loads(read_bytes(path)) if exists(path) else {}
-    except (ValueError, OSError, BeamIOError):
+    except (ValueError, OSError, BeamIOError, StoreError):
         return {}  # a record is only shown, so a damaged record must not end a run
     return {k: v for k, v in found.items() if _is_record(v)} if isinstance(found, dict) else {}
 

@@ -8,6 +8,8 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
 
 from pipeline.files.files import create_file, delete_tree, is_local, join, read_bytes, write_bytes
 from pipeline.output.paths import Layout
@@ -53,12 +55,12 @@ def _names(folder: str) -> list[str]:
     return os.listdir(folder) if os.path.isdir(folder) else []
 
 
-def check_writable(output: str) -> None:
-    """Checks that the output folder can be written, by writing a file and deleting it.
+def check_output(output: str) -> None:
+    """Checks that the output folder is new, empty, or the output of a run. Writes nothing.
 
     Raises:
-        ValueError: the folder cannot be written. Or it contains files that are not from a run, and this run could
-            overwrite them.
+        ValueError: the folder contains files that are not from a run, and a run could overwrite them; or its name is a
+            pattern.
     """
     if any(mark in output for mark in "*?["):
         raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")
@@ -69,6 +71,15 @@ def check_writable(output: str) -> None:
             raise ValueError(
                 f"--output {output}: the folder holds files that no run wrote ({named}); name one that is empty or new"
             )
+
+
+def check_writable(output: str) -> None:
+    """Checks that the output folder can be written, by writing a file and deleting it.
+
+    Raises:
+        ValueError: the folder cannot be written, or :func:`check_output` refuses it.
+    """
+    check_output(output)
     probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
     try:
         write_bytes(probe, b"probe")  # not empty, because Beam cannot write an empty file to s3://
@@ -79,22 +90,95 @@ def check_writable(output: str) -> None:
 
 @contextlib.contextmanager
 def only_run(layout: Layout) -> Iterator[None]:
-    """Locks the folder against a second run on this machine. A second run would delete the spill files of this run.
+    """Checks that the output folder can be written, and locks it against a second run on this machine. A second run
+    would delete the spill files of this run.
+
+    If the request is refused before anything is made, a new folder is deleted again, with the lock in it.
 
     Raises:
-        ValueError: a second run has locked the folder.
+        ValueError: a second run has locked the folder, or :func:`check_writable` refuses it.
     """
     if not is_local(layout.output):
+        check_writable(layout.output)
         yield
         return
-    with create_file(join(layout.work, "lock")) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ValueError(
-                f"--output {layout.output}: another run writes to it; wait for its end, or name another folder"
-            ) from error
-        yield
+    before = _Before.of(layout.output)
+    try:
+        check_writable(layout.output)
+        with _locked(layout):
+            try:
+                yield
+            except ValueError:
+                before.restore()  # while the lock is held, so that no other run has begun in the folder
+                raise
+    except ValueError:
+        before.remove_empty_folders()
+        raise
+
+
+@contextlib.contextmanager
+def _locked(layout: Layout) -> Iterator[None]:
+    """Holds the lock of an output folder."""
+    path = join(layout.work, "lock")
+    while True:
+        with create_file(path) as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ValueError(
+                    f"--output {layout.output}: another run writes to it; wait for its end, or name another folder"
+                ) from error
+            if not _is_file(lock, path):
+                continue  # a run that was refused has deleted the file since it was opened, so its lock locks nothing
+            yield
+            return
+
+
+def _is_file(file: BinaryIO, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """Remembers what an output folder on this machine had before a run, to restore this if the run is refused."""
+
+    output: str
+    names: frozenset[str] | None
+    """The names in the folder; None if there was no folder."""
+    parent: str
+    """The deepest folder above the output that existed."""
+
+    @classmethod
+    def of(cls, output: str) -> _Before:
+        parent = os.path.dirname(os.path.abspath(output))
+        while not os.path.isdir(parent):
+            parent = os.path.dirname(parent)
+        return cls(output, frozenset(os.listdir(output)) if os.path.isdir(output) else None, parent)
+
+    def restore(self) -> None:
+        """Deletes the folder ``.work`` if the run has made it and nothing else."""
+        work = join(self.output, ".work")
+        made = frozenset(_names(self.output)) - (self.names or frozenset())
+        if made == {".work"} and not _names(join(work, "steps")):
+            delete_tree(work)
+
+    def remove_empty_folders(self) -> None:
+        """Removes the output folder and the folders above it that the run has made, if they are empty."""
+        folder = os.path.abspath(self.output)
+        if self.names is not None:
+            return
+        while folder != self.parent and os.path.isdir(folder) and not os.listdir(folder):
+            os.rmdir(folder)
+            folder = os.path.dirname(folder)
+
+
+def check_is_output(output: str | None, flag: str) -> None:
+    """Raises ValueError if a folder on this machine is not the output of a run. ``flag`` is the flag that names it."""
+    if output is not None and is_local(output) and not os.path.isdir(join(output, ".work")):
+        raise ValueError(f"{flag} {output}: there is no output of a run")
 
 
 @contextlib.contextmanager
@@ -108,9 +192,8 @@ def reading(output: str | None, flag: str = "--from") -> Iterator[None]:
     if output is None or not is_local(output):
         yield
         return
+    check_is_output(output, flag)
     path = join(output, ".work", "lock")
-    if not os.path.isdir(join(output, ".work")):
-        raise ValueError(f"{flag} {output}: there is no output of a run")
     with create_file(path) if not os.path.exists(path) else open(path, "rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)

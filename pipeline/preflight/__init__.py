@@ -2,7 +2,8 @@
 
     settings -> request, memory -> cloud_options, job_server, cloud_machines, cloud_stores -> one line per fault
 
-- ``request``: checks that a run fits into memory, and that its mixture is possible.
+- ``places``: checks the folders and files on this machine, before a large library is imported.
+- ``request``: checks that a run fits into memory, and that its tokenizer and its list of exclusions can be read.
 - ``memory``: computes how much memory a run will take.
 - ``cloud_options``: checks the options that a run on many machines needs.
 - ``job_server``: checks the options of a run on Flink, Spark or a job service, and that the job server answers.

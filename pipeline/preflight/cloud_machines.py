@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
+
+from tokenizer.did_you_mean import did_you_mean, nearest
 
 _NUMBERS = {
     "africa-south": [1], "asia-east": [1, 2], "asia-northeast": [1, 2, 3], "asia-south": [1, 2],
@@ -71,9 +72,8 @@ def machine_fault(name: str) -> str | None:
     if machine_of(name):
         return None
     family, _, number = name.rpartition("-")
-    close = difflib.get_close_matches(family, _GB_PER_VCPU, 1, cutoff=0.8)
-    if close:
-        return f"{name!r} is not a machine type that is known; did you mean {close[0]}-{number}?"
+    if close := nearest(family, _GB_PER_VCPU, cutoff=0.8):
+        return f"{name!r} is not a machine type that is known; did you mean {close}-{number}?"
     if re.fullmatch(r"[a-z]\d+[a-z]?-[a-z]+-\d+[a-z]*", name):
         return None  # the family may be newer than this table, and Google's service checks it
     return f"{name!r} is not a machine type; write one such as n2-highmem-8"
@@ -93,5 +93,4 @@ def region_fault(region: str) -> str | None:
         return f"{region!r} is a zone; write its region, {region[:-2]} (and --worker_zone for the zone)"
     if region.rstrip("0123456789") in _NUMBERS and region[-1].isdigit():
         return None  # the number may be newer than this table; Google's service checks it before it starts a machine
-    close = difflib.get_close_matches(region.lower(), REGIONS, 1)
-    return f"{region!r} is not a region; " + (f"did you mean {close[0]}?" if close else "write one such as us-central1")
+    return f"{region!r} is not a region" + (did_you_mean(region, REGIONS) or "; write one such as us-central1")

@@ -1,15 +1,15 @@
-"""Checks that a run fits into memory, and that its mixture is possible. Both checks are made before any work starts."""
+"""Checks that a run fits into memory, and that its tokenizer and its list of exclusions can be read, before any work
+starts.
+"""
 
 from __future__ import annotations
 
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.sizing import scale_of
 from pipeline.engine.runner import Engine
-from pipeline.files.files import exists, read_bytes
-from pipeline.output.paths import Layout
+from pipeline.files.files import read_bytes
 from pipeline.preflight.cloud_options import check_machines
 from pipeline.preflight.memory import check_local, foresee
-from pipeline.settings.settings import Settings
 from tokenizer.encode import Encoder
 from tokenizer.encoder_settings import EncoderSettings
 
@@ -37,20 +37,3 @@ def check_exclusions(path: str) -> None:
         read_bytes(path).decode()
     except UnicodeDecodeError as error:
         raise ValueError(f"--exclude {path}: not UTF-8 text, at byte {error.start}") from error
-
-
-def check_mixable(settings: Settings, layout: Layout) -> None:
-    """Raises ValueError if a source of the mixture has neither input nor clean documents, and the recipe needs it.
-
-    Without this check, the user would get the error only after hours of cleaning.
-    """
-    if settings.recipe.missing != "error":
-        return
-    lacking = [
-        s for s in settings.recipe.weights if s not in settings.sources and not exists(layout.marker(f"clean-{s}"))
-    ]
-    if lacking:
-        raise ValueError(
-            f"recipe {settings.recipe.name} gives a weight to {', '.join(lacking)}, for which there is no input: add "
-            f"--input {lacking[0]}=GLOB, or run --phase=clean, or set mixture.missing: share in the config file"
-        )

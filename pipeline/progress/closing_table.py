@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from filters.exclude import Excluded
-from mixtures.parts import part_name, whole_line
+from mixtures.parts import not_held_out, part_name, whole_line
 from mixtures.plan.shares import Plan
 from mixtures.plan.table import shortfall
 from pipeline.files.files import exists, read_bytes
@@ -142,6 +142,20 @@ def dropped_all(source: str, stats: dict[str, Any]) -> str:
     return f"{source}: all {docs['in']:,} documents were dropped, most of them by {stage} ({reason})"
 
 
+def told_of_validation(settings: Settings, manifest: Mapping[str, Any]) -> str:
+    """Returns a warning about the sources that were to have documents held out for validation, and have none. Returns
+    an empty string if there are no such sources.
+    """
+    none = not_held_out(settings.recipe.validation, manifest) if manifest else []
+    if not none:
+        return ""
+    return (
+        f"no document is held out for validation of {', '.join(none)}, because the share that the recipe asks for "
+        f"came out as no document; give a larger share or a number of tokens, such as mixture.validation: "
+        f"{{{none[0]}: {{tokens: 10_000}}}}"
+    )
+
+
 def excluded(stats: Iterable[dict[str, Any]]) -> int:
     """Returns the number of documents that an exclusion list removed in the clean phase and in the mix phase (2 and 3
     in the example).
@@ -177,7 +191,8 @@ def summary(layout: Layout, settings: Settings, *, seconds: float, report: str, 
                              "phase": settings.phase, "seconds": round(seconds, 1), "report": report,
                              "sources": sources}  # fmt: skip
     if manifest:
-        found |= {"tokens": manifest["tokens"], "documents": manifest["documents"], "shards": len(manifest["shards"])}
+        found |= {"tokens": manifest["tokens"], "documents": manifest["documents"], "shards": len(manifest["shards"]),
+                  "not_held_out": not_held_out(settings.recipe.validation, manifest)}  # fmt: skip
     if made is not None:
         found |= {"asked_tokens": made.asked_tokens, "limited_by": made.limited_by or None}
     return found
@@ -214,6 +229,8 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
             f"{name}: cleaned, and not mixed, because the recipe has no weight for it; give it one in mixture.weights",
             highlight=False, soft_wrap=True,
         )  # fmt: skip
+    if warning := told_of_validation(settings, manifest):
+        console.print(warning, highlight=False, soft_wrap=True)
     for name in names(settings):
         stats = _load(layout.stats(name))
         for warning in filter(None, (told_of_records(name, stats), dropped_all(name, stats))):

@@ -36,8 +36,11 @@ class StageRow:
     documents: int
     num_bytes: int
     seconds: float
-    """Seconds from the first progress of the stage to the last."""
+    """Seconds from the start of the stage to its last progress. The first stage starts with its job, so its time
+    includes the start of the workers."""
     work: Work | None
+    idle_s: float = 0.0
+    """Seconds since the last progress of the stage."""
 
     @property
     def share(self) -> float | None:
@@ -50,11 +53,15 @@ class StageRow:
     def left_s(self) -> float | None:
         """The estimated number of seconds until the stage is done; None if too little is done for an estimate.
 
-        The estimate assumes that the stage goes on at its speed so far.
+        The estimate assumes that the stage goes on at its speed so far. Between two steps of progress it counts down,
+        so it does not grow while a large file is read.
+
+        >>> [StageRow("books: read", 3, 9, 0, 12.0, Work(4, 0), idle_s).left_s for idle_s in (0.0, 1.0)]
+        [4.0, 3.0]
         """
         if self.share is None or self.share < _SURE_SHARE or not self.seconds:
             return None
-        return self.seconds * (1 - self.share) / self.share
+        return counted_down(self.seconds, self.share, self.idle_s)
 
     @property
     def done(self) -> str:
@@ -66,6 +73,26 @@ class StageRow:
         if self.share is not None and self.work is not None:
             return f"{min(self.units, self.work.units):,} of {self.work.units:,}"
         return f"{self.units:,}" if self.units else ""
+
+
+def counted_down(seconds: float, share: float, idle_s: float) -> float | None:
+    """Returns the estimated number of seconds until some work is done. It is 0 if the work is done.
+
+    Args:
+        seconds: the time from the start of the work to its last progress.
+        share: the share of the work that was done by then, above 0 and at most 1.
+        idle_s: the time since then, which is subtracted.
+
+    Returns:
+        None if the time is over and the work is not done. It is then slower than before, and nobody knows how much.
+
+    >>> [counted_down(10.0, 0.5, idle_s) for idle_s in (0.0, 4.0, 11.0)], counted_down(9.0, 1.0, 3.0)
+    ([10.0, 6.0, None], 0.0)
+    """
+    left = seconds * (1 - share) / share
+    if not left:
+        return 0.0
+    return left - idle_s if left > idle_s else None
 
 
 class Display:
@@ -127,9 +154,12 @@ class _Board:
                     self._sums[stage] = Counter(counts)
 
     def rows(self) -> list[StageRow]:
+        now = time.monotonic()
         with self._lock:
             return [
-                StageRow(stage, c["units"], c["documents"], c["num_bytes"], last - first, self.work.get(stage))
+                StageRow(
+                    stage, c["units"], c["documents"], c["num_bytes"], last - first, self.work.get(stage), now - last
+                )
                 for stage, c in self._sums.items()
                 for first, last in [self._times[stage]]
             ]
@@ -141,9 +171,11 @@ class _Board:
         """
         total = sum(w.num_bytes for w in self.work.values())
         done = sum(row.work.num_bytes * (row.share or 0.0) for row in self.rows() if row.work)
+        with self._lock:
+            last = max((last for _, last in self._times.values()), default=self.started)
         if not total or done < _SURE_SHARE * total:
             return None
-        return (time.monotonic() - self.started) * (total - done) / done
+        return counted_down(last - self.started, done / total, time.monotonic() - last)
 
     def heading(self) -> str:
         """Returns the name of the job, the seconds since its start, and the estimated time left."""

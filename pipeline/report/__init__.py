@@ -5,6 +5,7 @@ documents other settings would keep, and compares runs.
                                   \\-> set_option -> rejudge -> recount -> terminal      (--set)
                                   \\-> compare -> terminal, against -> build            (two folders)
 
+- ``first_look``: checks a request before the other modules are imported.
 - ``output_state``: reads the output of a run, whether it is complete or not.
 - ``documents``: reads a bounded part of ``clean/`` and ``dropped/``.
 - ``collect``: gathers the numbers and texts of one source.
@@ -18,6 +19,7 @@ documents other settings would keep, and compares runs.
   all parts.
 - ``near_dedups``: shows the documents that a near dedup removed.
 - ``eval_sets``: makes a page for each evaluation set that was searched for.
+- ``failed``: writes the report of a run that failed.
 - ``dataset_card``: writes the ``README.md`` of the output.
 - ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with changed settings.
 - ``compare``, ``settings``, ``terminal``: compare two runs and their settings, and print to the terminal.

@@ -8,21 +8,31 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from pipeline.files.store_files import StoreError
+from pipeline.report.first_look import check_folder, check_settings
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import FAILED, described, status_of
 from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns its exit status: 0 if it succeeded, 2 if the request was wrong."""
+    """Runs the command. Returns its exit status: 0 if it succeeded, 1 if it failed (a full disk), 2 if the
+    request was wrong."""
     args = build_parser().parse_args(argv)
     try:
         _run(args)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except StoreError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        print(f"error: {described(error, args.dirs[-1])}", file=sys.stderr)
+        return status_of(error)
     return 0
 
 
@@ -36,9 +46,12 @@ def _run(args: argparse.Namespace) -> None:
         raise ValueError("--page puts a comparison on the page: give two folders")
     if not 0 < args.share <= 1:
         raise ValueError(f"--share {args.share} must be above 0 and at most 1")
+    if len(args.dirs) == 2 and args.settings:
+        raise ValueError("--set is for one run: give one folder")
+    for folder in args.dirs:
+        check_folder(folder)
+    check_settings(args.dirs[0], args.settings)
     if len(args.dirs) == 2:
-        if args.settings:
-            raise ValueError("--set is for one run: give one folder")
         from pipeline.report.compare import print_comparison
         from pipeline.report.output_state import read_state
         from pipeline.report.terminal import console

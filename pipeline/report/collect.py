@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from pipeline.clean.origin import COLUMNS
 from pipeline.files.files import exists, join, open_file
+from pipeline.files.store_files import StoreError
 from pipeline.output.paths import Layout
 from pipeline.report.documents import (
     SAMPLE_BYTES,
@@ -273,7 +274,7 @@ class Tokens:
                     batch = reader.get_batch(number)
                     lengths = pc.list_value_length(batch.column("input_ids")).to_pylist()
                     counts.update(zip(batch.column("doc_id").to_pylist(), lengths, strict=True))
-        except (pa.ArrowInvalid, OSError):
+        except (pa.ArrowInvalid, OSError, StoreError):
             return {}
         return counts
 

@@ -21,7 +21,10 @@ from apache_beam.io.filesystems import FileSystems
 
 from mixtures.parquet_rows import DAMAGE, check_num_rows, check_schema, open_parquet, whole_batches
 from pipeline.files.files import is_local, join, open_file
+from pipeline.files.store_files import StoreError
 
+UNREADABLE = (*DAMAGE, StoreError)
+"""The errors after which the page says that a file could not be read."""
 SAMPLE_BYTES = 96 << 20
 """The largest number of stored bytes per source that are read for the distributions. This is about 250 MB of text."""
 _SAMPLE_PARTS = 16
@@ -83,7 +86,7 @@ def read_sample(
             for batch in _batches(part, columns, share):
                 read.num_docs += batch.num_rows
                 yield part, batch
-        except DAMAGE as error:
+        except UNREADABLE as error:
             read.unreadable[part.path] = str(error)
 
 
@@ -139,7 +142,7 @@ def _texts(part: Part, read: Read) -> Iterator[pa.RecordBatch]:
                         if with_text.num_rows:
                             yield with_text
             check_num_rows(parquet)
-    except (*DAMAGE, KeyError) as error:
+    except (*UNREADABLE, KeyError) as error:
         read.unreadable[part.path] = str(error)
 
 
@@ -206,6 +209,6 @@ def count_rows(folder: str, *, max_files: int = 256) -> int | None:
         try:
             with open_file(part.path) as file:
                 num_rows += pq.read_metadata(file).num_rows
-        except DAMAGE:
+        except UNREADABLE:
             return None
     return num_rows

@@ -4,7 +4,8 @@ that were not found.
 
 The data comes from ``decontamination/``. A page shows only a part of it: the 300 items with the most hits, three hits
 per item, and some of the items that were not found. A state says why an item was not found. For each state, the page
-lists up to 2,000 ids of items. The tables in ``decontamination/`` contain all rows.
+lists up to 2,000 items, each with its id and the beginning of its text. The tables in ``decontamination/`` contain all
+rows.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class _SetRows:
     found: list[tuple[int, str, dict[str, Any]]] = field(default_factory=list)
     """A heap of the items with the most hits. An entry has the number of hits, the id of the item, and the row about
     the item."""
-    others: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    """The ids of items that were not found, by the item's state."""
+    others: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
+    """The ids of items that were not found, and the beginnings of their texts, by the item's state."""
     num_others: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     hits: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
 
@@ -95,7 +96,7 @@ def _read(layout: Layout) -> dict[str, _SetRows]:
         else:
             of_set.num_others[item["state"]] += 1
             if of_set.num_others[item["state"]] <= MAX_OTHERS:
-                of_set.others[item["state"]].append(item["item"])
+                of_set.others[item["state"]].append((item["item"], item.get("text") or ""))
     shown = {name: {item for _, item, _ in of_set.found} for name, of_set in rows.items()}
     (files,) = FileSystems.match([join(layout.decontamination, "hits-*.parquet")])
     for path in sorted(entry.path for entry in files.metadata_list):
@@ -134,7 +135,7 @@ def _page(one: Mapping[str, Any], rows: _SetRows) -> dict[str, Any]:
         "items": [{**item, "shown": [_shown(hit) for hit in rows.hits.get(name, [])]} for _, name, item in found],
         "num_more": one["items_found"] - len(found),
         "others": [
-            {"title": title, "ids": rows.others[state], "number": rows.num_others[state]}
+            {"title": title, "items": rows.others[state], "number": rows.num_others[state]}
             for state, title in _STATES.items()
             if rows.num_others.get(state)
         ],

@@ -14,11 +14,13 @@ from apache_beam.io.filesystems import FileSystems
 
 from mixtures.manifest import loads
 from mixtures.parts import source_of
-from mixtures.recipe import Recipe, load_recipe, recipe_of
+from mixtures.recipe import Recipe, load_recipe
+from mixtures.recorded_recipe import recipe_of_record
 from pipeline.files.files import exists, join, read_bytes
 from pipeline.output.markers import read_marker
 from pipeline.output.paths import Layout
 from pipeline.progress.run_record import read_record
+from pipeline.report.first_look import not_an_output
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
 from pipeline.sources.all_sources import source_of_output
@@ -82,7 +84,7 @@ def read_state(output: str) -> RunState:
     manifest = _manifest(layout, problems)
     names = _names(layout, record, manifest)
     if not names and not record and manifest is None:
-        raise ValueError(f"{output} is not the output of a run: it holds no manifest.json, stats, clean or dropped")
+        raise ValueError(not_an_output(output))
     recipe = _recipe(record, manifest)
     sources = [_source(layout, name, recipe, problems) for name in names]
     unfinished = record.get("finished") is False
@@ -224,27 +226,7 @@ def _recipe(record: Mapping[str, Any], manifest: Mapping[str, Any] | None) -> Re
     data = record.get("settings", {}).get("recipe")
     try:
         if data is not None:
-            return _recipe_of(data)
+            return recipe_of_record(data)
         return load_recipe(str((manifest or record)["recipe"]))
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _recipe_of(data: Mapping[str, Any]) -> Recipe:
-    mixture = {key: data[key] for key in ("weights", "max_epochs", "tokens", "missing")}
-    parts = {s: _rule_of(one) for s, one in data.get("parts", {}).items()}
-    limits = {s: one["max_epochs"] for s, one in data.get("parts", {}).items() if one["max_epochs"]}
-    mixture |= {"parts": parts, "max_epochs": {**data["max_epochs"], **limits}} if parts else {}
-    held = {s: {k: v for k, v in one.items() if v is not None} for s, one in data["validation"].items()}
-    return recipe_of(
-        {"name": data["name"], "mixture": {**mixture, "validation": held}}
-        | {key: data[key] for key in ("tokenizer", "shards", "sources")}
-        | {"corpora": data.get("corpora", {})}
-    )
-
-
-def _rule_of(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Converts the rule by which a source was divided into parts. ``data`` is the rule as the run recorded it. The
-    result is the rule as a recipe contains it.
-    """
-    return {"by": data["by"], **({"epochs": data["weights"]} if data["is_epochs"] else data["weights"])}

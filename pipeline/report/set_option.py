@@ -11,9 +11,11 @@ from typing import Any
 import yaml
 
 from filters.ccnet.perplexity import Perplexity
+from pipeline.report.first_look import no_such_source, split_setting
 from pipeline.report.output_state import RunState, SourceState
 from pipeline.report.rejudge import Change
 from pipeline.settings.source_settings import configured
+from tokenizer.did_you_mean import did_you_mean
 
 _BUCKET_ENDS = {"head": 0, "middle": 1}
 """``perplexity.head`` and ``perplexity.middle`` change the ends of the buckets. These are not settings of the step, but
@@ -32,15 +34,10 @@ def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Ch
     by_source: dict[str, dict[str, Any]] = {}
     cutoffs: dict[str, dict[str, list[float]]] = {}
     for setting in settings:
-        path, equals, text = setting.partition("=")
-        name, *rest = path.strip().split(".")
-        if not equals or not rest:
-            example = "common_crawl.reference.min_score=0.25"
-            raise ValueError(f"--set {setting}: write SOURCE.STEP.FIELD=VALUE, such as {example}")
+        name, rest, text = split_setting(setting)
         one = state.source(name)
         if one is None or one.source is None:
-            known = ", ".join(s.name for s in state.sources if s.source)
-            raise ValueError(f"--set {setting}: the run has no source {name}; it has: {known}")
+            raise ValueError(no_such_source(setting, name, [s.name for s in state.sources if s.source]))
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
@@ -82,7 +79,10 @@ def _lay(fields: dict[str, Any], one: SourceState, rest: Sequence[str], value: A
     else:
         having = [name for name, step in steps.items() if rest[0] in getattr(step, "__dataclass_fields__", {})]
         if not having or len(rest) > 2:
-            raise ValueError(f"--set {setting}: no step of {one.name} has {rest[0]}; its steps: {', '.join(steps)}")
+            names = {name: None for step in steps.values() for name in getattr(step, "__dataclass_fields__", {})}
+            hint = did_you_mean(rest[0], [*steps, *names])
+            raise ValueError(f"--set {setting}: no step of {one.name} has {rest[0]}{hint}; its steps: "
+                             f"{', '.join(steps)}")  # fmt: skip
         for name in having:
             fields.setdefault(name, {})[rest[0]] = value
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mixtures.parts import not_held_out
 from mixtures.recipe import Recipe
 from pipeline.models.load import ModelPath
 from pipeline.models.trained import UNKNOWN, described, doubts
@@ -223,6 +224,9 @@ def _of_mixture(state: RunState, mixture: Mapping[str, Any] | None) -> Iterator[
     if mixture is None:
         return
     yield from (Remark(BAD, text, "mixture") for text in forgotten(state))
+    if state.recipe and state.manifest and (none := not_held_out(state.recipe.validation, state.manifest)):
+        text = f"No document is held out for validation: {_listed(none)}. The share that the recipe asks for came out "
+        yield Remark(LOOK, f"{text}as no document.", "mixture")
     few = [row for row in mixture["rows"] if row["available_documents"] < _FEW_DOCS and row["documents"]]
     if few:
         names = _listed([f"{row['source']} {row['available_documents']:,}" for row in few])

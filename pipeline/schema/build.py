@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib import resources
 from typing import Any, get_args
 
 from filters.step import Step
 from mixtures.config import RECIPE_KEYS, RUN_KEYS
+from mixtures.config_files import bundled_recipes, read_yaml
 from mixtures.decontaminate.settings import DecontaminationSettings, SetSettings
 from mixtures.from_yaml import setting_fields
-from mixtures.recipe import read_yaml
 from mixtures.recipe_values import ShardSettings
 from pipeline.schema.mixture import mixture_schema
 from pipeline.schema.value_types import TEXT, Schema, field_texts, first_paragraph, settings_schema
@@ -42,7 +41,7 @@ def build() -> Schema:
     """
     own = {
         "recipe": {**TEXT, "description": "A recipe that ships, or a YAML file. The keys of this file override it.",
-                   "examples": shipped_recipes()},
+                   "examples": bundled_recipes()},
         "name": {"type": "string", "description": "The name of the mixture."},
         "inputs": {"type": "object", "additionalProperties": _GLOBS, "description": "Globs by source."},
         "models": {**TEXT, "description": "The folder of models."},
@@ -80,17 +79,11 @@ def build() -> Schema:
     }  # fmt: skip
 
 
-def shipped_recipes() -> list[str]:
-    """Returns the names of the recipes that come with the package."""
-    folder = resources.files("mixtures") / "recipes"
-    return sorted(one.name.removesuffix(".yaml") for one in folder.iterdir() if one.name.endswith(".yaml"))
-
-
 def closed_recipes() -> list[str]:
     """Returns the names of the bundled recipes that declare no corpora (sources of their own). With such a recipe, a
     file can name only the sources that are defined in code, unless the file itself declares a corpus.
     """
-    return [name for name in shipped_recipes() if not read_yaml(name).get("corpora")]
+    return [name for name in bundled_recipes() if not read_yaml(name).get("corpora")]
 
 
 def _tokenizer() -> Schema:

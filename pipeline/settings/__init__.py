@@ -1,13 +1,15 @@
 """Converts the user's flags and YAML file to one validated ``Settings`` object.
 
-    flags, config file, recipe -> settings.parse -> Settings -> the phases
+    flags, config file, recipe -> request -> settings.parse -> Settings -> the phases
 
 - ``flags``: the command's flags, and Beam's (``beam_flags.json``).
 - ``runner_options``: lists options of Flink's and Spark's job servers that Beam's Python package does not know.
-- ``settings``: combines flags, file and recipe, and checks them.
+- ``request``: reads flags, file and recipe, and checks all that needs no large library.
+- ``settings``: makes the settings of the run from the request, and checks them.
+- ``source_names``: says which sources a run has, and from which files it reads them.
 - ``source_settings``: applies settings to a source's reader, join and steps.
 - ``dedup_settings``: limits how much a near dedup may remove.
-- ``inputs``: lists the files that a source's globs match.
+- ``inputs``: lists the files that a source's globs match. ``globs``: tells which surely match none.
 - ``bundled_sample``: the sample corpus that comes with the package.
 - ``named_values``: checks that languages, wikis, licences and sites exist.
 

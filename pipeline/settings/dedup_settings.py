@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mixtures.from_yaml import with_settings
+from mixtures.setting_error import SettingError
 from pipeline.sources.across_step import AcrossDedup
 from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.min_hash_step import MinHashDedup
 from pipeline.sources.source import Source
+from tokenizer.did_you_mean import did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +147,9 @@ def across_of(given: Any, known: Collection[str]) -> AcrossSettings:
     settings = with_settings(AcrossSettings(), own, "dedup")
     for name in settings.across:
         if name not in known:
-            raise ValueError(f"dedup.across: {name!r} is not a source (there are: {', '.join(known)})")
+            hint = did_you_mean(name, known)
+            message = f"dedup.across: {name!r} is not a source{hint} (there are: {', '.join(known)})"
+            raise SettingError(message, "dedup.across")
         if settings.across.count(name) > 1:
             raise ValueError(f"dedup.across names {name} twice")
     if named and not settings.across:
@@ -175,5 +179,7 @@ def _only(given: Any, names: Collection[str]) -> dict[str, Any]:
     known = (*_CEILING_NAMES, *ACROSS_NAMES)
     for name in given:
         if name not in known:
-            raise ValueError(f"dedup.{name} is not a setting; there are: {', '.join(sorted(known))}")
+            hint = did_you_mean(name, known)
+            raise SettingError(f"dedup.{name} is not a setting{hint}; there are: {', '.join(sorted(known))}",
+                               f"dedup.{name}")  # fmt: skip
     return {name: value for name, value in given.items() if name in names}

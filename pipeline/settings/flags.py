@@ -7,7 +7,6 @@ flags appear at once.
 from __future__ import annotations
 
 import argparse
-import difflib
 import functools
 import json
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from typing import Any, NoReturn
 
 from pipeline.settings.runner_options import add_runner_options
 from pipeline.sources import SOURCES
+from tokenizer.did_you_mean import did_you_mean
 from tokenizer.numbers import number_of, tokens_flag
 from tokenizer.program import name_of, version
 
@@ -202,8 +202,7 @@ def _check_beam_args(args: Sequence[str]) -> None:
         name = arg.split("=", 1)[0]
         if name.startswith("-") and name not in known and not name.lstrip("-").isdigit():
             ours = [o for a in build_parser()._actions for o in a.option_strings]
-            close = difflib.get_close_matches(name, [*ours, *known], 1, cutoff=0.75)
-            hint = f"; did you mean {close[0]}?" if close else "; --help lists the flags"
+            hint = did_you_mean(name, [*ours, *known], cutoff=0.75) or "; --help lists the flags"
             raise ValueError(f"{name} is not a flag of this command or of Apache Beam{hint}")
     stray = parser.parse_known_args(list(args))[1]
     if stray:

@@ -17,6 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.files.files import is_local
 from pipeline.files.http_files import HttpFileError, is_http, size_of_http
+from pipeline.settings.globs import nothing_matches
 from pipeline.sources.source import InputFile
 
 NUM_SIZES_ASKED = 8
@@ -86,7 +87,7 @@ def list_inputs(
                 f"{source}: {glob!r} matches no file but {min(not_files)!r}, a link to nothing or a device"
             )
         if not matched:
-            raise ValueError(f"{source}: nothing matches {glob!r}; check the path, and quote globs in the shell")
+            raise ValueError(nothing_matches(source, glob))
         found |= matched
     listed = {path: glob for path, glob in listed.items() if path not in found}
     paths = sorted([*found, *listed])

@@ -4,7 +4,6 @@ misspelt name, all documents would be dropped.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -16,10 +15,12 @@ from filters.code.steps import AllowedLicence, CodeFiles
 from filters.language.detect import LANGUAGES, Language
 from filters.wikitext.article import WikiLanguages
 from filters.wikitext.wiki_names import wiki_codes
+from mixtures.setting_error import SettingError
 from pipeline.sources.c4 import C4Reader
 from pipeline.sources.source import Source
 from pipeline.sources.stack_exchange.answers import AnswerJoin
 from pipeline.sources.stack_exchange.sites import site_of
+from tokenizer.did_you_mean import or_list
 
 
 def _names(text: str) -> frozenset[str]:
@@ -96,17 +97,12 @@ def _check(where: str, names: Any, is_empty_all: bool, known: Collection[str], e
         return
     given = (names,) if isinstance(names, str) else names
     if not given and not is_empty_all:
-        raise ValueError(f"{where} is empty: nothing would be kept; name at least one, or leave the setting out")
+        message = f"{where} is empty: nothing would be kept; name at least one, or leave the setting out"
+        raise SettingError(message, where)
     for name in given:
         if not isinstance(name, str):
-            raise ValueError(f"{where} must be names, not {name!r}; YAML reads `no` as false: put it in quotes")
+            message = f"{where} must be names, not {name!r}; YAML reads `no` as false: put it in quotes"
+            raise SettingError(message, where)
         if not exists(name):
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else _example(known)
-            raise ValueError(f"{where}: {name!r} is not known; {hint}")
-
-
-def _example(known: Collection[str]) -> str:
-    if not known:
-        return "write the host, math.stackexchange.com for example"
-    return "there are: " + ", ".join(sorted(known)[:20]) + (", ..." if len(known) > 20 else "")
+            hint = or_list(name, sorted(known)) if known else "; write the host, math.stackexchange.com for example"
+            raise SettingError(f"{where}: {name!r} is not known{hint}", where)

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from mixtures.config import (
-    corpora_in,
-    decontamination_of_config,
-    read_config,
-    recipe_of_config,
-    text_in,
-    tokenizer_path,
-)
+from mixtures.config import decontamination_of_config
+from mixtures.config_files import naming_file
 from mixtures.decontaminate.settings import DecontaminationSettings, parse_settings
 from mixtures.from_yaml import with_settings
 from mixtures.recipe import Recipe
-from pipeline.files.files import is_local
+from mixtures.setting_error import SettingError
 from pipeline.settings.dedup_settings import AcrossSettings, RemovalCeilings, across_of, ceilings_of
-from pipeline.settings.flags import parse_flags, seed_of
 from pipeline.settings.named_values import check_names
+from pipeline.settings.request import Request, is_same, read_request
 from pipeline.settings.source_settings import configured
 from pipeline.sources.all_sources import all_sources
-from pipeline.sources.corpora.declare import corpus_files
 from pipeline.sources.source import Source
 from tokenizer.encoder_settings import EncoderSettings
 from tokenizer.train.training import TrainSettings
 
 Phase = Literal["all", "clean", "mix"]
-Known = Mapping[str, Source]
-"""All sources by name: the sources defined in code, and the sources that the configuration file declares."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,187 +111,72 @@ def parse(argv: Sequence[str]) -> Settings:
     Raises:
         ValueError: the request is wrong. The message says in one line what is wrong and how to correct it.
     """
-    flags, beam_args = parse_flags(argv)
-    config = _config(flags.config)
-    corpora = corpora_in(config, default="llama")
-    known = all_sources(corpora)
-    declared = {name: files for name, one in corpora.items() if (files := corpus_files(name, one))}
-    inputs = {**declared, **_inputs(flags.input, config.get("inputs"), known)}
-    has_own_data = inputs or flags.phase == "mix" or flags.explain
-    recipe = _recipe(config, known, default="llama" if has_own_data else "sample", inputs=inputs)
-    TrainSettings.of(recipe.tokenizer)  # reports a wrong setting now, not after the cleaning
-    tokenizer = flags.tokenizer or tokenizer_path(config)
-    names = _source_names(flags.sources, inputs, recipe, known)
-    output = _output(flags.output or text_in(config, "output") or "out")
-    across = _across(config, known, output)
-    if flags.phase == "all":
-        _check_mixed(across, names, recipe)
-    sources = across.applied({n: configured(known[n], recipe.sources.get(n, {})) for n in names})
-    for source in sources.values():
-        check_names(source)
-    exclude = flags.exclude or text_in(config, "exclude")
-    if tokenizer and flags.retrain_tokenizer:
-        raise ValueError("--retrain-tokenizer trains a tokenizer, and --tokenizer names one: give one of the two")
-    for path, flag in ((tokenizer, "--tokenizer"), (exclude, "--exclude")):
-        if path and is_local(path) and not Path(path).is_file():
-            raise ValueError(f"{flag}: there is no file {path}")
+    return settings_of(read_request(argv))
+
+
+def settings_of(request: Request) -> Settings:
+    """Returns the settings of a run. The sources of the request get their settings.
+
+    Raises:
+        ValueError: a setting is wrong. The message names the file and the line.
+    """
+    flags, config, recipe = request.flags, request.config, request.recipe
+    with naming_file(flags.config):
+        known = all_sources(request.corpora)
+        across = _across(config, known, request.output)
+        if flags.phase == "all":
+            _check_mixed(across, request.names, recipe)
+        sources = across.applied({n: configured(known[n], recipe.sources.get(n, {})) for n in request.names})
+        for source in sources.values():
+            check_names(source)
+        of_config = _of_config(config, recipe) | {
+            "encoder": EncoderSettings.of(config.get("tokenizer")).for_file(request.tokenizer or ""),
+            "explain": _explained(request.explain, recipe, known, across),
+        }
     return Settings(
-        inputs={n: g for n, g in inputs.items() if n in names},
+        inputs=request.inputs,
         sources=sources,
         recipe=recipe,
-        output=output,
-        models=flags.models or text_in(config, "models"),
-        tokenizer=tokenizer,
-        encoder=EncoderSettings.of(config.get("tokenizer")).for_file(tokenizer or ""),
+        output=request.output,
+        models=request.models,
+        tokenizer=request.tokenizer,
         retrain_tokenizer=flags.retrain_tokenizer,
         num_tokens=flags.tokens,
         phase=flags.phase,
-        clean_from=_clean_from(flags, output),
-        continue_from=_continue_from(flags, output),
-        reuse=_reuse(flags, output),
-        seed=flags.seed if flags.seed is not None else _seed(config.get("seed")),
+        clean_from=request.clean_from,
+        continue_from=request.continue_from,
+        reuse=request.reuse,
+        seed=request.seed,
         fraction=flags.fraction,
-        exclude=exclude,
+        exclude=request.exclude,
         overwrite=flags.overwrite,
         estimate=flags.estimate,
         times=flags.times,
         as_json=flags.as_json,
-        explain=_explained(flags.explain, recipe, known, across),
-        limits=_limits(config.get("run")),
-        ceilings=ceilings_of(config.get("dedup")),
         across=across,
-        accept_removal=frozenset(_known(name, "--accept-removal", known) for name in flags.accept_removal),
-        decontamination=_decontamination(config),
-        beam_args=beam_args,
+        accept_removal=request.accept_removal,
+        beam_args=request.beam_args,
+        **of_config,
     )
 
 
-def _config(path: str | None) -> dict[str, Any]:
-    """Returns the content of the configuration file. Raises ValueError if the file does not exist."""
-    if path is None:
-        return {}
-    if not Path(path).exists() and not path.isidentifier():
-        raise ValueError(f"--config: there is no file {path}")
-    return read_config(path)
-
-
-def _seed(value: Any) -> int:
+def _of_config(config: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """Returns the fields of :class:`Settings` that no flag sets."""
     try:
-        return 0 if value is None else seed_of(value)
-    except argparse.ArgumentTypeError as error:
-        raise ValueError(f"seed in the config file: {error}") from error
+        TrainSettings.of(recipe.tokenizer)  # reports a wrong setting now, not after the cleaning
+    except ValueError as error:
+        raise SettingError(str(error), "tokenizer") from error
+    return {
+        "limits": _limits(config.get("run")),
+        "ceilings": ceilings_of(config.get("dedup")),
+        "decontamination": _decontamination(config),
+    }
 
 
-def _output(path: str) -> str:
-    return path.rstrip("/") or "/"
-
-
-def _clean_from(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the folder with the clean documents to mix (--from, or else --continue-from), or None.
-
-    Raises ValueError if --from contradicts a different flag.
-    """
-    if flags.clean_from is None:
-        return _output(flags.continue_from) if flags.continue_from else None
-    folder = _output(flags.clean_from)
-    if flags.phase != "mix":
-        raise ValueError("--from takes the clean documents of another run: it needs --phase=mix")
-    if _is_same(folder, output):
-        raise ValueError(f"--from and --output are both {output}: without --from its own clean documents are mixed")
-    return folder
-
-
-def _reuse(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the output to copy sources from (--reuse), or None. Raises ValueError if a flag contradicts --reuse."""
-    if flags.reuse is None:
-        return None
-    if flags.phase == "mix":
-        raise ValueError("--reuse takes clean documents over; with --phase=mix, --from DIR mixes them where they are")
-    if _is_same(flags.reuse, output):
-        raise ValueError(f"--reuse and --output are both {output}: what is complete there is used without --reuse")
-    return _output(flags.reuse)
-
-
-def _continue_from(flags: argparse.Namespace, output: str) -> str | None:
-    """Returns the mixture to continue (--continue-from), or None. Raises ValueError if a flag contradicts this one."""
-    if flags.continue_from is None:
-        return None
-    if flags.phase != "mix":
-        raise ValueError("--continue-from makes a further mixture of clean documents: it needs --phase=mix")
-    if _is_same(flags.continue_from, output):
-        raise ValueError(f"--continue-from and --output are both {output}: every stage has an output of its own")
-    if flags.retrain_tokenizer:
-        raise ValueError("--continue-from keeps the tokenizer, without which ids would change their meaning: leave out "
-                         "--retrain-tokenizer")  # fmt: skip
-    return _output(flags.continue_from)
-
-
-def _is_same(folder: str, output: str) -> bool:
-    if folder == output:
-        return True
-    return is_local(folder) and is_local(output) and Path(folder).resolve() == Path(output).resolve()
-
-
-def _recipe(config: Mapping[str, Any], known: Known, *, default: str, inputs: Iterable[str]) -> Recipe:
-    """Returns the recipe that the file names, or the default recipe. Values in the file replace the recipe's values."""
-    recipe = recipe_of_config(config, default=default, inputs=inputs)
-    unknown = [n for n in (*recipe.weights, *recipe.sources) if n not in known]
-    if unknown:
-        raise ValueError(f"recipe {recipe.name}: {unknown[0]} is not a source; there are: {' '.join(known)}; "
-                         "one of your own is declared under corpora")  # fmt: skip
-    return recipe
-
-
-def _inputs(flags: Sequence[str], in_file: Any, known: Known) -> dict[str, tuple[str, ...]]:
-    """Returns the globs of each source. If a flag names the source, returns the globs of the flag. Otherwise returns
-    the globs of the file.
-    """
-    given: dict[str, tuple[str, ...]] = {}
-    for flag in flags:
-        name, equals, glob = flag.partition("=")
-        if not equals or not glob:
-            raise ValueError(f"--input {flag}: write SOURCE=GLOB, such as --input books='books/*.txt'")
-        given[_known(name, "--input", known)] = (*given.get(name, ()), glob)
-    if in_file is None:
-        return given
-    if not isinstance(in_file, Mapping):
-        raise ValueError("inputs in the config file must map a source to its globs")
-    return {**{_known(str(n), "inputs", known): _globs(str(n), g) for n, g in in_file.items()}, **given}
-
-
-def _globs(name: str, given: Any) -> tuple[str, ...]:
-    globs = [given] if isinstance(given, str) else given
-    if not isinstance(globs, list) or not globs or not all(isinstance(g, str) and g for g in globs):
-        raise ValueError(f"inputs.{name} in the config file must be a glob or a list of globs, not {given!r}")
-    return tuple(globs)
-
-
-def _known(name: str, where: str, known: Known) -> str:
-    if name not in known:
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{where}: {name!r} is not a source{hint} (there are: {', '.join(known)})")
-    return name
-
-
-def _source_names(flag: str | None, inputs: Mapping[str, Any], recipe: Recipe, known: Known) -> list[str]:
-    """Returns the names of the sources of this run, in the order of ``known``."""
-    if flag is None:
-        wanted = set(inputs) or set(recipe.weights)
-    else:
-        wanted = {_known(n.strip(), "--sources", known) for n in flag.split(",") if n.strip()}
-        if not wanted:
-            raise ValueError("--sources: names no source")
-        without = sorted(wanted - set(inputs)) if inputs else []
-        if without:
-            raise ValueError(f"--sources: {without[0]} has no input; add --input {without[0]}=GLOB")
-    return [name for name in known if name in wanted]
-
-
-def _across(config: Mapping[str, Any], known: Known, output: str) -> AcrossSettings:
+def _across(config: Mapping[str, Any], known: Mapping[str, Source], output: str) -> AcrossSettings:
     """Returns the settings of the dedup across sources. Raises ValueError if an output is compared with itself."""
     across = across_of(config.get("dedup"), known)
-    if any(_is_same(_output(folder), output) for folder in across.against):
+    if any(is_same(folder, output) for folder in across.against):
         raise ValueError(f"dedup.against and --output are both {output}: what is complete there is not compared again")
     return across
 
@@ -320,10 +193,9 @@ def _check_mixed(across: AcrossSettings, names: Sequence[str], recipe: Recipe) -
             )
 
 
-def _explained(flag: str | None, recipe: Recipe, known: Known, across: AcrossSettings) -> Source | None:
-    if flag is None:
+def _explained(name: str | None, recipe: Recipe, known: Mapping[str, Source], across: AcrossSettings) -> Source | None:
+    if name is None:
         return None
-    name = _known(flag, "--explain", known)
     sources = {one: configured(known[one], recipe.sources.get(one, {})) for one in (name, *across.across)}
     return across.applied(sources)[name]
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from mixtures.from_yaml import setting_fields, with_settings
+from mixtures.setting_error import SettingError
 from pipeline.sources.all_sources import with_steps
 from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.optional_steps import OPTIONAL_STEPS
 from pipeline.sources.source import Source
+from tokenizer.did_you_mean import did_you_mean
 
 FIXED = DedupStep.FIXED
 """Fields of steps that a configuration file cannot set."""
@@ -38,10 +40,12 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
     known = ["reader", *(["join"] if has_join_settings else []), "steps", *steps, *optional]
     for name in settings:
         if name not in known:
-            raise ValueError(f"{where}.{name} is not known; there are: {', '.join(known)}")
+            hint = did_you_mean(name, known)
+            raise SettingError(f"{where}.{name} is not known{hint}; there are: {', '.join(known)}", f"{where}.{name}")
     off = {name for name in steps if settings.get(name) is False}
     if "duplicate_id" in off:
-        raise ValueError(f"{where}.duplicate_id cannot be off: every later stage relies on unique ids")
+        message = f"{where}.duplicate_id cannot be off: every later stage relies on unique ids"
+        raise SettingError(message, f"{where}.duplicate_id")
 
     def applied(name: str, value: Any) -> Any:
         new = settings.get(name)

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +15,12 @@ from filters.rule_sets.gopher import GopherQuality, GopherRepetition
 from filters.step import Step
 from filters.url_lists import UrlList
 from mixtures.from_yaml import with_settings
+from mixtures.setting_error import SettingError
 from pipeline.sources import SOURCES
 from pipeline.sources.dedup_steps import DedupStep, ExactDedup, LineDedup
 from pipeline.sources.optional_steps import OPTIONAL_STEPS
 from pipeline.sources.source import AnyStep
+from tokenizer.did_you_mean import did_you_mean
 
 EXACT = "exact_dedup"
 UNPLACED: tuple[Step, ...] = (GopherQuality(), GopherRepetition(), FineWebQuality(), UrlList())
@@ -72,9 +73,8 @@ def _step(where: str, given: Any, own: Mapping[str, AnyStep]) -> AnyStep:
     step: AnyStep | None = own.get(name) or FILTERS.get(name) or DEDUPS.get(name)
     if step is None:
         known = sorted({*own, *FILTERS, *DEDUPS, EXACT})
-        close = difflib.get_close_matches(name, known, 1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(f"{where}: {name!r} is not a step{hint} (there are: {', '.join(known)})")
+        message = f"{where}: {name!r} is not a step{did_you_mean(name, known)} (there are: {', '.join(known)})"
+        raise SettingError(message, where)
     return with_settings(step, settings, f"{where}.{name}", fixed=DedupStep.FIXED) if settings else step
 
 

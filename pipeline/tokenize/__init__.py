@@ -4,6 +4,7 @@
 
 - ``phase``: decides which sources need new token files.
 - ``choose_tokenizer``: uses the given tokenizer, or trains one. ``pick_sample``: finds the documents to train on.
+- ``check_kept``: refuses a mixture in which a source has no document left.
 - ``encode_parts``: encodes the documents of one part.
 - ``part_column``: reads the column by whose values a recipe divides a source into parts.
 - ``held_out``: decides which documents are held out for validation.

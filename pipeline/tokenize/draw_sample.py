@@ -22,6 +22,7 @@ from pipeline.files.files import delete_tree, join, read_bytes, write_bytes
 from pipeline.models.load import load
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
+from pipeline.tokenize.check_kept import check_kept
 from pipeline.tokenize.job import SampleJob
 from pipeline.tokenize.parts import Parts
 from pipeline.tokenize.phase import clean_parts
@@ -46,7 +47,11 @@ def draw_sample(
     """Returns the sample on which the tokenizer is trained, of at most ``max_bytes`` bytes.
 
     The recipe's weights decide how much text each source gives. Documents that the user excludes are not in the sample.
+
+    Raises:
+        ValueError: a source has no text.
     """
+    check_kept(settings.recipe, layout, sources)
     available = {s: int(json.loads(read_bytes(Layout(layout.clean_output).stats(s)))["bytes"]["kept"]) for s in sources}
     parts = {s: tuple(clean_parts(layout, s)) for s in sources}
     left_out = {s: rule for s, rule in settings.recipe.parts.items() if not rule.has_other}

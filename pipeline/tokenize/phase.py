@@ -24,6 +24,7 @@ from pipeline.output.markers import (
     write_marker,
 )
 from pipeline.output.paths import Layout
+from pipeline.preflight.places import no_clean_documents
 from pipeline.settings.settings import Settings
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 from pipeline.tokenize.job import TokenJob
@@ -48,10 +49,7 @@ def clean_parts(layout: Layout, source: str) -> list[str]:
     """
     marker = read_marker(layout.marker(f"clean-{source}"))
     if marker is None:
-        raise ValueError(
-            f"{source}: there are no finished clean documents in {layout.clean_output}; "
-            f"run it with --phase=clean --input {source}=GLOB first, or take {source} out of the recipe"
-        )
+        raise ValueError(no_clean_documents(source, layout))
     if not are_whole(marker, {"clean": layout.clean(source)}):
         raise ValueError(
             f"{source}: its clean documents in {layout.clean(source)} are not those that were written: a part is gone "

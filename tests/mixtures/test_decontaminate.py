@@ -270,9 +270,14 @@ def test_shards_are_certified(
     assert {(hit["item"], hit["class"]) for hit in hits} == {("there", "contamination"), ("passage", "public_passage")}
     assert {hit["action"] for hit in hits} == {"mark"}
     assert rows[0][1] in {hit["id"] for hit in hits}
-    items = {row["item"]: row["documents"] for row in pq.read_table(tmp_path / "c1/items.parquet").to_pylist()}
-    assert items["nowhere"] == 0
-    assert min(items["there"], items["passage"]) > 0
+    items = {row["item"]: row for row in pq.read_table(tmp_path / "c1/items.parquet").to_pylist()}
+    assert items["nowhere"]["documents"] == 0
+    assert min(items[name]["documents"] for name in ("there", "passage")) > 0
+    assert items["nowhere"]["text"] == "which harbours of eldoria close when the northern beacons burn green"
+    text = encoder.decode(rows[0][3]).split()
+    assert [len(items[name]["text"]) for name in ("there", "passage")] == [160, 160]
+    assert " ".join(text[20:60]).startswith(items["there"]["text"].removesuffix("..."))
+    assert " ".join(text[60:130]).startswith(items["passage"]["text"].removesuffix("..."))
 
 
 def test_clean_shards_and_shards_by_name(output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

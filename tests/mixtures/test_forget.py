@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -12,6 +13,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 import mixtures.forget.removal
@@ -114,6 +116,69 @@ def test_twice_is_two_entries_and_all_of_a_shard_may_go(output: Path, rows: Rows
     assert len(list(Loader(output, SETTINGS))) > 0
 
 
+def test_an_index_that_cannot_be_made_is_told_apart_from_the_removal(
+    output: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The documents are out, and the message must not read as if they were not."""
+    make_indexes(output)
+    doc_id = rows[0][1]
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mixtures.find.search.make_indexes", full)
+        assert main([str(output), "--id", doc_id]) == 1
+    said = capsys.readouterr()
+    assert "1 document out:" in said.out
+    (line,) = said.err.splitlines()
+    assert line.startswith("mixtures.forget: the documents are out, but the index was not made again: ")
+    assert "No space left on device; free some space" in line
+    assert line.endswith(f"python -m mixtures.find {output} --make-index makes it")
+    assert doc_id not in {name for source, name, *_ in everything(output)}
+    assert find([str(output), "--make-index"]) == 0
+
+
+@pytest.mark.parametrize("moment", ["before", "during"])
+def test_a_removal_that_the_disk_stops_says_what_is_left(
+    output: Path, rows: Rows, moment: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doc_id, files = rows[0][1], files_of(output)
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    name = "write_shard" if moment == "before" else "add_notice"
+    with monkeypatch.context() as patched:
+        patched.setattr(f"mixtures.forget.removal.{name}", full)
+        assert main([str(output), "--id", doc_id]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"mixtures.forget: {output}: No space left on device; free some space")
+    if moment == "before":
+        assert line.endswith("; no document was removed\n")
+        assert files_of(output) == files
+        return
+    assert line.endswith(f"; the removal is begun: python -m mixtures.forget {output}, without --id, finishes it\n")
+    assert main([str(output)]) == 0
+    assert capsys.readouterr().out == f"{output}: the removal that was begun is finished\n"
+    assert doc_id not in {name for source, name, *_ in everything(output)}
+
+
+def test_a_source_that_the_output_does_not_have(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(output), "--id", "x", "--source", "boks"]) == 2
+    assert "--source: 'boks' is not a source of" in (said := capsys.readouterr().err)
+    assert "did you mean books?" in said
+
+
+def everything(output: Path) -> list[tuple[str, str]]:
+    """Returns the source and the id of every row of the shards."""
+    found = []
+    for path in sorted(output.rglob("*.arrow")):
+        table = pa.ipc.open_file(path).read_all()
+        found += zip(table.column("source").to_pylist(), table.column("doc_id").to_pylist(), strict=True)
+    return found
+
+
 def test_the_index_follows(output: Path, rows: Rows, encoder: Encoder, capsys: pytest.CaptureFixture[str]) -> None:
     make_indexes(output)
     text = encoder.decode(rows[4][3])[50:100]
@@ -165,7 +230,7 @@ def test_nothing_is_left_of_one_that_fails(output: Path, rows: Rows, monkeypatch
         raise OSError(28, "No space left on device", "shard")
 
     monkeypatch.setattr(mixtures.forget.removal, "write_shard", broken)
-    assert main([str(output), "--id", rows[0][1]]) == 2
+    assert main([str(output), "--id", rows[0][1]]) == 1
     assert files_of(output) == before
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mixtures.recipe import load_recipe, read_yaml
+from mixtures.config_files import read_yaml
+from mixtures.recipe import load_recipe
 from mixtures.strict_yaml import parse_yaml
 from pipeline.run import main
 from pipeline.settings.named_values import LANGUAGES, check_names

@@ -97,7 +97,7 @@ def test_what_cannot_be_fetched_is_named(server: Server, tmp_path: Path, capsys:
     assert "mmlu" in error
     assert [one.name for one in read_settings(str(tmp_path / "sets.yaml")).sets] == ["gsm8k"]
     assert main(["fetch-evals", "nonsense", "--evals", str(tmp_path)]) == 2
-    assert "choose from arc_challenge" in capsys.readouterr().err
+    assert "there are: arc_challenge" in capsys.readouterr().err
 
 
 def test_every_address_is_bounded_and_every_file_has_a_name_of_its_own() -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from small import Small
+from small import Small, prose
 
 from mixtures.inspect.__main__ import main
+from pipeline.run import main as run
 
 pytestmark = pytest.mark.slow
 
@@ -55,6 +56,71 @@ def test_dropped_documents_are_shown_with_their_reason(small_done: Path, capsys:
     assert all("epoch" not in one for one in as_json)
     rows = sum(pq.read_table(path).num_rows for path in (small_done / "dropped").rglob("*.parquet"))
     assert len(found) == rows
+
+
+def test_dropped_documents_are_chosen_by_stage_and_reason(small_done: Path, capsys: Any) -> None:
+    """Of the output folder, the files of ``dropped/`` are taken, although it has shards."""
+    assert main([str(small_done), "--stage", "book_quality"]) == 0
+    (head,) = heads(capsys)
+    assert "dropped by book_quality: too_few_words" in head
+    assert main([str(small_done), "--reason", "not_json"]) == 0
+    (head,) = heads(capsys)
+    assert "dropped by records: not_json" in head
+    assert main([str(small_done), "--stage", "book_quality", "--reason", "not_json"]) == 1
+    assert main([str(small_done / "clean"), "--stage", "book_quality"]) == 1
+    assert main([str(small_done / "shards"), "--stage", "book_quality"]) == 1
+    assert main([str(small_done), "--stage", "gutenberg"]) == 1, "a stage that dropped nothing"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--source", "boks"], "there is no source 'boks' here; did you mean books?"),
+        (["--stage", "book_qualty"], "there is no stage 'book_qualty' here; did you mean book_quality?"),
+        (["--reason", "too_few_word"], "no document was dropped as 'too_few_word'; did you mean too_few_words?"),
+        (["--pair", "--source", "boks"], "there is no source 'boks' here; did you mean books?"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "clean", "dropped", "shards", "validation"])
+def test_misspelt_names_are_refused(
+    small_done: Path, flags: list[str], said: str, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if folder and flags[0] != "--source":
+        folder = "dropped" if "--pair" not in flags else ""
+    assert main([str(small_done / folder), *flags]) == 2
+    assert capsys.readouterr().err == f"mixtures.inspect: {said}\n"
+
+
+def test_pairs_of_books_are_those_of_dropped(small: Small, tmp_path: Path, capsys: Any) -> None:
+    """The near dedup of books writes no ``dedup/``. Of a long book the first difference is shown, not its beginning."""
+    folder = tmp_path / "books"
+    folder.mkdir()
+    text = prose("one book", 4000)
+    (folder / "a.txt").write_text(text)
+    words = text.split(" ")
+    words[2500] = "UNLIKE"
+    (folder / "b.txt").write_text(" ".join(words))
+    out = tmp_path / "out"
+    assert run(small.args(out, f"--input=books={folder}", "--phase=clean")) == 0
+    capsys.readouterr()
+    assert main([str(out), "--pair", "--max-chars", "600"]) == 0
+    shown = capsys.readouterr().out
+    assert "=== books  near_dedup  overlap 0.99" in shown
+    assert "characters that both have]" in shown
+    assert "[UNLIKE" in shown
+    assert main([str(out), "--pair", "--json"]) == 0
+    (pair,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert pair["removed_text"].split()[:9] == pair["kept_text"].split()[:9]
+    assert main([str(out), "--pair", "--id", pair["kept_id"]]) == 0
+    assert main([str(out), "--pair", "--id", "nobody"]) == 1
+    capsys.readouterr()
+    assert main([str(out), "--rejected"]) == 2
+    assert "the near dedup of books writes no such sample" in capsys.readouterr().err
+
+
+def test_an_output_in_which_no_near_dedup_removed_anything(small_done: Path, capsys: Any) -> None:
+    assert main([str(small_done), "--pair", "--source", "c4"]) == 2
+    assert "no near dedup removed a document of c4; in a run's configuration" in capsys.readouterr().err
 
 
 def test_an_output_without_shards_shows_its_clean_documents(small: Small, tmp_path: Path, capsys: Any) -> None:

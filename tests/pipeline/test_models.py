@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
+import io
 import json
 import os
+import re
 import shutil
 import stat
 import sys
@@ -19,12 +22,14 @@ import pyarrow.parquet as pq
 import pytest
 import sentencepiece
 
+from filters.c4.english import C4English
 from filters.ccnet.perplexity import PerplexityModel
+from filters.language.detect import DetectLanguage
 from pipeline.models.__main__ import main
 from pipeline.models.checksums import sha256_of
 from pipeline.models.fetch import FetchError, Published, fetch, published, read_checksums
 from pipeline.models.find import find_models, require_models
-from pipeline.models.load import ModelFiles, load
+from pipeline.models.load import ModelFiles, get_again, load, load_scorer
 from pipeline.models.train_perplexity import find_program
 from pipeline.models.training_texts import Text, expand_globs, read_texts
 from pipeline.sources.common_crawl import SOURCE
@@ -91,11 +96,84 @@ def test_the_models_folder_comes_before_what_is_packed(tmp_path: Path) -> None:
     assert find_models(str(tmp_path))["language"] == str(tmp_path / "lid.176.bin")
 
 
+@pytest.fixture(scope="module")
+def two_vocabularies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], list[str]]:
+    """Returns a folder with a SentencePiece model, its pieces, and as many other words."""
+    folder = tmp_path_factory.mktemp("vocabularies")
+    words = [
+        a + b + c + d for a in "bcdfgklmnprst" for b in "aeiou" for c in "bdgklmnprst" for d in ("en", "ast", "ul")
+    ]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(words * 3), model_prefix=str(folder / "en.sp"), vocab_size=1500, model_type="word",
+        hard_vocab_limit=False, minloglevel=2,
+    )  # fmt: skip
+    model = sentencepiece.SentencePieceProcessor(model_file=str(folder / "en.sp.model"))
+    pieces = [model.id_to_piece(n) for n in range(3, model.get_piece_size())]
+    assert len(pieces) > 1000
+    return folder, pieces, [piece[::-1] for piece in pieces]
+
+
+@pytest.mark.parametrize(("share", "fits"), [(1.0, True), (0.9, True), (0.6, False), (0.0, False)])
+def test_ngrams_of_other_pieces_are_refused(
+    two_vocabularies: tuple[Path, list[str], list[str]], tmp_path: Path, share: float, fits: bool
+) -> None:
+    """Every perplexity would be that of unknown words, and only the report would show it."""
+    folder, pieces, others = two_vocabularies
+    shutil.copy(folder / "en.sp.model", tmp_path)
+    (tmp_path / "cutoff.csv").write_text(CUTOFFS)
+    num_equal = int(share * len(pieces))
+    lines = [f"-1.0\t{word}\t0" for word in ("<unk>", "<s>", "</s>", *pieces[:num_equal], *others[num_equal:])]
+    head = f"\\data\\\nngram 1={len(lines)}\nngram 2=1\n\n\\1-grams:\n"
+    text = head + "\n".join(lines) + "\n\n\\2-grams:\n-0.2\t<s> </s>\n\n\\end\\\n"
+    (tmp_path / "en.arpa").write_text(text, "utf-8")
+    found = find_models(str(tmp_path))
+    steps = [step for step in SOURCE.steps if step.NAME in ("language", "perplexity")]
+    if fits:
+        assert "perplexity" in require_models(found, "common_crawl", steps, str(tmp_path))
+        assert load_scorer(str(tmp_path), "en") is not None
+        return
+    for check in (lambda: require_models(found, "common_crawl", steps, str(tmp_path)),
+                  lambda: load_scorer(str(tmp_path), "en")):  # fmt: skip
+        with pytest.raises(ValueError, match=r"en\.arpa was not trained on the pieces of .*en\.sp\.model: only \d+ %"):
+            check()
+
+
+def test_the_models_of_the_sample_fit() -> None:
+    folder = str(Path(__file__).parents[2] / "samples" / "models")
+    require_models(find_models(folder), "common_crawl", SOURCE.steps, folder)
+
+
+def test_a_language_model_whose_labels_are_no_languages(whole_folder: Path, tmp_path: Path) -> None:
+    """The steps that only fill in a language name none, so no name would be missed."""
+    shutil.copy(whole_folder / "reference.bin", tmp_path / "language.bin")
+    for step in (DetectLanguage(), C4English()):
+        with pytest.raises(ValueError, match=r"language\.bin: its labels are no languages \((cc, wiki|wiki, cc)\)"):
+            require_models(find_models(str(tmp_path)), "books", [step], str(tmp_path))
+
+
+def test_commands_that_get_a_damaged_file_again() -> None:
+    assert "fetch --models m lm`" in get_again("m/cutoff.csv")
+    assert "cutoffs" in get_again("m/cutoff.csv")
+    assert "copy it again" in get_again("m/language.bin")
+    assert "fetch --models m lid" in get_again("m/lid.176.bin")
+    assert "train-reference" in get_again("m/reference.bin")
+    assert "lm --languages de`, or train your own with" in get_again("m/de.arpa.bin")
+
+
+def test_a_folder_that_does_not_exist_yet_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "models"
+    assert main(["list", "--models", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("there is no such folder yet; fetch and train-* make it\n")
+    assert f"fetch --models {folder} lm" in said
+    assert not folder.exists()
+
+
 @pytest.mark.parametrize(
     ("gone", "message"),
     [
         (("reference.bin",), "train-reference"),
-        (("en.arpa",), r"en\.arpa\.bin not found in .* fetch --models .* lm --languages en"),
+        (("en.arpa",), r"en\.arpa\.bin not found in .* fetch --models .* lm --languages en.*models train-lm"),
         (("en.sp.model",), r"en\.sp\.model not found"),
         (("cutoff.csv",), r"cutoff\.csv not found"),
         (("en.arpa", "en.sp.model", "cutoff.csv"), r"en\.arpa\.bin, en\.sp\.model, cutoff\.csv.* fetch"),
@@ -171,7 +249,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.refuse:
             self.send_error(self.server.refuse.pop(0))
             return
-        if self.path != "/en.sp.model":
+        if self.path not in ("/en.sp.model", "/lid.176.bin"):
             self.send_error(404)
             return
         begin = 0
@@ -225,6 +303,34 @@ def test_fetch_resumes_waits_and_writes_checksums(server: Server, tmp_path: Path
     fetch(file, tmp_path, say=said.append, wait=waits.append)
     assert len(server.ranges) == 5
     assert said[-1] == "en.sp.model: already there"
+
+
+def test_fetch_does_not_record_an_address_for_a_file_of_the_user(server: Server, tmp_path: Path) -> None:
+    """A model that was trained or copied there would count as published."""
+    said: list[str] = []
+    (tmp_path / "en.sp.model").write_bytes(b"my own")
+    fetch(Published("en.sp.model", address(server)), tmp_path, say=said.append)
+    assert read_checksums(tmp_path) == {}
+    assert (tmp_path / "en.sp.model").read_bytes() == b"my own"
+    assert server.ranges == []
+    assert "not fetched by this command, kept; delete it to get the published one" in said[-1]
+
+
+def test_fetch_records_a_file_before_it_has_its_name(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is killed between the two leaves no file that looks like the user's own."""
+
+    def killed(source: Path, target: Path) -> None:
+        if str(source).endswith(".part"):
+            raise KeyboardInterrupt
+        os.rename(source, target)
+
+    monkeypatch.setattr("pipeline.models.fetch.os.replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(Published("en.sp.model", address(server)), tmp_path, say=str)
+    assert "en.sp.model" in read_checksums(tmp_path)
+    assert not (tmp_path / "en.sp.model").exists()
 
 
 def test_fetch_from_a_server_that_knows_no_ranges(server: Server, tmp_path: Path) -> None:
@@ -391,6 +497,7 @@ def test_train_lm_and_cutoffs_with_a_stand_in_for_lmplz(tmp_path: Path, capsys: 
     models = str(tmp_path / "models")
     common = ["--models", models, "--language", "en", "--input", corpus]
     assert main(["train-lm", *common, "--lmplz", str(lmplz), "--vocab_size", "70"]) == 0
+    assert re.search(r"en\.arpa\S* was trained on 0\.0\d MB of text, less than 10 MB\n", capsys.readouterr().out)
     made = sorted(path.name for path in Path(models).iterdir())
     ngrams = made[0]
     assert ngrams in ("en.arpa", "en.arpa.bin")  # with build_binary on PATH or without
@@ -407,8 +514,47 @@ def test_train_lm_and_cutoffs_with_a_stand_in_for_lmplz(tmp_path: Path, capsys: 
     assert main(["train-lm", *common, "--lmplz", str(tmp_path / "nowhere")]) == 2
     assert "make lmplz" in capsys.readouterr().err
     lmplz.write_text("#!/bin/sh\necho spoilt >&2\nexit 3\n")
-    assert main(["train-lm", *common, "--lmplz", str(lmplz)]) == 2
-    assert "failed: spoilt" in capsys.readouterr().err
+    assert main(["train-lm", *common, "--lmplz", str(lmplz)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"pipeline.models: train-lm: {lmplz} failed: spoilt"
+
+
+ERRORS = [
+    (errno.ENOSPC, "No space left on device; free some space, or name a folder on another disk", 1),
+    (errno.EACCES, "Permission denied; give this user the right, or name another path", 2),
+    (errno.EROFS, "Read-only file system; the disk can only be read; name another path", 1),
+]
+
+
+@pytest.mark.parametrize(("number", "said", "status"), ERRORS)
+@pytest.mark.parametrize("command", ["train-lm", "train-reference", "cutoffs", "fetch"])
+def test_what_the_disk_refuses_is_one_line(
+    command: str, number: int, said: str, status: int, whole_folder: Path, server: Server, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    models = tmp_path / "models"
+    shutil.copytree(whole_folder, models)
+    (models / "cutoff.csv").unlink()
+    corpus = write_jsonl(tmp_path / "c.jsonl", [(s, f"http://h{n % 50}.x/{n}") for n, s in enumerate(SENTENCES)])
+    flags = {
+        "train-lm": ["--language=en", f"--input={corpus}", f"--lmplz={sys.executable}"],
+        "train-reference": [f"--positives={corpus}", f"--negatives={corpus}"],
+        "cutoffs": ["--language=en", f"--input={corpus}"],
+        "fetch": ["lid", f"--mirror={address(server, '')}"],
+    }[command]
+    real = io.open
+
+    def refuse(path: object, mode: str = "r", *more: object, **named: object) -> object:
+        if "w" in mode and str(path).startswith(str(models)):
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, mode, *more, **named)  # type: ignore[call-overload]
+
+    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr("io.open", refuse)
+    assert main([command, *flags, f"--models={models}"]) == (1 if command == "fetch" else status)
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"pipeline.models: {models}/")
+    assert line.endswith(f": {said}")
+    assert len(server.ranges) <= 1, "nothing is fetched again"
 
 
 def test_cutoffs_keep_other_languages_and_need_documents(whole_folder: Path, tmp_path: Path) -> None:

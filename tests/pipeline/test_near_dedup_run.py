@@ -75,7 +75,7 @@ def test_a_run_stops_above_a_ceiling_until_it_is_accepted(
     assert one["kept_text"]
     assert inspect([str(out), "--pair", "--source", "books"]) == 1
     assert inspect([str(out / "clean"), "--pair"]) == 2
-    assert "no near dedup ran" in capsys.readouterr().err
+    assert "--pair needs the output of a run" in capsys.readouterr().err
 
 
 @pytest.mark.slow

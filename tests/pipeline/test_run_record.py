@@ -52,6 +52,16 @@ def test_time_left_is_told_of_a_stage_and_of_the_job(monkeypatch: pytest.MonkeyP
     read, write = board.rows()
     assert read.left_s == 0
     assert (write.seconds, write.left_s) == (2.0, 6.0), "from where the stage before it ended"
+    now = 125.0
+    _, write = board.rows()
+    assert write.left_s == 3.0, "it counts down while nothing is reported"
+    before = board.left_s()
+    now = 126.0
+    assert before is not None
+    assert board.left_s() == pytest.approx(before - 1.0)
+    now = 131.0
+    assert board.rows()[1].left_s is None, "slower than before, nobody knows how much"
+    now = 122.0
     drawn = io.StringIO()
     Console(file=drawn, width=120).print(board.table_now())
     text = drawn.getvalue()

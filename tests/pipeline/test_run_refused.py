@@ -14,6 +14,7 @@ from small import CONFIG, Small, prose, shard_sums
 
 from pipeline.run import main
 from pipeline.sources import SOURCES
+from tokenizer.train.training import TrainSettings, train
 
 
 def test_a_worker_s_error_is_ours_and_is_told_with_its_cause(
@@ -56,6 +57,43 @@ def test_a_folder_of_somebody_else_is_not_written_to(small: Small, tmp_path: Pat
     assert "the folder holds files that no run wrote" in capsys.readouterr().err
     assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md"]
     assert mine.read_text() == "mine"
+
+
+REFUSED = [
+    ("--input=books={root}/books", "for which there is no input", 0),
+    ("--input=books={root}/books", "for which there is no input", 1),
+    ("--tokenizer={root}/config.yaml", "is not a", 0),
+    ("--exclude={tmp}/e.txt", "not UTF-8 text", 0),
+    ("--phase=mix", "there are no finished clean documents", 0),
+    ("--direct_num_workers=10000", "memory: 10000 worker processes", 0),
+]
+
+
+@pytest.mark.parametrize(("flag", "said", "existed"), REFUSED)
+def test_a_refused_request_leaves_nothing(
+    flag: str, said: str, existed: int, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Also those that are found late, when the output folder is locked."""
+    monkeypatch.setattr("pipeline.preflight.places.check_places", lambda request: None)
+    (tmp_path / "e.txt").write_bytes(b"\xff\xfe\x00e")
+    out = tmp_path / "a" / "b" / "out"
+    if existed:
+        out.mkdir(parents=True)
+    flag = flag.format(root=small.root, tmp=tmp_path)
+    given = [a for a in small.args(out, flag) if flag.partition("=")[0] not in a or a == flag]
+    assert main(given) == 2
+    assert said in capsys.readouterr().err
+    found = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+    assert found == (["a", "a/b", "a/b/out"] if existed else []) + ["e.txt"]
+
+
+def test_a_refused_request_leaves_an_earlier_output_as_it_was(small: Small, out: Path, capsys: Any) -> None:
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert small.run(out, "--tokens=99999999999") == 2
+    shutil.rmtree(out / ".work")
+    assert small.run(out, f"--tokenizer={small.root}/config.yaml") == 2
+    after = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert after == {path: data for path, data in before.items() if ".work" not in path.parts}
 
 
 def test_mixing_before_anything_is_clean(small: Small, tmp_path: Path, capsys: Any) -> None:
@@ -136,3 +174,35 @@ def test_an_input_that_vanishes_is_one_line(small: Small, tmp_path: Path, monkey
     assert main(args) == 1
     (said,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert "book0.txt cannot be read (No such file or directory), though it could when the run started" in said
+
+
+def test_a_source_of_which_nothing_is_left_is_told_with_its_own_numbers(
+    small: Small, tmp_path: Path, capsys: Any
+) -> None:
+    """No token is counted by then, so the table has none; and the report, which shows why, is written."""
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG.replace("min_num_words: 50", "min_num_words: 500000"))
+    out = tmp_path / "out"
+    args = [f"--config={config}", *small.inputs(), f"--output={out}", "--direct_num_workers=1"]
+    assert main(args) == 2
+    lines = capsys.readouterr().err.splitlines()
+    at = lines.index("error: the mixture cannot be made")
+    stats = {s: json.loads((out / "stats" / f"{s}.json").read_text()) for s in ("c4", "books")}
+    assert lines[at + 1].split() == ["source", "weight", "%", "documents", "in", "kept", "bytes", "of", "text"]
+    assert [line.split() for line in lines[at + 2 : at + 4]] == [
+        ["c4", "60", "46", "45", f"{stats['c4']['bytes']['kept']:,}"], ["books", "40", "6", "0", "0"]
+    ]  # fmt: skip
+    assert lines[at + 4] == "books: all 6 documents were dropped, most of them by book_quality (too_few_words)"
+    assert lines[at + 5].startswith("give other input for books, change the settings of that step")
+    assert f"report: {out}/report/index.html" in lines
+    assert "books kept none of its 6 documents." in (out / "report" / "index.html").read_text()
+    assert main([*args, f"--tokenizer={_tokenizer(tmp_path)}"]) == 2
+    said = capsys.readouterr().err
+    assert "available tokens" in said, "with a tokenizer the tokens are counted"
+    assert "books has a weight but no tokens" in said
+
+
+def _tokenizer(folder: Path) -> Path:
+    model = train([prose("own", 3000)], None, TrainSettings(vocab_size=300, lower_vocab_size=True)).model
+    (folder / "own.model").write_bytes(model)
+    return folder / "own.model"

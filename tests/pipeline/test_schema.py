@@ -15,11 +15,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from mixtures.config_files import bundled_recipes, read_yaml
 from mixtures.from_yaml import converted, setting_fields
-from mixtures.recipe import read_yaml
 from mixtures.strict_yaml import parse_yaml
 from pipeline.schema.__main__ import main
-from pipeline.schema.build import shipped_recipes
 from pipeline.schema.value_types import field_texts, schema_of, settings_schema
 from pipeline.settings.settings import RunLimits, parse
 from pipeline.sources import SOURCES
@@ -60,13 +59,13 @@ def test_what_the_documents_show_is_accepted(body: str) -> None:
     assert faults(value) == []
 
 
-@pytest.mark.parametrize("name", shipped_recipes())
+@pytest.mark.parametrize("name", bundled_recipes())
 def test_the_recipes_that_ship_are_accepted(name: str) -> None:
     assert faults(read_yaml(name)) == []
 
 
-ONLY_THE_READER = ("weights add up", "bookz is not a source", "c4", "max_bad_share must be from", "sample_docs must be",
-                   "is too small", "there is no file", "nosuchrecipe", "not YAML")  # fmt: skip
+ONLY_THE_READER = ("weights add up", "'bookz' is not a source", "c4", "max_bad_share must be from",
+                   "sample_docs must be", "is too small", "there is no file", "nosuchrecipe", "not YAML")  # fmt: skip
 """What a message of the reader says where no schema could know: sums, ranges, files, relations."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from small import Small
 
 from pipeline.output.paths import Layout
 from pipeline.progress.closing_table import HEADER, print_summary, rows
+from pipeline.run import main
 from pipeline.settings.settings import parse
 
 
@@ -58,6 +60,25 @@ def test_a_source_without_weight_has_a_line_and_a_sentence(
     assert "c4: cleaned, and not mixed, because the recipe has no weight for it" in capsys.readouterr().out
 
 
+def test_a_source_of_which_nothing_is_held_out_is_named(
+    small: Small, small_done: Path, tmp_path: Path, capsys: Any
+) -> None:
+    """A share of five books can come out as no book. Then its validation loss is measured on nothing."""
+    config = yaml.safe_load(Path(small.config).read_text())
+    config["mixture"]["validation"] = {"c4": {"share": 0.3}, "books": {"share": 0.000001}}
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    out = tmp_path / "out"
+    given = ["--phase=mix", f"--from={small_done}", f"--output={out}", f"--config={path}", "--direct_num_workers=1"]
+    assert main(given) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "held out" in one]
+    assert line.startswith("no document is held out for validation of books, because the share that the recipe asks")
+    assert "mixture.validation: {books: {tokens: 10_000}}" in line
+    assert "No document is held out for validation: books. The share" in (out / "report" / "index.html").read_text()
+    assert main([*given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["not_held_out"] == ["books"]
+
+
 def test_of_a_source_that_was_not_run_there_is_no_line(small: Small, tmp_path: Path) -> None:
     assert table(small, tmp_path) == []
 
@@ -73,7 +94,7 @@ def test_what_is_printed(small: Small, small_done: Path, capsys: Any) -> None:
     assert f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in 4 shards" in said
     assert "2.5 s" in said
     assert f"report: {report}\n" in said, "a path is never broken over lines"
-    assert max(len(line) for line in said.splitlines() if "report:" not in line) <= 120
+    assert max(len(line) for line in said.splitlines() if not re.match("report:|no document", line)) <= 120
 
 
 def test_a_stream_shorter_than_asked_for_says_which_source_limits_it(small: Small, small_done: Path,

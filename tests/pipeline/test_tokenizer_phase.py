@@ -55,7 +55,8 @@ def layout(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Layout:
             pq.write_table(pa.table(rows), folder / f"part-{part:05d}-of-00003.parquet")
         stats = Path(layout.stats(source))
         stats.parent.mkdir(parents=True, exist_ok=True)
-        stats.write_text(f'{{"bytes": {{"kept": {sum(len(t.encode()) for t in texts)}}}}}')
+        documents, num_bytes = {"in": len(texts), "kept": len(texts)}, sum(len(t.encode()) for t in texts)
+        stats.write_text(json.dumps({"documents": documents, "bytes": {"kept": num_bytes}}))
     paths = {s: [f"{layout.clean(s)}/part-{i:05d}-of-00003.parquet" for i in range(3)] for s in SOURCES}
     monkeypatch.setattr(sampling, "clean_parts", lambda _, source: paths[source])
     monkeypatch.setattr(tokenizer_phase, "clean_parts", lambda _, source: paths[source])
@@ -164,8 +165,9 @@ def test_another_list_is_another_tokenizer(settings: Settings, layout: Layout, t
 
 
 def test_a_source_without_text_is_said(settings: Settings, layout: Layout) -> None:
-    Path(layout.stats("c4")).write_text('{"bytes": {"kept": 0}}')
-    with pytest.raises(ValueError, match="c4 has a weight but no tokens"):
+    nothing = {"documents": {"in": 3, "kept": 0}, "bytes": {"kept": 0}, "stages": []}
+    Path(layout.stats("c4")).write_text(json.dumps(nothing))
+    with pytest.raises(ValueError, match="c4: all 3 documents were dropped"):
         drawn(settings, layout, 2_000)
     shared = replace(settings, recipe=replace(settings.recipe, missing="share"))
     sample, _ = drawn(shared, layout, 9_000)

@@ -13,6 +13,7 @@ from mixtures.recipe import Recipe
 from mixtures.tokenizer_sample import weighted_sample
 from tokenizer.interrupts import as_command
 from tokenizer.numbers import count_flag
+from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 from tokenizer.progress import Progress
 from tokenizer.train.sample import Sample
@@ -26,13 +27,18 @@ _PROGRESS = Progress("tokenizer.train")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns its exit status: 0 if it succeeded, 2 if the request was wrong."""
+    """Runs the command. Returns its exit status: 0 if it succeeded, 1 if it failed (a full disk), 2 if the request was
+    wrong.
+    """
     args = build_parser().parse_args(argv)
     try:
         trained = _run(args)
     except ValueError as error:
         print(f"tokenizer.train: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"tokenizer.train: {described(error, args.output)}", file=sys.stderr)
+        return status_of(error)
     print(
         f"{args.output}.model: {trained.vocab_size:,} pieces from {trained.sample_bytes:,} bytes of text, "
         f"sha256 {trained.sha256}"

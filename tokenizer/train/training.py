@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizer import model_file as model_proto
+from tokenizer.did_you_mean import did_you_mean
 from tokenizer.numbers import whole_number
 from tokenizer.progress import QUIET, Progress
 from tokenizer.train.sample import Sample, bounded_sample, lines
@@ -97,7 +98,8 @@ class TrainSettings:
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(settings) - set(known))
         if unknown:
-            raise ValueError(f"tokenizer holds {', '.join(unknown)}, which is not among {', '.join(known)}")
+            hint = did_you_mean(unknown[0], known)
+            raise ValueError(f"tokenizer holds {', '.join(unknown)}, which is not among {', '.join(known)}{hint}")
         for field in fields(cls):
             value, wanted = settings.get(field.name), type(field.default)
             if wanted is int and isinstance(value, str) and (number := whole_number(value)) is not None:

@@ -4,6 +4,7 @@ files.
     YAML -> declare: Source -> reader: files, units -> rows -> values: text, id, columns -> documents | Rejected
 
 - ``declare``: makes a :class:`pipeline.sources.source.Source` from a declaration. Read this module first.
+- ``corpus_files``: reads the globs of a declaration.
 - ``reader``: converts rows to documents, and checks the files before a run.
 - ``rows``: reads the rows of files in all supported formats.
 - ``columns``: finds values and types by paths into nested rows and schemas.

@@ -13,16 +13,18 @@ An example of a declaration:
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mixtures.setting_error import SettingError, place_of
 from pipeline.sources.all_steps import steps_named
+from pipeline.sources.corpora.corpus_files import corpus_files
 from pipeline.sources.corpora.reader import CorpusReader
 from pipeline.sources.corpora.values import KINDS
 from pipeline.sources.dedup_steps import ExactDedup
 from pipeline.sources.source import UNKNOWN_LICENCE, DataLicence, Source
+from tokenizer.did_you_mean import did_you_mean
 
 KEYS = ("files", "form", "columns", "constants", "max_text_bytes", "steps", "licence", "cite")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -64,21 +66,8 @@ def corpus_source(name: str, declaration: Any) -> Source:
         )
     except ValueError as error:
         message = str(error)
-        raise ValueError(message if message.startswith(where) else f"{where}: {message}") from error
-
-
-def corpus_files(name: str, declaration: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the globs of a declaration. If the declaration has none, the tuple is empty, and the command line must
-    give the globs.
-
-    Raises:
-        ValueError: ``files`` is neither a glob nor a list of globs.
-    """
-    given = declaration.get("files")
-    globs = [] if given is None else [given] if isinstance(given, str) else given
-    if not isinstance(globs, list) or not all(isinstance(one, str) and one for one in globs):
-        raise ValueError(f"corpora.{name}.files must be a glob or a list of globs, not {given!r}")
-    return tuple(globs)
+        message = message if message.startswith(where) else f"{where}: {message}"
+        raise SettingError(message, place_of(error, where)) from error
 
 
 def _reader(where: str, declared: Mapping[str, Any]) -> CorpusReader:
@@ -182,6 +171,5 @@ def _mapping(where: str, value: Any) -> dict[str, Any]:
 def _refuse_unknown(where: str, given: Mapping[str, Any], known: Sequence[str]) -> None:
     for name in given:
         if name not in known:
-            close = difflib.get_close_matches(str(name), known, 1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ValueError(f"{where}.{name} is not known{hint} (there are: {', '.join(known)})")
+            message = f"{where}.{name} is not known{did_you_mean(name, known)} (there are: {', '.join(known)})"
+            raise SettingError(message, f"{where}.{name}")

@@ -222,7 +222,7 @@ def test_the_recipe_of_cc_net() -> None:
 
 
 def test_llama_names_five_dumps_of_2017_to_2020() -> None:
-    from mixtures.recipe import read_yaml
+    from mixtures.config_files import read_yaml
 
     lists = read_yaml("llama")["inputs"]["common_crawl"]
     years = [int(path.split("CC-MAIN-")[1][:4]) for path in lists]

@@ -1,0 +1,75 @@
+"""Reads files in a cloud's store, and tells errors of the store from damage of the file.
+
+Readers report damaged data as rejected records, and some errors of a store look like damage: a timeout is an OSError,
+as is the error of a broken bzip2 block. So every error of a store gets a class of its own, which no reader takes for
+damage.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any, BinaryIO, cast
+
+_BUFFER_BYTES = 1 << 16
+"""Small, because the clients of the stores have larger buffers of their own."""
+
+
+class StoreError(Exception):
+    """Raised if a store does not answer while a file is read. The message says which file and why."""
+
+    def __init__(self, url: str, error: object) -> None:
+        why = " ".join(str(error).split()) or type(error).__name__
+        super().__init__(f"{url}: the store did not answer as it should ({why}); run the same command again")
+
+
+def open_store(url: str, opener: Callable[[], Any]) -> BinaryIO:
+    """Opens a file in a store for reading. ``opener`` returns the file that the store's client makes.
+
+    Raises:
+        StoreError: the store does not answer, now or while the file is read. Other errors of opening, such as that of a
+            file that does not exist, are raised as the client raises them.
+    """
+    try:
+        file = opener()
+    except (TimeoutError, ConnectionError) as error:
+        raise StoreError(url, error) from error
+    return cast(BinaryIO, io.BufferedReader(_StoreFile(url, file), _BUFFER_BYTES))
+
+
+class _StoreFile(io.RawIOBase):
+    """Passes everything on to the client's file. Any error while reading is an error of the store, because the bytes
+    are not interpreted here.
+    """
+
+    def __init__(self, url: str, file: Any) -> None:
+        self._url, self._file = url, file
+
+    def _try(self, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except Exception as error:
+            raise StoreError(self._url, error) from error
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._try(lambda: self._file.read(len(buffer)))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._try(lambda: self._file.seek(offset, whence))
+        return cast(int, self._file.tell())
+
+    def tell(self) -> int:
+        return cast(int, self._file.tell())
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
