@@ -174,7 +174,8 @@ def _clean(
     if settings.reuse:
         taken = reuse(prepared, layout, settings.reuse)
         display.say(f"clean: {', '.join(taken) or 'no source'} taken from {settings.reuse}")
-    jobs = cleaning.pending_jobs(prepared, layout, settings, spill_dir=place.spill_dir, shuffle=place.shuffle,
+    jobs = cleaning.pending_jobs(prepared, layout, settings, num_processes=place.engine.num_workers,
+                                 spill_dir=place.spill_dir, shuffle=place.shuffle,
                                  progress_dir=place.progress_dir)  # fmt: skip
     for one in prepared:
         if skipped := one.listing.not_files:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 _FNV_BASIS, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
-_END_OF_LINE = "</s>"
+END_OF_LINE = "</s>"
 _SEPARATORS_BEYOND_ASCII_SPACE = "\0"
 _LOG_OFFSET = 1e-5
 """fastText, src/utils.h ``std_log``: log(x + 1e-5)."""
@@ -35,7 +35,7 @@ vector with a node's vector.
 """
 _LEAST_ERROR = 1e-5
 """Bound for the errors of the logarithms and of their sum. It is fifty times the largest error seen in real pages."""
-_MANY_ROWS = 200
+MANY_ROWS = 200
 """A word has one row per n-gram. If a word of a text has more rows than this, fastText itself scores the text, because
 so many n-grams can cancel each other out."""
 
@@ -81,6 +81,20 @@ class Guesses:
     """
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class TextSums:
+    """Holds the sums of ``n`` texts. ``sums`` and ``passed`` have the shape (dimensions, texts)."""
+
+    sums: Floats
+    """The sum of the vectors of each text's words and n-grams."""
+    passed: Floats
+    """The sum of the absolute values of the sums of each text's words."""
+    num_rows: Ints
+    """The number of vectors in each sum."""
+    is_asked: npt.NDArray[np.bool_]
+    """True if fastText itself must score the text."""
+
+
 class WordSums:
     """Evaluates a model on texts. Adds up the vectors of each distinct word and its n-grams only once."""
 
@@ -91,9 +105,9 @@ class WordSums:
         self._columns = np.ascontiguousarray(model.rows.T, np.float64)
         self._output = model.output.T.astype(np.float64)
         self._paths = _paths(model.label_counts)
-        self._steps = np.concatenate([np.array(path) for path in self._paths])
-        self._first_steps = np.cumsum([0, *(len(path) for path in self._paths[:-1])])
-        end = model.words.index(_END_OF_LINE) if _END_OF_LINE in model.words else None
+        self._levels = _levels(self._paths)
+        self._last_steps = np.array([path[-1] for path in self._paths])
+        end = model.words.index(END_OF_LINE) if END_OF_LINE in model.words else None
         self._end = np.zeros(len(self._columns)) if end is None else self._columns[:, end]
         self._num_ends = 0 if end is None else 1
 
@@ -102,36 +116,45 @@ class WordSums:
         texts must have no line ends."""
         if not len(texts):
             return Guesses([], np.empty(0), np.empty(0))
-        words, first = _split(texts.cast(pa.string()))
+        found = self.sum_texts(texts.cast(pa.string()))
+        total = found.num_rows + self._num_ends
+        hidden = (self._end[:, None] + found.sums) / np.maximum(total, 1)
+        passed = np.abs(self._end)[:, None] + found.passed
+        # Adding n terms makes n rounding errors. Each is at most one unit of the sum of the terms' absolute values.
+        # The mean divides by n, which leaves one unit of that sum.
+        off = _UNIT * (passed + _ROUNDINGS_OF_A_PRODUCT * np.abs(hidden))
+        labels, probabilities, errors = self._likeliest(hidden, off)
+        errors[(total == 0) | found.is_asked] = np.inf
+        return Guesses(labels, probabilities, errors)
+
+    def sum_texts(self, texts: pa.Array) -> TextSums:
+        """Adds up the vectors of the words of each text, and of the words' n-grams."""
+        words, first = _split(texts)
         encoded = words.dictionary_encode()
         word, distinct = encoded.indices.to_numpy(), encoded.dictionary
         sums, num_rows = self._sum_words(distinct)
         is_filled = np.diff(first) > 0
         starts = first[:-1][is_filled]
-        hidden = np.repeat(self._end[:, None], len(texts), axis=1)
-        passed = np.abs(hidden)
-        total = np.full(len(texts), float(self._num_ends))
+        found = TextSums(
+            sums=np.zeros((len(sums), len(texts))),
+            passed=np.zeros((len(sums), len(texts))),
+            num_rows=np.zeros(len(texts), np.int64),
+            is_asked=np.zeros(len(texts), bool),
+        )
         if len(starts):
-            total[is_filled] += np.add.reduceat(num_rows[word], starts)
-            for column, way, sum_of in zip(hidden, passed, sums, strict=True):
+            found.num_rows[is_filled] = np.add.reduceat(num_rows[word], starts)
+            for column, way, sum_of in zip(found.sums, found.passed, sums, strict=True):
                 of_words = sum_of[word]
-                column[is_filled] += np.add.reduceat(of_words, starts)
-                way[is_filled] += np.add.reduceat(np.abs(of_words, out=of_words), starts)
-        hidden /= np.maximum(total, 1)
-        # Adding n terms makes n rounding errors. Each is at most one unit of the sum of the terms' absolute values.
-        # The mean divides by n, which leaves one unit of that sum.
-        off = _UNIT * (passed + _ROUNDINGS_OF_A_PRODUCT * np.abs(hidden))
-        labels, probabilities, errors = self._likeliest(hidden, off)
-        errors[total == 0] = np.inf
-        if len(starts):
-            is_asked = self._is_mark(distinct) | (num_rows > _MANY_ROWS)
-            errors[np.flatnonzero(is_filled)[np.logical_or.reduceat(is_asked[word], starts)]] = np.inf
-        return Guesses(labels, probabilities, errors)
+                column[is_filled] = np.add.reduceat(of_words, starts)
+                way[is_filled] = np.add.reduceat(np.abs(of_words, out=of_words), starts)
+            is_asked = self._is_mark(distinct) | (num_rows > MANY_ROWS)
+            found.is_asked[is_filled] = np.logical_or.reduceat(is_asked[word], starts)
+        return found
 
     def _is_mark(self, words: pa.Array) -> npt.NDArray[np.bool_]:
         """Returns True for words that fastText does not treat as words: ``</s>``, which ends a text, and labels."""
         is_label = pc.starts_with(words, self.model.label_prefix)
-        marks: npt.NDArray[np.bool_] = pc.or_(is_label, pc.equal(words, _END_OF_LINE)).to_numpy(zero_copy_only=False)
+        marks: npt.NDArray[np.bool_] = pc.or_(is_label, pc.equal(words, END_OF_LINE)).to_numpy(zero_copy_only=False)
         return marks
 
     def _sum_words(self, words: pa.Array) -> tuple[Floats, Ints]:
@@ -168,13 +191,14 @@ class WordSums:
         probability of the other step.
         """
         # Use einsum and not a matrix product: BLAS would start threads, which then wait in a busy loop.
-        right = 1 / (1 + np.exp(-np.einsum("dt,dn->tn", hidden, self._output)))
-        node_off = np.einsum("dt,dn->tn", off, np.abs(self._output))
-        steps = np.log(np.concatenate([1 - right, right], axis=1) + _LOG_OFFSET)
-        steps_off = np.concatenate([right * node_off, (1 - right) * node_off], axis=1)
-        scores, scores_off = (
-            np.add.reduceat(by_step[:, self._steps], self._first_steps, axis=1) for by_step in (steps, steps_off)
-        )
+        right = 1 / (1 + np.exp(-np.einsum("dt,dn->nt", hidden, self._output)))
+        node_off = np.einsum("dt,dn->nt", off, np.abs(self._output))
+        steps = np.log(np.concatenate([1 - right, right]) + _LOG_OFFSET)
+        steps_off = np.concatenate([right * node_off, (1 - right) * node_off])
+        for by_step in (steps, steps_off):
+            for before, step in self._levels:
+                by_step[step] += by_step[before]
+        scores, scores_off = steps[self._last_steps].T, steps_off[self._last_steps].T
         every = np.arange(len(scores))
         best = scores.argmax(axis=1)
         probabilities = np.exp(scores[every, best])
@@ -239,6 +263,20 @@ def _ngrams(
             hashes[at] = (hashes[at] ^ codes[starts[chars] + further]) * _FNV_PRIME
         if length >= min_chars:
             yield hashes, word[: len(hashes)], word[: len(hashes)] == word[length - 1 :]
+
+
+def _levels(paths: Sequence[Sequence[int]]) -> list[tuple[Ints, Ints]]:
+    """Returns all steps of a tree except the first ones, by their distance to the root. Each level has two arrays: the
+    steps before, and the steps.
+
+    >>> [(before.tolist(), step.tolist()) for before, step in _levels([[3], [1, 2], [1, 0]])]
+    [([1, 1], [2, 0])]
+    """
+    levels = []
+    for depth in range(1, max(map(len, paths))):
+        pairs = dict.fromkeys((path[depth - 1], path[depth]) for path in paths if len(path) > depth)
+        levels.append((np.array([before for before, _ in pairs]), np.array([step for _, step in pairs])))
+    return levels
 
 
 def _paths(counts: Sequence[int]) -> list[list[int]]:

@@ -79,6 +79,9 @@ class JobSizes:
     """The number of dropped documents whose text is stored, per stage and reason."""
     dropped_share: float = 1.0
     """The share of the dropped documents outside the sample that get a row in ``dropped/``, from 0 to 1."""
+    is_compiled: bool = False
+    """True if the input is so large that steps use compiled loops where they also have a form in NumPy. The results are
+    the same, so this field is not part of the fingerprint."""
     first_part: int = 0
     """The number of the job's first part among the parts of its source."""
     num_source_parts: int | None = None

@@ -59,7 +59,7 @@ class SegmentDoFn(beam.DoFn):
         self._hashed_for = dedup_of_spilled_text(job.source.steps, segment)
 
     def setup(self) -> None:
-        models = loaded_models(self._segment.local, self._job.models)
+        models = loaded_models(self._segment.local, self._job.models, is_compiled=self._job.sizes.is_compiled)
         self._runner = StepRunner(self._job.source, self._segment, models, self._job.places.progress_dir)
 
     def start_bundle(self) -> None:

@@ -17,7 +17,7 @@ from pipeline.clean.evidence import leaves_evidence
 from pipeline.clean.held import held_path, refuse_or_accept
 from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
 from pipeline.clean.prepared_source import PreparedSource
-from pipeline.clean.sizing import scale_of
+from pipeline.clean.sizing import is_worth_compiling, scale_of
 from pipeline.engine.unit_list import write_unit_list
 from pipeline.files.files import delete_tree, exists, join, open_file
 from pipeline.files.spill import Shuffle
@@ -158,10 +158,10 @@ def _fingerprint(source: Source, models: Mapping[str, Any], settings: Settings, 
     )
 
 
-def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: Settings, *, spill_dir: str,
-                 shuffle: Shuffle, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
+def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: Settings, *, num_processes: int,
+                 spill_dir: str, shuffle: Shuffle, progress_dir: str | None) -> list[SourceJob]:  # fmt: skip
     """Returns the jobs of the sources and dumps that are not complete. Deletes the files that earlier runs wrote for
-    them.
+    them. ``num_processes`` is the number of worker processes, 0 if it is unknown.
 
     Raises:
         RunFailed: an earlier run held back a source (its near dedup removed too much), and the user did not accept the
@@ -180,7 +180,8 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
         delete_tree(held_path(layout.marker(f"clean-{name}")))
         job = _job(one, layout, settings)
         places = replace(job.places, spill_dir=spill_dir, shuffle=shuffle, progress_dir=progress_dir)
-        job = replace(job, places=places)
+        is_compiled = is_worth_compiling(one.listing.num_bytes, num_processes)
+        job = replace(job, places=places, sizes=replace(job.sizes, is_compiled=is_compiled))
         complete: set[str] = set()
         if one.dumps:
             each = [job_of_dump(job, dump, one.dumps, layout) for dump in one.dumps]

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filters.step import Step
 from pipeline.clean.sizing import MAX_BUCKET_LINES, Scale, lines_of_input
-from pipeline.models.load import ModelFiles
+from pipeline.models.load import COMPILED, ModelFiles
 from pipeline.models.stored_files import StoredFile, local_path
 from pipeline.sources.across_step import AcrossDedup
 from pipeline.sources.dedup_steps import DedupStep
@@ -74,11 +75,12 @@ class Need:
         return self.process_bytes * num_processes + self.shared_bytes
 
 
-def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]]) -> Need:
+def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]], *, is_compiled: bool = False) -> Need:
     """Estimates the memory and disk that a machine needs for the clean phase. The mix phase needs less.
 
     Each item of ``sources`` has four values: a source, the paths of its models, its scale (the numbers of parts and
-    buckets), and the stored bytes of its input.
+    buckets), and the stored bytes of its input. ``is_compiled`` says that steps use compiled loops where they also have
+    a form in NumPy.
     """
     private: dict[str, int] = {}
     mapped: dict[str, int] = {}
@@ -88,6 +90,8 @@ def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]]) -> 
         if any(isinstance(step, DedupStep) and step.compares_lines for step in source.steps):
             bucket_lines = max(bucket_lines, lines_of_input(num_bytes) // scale.num_line_buckets)
         if any(getattr(step, "HAS_KERNELS", False) for step in source.steps):
+            kernel_bytes = KERNEL_BYTES
+        if is_compiled and any(COMPILED & {*step.MODELS} for step in source.steps if isinstance(step, Step)):
             kernel_bytes = KERNEL_BYTES
         if any(isinstance(step, MinHashDedup | AcrossDedup) for step in source.steps):
             kernel_bytes = KERNEL_BYTES

@@ -5,7 +5,7 @@ starts.
 from __future__ import annotations
 
 from pipeline.clean.prepared_source import PreparedSource
-from pipeline.clean.sizing import scale_of
+from pipeline.clean.sizing import is_worth_compiling, scale_of
 from pipeline.engine.runner import Engine
 from pipeline.files.files import read_bytes
 from pipeline.preflight.cloud_options import check_machines
@@ -19,7 +19,10 @@ def check_memory(engine: Engine, plans: list[PreparedSource]) -> None:
     change.
     """
     sizes = [(p, n) for p in plans for n in [d.listing.num_bytes for d in p.dumps] or [p.listing.num_bytes]]
-    need = foresee((p.source, p.model_paths, scale_of(num_bytes), num_bytes) for p, num_bytes in sizes)
+    is_compiled = any(is_worth_compiling(p.listing.num_bytes, engine.num_workers) for p in plans)
+    need = foresee(
+        ((p.source, p.model_paths, scale_of(num_bytes), num_bytes) for p, num_bytes in sizes), is_compiled=is_compiled
+    )
     if engine.is_local:
         check_local(need, engine.num_workers)
     check_machines(engine, need)

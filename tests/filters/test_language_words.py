@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from filters.language.compiled_sums import CompiledWordSums
 from filters.language.detect import LanguageModel
 from filters.language.word_sums import WordSums
 from pipeline.models.fasttext_file import read_pruned_model
@@ -48,17 +49,18 @@ def packed() -> Any:
     return fasttext.load_model(str(find_models(None)["language"]))
 
 
-@pytest.fixture(scope="module")
-def sums(packed: Any) -> WordSums:
+@pytest.fixture(scope="module", params=[WordSums, CompiledWordSums])
+def sums(packed: Any, request: pytest.FixtureRequest) -> WordSums:
     parts = read_pruned_model(str(find_models(None)["language"]), packed)
     assert parts
-    return WordSums(parts)
+    made: WordSums = request.param(parts)
+    return made
 
 
 def both(model: Any, sums: WordSums) -> tuple[LanguageModel, Counted]:
     counted = Counted(model)
     language = LanguageModel(counted, sums.model)
-    return language, counted
+    return language.compiled if isinstance(sums, CompiledWordSums) else language, counted
 
 
 def to_two_decimals(least: Any, most: Any) -> Any:
@@ -224,7 +226,8 @@ def test_other_models_of_the_kind(tmp_path: Path, how: dict[str, Any]) -> None:
     parts = read_pruned_model(path, model)
     assert parts
     assert len(parts.rows) <= 400
-    agree(model, WordSums(parts), [text for _, text in SENTENCES] * 3, " ")
+    for kind in (WordSums, CompiledWordSums):
+        agree(model, kind(parts), [text for _, text in SENTENCES] * 3, " ")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import sys
 import pytest
 from toy import ToyReader
 
+from filters.c4.english import C4English
+from filters.language.detect import DetectLanguage, Language
 from filters.rule_sets.fineweb import FineWebQuality
 from filters.rule_sets.gopher import GopherQuality, GopherRepetition
 from pipeline.clean.sizing import scale_of
@@ -27,6 +29,21 @@ def process_bytes(*steps: AnyStep) -> int:
 @pytest.mark.parametrize("step", [GopherQuality(), GopherRepetition(), FineWebQuality(), MinHashDedup()])
 def test_a_step_with_kernels_adds_the_compiler(step: AnyStep) -> None:
     assert process_bytes(PLAIN, step) >= process_bytes(PLAIN) + KERNEL_BYTES
+
+
+@pytest.mark.parametrize("step", [Language(), DetectLanguage(), C4English(method="fasttext")])
+def test_a_step_with_a_compiled_form_adds_the_compiler_if_that_is_used(step: AnyStep) -> None:
+    source = Source(name="books", reader=ToyReader(), steps=(PLAIN, step), cite="none")
+    numpy, compiled = (
+        foresee([(source, {}, scale_of(10**6), 10**6)], is_compiled=is_compiled).process_bytes
+        for is_compiled in (False, True)
+    )
+    assert (numpy, compiled) == (process_bytes(PLAIN), process_bytes(PLAIN) + KERNEL_BYTES)
+
+
+def test_compiled_forms_do_not_count_without_such_a_step() -> None:
+    source = Source(name="books", reader=ToyReader(), steps=(PLAIN,), cite="none")
+    assert foresee([(source, {}, scale_of(10**6), 10**6)], is_compiled=True).process_bytes == process_bytes(PLAIN)
 
 
 @pytest.mark.slow
