@@ -7,10 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,8 +19,12 @@ for folder in (HERE, HERE.parent / "cloud"):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
+from daemons import Unavailable  # noqa: E402
+from flink import Flink  # noqa: E402
+from java_engines import FLINK, SPARK, engine_home, job_server  # noqa: E402
 from rehearsal import LOADED, ROOT, Checkout, make_checkout, small_config  # noqa: E402
-from slurm import Slurm, Unavailable  # noqa: E402
+from slurm import Slurm  # noqa: E402
+from spark import Spark  # noqa: E402
 
 CACHE = Path(os.environ.get("ENGINES_CACHE", ROOT / ".cache" / "engines"))
 """Where downloaded and built engines stay between runs of the tests."""
@@ -79,11 +83,33 @@ def prism() -> Path:
 @pytest.fixture
 def slurm(tmp_path: Path) -> Iterator[Slurm]:
     """A real Slurm with two nodes."""
-    cluster = Slurm(tmp_path / "slurm")
+    yield from _started("Slurm", lambda: Slurm(tmp_path / "slurm"))
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
+    """A real Spark with two workers and Beam's job server."""
+    folder = tmp_path_factory.mktemp("spark")
+    yield from _started("Spark", lambda: Spark(folder, engine_home(CACHE, SPARK), job_server(CACHE, "spark")))
+
+
+@pytest.fixture(scope="session")
+def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
+    """A real Flink with two TaskManagers and Beam's job server."""
+    folder = tmp_path_factory.mktemp("flink")
+    yield from _started("Flink", lambda: Flink(folder, engine_home(CACHE, FLINK), job_server(CACHE, "flink")))
+
+
+_T = TypeVar("_T", Slurm, Spark, Flink)
+
+
+def _started(name: str, make: Callable[[], _T]) -> Iterator[_T]:
+    """Starts an engine, and ends it after the tests. Skips them if this machine cannot have it."""
     try:
+        cluster = make()
         cluster.__enter__()
     except Unavailable as error:
-        pytest.skip(f"Slurm: {error}")
+        pytest.skip(f"{name}: {error}")
     try:
         yield cluster
     finally:

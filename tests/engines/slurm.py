@@ -12,8 +12,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+
+from daemons import Daemons, Unavailable, free_ports
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "sinfo")
 DEBIAN = "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge"
@@ -25,19 +27,13 @@ _EXPIRE = 10
 """Seconds that a credential is good for. A job that is queued again waits for so long (Slurm's default is 120)."""
 
 
-class Unavailable(RuntimeError):  # noqa: N818 - the name says what it is
-    """Raised if this machine cannot run Slurm. The message says what is missing."""
-
-
 @dataclass
-class Slurm:
+class Slurm(Daemons):
     """A cluster with some nodes, all of this machine."""
 
-    folder: Path
     nodes: tuple[str, ...] = ("n1", "n2")
     cpus: int = 2
     node_mb: int = 5000
-    _daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> Slurm:
         missing = [name for name in PROGRAMS if shutil.which(name, path=_PATH) is None]
@@ -55,12 +51,12 @@ class Slurm:
         try:
             files = [f"--{name}-file={self.folder}/munge/{name}" for name in ("pid", "seed", "log")]
             command = ["munged", "--foreground", "--force", f"--socket={self._socket}", f"--key-file={key}", *files]
-            self._start("munged", command)
-            _until(self._socket.exists, 20, "munged has no socket")
-            self._start("slurmctld", ["slurmctld", "-D", "-c", "-f", str(self.conf)])
+            self.start("munged", command)
+            self.until(self._socket.exists, 20, "munged has no socket")
+            self.start("slurmctld", ["slurmctld", "-D", "-c", "-f", str(self.conf)])
             for node in self.nodes:
                 self.back(node)
-            _until(lambda: self.count("idle") == len(self.nodes), 60, f"not all nodes are idle; see {self.folder}/log")
+            self.until(lambda: self.count("idle") == len(self.nodes), 60, f"not all nodes are idle; see {self.folder}/log")
         except BaseException:
             self.__exit__()
             raise
@@ -72,8 +68,7 @@ class Slurm:
             time.sleep(1)
         for node in self.nodes:
             self._kill_steps(node)
-        for name in reversed(list(self._daemons)):
-            self._end(name, signal.SIGTERM)
+        self.end_all(signal.SIGTERM)
 
     @property
     def conf(self) -> Path:
@@ -115,24 +110,12 @@ class Slurm:
 
     def kill(self, node: str) -> None:
         """Kills the daemon of a node and everything that runs on the node, as if the machine were switched off."""
-        self._end(node, signal.SIGKILL)
+        self.end(node, signal.SIGKILL)
         self._kill_steps(node)
 
     def back(self, node: str) -> None:
         """Starts the daemon of a node."""
-        self._start(node, ["slurmd", "-D", "-N", node, "-f", str(self.conf)])
-
-    def _start(self, name: str, command: Sequence[str]) -> None:
-        with open(self.folder / "log" / f"{name}.out", "ab") as log:
-            self._daemons[name] = subprocess.Popen(
-                command, env=self.env, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-            )
-
-    def _end(self, name: str, number: signal.Signals) -> None:
-        daemon = self._daemons.pop(name)
-        if daemon.poll() is None:
-            os.killpg(daemon.pid, number)
-            daemon.wait(30)
+        self.start(node, ["slurmd", "-D", "-N", node, "-f", str(self.conf)])
 
     def _kill_steps(self, node: str) -> None:
         """Kills the steps of a node with their processes. Each has the names of the node and of this cluster's file."""
@@ -146,7 +129,7 @@ class Slurm:
 
     def _config(self) -> str:
         host = socket.gethostname().split(".")[0]
-        ports = _free_ports(1 + len(self.nodes))
+        ports = free_ports(1 + len(self.nodes))
         lines = [
             "ClusterName=one", f"SlurmctldHost={host}(127.0.0.1)", f"SlurmctldPort={ports[0]}", "SlurmUser=root",
             "AuthType=auth/munge", f"AuthInfo=socket={self._socket},cred_expire={_EXPIRE}", "CredType=cred/munge",
@@ -166,20 +149,3 @@ class Slurm:
 
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-
-
-def _free_ports(number: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def _until(is_so: object, seconds: float, complaint: str) -> None:
-    assert callable(is_so)
-    end = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > end:
-            raise Unavailable(complaint)
-        time.sleep(0.3)

@@ -1,0 +1,94 @@
+"""Starts the servers of an engine on this machine, each as a process group of its own, and ends them by their id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class Unavailable(RuntimeError):  # noqa: N818 - the name says what it is
+    """Raised if this machine cannot run an engine. The message says what is missing."""
+
+
+@dataclass
+class Daemons:
+    """Running servers below one folder: their outputs are in its ``log``."""
+
+    folder: Path
+    _daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, kw_only=True)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of every server."""
+        return dict(os.environ)
+
+    def start(self, name: str, command: Sequence[str], **env: str) -> None:
+        """Starts a server under a name. Its output is appended to ``log/NAME.out``."""
+        (self.folder / "log").mkdir(parents=True, exist_ok=True)
+        with open(self.folder / "log" / f"{name}.out", "ab") as log:
+            self._daemons[name] = subprocess.Popen(
+                command, env={**self.env, **env}, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                cwd=self.folder, start_new_session=True,
+            )  # fmt: skip
+
+    def end(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Ends a server and all processes of its group."""
+        daemon = self._daemons.pop(name)
+        if daemon.poll() is None:
+            os.killpg(daemon.pid, number)
+            daemon.wait(30)
+
+    def end_all(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Ends all servers, the last one first."""
+        for name in reversed(list(self._daemons)):
+            self.end(name, number)
+
+    def log(self, name: str) -> str:
+        """Returns what a server has printed."""
+        path = self.folder / "log" / f"{name}.out"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def until(self, is_so: Callable[[], bool], seconds: float, complaint: str) -> None:
+        """Waits until a server is ready. Raises Unavailable with the complaint and the ends of the logs."""
+        end = time.monotonic() + seconds
+        while not is_so():
+            if time.monotonic() > end:
+                logs = [f"{name}: {self.log(name)[-500:]}" for name in self._daemons]
+                raise Unavailable("\n".join([complaint, *logs]))
+            time.sleep(0.3)
+
+
+def free_ports(number: int) -> list[int]:
+    """Returns ports on which nothing listens."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def free_range(number: int) -> int:
+    """Returns the first of some neighbouring ports on which nothing listens."""
+    while True:
+        (first,) = free_ports(1)
+        try:
+            for port in range(first, first + number):
+                socket.create_server(("127.0.0.1", port)).close()
+        except (OSError, OverflowError):
+            continue
+        return first
+
+
+def answers(port: int) -> bool:
+    """True if something listens on a port of this machine."""
+    try:
+        socket.create_connection(("localhost", port), 1).close()
+    except OSError:
+        return False
+    return True

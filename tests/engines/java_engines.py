@@ -1,0 +1,77 @@
+"""Gets Spark, Flink, and Beam's job servers for them: jars from their packages on PyPI, and from Maven's central registry.
+
+Everything is stored in the cache of the engines' tests, and made once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from daemons import Unavailable
+
+ROOT = Path(__file__).resolve().parents[2]
+POM = ROOT / "cluster" / "job_server.xml"
+SPARK = "pyspark==3.5.9"
+FLINK = "apache-flink-libraries==1.19.3"
+BEAM = "2.62.0"
+"""The newest version of Beam of which both runner libraries and all that they need could be had."""
+JAVA_OPENS = tuple(
+    f"--add-opens=java.base/{name}=ALL-UNNAMED"
+    for name in (
+        "java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.text", "java.time",
+        "java.util", "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks", "sun.nio.ch",
+        "sun.nio.cs", "sun.security.action", "sun.util.calendar",
+    )
+)  # fmt: skip
+"""What Spark and Flink open in Java 17. Their own start scripts, which the packages on PyPI lack, give the same."""
+_SECONDS = 1800
+
+
+def engine_home(cache: Path, requirement: str) -> Path:
+    """Returns a folder with the jars of Spark (in ``jars``) or Flink (in ``lib``), from the package's sdist on PyPI."""
+    home = cache / requirement.replace("==", "-")
+    if home.exists():
+        return home
+    with tempfile.TemporaryDirectory(dir=_made(cache)) as folder:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary=:all:", "--dest", folder]
+        _run([*pip, requirement], f"the package index does not serve {requirement}")
+        (sdist,) = Path(folder).glob("*.tar.gz")
+        with tarfile.open(sdist) as tar:
+            tar.extractall(folder, filter="data")
+        (deps,) = Path(folder).glob("*/deps")
+        shutil.move(deps, home)
+    return home
+
+
+def job_server(cache: Path, kind: str) -> Path:
+    """Returns Beam's job server for ``spark`` or ``flink``, one jar, built with Maven."""
+    versions = f"{SPARK if kind == 'spark' else FLINK}-{BEAM}".replace("==", "-")
+    jar = cache / f"beam-{kind}-job-server-{versions}.jar"
+    if jar.exists():
+        return jar
+    if shutil.which("mvn") is None or shutil.which("java") is None:
+        raise Unavailable("mvn and java are needed to build Beam's job server")
+    version = SPARK.split("==")[1] if kind == "spark" else ".".join(FLINK.split("==")[1].split(".")[:2])
+    setting = f"-Dspark.version={version}" if kind == "spark" else f"-Dflink.minor={version}"
+    with tempfile.TemporaryDirectory(dir=_made(cache)) as folder:
+        maven = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", kind, f"-Dbeam.version={BEAM}", setting]
+        _run([*maven, f"-Dout={folder}", "package"], f"Maven could not build the job server for {kind} of Beam {BEAM}")
+        shutil.move(Path(folder) / f"beam-{kind}-job-server.jar", jar)
+    return jar
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _run(command: Sequence[str], complaint: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    if done.returncode:
+        raise Unavailable(f"{complaint}: {(done.stderr + done.stdout).strip()[:300]}")

@@ -1,0 +1,82 @@
+"""A run that was started and is watched, so that its engine can be disturbed in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rehearsal import ROOT, Checkout
+
+
+class Started:
+    """A run of a checkout. Its output is in ``OUT.log``."""
+
+    def __init__(self, checkout: Checkout, out: Path, flags: Sequence[str]) -> None:
+        self.out, self.log_path = out, out.with_suffix(".log")
+        command = [sys.executable, "-m", "pipeline.run", "--output", str(out), *flags]
+        env = {**os.environ, "PYTHONPATH": str(checkout.root), "PYTHONUNBUFFERED": "1"}
+        with open(self.log_path, "ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=checkout.root, env=env, stdout=log, stderr=log, start_new_session=True
+            )
+
+    @property
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+    @property
+    def last_line(self) -> str:
+        return self.log.strip().splitlines()[-1]
+
+    def wait_until(self, is_so: Callable[[], bool], seconds: float = 400) -> None:
+        """Waits while the run goes on. Fails if it ends before."""
+        end = time.monotonic() + seconds
+        while not is_so():
+            assert self._process.poll() is None, f"ended before\n{self.log[-3000:]}"
+            assert time.monotonic() < end, self.log[-3000:]
+            time.sleep(0.1)
+
+    def wait(self, seconds: float = 600) -> int:
+        """Waits for the end. Returns the status."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still running after {seconds} s\n{self.log[-3000:]}") from None
+
+    def kill(self) -> None:
+        """Ends the run if it still runs."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(30)
+
+
+def process_workers(folder: Path, python: str, root: Path) -> list[str]:
+    """Returns the flags for workers that the boot program starts with a Python and a checkout. Their logs are in
+    ``folder/workers``."""
+    boot = folder / "boot.sh"  # some engines start it without this process's environment
+    boot.write_text(
+        f"#!/bin/sh\nexport PYTHON='{python}' PYTHONPATH='{root}' WORKER_LOG_DIR='{folder}/workers'\n"
+        f'exec "{ROOT}/cluster/boot.sh" "$@"\n'
+    )
+    boot.chmod(0o755)
+    return ["--environment_type=PROCESS", f"--environment_config={json.dumps({'command': str(boot)})}"]
+
+
+def with_tiny_buffers(checkout: Checkout, folder: Path) -> Checkout:
+    """Returns a copy of the checkout in which a sorted group is held in memory only up to 2 kB, not 32 MB."""
+    root = folder / "tiny"
+    shutil.copytree(checkout.root, root, ignore=shutil.ignore_patterns("__pycache__"))
+    module = root / "pipeline" / "engine" / "group_bytes.py"
+    text = module.read_text()
+    assert text.count("_bytes: int = 32 << 20") == 2
+    module.write_text(text.replace("_bytes: int = 32 << 20", "_bytes: int = 2 << 10"))
+    return replace(checkout, root=root)
