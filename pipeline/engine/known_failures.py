@@ -37,6 +37,9 @@ _KNOWN_FAILURES = (
     (re.compile(r"Unable to fetch remote job server jar at (\S+?):? "),
      "Beam's job server cannot be downloaded from {0}: fetch it elsewhere, and name it with "
      "--flink_job_server_jar=FILE or --spark_job_server_jar=FILE"),
+    (re.compile(r"Service failed to start up with error (\S+)"),
+     "Beam's job server ended as soon as it was started, with status {0}: start it by hand with java -jar, read what "
+     "it prints, and then name it with --job_endpoint=HOST:PORT"),
     (re.compile(r"failed to connect to all addresses; last error: \w+: (?:ipv[46]:)?([^\s\\]+):"),
      "a worker pool or the job service at {0} was lost: see that it runs, then run the same command again"),
     (re.compile(r"Channel closed prematurely|Worker subprocess exited|worker process exited|Lost worker", re.I),

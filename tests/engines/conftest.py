@@ -25,6 +25,7 @@ from java_engines import FLINK, SPARK, engine_home, job_server  # noqa: E402
 from rehearsal import LOADED, ROOT, Checkout, make_checkout, small_config  # noqa: E402
 from slurm import Slurm  # noqa: E402
 from spark import Spark  # noqa: E402
+from started import Started, process_workers  # noqa: E402
 
 CACHE = Path(os.environ.get("ENGINES_CACHE", ROOT / ".cache" / "engines"))
 """Where downloaded and built engines stay between runs of the tests."""
@@ -114,6 +115,21 @@ def _started(name: str, make: Callable[[], _T]) -> Iterator[_T]:
         yield cluster
     finally:
         cluster.__exit__()
+
+
+@pytest.fixture
+def workers(tmp_path: Path, checkout: Checkout) -> list[str]:
+    """The flags for workers that the engine starts with the boot program."""
+    return process_workers(tmp_path, sys.executable, checkout.root)
+
+
+@pytest.fixture
+def runs() -> Iterator[list[Started]]:
+    """Runs that a test starts. What still runs after the test is ended."""
+    started: list[Started] = []
+    yield started
+    for run in started:
+        run.kill()
 
 
 def manifest_of(out: Path) -> dict[str, Any]:

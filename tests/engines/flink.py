@@ -64,7 +64,9 @@ class Flink(Daemons):
         """Starts a TaskManager."""
         memory = ["-Xmx900m", "-XX:MaxMetaspaceSize=500m", "-XX:MaxDirectMemorySize=900m"]
         main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-        self._java(name, memory, main, "-D", f"taskmanager.host={_HOSTS[name]}", "-D", f"taskmanager.resource-id={name}")
+        self._java(
+            name, memory, main, "-D", f"taskmanager.host={_HOSTS[name]}", "-D", f"taskmanager.resource-id={name}"
+        )
 
     def num_ended(self) -> int:
         """Returns the number of tasks that have ended, of all jobs."""

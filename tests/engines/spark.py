@@ -47,8 +47,7 @@ class Spark(Daemons):
     @property
     def flags(self) -> list[str]:
         """The flags that choose this engine."""
-        return ["--runner=SparkRunner", f"--job_endpoint=localhost:{self.ports[2]}",
-                "--environment_cache_millis=60000"]  # fmt: skip
+        return ["--runner=SparkRunner", f"--job_endpoint=localhost:{self.ports[2]}"]
 
     def start_job_server(self) -> None:
         """Starts Beam's job server, which runs the driver of each Spark application."""

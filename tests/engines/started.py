@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rehearsal import ROOT, Checkout
+from rehearsal import LOADED, ROOT, Checkout, small_config
 
 
 class Started:
@@ -57,6 +57,11 @@ class Started:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
+
+
+def small_flags(checkout: Checkout, models: Path) -> list[str]:
+    """Returns the flags of a run of two sources."""
+    return ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
 
 
 def process_workers(folder: Path, python: str, root: Path) -> list[str]:

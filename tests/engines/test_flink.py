@@ -1,79 +1,47 @@
-"""The whole run on a real Spark with two workers, which are killed, and what a user sees of a cluster that is not ready."""
+"""The whole run on a real Flink with two TaskManagers, which are killed in the middle."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from equal import assert_equal
-from rehearsal import LOADED, Checkout, small_config
-from spark import Spark
-from started import Started, process_workers, with_tiny_buffers
+from flink import Flink
+from rehearsal import Checkout
+from started import Started, small_flags
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(1200)]
 
 
-def small(checkout: Checkout, models: Path) -> list[str]:
-    return ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
-
-
-@pytest.fixture
-def workers(tmp_path: Path, checkout: Checkout) -> list[str]:
-    return process_workers(tmp_path, sys.executable, checkout.root)
-
-
-@pytest.fixture
-def runs() -> Iterator[list[Started]]:
-    started: list[Started] = []
-    yield started
-    for run in started:
-        run.kill()
-
-
 def test_seven_sources(
-    spark: Spark, workers: list[str], checkout: Checkout, models: Path, local_run: Path, tmp_path: Path
+    flink: Flink, workers: list[str], checkout: Checkout, models: Path, local_run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     done = checkout.run(
-        *spark.flags, *workers, "--config", checkout.config("all"), "--models", str(models), "--output", str(out),
+        *flink.flags, *workers, "--config", checkout.config("all"), "--models", str(models), "--output", str(out),
         *checkout.input_flags(), timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert_equal(out, local_run)
-    assert spark.hosts() == {"127.0.0.2", "127.0.0.3"}
+    assert flink.hosts() == {"127.0.0.2", "127.0.0.3"}
 
 
-def test_a_worker_is_lost_while_cleaning_and_another_while_mixing(
-    spark: Spark, workers: list[str], checkout: Checkout, models: Path, small_run: Path, tmp_path: Path,
+def test_a_taskmanager_is_lost_while_cleaning_and_another_while_mixing(
+    flink: Flink, workers: list[str], checkout: Checkout, models: Path, small_run: Path, tmp_path: Path,
     runs: list[Started],
 ) -> None:  # fmt: skip
-    before = spark.num_ended()
-    run = Started(checkout, tmp_path / "out", [*spark.flags, *workers, *small(checkout, models)])
+    before = flink.num_ended()
+    run = Started(checkout, tmp_path / "out", [*flink.flags, *workers, *small_flags(checkout, models)])
     runs.append(run)
-    run.wait_until(lambda: spark.num_ended() > before + 25)
+    run.wait_until(lambda: flink.num_ended() > before + 25)
     assert "clean: done" not in run.log
-    spark.end("w1")
+    flink.end("tm1")
     run.wait_until(lambda: "count: done" in run.log)
-    spark.back("w1")
-    before = spark.num_ended()
-    run.wait_until(lambda: spark.num_ended() > before + 2)
-    spark.end("w2")
+    flink.back("tm1")
+    before = flink.num_ended()
+    run.wait_until(lambda: flink.num_ended() > before + 2)
+    flink.end("tm2")
     assert run.wait() == 0, run.log[-3000:]
-    spark.back("w2")
-    assert spark.log("job_server").count("Lost executor") >= 2
+    flink.back("tm2")
+    assert flink.log("jobmanager").count("switched from state RUNNING to RESTARTING") >= 2
     assert_equal(run.out, small_run)
-
-
-def test_groups_that_do_not_fit_into_their_buffers(
-    spark: Spark, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
-) -> None:
-    tiny = with_tiny_buffers(checkout, tmp_path)
-    out = tmp_path / "out"
-    done = tiny.run(
-        *spark.flags, *process_workers(tmp_path, sys.executable, tiny.root), "--output", str(out),
-        *small(checkout, models), timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert_equal(out, small_run)

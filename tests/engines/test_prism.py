@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from equal import assert_equal
-from rehearsal import ROOT, Checkout
+from rehearsal import Checkout
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(1500)]
 
@@ -43,21 +41,13 @@ def endpoint(prism: Path, tmp_path: Path) -> Iterator[str]:
 
 
 def test_seven_sources_through_the_boot_program(
-    endpoint: str, checkout: Checkout, models: Path, local_run: Path, tmp_path: Path
+    endpoint: str, workers: list[str], checkout: Checkout, models: Path, local_run: Path, tmp_path: Path
 ) -> None:
-    boot = tmp_path / "boot.sh"  # Prism starts it without this process's environment
-    boot.write_text(
-        f"#!/bin/sh\nexport PYTHON='{sys.executable}' PYTHONPATH='{checkout.root}' WORKER_LOG_DIR='{tmp_path}/log'\n"
-        f'exec "{ROOT}/cluster/boot.sh" "$@"\n'
-    )
-    boot.chmod(0o755)
     out = tmp_path / "out"
     done = checkout.run(
-        "--runner=PortableRunner", f"--job_endpoint={endpoint}", "--environment_type=PROCESS",
-        f"--environment_config={json.dumps({'command': str(boot)})}",
-        "--config", checkout.config("all"), "--models", str(models), "--output", str(out), *checkout.input_flags(),
+        "--runner=PortableRunner", f"--job_endpoint={endpoint}", *workers, "--config", checkout.config("all"), "--models", str(models), "--output", str(out), *checkout.input_flags(),
         timeout=1200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert_equal(out, local_run)
-    assert len(list((tmp_path / "log").iterdir())) >= 3, "each job had a worker that the boot program started"
+    assert len(list((tmp_path / "workers").iterdir())) >= 3, "each job had a worker that the boot program started"

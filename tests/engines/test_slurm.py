@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from daemons import free_range
 from equal import assert_equal
 from rehearsal import LOADED, ROOT, Checkout, small_config
 from slurm import Slurm
@@ -26,7 +27,7 @@ class Submitted:
         args = ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
         env = {
             "PYTHON": sys.executable, "PYTHONPATH": str(checkout.root), "PYTHONUNBUFFERED": "1", "OUT": str(out),
-            "ARGS": " ".join(args), "WORKERS": "2", "PORT": "52000",
+            "ARGS": " ".join(args), "WORKERS": "2", "PORT": str(free_range(14)),
         }  # fmt: skip
         wanted = ["--nodes=2", "--ntasks-per-node=1", "--mem=3000", f"--chdir={checkout.root}",
                   f"--output={self.log_path}", *flags]  # fmt: skip

@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from equal import assert_equal
-from rehearsal import LOADED, Checkout, small_config
+from rehearsal import Checkout
 from spark import Spark
-from started import Started, process_workers, with_tiny_buffers
+from started import Started, process_workers, small_flags, with_tiny_buffers
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(1200)]
-
-
-def small(checkout: Checkout, models: Path) -> list[str]:
-    return ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
-
-
-@pytest.fixture
-def workers(tmp_path: Path, checkout: Checkout) -> list[str]:
-    return process_workers(tmp_path, sys.executable, checkout.root)
-
-
-@pytest.fixture
-def runs() -> Iterator[list[Started]]:
-    started: list[Started] = []
-    yield started
-    for run in started:
-        run.kill()
 
 
 def test_seven_sources(
@@ -50,7 +32,7 @@ def test_a_worker_is_lost_while_cleaning_and_another_while_mixing(
     runs: list[Started],
 ) -> None:  # fmt: skip
     before = spark.num_ended()
-    run = Started(checkout, tmp_path / "out", [*spark.flags, *workers, *small(checkout, models)])
+    run = Started(checkout, tmp_path / "out", [*spark.flags, *workers, *small_flags(checkout, models)])
     runs.append(run)
     run.wait_until(lambda: spark.num_ended() > before + 25)
     assert "clean: done" not in run.log
@@ -73,7 +55,7 @@ def test_groups_that_do_not_fit_into_their_buffers(
     out = tmp_path / "out"
     done = tiny.run(
         *spark.flags, *process_workers(tmp_path, sys.executable, tiny.root), "--output", str(out),
-        *small(checkout, models), timeout=600,
+        *small_flags(checkout, models), timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert_equal(out, small_run)

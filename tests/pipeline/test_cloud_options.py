@@ -260,6 +260,7 @@ def test_local_memory_is_foreseen() -> None:
         ("Pipeline j failed in state FAILED: Error running pipeline.\n details = \"failed to connect to all addresses; "
          "last error: UNKNOWN: ipv4:127.0.0.2:52010: Failed to connect to remote host: Connection refused\"\n",
          "the job service at 127.0.0.2:52010 was lost"),
+        ("RuntimeError: Service failed to start up with error 1", "job server ended as soon as it was started"),
         ("RuntimeError: Lost worker: its line was closed", "ended before its work was done"),
         ("message: ImagePullBackOff for a/b", "worker image cannot be pulled"),
     ],

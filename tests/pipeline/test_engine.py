@@ -8,11 +8,11 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import DirectOptions
+from apache_beam.options.pipeline_options import DirectOptions, PortableOptions
 from apache_beam.runners.portability import fn_api_runner
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
 
-from pipeline.engine.runner import BYTES_PER_WORKER, LocalRunner, choose_engine
+from pipeline.engine.runner import BYTES_PER_WORKER, WORKER_CACHE_MILLIS, LocalRunner, choose_engine
 
 
 def mode(args: list[str], **more: int) -> tuple[int, str]:
@@ -52,6 +52,14 @@ def test_a_small_input_gets_no_more_processes_than_it_can_use(monkeypatch: pytes
     assert mode([], num_bytes=BYTES_PER_WORKER + 1)[0] == 2
     assert mode([], num_bytes=100 * BYTES_PER_WORKER)[0] == 4
     assert mode([])[0] == 4, "of an unknown size"
+
+
+@pytest.mark.parametrize("runner", ["SparkRunner", "FlinkRunner"])
+def test_workers_are_kept_between_stages(runner: str) -> None:
+    """By default Spark and Flink end the workers after each stage."""
+    kept = [choose_engine([f"--runner={runner}", *more]).options.view_as(PortableOptions).environment_cache_millis
+            for more in ([], ["--environment_cache_millis=5"])]  # fmt: skip
+    assert [int(kept_millis) for kept_millis in kept] == [WORKER_CACHE_MILLIS, 5]
 
 
 def test_fewer_than_no_worker_is_refused() -> None:
