@@ -30,7 +30,7 @@ test-random: $(STAMP)  ## The tests of laws with newly drawn examples; all other
 test-cloud: $(STAMP)  ## Rehearses the cloud and several hosts on loopback (four minutes)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m cloud tests/cloud
 
-test-engines: $(STAMP)  ## Runs the sample on real engines, Prism and Slurm with a lost node; installs Debian's Slurm where that may be done
+test-engines: $(STAMP)  ## Runs the sample on real engines: Spark, Flink, Slurm and Prism, with lost workers; installs Debian's Slurm where that may be done
 	@if command -v slurmctld >/dev/null || [ -x /usr/sbin/slurmctld ]; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(SLURM_DEBIAN) >/dev/null; \

@@ -37,6 +37,15 @@ _KNOWN_FAILURES = (
     (re.compile(r"Unable to fetch remote job server jar at (\S+?):? "),
      "Beam's job server cannot be downloaded from {0}: fetch it elsewhere, and name it with "
      "--flink_job_server_jar=FILE or --spark_job_server_jar=FILE"),
+    (re.compile(r"Process died with exit code (\d+)"),
+     "a worker ended as soon as it was started, with status {0}: on a worker's host, call the command of "
+     "--environment_config with --id=1 and read what it prints (PYTHON must name a Python that has this package)"),
+    (re.compile(r"java\.io\.IOException: error=\d+, ([^\n]+)"),
+     "a worker's host cannot start the command of --environment_config ({0}): it must be a program that has the same "
+     "path on every host"),
+    (re.compile(r"All masters are unresponsive|Master removed our application|stopped SparkContext"),
+     "Spark's master does not answer the job server, or stopped the job: see that the master and its workers run, and "
+     "what their logs say, then run the same command again"),
     (re.compile(r"Service failed to start up with error (\S+)"),
      "Beam's job server ended as soon as it was started, with status {0}: start it by hand with java -jar, read what "
      "it prints, and then name it with --job_endpoint=HOST:PORT"),
@@ -63,6 +72,7 @@ def without_known_tracebacks() -> Iterator[None]:
     Instead of a traceback, the run reports such a failure in one line.
     """
     loggers = [logging.getLogger(f"apache_beam.runners.{module}") for module in ("common", "worker.sdk_worker")]
+    loggers.append(logging.getLogger())  # what a job server reports, which the error repeats
     for logger in loggers:
         logger.addFilter(_is_unknown)
     try:

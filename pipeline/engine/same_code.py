@@ -113,7 +113,10 @@ def check_worker(needs: WorkerNeeds | None) -> None:
     here = identity()
     if needs.code != here:
         told = ", ".join(f"{n} {here.get(n)} in place of {v}" for n, v in needs.code.items() if here.get(n) != v)
-        raise StaleWorker(f"the workers do not run what was started here ({told}): build the worker image again")
+        raise StaleWorker(
+            f"the workers do not run what was started here ({told}): give the workers "
+            "the same (build their image again, or update their environment)"
+        )
     for flag, path in needs.probes:
         if not exists(path):
             folder = path.rsplit("/", 1)[0]

@@ -1,4 +1,4 @@
-"""A real Flink on one machine: a session cluster of two TaskManagers with addresses of their own, and Beam's job server."""
+"""A real Flink on one machine: a session cluster of two TaskManagers, each with its address, and its job server."""
 
 from __future__ import annotations
 
@@ -64,9 +64,8 @@ class Flink(Daemons):
         """Starts a TaskManager."""
         memory = ["-Xmx900m", "-XX:MaxMetaspaceSize=500m", "-XX:MaxDirectMemorySize=900m"]
         main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-        self._java(
-            name, memory, main, "-D", f"taskmanager.host={_HOSTS[name]}", "-D", f"taskmanager.resource-id={name}"
-        )
+        settings = (f"taskmanager.host={_HOSTS[name]}", f"taskmanager.resource-id={name}")
+        self._java(name, memory, main, *(word for setting in settings for word in ("-D", setting)))
 
     def num_ended(self) -> int:
         """Returns the number of tasks that have ended, of all jobs."""

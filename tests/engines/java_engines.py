@@ -1,4 +1,4 @@
-"""Gets Spark, Flink, and Beam's job servers for them: jars from their packages on PyPI, and from Maven's central registry.
+"""Gets Spark, Flink, and Beam's job servers for them: jars from their packages on PyPI, and from Maven.
 
 Everything is stored in the cache of the engines' tests, and made once.
 """
@@ -24,9 +24,9 @@ BEAM = "2.62.0"
 JAVA_OPENS = tuple(
     f"--add-opens=java.base/{name}=ALL-UNNAMED"
     for name in (
-        "java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.text", "java.time",
-        "java.util", "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks", "sun.nio.ch",
-        "sun.nio.cs", "sun.security.action", "sun.util.calendar",
+        "java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.text",
+        "java.time", "java.util", "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks",
+        "sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar",
     )
 )  # fmt: skip
 """What Spark and Flink open in Java 17. Their own start scripts, which the packages on PyPI lack, give the same."""

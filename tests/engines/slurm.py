@@ -56,9 +56,7 @@ class Slurm(Daemons):
             self.start("slurmctld", ["slurmctld", "-D", "-c", "-f", str(self.conf)])
             for node in self.nodes:
                 self.back(node)
-            self.until(
-                lambda: self.count("idle") == len(self.nodes), 60, f"not all nodes are idle; see {self.folder}/log"
-            )
+            self.until(lambda: self.count("idle") == len(self.nodes), 60, "not all nodes are idle")
         except BaseException:
             self.__exit__()
             raise

@@ -45,8 +45,8 @@ def test_seven_sources_through_the_boot_program(
 ) -> None:
     out = tmp_path / "out"
     done = checkout.run(
-        "--runner=PortableRunner", f"--job_endpoint={endpoint}", *workers, "--config", checkout.config("all"), "--models", str(models), "--output", str(out), *checkout.input_flags(),
-        timeout=1200,
+        "--runner=PortableRunner", f"--job_endpoint={endpoint}", *workers, "--config", checkout.config("all"),
+        "--models", str(models), "--output", str(out), *checkout.input_flags(), timeout=1200,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert_equal(out, local_run)

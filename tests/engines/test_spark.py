@@ -1,7 +1,9 @@
-"""The whole run on a real Spark with two workers, which are killed, and what a user sees of a cluster that is not ready."""
+"""The whole run on a real Spark with two workers, which are killed; and clusters that are not ready for a run."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -59,3 +61,52 @@ def test_groups_that_do_not_fit_into_their_buffers(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert_equal(out, small_run)
+
+
+def test_workers_without_this_package(spark: Spark, checkout: Checkout, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    bare = process_workers(tmp_path, sys._base_executable, tmp_path / "empty")  # type: ignore[attr-defined]
+    run = Started(checkout, tmp_path / "out", [*spark.flags, *bare, *small_flags(checkout, models)])
+    assert run.wait() == 1
+    assert "a worker ended as soon as it was started, with status 1" in run.last_line
+    assert_unfinished(run)
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root and unshare")
+def test_a_folder_that_only_the_driver_sees(
+    spark: Spark, workers: list[str], checkout: Checkout, models: Path, tmp_path: Path
+) -> None:
+    """One worker's host has a folder of the same name, which is another folder: a mount namespace of its own."""
+    out = tmp_path / "shared" / "out"
+    out.parent.mkdir()
+    spark.end("w1")
+    spark.back("w1", ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{out.parent}" && exec "$@"', "sh"])
+    try:
+        run = Started(checkout, out, [*spark.flags, *workers, *small_flags(checkout, models)])
+        assert run.wait() == 1
+    finally:
+        spark.end("w1")
+        spark.back("w1")
+    assert run.last_line.startswith("error: job clean failed: --output: the worker on ")
+    assert f"does not see {out}/.work" in run.last_line
+    assert_unfinished(run)
+
+
+def test_a_master_that_is_gone(  # the last test: the cluster is lost
+    spark: Spark, workers: list[str], checkout: Checkout, models: Path, tmp_path: Path
+) -> None:
+    spark.end("master")
+    run = Started(checkout, tmp_path / "out", [*spark.flags, *workers, *small_flags(checkout, models)])
+    assert run.wait() == 1
+    assert run.last_line.startswith("error: job clean failed: Spark's master does not answer the job server")
+    assert_unfinished(run)
+    spark.end("job_server")
+    run = Started(checkout, tmp_path / "out", [*spark.flags, *workers, *small_flags(checkout, models)])
+    assert run.wait() == 2
+    assert "nothing answers there" in run.last_line
+
+
+def assert_unfinished(run: Started) -> None:
+    """Fails if the output of a failed run looks complete, or if more than one line says what is wrong."""
+    assert not (run.out / "manifest.json").exists()
+    assert [line for line in run.log.splitlines() if line.startswith(("ERROR", "Traceback"))] == []

@@ -86,7 +86,7 @@ def test_the_packed_model_has_no_place_of_its_own() -> None:
 
 def test_a_worker_of_other_code_stops() -> None:
     check_worker(WorkerNeeds(identity()))
-    with pytest.raises(StaleWorker, match=r"numpy .* in place of 1\.0\): build the worker image again"):
+    with pytest.raises(StaleWorker, match=r"numpy .* in place of 1\.0\): give the workers the same"):
         check_worker(WorkerNeeds({**identity(), "numpy": "1.0"}))
     with pytest.raises(StaleWorker, match="this package's code"):
         check_worker(WorkerNeeds({**identity(), "this package's code": "0"}))
