@@ -95,6 +95,7 @@ class Flink(Daemons):
             "taskmanager.memory.framework.heap.size": "128m", "taskmanager.memory.framework.off-heap.size": "128m",
             "taskmanager.memory.task.heap.size": "700m", "taskmanager.memory.task.off-heap.size": "128m",
             "taskmanager.memory.network.min": "512m", "taskmanager.memory.network.max": "512m",
+            "taskmanager.network.sort-shuffle.min-buffers": 64,  # per exchange; the first job has dozens
             "taskmanager.memory.managed.size": "300m", "taskmanager.memory.jvm-metaspace.size": "500m",
             "taskmanager.memory.jvm-overhead.min": "200m", "taskmanager.memory.jvm-overhead.max": "200m",
             "heartbeat.interval": 5000, "heartbeat.timeout": 50000,
