@@ -43,9 +43,16 @@ _KNOWN_FAILURES = (
     (re.compile(r"java\.io\.IOException: error=\d+, ([^\n]+)"),
      "a worker's host cannot start the command of --environment_config ({0}): it must be a program that has the same "
      "path on every host"),
-    (re.compile(r"All masters are unresponsive|Master removed our application|stopped SparkContext"),
+    (re.compile(r"All masters are unresponsive|Master removed our application|stopped SparkContext|"
+                r'SparkContext\.\w+\(\)" is null'),
      "Spark's master does not answer the job server, or stopped the job: see that the master and its workers run, and "
      "what their logs say, then run the same command again"),
+    (re.compile(r"Insufficient number of network buffers"),
+     "Flink has too little network memory for the exchanges of this graph: set "
+     "taskmanager.network.sort-shuffle.min-buffers: 64 and taskmanager.memory.network.min: 512m (docs/cloud.md)"),
+    (re.compile(r"TaskManager with id (\S+) (?:timed out|is no longer reachable)"),
+     "Flink lost the TaskManager {0}, and its restart strategy allows no more attempts: each lost task counts as one "
+     "(docs/cloud.md); run the same command again"),
     (re.compile(r"Service failed to start up with error (\S+)"),
      "Beam's job server ended as soon as it was started, with status {0}: start it by hand with java -jar, read what "
      "it prints, and then name it with --job_endpoint=HOST:PORT"),
