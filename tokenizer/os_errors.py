@@ -11,6 +11,7 @@ _HINTS = {
     errno.ENOSPC: "free some space, or name a folder on another disk",
     errno.EDQUOT: "free some space, or name a folder on another disk",
     errno.EFBIG: "this user or file system has a limit on the size of files; name a folder on another disk",
+    errno.ENOTDIR: "what the path takes for a folder is a file; name another path",
     errno.EROFS: "the disk can only be read; name another path",
     errno.EACCES: "give this user the right, or name another path",
     errno.EPERM: "give this user the right, or name another path",

@@ -171,7 +171,7 @@ def test_nothing_half_written_is_left(output: Path, tmp_path: Path, monkeypatch:
         (["{out}/absent", "{to}"], "is not there: this is no output of a finished run"),
         (["{out}", "{to}", "--validation", "books"], "holds no validation documents of books, but of c4"),
         (["{out}", "{to}", "--shards-per-file", "0"], "shards_per_file 0 is not a positive number"),
-        (["{out}", "{out}/manifest.json/x"], "cannot write"),
+        (["{out}", "{out}/manifest.json/x"], "Not a directory; what the path takes for a folder is a file"),
     ],
 )
 def test_a_wrong_request_is_one_line(

@@ -179,10 +179,12 @@ def test_any_source_can_have_the_step(
 ) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(f"sources: {{c4: {{passage_dedup: {settings}}}}}")
-    flags = ["--config", str(path), "--input=c4=a"]
+    pages = tmp_path / "c4-train.00000-of-00001.json.gz"
+    pages.write_bytes(gzip.compress(b""))
+    flags = ["--config", str(path), f"--input=c4={pages}"]
     assert "passage_dedup" not in [step.NAME for step in parse(flags[2:]).sources["c4"].steps]
     if not said:
         assert parse(flags).sources["c4"].steps[-1].NAME == "passage_dedup"
         return
-    assert main([*flags, "--output", str(tmp_path / "out")]) == 2
+    assert main([*flags, "--phase=clean", "--output", str(tmp_path / "out")]) == 2
     assert said in capsys.readouterr().err
