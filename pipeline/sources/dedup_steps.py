@@ -66,8 +66,8 @@ class DedupStep:
         return False
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Estimates how many bytes of n-gram keys (hashes) the documents send to the step. Hashes of lines and of
-        single columns are not included.
+        """Estimates how many bytes of keys (hashes of n-grams or of windows) the documents send to the step. Hashes of
+        lines and of single columns are not included.
         """
         return 0.0
 
