@@ -143,7 +143,7 @@ def _needs(found: Sequence[SourceEstimate], made: Plan | PlanError) -> str:
     num_tokens = made.tokens if isinstance(made, Plan) else sum(e.num_tokens for e in found)
     mix = mix_stage(num_tokens)
     ngram_bytes = sum(e.ngram_key_bytes for e in found)
-    near = f"{size(ngram_bytes)} of bands and n-grams of near dedups, " if ngram_bytes else ""
+    near = f"{size(ngram_bytes)} of bands, n-grams and windows of dedups, " if ngram_bytes else ""
     hours = sum(e.cpu_hours for e in found) + mix.cpu_hours
     return (
         f"CPU time in all: {cpu_time(hours)}, {cpu_time(mix.cpu_hours)} of it for the mix; and the start of the "

@@ -75,7 +75,7 @@ class PassageDedup(DedupStep):
         """Estimates how many bytes the workers exchange for this dedup: a hash and a rank for each window.
 
         >>> round(PassageDedup().key_bytes(1, 2234))
-        556
+        546
         """
         return 0.0 if self.scope == "document" else KEY_BYTES * (num_docs + text_bytes / WINDOW_DISTANCE)
 
