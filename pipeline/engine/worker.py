@@ -1,5 +1,5 @@
-"""Runs a worker process of the local runner. It is Beam's own program with two changes: the worker ends when the run
-ends, and it logs less.
+"""Runs a worker process of the local runner. It is Beam's own program with three changes: the worker ends when the
+run ends, it logs less, and it asks the runner less often for signs of life.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 PARENT_VARIABLE = "RUN_PID"
 """The environment variable that contains the process id of the run."""
 _LOOK_EVERY_SECONDS = 0.5
+KEEPALIVE_MS = 600_000
 
 
 def main() -> None:
@@ -23,10 +24,26 @@ def main() -> None:
 
     from pipeline.engine.known_failures import without_known_tracebacks
 
+    ask_rarely_whether_the_runner_lives()
     logging.disable(logging.INFO)
     logging.getLogger(sdk_worker_main.__name__).addFilter(_is_logged)
     with without_known_tracebacks():
         sdk_worker_main.main(sys.argv)
+
+
+def ask_rarely_whether_the_runner_lives() -> None:
+    """Makes Beam's connections to the runner ask for signs of life every ten minutes, not every 20 seconds.
+
+    The local runner's server for log records accepts such a request only every five minutes (gRPC's default). If a
+    worker is busy for minutes and logs nothing, this server closes the connection, and the worker prints an error each
+    time. A worker on the same machine ends with its parent anyway.
+    """
+    from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
+
+    GRPCChannelFactory.DEFAULT_OPTIONS = [
+        (name, KEEPALIVE_MS if name == "grpc.keepalive_time_ms" else value)
+        for name, value in GRPCChannelFactory.DEFAULT_OPTIONS
+    ]
 
 
 def _is_logged(record: logging.LogRecord) -> bool:
