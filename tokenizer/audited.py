@@ -21,6 +21,20 @@ AUDITED_TEXTS = 256
 """One in this many texts is encoded by both encoders."""
 
 
+class WrongIds(ValueError):  # noqa: N818 - the name says what was found
+    """Raised if gigatoken and this project's encoder give different ids. ``what`` says for which text."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: other texts of this run may have wrong ids too; set tokenizer.fast: own, and run again into a "
+            "new output folder"
+        )
+        self.what = what
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return WrongIds, (self.what,)
+
+
 class Audited:
     """Encodes batches of texts with one model. Use :meth:`of` to make one."""
 
@@ -53,7 +67,7 @@ class Audited:
         Arrow array of type large_string without nulls.
 
         Raises:
-            ValueError: the two encoders give different ids for a text.
+            WrongIds: the two encoders give different ids for a text.
         """
         ids, counts = self._gigatoken.encode(texts)
         audited = np.arange(-self._num_texts % AUDITED_TEXTS, len(texts), AUDITED_TEXTS)
@@ -69,9 +83,5 @@ class Audited:
             first = int(ends[number - 1]) if number else 0
             if not np.array_equal(ids[first : int(ends[number])], wanted[begin : begin + count]):
                 text = texts[number].as_py()[:40]
-                raise ValueError(
-                    f"{self.name} differs from tokenizer.fast_bpe on a text that begins {text!r}: "
-                    "other texts of this run may have wrong ids too; set tokenizer.fast: own, and run again into a new "
-                    "output folder"
-                )
+                raise WrongIds(f"{self.name} differs from tokenizer.fast_bpe on a text that begins {text!r}")
             begin += count

@@ -7,7 +7,7 @@ there (winnowing; Schleimer, Wilkerson and Aiken 2003): from every :data:`STRIDE
 the piece with the smallest hash begins a window. So two texts that share a passage have the same windows in it. A
 shared passage of at least ``num_bytes + STRIDE - 1`` bytes contains at least one whole window, and windows cover all of
 it except for at most ``STRIDE - 1`` bytes at each end. The first and the last bytes of a text are windows too, so
-windows cover all of a copy.
+windows cover all of a copy of a text.
 """
 
 from __future__ import annotations
@@ -110,14 +110,31 @@ def _chosen(text: memoryview) -> Array:
 def _are_thinned(places: Array, pieces: Array) -> Array:
     """Returns True for the places to keep. In a run of equal pieces, such as a line of dashes, each place would begin a
     window. There, one in :data:`STRIDE` places is kept.
+
+    The places are counted from the end of the run. So two texts keep the same places before a shared passage, even if
+    their runs have different lengths.
     """
     if not len(places):
         return np.empty(0, bool)
-    is_first = np.ones(len(places), bool)
-    is_first[1:] = (pieces[1:] != pieces[:-1]) | (np.diff(places) >= STRIDE)
-    run_begin = places[np.flatnonzero(is_first)][np.cumsum(is_first) - 1]
-    number = (places - run_begin) // STRIDE
-    return np.asarray(is_first | (np.diff(number, prepend=-1) != 0))
+    is_last = np.ones(len(places), bool)
+    is_last[:-1] = (pieces[1:] != pieces[:-1]) | (np.diff(places) >= STRIDE)
+    ends = np.flatnonzero(is_last)
+    run_end = places[ends[ends.searchsorted(np.arange(len(places)))]]
+    number = (run_end - places) // STRIDE
+    return np.asarray(is_last | (np.diff(number, append=-1) != 0))
+
+
+def first_copies(windows: Windows) -> Array:
+    """Returns, for each window, the index of the first window of the same text with the same hash."""
+    order = np.lexsort(
+        (windows.hashes, np.repeat(np.arange(len(windows.doc_offsets) - 1), np.diff(windows.doc_offsets)))
+    )
+    hashes, document = windows.hashes[order], windows.doc_offsets.searchsorted(order, "right")
+    is_first = np.ones(len(order), bool)
+    is_first[1:] = (hashes[1:] != hashes[:-1]) | (document[1:] != document[:-1])
+    found = np.empty(len(order), np.int64)
+    found[order] = order[np.maximum.accumulate(np.where(is_first, np.arange(len(order)), 0))]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +149,9 @@ class CutTexts:
 
 def cut_passages(texts: pa.Array, windows: Windows, is_repeated: Array, num_bytes: int) -> CutTexts:
     """Cuts the passages that are covered by repeated windows.
+
+    If a window repeats an earlier window of its text that is kept, the bytes of the earlier one are not cut. The two
+    overlap in a text such as a long run of zeros, and its first ``num_bytes`` bytes stay.
 
     Args:
         texts: the texts of ``windows``.
@@ -151,11 +171,14 @@ def cut_passages(texts: pa.Array, windows: Windows, is_repeated: Array, num_byte
     if not has_repeats.any():
         return CutTexts(texts, num_passages, num_cut)
     found = texts.to_pylist()
+    first = first_copies(windows)
+    kept_ends = np.where(is_repeated[first], 0, windows.begins[first] + num_bytes)
+    cut_begins = np.maximum(windows.begins, kept_ends)
     for number in np.flatnonzero(has_repeats).tolist():
         own = slice(int(windows.doc_offsets[number]), int(windows.doc_offsets[number + 1]))
-        begins = windows.begins[own][is_repeated[own]]
+        chosen = is_repeated[own]
         data, parts, at = found[number].encode(), [], 0
-        for begin, end in _passages(begins, num_bytes):
+        for begin, end in _passages(cut_begins[own][chosen], windows.begins[own][chosen] + num_bytes):
             begin, end = max(at, begin_of_cut(data, begin)), end_of_cut(data, end)
             if begin < end:
                 parts.append(data[at:begin])
@@ -166,12 +189,13 @@ def cut_passages(texts: pa.Array, windows: Windows, is_repeated: Array, num_byte
     return CutTexts(pa.array(found, texts.type), num_passages, num_cut)
 
 
-def _passages(begins: Array, num_bytes: int) -> Iterator[tuple[int, int]]:
-    """Yields the beginning and the end of each passage. Windows that overlap or touch form one passage."""
-    is_first = np.diff(begins, prepend=-num_bytes - 1) > num_bytes
-    firsts = np.flatnonzero(is_first)
+def _passages(begins: Array, ends: Array) -> Iterator[tuple[int, int]]:
+    """Yields the beginning and the end of each passage. Parts of a text that overlap or touch form one passage."""
+    order = np.argsort(begins, kind="stable")
+    begins, reached = begins[order], np.maximum.accumulate(ends[order])
+    firsts = np.flatnonzero(np.append(True, begins[1:] > reached[:-1]))
     lasts = np.append(firsts[1:] - 1, len(begins) - 1)
-    yield from zip(begins[firsts].tolist(), (begins[lasts] + num_bytes).tolist(), strict=True)
+    yield from zip(begins[firsts].tolist(), reached[lasts].tolist(), strict=True)
 
 
 _BLANKS = b" \t\r\n\v\f"

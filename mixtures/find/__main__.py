@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command. Returns 0 if rows were found or indexes made, 1 if nothing was found, 2 if the request was
     wrong.
     """
-    args = build_parser().parse_args(argv)
+    args = build_parser().parse_intermixed_args(argv)
     try:
         if args.make_index:
             return _make(args.folder, args.workers)

@@ -73,10 +73,15 @@ class ShardIndex:
     """The pairs of bucket and block, each as one number."""
 
     @classmethod
-    def read(cls, path: Path) -> ShardIndex:
-        """Opens the file of an index. Raises ValueError if the file is damaged or incomplete, or has a different
-        version."""
+    def read(cls, path: Path, *, is_whole: bool = False) -> ShardIndex:
+        """Opens the file of an index. ``is_whole`` compares all of its checksums at once.
+
+        Raises:
+            ValueError: the file is damaged or incomplete, or has a different version.
+        """
         file = CheckedFile(path)
+        if is_whole:
+            file.read(0, file.num_bytes)
         if file.num_bytes < _HEADER.size:
             raise file.damaged()
         magic, sha256, *counts = _HEADER.unpack(file.read(0, _HEADER.size).tobytes())

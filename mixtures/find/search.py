@@ -239,7 +239,11 @@ class _OpenShard:
         """Yields the number and the decoded text of each row."""
         for row in rows:
             batch, at = self.place(row)
-            yield row, encoder.decode_batch(batch.column("input_ids").slice(at, 1))[0]
+            try:
+                (text,) = encoder.decode_batch(batch.column("input_ids").slice(at, 1))
+            except IndexError as error:
+                raise ValueError(f"{self._path}: row {row} has an id that the tokenizer lacks") from error
+            yield row, text
 
     def doc_id(self, row: int) -> str:
         batch, at = self.place(row)
@@ -311,7 +315,7 @@ def _make_missing(finder: Finder, num_workers: int) -> list[Path]:
 
 def _is_current(path: Path, info: ShardInfo) -> bool:
     try:
-        return ShardIndex.read(path).sha256 == info.sha256
+        return ShardIndex.read(path, is_whole=True).sha256 == info.sha256
     except (OSError, ValueError):
         return False
 

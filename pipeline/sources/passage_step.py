@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from filters.ccnet.line_hashes import LineHashes
 from filters.near.passages import STRIDE, windows_of
-from pipeline.sources.dedup_steps import DedupStep, check_columns, check_scope
+from pipeline.sources.dedup_steps import DedupStep, check_scope
 
 KEY_BYTES = 16
 """The bytes of a window's hash and of its document's rank."""
@@ -25,16 +25,18 @@ class PassageDedup(DedupStep):
     """Cuts a passage out of a document if another document has the same bytes and keeps them. If a passage is repeated
     inside one document, the first copy is kept.
 
-    Every byte that is cut lies in a string of ``min_bytes`` bytes that is also in a kept place. Every string of at
-    least ``min_bytes`` + 127 bytes that is in two places is found. At most 127 bytes at each of its ends remain, and
-    then the cut is moved inwards to the border of a line or a word. A document of which only white space remains is
-    dropped.
+    Every byte that is cut lies in a string of ``min_bytes`` bytes that another document or an earlier place of the same
+    document has. Every string of at least ``min_bytes`` + 127 bytes that is in two places is found. At most 127 bytes
+    at each of its ends remain, and then the cut is moved inwards to the border of a line or a word. A document of which
+    only white space remains is dropped.
     """
 
     REASON: ClassVar[str] = "no_text_left"
     SIGNAL: ClassVar[str] = "repeated_bytes"
     """The name of the signal: the number of bytes that were cut."""
     parts: ClassVar[str] = "passages"
+    rank: ClassVar[str] = "id"
+    """The column that decides who keeps a passage: the document whose value there has the smallest MD5."""
     keep: ClassVar[str] = "first"
     """One of the compared documents keeps a passage, as with this value of ``LineDedup.keep``."""
 
@@ -44,8 +46,6 @@ class PassageDedup(DedupStep):
     scope: str = "all"
     """Which documents are compared: ``all``; ``document`` (only passages that are repeated inside a document are cut);
     or the name of a column: only documents with the same value in this column."""
-    rank: str = "id"
-    """A column. The document whose value there has the smallest MD5 keeps a passage."""
     DATA_VERSION: int = 1
     rule: str = field(default="", compare=False)
     cite: str = field(default="Lee et al. 2022 (arXiv:2107.06499); 500 bytes: OLMo 3; search ours", compare=False)
@@ -89,4 +89,3 @@ class PassageDedup(DedupStep):
 
     def check(self, columns: Collection[str]) -> None:
         check_scope(self.NAME, self.scope, {"all", "document", "language"}, columns)
-        check_columns(self.NAME, columns, rank=self.rank)

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.near import passages
-from filters.near.passages import BORDER_BYTES, STRIDE, Windows, begin_of_cut, cut_passages, end_of_cut, windows_of
+from filters.near.passages import (
+    BORDER_BYTES,
+    STRIDE,
+    Windows,
+    begin_of_cut,
+    cut_passages,
+    end_of_cut,
+    first_copies,
+    windows_of,
+)
 
 NUM_BYTES = 150
 REPETITIVE = ["la " * 150, "-" * 700, "\n" * 300, "The tide rises. " * 60, "é中" * 90]
@@ -56,6 +65,28 @@ def test_windows_of_a_shared_passage_cover_it(seed: int, before: str, after: str
     assert np.diff(places).max(initial=0) <= STRIDE
 
 
+@pytest.mark.parametrize("piece", ["-", " ", "0, ", "| --- "])
+@pytest.mark.parametrize("more", [1, 5, 64, 127, 700])
+def test_a_shared_passage_that_begins_with_a_run_shares_a_window(piece: str, more: int) -> None:
+    shared = piece * (400 // len(piece)) + words(more, 300)
+    one, two = windows_by_hand(words(1, 50) + shared), windows_by_hand(words(2, 70) + piece * more + shared)
+    assert len({data for _, data in one} & {data for _, data in two}) > 1
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 151, "a" * 3000, "x = [" + "0, " * 400 + "]", "| 0 | 0 | 0 |\n" * 100, "né " * 200]
+)
+def test_of_a_text_that_repeats_itself_the_first_window_stays(text: str) -> None:
+    windows = windows_of(pa.array(["another", text, text[::-1]]), NUM_BYTES)
+    first = first_copies(windows)
+    assert (first <= np.arange(len(first))).all()
+    assert (windows.hashes[first] == windows.hashes).all()
+    found = cut_passages(pa.array(["another", text, text[::-1]]), windows, first != np.arange(len(first)), NUM_BYTES)
+    for whole, left in zip((text, text[::-1]), found.text.to_pylist()[1:], strict=True):
+        assert len(left.encode()) >= NUM_BYTES
+        assert left.startswith(whole.encode()[: NUM_BYTES - 4].decode("utf-8", "ignore"))
+
+
 def test_windows_are_few() -> None:
     """About one in 64 bytes of varied text, one in 128 bytes where one piece is repeated."""
     varied, plain = words(1, 200_000), "-" * 200_000
@@ -77,8 +108,10 @@ def test_only_whole_characters_inside_repeated_windows_are_cut(text: str, data: 
     assert len(raw) - len(left.encode()) == found.num_bytes[0]
     assert (found.num_bytes[0] > 0) == (found.num_passages[0] > 0)
     covered = np.zeros(len(raw), bool)
-    for at in windows.begins[is_repeated].tolist():
-        covered[at : at + NUM_BYTES] = True
+    first = first_copies(windows)
+    for number in np.flatnonzero(is_repeated).tolist():
+        kept_end = 0 if is_repeated[first[number]] else int(windows.begins[first[number]]) + NUM_BYTES
+        covered[max(windows.begins[number], kept_end) : windows.begins[number] + NUM_BYTES] = True
     must_stay = raw.translate(None) if not covered.any() else bytes(np.frombuffer(raw, np.uint8)[~covered])
     rest = iter(left.encode())
     assert all(byte in rest for byte in must_stay)  # what no window covers stays, in order

@@ -186,6 +186,31 @@ def test_a_flipped_byte_of_an_index_hides_no_row(output: Path, rows: Rows, encod
     assert found() == expected
 
 
+def test_a_damaged_index_is_made_again(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mixtures.find.checked_file.SEGMENT_BYTES", 256)
+    for path in make_indexes(output)[:2]:
+        right = path.read_bytes()
+        for at in (300, len(right) // 2, len(right) - 20):
+            path.write_bytes(right[:at] + bytes([right[at] ^ 1]) + right[at + 1 :])
+            assert make_indexes(output) == [path]
+            assert path.read_bytes() == right
+    assert make_indexes(output) == []
+
+
+def test_an_id_that_the_tokenizer_lacks_is_named(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_indexes(output)
+    info = Finder(output).infos[0]
+    with pa.memory_map(str(output / info.path)) as mapped:
+        batch = pa.ipc.open_file(mapped).get_batch(0)
+        ids = batch.column("input_ids").values.to_numpy()[5:40].tobytes()
+    data = (output / info.path).read_bytes()
+    (output / info.path).write_bytes(data.replace(ids, b"\xff\xff" + ids[2:], 1))
+    assert main([str(output), "--scan", "a string that is nowhere in it"]) == 2
+    error = capsys.readouterr().err
+    assert f"{info.path}: row 0 has an id that the tokenizer lacks" in error
+    assert error.count("\n") == 1
+
+
 def test_checksums_are_compared_once_and_only_where_something_is_read(tmp_path: Path) -> None:
     content = np.random.default_rng(1).bytes(3 * SEGMENT_BYTES + 17)
     data = with_checksums(content)

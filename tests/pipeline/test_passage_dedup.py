@@ -150,6 +150,17 @@ def test_files_and_workers_change_nothing(
     assert (kept, counts) == (first[1], first[2])
 
 
+def test_a_line_dedup_after_it_sees_the_cut_texts(
+    texts: dict[str, str], first: tuple[Path, dict[str, str], dict[str, int]], tmp_path: Path
+) -> None:
+    kept, counts = run(tmp_path, texts, 3, more="}, line_dedup: {lines: c4, keep: first, scope: document")
+    assert counts == first[2]
+    for one, text in kept.items():
+        seen = [line.strip().lower() for line in first[1][one].split("\n")]
+        lines = [line for at, line in enumerate(first[1][one].split("\n")) if line.strip().lower() not in seen[:at]]
+        assert text == "\n".join(lines)
+
+
 @pytest.mark.slow
 def test_scopes(texts: dict[str, str], tmp_path: Path) -> None:
     kept, _ = run(tmp_path / "topic", texts, 2, more=", scope: topic")
@@ -170,7 +181,7 @@ def test_scopes(texts: dict[str, str], tmp_path: Path) -> None:
         ("{min_bytes: 1K, scope: language}", ""),
         ("{min_bytes: 127}", "min_bytes must be at least 128, not 127"),
         ("{scope: topics}", "scope must be one of"),
-        ("{rank: topics}", "rank must be one of"),
+        ("{rank: url}", "rank"),
         ("{min_words: 5}", "min_words"),
     ],
 )

@@ -81,6 +81,17 @@ def test_where_gigatoken_differs_the_own_encoder_encodes(model: bytes) -> None:
     assert found.encode("a zyx") == Encoder.load(model, fast="off").encode("a zyx")
 
 
+@pytest.mark.parametrize("number", [0, 1, 255, 256, 300])
+def test_a_difference_before_the_run_is_no_error(model: bytes, number: int) -> None:
+    """The own encoder encodes, whether the proof or the audit meets the wrong text first."""
+    own = own_encoder(model)
+    one = Encoder.load(model)
+    one.codec._fast = Audited(Other(own), own, np.dtype(np.uint16))  # type: ignore[attr-defined]
+    found, line = proven(one, ["some text"] * number + ["a zyx"] + ["more"] * 300)
+    assert found.codec.accelerator == "tokenizer.fast_bpe"
+    assert "because gigatoken 0 differs from" in line
+
+
 def test_without_gigatoken_the_own_encoder_encodes(model: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenizer.accelerator, "_library", lambda: None)
     assert not Gigatoken.is_installed()

@@ -37,8 +37,9 @@ def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupSt
     """Returns the dedup whose line hashes a segment (the steps of one pass) writes to disk together with the texts.
     Returns None if the segment writes no hashes.
 
-    Stored hashes are useful only if no local step (a step that works on each document alone) changes the texts before
-    the dedup uses them. In this example, the first two of three segments come before the line dedup ``b``:
+    Stored hashes are useful only if no local step (a step that works on each document alone) and no other dedup changes
+    the texts before the dedup uses them. In this example, the first two of three segments come before the line dedup
+    ``b``:
 
     >>> from pipeline.clean.segments import segments
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()
@@ -52,4 +53,6 @@ def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupSt
             return None
         if kind_of(step).spills_hashes:
             return step
+        if step.edits_text:
+            return None
     return None

@@ -42,6 +42,8 @@ class PassageKind(LineKind):
         ledger.note(step.NAME, "passages", int(found.num_passages.sum()))
         ledger.note(step.NAME, "bytes", int(found.num_bytes.sum()))
         signal = {SIGNAL_PREFIX + step.SIGNAL: pa.array(found.num_bytes.astype(np.float64))}
+        if "num_lines" in batch.schema.names:
+            signal["num_lines"] = pc.add(pc.count_substring(found.text, "\n"), 1).cast(pa.int64())
         is_empty = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(found.text)), 0)
         is_lost = pc.and_(is_empty, pa.array(found.num_passages > 0))
         verdict = pc.if_else(is_lost, step.REASON, pa.scalar(None, pa.string()))
