@@ -39,7 +39,8 @@ from pipeline.mix import phase as mixing
 from pipeline.mix.earlier_stages import Earlier
 from pipeline.mix.forgotten import check_forgotten
 from pipeline.mix.job import MixJob
-from pipeline.mix.replaced import check_recipe, replaced
+from pipeline.mix.replaced import outdated as outdated_shards
+from pipeline.mix.replaced import replaced as replaced_shards
 from pipeline.mix.work import mix_work
 from pipeline.output.fingerprint import fingerprint
 from pipeline.output.lock import only_run, reading, reading_all
@@ -138,7 +139,6 @@ def _prepare(settings: Settings, layout: Layout) -> list[PreparedSource]:
     """Checks tokenizer, exclusion list, mixture and inputs before any work starts. Returns the sources of the run with
     their input.
     """
-    check_recipe(settings, layout)
     if settings.tokenizer:
         check_tokenizer(settings.tokenizer, settings.encoder)
     if settings.exclude:
@@ -174,6 +174,7 @@ def _clean(
     if settings.reuse:
         taken = reuse(prepared, layout, settings.reuse)
         display.say(f"clean: {', '.join(taken) or 'no source'} taken from {settings.reuse}")
+    outdated = outdated_shards(layout)
     jobs = cleaning.pending_jobs(prepared, layout, settings, num_processes=place.engine.num_workers,
                                  spill_dir=place.spill_dir, shuffle=place.shuffle,
                                  progress_dir=place.progress_dir)  # fmt: skip
@@ -186,6 +187,7 @@ def _clean(
     done = cleaning.already_complete(prepared, jobs)
     display.say(f"clean: {', '.join(done)} already complete" if done else "")
     if jobs:
+        display.say(outdated)
         with display.job("clean", place.progress_dir, work=clean_work(prepared, jobs)):
             place.run("clean", lambda p: graph.clean(p, jobs))
     cleaning.finish_sources(prepared, layout, settings)
@@ -248,7 +250,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
         display.say("mix: already complete")
         return made
     check_forgotten((layout.output, layout.clean_from, settings.continue_from), settings.exclude)
-    display.say(replaced(layout))
+    display.say(replaced_shards(layout))
     with display.job("mix", place.progress_dir, work=mix_work(job)):
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
     manifest = mixing.manifest_of(made, job, encoder, found, about=_about(layout, sources),

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filters.language.word_kernels import Block, Tables, sum_texts
-from filters.language.word_sums import END_OF_LINE, MANY_ROWS, PrunedModel, TextSums, WordSums
+from filters.language.word_sums import END_OF_LINE, LONGEST_WORD_BYTES, MANY_ROWS, PrunedModel, TextSums, WordSums
 
-BLOCK_BYTES = 1 << 12
+BLOCK_BYTES = LONGEST_WORD_BYTES + 3
 """Number of bytes of the words that are processed at once. With their hashes and sums they fit into the processor's
 cache. A longer word is left to fastText, which scores words of so many n-grams anyway."""
 

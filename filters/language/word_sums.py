@@ -35,6 +35,9 @@ vector with a node's vector.
 """
 _LEAST_ERROR = 1e-5
 """Bound for the errors of the logarithms and of their sum. It is fifty times the largest error seen in real pages."""
+LONGEST_WORD_BYTES = (1 << 12) - 3
+"""A text with a longer word is left to fastText. The compiled form has no room for such a word, and both forms must ask
+fastText for the same texts."""
 MANY_ROWS = 200
 """A word has one row per n-gram. If a word of a text has more rows than this, fastText itself scores the text, because
 so many n-grams can cancel each other out."""
@@ -147,7 +150,8 @@ class WordSums:
                 of_words = sum_of[word]
                 column[is_filled] = np.add.reduceat(of_words, starts)
                 way[is_filled] = np.add.reduceat(np.abs(of_words, out=of_words), starts)
-            is_asked = self._is_mark(distinct) | (num_rows > MANY_ROWS)
+            is_long = pc.binary_length(distinct).to_numpy() > LONGEST_WORD_BYTES
+            is_asked = self._is_mark(distinct) | (num_rows > MANY_ROWS) | is_long
             found.is_asked[is_filled] = np.logical_or.reduceat(is_asked[word], starts)
         return found
 

@@ -9,6 +9,7 @@
 - ``checked_file``: reads parts of an index, and compares their checksums.
 - ``index``: makes and reads the index of one shard, with the checksum of the shard that it was made from.
 - ``token_match``: finds the rows of a block that may contain a string, without decoding the tokens of each row.
+- ``urls``: looks up a url in the clean documents.
 - ``search``: looks a string up, decodes the rows that may contain it, and compares; or scans all shards.
 
 >>> from mixtures.find.grams import minima

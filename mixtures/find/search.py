@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mixtures.decoder import load_decoder
 from mixtures.find.checked_file import CheckedArray
@@ -19,9 +18,9 @@ from mixtures.find.grams import minima
 from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_index
 from mixtures.find.limits import GRAIN_BYTES
 from mixtures.find.token_match import TokenMatch
+from mixtures.find.urls import ids_in_part
 from mixtures.folder_lock import only_writer
 from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos
-from mixtures.parquet_rows import DAMAGE, check_schema, open_parquet, whole_batches
 from mixtures.parts import is_of, source_of
 from mixtures.shards import ShardInfo, read_batches
 from mixtures.storage import LocalStorage
@@ -146,7 +145,7 @@ class Finder:
             raise ValueError(f"{root} holds no clean documents, where urls are looked up: name the folder with --clean")
         for path in sources:
             parts = sorted(path.glob("*.parquet")) if path.name in mixed else []
-            found += [(path.name, doc_id) for part in parts for doc_id in _ids_of_url(part, url)]
+            found += [(path.name, doc_id) for part in parts for doc_id in ids_in_part(part, url)]
         return found
 
     def _index(self, info: ShardInfo) -> ShardIndex:
@@ -330,15 +329,3 @@ def _make_one(finder: Finder, info: ShardInfo) -> Path:
     temporary.write_bytes(made.as_bytes())
     temporary.replace(path)
     return path
-
-
-def _ids_of_url(part: Path, url: str) -> Iterator[str]:
-    try:
-        with open_parquet(part) as file:
-            check_schema(file)
-            if "url" not in file.schema_arrow.names:
-                return
-            for batch in whole_batches(file, batch_size=65_536, columns=["id", "url"]):
-                yield from batch.filter(pc.equal(batch.column("url"), url)).column("id").to_pylist()
-    except DAMAGE as error:
-        raise ValueError(f"{part} is not a readable Parquet file: {one_line(error)}") from error

@@ -37,6 +37,9 @@ _KNOWN_FAILURES = (
     (re.compile(r"Unable to fetch remote job server jar at (\S+?):? "),
      "Beam's job server cannot be downloaded from {0}: fetch it elsewhere, and name it with "
      "--flink_job_server_jar=FILE or --spark_job_server_jar=FILE"),
+    (re.compile(r"Process died with exit code 137"),
+     "a worker was killed, most likely because its host had no memory left: use fewer workers, or hosts with more "
+     "memory, then run the same command again"),
     (re.compile(r"Process died with exit code (\d+)"),
      "a worker ended as soon as it was started, with status {0}: on a worker's host, call the command of "
      "--environment_config with --id=1 and read what it prints (PYTHON must name a Python that has this package)"),

@@ -30,6 +30,10 @@ class DamagedFile(OSError):  # noqa: N818 - the name says what it is
 
     def __init__(self, path: str, fault: object, remedy: str = "delete it and run the same command again") -> None:
         super().__init__(f"{path} is damaged ({' '.join(str(fault).split())}); {remedy}")
+        self._given = path, str(fault), remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DamagedFile, self._given
 
 
 def write_checked(path: str, data: bytes) -> None:

@@ -7,8 +7,10 @@ damage.
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, BinaryIO, cast
 
 _BUFFER_BYTES = 1 << 16
@@ -19,21 +21,30 @@ class StoreError(Exception):
     """Raised if a store does not answer while a file is read. The message says which file and why."""
 
     def __init__(self, url: str, error: object) -> None:
-        why = " ".join(str(error).split()) or type(error).__name__
+        self._given = url, " ".join(str(error).split()) or type(error).__name__
+        why = self._given[1]
         super().__init__(f"{url}: the store did not answer as it should ({why}); run the same command again")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StoreError, self._given
 
 
 def open_store(url: str, opener: Callable[[], Any]) -> BinaryIO:
     """Opens a file in a store for reading. ``opener`` returns the file that the store's client makes.
 
     Raises:
-        StoreError: the store does not answer, now or while the file is read. Other errors of opening, such as that of a
-            file that does not exist, are raised as the client raises them.
+        FileNotFoundError: the store has no such file.
+        StoreError: the store does not answer, now or while the file is read. Other errors of opening are raised as the
+            client raises them.
     """
     try:
         file = opener()
     except (TimeoutError, ConnectionError) as error:
         raise StoreError(url, error) from error
+    except Exception as error:
+        if getattr(error, "code", None) == HTTPStatus.NOT_FOUND:  # google.api_core's error is no OSError
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", url) from error
+        raise
     return cast(BinaryIO, io.BufferedReader(_StoreFile(url, file), _BUFFER_BYTES))
 
 

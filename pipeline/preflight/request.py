@@ -31,6 +31,8 @@ def check_memory(engine: Engine, plans: list[PreparedSource]) -> None:
 def check_tokenizer(path: str, settings: EncoderSettings) -> None:
     try:
         Encoder.load(read_bytes(path), settings=settings)
+    except FileNotFoundError as error:
+        raise ValueError(f"--tokenizer {path}: there is no such file") from error
     except ValueError as error:
         raise ValueError(f"--tokenizer {path}: {error}") from error
 
@@ -38,5 +40,7 @@ def check_tokenizer(path: str, settings: EncoderSettings) -> None:
 def check_exclusions(path: str) -> None:
     try:
         read_bytes(path).decode()
+    except FileNotFoundError as error:
+        raise ValueError(f"--exclude {path}: there is no such file") from error
     except UnicodeDecodeError as error:
         raise ValueError(f"--exclude {path}: not UTF-8 text, at byte {error.start}") from error

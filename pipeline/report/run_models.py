@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from pipeline.files.store_files import StoreError
 from pipeline.models.checksums import sha256_of
 from pipeline.models.find import find_models
 from pipeline.models.load import ModelFiles, ModelPath, load
@@ -36,7 +37,7 @@ def models_of(state: RunState) -> dict[str, ModelPath]:
     folder = settings.get("models") or (None if settings.get("inputs") else str(models_folder()))
     try:
         found = find_models(folder)
-    except (ValueError, OSError):
+    except (ValueError, OSError, StoreError):
         return {}
     kept: dict[str, ModelPath] = {}
     for key in JUDGES:
@@ -68,7 +69,7 @@ def _as_used(path: ModelPath, name: str) -> ModelPath:
 def _is_same(path: ModelPath, sha256: str) -> bool:
     try:
         return num_bytes_of(path) > _MAX_CHECKED_BYTES or sha256_of(path) == sha256
-    except (ValueError, OSError):
+    except (ValueError, OSError, StoreError):
         return False
 
 
@@ -97,5 +98,5 @@ def opened(models: Mapping[str, ModelPath], key: str) -> Any:
         return None
     try:
         return load(key, models[key])
-    except (ValueError, OSError):
+    except (ValueError, OSError, StoreError):
         return None

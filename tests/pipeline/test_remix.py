@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def other(tmp_path: Path) -> Path:
-    """The small corpus's recipe in another file, with other weights."""
+    """The small corpus's recipe under another name, with other weights."""
     path = tmp_path / "anneal.yaml"
     assert CONFIG.count("weights: {") == 1
     begin = CONFIG.index("weights: {")
@@ -60,26 +60,6 @@ def test_other_weights_keep_the_tokenizer_and_say_so(out: Path, other: Path, cap
     assert "tokenizer: kept, because shards" in said
     assert "although the weights changed; --retrain-tokenizer trains another" in said
     assert "mix: replaces the 4 shards of recipe small" in said
-
-
-@pytest.mark.parametrize("flags", [["--phase=mix"], ["--phase=all"]])
-def test_another_recipe_does_not_replace_a_mixture_unless_asked(
-    small: Small, out: Path, other: Path, flags: list[str], capsys: Any
-) -> None:
-    """A run into the default folder after another recipe's run: its shards and tokenizer would be gone or mixed up."""
-    other.write_text(other.read_text().replace("name: small", "name: anneal"))
-    before = files_of(out)
-    given = [*small.inputs(), f"--output={out}", "--direct_num_workers=1", f"--config={other}", *flags]
-    given = given if "--phase=all" in flags else given[2:]
-    assert main(given) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: --output {out}: it holds the mixture of recipe small (")
-    assert "which recipe anneal would replace" in line
-    for way in ("--output NEW", f"--phase=mix --from {out}", "--overwrite"):
-        assert way in line
-    assert files_of(out) == before
-    assert main([*given, "--overwrite"]) == 0
-    assert manifest_of(out)["recipe"] == "anneal"
 
 
 def test_asked_for_another_tokenizer_is_trained_and_that_is_said(out: Path, other: Path, capsys: Any) -> None:
@@ -198,7 +178,7 @@ def test_hugging_faces_form_of_the_tokenizer_lies_in_the_output(out: Path) -> No
 )
 def test_weights_in_other_forms(out: Path, tmp_path: Path, mixture: str, shares: dict[str, float]) -> None:
     path = tmp_path / "form.yaml"
-    path.write_text(f"name: small\nmixture:\n  {mixture}\n  max_epochs: 9\n  tokens: 1000000\n")
+    path.write_text(f"name: form\nmixture:\n  {mixture}\n  max_epochs: 9\n  tokens: 1000000\n")
     assert mix(out, f"--config={path}") == 0
     sources = manifest_of(out)["sources"]
     assert {s: round(v["share"], 3) for s, v in sources.items()} == {s: round(w, 3) for s, w in shares.items()}
@@ -206,14 +186,14 @@ def test_weights_in_other_forms(out: Path, tmp_path: Path, mixture: str, shares:
 
 def test_epochs_are_proportions_where_more_may_be_seen(out: Path, tmp_path: Path) -> None:
     path = tmp_path / "form.yaml"
-    path.write_text("name: small\nmixture:\n  epochs: {c4: 1, books: 2}\n  max_epochs: 9\n  tokens: 1000000\n")
+    path.write_text("name: form\nmixture:\n  epochs: {c4: 1, books: 2}\n  max_epochs: 9\n  tokens: 1000000\n")
     assert mix(out, f"--config={path}") == 0
     assert {s: v["epochs"] for s, v in manifest_of(out)["sources"].items()} == {"c4": 4.5, "books": 9.0}
 
 
 def test_epochs_alone_make_whole_epochs(out: Path, tmp_path: Path) -> None:
     path = tmp_path / "epochs.yaml"
-    path.write_text("name: small\nmixture:\n  epochs: {c4: 1, books: 2}\n  tokens: 1000000\n")
+    path.write_text("name: form\nmixture:\n  epochs: {c4: 1, books: 2}\n  tokens: 1000000\n")
     assert mix(out, f"--config={path}") == 0
     manifest = manifest_of(out)
     assert {s: v["epochs"] for s, v in manifest["sources"].items()} == {"c4": 1.0, "books": 2.0}
@@ -274,3 +254,15 @@ def test_a_mixture_that_fails_is_not_taken_for_the_one_before(
     assert "are not those of the plan" in capsys.readouterr().err
     assert not (out / "manifest.json").exists()
     assert read_record(Layout(str(out)))["finished"] is False
+
+
+def test_a_run_that_cleans_again_says_which_shards_no_longer_count(small: Small, tmp_path: Path, capsys: Any) -> None:
+    out = tmp_path / "out"
+    assert small.run(out) == 0
+    assert "no longer count" not in capsys.readouterr().err
+    small.config.write_text(CONFIG.replace("sources: {", "sources: {c4: {line_dedup: off}, "))
+    assert small.run(out, "--phase=clean") == 0
+    said = capsys.readouterr().err
+    assert "shards of recipe small (seed 0, " in said
+    assert f"tokens) in {out} are of other clean documents than this run writes, so they no longer count" in said
+    assert not (out / "manifest.json").exists()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import copy
+import errno
 import gzip
 import io
 import json
@@ -16,6 +18,7 @@ import pytest
 
 from pipeline.engine.known_failures import explained
 from pipeline.files import store_files
+from pipeline.files.checked import DamagedFile
 from pipeline.files.parquet_files import parquet_batches
 from pipeline.files.store_files import StoreError, open_store
 from pipeline.run import main
@@ -147,3 +150,43 @@ def test_a_worker_s_error_is_explained() -> None:
     error = StoreError("gs://b/x", TimeoutError("timed out"))
     assert explained(RuntimeError(f"pipeline.files.store_files.StoreError: {error} [while running 'x']")) == str(error)
     assert store_files.StoreError is StoreError
+
+
+class NotFound(Exception):  # noqa: N818 - the name of the class that it stands for
+    """Stands for ``google.api_core.exceptions.NotFound``, which is no OSError."""
+
+    code = 404
+
+
+def test_a_file_that_a_store_lacks_is_a_missing_file() -> None:
+    def opener() -> BinaryIO:
+        raise NotFound("404 GET https://storage/b/o/x: No such object")
+
+    with pytest.raises(FileNotFoundError) as raised:
+        open_store("gs://b/x", opener)
+    assert (raised.value.filename, raised.value.errno) == ("gs://b/x", errno.ENOENT)
+    other = NotFound("403")
+    other.code = 403
+    with pytest.raises(NotFound):
+        open_store("gs://b/x", lambda: (_ for _ in ()).throw(other))
+
+
+def test_errors_of_files_travel_between_processes() -> None:
+    damaged, store = DamagedFile("a/b", "no  footer"), StoreError("gs://b/x", "timed\nout")
+    for error in (damaged, store):
+        again = copy.copy(error)
+        assert (type(again), str(again)) == (type(error), str(error))
+
+
+@pytest.mark.parametrize("flag", ["--tokenizer", "--exclude"])
+def test_a_missing_file_of_a_flag_is_a_wrong_request(
+    flag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(path: str) -> bytes:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+
+    monkeypatch.setattr("pipeline.preflight.request.read_bytes", missing)
+    (tmp_path / "a.txt").write_text("A book.")
+    flags = [f"--input=books={tmp_path}/a.txt", f"--output={tmp_path}/out", "--phase=clean"]
+    assert main([*flags, f"{flag}=s3://b/missing"]) == 2
+    assert f"{flag} s3://b/missing: there is no such file" in capsys.readouterr().err
