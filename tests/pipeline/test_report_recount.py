@@ -99,8 +99,8 @@ def test_a_step_that_is_left_out(out: Path) -> None:
     [
         (["books.min_num_words"], "write SOURCE.STEP.FIELD=VALUE"),
         (["books=3"], "write SOURCE.STEP.FIELD=VALUE"),
-        (["github.code_quality.max_line_chars=3"], "the run has no source github; it has: c4, books"),
-        (["books.min_words=3"], "no step of books has min_words; its steps: gutenberg"),
+        (["github.code_quality.max_line_chars=3"], "the run has no source github; it has: books, c4"),
+        (["books.min_words=3"], "no step of books has min_words; did you mean min_num_words?; its steps: gutenberg"),
         (["books.book_quality.min_num_words=many"], "min_num_words must be a whole number, not 'many'"),
         (["books.book_quality.min_num_words=[1"], "is not a value"),
         (["books.book_quality=3"], "book_quality is a step: write book_quality.FIELD=VALUE, or book_quality=off"),
