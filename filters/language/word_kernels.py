@@ -206,7 +206,7 @@ def find_ngrams(
     """Writes the rows and the words of all n-grams that have a row and lie in one word. Returns their number.
 
     The quotient of two numbers of 32 bits is exact: ``inverse`` is at least the true inverse, and too large by less
-    than any quotient's distance to the next whole number. The bucket behind the last one stands for an n-gram that
+    than any quotient's distance to the next whole number. The bucket behind the last one is that of an n-gram which
     does not lie in one word; it has no row. The second loop has no branches: each n-gram is written, and the next one
     replaces it if it has no row.
     """

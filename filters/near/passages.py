@@ -1,9 +1,9 @@
-"""Finds passages that stand in several texts, and cuts them out of a text at sensible borders.
+"""Finds passages that several texts share, and cuts them out of a text between lines or words.
 
     texts -> windows (a hash for each of some places) -> compared elsewhere -> the repeated windows -> cut
 
-A window is a part of a text with a fixed number of bytes. The beginnings of windows are chosen by the bytes that stand
-there (winnowing; Schleimer, Wilkerson and Aiken 2003): from every :data:`STRIDE` neighbouring pieces of eight bytes,
+A window is a part of a text with a fixed number of bytes. The bytes at a place decide whether a window begins there
+(winnowing; Schleimer, Wilkerson and Aiken 2003): from every :data:`STRIDE` neighbouring pieces of eight bytes,
 the piece with the smallest hash begins a window. So two texts that share a passage have the same windows in it. A
 shared passage of at least ``num_bytes + STRIDE - 1`` bytes contains at least one whole window, and windows cover all of
 it except for at most ``STRIDE - 1`` bytes at each end. The first and the last bytes of a text are windows too, so

@@ -5,7 +5,7 @@
 - ``source``: defines what a source is. Read it first.
 - ``dedup_steps``: the steps that need all documents of a source.
 - ``min_hash_step``: the near dedup that any source can have.
-- ``passage_step``: the dedup that cuts long passages which stand in several documents.
+- ``passage_step``: the dedup that cuts long passages which several documents share.
 - ``optional_steps``: the dedups that a configuration file can add to any source.
 - ``across_step``: the dedup across sources, and against earlier runs.
 - One file or folder per source: see the table ``SOURCES`` below.

@@ -1,4 +1,4 @@
-"""Defines the dedup of passages, which cuts long passages that stand in several documents. This module has its
+"""Defines the dedup of passages, which cuts long passages that several documents share. This module holds its
 settings.
 """
 
@@ -44,8 +44,8 @@ class PassageDedup(DedupStep):
     min_bytes: int = 500
     """The length of the shortest passage that is cut, in bytes of UTF-8. 500 is OLMo 3's value."""
     scope: str = "all"
-    """Which documents are compared: ``all``; ``document`` (only passages that are repeated inside a document are cut);
-    or the name of a column: only documents with the same value in this column."""
+    """The documents that are compared. With ``all``, these are all documents. With ``document``, each document is
+    compared only with itself. With the name of a column, documents with equal values in this column are compared."""
     DATA_VERSION: int = 1
     rule: str = field(default="", compare=False)
     cite: str = field(default="Lee et al. 2022 (arXiv:2107.06499); 500 bytes: OLMo 3; search ours", compare=False)
@@ -74,8 +74,8 @@ class PassageDedup(DedupStep):
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
         """Estimates how many bytes the workers exchange for this dedup: a hash and a rank for each window.
 
-        >>> round(PassageDedup().key_bytes(1, 2234))
-        546
+        >>> round(PassageDedup().key_bytes(1, 2234)), PassageDedup(scope="document").key_bytes(1, 2234)
+        (546, 0.0)
         """
         return 0.0 if self.scope == "document" else KEY_BYTES * (num_docs + text_bytes / WINDOW_DISTANCE)
 

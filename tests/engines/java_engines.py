@@ -29,7 +29,8 @@ JAVA_OPENS = tuple(
         "sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar",
     )
 )  # fmt: skip
-"""What Spark and Flink open in Java 17. Their own start scripts, which the packages on PyPI lack, give the same."""
+"""The packages of Java 17 that Spark and Flink open. Their own start scripts, which the packages on PyPI lack, name the
+same ones."""
 _SECONDS = 1800
 
 

@@ -63,7 +63,7 @@ class Spark(Daemons):
         self.until(lambda: answers(self.ports[2]), 60, "Beam's job server did not start")
 
     def back(self, name: str, before: Sequence[str] = ()) -> None:
-        """Starts a worker. ``before`` stands before its command."""
+        """Starts a worker. ``before`` is put before its command."""
         self._java(
             name, "org.apache.spark.deploy.worker.Worker", "--host", _HOSTS[name], "--cores", "1", "--memory", "3000m",
             "--work-dir", f"{self.folder}/work-{name}", "--webui-port", "0", f"spark://127.0.0.1:{self.ports[0]}",

@@ -266,7 +266,7 @@ def test_the_numbers_of_an_index_are_computed_in_parts(bits: int, monkeypatch: p
 
 
 def test_the_memory_for_an_index_grows_only_with_its_pieces() -> None:
-    """What is needed besides the pieces themselves (8 bytes each) is the same for four times as many."""
+    """Four times as many pieces need no more memory, apart from the 8 bytes of each piece."""
     extra = []
     for count in (1 << 22, 1 << 24):
         found = np.random.default_rng(1).integers(0, 2**63, count).astype(np.uint64)

@@ -263,6 +263,8 @@ def test_local_memory_is_foreseen() -> None:
         ("RuntimeError: Service failed to start up with error 1", "job server ended as soon as it was started"),
         ("Pipeline j failed in state FAILED: java.lang.IllegalStateException: Process died with exit code 1",
          "a worker ended as soon as it was started, with status 1"),
+        ("Pipeline j failed in state FAILED: java.lang.IllegalStateException: Process died with exit code 137",
+         "a worker was killed, most likely because its host had no memory left"),
         ("Pipeline j failed in state FAILED: java.io.IOException: error=2, No such file or directory",
          "cannot start the command of --environment_config (No such file or directory)"),
         ('NullPointerException: the return value of "org.apache.spark.SparkContext.dagScheduler()" is null',

@@ -10,6 +10,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from pipeline.files import store_files
 from pipeline.files.checked import DamagedFile
 from pipeline.files.parquet_files import parquet_batches
 from pipeline.files.store_files import StoreError, open_store
+from pipeline.report import run_models
 from pipeline.run import main
 from pipeline.sources import SOURCES
 from pipeline.sources.source import InputFile
@@ -190,3 +192,14 @@ def test_a_missing_file_of_a_flag_is_a_wrong_request(
     flags = [f"--input=books={tmp_path}/a.txt", f"--output={tmp_path}/out", "--phase=clean"]
     assert main([*flags, f"{flag}=s3://b/missing"]) == 2
     assert f"{flag} s3://b/missing: there is no such file" in capsys.readouterr().err
+
+
+def test_a_store_that_does_not_answer_costs_the_report_only_its_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run is finished by then."""
+
+    def silent(folder: str | None) -> dict[str, Any]:
+        raise StoreError(str(folder), "timed out")
+
+    monkeypatch.setattr(run_models, "find_models", silent)
+    state = SimpleNamespace(manifest=None, sources=(), record={"settings": {"models": "gs://b/models"}})
+    assert run_models.models_of(state) == {}  # type: ignore[arg-type]
