@@ -38,8 +38,8 @@ Array = np.ndarray[Any, Any]
 State = Mapping[str, int | str]
 """A loader's state, which contains only numbers and short texts."""
 
-_PLAN_TOKENS = 2**22
-"""About this many tokens are looked up together."""
+_PLAN_TOKENS = 2**23
+"""About this many tokens are looked up together. They take 16 MB (32 MB if the vocabulary needs four bytes a token)."""
 _NO_END = 2**62
 
 

@@ -1,7 +1,7 @@
 """Finds the tokens of sequences in the mapped shards, and the documents that the sequences contain.
 
 Many sequences are looked up at once, so that one numpy call handles all sequences in a block (a record batch of a
-shard). Tokens are copied in the order in which the shards store them.
+shard), and one call copies the tokens of all sequences.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ def joined(parts: Sequence[PackedSegments]) -> PackedSegments:
 
 def find(stream: TokenStream, starts: Array, width: int) -> PackedSegments:
     """Returns the sequences of ``width`` tokens that begin at the places ``starts`` in the stream."""
-    tokens = np.empty((len(starts), width), id_dtype(int(stream.manifest["tokenizer"]["vocab_size"])))
     found: list[_Pieces] = []
     rows, done = np.arange(len(starts)), np.zeros(len(starts), np.int64)
     while len(rows):  # once for all sequences, then for the rest of those that span several blocks
         order = np.argsort(starts[rows] + done, kind="stable")
         rows, done = rows[order], done[order]
-        found.append(_Pieces.of(stream, starts[rows] + done, rows, done, tokens))
+        found.append(_Pieces.of(stream, starts[rows] + done, rows, done, width))
         done = done + found[-1].lengths
         rows, done = rows[done < width], done[done < width]
+    tokens = np.empty((len(starts), width), id_dtype(int(stream.manifest["tokenizer"]["vocab_size"])))
     return _in_order(found, tokens)
 
 
@@ -94,27 +94,27 @@ class _Pieces:
     """The number of segments of each piece."""
     begins: Array
     sources: Array
+    tokens: list[Array]
+    """The tokens of each piece, as a part of the mapped shard."""
 
     @classmethod
-    def of(cls, stream: TokenStream, firsts: Array, rows: Array, done: Array, tokens: Array) -> _Pieces:
-        """Finds the next piece of each sequence, and copies its tokens.
+    def of(cls, stream: TokenStream, firsts: Array, rows: Array, done: Array, width: int) -> _Pieces:
+        """Finds the next piece of each sequence.
 
         Args:
             firsts: for each piece, the place of its first token in the stream. Sorted.
             rows: for each piece, the number of its sequence.
             done: for each piece, the number of tokens that its sequence already has.
-            tokens: receives the tokens of all sequences.
+            width: the number of tokens of a sequence.
         """
         blocks, at, room = _located(stream, firsts)
-        width = tokens.shape[1]
         lengths = np.minimum(room, width - done)
         after, ends = (at + 1).astype(np.int32), (at + lengths).astype(np.int32)
         first, last = np.empty_like(at), np.empty_like(at)
+        tokens: list[Array] = []
         for block, i, j in blocks:
             first[i:j], last[i:j] = block.offsets.searchsorted(after[i:j]), block.offsets.searchsorted(ends[i:j])
-            places = zip(rows[i:j].tolist(), done[i:j].tolist(), at[i:j].tolist(), ends[i:j].tolist(), strict=True)
-            for row, begin, source, end in places:
-                tokens[row, begin : begin + end - source] = block.ids[source:end]
+            tokens += [block.ids[k:m] for k, m in zip(at[i:j].tolist(), ends[i:j].tolist(), strict=True)]
         counts = last - first + 1
         borders = np.concatenate([[0], np.cumsum(counts)])
         index = np.arange(borders[-1]) + np.repeat(first - 1 - borders[:-1], counts)
@@ -124,7 +124,7 @@ class _Pieces:
             begins[part], sources[part] = block.offsets[index[part]], block.sources[index[part]]
         begins -= np.repeat(at - done, counts)
         begins[borders[:-1]] = done  # the document may have begun before the piece
-        return cls(rows * width + done, lengths, counts, begins, sources)
+        return cls(rows * width + done, lengths, counts, begins, sources, tokens)
 
 
 def _located(stream: TokenStream, firsts: Array) -> tuple[list[tuple[Block, int, int]], Array, Array]:
@@ -146,11 +146,13 @@ def _located(stream: TokenStream, firsts: Array) -> tuple[list[tuple[Block, int,
 
 
 def _in_order(found: Sequence[_Pieces], tokens: Array) -> PackedSegments:
-    """Joins pieces into sequences. The pieces may be in any order."""
+    """Joins pieces into sequences, and copies their tokens to ``tokens``. The pieces may be in any order."""
     keys, counts, begins, sources = (
         np.concatenate([getattr(one, name) for one in found]) for name in ("keys", "counts", "begins", "sources")
     )
     order = np.argsort(keys)
+    parts = [part for one in found for part in one.tokens]
+    np.concatenate([parts[number] for number in order.tolist()], out=tokens.reshape(-1))
     firsts, counts = (np.cumsum(counts) - counts)[order], counts[order]
     ends = np.concatenate([[0], np.cumsum(counts)])
     index = np.arange(ends[-1]) + np.repeat(firsts - ends[:-1], counts)
