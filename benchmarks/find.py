@@ -17,7 +17,6 @@ import sys
 import time
 from itertools import islice
 
-from mixtures.find.grams import minima
 from mixtures.find.index import index_path
 from mixtures.find.limits import GRAIN_BYTES
 from mixtures.find.search import Finder
@@ -58,7 +57,7 @@ def main() -> int:
     for size in LENGTHS:
         rows = []
         for wanted, path, row in strings(finder, size, args.strings, choose):
-            blocks = sum(len(one.candidates(minima(wanted.encode()))) for one in indexes)
+            blocks = sum(len(one.candidates(wanted.encode())) for one in indexes)
             begun = time.process_time()
             hits = list(islice(finder.text(wanted), MOST_HITS))
             rows.append((time.process_time() - begun, blocks, len(hits)))

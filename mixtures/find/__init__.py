@@ -1,9 +1,10 @@
 """Finds a string, an id or a url in finished shards: ``python -m mixtures.find DIR STRING``.
 
-    shard -> grams -> postings -> index/: one file per shard
+    shard -> common -> grams -> postings -> index/: one file per shard
     string, index/ -> search: candidate blocks -> token_match -> decoded rows -> hits
 
 - ``grams``: samples pieces of a text. Every string of 20 bytes or more contains at least one sampled piece.
+- ``common``: counts which pieces are common in a shard. A rarer piece beside them is sampled instead.
 - ``limits``: the shortest string that can be found, and the largest size of an index.
 - ``postings``: stores, in nearly the least possible space, which blocks of rows contain which pieces.
 - ``checked_file``: reads parts of an index, and compares their checksums.
@@ -12,9 +13,11 @@
 - ``urls``: looks up a url in the clean documents.
 - ``search``: looks a string up, decodes the rows that may contain it, and compares; or scans all shards.
 
+>>> from mixtures.find.common import count_common
 >>> from mixtures.find.grams import minima
 >>> from mixtures.find.limits import GRAIN_BYTES
 >>> text = b"the tide rises, the tide falls, the twilight darkens, the curlew calls"
->>> set(minima(text[10:50])) <= set(minima(text)), GRAIN_BYTES
+>>> common = count_common([text], most_entries=10)
+>>> set(minima(text[10:50], common)) <= set(minima(text, common)), GRAIN_BYTES
 (True, 20)
 """

@@ -6,9 +6,9 @@ hashes have the same upper bits. The index stores which buckets occur in which b
 shard's bytes. If it would be larger, it has fewer buckets. A search then decodes more blocks that do not contain its
 string.
 
-Layout, little-endian: magic, the shard's SHA-256, eight counts; the first row of each block and the end of the last
-(uint32); the rows sorted by a hash of their ids (uint32); the three parts of `postings.Numbers`; the checksums of
-`checked_file`. Each of the numbers is ``bucket * num_blocks + block``.
+Layout, little-endian: magic, the shard's SHA-256, nine counts; the first row of each block and the end of the last
+(uint32); the rows sorted by a hash of their ids (uint32); the entries of `common.CommonPieces` (uint32); the three
+parts of `postings.Numbers`; the checksums of `checked_file`. Each of the numbers is ``bucket * num_blocks + block``.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from mixtures.find.checked_file import CheckedArray, CheckedFile, checksum_bytes, with_checksums
+from mixtures.find.common import COUNTED_BLOCKS, CommonPieces, count_common
 from mixtures.find.grams import SEPARATOR, minima
 from mixtures.find.limits import MAX_SHARE
 from mixtures.find.postings import Numbers, encode, encoded_bytes
@@ -37,9 +38,11 @@ Array = np.ndarray[Any, Any]
 BLOCK_TOKENS = 8_192
 FOLDER = "index"
 
-_MAGIC = b"LMXFIND3"
-_HEADER = struct.Struct("<8s32s8Q")
+_MAGIC = b"LMXFIND4"
+_HEADER = struct.Struct("<8s32s9Q")
 _MAX_BUCKET_BITS = 32
+_MAX_COMMON_SHARE = 0.01
+"""Largest size of the common pieces in an index, as a fraction of its shard's size."""
 _PART_NUMBERS = 1 << 21
 _FEW_FALSE_BLOCKS = 1 << 12
 """The target for false candidates: when a piece is looked up, one in this many blocks is decoded although it lacks the
@@ -69,6 +72,8 @@ class ShardIndex:
     """The first row of each block, then the end of the last block."""
     id_rows: Array | CheckedArray
     """The shard's rows, sorted by `id_hash`."""
+    common: CommonPieces
+    """The common pieces of the shard. They decide which pieces of a text are sampled."""
     numbers: Numbers
     """The pairs of bucket and block, each as one number."""
 
@@ -85,27 +90,28 @@ class ShardIndex:
         if file.num_bytes < _HEADER.size:
             raise file.damaged()
         magic, sha256, *counts = _HEADER.unpack(file.read(0, _HEADER.size).tobytes())
-        num_rows, num_blocks, bucket_bits, count, low_bits, low, high, samples = counts
-        sizes = [4 * (num_blocks + 1), 4 * num_rows, low, high, 4 * samples]
+        num_rows, num_blocks, num_common, bucket_bits, count, low_bits, low, high, samples = counts
+        sizes = [4 * (num_blocks + 1), 4 * num_rows, 4 * num_common, low, high, 4 * samples]
         if magic != _MAGIC or file.num_bytes != _HEADER.size + sum(sizes):
             raise file.damaged()
         ends = (_HEADER.size + np.cumsum([0, *sizes])).tolist()
-        types = ("<u4", "<u4", "u1", "u1", "<u4")
-        block_rows, id_rows, *parts = (
+        types = ("<u4", "<u4", "<u4", "u1", "u1", "<u4")
+        block_rows, id_rows, common, *parts = (
             CheckedArray(file, begin, end, dtype) for (begin, end), dtype in zip(pairwise(ends), types, strict=True)
         )
-        return cls(sha256.hex(), bucket_bits, block_rows[:], id_rows, Numbers(count, low_bits, *parts))
+        numbers = Numbers(count, low_bits, *parts)
+        return cls(sha256.hex(), bucket_bits, block_rows[:], id_rows, CommonPieces(common), numbers)
 
     @property
     def num_blocks(self) -> int:
         return len(self.block_rows) - 1
 
-    def candidates(self, hashes: Array) -> Array:
-        """Returns the blocks that may contain all these pieces. The result has every block that contains all pieces,
-        and a few other blocks."""
-        found = np.arange(self.num_blocks)
+    def candidates(self, wanted: bytes) -> Array:
+        """Returns the blocks that may contain a string of at least 20 bytes. The result has every block that contains
+        the string, and a few other blocks."""
+        found, pieces = np.arange(self.num_blocks), minima(wanted, self.common)
         for bucket in np.unique(
-            hashes >> np.uint32(32 - self.bucket_bits) if self.bucket_bits else hashes * 0
+            pieces >> np.uint32(32 - self.bucket_bits) if self.bucket_bits else pieces * 0
         ).tolist():
             begin = bucket * self.num_blocks
             here = self.numbers.between(begin, begin + self.num_blocks) - begin
@@ -126,17 +132,19 @@ class ShardIndex:
     def as_bytes(self) -> bytes:
         """Returns the index in the format of its file."""
         n = self.numbers
-        counts = (len(self.id_rows), self.num_blocks, self.bucket_bits, n.count, n.low_bits)
+        entries = self.common.entries
+        counts = (len(self.id_rows), self.num_blocks, len(entries), self.bucket_bits, n.count, n.low_bits)
         head = _HEADER.pack(
             _MAGIC, bytes.fromhex(self.sha256), *counts, len(n.low), len(n.high), len(n.samples)
         )  # fmt: skip
-        arrays = (self.block_rows.astype("<u4"), self.id_rows[:].astype("<u4"), n.low[:], n.high[:], n.samples[:])
+        rows = (self.block_rows.astype("<u4"), self.id_rows[:].astype("<u4"))
+        arrays = (*rows, entries[:].astype("<u4"), n.low[:], n.high[:], n.samples[:])
         return with_checksums(head + b"".join(array.tobytes() for array in arrays))
 
 
 def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
-    """Returns the index of a shard. Decodes the whole shard once. This needs memory of about six times the shard's
-    size.
+    """Returns the index of a shard. Decodes the whole shard, and some of its blocks twice. This needs memory of about
+    six times the shard's size.
 
     Args:
         encoder: the tokenizer that made the shard's ids.
@@ -144,18 +152,15 @@ def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
     block_of_row: list[Array] = []
     postings: list[Array] = []
     id_hashes: list[int] = []
-    begin = 0
+    begin, common = 0, _common_pieces(shard, info, encoder)
+    table = common.table()
     with pa.memory_map(str(shard)) as mapped:
         for batch in read_batches(pa.ipc.open_file(mapped)):
-            lengths = pc.list_value_length(batch.column("input_ids")).to_numpy().astype(np.int64)
-            ends = begin + np.cumsum(lengths)
-            slots = (ends - lengths) // BLOCK_TOKENS
+            slots, begin = _slots(batch, begin)
             block_of_row.append(slots)
             id_hashes += map(id_hash, batch.column("doc_id").to_pylist())
             for slot, texts in _texts_by_slot(batch, slots, encoder):
-                hashes = minima(texts)
-                postings.append(hashes.astype(np.uint64) << np.uint64(32) | np.uint64(slot))
-            begin = int(ends[-1]) if len(ends) else begin
+                postings.append(minima(texts, table).astype(np.uint64) << np.uint64(32) | np.uint64(slot))
     slots = np.concatenate(block_of_row) if block_of_row else np.empty(0, np.int64)
     used, first_rows = np.unique(slots, return_index=True)
     found = np.concatenate(postings) if postings else np.empty(0, np.uint64)
@@ -163,10 +168,33 @@ def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
     block_rows = np.append(first_rows, len(slots)).astype(np.uint32)
     id_rows = np.argsort(np.array(id_hashes, np.uint64), kind="stable").astype(np.uint32)
     most = int(MAX_SHARE * info.bytes)
-    room = most - checksum_bytes(most) - _HEADER.size - block_rows.nbytes - id_rows.nbytes
+    room = most - checksum_bytes(most) - _HEADER.size - block_rows.nbytes - id_rows.nbytes - common.entries[:].nbytes
     bits = _bucket_bits(len(found), len(used), room)
     numbers = _numbers(found, used, bits)
-    return ShardIndex(info.sha256, bits, block_rows, id_rows, encode(numbers, max(1, len(used) << bits)))
+    return ShardIndex(info.sha256, bits, block_rows, id_rows, common, encode(numbers, max(1, len(used) << bits)))
+
+
+def _common_pieces(shard: Path, info: ShardInfo, encoder: Encoder) -> CommonPieces:
+    """Counts the pieces of every n-th block, and returns the common ones."""
+    step = 1 + info.tokens // BLOCK_TOKENS // COUNTED_BLOCKS
+
+    def texts() -> Iterator[bytes]:
+        begin = 0
+        with pa.memory_map(str(shard)) as mapped:
+            for batch in read_batches(pa.ipc.open_file(mapped)):
+                slots, end = _slots(batch, begin)
+                yield from (data for _, data in _texts_by_slot(batch, slots, encoder, step))
+                begin = end
+
+    return count_common(texts(), most_entries=int(_MAX_COMMON_SHARE * info.bytes) // 4)
+
+
+def _slots(batch: pa.RecordBatch, begin: int) -> tuple[Array, int]:
+    """Returns two values: the slot of each row in a batch, which is (place of its first token) // 8,192, and the place
+    after the batch's last token. ``begin`` is the place of the batch's first token in the shard."""
+    lengths = pc.list_value_length(batch.column("input_ids")).to_numpy().astype(np.int64)
+    ends = begin + np.cumsum(lengths)
+    return (ends - lengths) // BLOCK_TOKENS, int(ends[-1]) if len(ends) else begin
 
 
 def _numbers(found: Array, slots: Array, bucket_bits: int) -> Array:
@@ -214,11 +242,13 @@ def _bucket_bits(count: int, num_blocks: int, room: int) -> int:
     return bits
 
 
-def _texts_by_slot(batch: pa.RecordBatch, slots: Array, encoder: Encoder) -> Iterator[tuple[int, bytes]]:
-    """Yields, for each block in this batch, its number and the texts of its rows. A block may continue in the next
-    batch.
+def _texts_by_slot(batch: pa.RecordBatch, slots: Array, encoder: Encoder, step: int = 1) -> Iterator[tuple[int, bytes]]:
+    """Yields, for every ``step``-th block in this batch, its slot and the texts of its rows. A block may continue in
+    the next batch.
     """
     borders = np.flatnonzero(np.diff(slots, prepend=-1)).tolist()
     for first, end in zip(borders, [*borders[1:], len(slots)], strict=True):
+        if slots[first] % step:
+            continue
         texts = encoder.decode_batch(batch.column("input_ids").slice(first, end - first))
         yield int(slots[first]), SEPARATOR.join(text.encode() for text in texts)

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from mixtures.decoder import load_decoder
 from mixtures.find.checked_file import CheckedArray
-from mixtures.find.grams import minima
 from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_index
 from mixtures.find.limits import GRAIN_BYTES
 from mixtures.find.token_match import TokenMatch
@@ -91,11 +90,10 @@ class Finder:
                 f"{wanted!r} has {len(data)} bytes: the index finds strings of at least {GRAIN_BYTES}; "
                 "--scan finds shorter ones by decoding all shards"
             )
-        hashes = minima(data)
         indexes = [self._index(info) for info in self.infos]
         encoder = self.encoder()
         for info, index in zip(self.infos, indexes, strict=True):
-            blocks = index.candidates(hashes)
+            blocks = index.candidates(data)
             if len(blocks):
                 yield from self._matching(info, index.rows(blocks), wanted, encoder)
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from mixtures.find.__main__ import main
 from mixtures.find.checked_file import SEGMENT_BYTES, CheckedFile, checksum_bytes, with_checksums
-from mixtures.find.grams import minima
+from mixtures.find.common import CommonPieces, count_common
+from mixtures.find.grams import hashes, minima
 from mixtures.find.index import _numbers
 from mixtures.find.limits import GRAIN_BYTES, MAX_SHARE
 from mixtures.find.postings import encode, encoded_bytes
@@ -239,18 +240,30 @@ def test_a_string_is_found_within_a_tenth_of_a_second(indexed: Path, rows: Rows,
     assert time.process_time() - begun < 0.1
 
 
-@given(st.binary(max_size=300), st.integers(0, 300), st.integers(0, 300))
-def test_a_piece_of_a_text_has_pieces_of_its_sample(data: bytes, begin: int, end: int) -> None:
-    part = minima(data[begin:end])
-    assert set(part.tolist()) <= set(minima(data).tolist())
+def some_are_common(data: bytes, choice: int) -> CommonPieces:
+    """Calls about half of a text's pieces common, of all levels."""
+    generator = np.random.default_rng(choice)
+    keys = np.unique(hashes(data) >> np.uint32(6))
+    levels = generator.integers(0, 4, len(keys)).astype(np.uint32)
+    is_common = (levels > 0) & (generator.random(len(keys)) < 0.7)
+    return CommonPieces(keys[is_common] << np.uint32(2) | levels[is_common])
+
+
+@given(st.binary(max_size=300), st.integers(0, 300), st.integers(0, 300), st.integers(0, 3))
+def test_a_piece_of_a_text_has_pieces_of_its_sample(data: bytes, begin: int, end: int, choice: int) -> None:
+    common = some_are_common(data, choice)
+    part = minima(data[begin:end], common)
+    assert set(part.tolist()) <= set(minima(data, common.table()).tolist())
     assert (len(part) > 0) == (len(data[begin:end]) >= GRAIN_BYTES)
+    assert common.levels(hashes(data)).tolist() == common.table().levels(hashes(data)).tolist()
 
 
 def test_the_sample_does_not_depend_on_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     data = np.random.default_rng(1).integers(0, 255, 5_000, dtype=np.uint8).tobytes()
-    whole = minima(data).tolist()
+    common = some_are_common(data, 1)
+    whole = minima(data, common).tolist()
     monkeypatch.setattr("mixtures.find.grams._CHUNK_BYTES", 97)
-    assert minima(data).tolist() == whole
+    assert minima(data, common).tolist() == whole
 
 
 @pytest.mark.parametrize("bits", [0, 1, 7, 20, 32])
@@ -337,9 +350,35 @@ def test_a_string_with_a_replacement_character_is_found(indexed: Path, rows: Row
     assert match is not None
 
 
-def test_runs_of_spaces_are_kept_only_without_anything_else() -> None:
+def test_common_pieces_are_kept_only_without_anything_else() -> None:
     """So that a phrase beside an indentation is not looked up by the indentation, which is everywhere."""
-    spaces = set(minima(b" " * 100).tolist())
+    texts = [b" " * 100 + b"%07d is in one text alone" % number for number in range(200)]
+    common = count_common(texts, most_entries=1_000)
+    spaces = set(minima(b" " * 100, common).tolist())
     assert len(spaces) == 1
-    assert not spaces & set(minima(b" " * 16 + b"raise").tolist())
-    assert spaces <= set(minima(b" " * 20 + b"raise").tolist())
+    assert not spaces & set(minima(b" " * 16 + b"raise", common).tolist())
+    assert spaces <= set(minima(b" " * 20 + b"raise", common).tolist())
+    phrase = b"is in one text alone"
+    assert common.levels(hashes(phrase)).tolist() == [3] * 9
+    assert minima(phrase, common).size == 1, "a string of common pieces is found by the only ones it has"
+
+
+@pytest.mark.parametrize("most_entries", [0, 1, 40, 10_000])
+def test_the_most_common_pieces_are_stored_first(most_entries: int) -> None:
+    texts = [b"in every text" * (number >= 0) + b" in half of them" * (number % 2) for number in range(64)]
+    counts: dict[int, int] = {}
+    for text in texts:
+        for key in set((hashes(text) >> np.uint32(6)).tolist()):
+            counts[key] = counts.get(key, 0) + 1
+    common = count_common(texts, most_entries=most_entries)
+    assert len(common.entries) == min(most_entries, len(counts))
+    stored = [counts[entry >> 2] for entry in common.entries.tolist()]
+    assert sorted(stored, reverse=True) == sorted(counts.values(), reverse=True)[:most_entries]
+    assert common.entries.tolist() == sorted(common.entries.tolist())
+
+
+def test_a_piece_that_few_texts_have_is_not_common() -> None:
+    texts = [b"the same text" if number < 15 else b"%013d" % number for number in range(1_500)]
+    assert not count_common(texts, most_entries=100).levels(hashes(b"the same text")).any()
+    texts = [b"the same text" if number < 16 else b"%013d" % number for number in range(1_500)]
+    assert count_common(texts, most_entries=100).levels(hashes(b"the same text")).tolist() == [1, 1]
