@@ -216,7 +216,7 @@ def measured(rows: dict[str, Callable[[], Iterator[Any]]], rounds: int) -> dict[
         pipes: dict[str, Any] = {}
         for name, make in rows.items():
             pipes[name], theirs = context.Pipe()
-            process = context.Process(target=_time_row, args=(make, theirs), daemon=True)
+            process = context.Process(target=_time_row, args=(make, theirs))
             process.start()
             theirs.close()
             stack.callback(process.terminate)
