@@ -1,8 +1,11 @@
 """Phase 1, clean: converts the files of a source to ``clean/``, ``dropped/`` and ``stats/``.
 
-A dedup (a step that removes duplicates) compares keys of all documents, for example hashes of their texts. So the steps
-of a source are split into segments, and each segment except the last ends at a dedup. A segment is one pass over the
-texts:
+A dedup is a step that removes duplicates. It compares keys of all documents, for example hashes of their texts. An
+exact dedup drops documents that have the same key as a kept document. A near dedup drops documents whose texts overlap
+the text of a kept document.
+
+A dedup needs the keys of all documents before it can decide. So the steps of a source are split into segments, and each
+segment except the last ends at a dedup. A segment is one pass over the texts:
 
     input files
          |  read
@@ -17,11 +20,13 @@ texts:
                                                                         v
                                      clean/SOURCE/part-*.parquet, dropped/SOURCE/part-*.parquet, stats/SOURCE.json
 
-A verdict is a dedup's decision about a document. A reference names the place of spilled texts on disk. Workers exchange
-keys, references and verdicts. They do not exchange texts, except in the join of Stack Exchange. The sending stage and
-the receiving stage both count the exchanged records. If the two counts differ, the run fails.
+A verdict is a dedup's decision about a document. Spilled texts are written to temporary files, and a reference says
+where in these files they are. A unit is a piece of the input that one worker reads. Workers exchange keys, references
+and verdicts. They do not exchange texts, except in the join of Stack Exchange. The sending stage and the receiving
+stage both count the exchanged records. If the two counts differ, the run fails.
 
-For example, the source ``books`` needs three passes:
+For example, the source ``books`` needs three passes. This prints, for each pass, the dedups whose verdicts it applies,
+its local steps, and the dedups to which it sends keys:
 
 >>> from pipeline.clean.segments import segments_of
 >>> from pipeline.sources import SOURCES
@@ -37,7 +42,7 @@ On the driver:
     prepared_source.py  a source of a run before it is cleaned: files, units, models, fingerprint
     reuse.py            copies clean documents from the output of another run
     dumps.py            cleans each dump of a source separately, if the source comes in dumps
-    across.py           connects the sources for the dedup across sources: which index each writes and reads
+    across.py           decides which indexes each source writes and reads in the dedup across sources
     job.py              the job of a source or a dump: what it cleans, how it is sized, its paths
     sizing.py           the number of parts and buckets for an input
     work.py             the amount of work of each pass, for the progress display
@@ -65,8 +70,8 @@ On the workers:
     write_dropped.py    writes the dropped documents
     near_stats.py       what the statistics say about a near dedup
     bad_input.py        stops a run if a source has too many bad records or unreadable files
-    held.py             holds back a source if its near dedup removed more than its ceilings allow
+    held.py             holds back a source if its near dedup removed more documents than allowed
     eval_table.py       builds the index of the evaluation sets before the phase
     evidence.py         the passages of evaluation sets that were found in documents, and a summary
-    finish.py           checks all counts, then writes statistics and marker
+    finish.py           checks all counts, then writes the statistics, and the marker that makes a source complete
 """

@@ -8,10 +8,13 @@
             |                                                        v
             +-----------------> c4 --------> dedup/index/c4      (for later runs)
 
-An index has the keys of the documents that a source keeps. A source is compared only with the sources before it. So the
-documents that it keeps do not depend on the sources after it. The fingerprint of a source (a hash of everything that it
-is made from) includes the fingerprints of the sources before it. So if an earlier source changes, the source is cleaned
-again. If a source is added at the end, the sources before it do not change.
+In this example, ``old`` is the output folder of an earlier run. An index has the keys of the documents that a source
+keeps. The documents of a source are compared with the indexes in ``old`` and with the indexes of the sources before it
+in the list. So the documents that a source keeps do not depend on the sources after it.
+
+The fingerprint of a source is a hash of everything that the source is made from. It includes the fingerprints of the
+sources before it. So if a source changes, the sources after it are cleaned again. If a source is added at the end of
+the list, no other source is cleaned again.
 """
 
 from __future__ import annotations
@@ -31,15 +34,16 @@ from pipeline.sources.across_step import AcrossDedup
 from pipeline.sources.source import Source
 
 MAX_INDEXES = 254
-"""The largest number of indexes that a source can be compared with."""
+"""A source can be compared with at most this many indexes. The number of an index is stored in one byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcrossPlace:
-    """Holds what one source needs for the dedup across sources: the step, and the indexes of the sources before it.
+    """Describes how one source takes part in the dedup across sources: the step, and the indexes that the source is
+    compared with.
 
-    An index has the keys of the documents that a source keeps. The settings of the step also determine the content of
-    the source's own index.
+    The source also writes an index, which has the keys of the documents that it keeps. The settings of the step
+    determine the content of this index.
     """
 
     step: AcrossDedup
@@ -47,16 +51,18 @@ class AcrossPlace:
 
     @property
     def made_of(self) -> list[Any]:
-        """The part of the source's fingerprint that is about the dedup across sources: the settings of the index, and
-        the fingerprints of the sources before it.
+        """The part of the source's fingerprint that is about the dedup across sources.
+
+        It has the settings that determine an index, and the fingerprints of the sources that the source is compared
+        with.
         """
         return [self.step.index_rule(), [[one.source, one.fingerprint] for one in self.kept]]
 
     def applied(self, job: SourceJob, index_dir: str, num_bytes: int) -> SourceJob:
-        """Returns a copy of the job that cleans a source or a dump. The copy also has the indexes that it reads and
+        """Returns a copy of the job that also has the indexes that the job reads, and the folder of the index that it
         writes.
 
-        ``num_bytes`` is the size of the job's own input.
+        The job cleans a source or a dump. ``num_bytes`` is the size of its input in bytes.
         """
         total = num_bytes + sum(one.num_bytes for one in self.kept)
         scale = replace(job.sizes.scale, num_lookup_buckets=scale_of(total).num_line_buckets)
@@ -70,7 +76,10 @@ class AcrossPlace:
 
 
 class AcrossOrder:
-    """Goes through the sources of a run in the order in which they are compared.
+    """Decides which indexes each source of a run is compared with.
+
+    The sources are taken in the order of :meth:`ordered`. For each source, call first :meth:`place` and then
+    :meth:`add`.
 
     Raises:
         ValueError: an output folder in the setting ``dedup.against`` has no index, or its index was made with other
@@ -115,7 +124,7 @@ class AcrossOrder:
         return found
 
     def add(self, source: str, fingerprint: str, num_parts: int, num_bytes: int) -> None:
-        """Adds a source, so that the sources after it are compared with it."""
+        """Adds a source. The sources that are placed after it are compared with it."""
         if source in self._settings.across:
             self._seen.add(source)
             folders = (self._layout.index(source), self._layout.clean(source))
@@ -128,7 +137,7 @@ class AcrossOrder:
 
 
 def indexes_of(folder: str, step: AcrossDedup) -> list[KeptIndex]:
-    """Returns the indexes in the output of an earlier run, sorted by the names of their sources.
+    """Returns the indexes in the output folder of an earlier run, sorted by the names of their sources.
 
     Raises:
         ValueError: the output has no index; or a source with an index is not finished; or an index was made with other
@@ -155,7 +164,7 @@ def index_of(layout: Layout, source: str, step: AcrossDedup, setting: str, *, na
 
     Args:
         setting: the name of the setting for which the index is needed, for messages.
-        name: the name of the output in the rows about removed documents. Empty for the output of this run.
+        name: the name by which rows about removed documents call the output; empty for the output of this run.
 
     Raises:
         ValueError: the index was made with other settings than ``step``, or the files are not those that the run wrote.
@@ -173,13 +182,13 @@ def index_of(layout: Layout, source: str, step: AcrossDedup, setting: str, *, na
 
 
 def check_compared(layout: Layout, sources: Iterable[str]) -> None:
-    """Checks that the sources of a mixture were compared with the present state of each other.
+    """Checks that the dedup across sources is up to date for the sources of a mixture.
 
-    If two sources have the same document, the later source drops it. If the earlier source is then cleaned again, it
-    may drop the document too. Then the document would be missing from the mixture.
+    If two sources have the same document, the later source drops it. If the earlier source is then cleaned again with
+    other settings, it may drop the document too. Then the mixture would not have the document at all.
 
     Raises:
-        ValueError: a source was compared with an earlier state of another source.
+        ValueError: a source was compared with an earlier source that was cleaned again after the comparison.
     """
     for source in sources:
         marker = read_marker(layout.marker(f"clean-{source}")) or {}
@@ -204,10 +213,10 @@ def _shown(value: Any) -> str:
 
 
 def in_order(jobs: Iterable[SourceJob]) -> list[SourceJob]:
-    """Sorts the jobs. If the documents of one job are compared with those of another job, the other job comes first."""
+    """Returns the jobs in an order in which each job comes after the jobs that its documents are compared with."""
     return sorted(jobs, key=lambda job: len(job.kept))
 
 
 def parts_of(job: SourceJob) -> range:
-    """Returns the numbers of the parts that a job writes."""
+    """Returns the numbers of the parts (output files) that a job writes."""
     return range(job.sizes.first_part, job.sizes.first_part + job.sizes.scale.num_parts)

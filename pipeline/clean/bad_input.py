@@ -51,7 +51,8 @@ def check_ceilings(prepared: Iterable[PreparedSource], layout: Layout, settings:
 
 
 def _first_rejected(folder: str, number: int = 5) -> list[str]:
-    """Returns the locations and reasons of the first rejected records of a source, from its dropped files."""
+    """Returns the locations and reasons of the first rejected records of a source. Reads them from the files in
+    ``dropped/``."""
     (found,) = FileSystems.match([join(folder, "part-*.parquet")])
     columns = ["id", "stage", "reason", "detail"]
     rejected: list[str] = []

@@ -1,6 +1,6 @@
 """Defines the address of a document: the id of the document's batch, and the document's row number in the batch.
 
-Also chooses the output part of a batch, that is, the numbered file in ``clean/`` that gets its documents.
+Also chooses the output part of each batch. An output part is a numbered file in ``clean/``.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import struct
 
 BATCH_ID = struct.Struct(">III")
-"""Packs the id of a batch. The id consists of three numbers: the number of the unit; the number of the chunk in the
-unit (0 unless the unit was unpacked); and the number of the batch in the chunk. The numbers are big-endian, so packed
-ids sort like the numbers."""
+"""Packs the id of a batch. The id consists of three numbers: the number of the unit (a piece of the input); the number
+of the chunk; and the number of the batch in the chunk. A container such as .7z is unpacked into several chunks. For all
+other units, the number of the chunk is 0. The numbers are big-endian, so packed ids sort like the numbers."""
 
 ROW = struct.Struct(">I")
 """Packs a row number in a batch."""
@@ -19,11 +19,11 @@ ADDRESS_BYTES = BATCH_ID.size + ROW.size
 """The size in bytes of a document's address: the batch id and the row number."""
 
 TAG_REF = 0
-"""The tag of a payload that refers to a spilled batch.
+"""The tag of a payload that refers to a spilled batch (a batch that an earlier pass wrote to disk).
 
-The pass that opens a batch gets payloads. A payload is the batch id, a tag byte and a body. The tag names the kind of
-the body. With ``TAG_REF`` the body is a reference to the spilled batch. With ``TAG_ATTRIBUTES`` the body has columns
-from a join. All remaining tags belong to dedups, and the body is a verdict of the dedup with this tag (see
+The pass that opens a batch gets payloads. A payload is a batch id, a tag byte and a body. The tag says what the body
+is. With ``TAG_REF``, the body is a reference to the spilled batch. With ``TAG_ATTRIBUTES``, the body has columns from a
+join. Any other tag is the tag of a dedup, and the body is a verdict of this dedup (see
 :class:`pipeline.clean.segments.GlobalStep`).
 """
 
@@ -36,7 +36,7 @@ files."""
 
 
 def part_name(part: int, num_parts: int) -> str:
-    """Returns the file name of an output part. ``part`` is the part's number.
+    """Returns the file name of an output part. ``part`` is the part's number, from 0.
 
     >>> part_name(3, 12)
     'part-00003-of-00012.parquet'
@@ -55,8 +55,8 @@ def part_of(batch_id: bytes, num_parts: int) -> int:
     Consecutive batches go to consecutive parts. A hash of the id would be less even: with few batches, some parts would
     get twice as many batches as the average. One worker writes a whole part, so a part with more batches takes longer.
 
-    In these examples, 8 batches go to 4 parts. First each batch is from another unit (a piece of the input), then all
-    are from the same unit:
+    In both examples, 8 batches go to 4 parts, and each part gets 2 batches. In the first example, each batch is from
+    another unit (a piece of the input). In the second example, all batches are from the same unit:
 
     >>> sorted(part_of(BATCH_ID.pack(unit, 0, 1), 4) for unit in range(8))
     [0, 0, 1, 1, 2, 2, 3, 3]

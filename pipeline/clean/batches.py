@@ -19,14 +19,15 @@ BASE_COLUMNS: Mapping[str, pa.DataType] = {
 """The columns that every source has, in the order of the output."""
 
 SIGNAL_PREFIX = "signal:"
-"""The prefix of the names of columns that hold measurements of steps (float64). In the output, the single column
-``signals`` replaces them."""
+"""The prefix of column names that marks signals. A signal is a measurement by a step (float64). In the output, the
+single column ``signals`` replaces these columns."""
 
 MAX_BATCH_DOCS = 512
 MAX_BATCH_BYTES = 8 << 20
 
 SIGNALS_TYPE = pa.list_(pa.struct([pa.field("name", pa.string()), pa.field("value", pa.float64())]))
-"""The type of the column ``signals``. The type is a list, because Hugging Face's ``datasets`` cannot read maps."""
+"""The type of the column ``signals``: a list of names and values. A map would fit better, but Hugging Face's
+``datasets`` cannot read maps."""
 
 DROPPED_SCHEMA = pa.schema(
     {
@@ -46,8 +47,10 @@ DROPPED_SCHEMA = pa.schema(
 
 
 class RecordBatchCoder(beam.coders.Coder):
-    """Encodes batches as Arrow IPC. Without this coder, Beam would pickle the batches. But if a batch is a slice, its
-    pickle contains the whole batch that it was cut from.
+    """Encodes batches as Arrow IPC.
+
+    Without this coder, Beam would pickle the batches. The pickle of a slice contains the whole batch that the slice was
+    cut from.
     """
 
     def encode(self, value: pa.RecordBatch) -> bytes:
@@ -96,8 +99,8 @@ def batches(
 ) -> Iterator[pa.RecordBatch | None]:
     """Packs documents into batches. Yields batches of at most 512 documents and about 8 MB of text.
 
-    If ``documents`` yields None, this function yields None too. The None tells the caller to write out its dropped rows
-    now.
+    If ``documents`` yields None, this function yields None too. A None asks the caller to write its rows about dropped
+    documents now.
     """
     schema = reader_schema(columns)
     rows: list[Mapping[str, Any]] = []

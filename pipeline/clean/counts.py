@@ -1,8 +1,10 @@
-"""Defines the exact counts of documents that each stage took in, kept and dropped. The counts of all workers are
-summed.
+"""Defines the counts: how many documents each stage took in, kept and dropped. The counts are exact. The counts of all
+workers are summed.
 
-Each count has the key ``(source, stage, name)``. The names are the constants below. The name of a drop reason is
-``dropped:REASON``. Some counts belong to no stage. They have a pseudo-stage instead, whose name begins with ``@``.
+The key of a count is ``(source, stage, name)``. The constants below are names and prefixes of names. For example, the
+number of documents that a stage dropped for REASON has the name ``dropped:REASON``. Some counts belong to no stage.
+Their keys have a pseudo-stage instead, whose name begins with ``@``.
+
 Beam's own counters are not used, because they can count a retried bundle twice.
 """
 
@@ -19,8 +21,8 @@ BYTES_IN, BYTES_KEPT = "bytes_in", "bytes_kept"
 LINES_IN, LINES_KEPT = "lines_in", "lines_kept"
 DROPPED = "dropped:"
 NOTED = "noted:"
-"""The prefix of a note's name. A note is a number that a stage reports besides the kept and dropped documents. A note
-of 0 is stored too."""
+"""The prefix of a note's name. A note is a number that a stage reports in addition to its kept and dropped documents. A
+note is stored even if it is 0."""
 BAD_RECORDS, UNREADABLE_FILES = "bad_records", "unreadable_files"
 
 # Both the sender and the receiver count the records that one stage of the graph sends to another. The two numbers must
@@ -29,43 +31,46 @@ SENT, RECEIVED = "sent:", "received:"
 
 READ_STAGE, WRITE_STAGE = "read", "clean"
 ROWS_STAGE, ROWS = "@rows", "rows"
-"""The pseudo-stage and the name of a count: the number of rows that workers send to ``dropped/``."""
+"""The pseudo-stage and the name of one count: the number of rows that workers send to ``dropped/``. It is counted only
+if some of the dropped documents get no row."""
 WON_STAGE = "@won"
-"""The pseudo-stage of counts about the keys of a dump. The count is the number of keys for which a dedup kept a
-document of the dump. The name of the count is the dedup's name."""
+"""The pseudo-stage of the keys of a dump. The name of a count is the name of an exact dedup. The count is the number of
+keys for which this dedup kept a document of the dump."""
 CEILING_STAGE = "@ceilings"
-"""The pseudo-stage of near dedups that removed more documents than a ceiling allows. The name of a count has five
-parts, separated by tabs: the step; the kind of ceiling; the number of documents; the dump (empty for the whole source);
-and the language or host."""
+"""The pseudo-stage of exceeded ceilings. A ceiling is the largest share of documents that a near dedup may remove. The
+count is the number of removed documents. The name of a count has five parts, separated by tabs: the step; the word
+``source``, ``language`` or ``host``; the number of documents before the removal; the dump (empty for the whole source);
+and the language or host (empty for the word ``source``)."""
 LARGEST_STAGE = "@largest"
-"""The pseudo-stage of the largest groups of a near dedup. The count is the number of documents in the group. The name
-of the count contains the members as JSON."""
+"""The pseudo-stage of the largest groups of duplicates that a near dedup found. The count is the number of documents in
+the group. The name of a count is JSON with the id of the kept document and the ids of some removed documents."""
 OVERLAPS_STAGE = "@overlaps"
-"""The pseudo-stage of documents that a near dedup removed. They are counted by their overlap with the kept document."""
+"""The pseudo-stage of the documents that a near dedup removed, counted by overlap. The name of a count is a bin of
+overlaps with the kept document (:func:`pipeline.clean.near_stats.overlap_bin`)."""
 REMOVED_STAGE = "@removed"
-"""The pseudo-stage of documents that a near dedup removed. They are counted by language and by host. The name of a
-count has four parts, separated by tabs: the word ``language`` or ``host``; the number of all documents in this language
-or from this host; the dump (empty for the whole source); and the language or host."""
+"""The pseudo-stage of the documents that a near dedup removed, counted by language and by host. The name of a count has
+four parts, separated by tabs: the word ``language`` or ``host``; the number of all documents in this language or from
+this host; the dump (empty for the whole source); and the language or host."""
 PAIR_FILES_STAGE = "@pair_files"
-"""The pseudo-stage of the files in which a near dedup wrote rejected pairs."""
+"""The pseudo-stage of files with rejected pairs. The count is the number of such files that a near dedup wrote."""
 ACROSS = ":across"
-"""The suffix of pseudo-stages about the dedup across sources. It is added to the names of the pseudo-stages above."""
+"""A suffix for the names of the pseudo-stages above. With the suffix, they count what the dedup across sources did."""
 GRAPH = "@graph"
 """The pseudo-stage of the records that stages send to each other."""
 
 
 class LostRecords(AssertionError):  # noqa: N818 - the name says what happened
-    """Raised if two counts differ although they must be equal. The cause is a bug in this project or in the engine (the
-    program that runs the Beam jobs), which lost or doubled records.
+    """Raised if two counts differ although they must be equal. Then records were lost or doubled. The cause is a bug in
+    this project, or in the engine (the program that runs the Beam jobs).
     """
 
 
 def check_conservation(counts: Mapping[CountKey, int]) -> None:
-    """Checks two things for each stage: it kept or dropped every document that it took in, and it received every record
-    that was sent to it.
+    """Checks two things. Each stage kept or dropped every document that it took in. Each stage received every record
+    that another stage sent to it.
 
     Raises:
-        LostRecords: two numbers differ although they must be equal. The message names the source and each stage.
+        LostRecords: two numbers differ although they must be equal. The message names the source and the stages.
 
     In this example, 3 documents were taken in, 2 were kept and 1 was dropped. So nothing is raised:
 

@@ -1,9 +1,9 @@
-"""Cleans each dump of a source (one crawl of CommonCrawl) separately. So a run that adds a dump does not clean the
-earlier dumps again.
+"""Cleans each dump of a source separately. A dump is one crawl of CommonCrawl. So a run that adds a dump does not clean
+the earlier dumps again.
 
-A newer dump never changes an earlier one. Lines are compared only within a dump, and if several dumps contain a page,
-the earliest dump keeps it. So the output of a dump depends only on the dump's own files and on earlier dumps. The
-dump's fingerprint covers exactly these inputs.
+A newer dump never changes the output of an earlier one. Lines are compared only within a dump, and if several dumps
+contain a page, the earliest dump keeps it. So the output of a dump depends only on the dump's own files and on earlier
+dumps. The dump's fingerprint covers exactly these inputs.
 
 The output files (parts) of all dumps are in one folder with consecutive numbers. A newer dump adds its parts at the
 end. The parts of older dumps are only renamed, because their names contain the number of all parts (``of-NNNNN``).
@@ -43,15 +43,16 @@ class PreparedDump:
     fingerprint: str
     """A hash of everything that the dump is made from: its own files, the settings, and the earlier dumps."""
     first_part: int
-    """The number of the dump's first part among the parts of the source."""
+    """The number of the dump's first part (output file) among the parts of the source."""
     num_parts: int
 
 
 def comes_in_dumps(source: Source) -> bool:
-    """True if the dumps of the source can be cleaned one by one. For this, a newer dump must never change an older one.
+    """True if the dumps of the source can be cleaned one by one. For this, the source must come in dumps and have no
+    join, and a newer dump must never change the output of an older one.
 
-    Counterexample: a line dedup over all dumps could remove lines of an older dump that a newer dump repeats. A source
-    with such a step is cleaned in one piece.
+    For example, a line dedup over all dumps could remove lines of an older dump because a newer dump repeats them. A
+    source with such a step is cleaned in one piece.
     """
     dedups = (step for step in source.steps if isinstance(step, DedupStep))
     return source.reader.HAS_DUMPS and source.join is None and all(dedup.needs_earlier_dumps_only for dedup in dedups)
@@ -91,9 +92,9 @@ def split_into_dumps(
 
 
 def file_without_dump(source: Source, listing: Listing) -> str:
-    """Returns the first path that does not name a dump; "" if every path names one.
+    """Returns the first path that does not name a dump. If there is such a path, the source is cleaned in one piece.
 
-    If there is such a path, the source is cleaned in one piece.
+    Returns "" if every path names a dump, or if the source could not be cleaned dump by dump anyway.
     """
     reader = source.reader
     if not comes_in_dumps(source):
@@ -126,8 +127,8 @@ def _marker(layout: Layout, source: str, dump: PreparedDump) -> str:
 def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
     """Prepares the folders for the dumps that are not complete, and returns the jobs of these dumps.
 
-    It deletes the output of incomplete dumps, and renames the parts of complete dumps to the names that they have in
-    this run. Each returned job lists the key files of complete earlier dumps.
+    The output of incomplete dumps is deleted. The parts (output files) of complete dumps get the names that they have
+    in this run. Each returned job lists the key files of complete earlier dumps.
     """
     forget_dumps(layout, jobs[0].source.name, keep={job.dump for job in jobs})
     pending: list[SourceJob] = []
@@ -151,16 +152,16 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
 
 
 def _num_won(dump: SourceJob, step: str) -> int:
-    """Returns for how many keys the dedup ``step`` kept a document of a complete dump. The number is in the dump's
-    marker.
+    """Returns the number of keys for which the dedup ``step`` kept a document of a complete dump. The marker of the
+    dump has this number.
     """
     marker = read_marker(dump.places.marker) or {}
     return sum(n for _, stage, what, n in marker["counts"] if (stage, what) == (c.WON_STAGE, step))
 
 
 def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> None:
-    """Deletes the keys and the markers of all dumps of a source, except the dumps in ``keep``. A marker makes a dump
-    complete.
+    """Deletes the key files and the markers of all dumps of a source, except the dumps in ``keep``. A marker is a file
+    that says that a dump is complete.
 
     Each dump has two markers, one from the clean phase and one from the tokenize phase. If a dump is no longer part of
     the source, its markers must be deleted, because a new dump may get the same part numbers.
@@ -177,9 +178,9 @@ def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> Non
 
 
 def _rename_parts(folder: str, numbers: Iterable[int], num_parts: int) -> None:
-    """Deletes the parts that are not in ``numbers``.
+    """Deletes the parts of a folder whose numbers are not in ``numbers``.
 
-    Renames the remaining parts so that their names have the new number of parts.
+    Renames the remaining parts, because their names contain the number of all parts.
     """
     kept = set(numbers)
     delete_unfinished(folder)

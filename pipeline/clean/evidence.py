@@ -34,8 +34,8 @@ _FORM = {"compression": "zstd", "write_page_checksum": True}
 
 @contextlib.contextmanager
 def evidence_file(job: SourceJob, part: int) -> Iterator[pq.ParquetWriter | None]:
-    """Opens the evidence file of a part (output file) and yields its writer. If no step of the source produces
-    evidence, yields None.
+    """Opens the evidence file of a part (output file) and yields the file's writer. Yields None if no step of the
+    source produces evidence.
     """
     schema = evidence_schema(job.source.steps)
     if job.places.evidence_dir is None or schema is None:
@@ -47,9 +47,7 @@ def evidence_file(job: SourceJob, part: int) -> Iterator[pq.ParquetWriter | None
 
 
 def write_evidence(writer: pq.ParquetWriter | None, rows: Sequence[pa.RecordBatch]) -> None:
-    """Writes the evidence that steps found in one batch. ``writer`` may be None only if there is none (``rows`` is
-    empty).
-    """
+    """Writes the evidence that steps found in one batch. ``writer`` may be None only if ``rows`` is empty."""
     if rows:
         assert writer is not None, "a step left evidence before the last pass, which is the one that writes it"
         writer.write_table(pa.Table.from_batches(rows))
@@ -65,8 +63,8 @@ def gather_hits(layout: Layout, table: str | None, sources: Iterable[Source]) ->
 
     Args:
         layout: the paths of the run's output.
-        table: the path of the index with which the sources were searched. None if this run does not search. Then the
-            folder is deleted, because the hits of an earlier run would not describe the newly cleaned documents.
+        table: the path of the index of the evaluation sets; None if this run does not search for them. If it is None,
+            the folder is deleted, because the hits of an earlier run do not describe the newly cleaned documents.
         sources: the sources of the run.
     """
     delete_tree(join(layout.decontamination, SUMMARY_NAME))

@@ -70,11 +70,11 @@ def _tagged_dropped(part: int, number: int) -> tuple[int, tuple[str, Any, int]]:
 
 
 def check_earlier_keys(job: SourceJob, counts: Mapping[c.CountKey, int]) -> None:
-    """Checks that the job of a dump read all keys that the complete earlier dumps had written.
+    """Checks that the job of a dump read all keys that the complete earlier dumps wrote.
 
     Raises:
-        LostRecords: fewer keys were read than written. Without these keys the job would keep documents that an earlier
-            dump already has.
+        LostRecords: fewer keys were read than written. Without the other keys, the job would keep documents that an
+            earlier dump already has.
     """
     for step in {files.step for files in job.earlier_keys}:
         written = sum(files.num_keys for files in job.earlier_keys if files.step == step)
@@ -136,8 +136,8 @@ def part_range(job: SourceJob) -> tuple[int, int]:
 
 
 def part_folders(job: SourceJob) -> dict[str, str]:
-    """Returns the folders that contain one file per part of the source. A key of the dict is the folder's name in the
-    marker, for example ``clean``.
+    """Returns the folders that have one file per part (output file) of the source. The keys of the dict are the names
+    of the folders in the marker, for example ``clean``. The values are their paths.
     """
     folders = {"clean": job.places.clean_dir, "dropped": job.places.dropped_dir}
     folders |= {} if job.places.index_dir is None else {"index": job.places.index_dir}
@@ -145,11 +145,11 @@ def part_folders(job: SourceJob) -> dict[str, str]:
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
-    """Returns the folders with the job's files. As in :func:`part_folders`, a key of the dict is the folder's name in
-    the marker.
+    """Returns the folders with the job's files. The keys of the dict are the names of the folders in the marker, as in
+    :func:`part_folders`.
 
-    If the dumps of a source share a folder, the entry covers only the job's own parts. The job of a dump also has a
-    folder of key files.
+    The dumps of a source share these folders. So a value covers only the job's own parts of the folder. The job of a
+    dump also has a folder of key files, which it does not share.
     """
     spans: dict[str, str | PartSpan] = {
         name: PartSpan(folder, *part_range(job)) for name, folder in part_folders(job).items()

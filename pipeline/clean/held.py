@@ -1,9 +1,9 @@
-"""Holds back each source whose near dedup removed more than its ceilings allow, until the user accepts the removals.
+"""Holds back each source whose near dedup removed too many documents, until the user accepts the removals.
 
-A ceiling is the largest share of documents that a near dedup may remove. All files of a held-back source are written.
-But its marker gets a special name (:func:`held_path`), so the source does not count as complete. To accept the
-removals, the user runs the same command with ``--accept-removal SOURCE``. This run renames the marker and does not
-clean the source again.
+A source is held back if a removal exceeds a ceiling. A ceiling is the largest share of documents that a near dedup may
+remove. All files of a held-back source are written. But its marker gets a special name (:func:`held_path`), so the
+source does not count as complete. To accept the removals, the user runs the same command with ``--accept-removal
+SOURCE``. This run renames the marker and does not clean the source again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def held_path(marker: str) -> str:
 
 
 def broken_ceilings(job: SourceJob, counts: Mapping[c.CountKey, int]) -> str:
-    """Returns a text about the ceilings (largest allowed shares) that the near dedup of a source exceeded. Returns ""
-    if it exceeded none.
+    """Returns a message about the ceilings (largest allowed shares) that the near dedup of a source exceeded. Returns
+    "" if no ceiling was exceeded.
     """
     rows = []
     for (source, stage, row), num_removed in counts.items():

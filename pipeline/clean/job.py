@@ -24,7 +24,8 @@ class KeyFiles:
     step: str
     folder: str
     num_keys: int = 0
-    """The number of keys in all files, known when the dump is complete. A newer dump must read exactly this number."""
+    """The number of keys in all files together, known when the dump is complete. A newer dump must read exactly this
+    number."""
 
     def path(self, bucket: int) -> str:
         """Returns the path of the key file of a bucket.
@@ -36,8 +37,8 @@ class KeyFiles:
 
     @property
     def glob(self) -> str:
-        """The pattern that matches all key files of this dump and dedup. It is needed because a bucket without keys has
-        no file.
+        """The pattern that matches all key files of this dump and this dedup. A bucket without keys has no file, so the
+        files are found by this pattern.
         """
         return f"{self.folder}/part-{self.step}-*.arrow"
 
@@ -59,7 +60,7 @@ class KeptIndex:
     fingerprint: str = ""
     """The fingerprint of the clean documents."""
     num_bytes: int = 0
-    """The size of the input that the source was made from."""
+    """The size in bytes of the input that the source was made from."""
 
     def path(self, part: int) -> str:
         """Returns the path of one file of the index."""
@@ -80,8 +81,8 @@ class JobSizes:
     dropped_share: float = 1.0
     """The share of the dropped documents outside the sample that get a row in ``dropped/``, from 0 to 1."""
     is_compiled: bool = False
-    """True if the input is so large that steps use compiled loops where they also have a form in NumPy. The results are
-    the same, so this field is not part of the fingerprint."""
+    """True if steps use compiled loops instead of NumPy, because the input is large. Steps that have no compiled loops
+    are not affected. The results are the same, so this field is not part of the fingerprint."""
     first_part: int = 0
     """The number of the job's first part among the parts of its source."""
     num_source_parts: int | None = None
@@ -89,7 +90,7 @@ class JobSizes:
 
     @property
     def num_parts_in_names(self) -> int:
-        """The number after ``of-`` in the names of the job's parts."""
+        """The number after ``of-`` in the names of the job's parts. It is the number of parts of the whole source."""
         return self.scale.num_parts if self.num_source_parts is None else self.num_source_parts
 
 
@@ -144,7 +145,7 @@ class SourceJob:
     ceilings: RemovalCeilings = field(default_factory=RemovalCeilings)
     """The largest shares of documents that a near dedup may remove."""
     about: Mapping[str, Any] = field(default_factory=dict)
-    """The manifest's entry about the inputs and models."""
+    """The manifest's entry about the source's input and models."""
 
     @property
     def label(self) -> str:
@@ -154,7 +155,7 @@ class SourceJob:
     def part_path(self, folder: str, part: int) -> str:
         """Returns the path of an output part in a folder, for example in ``clean/`` or ``dropped/``.
 
-        ``part`` counts from 0 within the job.
+        ``part`` is the part's number within the job, from 0.
         """
         return f"{folder}/{part_name(self.sizes.first_part + part, self.sizes.num_parts_in_names)}"
 

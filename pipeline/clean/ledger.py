@@ -24,8 +24,8 @@ _SAMPLED_COLUMNS = ("url", "title", "date", "text")
 _FLUSH_ROWS = 20_000
 _FLUSH_BYTES = 16 << 20
 _REJECTED_BYTES = 41
-"""The number of bytes that the row of a rejected record takes in Arrow, without its location, reason, detail and
-source."""
+"""The number of bytes that the row of a rejected record takes in Arrow. The bytes of its location, reason, detail and
+source are added to this number."""
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class Ledger:
 
         Args:
             before: the documents that the stage took in.
-            after: the same rows with the columns that the stage changed.
+            after: the same documents after the stage, which may have changed some columns.
             verdict: the drop reason of each row; null for a row that is kept.
             detail: a detail for each row, or None if the stage has no details.
 
@@ -175,10 +175,10 @@ class Ledger:
         return self._num_rows >= _FLUSH_ROWS or self._num_bytes >= _FLUSH_BYTES
 
     def take_dropped(self) -> Iterator[pa.RecordBatch]:
-        """Yields one batch of all rows in the ledger, and removes these rows from the ledger.
+        """Removes all rows from the ledger, and yields them as one batch. Yields nothing if there are no rows.
 
         Only the rows in the sample (:func:`sample_hash`) keep their text. If ``rows_share`` is below 1, only this share
-        of the other rows is yielded.
+        of the rows outside the sample is yielded.
         """
         self._pack_rejected()
         if not self._rows:
@@ -222,9 +222,8 @@ def without_text_above(rows: pa.RecordBatch, limits: Mapping[tuple[str, str], in
 
 
 def in_share(rows: pa.RecordBatch, share: float) -> pa.Array:
-    """Returns a mask of the dropped documents that get a row in ``dropped/``.
-
-    These are about ``share`` of the documents: those with the smallest hashes.
+    """Returns a mask of the dropped documents that get a row in ``dropped/``. It selects about ``share`` of the
+    documents: those with the smallest hashes.
     """
     limit = int(share * 2**64)
     return pa.array([sample_hash(i) < limit for i in rows.column("id").to_pylist()], pa.bool_())

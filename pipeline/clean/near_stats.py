@@ -15,7 +15,7 @@ LARGEST = 10
 """The number of groups that the statistics list. The statistics also list this many languages and this many hosts."""
 _BINS = 20
 BIN_WIDTH = 1 / _BINS
-"""The width of a bin of overlaps."""
+"""The width of a bin of overlaps. An overlap is a share, from 0 to 1."""
 
 
 def overlap_bin(overlap: float) -> str:
@@ -33,8 +33,8 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") 
     """Returns statistics about the documents that a source's near dedup removed. Returns an empty dict if it removed
     none.
 
-    If the source was cleaned dump by dump, each dump reports only the languages and hosts with the most removed
-    documents. The sums over all dumps include only these languages and hosts.
+    If the source was cleaned dump by dump, each dump reports only the languages and hosts that lost the most documents.
+    So the sum for a language or host includes only the dumps that reported it.
 
     ``suffix`` is the end of the pseudo-stages' names (:mod:`pipeline.clean.counts`). For the dedup across sources, it
     is ``counts.ACROSS``. In this example, 2 of 5 English documents were removed, both with an overlap of 0.90 to 0.95:
@@ -63,9 +63,11 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") 
 
 
 def largest_groups(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") -> list[dict[str, Any]]:
-    """Returns the largest groups of a source. A group is a kept document and its removed duplicates.
+    """Returns the largest groups of duplicates of a source. A group is a kept document and the documents that were
+    removed as its duplicates.
 
-    It is described by its number of documents, the id of the kept document, and the ids of some removed documents.
+    An entry has the number of documents in the group, the id of the kept document, and the ids of some removed
+    documents.
     """
     wanted = (source, c.LARGEST_STAGE + suffix)
     found = [(-size, row) for (name, stage, row), size in counts.items() if (name, stage) == wanted]

@@ -1,7 +1,7 @@
-"""Finds the url, the title and the date of a document, for people who look at documents of several sources.
+"""Finds the url, the title and the date of a document. They help people who look at documents of several sources.
 
-The columns with these values have different names, because readers name their columns after the fields of their input
-(``timestamp``, ``creation_date``).
+The columns with these values have different names in different sources, for example ``timestamp`` and
+``creation_date``. Readers name their columns after the fields of their input.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Origin(NamedTuple):
 def origin_of(batch: pa.RecordBatch) -> Origin:
     """Returns the url, the title and the date of each document of a batch. Long values are truncated.
 
-    A file of a repository gets its path as title. A date is taken as it is in the column:
+    A file of a repository has no title, so its repository and its path are used as title. A date is not converted:
 
     >>> origin_of(pa.record_batch({"repo_name": ["a/b", None], "path": ["c.py", "d.py"]})).title.to_pylist()
     ['a/b/c.py', None]
@@ -57,9 +57,9 @@ def _first(batch: pa.RecordBatch, names: tuple[str, ...], max_chars: int) -> pa.
 
 
 def _text(batch: pa.RecordBatch, name: str) -> pa.Array:
-    """Returns a column as text, because a user's own corpus may have a column of this name with another type.
+    """Returns a column as text. In a user's own corpus, a column of this name may have another type.
 
-    Whole numbers, dates and timestamps are converted. For any other type, all values are null.
+    Whole numbers, dates and timestamps are converted to text. For any other type, all values are null.
     """
     column = batch.column(name)
     if pa.types.is_string(column.type):

@@ -1,7 +1,7 @@
 """Defines the Beam transforms (DoFns) of a pass over the texts of a source.
 
-A pass reads the input, or opens batches of documents that an earlier pass wrote to disk (spilled). It runs a segment
-(the steps between two dedups). Then it sends keys to dedups, or it writes the documents.
+A pass reads the input, or opens batches of documents that an earlier pass wrote to disk (spilled). It runs the steps of
+a segment, which are the steps between two dedups. Then it sends keys to dedups, or it writes the documents.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ class SegmentDoFn(beam.DoFn):
 
         Args:
             documents: the documents to pack. A None among them asks this function to yield ``held`` now. If the ledger
-                (counts and dropped rows) is full, its rows are yielded too.
+                (counts, and rows about dropped documents) is full, this function also yields the ledger's rows.
             chunk_id: the numbers of the unit and of the chunk that the documents come from.
-            held: outputs that ``documents`` adds while it is iterated. This function yields them after each batch, and
-                empties the list.
+            held: a list to which ``documents`` adds outputs during the iteration. After each batch, this function
+                yields these outputs and empties the list.
         """
         numbers = itertools.count(1)
         source = self._job.source
@@ -123,7 +123,7 @@ class SegmentDoFn(beam.DoFn):
         yield from held
 
     def _stage(self) -> str:
-        """Returns the name by which the progress display calls this pass."""
+        """Returns the name of this pass for the progress display."""
         return pass_label(self._job.source.name, self._segment)
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
@@ -134,8 +134,8 @@ class SegmentDoFn(beam.DoFn):
     ) -> Iterator[TaggedOutput]:
         """Yields the keys of a batch's documents, for the next dedups.
 
-        ``rows`` are the numbers that the documents had when the batch was spilled. Without ``rows``, no document has
-        been dropped since.
+        ``rows`` are the row numbers that the documents had when the batch was spilled. If ``rows`` is None, no document
+        of the batch has been dropped after that.
         """
         chain = self._segment.dedups
         numbered = NumberedBatch(batch, batch_id, np.arange(batch.num_rows) if rows is None else rows)
@@ -194,7 +194,8 @@ class OpenBatches(SegmentDoFn):
     of dedups, and runs the steps of a segment.
 
     If the segment has no steps of its own, the pass only sends keys to the next dedup and spills nothing. Then the next
-    pass opens the same batches again. It applies the old verdicts and the new ones.
+    pass opens the same batches again. It applies the verdicts that this pass got, and the verdicts that followed from
+    the keys.
     """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:

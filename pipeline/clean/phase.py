@@ -42,18 +42,18 @@ DATA_VERSION = 2
 
 
 def with_exclusion(source: Source, settings: Settings) -> Source:
-    """Makes a source begin with a step that drops the documents of the run's exclusion list. Returns the source.
+    """Returns the source with a first step that drops the documents on the run's exclusion list.
 
-    If the run has no exclusion list, returns the source unchanged.
+    Returns the source unchanged if the run has no exclusion list.
     """
     return replace(source, steps=(Excluded(), *source.steps)) if settings.exclude else source
 
 
 def with_decontamination(source: Source, settings: Settings) -> Source:
-    """Makes a source end with a step that searches its texts for the run's evaluation sets. Returns the source.
+    """Returns the source with a last step that searches its texts for the run's evaluation sets.
 
-    The step is the last one, so it sees exactly the texts that are written. If the run has no evaluation sets, returns
-    the source unchanged.
+    The step is the last one, so it sees exactly the texts that are written. Returns the source unchanged if the run has
+    no evaluation sets.
     """
     return replace(source, steps=(*source.steps, Decontaminate())) if settings.decontamination else source
 
@@ -117,8 +117,8 @@ def prepare_sources(
 def _tokenizer_path(path: str, settings: EncoderSettings) -> ModelPath:
     """Returns the path of the tokenizer.
 
-    If the settings have a pattern or special tokens, the result includes them. Only a tiktoken rank file needs such
-    settings.
+    If the settings have a pattern or special tokens, they are returned with the path. Only a tiktoken rank file needs
+    these settings.
     """
     is_plain = settings.pattern is None and settings.special_tokens is None
     return path if is_plain else RankFile(path, settings)
@@ -204,7 +204,8 @@ def pending_jobs(prepared: Sequence[PreparedSource], layout: Layout, settings: S
 
 
 def delete_pair_files(layout: Layout, source: str, keep: Iterable[str] = ()) -> None:
-    """Deletes a source's files of near-duplicate pairs in ``dedup/``. Keeps the files of the jobs in ``keep``."""
+    """Deletes a source's files of near-duplicate pairs in ``dedup/``, except the files of the jobs in ``keep``. A job
+    is named ``SOURCE`` or ``SOURCE@DUMP``."""
 
     def found(labels: Iterable[str]) -> set[str]:
         globs = [glob for label in labels for glob in layout.pair_files(label)]
@@ -236,10 +237,10 @@ def is_complete(prepared: PreparedSource, layout: Layout) -> bool:
 
 
 def already_complete(prepared: Iterable[PreparedSource], jobs: Iterable[SourceJob]) -> list[str]:
-    """Returns the names of what is complete: a source or dump without a job.
+    """Returns the names of the sources and dumps that need no job, because they are complete.
 
-    If no dump of a source has a job, the source's name is returned. If only some have jobs, each dump without a job is
-    returned as ``SOURCE@DUMP``.
+    If no dump of a source needs a job, the source's name is returned. Otherwise each complete dump is returned as
+    ``SOURCE@DUMP``.
     """
     labels = {job.label for job in jobs}
     complete = []
@@ -263,7 +264,7 @@ def finish_sources(prepared: Iterable[PreparedSource], layout: Layout, settings:
 
 
 def _job(prepared: PreparedSource, layout: Layout, settings: Settings) -> SourceJob:
-    """Returns the job of a source. The folders for temporary files are filled in later."""
+    """Returns the job of a source. The fields for temporary folders stay empty; they are filled in later."""
     name = prepared.source.name
     job = SourceJob(
         source=prepared.source,

@@ -31,7 +31,7 @@ class PreparedSource:
     steps.
     """
     across: AcrossPlace | None = None
-    """The place of the source in the dedup across sources; None if it is not compared."""
+    """How the source takes part in the dedup across sources; None if it takes no part."""
 
     @property
     def num_parts(self) -> int:

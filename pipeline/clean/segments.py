@@ -21,7 +21,7 @@ class GlobalStep:
     """Holds a dedup and its tag. The tag is a number that marks the dedup's verdicts (decisions)."""
 
     tag: int
-    """1 + the position of the step among the steps of the source. The verdicts of this step are marked with it."""
+    """The tag: the position of the step among the steps of the source, counted from 1. It marks the step's verdicts."""
     step: DedupStep
 
 
@@ -40,8 +40,8 @@ class Segment:
     near dedup. The last segment has no dedups.
     """
     origin: int = -1
-    """The index of an earlier segment. This segment opens the batches that the earlier segment spilled. The index is -1
-    if this segment reads the input."""
+    """The index of the earlier segment whose spilled batches this segment opens. The index is -1 if this segment reads
+    the input."""
 
     @property
     def is_last(self) -> bool:
@@ -50,10 +50,10 @@ class Segment:
 
     @property
     def spills(self) -> bool:
-        """True if the pass writes its documents to disk for a later pass.
+        """True if the pass writes its documents to disk for a later pass. The value does not matter for the last pass.
 
-        A later pass without steps of its own changes no text, so it spills nothing. Then the next pass opens the same
-        batches again.
+        A pass without local steps changes no text. So it writes no documents, and the next pass opens the same batches
+        again. But the first pass that has the documents always writes them.
         """
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 
@@ -68,8 +68,8 @@ def segments(steps: Sequence[AnyStep], *, first_opens: bool = False) -> list[Seg
 
     ``first_opens`` is True if the first segment opens batches that a join has spilled, instead of reading the input.
 
-    The example has two dedups and so three segments. For each segment it shows the number of dedups whose verdicts the
-    segment applies, and of dedups to which it sends keys.
+    The example has two dedups and so three segments. It shows two numbers for each segment: the number of dedups whose
+    verdicts the segment applies, and the number of dedups to which it sends keys.
 
     >>> from pipeline.sources.dedup_steps import ExactDedup, LineDedup
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()

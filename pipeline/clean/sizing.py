@@ -1,6 +1,6 @@
-"""Chooses into how many output parts and buckets the data of a source are divided.
+"""Chooses the numbers of output parts and of buckets into which the data of a source are divided.
 
-A bucket has the keys that a dedup compares together. More input gives more buckets, so that a worker needs no more
+A bucket has the keys that a dedup compares together. A larger input gets more buckets, so a worker does not need more
 memory.
 """
 
@@ -19,19 +19,19 @@ class Scale:
     num_parts: int
     """The number of output parts. A worker streams one part."""
     num_line_buckets: int
-    """The number of buckets of line hashes. A worker holds one bucket in memory. A line takes 17 bytes, and 68 bytes
-    while the worker sorts. A line that is repeated in a batch counts once.
+    """The number of buckets of line hashes. A worker holds one bucket in memory. A line takes 17 bytes of memory, and
+    68 bytes while the worker sorts the bucket. Repetitions of a line in the same batch take no memory.
     """
     num_key_buckets: int
     """The number of buckets of document keys and of rows of joins. A worker streams one bucket."""
     num_lookup_buckets: int = 16
     """The number of buckets in which keys of new documents are compared with stored keys. A worker holds one bucket in
-    memory. A key takes 24 bytes, and 100 bytes while the bucket is sorted."""
+    memory. A key takes 24 bytes of memory, and 100 bytes while the worker sorts the bucket."""
 
 
 _PART_BYTES = (1 << 20, 256 << 20)
-"""The smallest and largest number of stored input bytes per part. A part has 1 MB until there are 64 parts. With larger
-inputs the parts grow, up to 256 MB."""
+"""The smallest and the largest size of a part, in bytes of stored input. Up to 64 parts, a part has 1 MB. With larger
+inputs the parts grow up to 256 MB, and then their number grows."""
 _MANY_PARTS = 64
 """This number of parts keeps all workers of a machine busy. There are more parts only if a part would exceed 256 MB."""
 
@@ -40,19 +40,19 @@ LINES_PER_BUCKET = 250_000
 """The target number of lines per bucket. ``_NUM_LINE_BUCKETS`` limits the number of buckets."""
 
 _NUM_LINE_BUCKETS = (16, 8192)
-"""The smallest and largest number of line buckets. There are at least 16, so that several workers share the lines.
-There are at most 8192, because the lines of a batch (about 90,000) are packed by bucket. With more buckets a payload
-would have only a few lines. For inputs of more than 2e9 lines the buckets grow. For 1e11 lines a bucket has 12 million
-lines.
+"""The smallest and the largest number of line buckets. At least 16 buckets are needed so that several workers can share
+the lines. The lines of a batch (about 90,000) are packed into one payload per bucket. With more than 8192 buckets, a
+payload would have only a few lines. For inputs of more than 2e9 lines the buckets grow. For 1e11 lines a bucket has 12
+million lines.
 """
 
 _INPUT_BYTES_PER_LINE = 15
 """The number of compressed input bytes per line. A line of web text has about 45 bytes (44 in 500 pages of real WET
-files). Compression reduces this to a third.
+files). Compression reduces them to a third.
 """
 
 MAX_BUCKET_LINES = 16_000_000
-"""The largest number of lines that a process holds. A larger bucket is split on the worker's disk."""
+"""The largest number of lines that a process holds in memory. A larger bucket is split on the worker's disk."""
 
 
 def lines_of_input(num_input_bytes: int) -> int:
@@ -79,16 +79,18 @@ def scale_of(num_input_bytes: int) -> Scale:
 
 
 COMPILE_BYTES = 64 << 20
-"""The number of stored input bytes per worker process from which compiled loops are used instead of NumPy. They save 5
-seconds on so many bytes of web pages. The compiler takes 1 second in each process, and 5 seconds if no machine code is
-stored yet (measured)."""
+"""Compiled loops are used instead of NumPy if the input has at least this many stored bytes per worker process. For
+this many bytes of web pages, they save 5 seconds. The compiler takes 1 second in each process, or 5 seconds if no
+machine code is stored yet (measured)."""
 _MANY_PROCESSES = 1024
-"""The number of worker processes of an engine that does not report it. A smaller number only means a larger gain."""
+"""The assumed number of worker processes if the engine does not report it. If the true number is smaller, compiled
+loops save even more time."""
 
 
 def is_worth_compiling(num_input_bytes: int, num_processes: int) -> bool:
-    """Returns True if steps should use compiled loops where they also have a form in NumPy. Both forms give the same
-    results. ``num_processes`` is 0 if it is unknown, as on many machines.
+    """Returns True if steps should use compiled loops instead of NumPy. Both give the same results.
+
+    ``num_processes`` is the number of worker processes. It is 0 if the number is unknown, as on a cluster.
 
     >>> is_worth_compiling(10**8, 1), is_worth_compiling(10**8, 2), is_worth_compiling(10**12, 0)
     (True, False, True)

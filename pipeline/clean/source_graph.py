@@ -29,9 +29,11 @@ class CleanSource(beam.PTransform):
     The texts are spilled to disk, and the next pass reads them again. Only small things go through the engine:
     references to the texts, keys for dedups, and the dedups' verdicts.
 
-    A source may come in dumps, and each dump is cleaned by its own transform. ``earlier`` has the outputs of earlier
-    dumps. The output is a dict. Its entry ``done`` is the name of the source. For a dump, the dict also has one entry
-    per dedup step: the paths of the key files that newer dumps read.
+    A source may come in dumps, and each dump is cleaned by its own transform. ``earlier`` has the outputs of the
+    transforms of earlier dumps.
+
+    The output is a dict. Its entry ``done`` has the name of the source. For a dump, the dict also has one entry per
+    dedup step: the paths of the key files that newer dumps read.
     """
 
     def __init__(self, job: SourceJob, earlier: Sequence[Mapping[str, Any]] = ()) -> None:

@@ -64,8 +64,8 @@ class StepRunner:
     ) -> tuple[pa.RecordBatch, np.ndarray]:
         """Applies the verdicts of the dedups before this segment, in the order of the dedups.
 
-        Returns the kept documents and their row numbers in the given batch. The row numbers are needed because verdicts
-        name documents by them.
+        Returns the kept documents and their row numbers in the given batch. Verdicts identify documents by these row
+        numbers.
         """
         rows = np.arange(batch.num_rows)
         for global_step in self.segment.verdicts:

@@ -1,6 +1,5 @@
-"""Defines names and byte formats that passes share.
-
-They are the names of a pass's outputs, the bytes of a measurement (signal), and the names in the progress display.
+"""Defines names and byte formats that several passes use: the names of a pass's outputs, the bytes of a signal (a
+measurement), and the names of passes in the progress display.
 """
 
 from __future__ import annotations
@@ -13,22 +12,22 @@ REFS, KEYS, LINES, BOOKS, SKETCHES, COUNTS, DROPPED, SAMPLES, PARTS = (
     "refs", "keys", "lines", "books", "sketches", "counts", "dropped", "samples", "parts",
 )  # fmt: skip
 CARDS, RECORDS, GROUPS = "cards", "records", "groups"
-"""These and the constants above are names of outputs of a pass. A chain of exact dedups has one output per dedup:
-``keys_0``, ``keys_1``."""
+"""These three constants and the nine before them are names of outputs of a pass. If a pass sends keys to a chain of
+exact dedups, it has one output per dedup: ``keys_0``, ``keys_1``."""
 
 SIGNAL = struct.Struct(">cd")
 SIGNAL_MARK = b"\xff"
 MEMBERS = struct.Struct(">cI")
 MEMBERS_MARK = b"\xfe"
-"""The first byte of a payload about a kept document. The payload contains the number of documents that were dropped as
-its duplicates. No detail begins with this byte."""
+"""The first byte of a payload about a kept document. The payload has the number of documents that were dropped as
+duplicates of this document. Other payloads have a detail (a text) in this place, which never begins with this byte."""
 
 
 def signal_bytes(value: float) -> bytes:
-    """Converts a dedup's measurement to bytes, as a verdict carries it.
+    """Returns the bytes of a measurement by a dedup. A verdict carries them to the document.
 
-    The first byte ``SIGNAL_MARK`` marks a measurement. Other verdicts carry the detail of a drop instead. A detail is
-    UTF-8, which never begins with this byte.
+    The first byte is ``SIGNAL_MARK``. Other verdicts carry the detail of a drop in this place. A detail is UTF-8, which
+    never begins with this byte. After the mark come the 8 bytes of the number:
 
     >>> len(signal_bytes(0.5)), signal_bytes(0.5)[:1] == SIGNAL_MARK
     (9, True)
@@ -45,7 +44,9 @@ def key_tag(index: int) -> str:
 
 
 def pass_label(source: str, segment: Segment) -> str:
-    """Returns the name by which the progress display calls a pass over spilled batches.
+    """Returns the name of a pass over spilled batches, for the progress display.
+
+    In the example, the pass has no steps and sends no keys, so it only writes:
 
     >>> pass_label("books", Segment(1, (), (), ()))
     'books: write'

@@ -19,12 +19,12 @@ UNITS = "units"
 
 
 class UnpackUnits(SegmentDoFn):
-    """Unpacks containers into spill files. Outputs one unit per chunk. A unit that is not a container is passed on
-    unchanged.
+    """Unpacks containers into spill files (temporary files). Outputs one unit per chunk of a container. Other units are
+    passed on unchanged. A unit is a piece of the input that one worker reads.
     """
 
     def setup(self) -> None:
-        """Does nothing: no step runs in this pass, so no model is needed."""
+        """Does nothing. This pass runs no steps, so it needs no models."""
 
     def process(self, element: UnitElement) -> Iterator[TaggedOutput]:
         number, _, unit = element

@@ -11,15 +11,18 @@ import numpy as np
 
 @dataclass(slots=True)
 class Verdicts:
-    """Holds the decisions about one batch. Decisions of dedups are grouped by tag (the number of the dedup)."""
+    """Holds the decisions about one batch. The decisions of dedups are grouped by tag. A tag is the number of a
+    dedup.
+    """
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)
-    """The rows to drop, by tag and row number. The value is the detail of the drop."""
+    """The rows to drop. The keys are the tag and then the row number. The value is the detail of the drop."""
     lines: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    """The hashes of the lines to remove, by tag."""
+    """The hashes of the lines to remove. The key is the tag."""
     signals: dict[int, dict[int, float]] = field(default_factory=dict)
-    """Measurements of rows, by tag and row number."""
+    """Measurements of documents. The keys are the tag and then the row number."""
     members: dict[int, dict[int, int]] = field(default_factory=dict)
-    """The number of duplicates that were dropped in favour of a kept row, by tag and row number."""
+    """The number of documents that were dropped as duplicates of a kept document. The keys are the tag and then the row
+    number of the kept document."""
     attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)
-    """The values that a join found for a row, by row number and then by column."""
+    """The values that a join found for a document. The keys are the row number and then the column."""

@@ -12,10 +12,10 @@ from pipeline.progress.work import Work
 
 
 def clean_work(prepared: Sequence[PreparedSource], jobs: Sequence[SourceJob]) -> dict[str, Work]:
-    """Returns the amount of work of each pass, by the pass's label in the progress display.
+    """Returns the amount of work of each pass. The keys are the labels of the passes in the progress display.
 
-    The work of the first pass is counted in units (pieces of the input) to read. The work of a later pass is counted in
-    parts to write.
+    The work of the first pass is the number of units (pieces of the input) to read. The work of a later pass is the
+    number of parts (output files) to write.
     """
     inputs = {p.source.name: (p.units, p.listing.num_bytes) for p in prepared}
     inputs |= {f"{p.source.name}@{d.name}": (d.units, d.listing.num_bytes) for p in prepared for d in p.dumps}

@@ -1,5 +1,5 @@
-"""Writes rows about dropped documents. Each row has the id, the stage and the reason. The rows of a bounded sample also
-have the text.
+"""Writes rows about dropped documents. Among other columns, each row has the id, the stage and the reason. Only a
+bounded sample of the rows also has the text.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class WriteDropped(beam.PTransform):
     """Writes the rows of all workers about dropped documents. Takes references to the rows, and hashes of sampled
     documents. Outputs (part, number of rows).
 
-    Only a sample of the rows keeps the text: those with the smallest hashes. A worker sees only its own rows, so its
-    sample is too large. This transform computes from all samples the largest allowed hash per stage and reason. A row
-    with a larger hash loses its text.
+    Of the rows with the same stage and reason, only those with the smallest hashes keep their text. Each worker has
+    chosen a sample of its own rows, so together the samples are too large. This transform combines the hashes of all
+    samples, and computes the largest allowed hash per stage and reason. A row with a larger hash loses its text.
     """
 
     def __init__(self, job: SourceJob) -> None:

@@ -1,17 +1,18 @@
 """Runs the dedup across sources. New documents are compared with the stored indexes of sources that are already clean.
 
-1. The index of each earlier source has the keys of its kept documents. New documents send keys of the same kinds: a
-   hash of the text, the bands of the MinHash signature, and sampled n-grams. If a new and a kept document share a key,
-   they are a pair.
+1. The index of each earlier source has the keys of its kept documents. New documents (the documents of the source that
+   is cleaned) send keys of the same kinds: a hash of the text, the bands of the MinHash signature, and sampled n-grams.
+   A new document and a kept document that share a key are a pair.
 2. The shared keys of each pair are counted. Pairs that share enough keys become candidates.
 3. The texts of each candidate pair are compared. For this, the candidates are grouped by the file of the kept document.
    Only the row groups of this file that contain a candidate are read.
-4. A new document that matches a kept document is dropped. If several kept documents match, one is chosen: a document
-   with an equal text, or else the document with the greatest overlap.
+4. A new document is dropped if its text equals the text of a kept document, or overlaps it by more than a limit. If
+   this is true for several kept documents, one of them is reported: a document with an equal text, or else the document
+   with the greatest overlap.
 
-Kept documents never change. So a document is never dropped because of a document that is itself dropped. If a source is
-added at the end of the order in a later run, it is compared with the same indexes as in a run of all sources. So the
-same documents are dropped.
+Kept documents never change. So a document is never dropped because of a document that is itself dropped. A source that
+is added in a later run, after all others, is compared with the same indexes as in a run of all sources. So the same
+documents are dropped.
 """
 
 from __future__ import annotations
@@ -106,10 +107,12 @@ class DedupAcross(beam.PTransform):
     """Compares all new documents with the indexes of earlier sources. Outputs verdicts (which documents are dropped)
     and counts.
 
-    The input has three PCollections: a card for each new document, which describes it; a record for each key of a new
-    document; and the number of documents per language and host. ``kept`` has the files of the indexes, as PCollections
-    of (number of the index, part). A file is read as soon as its source is complete. A worker holds one bucket of
-    records in memory, and one row group of kept texts.
+    The input has three PCollections. The first has a card for each new document, which describes the document. The
+    second has a record for each key of a new document. The third has the number of documents per language and host.
+
+    The argument ``kept`` names the files of the indexes: PCollections of (number of the index, number of the file). A
+    file is read as soon as its source is complete. A worker holds one bucket of records in memory, and one row group of
+    kept texts.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep, kept: Sequence[Any]) -> None:

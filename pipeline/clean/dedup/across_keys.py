@@ -1,8 +1,11 @@
 """Computes the keys of documents for the dedup across sources, and defines the byte layouts of the records.
 
-A document has three kinds of keys: a hash of its text, the bands of its MinHash signature, and its sampled n-grams. A
-record is a key and the rank of the document that has it. The records of new documents are sent to the comparison. The
-records of kept documents are made from an index. This module does not use Beam.
+New documents are those of the source that is cleaned. Kept documents are those of earlier sources. A document has three
+kinds of keys: a hash of its text, the bands of its MinHash signature, and its sampled n-grams.
+
+A record is a key, and the rank of the document that has the key. A rank identifies a document, and documents are sorted
+by rank. The records of new documents are sent to the comparison. The records of kept documents are made from an index.
+This module does not use Beam.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from pipeline.sources.across_step import AcrossDedup
 
 KINDS = np.uint64(3)
 SAMPLE, BAND, TEXT = np.uint64(0), np.uint64(1), np.uint64(2)
-"""The lowest two bits of a key show its kind: a sampled n-gram, a band, or a text."""
+"""The lowest two bits of a key show what the key is: a sampled n-gram, a band, or a hash of a text."""
 NEW = 0xFF
 """The first byte of the rank of a new document. The ranks of kept documents begin with the number of their index."""
 MAX_INDEXES = 0xFF
@@ -43,26 +46,27 @@ class DocumentKeys(NamedTuple):
     """Holds the keys of the documents of a batch."""
 
     hashes: list[bytes]
-    """A hash of each text, 16 bytes."""
+    """One hash per text, 16 bytes each."""
     sets: list[Hashes]
-    """The n-grams of each document. Empty if only equal texts are compared."""
+    """The n-grams of each document, as hashes. The list is empty if only whole texts are compared."""
     is_compared: np.ndarray
-    """True for documents with enough n-grams. Other documents are compared only by their text."""
+    """One value per document: True if the document has enough n-grams to be compared by them. Other documents are
+    compared only by the hash of the whole text."""
     bands: Hashes
-    """The bands of the compared documents, one row per document, in order."""
+    """The bands of the documents that are compared by n-grams: one row per document, in the order of the documents."""
     samples: list[Hashes]
-    """The sampled n-grams of each compared document."""
+    """The sampled n-grams of each document that is compared by n-grams."""
 
 
 def text_hash(text: str) -> bytes:
-    """Returns the hash by which texts are compared."""
+    """Returns the hash of a text, 16 bytes. Texts with equal hashes are taken to be equal."""
     return xxhash.xxh3_128_digest(text.encode("utf-8", "surrogatepass"))
 
 
 def keys_of(texts: Sequence[str], step: AcrossDedup) -> DocumentKeys:
     """Computes the keys of the documents that have these texts.
 
-    A text with few n-grams is not compared by n-grams, only as a whole:
+    A text with too few n-grams is compared only as a whole, not by its n-grams:
 
     >>> keys_of(["one two three"], AcrossDedup()).is_compared.tolist()
     [False]
@@ -86,7 +90,7 @@ def keys_of(texts: Sequence[str], step: AcrossDedup) -> DocumentKeys:
 
 
 def text_keys(hashes: Sequence[bytes]) -> Hashes:
-    """Returns a key for each text, from the hashes of the texts."""
+    """Returns one key per text. The keys are made from the hashes of the texts."""
     both = np.frombuffer(b"".join(hashes), "<u8").reshape(len(hashes), 2)
     return (both[:, 0] & ~KINDS) | TEXT
 
@@ -96,11 +100,11 @@ def records_of(ranks: np.ndarray, texts: Hashes, bands: Hashes, owners: tuple[np
     """Returns the records of documents: one record per key, with the key and the document's rank.
 
     Args:
-        ranks: the rank of each document, as two numbers.
-        texts: the key of each document's text. If empty, these keys are left out.
+        ranks: one rank per document, as two numbers.
+        texts: one key per document, made from its text; empty if whole texts are not compared.
         bands: the bands of all documents.
-        owners: two arrays of document numbers. The first says which document each band belongs to. The second says the
-            same for each sampled n-gram.
+        owners: two arrays. The first has the number of the document that each band belongs to. The second has the
+            number of the document that each sampled n-gram belongs to.
         samples: the sampled n-grams of all documents.
     """
     keys = np.concatenate([texts, (bands & ~KINDS) | BAND, (samples & ~KINDS) | SAMPLE])
@@ -111,21 +115,24 @@ def records_of(ranks: np.ndarray, texts: Hashes, bands: Hashes, owners: tuple[np
 
 
 class NewDocument(NamedTuple):
-    """Holds what the dedup needs to know about a new document, besides its keys."""
+    """Holds what the dedup needs to know about a new document in addition to its keys. The card describes the
+    document.
+    """
 
     rank: bytes
     text_hash: bytes
     card: Card
 
     def payload(self) -> bytes:
-        """Returns the hash of the text and the card, as bytes. These bytes are the end of the document's payload, after
-        the rank and the mark.
+        """Returns the hash of the text and then the card, as bytes.
+
+        :func:`new_cards` adds the rank and a mark before these bytes.
         """
         return self.text_hash + self.card.to_bytes()
 
     @classmethod
     def of(cls, rank: bytes, payload: bytes) -> NewDocument:
-        """Reads a document from its payload."""
+        """Reads a document from its rank and the bytes of :meth:`payload`."""
         return cls(rank, payload[:HASH_BYTES], Card.of(payload[HASH_BYTES:]))
 
 
@@ -133,7 +140,7 @@ def new_documents(
     batch: pa.RecordBatch, batch_id: bytes, rows: Sequence[int], step: AcrossDedup, spill: SpillFile
 ) -> tuple[list[NewDocument], np.ndarray]:
     """Spills the n-grams of the documents in a batch to disk. Returns the documents that take part in the dedup, and
-    their records.
+    the records of these documents.
 
     A document takes part if it has enough n-grams. If the step also compares whole texts, every document with a text
     takes part.
@@ -163,10 +170,12 @@ def new_documents(
 
 
 def kept_ranks(number: int, part: int, first_row: int, num_ngrams: np.ndarray, ties: Hashes) -> np.ndarray:
-    """Returns the ranks of kept documents, which are consecutive rows of an index file. Documents are sorted by rank.
+    """Returns the ranks of kept documents. The documents are in consecutive rows of an index file, from ``first_row``
+    on.
 
-    A rank is two numbers, which contain, in this order: the number of the index; the number of n-grams, stored so that
-    longer documents sort first; a hash of the document; and the place of the document.
+    A rank identifies a document, and documents are sorted by rank. It consists of two 64-bit numbers. They contain, in
+    this order: the number of the index; the number of n-grams, stored so that longer documents sort first; a hash of
+    the document (``ties``); and the place of the document (``part`` and row).
     """
     assert number < MAX_INDEXES, number
     assert part < 1 << _PART_BITS, f"{part}: an index has too many parts"
@@ -179,8 +188,8 @@ def kept_ranks(number: int, part: int, first_row: int, num_ngrams: np.ndarray, t
 
 
 class Place(NamedTuple):
-    """Holds the place of a kept document: the number of its index, its part (the number of the file), and its row in
-    this file.
+    """Says where a kept document is: the number of its index, the number of the index file (part), and the row in this
+    file.
     """
 
     number: int
@@ -202,6 +211,8 @@ class Place(NamedTuple):
 def new_cards(documents: Sequence[NewDocument], mark: bytes, num_buckets: int) -> Iterator[tuple[int, bytes]]:
     """Yields (bucket, payload) for each new document. The payload consists of the document's rank, ``mark``, the hash
     of its text, and its card (a short description).
+
+    The byte ``mark`` distinguishes these payloads from others that begin with the rank.
     """
     for one in documents:
         yield int.from_bytes(one.rank[8:RANK_BYTES], "big") % num_buckets, one.rank + mark + one.payload()

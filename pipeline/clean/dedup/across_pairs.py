@@ -1,7 +1,10 @@
-"""Defines the stages of the dedup across sources.
+"""Defines the stages of the dedup across sources. New documents are those of the source that is cleaned. Kept documents
+are those of earlier sources.
 
-The stages read indexes, nominate pairs (documents that share a key), count the shared keys, compare the texts of
-candidates, and decide which documents are dropped.
+The stages run in this order: read the indexes of kept documents; nominate pairs (a new and a kept document that share a
+key); count the shared keys of each pair; compare the texts of the pairs that share enough keys, which are the
+candidates; decide which new documents are dropped; and write the pairs. A record is a key and the rank of a document. A
+rank identifies a document. A card describes a new document.
 """
 
 from __future__ import annotations
@@ -41,7 +44,8 @@ from pipeline.clean.tags import COUNTS
 from pipeline.sources.across_step import AcrossDedup
 
 CARD, PAIR = b"\x00", b"\x01"
-"""The kind of a payload, as one byte after the rank of the new document. The card sorts first, then the pairs."""
+"""The byte after the rank of a new document in a payload. It says whether the payload has the card of the document or a
+pair. The card sorts before the pairs."""
 _SHARED = struct.Struct(">HHB")  # shared bands, shared sampled n-grams, 1 if the texts seem to be equal
 _PAIR_ROW = np.dtype(
     [("new", ">u8", 2), ("mark", "u1"), ("kept", ">u8", 2), ("bands", ">u2"), ("sampled", ">u2"), ("equal", "u1")]
@@ -51,12 +55,12 @@ _PAIRS_AT_ONCE = 1 << 16
 _PLACE = struct.Struct(">BIQ")
 _CHANCES = struct.Struct(">BB")  # 1 if the texts seem to be equal, 1 if the pair shares enough keys
 EQUAL_MARK, NEAR_MARK = "=", "~"
-"""The first character of a verdict's detail. The first mark means equal texts, the second means overlapping texts."""
+"""The first character of a verdict's detail. ``=`` means that the texts are equal, ``~`` means that they overlap."""
 
 
 class ReadKept(beam.DoFn):
-    """Reads one file of an index. Takes (number of the index, part). Yields the records (one per key) of the kept
-    documents.
+    """Reads one file of an index. Takes (number of the index, number of the file). Yields the records of the kept
+    documents, packed by bucket. A document has one record per key.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -72,8 +76,8 @@ class ReadKept(beam.DoFn):
 
 
 class NominateKept(beam.DoFn):
-    """Finds the pairs of a new and a kept document that share a key. Takes the records (keys of documents) of a bucket.
-    A yielded pair goes to the bucket of its new document.
+    """Finds the pairs of a new and a kept document that share a key. Takes the records of one bucket of keys. Yields
+    each pair to the bucket of its new document.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -121,7 +125,7 @@ class NominateKept(beam.DoFn):
 
 
 def _first_of_each_key(kept: np.ndarray) -> np.ndarray:
-    """Keeps one record for each key: that of the document with the lowest rank."""
+    """Returns one record for each key: the record of the document with the lowest rank."""
     kept = kept[np.lexsort((kept["low"], kept["high"], kept["key"]))]
     is_first = np.ones(len(kept), np.bool_)
     is_first[1:] = kept["key"][1:] != kept["key"][:-1]
@@ -129,11 +133,11 @@ def _first_of_each_key(kept: np.ndarray) -> np.ndarray:
 
 
 def _numbered(records: np.ndarray, *, by_length: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers the documents that have records, from 0. Returns the number of each record's document, and the documents'
-    ranks.
+    """Numbers the documents that have records, from 0. Returns two arrays: for each record the number of its document,
+    and for each document its rank.
 
-    If ``by_length``, the documents are numbered by length, and the longest has the number 0. Otherwise they are
-    numbered by rank.
+    If ``by_length``, the longest document has the number 0. Otherwise the documents are numbered in the order of their
+    ranks.
     """
     high = records["high"]
     length = high & np.uint64((1 << 56) - 1) if by_length else high
@@ -152,7 +156,9 @@ def _lengths(ranks: np.ndarray) -> np.ndarray:
 
 class CandidatesAcross(beam.DoFn):
     """Counts the shared keys of each pair. Yields the pairs that share enough keys, with the card of the new document.
-    A pair goes to the bucket of the clean file that has the kept document.
+
+    A pair goes to a bucket that is chosen by the clean file of its kept document. So each clean file is read by one
+    worker.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -192,8 +198,8 @@ class CandidatesAcross(beam.DoFn):
 
 class VerifyAcross(beam.DoFn):
     """Compares the texts of each candidate pair. Yields the pairs with equal texts, and the pairs whose overlap is
-    above the limit. A pair goes to the bucket of its new document. The texts of kept documents are read from the clean
-    files.
+    above the limit. The texts of kept documents are read from the clean files. A pair goes to the bucket of its new
+    document.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -246,9 +252,11 @@ class VerifyAcross(beam.DoFn):
 
 
 class DecideAcross(beam.DoFn):
-    """Chooses one kept document for each new document that is dropped: a document with an equal text, or else the
-    document with the greatest overlap. If several have the same overlap, the first index decides, then the greatest
-    length, then the smallest hash.
+    """Chooses the kept document that is reported for each dropped document. It is a document with an equal text, or
+    else the document with the greatest overlap.
+
+    If several documents have equal texts, or the same overlap, the document in the index with the smallest number is
+    chosen. In the same index, the longest document is chosen, and then the one with the smallest hash.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -276,13 +284,14 @@ class DecideAcross(beam.DoFn):
 
 
 _ORDER_BYTES = 12
-"""The number of bytes that :meth:`KeptText.order` returns. They decide between kept documents with equal overlaps."""
+"""The number of bytes that :meth:`KeptText.order` returns. These bytes decide between kept documents with equal
+overlaps."""
 
 
 class WriteAcross(WritePairs):
     """Writes the pairs of new and kept documents to ``dedup/``. Sends a verdict to the new document of each pair.
 
-    Takes the pairs of one bucket. The bucket is chosen by the kept document.
+    Takes the pairs of one bucket. A pair's bucket is chosen by its kept document.
     """
 
     _SUFFIX = ":across"

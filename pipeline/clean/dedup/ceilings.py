@@ -1,10 +1,10 @@
-"""Checks the share of documents that a near dedup removed from a source, from each language and from each host.
+"""Checks how many documents a near dedup removed from a source, from each language and from each host.
 
-The largest allowed share is called a ceiling. A dedup that removes a larger share has most likely compared boilerplate
-or a template. If a ceiling is exceeded, the source does not become complete, and the run stops.
+The largest share that it may remove is called a ceiling. A dedup that removes a larger share has most likely compared
+boilerplate or a template. If a ceiling is exceeded, the source does not become complete, and the run stops.
 
 Each batch sends its number of documents per language and per host. Each removed document sends its language and host.
-The numbers of each language and host are then added up.
+These numbers are added up for each language and each host.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from pipeline.engine.group_bytes import GroupBytes
 _NUMBERS = struct.Struct(">II")  # number of documents, number of removed documents
 SOURCE, LANGUAGE, HOST = "source", "language", "host"
 _MOST = "most"
-"""The name of the output with the languages and hosts from which the most documents were removed."""
+"""The tag of the output with the languages and hosts that lost the most documents."""
 
 Removed = tuple[int, str, int]
 """A tuple: the number of removed documents, the name of the language or host, and the number of all documents in this
@@ -38,9 +38,10 @@ language or from this host."""
 def group_payloads(
     languages: Sequence[str], hosts: Sequence[str], num_buckets: int, *, is_removed: bool = False
 ) -> Iterator[tuple[int, bytes]]:
-    """Counts documents by language, by host, and all together. Yields each count as (bucket, payload).
+    """Counts documents by language and by host, and counts all documents. Yields each count as (bucket, payload).
 
-    In this example, there are counts for two languages, for one host, and for all documents:
+    ``is_removed`` says whether these documents were removed by the near dedup. A document without a host ("") is not
+    counted by host. In this example, there are counts for two languages, for one host, and for all documents:
 
     >>> len(list(group_payloads(["en", "de", "en"], ["a", "a", ""], 4)))
     4
@@ -58,8 +59,8 @@ class CheckRemoved(beam.PTransform):
     """Compares the numbers of removed documents with the ceilings (largest allowed shares). Takes payloads of
     :func:`group_payloads`.
 
-    Outputs a list of two PCollections of counts. The first has one count per broken ceiling. The second has the counts
-    of the languages and hosts that lost the most documents.
+    Outputs a list of two PCollections of counts. The first has one count per exceeded ceiling. The second has one count
+    for each of the languages and hosts that lost the most documents.
     """
 
     def __init__(self, job: SourceJob, step: str, suffix: str = "") -> None:
@@ -81,7 +82,7 @@ class CheckRemoved(beam.PTransform):
 
 
 class _MostRemoved(beam.CombineFn):
-    """Finds the languages or hosts that lost the most documents. Combines several lists into one.
+    """Finds the languages or hosts that lost the most documents. Combines several lists into one list.
 
     An entry of a list is (removed, name, documents): the number of removed documents, the language or host, and the
     number of all its documents.
@@ -101,7 +102,8 @@ class _MostRemoved(beam.CombineFn):
 
 
 def most_removed(found: Iterable[Removed]) -> list[Removed]:
-    """Returns the languages or hosts that lost the most documents. If they lost equally many, they are sorted by name.
+    """Returns the entries of the languages or hosts that lost the most documents. If two lost equally many, they are
+    sorted by name.
 
     An entry has the number of removed documents, the language or host, and the number of all its documents:
 

@@ -1,8 +1,9 @@
 """Writes and reads the keys of the documents that a dump (one crawl of CommonCrawl) keeps.
 
-If a document of a newer dump has a key that an earlier dump has, the document is a duplicate. So each dump writes small
-files with the keys of the documents that an exact dedup kept, one file per bucket of keys. A newer dump reads these
-files. It does not matter whether the earlier dumps were cleaned in this run or a year ago.
+If a document of a newer dump and a kept document of an earlier dump have the same key, the newer document is a
+duplicate. So each dump writes small files with the keys of the documents that an exact dedup kept, one file per bucket
+of keys. A newer dump reads these files. It does not matter whether the earlier dumps were cleaned in this run or a year
+ago.
 """
 
 from __future__ import annotations
@@ -65,9 +66,12 @@ class KeyFileWriter:
 class EarlierKeys(beam.PTransform):
     """Reads the key files of earlier dumps. Outputs one payload per key, and counts.
 
-    The exact dedup with the number ``index`` compares these payloads with those of new documents. The input of this
-    transform is a tuple of PCollections. The first PCollection has the :class:`KeyFiles` of dumps that were complete
-    before this run. The further PCollections have the paths of files that earlier dumps write in this run.
+    These payloads are compared with the payloads of new documents by one exact dedup: the one with the number ``index``
+    in ``steps``.
+
+    The input of this transform is a tuple of PCollections. The first PCollection has the :class:`KeyFiles` of dumps
+    that were complete before this run. Each further PCollection has the paths of the key files that one earlier dump
+    writes in this run.
     """
 
     def __init__(self, job: SourceJob, steps: Sequence[ExactDedup], index: int) -> None:
@@ -90,9 +94,9 @@ def _paths(files: KeyFiles) -> Iterator[str]:
 
 
 def earlier_name(step: ExactDedup) -> str:
-    """Returns the name under which the keys from earlier dumps are counted.
+    """Returns the name under which the keys of earlier dumps are counted.
 
-    They are counted when they are read, and again when they are compared. The two counts must be equal.
+    They are counted when the files are read, and again when the keys are compared. The two counts must be equal.
     """
     return f"{step.NAME} earlier keys"
 

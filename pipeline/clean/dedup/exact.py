@@ -1,7 +1,7 @@
 """Runs the exact dedup. If several documents of a source have the same key, for example the same URL, one of them is
 kept. The order of the files does not affect the choice.
 
-All documents with the same key are compared by one worker. If a source comes in dumps (crawls) and an earlier dump
+All documents with the same key are compared by one worker. A source can come in dumps (crawls). If an earlier dump
 keeps a document with this key, that document is always chosen. So a newer dump changes nothing in an older dump.
 """
 
@@ -38,14 +38,14 @@ from pipeline.engine.group_bytes import GroupBytes
 from pipeline.sources.dedup_steps import ExactDedup
 
 KEY_FILES = "key_files"
-"""The tag of the output with the paths of the key files that a dedup writes."""
+"""The tag of the output that has the paths of the key files that a dedup writes."""
 
 _KEY = operator.itemgetter(slice(KEY_BYTES))
 
 
 class ExactKind(DedupKind):
-    """Runs exact dedups. Several exact dedups in a row form a chain: one pass over the texts sends the keys for all of
-    them.
+    """Runs exact dedups. Several exact dedups that follow each other form a chain. One pass over the texts sends the
+    keys for all dedups of a chain.
     """
 
     def key_tags(self, chain: Chain) -> list[str]:
@@ -78,17 +78,18 @@ def _steps_of(chain: Chain) -> list[ExactDedup]:
 
 
 class DedupExact(beam.PTransform):
-    """Compares the keys for a chain (several exact dedups in a row). Takes one PCollection of keys per dedup. Outputs
-    verdicts, counts and key files.
+    """Runs a chain of exact dedups, which are several exact dedups that follow each other. Takes one PCollection of
+    keys per dedup. Outputs verdicts, counts and key files.
 
     A verdict says that a document is dropped. It consists of the number of an output part (file), and of bytes: batch
-    id, tag (the number of the dedup), row in the batch, and the id of the document that is kept instead. The dedups of
-    a chain run one after another. A document that one dedup drops does not take part in the next dedup. Otherwise a
-    page could be dropped as a duplicate of a page that is itself dropped.
+    id, tag (the number of the dedup), row in the batch, and the id of the document that is kept instead.
 
-    If the job cleans a dump, it also writes key files: the keys of the kept documents, for newer dumps. The output then
-    maps each dedup to the paths of its key files. ``earlier`` contains the key files that earlier dumps write in the
-    same run.
+    The dedups of a chain run one after another. A document that one dedup drops does not take part in the next dedup.
+    Otherwise a page could be dropped as a duplicate of a page that is itself dropped.
+
+    If the job cleans a dump, it also writes key files with the keys of the kept documents. Newer dumps read these
+    files. The output then maps each dedup to the paths of its key files. ``earlier`` contains the paths of the key
+    files that earlier dumps write in the same run.
     """
 
     def __init__(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]] | None = None) -> None:

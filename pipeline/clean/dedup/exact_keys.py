@@ -1,10 +1,11 @@
-"""Defines the keys that documents send to an exact dedup instead of their texts. The module contains only byte layouts
-and does not use Beam.
+"""Defines the payloads that documents send to an exact dedup instead of their texts. The module contains only byte
+layouts and does not use Beam.
 
-An exact dedup keeps one document per key: the winner. Several exact dedups in a row form a chain.
+An exact dedup keeps one document per key, which is called the winner. Several exact dedups that follow each other form
+a chain.
 
-A payload has five parts in this order: key, rank, address of the document, keys for the later dedups of the chain, id
-of the document. Payloads are sorted as bytes, so the winner of a key comes first.
+A payload has five parts in this order: the key; the rank; the address of the document; the keys for the later dedups of
+the chain; and the id of the document. Payloads are sorted as bytes, so the winner of a key comes first.
 """
 
 from __future__ import annotations
@@ -26,28 +27,29 @@ KEY_BYTES, ORDER_BYTES, TIE_BYTES = 16, 32, 24
 
 
 class KeyRow(NamedTuple):
-    """Holds the parsed payload of a document. It contains everything that an exact dedup knows about the document."""
+    """Holds the parts of a document's payload that an exact dedup uses."""
 
     key: bytes
     rank: bytes
-    """The documents with the same key are sorted by this value, and the first document is kept. The rank starts with
-    the value of the ``earliest`` or ``newest`` column (bytes inverted for ``newest``). Then follow hashes of the id,
-    the text and the other columns."""
+    """The documents with the same key are sorted by this value, and the first document is kept. The rank begins with
+    the value of the ``earliest`` or ``newest`` column, if the dedup has one. For ``newest``, its bytes are inverted.
+    Then follow hashes of the id, the text and the other columns."""
     batch_id: bytes
     row: int
     document_id: str
 
 
 _NO_BATCH = bytes(BATCH_ID.size)
-"""The batch id of documents of earlier dumps. No real batch has this id, because batches are numbered from 1."""
+"""The batch id in payloads of documents of earlier dumps. No batch has this id, because the number of a batch is at
+least 1."""
 
 
 _INVERTED = bytes(reversed(range(256)))
 
 
 def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
-    """Returns a value of the ``newest`` or ``earliest`` column as bytes, by which documents with the same key are
-    sorted. A missing value sorts last.
+    """Returns bytes that sort like a value of the ``newest`` or ``earliest`` column. For ``newest``, the order is
+    reversed. A missing value sorts last.
     """
     if value is None:
         return b"\xff" * ORDER_BYTES
@@ -56,8 +58,9 @@ def _order_bytes(step: ExactDedup, value: str | None) -> bytes:
 
 
 def _order_column(column: pa.Array) -> list[str | None]:
-    """Returns the values of a column as texts that sort like the values. Whole numbers are padded with zeros, because
-    as texts "10" would come before "9".
+    """Returns the values of a column as texts that sort like the values.
+
+    Whole numbers are padded with zeros. Without them, the text "10" would come before the text "9".
     """
     if pa.types.is_integer(column.type):
         return [None if v is None else f"{v:020d}" for v in column.to_pylist()]
@@ -69,8 +72,9 @@ def _rank_bytes(step: ExactDedup) -> int:
 
 
 def _entries(step: ExactDedup, batch: pa.RecordBatch) -> list[bytes]:
-    """Returns what each document of a batch sends to an exact dedup: a byte 1, the key, and, if the dedup prefers the
-    newest or earliest document, the bytes by which documents are sorted. A document without a key sends zeros.
+    """Returns what each document of a batch sends to an exact dedup: a byte 1 and the key. If the dedup prefers the
+    newest or the earliest document, the bytes that documents are sorted by follow. A document without a key sends only
+    zeros.
     """
     keys = pc.cast(batch.column(step.key), pa.string()).to_pylist()
     digest = xxhash.xxh3_128_digest
@@ -92,8 +96,8 @@ def key_rows(
     left out.
 
     The payload goes to the first dedup for which the document has a key. If that dedup keeps the document,
-    :func:`next_contest` makes the payload for the next dedup. ``rows`` are the documents' row numbers in the batch that
-    was written to disk.
+    :func:`next_contest` makes the payload for the next dedup. ``rows`` are the row numbers that the documents have in
+    the spilled batch (on disk).
     """
     columns = zip(*(_entries(step, batch) for step in steps), strict=True)
     ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), other_columns(batch)
@@ -106,7 +110,8 @@ def key_rows(
 
 
 def other_columns(batch: pa.RecordBatch) -> list[tuple[object, ...]]:
-    """Returns one tuple per document: the values of its columns, without id, text, signals and internal columns.
+    """Returns one tuple per document. It has the values of all columns except the id, the text, the signals and the
+    internal columns.
 
     If two documents have equal ids and texts, these values decide which one is kept. So the choice does not depend on
     where the documents were read.
@@ -130,14 +135,14 @@ class Layout:
     """Defines where the parts of a payload are. Each dedup of a chain has its own layout."""
 
     address: int
-    """The position of the address's first byte. The hashes that break ties are before it."""
+    """The position of the first byte of the document's address. The hashes that break ties are directly before it."""
     carried: tuple[tuple[int, int, int], ...]
-    """The document's keys for the later dedups of the chain. Each entry has three numbers: the index of the dedup, the
-    position of the key's first byte, and the position after its last byte. A later dedup gets its key only if this
-    dedup keeps the document.
+    """The positions of the document's keys for the later dedups of the chain. Each entry has three numbers: the index
+    of the later dedup, the position of the key's first byte, and the position after its last byte. A later dedup gets
+    its key only if this dedup keeps the document.
     """
     document_id: int
-    """The position of the id's first byte. The id reaches to the end of the payload."""
+    """The position of the first byte of the document's id. The id is the last part of the payload."""
 
     def is_of_earlier_dump(self, payload: bytes) -> bool:
         """True if the payload is of a document that an earlier dump keeps (see :func:`earlier_payload`)."""
@@ -157,7 +162,7 @@ def layout_of(steps: Sequence[ExactDedup], index: int) -> Layout:
 
 
 def parse_key_row(payload: bytes, layout: Layout) -> KeyRow:
-    """Parses a payload."""
+    """Parses the payload of a document."""
     row = layout.address + BATCH_ID.size
     return KeyRow(
         key=payload[:KEY_BYTES],
@@ -169,9 +174,10 @@ def parse_key_row(payload: bytes, layout: Layout) -> KeyRow:
 
 
 def next_contest(winner: bytes, layout: Layout) -> tuple[int, bytes] | None:
-    """Returns what the winner of a key sends to the next dedup of the chain, as (index of the dedup, payload).
+    """Returns (index of a later dedup, payload): what the document that this dedup keeps sends to the next dedup of the
+    chain.
 
-    ``winner`` is the winner's payload in this dedup. Dedups for which the winner has no key are skipped. Returns None
+    ``winner`` is the payload of the kept document. Dedups for which the document has no key are skipped. Returns None
     if no dedup is left.
     """
     for index, start, end in layout.carried:
@@ -183,10 +189,10 @@ def next_contest(winner: bytes, layout: Layout) -> tuple[int, bytes] | None:
 
 
 def earlier_payload(key: bytes, document_id: str, steps: Sequence[ExactDedup], index: int) -> bytes:
-    """Returns a payload for a document that an earlier dump keeps. This payload sorts first among the payloads with
-    ``key``, so the documents of newer dumps with this key are dropped.
+    """Returns a payload for a document that an earlier dump keeps. Among the payloads with the same key, it sorts
+    first. So the documents of newer dumps with this key are dropped.
 
-    The payload has no keys for later dedups of the chain.
+    The payload has no keys for later dedups of the chain. So nothing is sent to the next dedup:
 
     >>> steps = [ExactDedup(NAME="a", reason="a", key="id")]
     >>> layout, payload = layout_of(steps, 0), earlier_payload(b"k" * 16, "doc", steps, 0)

@@ -1,8 +1,8 @@
 """Writes and reads the index of a source: the keys of all documents that the source keeps.
 
-The index of a source has one Parquet file per file of clean documents, and one row per document, in the same order. So
-the file and the row of an entry show where the text of the document is. New documents are compared with the keys. Texts
-are read only for candidates.
+The index has one Parquet file per file of clean documents. It has one row per document, in the same order as the clean
+file. So the place of a row shows where the text of the document is. New documents are compared with the keys. Texts are
+read only for candidates, which are pairs of documents that share enough keys.
 """
 
 from __future__ import annotations
@@ -31,17 +31,15 @@ INDEX_SCHEMA = pa.schema(
         "sampled": pa.list_(pa.uint64()),
     }
 )
-"""The columns of an index. ``tie`` is a hash of the id and the text, which decides between documents of equal length. A
-document with too few n-grams has no bands and no sampled n-grams."""
+"""The columns of an index. ``tie`` is a hash of the id and the text. It decides between documents that have equally
+many n-grams. A document with too few n-grams has no bands and no sampled n-grams."""
 
 _ROWS_AT_ONCE = 4096
 _FORM = {"compression": "zstd", "write_page_checksum": True, "use_dictionary": False}
 
 
 class IndexWriter:
-    """Writes the index file that belongs to one part (one file of clean documents). Does nothing if the job writes no
-    index.
-    """
+    """Writes the index file for one part (one file of clean documents). Writes nothing if the job has no index."""
 
     def __init__(self, step: AcrossDedup | None, path: str) -> None:
         self._step, self._path = step, path
@@ -66,7 +64,7 @@ class IndexWriter:
 
 
 def index_file(job: SourceJob, part: int) -> IndexWriter:
-    """Returns the writer of the index file of a part."""
+    """Returns the writer of the index file for a part (one file of clean documents)."""
     path = "" if job.places.index_dir is None else job.part_path(job.places.index_dir, part)
     return IndexWriter(job.index_step if path else None, path)
 
@@ -94,12 +92,12 @@ def _lists(sizes: np.ndarray, values: np.ndarray) -> pa.Array:
 
 
 def kept_records(kept: KeptIndex, number: int, part: int, *, exact: bool) -> Iterator[np.ndarray]:
-    """Reads one file of an index. Yields the documents' records (pairs of key and rank), a few thousand documents at a
-    time.
+    """Reads one file of an index. Yields the records of its documents, a few thousand documents at a time. A record is
+    a key, and the rank of the document that has the key.
 
     Args:
-        number: the number of the index. The indexes with which new documents are compared are numbered from 0.
-        exact: if True, the keys of the whole texts are included.
+        number: the number of the index among the indexes that new documents are compared with, from 0.
+        exact: True if the records also include a key for each whole text.
 
     Raises:
         DamagedFile: the file is damaged or missing.

@@ -23,7 +23,7 @@ _ROWS_AT_ONCE = 65_536
 
 
 class KeptText(NamedTuple):
-    """Holds a kept document."""
+    """Holds the text of a kept document, and what identifies it."""
 
     document_id: str
     language: str
@@ -31,24 +31,26 @@ class KeptText(NamedTuple):
     text: str
 
     def card(self, rank: bytes) -> Card:
-        """Returns a card, which describes the document. The rank takes the place of the address in a batch, which a
-        kept document does not have.
+        """Returns a card, which describes the document.
+
+        The address in the card is the document's rank. A kept document is in no batch, so it has no other address.
         """
         return Card(rank, self.document_id, self.language or "und", site_of(self.url or ""), Blob("", 0, 0, 0))
 
     def order(self, rank: bytes) -> bytes:
-        """Returns bytes by which kept documents with equal overlaps are sorted, so that the first one can be chosen.
+        """Returns bytes that decide between kept documents with equal overlaps. The document with the smallest bytes is
+        chosen.
 
         The bytes contain the number of the index, the length, and a hash of the id and the text. They do not depend on
-        the place of the document.
+        where the document is in the index.
         """
         content = self.document_id.encode("utf-8", "replace") + b"\0" + self.text.encode("utf-8", "replace")
         return rank[:4] + xxhash.xxh3_64_digest(content)
 
 
 def kept_texts(path: str, wanted: Iterable[tuple[int, Payloads]]) -> Iterator[tuple[KeptText, Payloads]]:
-    """Reads the wanted documents of a clean file. Yields each document with its payloads (the candidate pairs that it
-    is in).
+    """Reads the wanted documents of a clean file. Yields each document with its payloads, which are the candidate pairs
+    that contain the document.
 
     One row group is in memory at a time.
 

@@ -1,8 +1,8 @@
 """Defines the interface of the dedups. Each kind of dedup implements this interface in a separate file in this folder.
 
-A kind defines three things. ``key_tags`` and ``keys`` define which keys of its documents a pass sends. ``graph``
-defines how the keys of all documents are compared; the results are verdicts, for example to drop a document. ``read``
-and ``apply`` define what the next pass does with the verdicts.
+A kind defines three things. ``key_tags`` and ``keys`` define the keys that a pass sends for its documents. ``graph``
+defines how the keys of all documents are compared. The results are verdicts (decisions about documents). ``read`` and
+``apply`` define what the next pass does with the verdicts.
 """
 
 from __future__ import annotations
@@ -31,10 +31,7 @@ Chain = tuple[GlobalStep, ...]
 
 
 class NumberedBatch(NamedTuple):
-    """Holds the documents that remain of a batch, and the row numbers that they had when the batch was spilled to disk.
-
-    Rows that were dropped after that are left out.
-    """
+    """Holds the documents of a batch that are not dropped yet, and their row numbers in the spilled batch (on disk)."""
 
     batch: pa.RecordBatch
     batch_id: bytes
@@ -56,8 +53,8 @@ class DedupKind(ABC):
     """The base class of all dedups. A subclass runs one kind of dedup, such as the line dedup, in the clean phase."""
 
     spills_hashes = False
-    """True if ``before_spill`` adds a column that ``keys`` and ``apply`` both use. The column is spilled, so it is
-    computed only once.
+    """True if ``before_spill`` adds a column that ``keys`` and ``apply`` both use. The column is spilled with the
+    batch, so it is computed only once.
     """
 
     def before_spill(self, batch: pa.RecordBatch, step: DedupStep) -> pa.RecordBatch:
@@ -68,7 +65,9 @@ class DedupKind(ABC):
 
     @abstractmethod
     def key_tags(self, chain: Chain) -> list[str]:
-        """Returns the tags of the outputs to which a pass sends keys. ``graph`` takes the outputs in the same order."""
+        """Returns the tags of the outputs to which a pass sends keys. ``graph`` gets these outputs in the same
+        order.
+        """
 
     @abstractmethod
     def keys(self, numbered: NumberedBatch, chain: Chain, tools: KeyTools) -> Iterator[tuple[str, tuple[int, bytes]]]:
@@ -79,16 +78,17 @@ class DedupKind(ABC):
         """Returns the transform that compares the keys of all documents.
 
         The input of the transform is one PCollection per tag. The output has three parts: a list of PCollections of
-        verdicts; a list of PCollections of counts; and a dict that maps each step to the key files that it wrote. A
-        verdict consists of the number of an output part (file), and of bytes: batch id, tag (the number of the dedup),
-        row in the batch, and body. ``earlier`` maps each step to the key files that earlier dumps write in the same
-        run.
+        verdicts; a list of PCollections of counts; and a dict that maps the name of each step to the paths of the key
+        files that it wrote. A verdict consists of the number of an output part (file), and of bytes: batch id, tag (the
+        number of the dedup), row in the batch, and body. ``earlier`` maps the name of each step to the outputs of
+        earlier dumps or sources that it is compared with.
         """
 
     def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:
         """Adds a verdict to ``verdicts``, which collects all verdicts on one batch.
 
-        ``body`` has the verdict's bytes after the tag. By default, these are a row number and a detail.
+        ``body`` has the verdict's bytes after the tag. By default, these are a row number, and then a detail (a text)
+        or a signal (a measurement).
         """
         row, rest = ROW.unpack_from(body)[0], body[ROW.size :]
         if rest[:1] == SIGNAL_MARK:
@@ -100,15 +100,16 @@ class DedupKind(ABC):
     def apply(
         self, global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger
     ) -> tuple[pa.RecordBatch, np.ndarray]:
-        """Applies the verdicts to a batch. Returns the kept documents and their row numbers in the spilled batch."""
+        """Applies the verdicts to a batch. Returns the kept documents, and the row numbers of these documents in the
+        spilled batch."""
 
 
 def drop_rows(
     global_step: GlobalStep, numbered: NumberedBatch, verdicts: Verdicts, ledger: Ledger, *,
     after: pa.RecordBatch | None = None,
 ) -> tuple[pa.RecordBatch, np.ndarray]:  # fmt: skip
-    """Drops the documents for which the dedup sent verdicts. Returns the kept documents and their row numbers in the
-    spilled batch.
+    """Drops the documents for which the dedup sent verdicts. Returns the kept documents, and the row numbers of these
+    documents in the spilled batch.
 
     If the dedup measures signals, ``after`` is the batch with the signals added.
     """

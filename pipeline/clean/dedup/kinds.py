@@ -34,12 +34,12 @@ def kind_of(step: DedupStep) -> DedupKind:
 
 
 def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupStep | None:
-    """Returns the dedup whose line hashes a segment (the steps of one pass) writes to disk together with the texts.
-    Returns None if the segment writes no hashes.
+    """Returns the dedup for which a segment (the steps of one pass) writes line hashes to disk together with the texts.
+    Returns None if the segment writes no line hashes.
 
-    Stored hashes are useful only if no local step (a step that works on each document alone) and no other dedup changes
-    the texts before the dedup uses them. In this example, the first two of three segments come before the line dedup
-    ``b``:
+    Stored hashes are useful only if the texts do not change before the dedup uses the hashes. A local step (a step that
+    works on each document alone) or another dedup could change them. In this example, the first two of three segments
+    come before the line dedup ``b``:
 
     >>> from pipeline.clean.segments import segments
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()

@@ -1,4 +1,6 @@
-"""Computes the hashes of lines for the line dedup, packs them by bucket, and determines which lines are removed."""
+"""Computes the hashes of lines for the line dedup, packs them by bucket, and determines which lines are removed.
+
+The dedup of passages uses the same functions. For it, a "line" is a window: a part of a text with a fixed length."""
 
 from __future__ import annotations
 
@@ -20,13 +22,13 @@ PartDedup = LineDedup | PassageDedup
 """The dedups that compare parts of texts: lines, or windows of a fixed length."""
 
 LINE_HASHES_COLUMN = "_line_hashes"
-"""The column of line hashes. It is spilled with the texts, because it is needed twice: for sending keys, and for
-removing lines."""
+"""The name of the column of line hashes. The column is spilled with the texts, because it is used twice: the keys are
+made from it, and lines are removed by it."""
 
 
 def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
-    """Adds a column of line hashes to a batch. If the line dedup compares no document of the batch, returns the batch
-    unchanged.
+    """Returns the batch with a column of line hashes. If the line dedup compares no document of the batch, returns the
+    batch unchanged.
     """
     if not any_compared(batch, step):
         return batch
@@ -35,7 +37,8 @@ def with_line_hashes(batch: pa.RecordBatch, step: LineDedup) -> pa.RecordBatch:
 
 
 def hashes_column(batch: pa.RecordBatch, hashes: np.ndarray, doc_offsets: np.ndarray) -> pa.RecordBatch:
-    """Adds a column of hashes to a batch. ``doc_offsets`` has the borders of the documents' hashes."""
+    """Returns the batch with a column of hashes. The hashes of document ``i`` are ``hashes[doc_offsets[i]:doc_offsets[i
+    + 1]]``."""
     column = pa.ListArray.from_arrays(pa.array(doc_offsets, pa.int32()), pa.array(hashes))
     return batch.append_column(LINE_HASHES_COLUMN, column)
 
@@ -49,11 +52,11 @@ def _hashes_of(batch: pa.RecordBatch, step: PartDedup) -> LineHashes:
 
 
 def scopes_of(batch: pa.RecordBatch, scope: str) -> list[str | None]:
-    """Returns the scope of each document. Only documents with the same scope are compared, for example those of one
-    dump.
+    """Returns the scope of each document. Only documents with the same scope are compared, for example the documents of
+    one dump.
 
-    A document's scope is its value in the column named by ``scope``, or in the column of this name with an underscore
-    in front. A document without a value gets None.
+    The argument ``scope`` is the name of a column, and a document's scope is its value in this column. If there is no
+    such column, the column with an underscore before the name is used. A document without a value gets None.
     """
     return [None if value is None else str(value) for value in _scope_column(batch, scope).to_pylist()]
 
@@ -61,8 +64,8 @@ def scopes_of(batch: pa.RecordBatch, scope: str) -> list[str | None]:
 def any_compared(batch: pa.RecordBatch, step: PartDedup) -> bool:
     """True if any document of a batch takes part in the line dedup. Otherwise the batch's lines need no hashes.
 
-    In this example, no document has a value in the column ``_scope``. So no document takes part, unless all documents
-    are compared:
+    In this example, no document has a value in the column ``_scope``. So no document takes part in a line dedup with
+    this scope. But a line dedup without a scope compares all documents:
 
     >>> published = pa.record_batch({"text": ["a", "b"], "_scope": pa.nulls(2, pa.string())})
     >>> any_compared(published, LineDedup(scope="scope")), any_compared(published, LineDedup())
@@ -81,8 +84,8 @@ class Lines(NamedTuple):
     """Holds all lines of a batch, in order. Each array has one value per line."""
 
     hashes: np.ndarray
-    """The hash of each line. Two hashes are equal only if the lines are equal and the step compares their documents
-    with each other (``LineDedup.scope``)."""
+    """The hash of each line. Two hashes are equal only if the lines are equal and their documents have the same scope
+    (``LineDedup.scope``)."""
     documents: np.ndarray
     """For each line, the row number of its document."""
     is_compared: np.ndarray
@@ -91,7 +94,8 @@ class Lines(NamedTuple):
 
 
 def lines_of(batch: pa.RecordBatch, step: PartDedup) -> Lines:
-    """Returns the lines of a batch as hashes. Documents whose scope column is null are not compared."""
+    """Returns the lines of a batch as hashes. The lines of documents whose scope column is null are marked as not
+    compared."""
     if not any_compared(batch, step):
         return _uncompared(batch, step)
     found = _hashes_of(batch, step)
@@ -109,15 +113,16 @@ def lines_of(batch: pa.RecordBatch, step: PartDedup) -> Lines:
 
 
 def _uncompared(batch: pa.RecordBatch, step: PartDedup) -> Lines:
-    """Returns the lines of a batch whose documents are not compared. No hashes are computed; each hash is 0."""
+    """Returns the lines of a batch in which no document is compared. No hashes are computed; the hash of each line is
+    0."""
     num_lines = step.num_hashes(batch.column("text")).to_numpy()
     documents = np.repeat(np.arange(batch.num_rows, dtype=np.uint32), num_lines)
     return Lines(np.zeros(len(documents), np.uint64), documents, np.zeros(len(documents), bool))
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """Mixes the bits of each value with the finaliser of SplitMix64 (Steele et al. 2014). Different values stay
-    different.
+    """Returns each value with its bits mixed, by the last step (finaliser) of SplitMix64 (Steele et al. 2014).
+    Different values stay different.
     """
     with np.errstate(over="ignore"):
         values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -130,8 +135,8 @@ def document_ranks(batch: pa.RecordBatch, step: PartDedup) -> np.ndarray:
     """Returns the rank of each document for ``keep="first"``: the document with the lowest rank keeps a shared line.
 
     The rank is the first 64 bits of the MD5 of the document's ``rank`` column. MD5 is used so that, for C4, the same
-    document keeps a line as in the original (c4_utils ``remove_duplicate_text``). If a document has no value there, the
-    MD5 of its id is used. Documents with equal ranks would all keep a shared line.
+    document keeps a line as in the original (c4_utils ``remove_duplicate_text``). If a document has no value in this
+    column, the MD5 of its id is used. If two documents of a batch had the same rank, both would keep a shared line.
     """
     values = pc.coalesce(batch.column(step.rank), batch.column("id")).to_pylist()
     digests = (hashlib.md5(v.encode(), usedforsecurity=False).digest() for v in values)
@@ -141,11 +146,11 @@ def document_ranks(batch: pa.RecordBatch, step: PartDedup) -> np.ndarray:
 def line_payloads(
     batch: pa.RecordBatch, batch_id: bytes, step: PartDedup, num_buckets: int
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (bucket, payload) for each bucket to which lines of the batch belong.
+    """Yields one (bucket, payload) for each bucket that gets lines of the batch.
 
-    The payload has the batch's distinct line hashes in this bucket, each with a value. With ``keep="ccnet"`` the value
-    is one byte: 1 if two documents of the batch contain the line, else 0. With ``keep="first"`` the value is the
-    smallest rank of the documents that contain the line (8 bytes).
+    The payload has the id of the batch, and the distinct hashes of the batch's compared lines in this bucket. Each hash
+    has a value. With ``keep="ccnet"`` the value is one byte: 1 if at least two documents of the batch contain the line,
+    else 0. With ``keep="first"`` the value has 8 bytes: the smallest rank of the documents that contain the line.
     """
     if step.scope == "document" or not any_compared(batch, step):
         return
@@ -172,7 +177,7 @@ def line_payloads(
 
 
 def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np.ndarray]:
-    """Returns (batch id, hashes, values) of a payload of :func:`line_payloads`."""
+    """Returns (batch id, hashes, values) from a payload of :func:`line_payloads`."""
     (num_lines,) = ROW.unpack_from(payload, BATCH_ID.size)
     start = BATCH_ID.size + ROW.size
     hashes = np.frombuffer(payload, "<u8", num_lines, start)
@@ -181,11 +186,12 @@ def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np
 
 
 def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
-    """Decides which lines of a bucket are removed. Yields one sorted array of hashes per batch: the lines to remove
-    from all documents of the batch.
+    """Decides which lines of a bucket are removed. ``groups`` has one sorted array of line hashes per batch. Yields one
+    array per batch: the hashes to remove from all documents of the batch.
 
-    With ``keep="ccnet"`` these are the lines that at least two of the compared documents contain. With ``keep="first"``
-    these are the lines that another batch keeps, because it has the document with the smallest rank.
+    With ``keep="ccnet"`` they are the lines that at least two of the compared documents contain. With ``keep="first"``
+    they are the lines that another batch keeps. A line is kept by the batch that has the document with the smallest
+    rank.
     """
     hashes = np.concatenate(groups)
     values = np.concatenate(group_values)
@@ -213,11 +219,11 @@ def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray],
 
 
 def lines_to_keep(batch: pa.RecordBatch, step: PartDedup, lost: np.ndarray) -> tuple[np.ndarray, Lines]:
-    """Returns two things: a mask that is True for the lines to keep, and all lines of the batch.
+    """Returns a mask that is True for the lines to keep, and all lines of the batch.
 
-    A line is kept if its hash is not in ``lost`` and if it does not repeat an earlier line of its document. With
+    A line is kept if its hash is not in ``lost`` and if it does not repeat an earlier line of the same document. With
     ``keep="first"`` there is a further condition: if several documents of the batch contain a line, only the document
-    with the smallest rank keeps it.
+    with the smallest rank keeps it. The lines of documents that are not compared are always kept.
     """
     lines = lines_of(batch, step)
     hashes, documents = lines.hashes, lines.documents

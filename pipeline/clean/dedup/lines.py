@@ -46,7 +46,8 @@ from pipeline.sources.passage_step import PassageDedup
 
 
 class LineKind(DedupKind):
-    """Runs a line dedup. A pass over the texts sends hashes of all lines. The hashes are grouped into buckets."""
+    """Runs a line dedup. A pass over the texts sends the hashes of all lines to buckets. The next pass removes lines
+    from the texts. It drops documents that lose all their lines."""
 
     spills_hashes = True
 
@@ -111,8 +112,8 @@ class DedupLines(beam.PTransform):
     removed) and counts.
 
     A verdict consists of the number of an output part (file), and of bytes: batch id, tag (the number of the dedup),
-    bucket, and the hashes of the lines to remove. A worker holds one bucket in memory, at most 16 million lines. A line
-    takes 17 bytes, and 68 bytes while the worker sorts.
+    bucket, and the hashes of the lines to remove. A worker holds one bucket in memory, but at most 16 million lines. A
+    line takes 17 bytes, and 68 bytes while the worker sorts the bucket.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
@@ -130,13 +131,13 @@ class DedupLines(beam.PTransform):
 
 
 ParsedLines = tuple[bytes, np.ndarray, np.ndarray]
-"""The batch id, hashes and values of a payload (see :func:`line_payloads`)."""
+"""The parts of a payload: the batch id, the line hashes, and a value per hash (see :func:`line_payloads`)."""
 
 
 class _LostLines(beam.DoFn):
     """Decides which lines of a bucket are removed.
 
-    If a bucket has more than ``max_lines`` lines, it is split into files on the worker's disk, to save memory.
+    A bucket of ``max_lines`` lines or more is split into files on the worker's disk, to save memory.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep, max_lines: int = MAX_BUCKET_LINES) -> None:
@@ -184,8 +185,10 @@ class _LostLines(beam.DoFn):
 
 
 class _SlicesOnDisk:
-    """Splits the lines of a bucket into 64 files. A line's hash decides the file, so equal lines get into the same
-    file. The first bits of the hash are the bucket; the next six bits are the file.
+    """Splits the lines of a bucket into 64 files. The hash of a line decides the file, so equal lines get into the same
+    file.
+
+    The first bits of the hash are the number of the bucket. The next six bits are the number of the file.
     """
 
     _BITS = 6

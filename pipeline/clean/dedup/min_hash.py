@@ -40,14 +40,15 @@ from pipeline.sources.dedup_steps import DedupStep
 from pipeline.sources.min_hash_step import MinHashDedup
 
 TOO_SHORT = "documents_not_compared"
-"""The name of a note. It counts the documents that are not compared, because they have too few n-grams or no value in
-the scope column."""
+"""The name of a note (a number that a step reports). It counts the documents that are not compared, because they have
+too few n-grams or no value in the scope column."""
 
 
 class MinHashKind(DedupKind):
     """Runs the near dedup with MinHash. It sends the keys of each document, and a card that describes the document.
 
-    It also writes all n-grams to disk, because the exact overlap of two documents is computed from them.
+    It also writes the n-grams of all documents to disk. The exact overlap of two documents is computed from their
+    n-grams.
     """
 
     def key_tags(self, chain: Chain) -> list[str]:
@@ -105,12 +106,14 @@ def _min_hash(step: DedupStep) -> MinHashDedup:
 
 
 class DedupMinHash(beam.PTransform):
-    """Runs the near dedup on all documents. Outputs verdicts and counts.
+    """Runs the near dedup on all documents. Outputs verdicts (which documents are removed) and counts.
 
-    The input has three PCollections: a card per document; a record for each key of a document; and the number of
-    documents per language and host. A worker holds one bucket of records in memory. A record takes 24 bytes, and 96
-    bytes while the worker sorts. The worker also holds the n-grams of two documents. The one worker that makes the
-    decisions holds 100 bytes per removed document.
+    The input has three PCollections: a card per document, which describes the document; a record for each key of a
+    document; and the number of documents per language and host.
+
+    A worker holds one bucket of records in memory. A record takes 24 bytes, and 96 bytes while the worker sorts the
+    bucket. A worker that computes overlaps holds the n-grams of two documents. The one worker that makes the decisions
+    holds 100 bytes per removed document.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

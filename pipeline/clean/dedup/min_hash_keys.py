@@ -1,10 +1,11 @@
 """Defines the byte layouts of the records and cards that documents send to the near dedup instead of their texts.
 
-A record is a key (a band of the signature, or a sampled n-gram) and the rank of the document that has the key. Of two
-documents that overlap, the one with the smaller rank is kept. The records of a batch are packed by bucket.
+A rank identifies a document. Documents are sorted by rank, and of two documents that overlap, the one with the smaller
+rank is kept. A record is a key and the rank of the document that has the key. A key is a band of the MinHash signature,
+or a sampled n-gram. The records of a batch are packed by bucket.
 
 A card has everything that the dedup needs to verify and report a document: the document's address, id, language and
-host, and the place of its n-grams on disk. This module does not use Beam.
+host, and a reference to its n-grams on disk. This module does not use Beam.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from pipeline.files.spill import Blob, SpillFile, blob_bytes, blob_from
 from pipeline.sources.min_hash_step import ALL, MinHashDedup
 
 RECORD = np.dtype([("key", "<u8"), ("high", "<u8"), ("low", "<u8")])
-"""The NumPy type of a record: a key, and the rank of a document as two numbers. The lowest bit of a key is 1 for a
-band, 0 for an n-gram."""
+"""The NumPy type of a record: a key, and the rank of a document as two numbers. The lowest bit of a key shows its kind:
+1 for a band, 0 for an n-gram."""
 
 _LENGTHS = struct.Struct(">IHH")
 _SHARE = struct.Struct(">ddI")
@@ -44,7 +45,8 @@ class Card(NamedTuple):
     language: str
     host: str
     ngrams: Blob
-    """The place of the document's n-grams in a spill file. The file has the n-grams as sorted 64-bit hashes."""
+    """A reference to the document's n-grams in a spill file (a temporary file). The n-grams are stored as sorted 64-bit
+    hashes."""
 
     def to_bytes(self) -> bytes:
         fields = [self.document_id.encode(), self.language.encode(), self.host.encode()]
@@ -70,13 +72,15 @@ class Card(NamedTuple):
 
 
 def id_in(card: bytes) -> bytes:
-    """Returns the document's id as UTF-8, from a card in bytes. The other fields are not read."""
+    """Returns the id of a document as UTF-8. ``card`` is the document's card as bytes. The other fields are not
+    read.
+    """
     start = ADDRESS_BYTES + _LENGTHS.size
     return card[start : start + _LENGTHS.unpack_from(card, ADDRESS_BYTES)[0]]
 
 
 def ngrams_in(card: bytes) -> bytes:
-    """Returns the encoded blob of the n-grams, from a card in bytes.
+    """Returns the reference to a document's n-grams, as bytes. ``card`` is the document's card as bytes.
 
     >>> card = Card(bytes(16), "id", "en", "example.org", Blob("spill/x", 3, 5, 7))
     >>> id_in(card.to_bytes()), ngrams_in(card.to_bytes()) == blob_bytes(card.ngrams)
@@ -86,9 +90,7 @@ def ngrams_in(card: bytes) -> bytes:
 
 
 class Overlap(NamedTuple):
-    """Describes a verified pair of documents that overlap. If the document ``kept`` stays, the document ``removed`` is
-    removed.
-    """
+    """Describes a pair of documents whose overlap was computed. If ``kept`` is kept, ``removed`` is removed."""
 
     removed: Card
     kept: Card
@@ -116,13 +118,14 @@ class Overlap(NamedTuple):
 
 
 def overlap_bytes(found: Measured, removed: bytes, kept: bytes) -> bytes:
-    """Returns a verified pair in bytes, from the cards in bytes."""
+    """Returns a pair as bytes. ``found`` has the overlap; ``removed`` and ``kept`` are the cards as bytes."""
     head = _SHARE.pack(found.containment, found.jaccard, found.num_shared)
     return b"".join((head, len(removed).to_bytes(4, "big"), removed, kept))
 
 
 def overlaps_of(data: bytes, at: int) -> tuple[float, float]:
-    """Returns the containment and the Jaccard similarity of a pair whose bytes begin at a place in ``data``."""
+    """Returns the containment and the Jaccard similarity of a pair. The bytes of the pair begin at position ``at`` of
+    ``data``."""
     containment, jaccard, _ = _SHARE.unpack_from(data, at)
     return containment, jaccard
 
@@ -148,11 +151,11 @@ def keyed(
     batch: pa.RecordBatch, batch_id: bytes, rows: Sequence[int], step: MinHashDedup, spill: SpillFile, *,
     hosts: Sequence[str],
 ) -> Keyed:  # fmt: skip
-    """Spills the n-grams of a batch's documents to disk. Returns a card for each document, and a record for each of its
-    keys.
+    """Spills the n-grams of a batch's documents to disk. Returns one card per document, and one record for each key of
+    a document.
 
-    Documents with fewer than ``min_ngrams`` n-grams and documents whose scope column is null get neither cards nor
-    records. ``hosts`` has the host of each document's URL, or "".
+    A document with fewer than ``min_ngrams`` n-grams gets no card and no records. The same applies to a document whose
+    scope column is null. ``hosts`` has the host of each document's URL, or "".
     """
     ids, languages, texts = (batch.column(name).to_pylist() for name in ("id", "language", "text"))
     others = other_columns(batch)
@@ -181,10 +184,10 @@ def content_hash(document_id: str, text: str, others: tuple[object, ...]) -> byt
 
 
 def _records(ranks: list[bytes], sets: list[Hashes], salts: np.ndarray, step: MinHashDedup) -> np.ndarray:
-    """Returns a record for each key of the documents.
+    """Returns the records of the documents. A document has one record per key.
 
-    Only documents of the same scope are compared. So ``salts`` changes the keys by scope, and documents of different
-    scopes never share a key.
+    ``salts`` has a number for each document's scope, which is mixed into the keys. So documents of different scopes
+    never share a key, and only documents of the same scope are compared.
     """
     own = np.frombuffer(b"".join(ranks), ">u8").reshape(len(ranks), 2)
     found = []
@@ -209,8 +212,8 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def packed_records(records: np.ndarray, num_buckets: int) -> Iterator[tuple[int, bytes]]:
-    """Groups records by bucket. Yields (bucket, bytes of the bucket's records). The bucket of a record depends only on
-    its key.
+    """Groups records by bucket. Yields (bucket, payload). The payload has the bytes of the bucket's records. The bucket
+    of a record depends only on its key.
 
     ``num_buckets`` must be a power of two.
     """

@@ -1,6 +1,9 @@
-"""Defines the four stages of the near dedup: they nominate pairs, count shared keys, verify candidates, and decide.
+"""Defines the four stages of the near dedup: nominate pairs, count their shared keys, verify candidates, and decide.
 
-A record is a key of a document, and a card describes a document (:mod:`pipeline.clean.dedup.min_hash_keys`).
+A record is a key, and the rank of the document that has the key. A rank identifies a document, and documents are sorted
+by rank. A card describes a document (:mod:`pipeline.clean.dedup.min_hash_keys`). Two documents that share a key are a
+pair. Of a pair, the document with the smaller rank would be kept, and the other one would be removed. A pair that
+shares enough keys is a candidate. To save memory, each bucket of cards and pairs is divided into slices.
 """
 
 from __future__ import annotations
@@ -37,32 +40,39 @@ from pipeline.files.spill import BlobReader
 from pipeline.sources.min_hash_step import MinHashDedup
 
 NOT_COMPARED, VERIFIED, REJECTED_PAIRS = "pairs_not_compared", "pairs_verified", "pairs_rejected"
-"""The names of the step's notes. The notes count three things: the pairs that were not nominated because too many
-documents share their key; the candidates that were verified; and the candidates whose overlap is too small."""
+"""The names of the step's notes (numbers that the step reports). The first counts the pairs that were not nominated
+because too many documents share their key. The second counts the candidates that were verified. The third counts the
+candidates whose overlap is too small."""
 
 _CARD, _PAIR = b"\x00", b"\x01"
-"""The kind of a payload of :class:`Verify`, as one byte after the rank of the kept document. The card of the document
-sorts first; then come the pairs in which it would be kept.
+"""The byte after the rank of the kept document in a payload of :class:`Verify`. It says whether the payload has the
+card of this document or a pair. The card sorts before the pairs.
 """
 _PAIRS, _NEEDED, _CARDS = 0, 1, 2
-"""The kind of a payload of :class:`Candidates`, as the byte after the number of the slice. A payload has many pairs;
-the ranks of many documents that would be kept in some pair, so that their cards are needed; or one card.
+"""The byte after the number of the slice in a payload of :class:`Candidates`. It says what the payload has: many pairs;
+or the ranks of many documents whose cards are needed; or one card. The card of a document is needed if the document
+would be kept in some pair.
 """
 _MAX_COUNT = 0xFFFF
 _PAIRS_AT_ONCE = 1 << 16
 _SLICE_BITS = 4
 NUM_SLICES = 1 << _SLICE_BITS
-"""A bucket of cards and pairs is divided into this many slices. A worker holds the pairs of one slice in memory."""
+"""The number of slices into which a bucket of cards and pairs is divided. A worker holds the pairs of one slice in
+memory."""
 SLICE_BYTES_PER_PAIR = 130
-"""The most memory per pair and bucket of keys in a slice. Twice the 36 bytes of a row are held when the pairs arrive.
-They are sorted in place, so about 75 bytes were measured for 10 pairs per removed document. The maximum is reached if
-every pair is a candidate of two documents without another pair: two ranks per candidate, a needed rank and positions.
+"""An upper limit for the memory that a slice takes, in bytes per pair and bucket of keys. The bytes of a pair (36) are
+held twice when the pairs arrive. With 10 pairs per removed document, about 75 bytes were measured. The memory is
+largest if every pair is a candidate and every document is in one pair only.
 """
 
 
 class Nominate(beam.DoFn):
-    """Takes the records of a bucket. Yields the pairs of documents that share a key. A pair goes to the bucket of the
-    document that would be removed. The pairs for one slice of a bucket are one payload.
+    """Finds the pairs of documents that share a key. Takes the records of one bucket of keys. Yields each pair to the
+    bucket of the document that would be removed. The pairs that go to the same slice of a bucket are packed into
+    payloads.
+
+    Also yields the ranks of the documents that would be kept in some pair, because the cards of these documents are
+    needed.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -93,7 +103,8 @@ class Nominate(beam.DoFn):
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _pairs(self, ranks: np.ndarray, found: Nominated, *, of_bands: bool) -> Iterator[tuple[int, bytes]]:
-        """Yields the pairs as payloads. The pairs are processed in blocks to limit the memory."""
+        """Yields payloads of pairs. The pairs are processed in blocks, to limit the memory. ``of_bands`` says whether
+        the documents of the pairs share bands or sampled n-grams."""
         for start in range(0, len(found.pairs), _PAIRS_AT_ONCE):
             pairs, counts = (array[start : start + _PAIRS_AT_ONCE] for array in (found.pairs, found.counts))
             rows = np.zeros(len(pairs), PAIR_ROW)
@@ -102,8 +113,9 @@ class Nominate(beam.DoFn):
             yield from self._blocks(rows, rows["removed"][:, 1], _PAIRS)
 
     def _blocks(self, rows: np.ndarray, lows: np.ndarray, kind: int) -> Iterator[tuple[int, bytes]]:
-        """Yields (bucket, payload) for the rows of each slice of a bucket. ``lows`` decides the bucket and the slice:
-        the second half of a rank.
+        """Yields (bucket, payload) for each slice that gets some of the rows.
+
+        ``lows`` has the second half of a rank for each row. It decides the bucket and the slice.
         """
         num_buckets = self._job.sizes.scale.num_key_buckets
         targets = lows % np.uint64(num_buckets) << np.uint64(_SLICE_BITS) | _slices(lows)
@@ -116,7 +128,9 @@ class Nominate(beam.DoFn):
 
 
 def _with_shared_keys(records: np.ndarray) -> np.ndarray:
-    """Returns the records whose key occurs more than once. The other records, which are most of them, make no pair."""
+    """Returns the records whose key occurs more than once. Most records have a key of their own, which makes no
+    pair.
+    """
     keys = records["key"].copy()
     order = np.argsort(keys)
     keys = keys[order]
@@ -128,24 +142,26 @@ def _with_shared_keys(records: np.ndarray) -> np.ndarray:
 
 
 def _slices(lows: np.ndarray) -> np.ndarray:
-    """Returns the slice of each document, from the second half of its rank. The bits are of the hash of its place, so
-    equal documents go to different slices.
+    """Returns the slice of each document, computed from the second half of its rank.
+
+    The bits that are used are a hash of the document's place. So documents with equal texts can be in different slices.
     """
     return lows >> np.uint64(52) & np.uint64(NUM_SLICES - 1)
 
 
 def card_payload(rank: bytes, card: Card, num_buckets: int) -> tuple[int, bytes]:
-    """Returns (bucket, payload) for a card. The pairs of the card's document go to the same bucket and slice."""
+    """Returns (bucket, payload) for a card. The pairs in which the card's document would be removed go to the same
+    bucket and slice."""
     head = bytes([int.from_bytes(rank[8:10], "big") >> 4 & NUM_SLICES - 1, _CARDS])
     return card_bucket(rank, num_buckets), head + rank + card.to_bytes()
 
 
 class Candidates(beam.DoFn):
-    """Counts the shared keys of each pair. Yields the pairs that share enough keys. A pair goes to the bucket of the
-    document that would be kept.
+    """Counts the shared keys of each pair. Yields the candidates: the pairs that share enough keys. A candidate goes to
+    the bucket of the document that would be kept.
 
-    A yielded pair includes the card of the document that would be removed. The card of a document that would be kept in
-    some pair is yielded separately.
+    A yielded candidate includes the card of the document that would be removed. The card of a document that would be
+    kept in some pair is yielded separately.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -158,7 +174,9 @@ class Candidates(beam.DoFn):
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _of_slice(self, payloads: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
-        """Yields the candidates and the needed cards of a slice. Its pairs come first, then its cards in order."""
+        """Yields the candidates of a slice, and the cards that are needed.
+
+        In ``payloads``, the pairs and the needed ranks come first. Then come the cards, sorted by rank."""
         name, num_buckets, num_cards, last = self._step.NAME, self._job.sizes.scale.num_key_buckets, 0, b""
         blocks: dict[int, list[bytes]] = {_PAIRS: [], _NEEDED: []}
         found: Pairs | None = None
@@ -186,7 +204,8 @@ class Candidates(beam.DoFn):
         ledger.receive(f"{name} cards", num_cards)
 
     def _found(self, blocks: list[bytes], ledger: Ledger) -> Pairs:
-        """Returns the candidates of a slice. Removes the blocks, and sorts the pairs in place."""
+        """Returns the candidates of a slice. ``blocks`` has its pairs, and is empty afterwards. The pairs are sorted in
+        place, to save memory."""
         data = joined(blocks)
         np.frombuffer(data, f"S{PAIR_ROW.itemsize}").sort()
         rows, step = np.frombuffer(data, PAIR_ROW), self._step
@@ -217,7 +236,8 @@ class Candidates(beam.DoFn):
 class Verify(beam.DoFn):
     """Computes the exact overlap of each candidate pair. Yields the pairs whose overlap is above the limit.
 
-    Holds the n-grams of two documents. The cards of the documents are not parsed, except for what is needed here.
+    At any time, the n-grams of two documents are in memory. To save time, only the needed fields of the cards are
+    parsed.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -260,7 +280,7 @@ def _read_ngrams(card: bytes, reader: BlobReader) -> Hashes:
 
 
 class Resolve(beam.DoFn):
-    """Decides which documents are removed. Yields pairs: a removed document, and the document that is kept instead. A
+    """Decides which documents are removed. Yields pairs of a removed document and the document that is kept instead. A
     pair goes to the bucket of the kept document.
     """
 

@@ -1,4 +1,7 @@
-"""Defines the rows of pairs in the near dedup, and what a worker holds of one slice of them."""
+"""Defines how pairs of documents are stored in the near dedup, and holds the pairs of one slice in little memory.
+
+In each pair, one document would be kept and the other one would be removed. A rank identifies a document. A slice is a
+part of the pairs of a bucket (:mod:`pipeline.clean.dedup.min_hash_pairs`)."""
 
 from __future__ import annotations
 
@@ -9,18 +12,21 @@ import numpy as np
 from filters.near.resolve import RANK_BYTES
 
 PAIR_ROW = np.dtype([("removed", ">u8", 2), ("kept", ">u8", 2), ("bands", "<u2"), ("sampled", "<u2")])
-"""Two ranks, and the numbers of bands and sampled n-grams that the documents share in one bucket of keys. The rows sort
-as bytes: by the removed document, then by the kept one."""
+"""The NumPy type of a pair: the ranks of its two documents, and the numbers of bands and of sampled n-grams that the
+documents share in one bucket of keys. Sorted as bytes, the pairs are in the order of the removed document, and then of
+the kept document."""
 
 
 class Ranks:
-    """Holds different ranks in order. They are taken in order, while other ranks may be asked for in between."""
+    """Holds distinct ranks in ascending order. The ranks can be taken one by one, in this order."""
 
     def __init__(self, ranks: bytes) -> None:
         self._ranks, self._start = ranks, 0
 
     def take(self, rank: bytes) -> int | None:
-        """Returns the position of a rank if it is the next one, and goes on to the one after it."""
+        """Takes ``rank`` if it is the next rank, and returns its position. Otherwise takes nothing, and returns
+        None.
+        """
         start, end = self._start, self._start + RANK_BYTES
         if self._ranks[start:end] != rank:
             return None
@@ -29,23 +35,25 @@ class Ranks:
 
     @property
     def is_empty(self) -> bool:
-        """Returns True if all ranks were taken."""
+        """True if all ranks were taken."""
         return self._start == len(self._ranks)
 
 
 class Pairs(NamedTuple):
-    """Holds the candidates of a slice."""
+    """Holds the candidates of a slice: the pairs of documents that share enough keys, sorted by the removed
+    document.
+    """
 
     removed: Ranks
-    """The documents that would be removed in some pair."""
+    """The ranks of the documents that would be removed in some pair."""
     bounds: np.ndarray
-    """The position of each document's first pair, and the number of pairs."""
+    """The pairs of document ``i`` in ``removed`` are those from ``bounds[i]`` to ``bounds[i + 1] - 1``."""
     kept: bytes
-    """The rank of the document of each pair that would be kept."""
+    """For each pair, the rank of the document that would be kept. The ranks are joined to one byte string."""
 
 
 def joined(blocks: list[bytes]) -> bytearray:
-    """Returns the bytes of the blocks, and removes the blocks one by one."""
+    """Returns the bytes of all blocks in one array. Empties the list of blocks one by one, to save memory."""
     end = sum(map(len, blocks))
     found = bytearray(end)
     while blocks:
@@ -56,14 +64,15 @@ def joined(blocks: list[bytes]) -> bytearray:
 
 
 def different(ranks: bytearray) -> bytes:
-    """Returns the different ranks in order. Sorts the ranks in place."""
+    """Returns the distinct ranks in ascending order. ``ranks`` is sorted in place."""
     np.frombuffer(ranks, f"S{RANK_BYTES}").sort()
     rows = np.frombuffer(ranks, ">u8").reshape(-1, 2)
     return bytes(rows[differs(rows)].tobytes())
 
 
 def differs(ranks: np.ndarray) -> np.ndarray:
-    """Returns True for each rank that differs from the one before it."""
+    """Returns a mask that is True for each rank that differs from the rank before it. It is also True for the first
+    rank."""
     found = np.ones(len(ranks), np.bool_)
     found[1:] = (ranks[1:, 0] != ranks[:-1, 0]) | (ranks[1:, 1] != ranks[:-1, 1])
     return found

@@ -1,5 +1,5 @@
-"""Runs the near dedup, which drops documents that overlap a kept document by more than ``max_overlap``. Workers
-exchange hashes of word n-grams, not texts.
+"""Runs the near dedup for books, which drops documents that overlap a kept document by more than ``max_overlap``.
+Workers exchange hashes of word n-grams, not texts.
 
 1. Each document sends a sketch, which is a sample of its shingles (hashes of word n-grams). Two documents that share a
    shingle are a pair.
@@ -42,18 +42,18 @@ _PAIR = struct.Struct(">QQ")
 _SHARED = struct.Struct(">III")  # number of shingles that both sketches contain, size of each sketch
 _NUM_COMMON = struct.Struct(">I")
 _INFO, _REQUEST, _COMMON = 0, 1, 2
-"""The byte after the key of a book. This byte names the kind of the content: the info of the book (:meth:`Book.info`);
-a pair's request for this info; or the number of the book's shingles that too many books share. The info sorts first.
+"""The byte after the key of a book in a payload. It says what follows: the info of the book (:meth:`Book.info`); a pair
+that requests this info; or the number of the book's shingles that too many books share. The info sorts first.
 """
 MAY_HIDE_DUPLICATES = "may_hide_duplicates"
-"""The name of a note. It counts the books that consist mostly of text that many books contain. Duplicates of such a
-book may have been missed."""
+"""The name of a note (a number that a step reports). It counts the books that consist mostly of text that many books
+contain. Duplicates of such a book may have been missed."""
 
 
 class NearKind(DedupKind):
-    """Runs a near dedup. A pass over the texts sends a sketch of each document (a sample of its shingles).
+    """Runs a near dedup for books. A pass over the texts sends a sketch of each document (a sample of its shingles).
 
-    All shingles are spilled to disk, because the exact overlap needs them.
+    All shingles are spilled to disk, because the exact overlap of two documents is computed from them.
     """
 
     def key_tags(self, chain: Chain) -> list[str]:
@@ -92,11 +92,13 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 class DedupNear(beam.PTransform):
     """Runs the near dedup on all documents. Outputs verdicts (which documents are dropped) and counts.
 
-    The input is a sketch of each document, with which pairs are found, and an info about it, with which exact overlaps
-    are computed. A verdict contains the id of the kept document. The overlap of a dropped document with the kept
-    document is sent as a signal. If two kept documents overlap, this overlap is also sent. A signal is sent like a
-    verdict (:func:`pipeline.clean.tags.signal_bytes`). One worker holds all pairs that overlap by half or more: 0.5 kB
-    per pair.
+    The input has two PCollections. One has an info record for each document, which says where its shingles are. Exact
+    overlaps are computed from these shingles. The other has the sketches of the documents, by which pairs are found.
+
+    A verdict contains the id of the kept document. The overlap of a dropped document with the kept document is sent as
+    a signal (a measurement), which has the form of a verdict (:func:`pipeline.clean.tags.signal_bytes`). Two kept
+    documents that overlap by half or more also get their overlap as a signal. One worker holds all pairs that overlap
+    by half or more: 0.5 kB per pair.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:
@@ -138,7 +140,9 @@ def _pair_bucket(pair: bytes, num_buckets: int) -> int:
 
 
 class _Pairs(beam.DoFn):
-    """Finds the pairs of books that share shingles of a bucket. Yields each pair with the number of shared shingles."""
+    """Finds the pairs of books that share shingles in one bucket. Yields each pair with the number of shared
+    shingles.
+    """
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:
         self._job, self._step = job, step
@@ -168,7 +172,8 @@ class _Candidates(beam.DoFn):
     """Sums the shared shingles of each pair over the buckets. If the sum is large enough, requests the infos of both
     books.
 
-    An info says where the shingles of a book are on disk. The shingles are needed to compute the exact overlap.
+    An info is a record that says where the shingles of a book are on disk. The exact overlap is computed from these
+    shingles.
     """
 
     def __init__(self, job: SourceJob) -> None:
@@ -183,9 +188,10 @@ class _Candidates(beam.DoFn):
 
 
 class _Answers(beam.DoFn):
-    """Sends the info of a book to the candidate pairs that requested it.
+    """Sends the info of a book to the candidate pairs that requested it. An info says where the shingles of the book
+    are.
 
-    Also counts the books that share most of their text with many books, because duplicates of these may be missed.
+    Also counts the books that share most of their text with many books, because duplicates of such books may be missed.
     """
 
     def __init__(self, job: SourceJob, step: NearDedup) -> None:

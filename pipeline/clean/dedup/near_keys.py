@@ -34,8 +34,8 @@ class Book(NamedTuple):
     document_id: str
 
     def info(self, num_buckets: int) -> tuple[int, bytes]:
-        """Returns the info of the book: the values that are needed to compute an exact overlap. It is returned as
-        (bucket, payload).
+        """Returns the info of the book as (bucket, payload). The info has the values from which exact overlaps are
+        computed.
 
         The payload is the key, a 0 byte, and these values.
         """
@@ -46,8 +46,8 @@ class Book(NamedTuple):
     def sketch_payloads(self, num_buckets: int) -> Iterator[tuple[int, bytes]]:
         """Divides the sketch of the book among the buckets. Yields (bucket, payload) for each bucket that gets hashes.
 
-        A payload has the key, the sizes of book and sketch, the id, and the hashes that belong to the bucket. The id
-        decides the order of books of equal length.
+        A payload has the key of the book, the number of hashes in the sketch, the number of all shingles, the id, and
+        the hashes in this bucket. The id decides the order of books of equal length.
         """
         name = self.document_id.encode()
         head = _HEAD.pack(self.key, len(self.sketched), self.num_shingles, len(name)) + name
@@ -68,9 +68,7 @@ def signature(document_id: str, text: str, address: bytes, ngram_words: int, spi
 
 
 class SketchSlice(NamedTuple):
-    """Holds the shingles of a sketch that belong to one bucket. They are parsed from a payload of
-    :meth:`Book.sketch_payloads`.
-    """
+    """Holds the hashes of a sketch that belong to one bucket, as a payload of :meth:`Book.sketch_payloads` has them."""
 
     key: int
     sketch_size: int
@@ -80,7 +78,7 @@ class SketchSlice(NamedTuple):
 
 
 def parse_sketch(payload: bytes) -> SketchSlice:
-    """Parses a payload of :meth:`Book.sketch_payloads`."""
+    """Parses a payload that :meth:`Book.sketch_payloads` made."""
     key, size, num_shingles, name_bytes = _HEAD.unpack_from(payload)
     at = _HEAD.size + name_bytes
     name = payload[_HEAD.size : at].decode()
@@ -88,7 +86,7 @@ def parse_sketch(payload: bytes) -> SketchSlice:
 
 
 class BookInfo(NamedTuple):
-    """Holds the part of a :class:`Book` that is needed to compute an exact overlap with a second book."""
+    """Holds what is needed of a :class:`Book` to compute its exact overlap with another book."""
 
     num_shingles: int
     sketch_size: int
@@ -102,7 +100,7 @@ class BookInfo(NamedTuple):
 
 
 def parse_info(body: bytes) -> BookInfo:
-    """Parses a payload of :meth:`Book.info`, given without the key and the 0 byte."""
+    """Parses a payload that :meth:`Book.info` made. ``body`` is the payload without the key and the 0 byte."""
     num_shingles, sketch_size, name_bytes = _INFO.unpack_from(body)
     at = _INFO.size + name_bytes
     name = body[_INFO.size : at].decode()

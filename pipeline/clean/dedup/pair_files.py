@@ -50,25 +50,26 @@ PAIRS_SCHEMA = pa.schema(
         "kept_output": pa.string(),
     }
 )
-"""The columns of ``dedup/``. In files of rejected pairs, "removed" means the document that would have been removed."""
+"""The columns of the files in ``dedup/``. In files of rejected pairs, "removed" is the document that would have been
+removed if the overlap had been large enough."""
 _COLUMN = {name: number for number, name in enumerate(PAIRS_SCHEMA.names)}
 
 REJECTED = "rejected"
 REJECTED_SAMPLE = 200
-"""The number of rejected pairs that are written per source. The pairs with the smallest hashes of their ids are
-chosen."""
+"""The number of rejected pairs that are written per job (source or dump) and step: those whose ids have the smallest
+hashes."""
 NUM_MEMBERS_SHOWN = 3
-"""The number of removed documents whose ids the statistics list for each of the largest groups."""
+"""For each of the largest groups of duplicates, the statistics list the ids of at most this many removed documents."""
 _ROWS = 10_000
 
 Row = tuple[Any, ...]
 
 
 def row_of(overlap: Overlap, job: SourceJob, step: DedupStep) -> Row:
-    """Returns the row of a pair: a value per column of ``PAIRS_SCHEMA``.
+    """Returns the row of a pair. It has one value per column of ``PAIRS_SCHEMA``.
 
-    In a dedup across sources, the kept document is in an earlier source. The first byte of its address says which: it
-    is an index into ``job.kept``.
+    In a dedup across sources, the kept document is in an earlier source. The first byte of its address is the number of
+    this source in ``job.kept``.
     """
     source = job.source.name
     kept = job.kept[overlap.kept.address[0]] if isinstance(step, AcrossDedup) else None
@@ -105,7 +106,8 @@ class RejectedSample:
         self._heap: list[tuple[int, bytes]] = []  # hashes are negated, so that the largest hash is first in the heap
 
     def add(self, removed_id: bytes, kept_id: bytes, to_bytes: Callable[[], bytes]) -> None:
-        """Adds a pair of documents. ``to_bytes`` returns the pair in bytes; it is only called if the pair is kept."""
+        """Adds a pair of documents to the sample if the hash of its ids is small enough. ``to_bytes`` returns the pair
+        as bytes. It is called only if the pair is added."""
         negative = -xxhash.xxh3_64_intdigest(removed_id + b"\0" + kept_id)
         if len(self._heap) < REJECTED_SAMPLE:
             heapq.heappush(self._heap, (negative, to_bytes()))
@@ -162,15 +164,15 @@ class _WriteRejected(beam.DoFn):
 
 
 class WritePairs(beam.DoFn):
-    """Writes the pairs of removed and kept documents to ``dedup/``. Sends a verdict to each document of a pair.
+    """Writes the pairs of removed and kept documents to ``dedup/``. Sends verdicts to both documents of a pair.
 
-    It takes the pairs of one bucket of kept documents. The verdict for a removed document contains the overlap and the
-    id of the kept document. The verdict for a kept document contains the number of documents that were removed as its
+    Takes the pairs of one bucket. A pair's bucket is chosen by its kept document. A removed document gets two verdicts:
+    the id of the kept document, and the overlap. A kept document gets the number of documents that were removed as its
     duplicates.
     """
 
     _SUFFIX = ""
-    """This suffix is added to the names of the pseudo-stages for statistics."""
+    """A suffix for the names of the pseudo-stages under which the removals are counted."""
 
     def __init__(self, job: SourceJob, step: DedupStep, tag: int) -> None:
         self._job, self._step, self._tag = job, step, tag
@@ -212,13 +214,11 @@ class WritePairs(beam.DoFn):
         return overlap, self._name_of(overlap.kept)
 
     def _name_of(self, kept: Card) -> str:
-        """Returns the name of a kept document. It is shown in the details of the dropped documents, and in
-        statistics.
-        """
+        """Returns the name by which details of dropped documents, and statistics, call a kept document."""
         return kept.document_id
 
     def _kept(self, kept: Card, num_removed: int, ledger: Ledger) -> Iterator[Any]:
-        """Yields the verdict for a kept document."""
+        """Yields the verdict for a kept document, which has the number of its removed duplicates."""
         ledger.send(f"{self._step.NAME} groups", 1)
         yield self._verdict(kept, MEMBERS.pack(MEMBERS_MARK, num_removed))
 
@@ -237,7 +237,7 @@ class WritePairs(beam.DoFn):
         yield self._verdict(overlap.removed, signal_bytes(found))
 
     def _groups(self, rows: list[Row]) -> Iterator[Any]:
-        """Yields the numbers of removed documents per language and host."""
+        """Counts the removed documents of these rows by language and by host. Yields the counts."""
         languages, hosts = ([row[_COLUMN[name]] for row in rows] for name in ("removed_language", "removed_host"))
         for payload in group_payloads(languages, hosts, self._job.sizes.scale.num_key_buckets, is_removed=True):
             yield TaggedOutput(GROUPS, payload)
@@ -249,7 +249,8 @@ class WritePairs(beam.DoFn):
 
 
 class LargestGroups(beam.PTransform):
-    """Finds the largest groups among the largest groups of each worker. Outputs them as counts.
+    """Finds the largest groups of duplicates of the whole source. Takes the largest groups that each worker found.
+    Outputs counts.
 
     A group is a kept document and the documents that were removed as its duplicates.
     """

@@ -1,5 +1,7 @@
-"""Runs the dedup of passages. Like the line dedup, it sends hashes of parts of texts, and receives the hashes of the
-parts that another document keeps. The parts are windows (:mod:`filters.near.passages`).
+"""Runs the dedup of passages, which removes long passages that several documents share.
+
+Like the line dedup, it sends hashes of parts of texts, and gets back the hashes of the parts to remove. A part is a
+window: a part of a text with a fixed length (:mod:`filters.near.passages`).
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ from pipeline.sources.passage_step import PassageDedup
 
 
 class PassageKind(LineKind):
-    """Runs a dedup of passages."""
+    """Runs a dedup of passages. It uses the keys and the graph of the line dedup, and removes passages instead of
+    lines."""
 
     spills_hashes = False
 

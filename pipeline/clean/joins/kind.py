@@ -13,13 +13,14 @@ from pipeline.clean.segments import Segment
 
 
 class Joined(NamedTuple):
-    """Holds the first part of a source's Beam graph. It contains the join, and the pass that runs the first segment."""
+    """Holds the first part of a source's Beam graph: the join, and the pass that runs the first segment. A segment is a
+    group of steps that one pass over the texts runs."""
 
     output: Any
-    """The tagged outputs of the pass that ran ``segment``."""
+    """The tagged outputs of the pass that runs ``segment``."""
     segment: Segment
     following: list[Segment]
-    """The segments that remain to be run."""
+    """The segments after ``segment``. They are not yet in the graph."""
 
 
 class JoinGraph(ABC):

@@ -45,8 +45,8 @@ _CONTENT, _CANDIDATE = (
 
 
 def _keyed(key: str, order: bytes, body: bytes, num_buckets: int) -> tuple[int, bytes]:
-    """Returns (bucket, payload). The payload is the key, ``order`` and ``body``, and payloads sort in this order. The
-    bucket depends only on the key.
+    """Returns (bucket, payload). The payload has the key first, then ``order``, then ``body``. So payloads are sorted
+    by key, and payloads with the same key by ``order``. The bucket depends only on the key.
     """
     name = key.encode()
     return xxhash.xxh3_64_intdigest(name) % num_buckets, name + b"\0" + order + body
@@ -59,7 +59,7 @@ def _parse(payload: bytes) -> tuple[bytes, bytes, bytes]:
 
 
 class LicencesGraph(JoinGraph):
-    """Builds the join's graph. A content is the text of one or more files.
+    """Builds the Beam graph of the join of GitHub's tables. A content is the text of one or more files.
 
     The graph finds a file and a licence for each content, reads the contents back from disk, and runs the first segment
     (the source's first steps) on them.
