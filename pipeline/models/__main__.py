@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one subcommand. Returns 0 if it succeeded, 1 if it failed, 2 if the request was wrong.
+    """Runs one subcommand. Returns the exit status: 0 if it succeeded, 1 if it failed, 2 if the request was wrong.
 
     An error is printed on stderr in one line that says what to do.
     """

@@ -1,9 +1,8 @@
-"""Finds pages to train the reference classifier on, by joining Wikipedia dumps with CommonCrawl pages.
+"""Finds pages to train the reference classifier on. For this, Wikipedia dumps are joined with CommonCrawl pages.
 
-The classifier recognises pages that are like those that Wikipedia cites.
-
-RedPajama's authors fetched about 300,000 pages that Wikipedia cites. A CommonCrawl dump already contains many cited
-pages, so this module does not have to fetch any.
+The classifier recognises pages that resemble the pages that Wikipedia cites. RedPajama's authors fetched about 300,000
+cited pages for the training. A CommonCrawl dump already contains many cited pages, so this module does not have to
+fetch any.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ from pipeline.sources.source import InputFile, Unit
 from pipeline.sources.wikipedia.reader import WikipediaReader
 
 MAX_PAGES = 300_000
-"""The largest number of cited pages. The same limit applies to random pages. RedPajama v1 (data_prep/cc/classifier)
-fetched about 300,000 pages.
+"""The largest number of cited pages that are used. The same limit applies to random pages. RedPajama v1
+(data_prep/cc/classifier) fetched about 300,000 pages.
 """
 _BYTES_PER_BUCKET = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Describes the user's request: the inputs, and which pages to find."""
+    """Holds the user's request: the inputs to search, and the pages to find in them."""
 
     wikipedia: Sequence[str]
     pages: Sequence[str]
@@ -53,7 +52,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class FoundPages:
-    """Holds the pages that :func:`find_pages` found for training, and their numbers."""
+    """Holds the result of :func:`find_pages`: the pages for training, and how many pages and addresses were seen."""
 
     by: By
     num_pages: int
@@ -67,8 +66,8 @@ class FoundPages:
 def find_pages(asked: Asked, *, say: Callable[[str], None] = print) -> FoundPages:
     """Finds pages that Wikipedia cites, and random other pages.
 
-    A page is found if its address is cited. If too few addresses are cited, all pages from cited hosts are used
-    instead.
+    At first, a page counts as cited if Wikipedia cites its address. If too few pages are found in this way, a page
+    counts as cited if Wikipedia cites any address of its host.
 
     Raises:
         ValueError: an input does not exist or is in no known format, or no page is from a cited host.

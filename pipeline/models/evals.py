@@ -28,13 +28,14 @@ class EvalFiles:
 
     urls: tuple[str, ...]
     columns: Mapping[str, str]
-    """Maps settings to columns. A key is a field of ``mixtures.decontaminate.settings.SetSettings`` whose value is the
-    name of a column. The value is the name of that column in this set.
+    """Says which column of this set has which content. A key is a field of
+    ``mixtures.decontaminate.settings.SetSettings`` that names a column, for example ``question``. The value is the name
+    of the column in this set.
     """
     max_bytes: int = 20 * _MB
     """The largest size of a file, in bytes."""
     public: tuple[str, ...] = field(default=("passage",))
-    """The parts of an item (such as ``passage``) that the set's authors took from public sources."""
+    """The parts of an item that the set's authors took from public sources, for example ``passage``."""
 
     def files(self, name: str, mirror: str | None) -> list[Published]:
         """Returns the files of the set with their addresses. The files are stored in a folder with the set's name.
@@ -113,8 +114,8 @@ def fetch_evals(
 ) -> Path:
     """Downloads evaluation sets into a folder, and writes ``sets.yaml`` there. Returns the path of ``sets.yaml``.
 
-    ``sets.yaml`` lists every published set that is complete in the folder, also those of earlier calls. The user can
-    put the list into a configuration file.
+    ``sets.yaml`` lists every published set that is complete in the folder, including sets that earlier calls fetched.
+    The user can put the list into a configuration file.
 
     Raises:
         ValueError: a name is unknown.

@@ -1,9 +1,9 @@
 """Reads the tables of a fastText model from its file. :mod:`filters.language.word_sums` runs the model from these
 tables.
 
-To make a model smaller, fastText can remove most of its n-grams. The file then has a table of the remaining n-grams.
-fastText's Python package gives access to everything except this table, so the table is read from the file
-(src/dictionary.cc ``Dictionary::load``).
+fastText can make a model smaller by removing most of its n-grams. The file then has a table of the remaining n-grams.
+fastText's Python package gives no access to this table, so it is read from the file (src/dictionary.cc
+``Dictionary::load``).
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _READ_BYTES = 1 << 20
 
 
 def read_pruned_model(path: str, model: Any) -> PrunedModel | None:
-    """Returns the words, labels and tables of a model; None if the model is not of the supported kind.
+    """Returns the words, labels and tables of a model. Returns None if the model is not of the supported kind.
 
     The supported kind is a quantized classifier with hierarchical softmax. It uses no word n-grams, and some of its
     character n-grams were removed. The published lid.176.ftz is of this kind. fastText runs it at only 6 MB/s, so this
     package has its own faster code.
 
-    Models of other kinds are left to fastText. It runs a model that is not quantized at 12 MB/s, which is fast enough.
+    Models of other kinds are run by fastText. It runs a model that is not quantized at 12 MB/s, which is fast enough.
 
     Raises:
         ValueError, struct.error: the file ends too early, although fastText has loaded it.

@@ -60,10 +60,11 @@ LID_FTZ_SHA256 = "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e
 
 
 def published(what: str, languages: tuple[str, ...]) -> list[Published]:
-    """Returns the files of a group of models.
+    """Returns the published files of a group of models.
 
     ``what`` is the group: ``lid`` or ``lid-small`` (language identification), ``lm`` (perplexity models),
-    ``bad-words``, or ``all``.
+    ``bad-words``, or ``all``. ``all`` has every group except ``lid-small``. The groups ``lm`` and ``bad-words`` have
+    files for each of ``languages``.
 
     Raises:
         ValueError: ``what`` is none of these names.
@@ -95,7 +96,7 @@ def fetch(
     say: Callable[[str], None] = print,
     wait: Callable[[float], None] = time.sleep,
 ) -> Path:
-    """Downloads a file into ``folder``, unless it is already there and complete. Returns its path.
+    """Downloads a file into ``folder``, unless it is already there and complete. Returns the path of the file.
 
     Raises:
         FetchError: the download failed, or the checksum is wrong. The next call resumes a failed download.
@@ -194,8 +195,8 @@ def _check_size(file: Published, part: Path, num_bytes: int) -> None:
 
 @contextlib.contextmanager
 def _disk(part: Path) -> Iterator[None]:
-    """Reports errors of the disk at once. Other errors inside the block are errors of the transfer, which is tried
-    again.
+    """Raises FetchError if the disk fails inside the block, for example because it is full. Other errors inside the
+    block are errors of the transfer. They are passed on, and the transfer is tried again.
     """
     try:
         yield

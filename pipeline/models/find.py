@@ -47,8 +47,8 @@ from tokenizer.did_you_mean import or_list
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
 """The models without which a run can start. Three of them are lists: bad words, exclusions, and evaluation items. If a
-list is missing, the step that uses it keeps every document. If there is no tokenizer, the run trains a tokenizer on the
-clean documents.
+list is missing, the step that uses it keeps every document. If there is no tokenizer, the run trains one on the clean
+documents.
 """
 _PACKED_LANGUAGE_MODEL = "lid.176.ftz"
 _URL_LIST = re.compile(r"urls/[^/]+/(?:domains|urls)")
@@ -92,10 +92,11 @@ def find_models(models_dir: str | None) -> dict[str, ModelPath]:
 
 
 def portable(path: ModelPath) -> ModelPath:
-    """Returns the path of a model in a form that a worker on any machine can use.
+    """Returns a model's path in a form that works on any machine.
 
-    A file in a store gets its checksum. The model that comes with the package is named, because its path differs from
-    machine to machine. All other paths stay as they are.
+    The path of a file in a store (``gs://``, ``s3://``) gets the file's checksum. The path of the model that comes with
+    the package differs from machine to machine, so it is replaced by the model's name. All other paths stay as they
+    are.
     """
     if isinstance(path, ModelFiles):
         return ModelFiles(tuple((n, with_checksum(f) if isinstance(f, StoredFile) else f) for n, f in path.paths))
@@ -145,7 +146,8 @@ def require_models(
 
 
 def _check_files(needed: Mapping[str, ModelPath]) -> None:
-    """Checks that the files of the models on this machine are complete."""
+    """Checks that the files of models on this machine are complete. Lists, such as bad words, and files in a store are
+    not checked."""
     for path in needed.values():
         for file in (one for _, one in path.paths) if isinstance(path, ModelFiles) else (path,):
             is_list = isinstance(file, str) and file.endswith((".csv", ".txt", "/domains", "/urls"))
@@ -154,7 +156,8 @@ def _check_files(needed: Mapping[str, ModelPath]) -> None:
 
 
 def _check_kinds(source: str, steps: Sequence[object], needed: Mapping[str, ModelPath]) -> None:
-    """Checks that the models are those that the steps need, and not other models with their names."""
+    """Checks that the models are of the kinds that the steps need. A file of the right name can have a model of another
+    kind."""
     perplexity, language = needed.get("perplexity"), needed.get("language")
     if isinstance(perplexity, ModelFiles):
         check_pairs(perplexity)
@@ -169,15 +172,15 @@ def _check_kinds(source: str, steps: Sequence[object], needed: Mapping[str, Mode
 
 
 def _named(step: Language | DetectLanguage) -> set[str]:
-    """Returns the names of languages and labels in a step's settings."""
+    """Returns the languages and the labels that a step's settings name."""
     named = {*step.languages, *step.min_scores} if isinstance(step, Language) else set()
     return named | step.renames.keys()
 
 
 def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPath) -> None:
-    """Checks that a language identification model knows the languages in a step's settings.
+    """Checks that a language identification model can return all languages that a step's settings name.
 
-    If the settings had a name that the model never returns, the step would drop all documents.
+    If the settings had only names that the model never returns, the step would drop all documents.
     """
     named = _named(step)
     if named <= LANGUAGES and "lid.176." in str(path):
@@ -191,7 +194,7 @@ def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPa
 
 
 def _check_reference(source: str, path: ModelPath) -> None:
-    """Checks that a model is a classifier of references, and not another fastText model with the name of one."""
+    """Checks that a model is a classifier of references. Another fastText model could have the file name of one."""
     assert isinstance(path, str | StoredFile)
     labels = labels_of(local_path(path))
     if REFERENCE_LABEL.removeprefix(LABEL) not in labels:
@@ -204,7 +207,7 @@ def _check_reference(source: str, path: ModelPath) -> None:
 def without_missing_models(
     source: Source, found: Mapping[str, ModelPath], models_dir: str | None
 ) -> tuple[Source, tuple[str, ...]]:
-    """Returns a source without those steps whose models are missing. Also returns the names of these steps."""
+    """Returns a source without the steps whose models are missing, and the names of the steps that were left out."""
     languages = [step for step in source.steps if isinstance(step, Language)]
     missing = []
     for step in source.steps:
@@ -252,7 +255,8 @@ def _needs_no_score(step: object) -> bool:
 def _of_languages(files: ModelFiles, source: str, languages: tuple[str, ...], *, is_all: bool) -> ModelFiles:
     """Returns the files of the perplexity models for the languages that a source keeps.
 
-    A missing file is an error. But if the step keeps all pages (``is_all``), only a missing ``cutoff.csv`` is an error.
+    A missing file is an error. But if the step keeps all pages (``is_all``), they need no score, and only a missing
+    ``cutoff.csv`` is an error.
     """
     wanted = languages or tuple(languages_of(files))
     names = {name for name, _ in files.paths}

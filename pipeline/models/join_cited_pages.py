@@ -1,4 +1,6 @@
-"""Searches the user's pages for pages that Wikipedia cites. The join shuffles only hashes of addresses, never texts.
+"""Searches the user's pages for pages that Wikipedia cites. Workers exchange only hashes of addresses, never texts. A
+key is the hash of a page's address. If pages are joined by host, it is the hash of the host. A unit is a piece of the
+input that one worker reads.
 
     dumps -> keys of cited addresses  \\
                                         group by key -> places (unit, row) of the cited pages
@@ -57,8 +59,8 @@ class ReferenceJob:
     by: By
     """The key by which pages and citations are joined: the address (``url``) or the host."""
     max_pages: int
-    """The largest number of cited pages. The same limit applies to random pages. The pages with the smallest hashes are
-    taken.
+    """The largest number of cited pages that are chosen: those with the smallest hashes. At most as many random pages
+    are chosen as cited ones.
     """
     num_buckets: int
     language: str
@@ -81,7 +83,8 @@ class ReferenceJob:
 
 
 class FindReferences(beam.PTransform):
-    """Chooses pages for training. Takes the units (input pieces) of Wikipedia dumps, and the units of pages.
+    """Chooses pages for training. Takes two PCollections: the units (pieces of the input) of Wikipedia dumps, and the
+    units of the pages to search.
 
     Writes the places of the chosen pages to one file, and a summary to a second file. Outputs the path of the summary.
     """
@@ -140,10 +143,10 @@ class _Reading(beam.DoFn):
 
 
 class _CitedKeys(_Reading):
-    """Yields the keys (hashes) of the addresses that a Wikipedia dump cites.
+    """Yields the keys (hashes) of the addresses or hosts that a Wikipedia dump cites.
 
-    A set of the keys that were yielded prevents most repetitions. To limit memory, the set is emptied whenever it has a
-    million keys. So a key can still be yielded again.
+    A set of the yielded keys prevents most repetitions. To limit the memory, the set is emptied when it has a million
+    keys. So a key can be yielded more than once.
     """
 
     def process(self, element: UnitElement) -> Iterator[tuple[int, bytes]]:
@@ -160,7 +163,7 @@ class _CitedKeys(_Reading):
 
 
 class _PageKeys(_Reading):
-    """Yields the key (hash of the address) and the place of each page.
+    """Yields the key of each page (the hash of its address or host), and the place of the page.
 
     Also yields the places of a random sample of the pages: those whose text and address have the smallest hashes.
     """
@@ -193,8 +196,8 @@ class _PageKeys(_Reading):
 class _Match(beam.DoFn):
     """Finds the cited pages in one bucket of keys, and yields their places.
 
-    The payloads of a bucket are sorted by key. If Wikipedia cites a key, the citation comes before the pages with this
-    key.
+    The payloads of a bucket are sorted by key. So the citation of a key, if there is one, comes before the pages with
+    this key.
     """
 
     def process(self, group: tuple[int, Iterable[bytes]]) -> Iterator[tuple[int, tuple[str, int, bytes]]]:

@@ -1,5 +1,5 @@
-"""Lists the models in a folder. For each model, says what it was trained on, and whether that was too little text. Also
-lists the models that are missing.
+"""Lists the models in a folder: what each was trained on, and whether that was too little text. Also lists the models
+that are missing.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ _OPTIONAL = ("bad_words",)
 
 
 def listed(folder: str) -> dict[str, Any]:
-    """Returns the models in a folder as values for JSON.
+    """Returns a description of the models in a folder, as values for JSON. A folder on this machine that does not exist
+    yet counts as empty.
 
     Returns:
-        Four values. ``folder_exists`` is False if there is no folder yet. ``models`` has the name, the checksum and the
-        files of each model, by the model's key. ``doubts`` has sentences about models that were made from too little
-        text. ``missing`` has the command that gets a model, for each missing model.
-
-    A folder on this machine that does not exist yet counts as empty.
+        A dict with four keys. ``folder_exists`` is False if there is no folder yet. ``models`` has the name, the
+        checksum and the files of each model, by the model's key. ``doubts`` has sentences about models that were made
+        from too little text. ``missing`` maps each missing model to the command that gets it.
 
     Raises:
         ValueError: the folder is in a store, and there is no such folder.
@@ -38,7 +37,7 @@ def listed(folder: str) -> dict[str, Any]:
 
 
 def _lacking(files: Sequence[Mapping[str, Any]], folder: str) -> dict[str, str]:
-    """Returns the missing files of perplexity models, each with the command that gets it.
+    """Returns the missing files of perplexity models. Maps each of them to the command that gets it.
 
     In the example, German has no SentencePiece model and no cut-offs:
 
@@ -58,7 +57,7 @@ def _lacking(files: Sequence[Mapping[str, Any]], folder: str) -> dict[str, str]:
 
 
 def lines_of(values: dict[str, Any]) -> list[str]:
-    """Formats the result of `listed` as lines of text.
+    """Formats the result of :func:`listed` as lines of text.
 
     >>> lines_of({"models": {"bad_words": {"name": "en.txt"}}, "doubts": [], "missing": {"reference": "train it"}})
     ['bad_words   en.txt', 'reference   missing; train it']

@@ -28,8 +28,8 @@ from tokenizer.encoder_settings import EncoderSettings
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
-    """Holds a model that consists of several files. Each file is a pair: its name in the folder of models, and its
-    path.
+    """Holds the paths of a model that consists of several files. ``paths`` has pairs: the name of a file in the folder
+    of models, and the path of the file.
     """
 
     paths: tuple[tuple[str, str | StoredFile], ...]
@@ -38,9 +38,10 @@ class ModelFiles:
         return " ".join(name for name, _ in self.paths)
 
     def get(self, name: str) -> str | None:
-        """Returns the path of a file of the model on this machine; None if the model has no such file.
+        """Returns the path at which this machine can open a file of the model. Returns None if the model has no such
+        file.
 
-        A file in a store is copied to this machine first, if it was not copied before.
+        If the file is in a store (``gs://``, ``s3://``), it is first copied to this machine, unless a copy exists.
         """
         path = dict(self.paths).get(name)
         return None if path is None else local_path(path)
@@ -48,8 +49,8 @@ class ModelFiles:
 
 @dataclass(frozen=True, slots=True)
 class RankFile:
-    """Holds the path of a tokenizer's rank file (its vocabulary), and settings that are not in the file, such as the
-    pattern.
+    """Holds the path of a tokenizer's rank file, which has its vocabulary, and the settings that the file does not
+    have, such as the pattern.
     """
 
     path: str
@@ -62,12 +63,13 @@ class RankFile:
 ModelPath = str | StoredFile | ModelFiles | RankFile
 
 _loaded: dict[tuple[str, ModelPath], tuple[Any, Any]] = {}
-"""Maps (key, path) to a pair: the sizes and times of the model's files when they were read, and the opened model."""
+"""Maps (key, path) to a pair. The first value has the sizes and times of the model's files when they were read. The
+second is the opened model."""
 _loading = threading.Lock()
 
 
 def load(key: str, path: ModelPath) -> Any:
-    """Returns the opened model at a path. ``key`` says of which kind the model is.
+    """Returns the opened model at a path. ``key`` is the kind of the model, for example ``language``.
 
     A model is opened only once per process, and all steps and threads share it. If the file is replaced, it is opened
     again.
@@ -87,8 +89,8 @@ def load(key: str, path: ModelPath) -> Any:
 
 
 def _stamp(path: ModelPath | str | StoredFile) -> Any:
-    """Returns the sizes and times of a model's files. If they change while the process runs, a file was written
-    again.
+    """Returns the sizes and the modification times of a model's files. If they change while the process runs, a file
+    was replaced.
     """
     if isinstance(path, ModelFiles):
         return tuple(_stamp(one) for _, one in path.paths)
@@ -145,10 +147,10 @@ def _load_perplexity(files: ModelPath) -> dict[str, PerplexityModel]:
 
 
 def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
-    """Returns two cut-offs of perplexity per language. Languages without a model are left out.
+    """Returns two cut-offs of perplexity for each language that has a model and cut-offs.
 
-    The cut-offs divide documents into three buckets. Up to the first cut-off a document is in ``head``, and up to the
-    second in ``middle``. All others are in ``tail``.
+    The cut-offs divide documents into three buckets. A document with a perplexity up to the first cut-off is in
+    ``head``, and one up to the second cut-off is in ``middle``. All others are in ``tail``.
 
     Raises:
         ValueError: the table of cut-offs is damaged.
@@ -159,7 +161,7 @@ def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
 
 
 def load_scorer(folder: str, language: str) -> PerplexityModel:
-    """Returns a language's perplexity model before it has cut-offs. The cut-offs are computed with this model.
+    """Returns the perplexity model of a language that has no cut-offs yet. The cut-offs are computed with this model.
 
     Raises:
         ValueError: a file is missing or damaged.
@@ -196,9 +198,10 @@ def _load_pieces(path: str) -> Any:
 
 
 def _load_tokenizer(path: ModelPath) -> Any:
-    """Loads a tokenizer of any kind. The returned object has a method ``encode``, which is all that callers need.
+    """Loads a tokenizer of any kind. The result has a method ``encode``; callers use nothing else.
 
-    A ``.model`` file is loaded with the package SentencePiece, and any other file with our own encoder.
+    A ``.model`` file is loaded with the package SentencePiece. Any other file is loaded with this project's own
+    encoder.
     """
     if isinstance(path, RankFile):
         return Encoder.load(local_path(path.path), settings=replace(path.settings, bos=False, eos=False))
@@ -268,10 +271,11 @@ def check_file(path: str) -> None:
 
 
 def check_pairs(files: ModelFiles) -> None:
-    """Checks that the pieces and the n-grams of each language were trained together. Files in a store are not checked.
+    """Checks that the SentencePiece model and the KenLM model of each language were trained together. Files in a store
+    are not checked.
 
     Raises:
-        ValueError: they do not fit. The message names both files.
+        ValueError: the two models do not fit together. The message names both files.
     """
     paths = dict(files.paths)
     for language in languages_of(files):
@@ -282,7 +286,7 @@ def check_pairs(files: ModelFiles) -> None:
 
 
 def get_again(path: str) -> str:
-    """Returns the command that gets a damaged file again.
+    """Returns a sentence that says how to replace a damaged file, in most cases with a command.
 
     >>> get_again("models/cutoff.csv")
     'get it with `python -m pipeline.models fetch --models models lm`, or compute it with `... cutoffs`'
@@ -298,7 +302,7 @@ def get_again(path: str) -> str:
 
 
 def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str:
-    """Returns the command that gets a model."""
+    """Returns a sentence that says how to get a model, in most cases with a command."""
     if key == "reference":
         return "train one with `python -m pipeline.models train-reference`, nobody publishes LLaMA's"
     if key.startswith("url_lists"):
@@ -310,8 +314,8 @@ def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str
 
 
 COMPILED = frozenset({"language"})
-"""The keys of the models that also have a compiled form. It gives the same results faster, but needs the compiler of
-kernels (:mod:`filters.compiled`)."""
+"""The keys of the models that also have a compiled form. The compiled form gives the same results faster. It needs the
+compiler that :mod:`filters.compiled` uses."""
 
 
 def loaded_models(steps: Iterable[Step], paths: Mapping[str, Any], *, is_compiled: bool = False) -> dict[str, Any]:

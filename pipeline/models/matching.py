@@ -1,5 +1,7 @@
-"""Checks that the pieces and the n-grams of a language belong together, and that a language model's labels are
-languages.
+"""Checks two things: that the SentencePiece model and the KenLM model of a language were trained together, and that the
+labels of a language identification model are languages.
+
+A SentencePiece model splits texts into pieces. A KenLM model has n-grams of these pieces, so its words are the pieces.
 """
 
 from __future__ import annotations
@@ -15,28 +17,30 @@ from pipeline.models.fasttext_file import labels_of
 from tokenizer.model_file import NORMAL, USER_DEFINED, parse
 
 _MIN_SHARED = 0.8
-"""The least share of names that both files must have. Ours: of models that were trained together, over 99 % of the
-pieces are among the words of the n-grams. Of two vocabularies of one language, little more than half are equal."""
+"""The smallest allowed share of names that both files have (our choice). If two models were trained together, over 99 %
+of the pieces are also words of the n-grams. If two vocabularies of the same language were trained separately, little
+more than half of their names are equal."""
 _MIN_NAMES = 1000
-"""Smaller vocabularies are not compared (our choice). CCNet's have 65,536 pieces."""
+"""Vocabularies with fewer names are not compared (our choice). CCNet's vocabularies have 65,536 pieces."""
 _MIN_LANGUAGES = 0.5
-"""The least share of a language model's labels that must be codes of languages (our choice)."""
+"""At least this share of the labels of a language identification model must be codes of languages (our choice)."""
 _KENLM_HAS_WORDS_AT, _KENLM_NUM_WORDS_AT = 0x64, 0x6C
 _WITH_SCRIPT = re.compile(r"[a-z]{2,3}_[A-Z][a-z]{3}(?:_\w+)?")
 _ISO_639_3 = re.compile(r"[a-z]{3}")
 
 
 def check_pieces(pieces_path: str, lm_path: str) -> None:
-    """Checks that n-grams were trained on the pieces of a SentencePiece model. With other pieces, nearly all words of a
-    text would be unknown to the n-grams, and every perplexity would be wrong.
+    """Checks that the n-grams of a KenLM model were trained on the pieces of a SentencePiece model. With other pieces,
+    the n-grams would not know most words of a text, and every perplexity would be wrong.
+
+    Nothing is checked if the KenLM model is a binary file without its words, or if one of the vocabularies is small.
 
     Args:
-        pieces_path: the SentencePiece model.
-        lm_path: the KenLM model, binary or ARPA. A binary model without its words, and small ones, are not
-            checked.
+        pieces_path: the path of the SentencePiece model.
+        lm_path: the path of the KenLM model, binary or ARPA.
 
     Raises:
-        ValueError: the two have too few names in common.
+        ValueError: the two models have too few names in common.
     """
     stats = [os.stat(path) for path in (pieces_path, lm_path)]
     shared = _share(pieces_path, lm_path, *((one.st_size, one.st_mtime_ns) for one in stats))
@@ -58,7 +62,8 @@ def _share(pieces_path: str, lm_path: str, *stamps: tuple[int, int]) -> float | 
 
 
 def _words_of_binary(path: str) -> set[str]:
-    """Returns the words at the end of a binary KenLM model; an empty set if it was made without them."""
+    """Returns the words of a binary KenLM model, which are at the end of the file. Returns an empty set if the model
+    was made without them."""
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         at = data.rfind(b"<unk>\0") if data[_KENLM_HAS_WORDS_AT] else -1
         (num_words,) = struct.unpack_from("<Q", data, _KENLM_NUM_WORDS_AT)
@@ -67,7 +72,7 @@ def _words_of_binary(path: str) -> set[str]:
 
 
 def _words_of_arpa(path: str) -> set[str]:
-    """Returns the words of an ARPA file, which are its first section."""
+    """Returns the words of an ARPA file. They are in its first section, the 1-grams."""
     found: set[str] = set()
     with open(path, encoding="utf-8", errors="replace") as file:
         is_inside = False
@@ -85,8 +90,8 @@ _SPECIAL = {"<unk>", "<s>", "</s>"}
 
 
 def check_is_language_model(path: str) -> None:
-    """Checks that the labels of a fastText model are languages. A classifier of something else would give documents
-    labels that are no languages.
+    """Checks that the labels of a fastText model are languages. A classifier of another kind would give documents
+    labels that are not languages.
 
     Raises:
         ValueError: most labels are not codes of languages.

@@ -1,9 +1,9 @@
 """Checks that a model's file is complete before a library reads it.
 
-The libraries do not check this. In a truncated file, fastText searches for the zero byte after a word, even past the
-end of the file, and never returns. SentencePiece accepts a file in which the last pieces are missing. KenLM does not
-check the words at the end of a file. So this module compares the size of the file with the sizes that its headers
-state. The dictionary of a fastText model has no such size, so it is read entry by entry.
+The libraries do not check this. In a truncated file, fastText searches for the end of a word even after the end of the
+file, and never returns. SentencePiece accepts a file in which the last pieces are missing. KenLM does not check the
+words at the end of a file. So this module compares the size of the file with the sizes that its headers state. The
+dictionary of a fastText model has no such size, so it is read entry by entry.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KENLM_MAGIC = b"mmap lm http://kheafield.com/code format version"
 _KENLM_ORDER_AT, _KENLM_HAS_WORDS_AT, _KENLM_COUNTS_AT = 0x58, 0x64, 0x6C
 _MAX_ORDER = 20
 _MIN_NGRAM_BYTES = 4
-"""The smallest number of bytes of a line in an ARPA file: a digit, a tab, a word and a line end."""
+"""The smallest size of a line in an ARPA file, in bytes: a digit, a tab, a character and a line end."""
 _TAIL_BYTES = 200
 
 
@@ -37,7 +37,7 @@ class TruncatedModel(ValueError):  # noqa: N818 - the name says what is wrong
 
 
 def check_model_file(path: str) -> None:
-    """Checks the file of a model. The ending of the file's name decides the kind of model. A file with an unknown
+    """Checks the file of a model. The ending of the file's name says which kind of model it is. A file with an unknown
     ending is not checked.
 
     Raises:
@@ -61,7 +61,7 @@ def _check(path: str, num_bytes: int, mtime_ns: int) -> None:
 
 
 class _Walk:
-    """Reads a file from value to value. Raises an error if the next value would end after the end of the file."""
+    """Reads a file one value after another. Raises an error if a value would end after the end of the file."""
 
     def __init__(self, data: mmap.mmap, at: int = 0) -> None:
         self.data, self.at = data, at

@@ -11,14 +11,15 @@ from tokenizer.interrupts import at_end, delete_at_end
 
 
 class TrainingFailed(Exception):  # noqa: N818 - the name says what happened
-    """Raised if a program or a library that trains a model failed. The message has its output."""
+    """Raised if a program or a library that trains a model failed. The message has the output of the program or
+    library."""
 
 
 @contextlib.contextmanager
 def scratch_folder(models: Path, name: str) -> Iterator[Path]:
-    """Yields an empty folder and deletes it at the end, also after an interrupt.
+    """Makes an empty folder, yields its path, and deletes the folder at the end, also after an interrupt.
 
-    If a killed run has left the folder, it is deleted first.
+    If a killed run has left the folder, the folder is deleted first.
     """
     folder = models / name
     shutil.rmtree(folder, ignore_errors=True)

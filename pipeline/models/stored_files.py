@@ -27,12 +27,12 @@ from pipeline.files.files import open_file, read_bytes
 from pipeline.files.store_files import StoreError
 
 CACHE_VARIABLE = "MODEL_CACHE_DIR"
-"""The environment variable that sets the folder of copies. The default is Beam's folder, or the system's temporary
-folder.
+"""The environment variable that names the parent of the folder of copies. The default is Beam's folder, or else the
+system's temporary folder.
 """
 PACKAGED = "package:"
-"""Marks a model that comes with this package. The mark and the model's name are recorded instead of a path, because the
-path differs from machine to machine.
+"""A prefix that marks a model that comes with this package. The prefix and the model's name are recorded instead of a
+path, because the path differs from machine to machine.
 """
 _BLOCK_BYTES = 4 << 20
 _CHECKSUMS = "checksums.json"
@@ -40,8 +40,8 @@ _CHECKSUMS = "checksums.json"
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """Describes a model's file in a store, with the size and checksum that the launcher saw. The checksum is empty
-    until it is known.
+    """Describes a model's file in a store, with the size in bytes and the checksum that the launcher (the process that
+    starts the run) saw. The checksum is empty until it is known.
     """
 
     url: str
@@ -53,7 +53,7 @@ class StoredFile:
 
 
 def is_stored(path: object) -> bool:
-    """True if a path is in a store.
+    """True if a path is in a store, and not on this machine.
 
     >>> is_stored("gs://b/m"), is_stored("/m")
     (True, False)
@@ -62,7 +62,7 @@ def is_stored(path: object) -> bool:
 
 
 def list_stored(models_dir: str) -> dict[str, StoredFile]:
-    """Lists a folder of models in a store. Returns a mapping from file name to file.
+    """Lists the files of a folder of models in a store. The key of a file is its name.
 
     ``pipeline.models fetch`` records the sizes and checksums of files in ``checksums.json``. If a file still has the
     recorded size, the result has the recorded checksum. Otherwise its checksum is empty, and :func:`with_checksum`
@@ -147,8 +147,9 @@ def packaged_path(name: str) -> str | None:
 def cache_dir() -> str:
     """Returns the folder of this machine into which models are copied.
 
-    The environment variable ``MODEL_CACHE_DIR`` can name the parent folder. By default, this is Beam's folder that all
-    containers of the machine share. If there is no such folder, it is the system's temporary folder.
+    Its parent folder is named by the environment variable ``MODEL_CACHE_DIR``. If the variable is not set, the parent
+    is Beam's folder that all containers of the machine share. If there is no such folder, the parent is the system's
+    temporary folder.
     """
     root = os.environ.get(CACHE_VARIABLE) or os.environ.get("SEMI_PERSISTENT_DIRECTORY") or tempfile.gettempdir()
     return os.path.join(root, f"models-of-{os.getuid()}")

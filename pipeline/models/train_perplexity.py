@@ -26,14 +26,14 @@ from tokenizer.train.sample import lines
 MAX_DOCS = 1_000_000
 VOCAB_SIZE = 65_536
 SMALL_VOCAB_SIZE = 40_000
-"""This constant and the two before it are settings in CCNet's Makefile: NDOC_FOR_LM, VOCAB_SIZE, and the vocabulary
-size for small corpora.
+"""The vocabulary size for small corpora in CCNet's Makefile. The two constants before it are also from this Makefile,
+where they are called NDOC_FOR_LM and VOCAB_SIZE.
 """
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
 MAX_LINE_BYTES = 4192
-"""The largest length of a line in bytes. Longer lines are split. The value is SentencePiece's default
-max_sentence_length. CCNet's lines (first paragraphs) are shorter.
+"""The largest length of a line for the training of pieces, in bytes. Longer lines are split. The value is the default
+of SentencePiece's max_sentence_length. CCNet's lines (first paragraphs) are shorter.
 """
 
 HOW_TO_GET_LMPLZ = (
@@ -69,9 +69,9 @@ def train_language_model(
     The files are ``<language>.sp.model`` and ``<language>.arpa.bin``. If KenLM's build_binary is not found, the second
     file is ``<language>.arpa``. The size of the training text is recorded (:mod:`pipeline.models.trained`).
 
-    Documents that are known to be in a different language are skipped and counted. CCNet trained on one line per
-    Wikipedia article, which was the article's first paragraph. Here, a line is a whole document. SentencePiece's
-    trainer silently skips long lines, so this function splits them first.
+    Documents that are known to be in a different language are skipped and counted. A line of the training text is a
+    whole document. In CCNet, a line was the first paragraph of a Wikipedia article. SentencePiece's trainer silently
+    skips long lines, so this function splits them first.
 
     Raises:
         ValueError: the input has no text of the language.
@@ -126,12 +126,12 @@ class _OfLanguage:
 
 
 def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -> tuple[list[float], int]:
-    """Returns the perplexities at percentiles 0 to 100 of a corpus, and the number of documents that were scored.
+    """Returns the percentiles 0 to 100 of the perplexities in a corpus, and the number of documents that were scored.
 
-    Documents that are not in ``language`` are skipped.
+    Documents that are known to be in another language are skipped.
 
     Raises:
-        ValueError: there are fewer than 101 documents, but 101 percentiles are needed.
+        ValueError: fewer than 101 documents have a score, which are too few for 101 percentiles.
     """
     scores = [model.perplexity(text.text) for text in texts if text.language in ("", language)]
     known = [score for score in scores if score is not None]
@@ -144,9 +144,12 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
 
 
 def write_cutoffs(path: Path, language: str, column: list[float], num_docs: int) -> None:
-    """Writes a language's cut-offs as a column into ``cutoff.csv``. The other columns do not change.
+    """Writes a language's cut-offs into ``cutoff.csv``, as a column. The other columns do not change.
 
-    Also records the number of documents from which the column was computed.
+    Also records the number of documents from which the cut-offs were computed.
+
+    Raises:
+        ValueError: the existing table does not have 102 rows. It is not changed.
     """
     rows = [["", *()], *([str(percentile)] for percentile in range(101))]
     before = ""
@@ -205,7 +208,7 @@ _LMPLZ_STAGE = re.compile(rb"^=== (\d/\d .*?) ===")
 
 
 def _count_ngrams(lmplz: str, segmented: Path, arpa: Path, progress: Progress) -> None:
-    """Runs lmplz, and prints the name of each of its stages."""
+    """Runs KenLM's program lmplz, which estimates n-grams. Prints the name of each stage of the program."""
     folder = str(arpa.parent)
     command = [lmplz, "-o", str(ORDER), "-S", "40%", "-T", folder, "--vocab_estimate", str(VOCAB_SIZE)]
     with open(segmented, "rb") as source, open(arpa, "wb") as sink, tempfile.TemporaryFile(dir=folder) as said:
@@ -237,5 +240,5 @@ def _as_binary(arpa: Path, lmplz: str, progress: Progress) -> Path:
 
 
 def _last_lines(said: bytes) -> str:
-    """Returns the output of a program as one line."""
+    """Returns the end of a program's output as one line."""
     return " ".join(said.decode("utf-8", "replace").split())

@@ -1,5 +1,5 @@
-"""Trains the classifier of references, and measures its accuracy. The classifier separates random pages from pages that
-Wikipedia cites.
+"""Trains the classifier of references, and measures its accuracy. The classifier tells pages that resemble the pages
+that Wikipedia cites from random pages.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from pipeline.models.training_texts import Text, num_bytes_of
 from tokenizer.progress import QUIET, Progress
 
 MIN_POSITIVE_CHARS = 1000
-"""The smallest number of characters of a positive (a page that Wikipedia cites). The value is from RedPajama v1
+"""A positive (a page that Wikipedia cites) must have at least this many characters. The value is from RedPajama v1
 (data_prep/cc/classifier/create_corpus.py).
 """
 HELD_OUT_PERCENT = 10
 _LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
 THRESHOLDS = (0.25, 0.5)
-"""The scores at which results are measured. 0.25 is RedPajama's threshold. 0.5 is LLaMA's ("classified as
-references").
+"""The thresholds of the score at which precision and recall are measured. 0.25 is RedPajama's threshold. 0.5 is LLaMA's
+("classified as references").
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Holds the results of a classifier at one threshold, measured on the held-back pages."""
+    """Holds the results of a classifier at one threshold. They are measured on the held-back pages, which were not used
+    for training."""
 
     threshold: float
     num_positives: int
@@ -64,7 +65,7 @@ class TrainedReference:
 
     @property
     def is_meaningful(self) -> bool:
-        """True if there were enough positive (cited) pages to trust the measured precision and recall."""
+        """True if there were enough positive (cited) pages for the measured precision and recall to be reliable."""
         return self.num_train[REFERENCE_LABEL] + self.num_held_out[REFERENCE_LABEL] >= MIN_POSITIVES
 
 
@@ -75,9 +76,9 @@ def train_reference(
     """Trains ``reference.bin`` with fastText's defaults, as RedPajama did. Records the number of training pages.
 
     The pages of a tenth of the hosts are held back: they are not used for training, and the classifier is measured on
-    them. Pages of one host look alike. So if a host had pages on both sides, a classifier that only knows the hosts
-    would seem good. A page without a url counts as a host of its own. If several pages are equal, only one of them is
-    used.
+    them. Pages of one host look alike. So all pages of a host are on the same side. Otherwise a classifier that only
+    recognises hosts would get good results. A page without a url counts as a host of its own. If several pages are
+    equal, only one of them is used.
 
     Raises:
         ValueError: a class has no pages to train on, or no held-back pages.
@@ -138,7 +139,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
 
 
 def _is_mark(word: str) -> bool:
-    """True if fastText would read a word of the text as a label or as the end of the line."""
+    """True if fastText would read a word as a label or as the end of the line. Such words are removed from the text."""
     return word.startswith(_LABEL_PREFIX) or word == _END_OF_LINE
 
 

@@ -1,8 +1,8 @@
-"""Records in ``trained.json``, beside the models, when a model was trained and on how much text. Reports models that
-were made from too little text.
+"""Records when each model was trained and on how much text, in the file ``trained.json`` beside the models. Reports
+models that were made from too little text.
 
-A record includes the checksum of the model's file. If the file is replaced later, the checksums differ, and the record
-is ignored. The records are repeated in the manifest and the report of a run.
+A record includes the checksum of the model's file. If the file is replaced later, its checksum differs, and the record
+is ignored. The records are also written to the manifest and the report of a run.
 """
 
 from __future__ import annotations
@@ -34,23 +34,25 @@ _NUMBERS = ("documents", "text_bytes", "positives", "negatives")
 """The keys of a record whose values are whole numbers."""
 UNKNOWN = "unknown"
 JUDGES = ("language", "perplexity", "reference")
-"""The models that give documents a score."""
+"""The keys of the models that give documents a score."""
 MIN_LM_BYTES = 10_000_000
-"""The smallest size of the text for a language model (our choice). With less text, a piece of CCNet's vocabulary of
-65,536 pieces occurs fewer than about 30 times on average, so the model knows hardly any sequence of pieces. CCNet
-trains on up to a million articles."""
+"""A language model that was trained on fewer bytes of text is reported (our choice). With less text, a piece of CCNet's
+vocabulary of 65,536 pieces occurs fewer than about 30 times on average. So the model knows hardly any sequence of
+pieces. CCNet trains on up to a million articles."""
 MIN_CUTOFF_DOCS = 1_000
-"""The smallest number of documents for cut-offs (our choice). With fewer, the share of pages below a cut-off is
-uncertain by more than 3 percentage points (twice the standard error of the 60th percentile)."""
+"""Cut-offs that were computed from fewer documents are reported (our choice). With fewer documents, the share of pages
+below a cut-off is uncertain by more than 3 percentage points (twice the standard error of the 60th percentile)."""
 MIN_POSITIVES = 1_000
-"""The smallest number of positive pages for a classifier (our choice). With fewer positive pages, precision and recall
-are too uncertain to use."""
+"""A classifier that was trained on fewer positive pages is reported (our choice). With fewer positive pages, its
+precision and recall are too uncertain to use."""
 
 
 def record_training(folder: Path, trained: Mapping[str, Mapping[str, Any]]) -> None:
-    """Records on how much text files have just been trained. The records of other files are kept.
+    """Records how much text some files were trained on. Call this when they have just been trained. The records of
+    other files are kept.
 
     Args:
+        folder: the folder of models.
         trained: maps the name of each file to its numbers: ``documents`` and ``text_bytes``, or ``positives``,
             ``negatives`` and ``text_bytes``.
     """
@@ -60,11 +62,11 @@ def record_training(folder: Path, trained: Mapping[str, Mapping[str, Any]]) -> N
 
 
 def record_cutoffs(folder: Path, language: str, num_docs: int, before: str) -> None:
-    """Records from how many documents a language's cut-offs were computed. Call this after they were written into the
-    table.
+    """Records how many documents a language's cut-offs were computed from. Call this after the cut-offs were written
+    into the table.
 
-    If the table was fetched, it is no longer equal to the published one. So the table's entry is removed from
-    ``checksums.json``. The other columns are still as published, and each of them is recorded as published.
+    If the table was fetched, it now differs from the published table. So its entry in ``checksums.json`` is removed.
+    The columns of other languages have not changed, so each of them is recorded as published.
 
     Args:
         before: the text of the table before the cut-offs were written; empty if there was no table.
@@ -84,7 +86,8 @@ def record_cutoffs(folder: Path, language: str, num_docs: int, before: str) -> N
 
 
 def about_models(models: Mapping[str, ModelPath]) -> dict[str, Any]:
-    """Returns what the manifest says about models: for each key, the model's name, checksum and training records."""
+    """Returns the manifest's entry about models. Each key maps to the name, the checksum and the training records of a
+    model."""
     return {
         key: {"name": Path(str(path)).name, "sha256": sha256_of(path),
               **({"files": files_of(path)} if key in JUDGES else {})}
@@ -120,7 +123,7 @@ def files_of(path: ModelPath) -> list[dict[str, Any]]:
 
 
 def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns a sentence for the user about each file that was made from too little text. ``files`` are the files of
+    """Returns one sentence for the user about each file that was made from too little text. ``files`` are the files of
     one model.
 
     >>> doubts([{"name": "en.arpa.bin", "documents": 90, "text_bytes": 160_000}])
@@ -146,14 +149,14 @@ def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def doubts_of(paths: Sequence[Path]) -> list[str]:
-    """Returns a sentence for the user about each of these files that was trained on too little text. The files belong
-    to one model, and their training was recorded.
+    """Returns one sentence for the user about each of these files that was made from too little text. The files belong
+    to one model and have just been trained, so their records are not checked against their checksums.
     """
     return doubts([{"name": one.name, **_read(str(one.parent / RECORDS)).get(one.name, {})} for one in paths])
 
 
 def described(file: Mapping[str, Any]) -> str:
-    """Returns in words what a file was trained on.
+    """Returns a few words about what a file was trained on. ``file`` is a description from :func:`files_of`.
 
     >>> described({"name": "de.sp.model", "documents": 1200, "text_bytes": 3_400_000, "date": "2026-01-31"})
     '1,200 documents, 3.4 MB of text, 2026-01-31'
@@ -177,15 +180,16 @@ def _column(language: str) -> str:
 
 
 def _columns(table: str) -> dict[str, str]:
-    """Returns the columns of a table of cut-offs: the SHA-256 of the values, by language."""
+    """Returns the SHA-256 of each column in a table of cut-offs. The key of a column is its language. The hash covers
+    the column's values."""
     header, *rows = [row for row in csv.reader(io.StringIO(table)) if row] or [[]]
     values = {language: "\n".join(row[n] for row in rows if len(row) > n) for n, language in enumerate(header) if n}
     return {language: hashlib.sha256(text.encode()).hexdigest() for language, text in values.items()}
 
 
 def _of_sha256(record: Mapping[str, Any], sha256: str) -> dict[str, Any]:
-    """Returns a record without its checksum. Returns an empty record if the file's checksum ``sha256`` differs from
-    it.
+    """Returns a record without its checksum if the checksum equals ``sha256``. Otherwise the record is about another
+    file, and an empty record is returned.
     """
     return {key: one for key, one in record.items() if key != "sha256"} if record.get("sha256") == sha256 else {}
 
@@ -204,7 +208,7 @@ def _parsed(path: str, mtime: float) -> Mapping[str, Any]:
 
 
 def _is_record(value: Any) -> bool:
-    """True if a value from ``trained.json`` has what :func:`described` needs. All other values are ignored."""
+    """True if a value from ``trained.json`` has the form that :func:`described` needs. Other values are ignored."""
     if not isinstance(value, dict):
         return False
     is_sound = all(type(value[key]) is int for key in _NUMBERS if key in value)

@@ -22,7 +22,7 @@ _ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Holds the parts of a document that training needs.
+    """Holds what training needs of a document: its text, language and url.
 
     ``language`` and ``url`` are empty if the file does not have them.
     """
@@ -33,7 +33,7 @@ class Text:
 
 
 def num_bytes_of(text: Text) -> int:
-    """Returns the size of a document's text, for progress."""
+    """Returns the size of a document's text in bytes, for the progress display."""
     return len(text.text) if text.text.isascii() else len(text.text.encode("utf-8", "replace"))
 
 
@@ -53,11 +53,11 @@ def expand_globs(patterns: Iterable[str]) -> list[str]:
 
 
 def read_texts(paths: Iterable[str]) -> Iterator[Text]:
-    """Yields the documents of files: rows of ``.parquet``, or lines of ``.jsonl``, ``.json`` or ``.txt``. Lines may
-    also be compressed (``.gz``, ``.zst``).
+    """Yields the documents of files: rows of ``.parquet``, or lines of ``.jsonl``, ``.json`` or ``.txt``. Files with
+    lines may be compressed (``.gz``, ``.zst``).
 
-    In a row or a JSON object, the field ``text`` has the document. If there is no ``text``, JSON may have
-    ``raw_content``, as cc_net's files do. The fields ``language`` and ``url`` are optional. Empty documents are
+    In a row or a JSON object, the field ``text`` has the document. A JSON object without ``text`` may have
+    ``raw_content`` instead, as in cc_net's files. The fields ``language`` and ``url`` are optional. Empty documents are
     skipped.
 
     Raises:
