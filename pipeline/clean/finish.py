@@ -87,8 +87,9 @@ def write_source(job: SourceJob, counts: Mapping[c.CountKey, int], stages: Seque
                  dumps: Sequence[SourceJob] = ()) -> None:  # fmt: skip
     """Writes the statistics of a source whose parts are all written, and then the source's marker.
 
-    If a near dedup removed more than its ceilings allow, the source is held back. Then its marker gets a special name
-    (:mod:`pipeline.clean.held`), so that the source does not count as complete.
+    A ceiling is the largest share of documents that a near dedup may remove. If a ceiling is exceeded, the source is
+    held back. Then its marker gets a special name (:mod:`pipeline.clean.held`), so that the source does not count as
+    complete.
     """
     stats = c.stats_of(job.source.name, counts, stages)
     if removed := near_stats(job.source.name, counts):

@@ -42,7 +42,7 @@ DATA_VERSION = 2
 
 
 def with_exclusion(source: Source, settings: Settings) -> Source:
-    """Returns the source with a first step that drops the documents on the run's exclusion list.
+    """Returns the source with one more step at the beginning, which drops the documents on the run's exclusion list.
 
     Returns the source unchanged if the run has no exclusion list.
     """
@@ -50,7 +50,7 @@ def with_exclusion(source: Source, settings: Settings) -> Source:
 
 
 def with_decontamination(source: Source, settings: Settings) -> Source:
-    """Returns the source with a last step that searches its texts for the run's evaluation sets.
+    """Returns the source with one more step at the end, which searches its texts for the run's evaluation sets.
 
     The step is the last one, so it sees exactly the texts that are written. Returns the source unchanged if the run has
     no evaluation sets.

@@ -1,4 +1,5 @@
-"""Describes a source of a run before it is cleaned: its files, units, models and fingerprint."""
+"""Describes a source of a run before it is cleaned: its files, units (pieces of the input), models and fingerprint (a
+hash of everything that it is made from)."""
 
 from __future__ import annotations
 

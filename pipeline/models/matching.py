@@ -33,7 +33,8 @@ def check_pieces(pieces_path: str, lm_path: str) -> None:
     """Checks that the n-grams of a KenLM model were trained on the pieces of a SentencePiece model. With other pieces,
     the n-grams would not know most words of a text, and every perplexity would be wrong.
 
-    Nothing is checked if the KenLM model is a binary file without its words, or if one of the vocabularies is small.
+    Nothing is checked if the KenLM model is a binary file without its words, or if one of the vocabularies has fewer
+    than 1,000 names.
 
     Args:
         pieces_path: the path of the SentencePiece model.

@@ -1,5 +1,5 @@
-"""Trains the classifier of references, and measures its accuracy. The classifier tells pages that resemble the pages
-that Wikipedia cites from random pages.
+"""Trains the classifier of references, and measures its accuracy. The classifier distinguishes random pages from pages
+that resemble the pages that Wikipedia cites.
 """
 
 from __future__ import annotations

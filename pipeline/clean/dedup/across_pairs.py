@@ -59,8 +59,8 @@ EQUAL_MARK, NEAR_MARK = "=", "~"
 
 
 class ReadKept(beam.DoFn):
-    """Reads one file of an index. Takes (number of the index, number of the file). Yields the records of the kept
-    documents, packed by bucket. A document has one record per key.
+    """Reads one file of an index. Takes (number of the index, number of the file). Yields (bucket, payload). The
+    payloads have the records of the kept documents, one record per key of a document.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:

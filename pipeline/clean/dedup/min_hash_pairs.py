@@ -40,9 +40,8 @@ from pipeline.files.spill import BlobReader
 from pipeline.sources.min_hash_step import MinHashDedup
 
 NOT_COMPARED, VERIFIED, REJECTED_PAIRS = "pairs_not_compared", "pairs_verified", "pairs_rejected"
-"""The names of the step's notes (numbers that the step reports). The first counts the pairs that were not nominated
-because too many documents share their key. The second counts the candidates that were verified. The third counts the
-candidates whose overlap is too small."""
+"""The names of the step's notes. They count the pairs that were not nominated because too many documents share their
+key; the candidates that were verified; and the candidates whose overlap is too small."""
 
 _CARD, _PAIR = b"\x00", b"\x01"
 """The byte after the rank of the kept document in a payload of :class:`Verify`. It says whether the payload has the
@@ -50,8 +49,7 @@ card of this document or a pair. The card sorts before the pairs.
 """
 _PAIRS, _NEEDED, _CARDS = 0, 1, 2
 """The byte after the number of the slice in a payload of :class:`Candidates`. It says what the payload has: many pairs;
-or the ranks of many documents whose cards are needed; or one card. The card of a document is needed if the document
-would be kept in some pair.
+or the ranks of many documents that would be kept in some pair, so their cards are needed; or one card.
 """
 _MAX_COUNT = 0xFFFF
 _PAIRS_AT_ONCE = 1 << 16
@@ -113,9 +111,8 @@ class Nominate(beam.DoFn):
             yield from self._blocks(rows, rows["removed"][:, 1], _PAIRS)
 
     def _blocks(self, rows: np.ndarray, lows: np.ndarray, kind: int) -> Iterator[tuple[int, bytes]]:
-        """Yields (bucket, payload) for each slice that gets some of the rows.
-
-        ``lows`` has the second half of a rank for each row. It decides the bucket and the slice.
+        """Yields (bucket, payload) for each slice that gets rows. ``lows`` has the second half of a rank for each row,
+        which decides the bucket and the slice.
         """
         num_buckets = self._job.sizes.scale.num_key_buckets
         targets = lows % np.uint64(num_buckets) << np.uint64(_SLICE_BITS) | _slices(lows)
@@ -128,9 +125,7 @@ class Nominate(beam.DoFn):
 
 
 def _with_shared_keys(records: np.ndarray) -> np.ndarray:
-    """Returns the records whose key occurs more than once. Most records have a key of their own, which makes no
-    pair.
-    """
+    """Returns the records whose key occurs more than once. Most records have a key that no other record has."""
     keys = records["key"].copy()
     order = np.argsort(keys)
     keys = keys[order]
@@ -142,9 +137,8 @@ def _with_shared_keys(records: np.ndarray) -> np.ndarray:
 
 
 def _slices(lows: np.ndarray) -> np.ndarray:
-    """Returns the slice of each document, computed from the second half of its rank.
-
-    The bits that are used are a hash of the document's place. So documents with equal texts can be in different slices.
+    """Returns the slice of each document, from bits of the second half of its rank. These bits are a hash of the
+    document's place. So documents with equal texts can be in different slices.
     """
     return lows >> np.uint64(52) & np.uint64(NUM_SLICES - 1)
 
@@ -174,9 +168,8 @@ class Candidates(beam.DoFn):
         yield TaggedOutput(COUNTS, dict(ledger.counts))
 
     def _of_slice(self, payloads: Iterable[bytes], ledger: Ledger) -> Iterator[tuple[int, bytes]]:
-        """Yields the candidates of a slice, and the cards that are needed.
-
-        In ``payloads``, the pairs and the needed ranks come first. Then come the cards, sorted by rank."""
+        """Yields the candidates of a slice, and the cards that are needed. In ``payloads``, the pairs and the needed
+        ranks come first. Then come the cards, sorted by rank."""
         name, num_buckets, num_cards, last = self._step.NAME, self._job.sizes.scale.num_key_buckets, 0, b""
         blocks: dict[int, list[bytes]] = {_PAIRS: [], _NEEDED: []}
         found: Pairs | None = None
@@ -234,10 +227,8 @@ class Candidates(beam.DoFn):
 
 
 class Verify(beam.DoFn):
-    """Computes the exact overlap of each candidate pair. Yields the pairs whose overlap is above the limit.
-
-    At any time, the n-grams of two documents are in memory. To save time, only the needed fields of the cards are
-    parsed.
+    """Computes the exact overlap of each candidate pair. Yields the pairs whose overlap is above the limit. At any
+    time, the n-grams of two documents are in memory.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:

@@ -86,7 +86,7 @@ def parse_sketch(payload: bytes) -> SketchSlice:
 
 
 class BookInfo(NamedTuple):
-    """Holds what is needed of a :class:`Book` to compute its exact overlap with another book."""
+    """Holds the values of a :class:`Book` that are needed to compute its exact overlap with another book."""
 
     num_shingles: int
     sketch_size: int

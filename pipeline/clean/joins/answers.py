@@ -53,7 +53,7 @@ class AnswersGraph(JoinGraph):
 
 
 def answer_join(job: SourceJob) -> AnswerJoin:
-    """Returns the join of a source of questions and answers."""
+    """Returns the join of a job, which must be a join of questions and answers."""
     join = job.source.join
     assert isinstance(join, AnswerJoin)
     return join

@@ -1,7 +1,8 @@
-"""Finds a file and a licence for each content of GitHub. A content is a text that one or more files have.
+"""Finds a file and a licence for each distinct text of GitHub's files. Such a text is called a content. Several files
+can have the same content.
 
-The input has three tables: contents by id, files (repository, path, content id), and licences by repository. Contents
-are written to disk. Workers exchange only their ids.
+The input has three tables: contents (id and text), files (repository, path and content id), and licences (repository
+and licence). Contents are written to disk. Workers exchange only their ids.
 """
 
 from __future__ import annotations
@@ -88,9 +89,10 @@ class LicencesGraph(JoinGraph):
 
 
 class ReadTables(ReadUnits):
-    """Reads the tables of contents (texts of files), files and licences.
+    """Reads three tables: the contents (texts of files), the files, and the licences.
 
-    Spills the contents to disk. Sends the ids of the contents, and the rows of files and licences, to buckets.
+    Writes the contents to temporary files. Sends the ids of the contents, and the rows of files and licences, to
+    buckets.
     """
 
     def _run_first(self, batch: pa.RecordBatch, ledger: Ledger) -> pa.RecordBatch:
