@@ -77,7 +77,7 @@ class JobSizes:
 
     scale: Scale
     sample_docs: int
-    """The number of dropped documents whose text is stored, per stage and reason."""
+    """The largest number of dropped documents whose text is stored, per stage and reason."""
     dropped_share: float = 1.0
     """The share of the dropped documents outside the sample that get a row in ``dropped/``, from 0 to 1."""
     is_compiled: bool = False

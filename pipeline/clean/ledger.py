@@ -36,7 +36,7 @@ class Ledger:
 
     source: str
     sample_docs: int
-    """The number of dropped documents whose text is stored, per stage and reason."""
+    """The largest number of dropped documents whose text is stored, per stage and reason."""
     rows_share: float = 1.0
     """The share of the dropped documents outside the sample that get a row, from 0 to 1. The counts include all dropped
     documents.
