@@ -6,62 +6,22 @@ import contextlib
 import gzip
 import hashlib
 import json
-import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rehearsal import LOADED, Checkout, shard_sums, small_config
+from s3_store import Store, started_store
 from service import job_service
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud, pytest.mark.timeout(600)]
 
-BUCKET = "rehearsal"
 DUMPS = ("CC-MAIN-2018-05", "CC-MAIN-2019-09")
-
-
-@dataclass(frozen=True)
-class Store:
-    """A bucket on loopback."""
-
-    url: str
-    client: Any
-
-    def put(self, key: str, data: bytes) -> None:
-        self.client.put_object(Bucket=BUCKET, Key=key, Body=data)
-
-    def get(self, key: str) -> bytes:
-        found: bytes = self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-        return found
-
-    def names(self, prefix: str) -> list[str]:
-        return [o["Key"] for o in self.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
 
 
 @pytest.fixture
 def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    moto = pytest.importorskip("moto.server", reason="moto[s3] and flask are not installed")
-    boto3 = pytest.importorskip("boto3", reason="apache-beam[aws] is not installed")
-    for name, value in (
-        ("AWS_ACCESS_KEY_ID", "none"),
-        ("AWS_SECRET_ACCESS_KEY", "none"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-    ):
-        monkeypatch.setenv(name, value)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    try:
-        url = f"http://127.0.0.1:{port}"
-        client = boto3.client("s3", endpoint_url=url)
-        client.create_bucket(Bucket=BUCKET)
-        yield Store(url, client)
-    finally:
-        server.stop()
+    yield from started_store(monkeypatch)
 
 
 @pytest.mark.parametrize("engine", ["local", "job service"])
@@ -71,9 +31,8 @@ def test_everything_on_s3(
 ) -> None:  # fmt: skip
     """With the job service the groups are on s3:// too, and the workers must know the address of the store."""
     monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "cache"))
-    for folder, prefix in ((checkout.work / "input", "input"), (models, "models")):
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            store.put(f"{prefix}/{path.relative_to(folder)}", path.read_bytes())
+    store.put_folder(checkout.work / "input", "input")
+    store.put_folder(models, "models")
     with contextlib.ExitStack() as stack:
         flags = ["--direct_num_workers=2"]
         if engine == "job service":

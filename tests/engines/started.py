@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,12 +64,13 @@ def small_flags(checkout: Checkout, models: Path) -> list[str]:
     return ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
 
 
-def process_workers(folder: Path, python: str, root: Path) -> list[str]:
+def process_workers(folder: Path, python: str, root: Path, variables: Mapping[str, str] | None = None) -> list[str]:
     """Returns the flags for workers that the boot program starts with a Python and a checkout. Their logs are in
-    ``folder/workers``."""
+    ``folder/workers``. ``variables`` are set for the workers."""
+    more = "".join(f" {name}='{value}'" for name, value in (variables or {}).items())
     boot = folder / "boot.sh"  # some engines start it without this process's environment
     boot.write_text(
-        f"#!/bin/sh\nexport PYTHON='{python}' PYTHONPATH='{root}' WORKER_LOG_DIR='{folder}/workers'\n"
+        f"#!/bin/sh\nexport PYTHON='{python}' PYTHONPATH='{root}' WORKER_LOG_DIR='{folder}/workers'{more}\n"
         f'exec "{ROOT}/cluster/boot.sh" "$@"\n'
     )
     boot.chmod(0o755)
