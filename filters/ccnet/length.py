@@ -18,7 +18,7 @@ _CCNET = "CCNet, cc_net/mine.py: min_len=300, len(raw_content) in cc_net/process
 class MinLength(Step):
     """Drops documents with fewer than ``min_chars`` characters (code points, including line ends and spaces).
 
-    The default is the limit of CCNet. As in CCNet, the limit applies before the line dedup, and the title is not
+    The default is the limit of CCNet. As in CCNet, the limit applies before the line dedup. The title of a page is not
     counted.
 
     >>> MinLength(min_chars=3).apply(pa.record_batch({"text": ["ab", "abc"]}), {}).verdict.to_pylist()
