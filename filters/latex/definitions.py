@@ -113,8 +113,8 @@ def _tex_parameters(source: str) -> tuple[Parameter, ...] | None:
 
 
 def read_let(text: str, pos: int) -> Definition | None:
-    r"""Reads a definition by ``\let``: ``\a\b`` or ``\a=\b``. Each of the two names can also be written with
-    ``\csname``.
+    r"""Reads a definition by ``\let``. After ``\let`` comes ``\a\b`` or ``\a=\b``. Each of the two names can also be
+    written with ``\csname``.
 
     ``\let\a=x`` defines ``\a`` as the character ``x``.
 
