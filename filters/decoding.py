@@ -73,6 +73,9 @@ class Decoded:
 def decode(data: bytes, *, declared: Sequence[str] = (), language: str | None = None) -> Decoded:
     r"""Decodes ``data`` by the rules in the module's docstring. Never fails: any bytes give a text.
 
+    In the first example, the declared encoding is wrong. In the second example, the last byte is not valid in UTF-8,
+    and is decoded as Windows-1252.
+
     Args:
         data: the bytes.
         declared: labels of the encodings that headers or the data itself declare, the most trusted first. Labels mean
@@ -220,9 +223,9 @@ def _repaired_bytes(bad: bytes, leads: set[int], *, is_after_character: bool) ->
     """Yields the replacements of bad bytes: a Windows-1252 character for each isolated byte, and one U+FFFD for each
     damaged character.
 
-    A byte is isolated in two cases. In the first case, no character of the document begins with this byte, and no
-    continuation byte follows. ``leads`` contains the bytes with which the document's characters begin. In the second
-    case, the byte is a continuation byte, and the bytes before and after it are ASCII.
+    An isolated byte is not followed by a continuation byte. If it is itself a continuation byte, it must be the first
+    byte of ``bad``, and the character before it must be ASCII (``is_after_character`` is false). If not, no character
+    of the document may begin with this byte. ``leads`` contains the bytes with which the document's characters begin.
     """
     at = 0
     while at < len(bad):

@@ -21,7 +21,7 @@ _MEANT = {
     "utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le", "shift_jis_2004": "cp932",
     "shift_jisx0213": "cp932", "euc_jis_2004": "euc_jp", "euc_jisx0213": "euc_jp", "iso2022_jp": "iso2022_jp_2",
 }  # fmt: skip
-"""Maps codecs to larger codecs that browsers use instead (WHATWG, Encoding, section 4.2)."""
+"""Maps codecs to the codecs that browsers use instead, which have more characters (WHATWG, Encoding, section 4.2)."""
 _ALIASES = {
     "windows874": "cp874", "dos874": "cp874", "xmaccyrillic": "mac-cyrillic", "xmacukrainian": "mac-cyrillic",
     "xmacroman": "mac-roman", "macintosh": "mac-roman", "applemac": "mac-roman", "macroman": "mac-roman",

@@ -9,11 +9,11 @@ The pipeline uses these functions for any number of books. It does not compare a
 (send them from one worker to another). The steps are:
 
 1. For each book it computes all shingles, ``s = shingles(text)``, and a sample of them, ``k = sketch(s)``. It divides
-   the hashes of the sketch among buckets: groups of hashes, in which equal hashes are always in the same group. For
-   each book and bucket it shuffles one record: the book's hashes in this bucket, and the book's key, sizes and id. The
-   records of a book of 500 kB take 16 kB: 75,000 shingles / 64 * 8 bytes for the hashes, and 40 bytes for each of 156
-   buckets. So 200,000 such books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. The hashes of a
-   bucket take 20 MB, and sorting them takes six times as much memory.
+   the hashes of the sketch into buckets. Equal hashes are always in the same bucket. For each book and bucket it
+   shuffles one record: the book's hashes in this bucket, and the book's key, sizes and id. The records of a book of 500
+   kB take 16 kB: 75,000 shingles / 64 * 8 bytes for the hashes, and 40 bytes for each of 156 buckets. So 200,000 such
+   books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. The records of a bucket take 20 MB, and
+   sorting their hashes takes six times as much memory.
 2. In each bucket :func:`filters.books.overlap_groups.pairs_of_bucket` counts the hashes that each pair of books shares
    there.
 3. The counts of a pair are summed over the buckets. :func:`filters.books.overlap_groups.is_candidate` decides from the

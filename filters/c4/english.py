@@ -1,11 +1,11 @@
 """Drops pages that are not English: C4's language rule.
 
 The original uses langdetect (seed 0) and keeps pages with a score of at least 0.99. langdetect is slow (about 1 MB/s),
-so fastText's lid.176 is the default of this step. fastText's scores are lower. Of 1,629 real pages, langdetect gives
-1,213 a score of at least 0.99, and fastText only 58. So the limit for fastText was chosen by a comparison with
-langdetect on these 1,629 pages. All of them had passed C4's rules about lines and pages. 505 of the pages are
-CommonCrawl pages in about 30 languages, and the rest are English web text. fastText's model was lid.176.ftz. The table
-has one row per limit for fastText. "kept" counts the pages that fastText keeps, "ours only" the pages that only
+so fastText's lid.176 is the default of this step. fastText's scores are lower. In a test with 1,629 pages, 1,213 pages
+got a score of at least 0.99 from langdetect, but only 58 pages from fastText. So the limit for fastText was chosen by a
+comparison with langdetect on these 1,629 pages, which had all passed C4's rules about lines and pages. 505 of the pages
+are CommonCrawl pages in about 30 languages, and the rest are English web text. fastText's model was lid.176.ftz. The
+table has one row per limit for fastText. "kept" counts the pages that fastText keeps, "ours only" the pages that only
 fastText keeps, and "theirs only" the pages that only langdetect keeps. "agreement" is the share of pages with the same
 verdict:
 

@@ -84,7 +84,7 @@ def num_sure_borders(text: str, *, up_to: int) -> int:
     """Returns the number of sentence borders that are certain without Punkt. Counting stops at ``up_to``.
 
     The result is a lower bound, because borders near abbreviations, initials, numbers, ellipses and quotes are not
-    counted.
+    counted. In the example, the border after ``Inc.`` is not counted.
 
     >>> num_sure_borders("It is so. Is it? He works for Smith Inc. Yes.", up_to=9)
     2

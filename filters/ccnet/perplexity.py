@@ -23,8 +23,8 @@ from filters.ccnet.characters import CHARS_WITH_RULES, CONTROL_CHARS, DIGITS, UN
 from filters.step import Models, Outcome, Step
 
 HEAD_PERCENTILE, TAIL_PERCENTILE = 30, 60
-"""Percentiles of the cut-offs: head is below the 30th, tail begins at the 60th (cc_net/perplexity.py
-``PerplexityBucket``)."""
+"""The percentiles of the two cut-offs. The bucket head is below the 30th percentile, and the bucket tail begins at the
+60th (cc_net/perplexity.py ``PerplexityBucket``)."""
 BUCKETS = ("head", "middle", "tail", "all")
 
 
@@ -60,8 +60,8 @@ class PerplexityModel:
     def perplexity(self, text: str) -> float | None:
         """Returns the perplexity of a text, rounded to one decimal. Returns None if the normalised text is empty.
 
-        The perplexity is ``10 ** (-log10(p) / (n + 1))``. The model gives the sequence of the text's n pieces the
-        probability p.
+        The perplexity is ``10 ** (-log10(p) / (n + 1))``. n is the number of the text's pieces, and p is the
+        probability of the text in the language model.
         """
         plain = normalize(text)
         # Use bytes throughout, which both models take and return. Making a string of each piece costs a third more.

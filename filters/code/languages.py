@@ -1,4 +1,5 @@
-"""Determines a file's language from its path, and whether the file is vendored, generated, minified, binary or data.
+"""Determines the language of a file from its path. Also recognises vendored, generated, minified, binary and data
+files.
 
 If several languages share the ending of the file's name, the file's text decides between them. The tables are in
 ``filters/data/code/languages.yaml``, which is read once.
@@ -66,7 +67,7 @@ class Tables:
 
 @cache
 def tables() -> Tables:
-    """Returns the tables. The file is read once."""
+    """Returns the tables of ``languages.yaml``. The file is read once."""
     raw: dict[str, Any] = yaml.safe_load((_DATA / "languages.yaml").read_text(encoding="utf-8"))
     languages: dict[str, dict[str, Any]] = raw["languages"]
 

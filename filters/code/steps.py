@@ -72,7 +72,7 @@ class AllowedLicence(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("no_file_row", "no_licence", "licence_not_permitted")
 
     families: tuple[str, ...] = PERMISSIVE
-    """Lower-case patterns; ``*`` matches any characters."""
+    """Licences that are kept, as lower-case patterns. ``*`` matches any characters."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Decides which files are dropped, by the column ``license``. If a file's ``repo_name`` is null, the reason is

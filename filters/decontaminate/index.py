@@ -62,7 +62,7 @@ class Seeds:
     bloom: U64
     """A Bloom filter of the n-grams' hashes."""
     starts: U32
-    """Bucket ``b`` of the table contains the seeds from ``starts[b]`` to before ``starts[b + 1]``."""
+    """Bucket ``b`` of the hash table contains the seeds ``starts[b]`` to ``starts[b + 1] - 1``."""
     checks: U16
     """Further bits of each seed's hash. A bucket contains several seeds, so a lookup compares these bits too."""
     places: U32
@@ -217,7 +217,8 @@ def make_seeds(hashes: U64, places: I64, num_words: int) -> Seeds:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Holds the pieces of all items of all sets."""
+    """Holds the index of evaluation sets: all pieces, items and answers, and the hash tables by which pieces are found.
+    """
 
     sets: tuple[SetRules, ...]
     words: U32

@@ -26,7 +26,7 @@ class Item:
     code: str = ""
 
     def text_of(self, part: Part) -> str:
-        """Returns the text of a part."""
+        """Returns the text of a part of the item."""
         texts: Mapping[Part, str] = {"question": self.question, "passage": self.passage, "code": self.code}
         return texts[part]
 

@@ -169,7 +169,7 @@ class DetectLanguage(Step):
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"language": pa.string()}
 
     min_score: float = 0.5
-    """Lowest score that sets the language: CCNet's threshold for pages."""
+    """Lowest score at which the language is filled in. The default is CCNet's threshold for pages."""
     max_chars: int = 100_000
     """Number of characters that the model reads. Our choice: the first pages of a book show its language. The limit
     bounds the time."""

@@ -48,7 +48,7 @@ class Tables(NamedTuple):
     known: Bytes
     """The model's words, one after another."""
     known_bounds: Ints
-    """The start of the first word in ``known``, then the end of each word."""
+    """Offsets in ``known``: the start of the first word, then the end of each word."""
     label_prefix: Bytes
     end_of_line: Bytes
     min_chars: int

@@ -78,6 +78,8 @@ def resolve_conditionals(text: str) -> tuple[str, int]:
     r"""Removes the branches that TeX would skip. Returns the remaining text, and the number of conditionals that were
     resolved.
 
+    In the first example, ``\iff`` stays because it is not a conditional.
+
     >>> resolve_conditionals(r"a\iffalse b \ifx\x\y c\fi\else d\fi e \iff f")
     ('a d e \\iff f', 1)
     >>> resolve_conditionals(r"\newif\iflong\longtrue\begin{document}\iflong A\else B\fi")
