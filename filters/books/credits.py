@@ -1,4 +1,5 @@
-"""Removes credits and transcribers' notes from both ends of a book. They say who made the electronic text, and how.
+"""Removes credits and transcribers' notes from both ends of a book. These paragraphs say who made the electronic text,
+and how.
 
 :mod:`filters.books.boilerplate` uses this module. Only whole paragraphs are removed. One search goes forward from the
 first paragraph of the book, another goes back from the last. Each search stops at the first paragraph that is not

@@ -92,7 +92,8 @@ def listing_share(text: str) -> float:
     """Returns the share of a text's lines that look like an entry in a list of files or books. Returns 0 for a text
     without lines.
 
-    Blank lines do not count. In a long text, only 500 evenly spread lines are examined.
+    Blank lines do not count. In a long text, only 500 evenly spread lines are examined. In the example, two of three
+    lines look like entries.
 
     >>> listing_share("total 12\\n-rw-rw-r--  1 10  10  123 Feb  4  2001 a.txt\\n\\nHe had read it all.\\n")
     0.6666666666666666

@@ -7,7 +7,7 @@
 - ``common_words``: lists common words. They have little weight, because nearly every text contains them.
 - ``common_hashes``: hashes the common words, single letters and small numbers.
 - ``items``: defines evaluation sets, their rules and their items. Determines the answer of an item.
-- ``index``: defines the arrays of an index. One of them is a hash table of seeds (n-grams by which an item is found).
+- ``index``: defines an index: its arrays, and the hash tables of its seeds (n-grams by which an item is found).
 - ``build``: builds the index of sets.
 - ``match``: finds items in documents.
 - ``cut``: removes the paragraphs of a text that contain given spans.

@@ -155,8 +155,8 @@ class Decontaminate(Step):
     EVIDENCE: ClassVar[pa.Schema | None] = HITS_SCHEMA
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Searches the column ``text``, and decides which documents are dropped or cut. The evidence has a row for
-        every hit, even if the document is kept."""
+        """Searches the column ``text``, and decides which documents are dropped or cut. The evidence is a table with a
+        row for every hit, even if the document is kept."""
         index: Index = models["decontamination"]
         texts = batch.column("text").to_pylist()
         hits = hits_of(index, texts)

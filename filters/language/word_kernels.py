@@ -6,7 +6,7 @@ sums of words are not kept for the next batch, because looking them up in a tabl
 again.
 
 The results are those of :meth:`filters.language.word_sums.WordSums.sum_texts`. The sums of words are exactly equal,
-because rows are added in the same order. The sums of texts may differ in the last bits.
+because the vectors are added in the same order. The sums of texts may differ in the last bits.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Tables(NamedTuple):
     min_chars: int
     max_chars: int
     max_rows: int
-    """If a word of a text has more rows than this, fastText itself scores the text."""
+    """If more than this number of vectors are added up for one word, fastText itself scores the text."""
 
 
 class Block(NamedTuple):
@@ -212,7 +212,7 @@ def find_ngrams(
     """Looks up the n-grams in the model, and writes one entry into ``rows`` for each n-gram that has a vector. N-grams
     that extend over two words are ignored. Returns the number of entries.
 
-    A hash is divided by the number of buckets by a multiplication with ``inverse``. The whole part of the quotient is
+    To divide a hash by the number of buckets, the hash is multiplied by ``inverse``. The whole part of the quotient is
     exact, because ``inverse`` is rounded up and its error is too small to reach the next whole number. N-grams that
     extend over two words get an additional bucket after the last one, which has no vector. The second loop has no
     branches: it writes every n-gram, and overwrites an n-gram without a vector by the next n-gram.
