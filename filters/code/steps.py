@@ -316,11 +316,11 @@ def num_alphanumeric(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlphabeticPerToken(Step):
-    """Drops files with few letters per token. The tokenizer is the model with the key ``tokenizer``.
+    """Drops files with few letters per token, if the user gives a tokenizer (the model with the key ``tokenizer``).
 
-    If the user gives no such model, the step keeps all files. The tokenizer that the pipeline trains cannot be used
-    here, because it is trained after the cleaning. The paper does not name this rule. RedPajama has this rule, with the
-    tokenizer of pythia-6.9b.
+    Without a tokenizer, the step keeps all files. The tokenizer that the pipeline trains cannot be used here, because
+    it is trained after the cleaning. The paper does not name this rule. RedPajama has this rule, with the tokenizer of
+    pythia-6.9b.
     """
 
     NAME: ClassVar[str] = "code_tokens"

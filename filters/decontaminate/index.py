@@ -217,7 +217,7 @@ def make_seeds(hashes: U64, places: I64, num_words: int) -> Seeds:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Holds the index of evaluation sets: all pieces, items and answers, and the hash tables by which pieces are found."""
+    """Holds the index of evaluation sets: pieces, items and answers, and the hash tables by which pieces are found."""
 
     sets: tuple[SetRules, ...]
     words: U32
