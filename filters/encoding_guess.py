@@ -1,5 +1,4 @@
-"""Guesses the encoding of bytes. The bytes are decoded with each candidate encoding, and the most probable text
-decides.
+"""Guesses the encoding of bytes: the candidate encoding that gives the most probable text.
 
 Only a sample is decoded: words that contain bytes outside ASCII. The probability of the decoded sample is the
 probability of its letters in the most likely language (``filters/data/encodings/letters.yaml``). Some things are rare
@@ -28,8 +27,7 @@ CANDIDATES = (
     "cp437", "cp852", "cp865", "cp861", "cp857", "cp775", "mac-roman", "mac-latin2", "mac-cyrillic", "mac-greek",
     "mac-turkish", "cp855", "cp737", "iso8859-16",
 )  # fmt: skip
-"""The codecs that are tried, roughly from the most to the least common. If two codecs give the same text, the first is
-chosen."""
+"""The codecs that are tried, the most common ones first. If two codecs give the same text, the first is chosen."""
 _NON_LATIN = frozenset((
     "cp1251", "koi8-r", "koi8-u", "iso8859-5", "cp1253", "iso8859-7", "cp1255", "iso8859-8", "cp1256", "iso8859-6",
     "cp874", "gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp866", "mac-cyrillic", "mac-greek", "cp855",
@@ -68,8 +66,7 @@ _CONTRADICTION = 0.4
 _MIN_CONTRADICTION = 10.0
 """The guess contradicts a declared encoding if the declared encoding makes the sample far less probable. The factor
 between the two probabilities must be over exp(10), and over exp(0.4 * n) for a sample with n bytes outside ASCII (our
-choice). If the declared encoding is right but the language has no table, the factor is far smaller. For gibberish it is
-larger."""
+choice). For correct text in a language without a table, the factor is far smaller."""
 
 # The classes of characters.
 _BREAK, _LOWER, _UPPER, _FAR_LOWER, _FAR_UPPER, _CASELESS, _IDEOGRAPH, _SIGN, _ODD, _BAD, _JOINER, _EAST_SIGN = range(
@@ -85,7 +82,7 @@ class Guess:
 
     codec: str
     certainty: float
-    """The probability that ``codec`` is right, under the assumption that one of the candidates is right."""
+    """The probability that ``codec`` is right, if one of the candidates is right."""
     score: float
     """The natural logarithm of a probability: that of the sample decoded with ``codec``."""
     sample: bytes
@@ -109,8 +106,8 @@ class _Tables:
 
 
 def guess_encoding(data: bytes, *, language: str | None = None) -> Guess:
-    """Returns the most probable encoding of data that is not ASCII, UTF-8 or UTF-16. ``language`` is the ISO 639-1 code
-    of the expected language, or None.
+    """Returns the most probable encoding of data that is not ASCII, UTF-8 or UTF-16. ``language`` is the expected
+    language (ISO 639-1), or None.
 
     >>> guess_encoding("Zażółć gęślą jaźń".encode("iso8859-2")).codec
     'iso8859-2'
@@ -129,8 +126,7 @@ def guess_encoding(data: bytes, *, language: str | None = None) -> Guess:
 
 
 def is_contradicted(codec: str, guess: Guess) -> bool:
-    """Returns True if the guess contradicts the encoding ``codec``. This is the case if the sample is far more probable
-    in the guessed encoding."""
+    """Returns True if the sample is far more probable in the guessed encoding than in the encoding ``codec``."""
     text = _sample_text(guess.sample, codec)
     if _sample_text(guess.sample, guess.codec).count("\ufffd") > text.count("\ufffd"):
         return False
@@ -214,9 +210,9 @@ def log_probability(text: str, language: str | None) -> float:
 def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
     """Returns the log probability of the sample in a language that has no table but is written in Windows-1252.
 
-    The letter frequencies of this language are taken from the sample itself, which makes the sample too probable. To
-    correct this, every letter lowers the result, and every distinct accented letter lowers it further. Returns minus
-    infinity if the sample has no letters, or if it has letters outside Windows-1252.
+    The letter frequencies of this language are taken from the sample itself, which makes the sample too probable. So
+    every letter and every distinct accented letter lower the result. Returns minus infinity if the sample has no
+    letters, or letters outside Windows-1252.
     """
     num_letters = int(counts[1:].sum())
     western = counts[tables.western]
@@ -284,14 +280,12 @@ def _tables() -> _Tables:
 
 _ASCII_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿßšžœ"
-"""The letters of Windows-1252 outside ASCII. Most languages without a table are written with ASCII letters and these
-letters."""
+"""The letters of Windows-1252 outside ASCII. Most languages without a table need no other letters outside ASCII."""
 
 
 def _frequencies(packed: str) -> dict[str, float]:
     """Returns the frequency of each letter, read from a string. The string "łż12 a5" means that 12 of 10,000 letters
-    are ``ł``, 12 are ``ż`` and 5 are ``a``. Each frequency is reduced by 2 %, which is left for letters that are not in
-    the string."""
+    are ``ł``, 12 are ``ż`` and 5 are ``a``. Each frequency is reduced by 2 %, which is left for other letters."""
     pairs = re.findall(r"([^\d\s]+)(\d+)", packed)
     return {letter: 0.98e-4 * int(number) for letters, number in pairs for letter in letters}
 

@@ -1,9 +1,8 @@
 """Contains the steps for source files (GitHub in section 2.1 of the LLaMA paper). The paper gives no limits, so the
 limits are those of RedPajama v1, whose code is published.
 
-The order is: the repository's licence, the file's path and type, generated code, the licence header (which is removed),
-and the form of the text (such as the length of its lines). Files that are not code are dropped first, so that they are
-not reported as badly formatted code.
+The steps test, in this order: the licence of the repository, the path and type of a file, generated code, and the form
+of the text (such as the length of its lines). The licence header is removed before the last test.
 """
 
 from __future__ import annotations
@@ -41,16 +40,14 @@ _LEAD_IN = re.compile(
     r"|(?:source |header )?(?:file|code|module|source|header|class|document|tables?|data))",
     re.IGNORECASE,
 )
-"""Matches text that may precede a generator's mark on the same line: words in capitals, a warning, a file name, or a
-whole sentence."""
+"""Matches what may precede a generator's mark on its line: capitals, a warning, a file name, or a whole sentence."""
 _UNFINISHED = re.compile(
     r"(?:,|\b(?:a|an|and|are|as|be|begin|begins|by|comment|contain|contains|header|in|is|like|line|lines|mark|marked|marker|of|or"
     r"|read|reads|say|says|that|the|to|was|were|which|with))[ \t]*\Z",
     re.IGNORECASE,
 )
 _MARKER_CHARS = 5_000
-"""Number of characters that are searched for a generator's mark in each comment at the head of a file. (GitHub's
-Linguist also searches only the first lines of a file.)"""
+"""Number of characters that are searched for a generator's mark in each comment at the head of a file."""
 
 
 def is_permissive(licence: str | None, families: tuple[str, ...] = PERMISSIVE) -> bool:
@@ -75,8 +72,7 @@ class AllowedLicence(Step):
     """Licences that are kept, as lower-case patterns. ``*`` matches any characters."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Decides which files are dropped, by the column ``license``. If a file's ``repo_name`` is null, the reason is
-        ``no_file_row``."""
+        """Tests the column ``license``. If a file's ``repo_name`` is null, the reason is ``no_file_row``."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
         repositories = batch.column("repo_name").to_pylist() if "repo_name" in batch.schema.names else None
@@ -119,8 +115,7 @@ class CodeFiles(Step):
             raise ValueError(f"code_files: unknown reasons or languages: {', '.join(sorted(unknown))}")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Decides which files are dropped: first by a file's path, then by its content. Fills in
-        ``programming_language``."""
+        """Tests first the path of each file, then its content. Fills in ``programming_language``."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
         languages: list[str | None] = []
@@ -193,8 +188,7 @@ def _is_statement(head: str, at: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeHeader(Step):
-    """Removes the licence header (:mod:`filters.code.licence_header`). Fills in the column ``_content_hash``, by which
-    the exact dedup compares files.
+    """Removes the licence header of files. Fills in ``_content_hash``, by which the exact dedup compares files.
 
     The hash is computed after the header is removed. So files that differ only in their headers count as duplicates.
     RedPajama computes the hash before the header is removed. Set ``is_hashed_before`` to do the same.
@@ -209,8 +203,7 @@ class CodeHeader(Step):
     """True if the hash is computed before the header is removed, as in RedPajama v1."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Removes the licence header of every file. The column ``programming_language`` decides which comment syntax is
-        used. Drops no file."""
+        """Removes the licence headers. The column ``programming_language`` decides which comment syntax is used."""
         families = tables().comments
         before: list[str] = batch.column("text").to_pylist()
         after = [
@@ -236,8 +229,7 @@ def content_hash(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeQuality(Step):
-    """Drops files with long lines or with few alphanumeric characters. The paper names these two criteria, but not
-    their limits."""
+    """Drops files with long lines or few alphanumeric characters. (The paper names these criteria, but no limits.)"""
 
     NAME: ClassVar[str] = "code_quality"
     DATA_VERSION: ClassVar[int] = 1
@@ -274,8 +266,7 @@ def code_signals(text: str) -> Signals:
     r"""Returns four numbers: the length of the text without white space at both ends, the length of the longest line,
     the mean length of a line, and the share of alphanumeric characters. Lengths are in characters.
 
-    The mean counts the line ends as characters of their lines, as in RedPajama. If the text is blank, the first number
-    is 0 and the others are None.
+    The mean includes line ends, as in RedPajama. For a blank text, the first number is 0 and the others are None.
 
     >>> code_signals("ab\n(1)\n")
     (6.0, 3.0, 3.5, 0.42857142857142855)
@@ -319,8 +310,7 @@ class AlphabeticPerToken(Step):
     """Drops files with few letters per token, if the user gives a tokenizer (the model with the key ``tokenizer``).
 
     Without a tokenizer, the step keeps all files. The tokenizer that the pipeline trains cannot be used here, because
-    it is trained after the cleaning. The paper does not name this rule. RedPajama has this rule, with the tokenizer of
-    pythia-6.9b.
+    it is trained after the cleaning. The rule is not in the paper, but in RedPajama, with the tokenizer of pythia-6.9b.
     """
 
     NAME: ClassVar[str] = "code_tokens"
