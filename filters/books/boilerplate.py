@@ -7,9 +7,10 @@ Gutenberg has used five generations of boilerplate since 1971. This module recog
   lines;
 * the small print of 1991 to 2003. Until about 2001 it precedes the book, and its last line is
   ``*END*THE SMALL PRINT!``. In later editions it follows the book;
-* headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
+* headers without a closing mark, which are removed paragraph by paragraph (in books from before 1991, and in books of
+  Gutenberg of Australia and of Canada);
 * "End of Project Gutenberg's ..." in several languages;
-* licences after the book that no end mark precedes;
+* licences after the book, even if there is no end mark before them;
 * credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
   transcribers' notes at the very beginning or end of the book.
 
@@ -231,7 +232,7 @@ def _if_of_gutenberg(match: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gutenberg(Step):
-    """Removes Gutenberg's header, licence, small print, credits and transcribers' notes; drops nothing.
+    """Removes Gutenberg's header, licence, small print, credits and transcribers' notes. Drops no book.
 
     A file that contains only boilerplate becomes empty. :class:`~filters.books.quality.BookQuality` then drops it.
     """

@@ -37,7 +37,8 @@ from filters.language.detect import UNDETERMINED
 from filters.step import Models, Outcome, Step
 
 DEFAULT_MIN_SCORE = {"fasttext": 0.5, "langdetect": 0.99}
-"""Default limit per method. 0.99 is from c4_utils ``detect_english``; 0.5 is our choice (table above)."""
+"""Default limit per method. The limit 0.99 is from c4_utils ``detect_english``. The limit 0.5 is our choice (see the
+table in the module's docstring)."""
 
 Guess = tuple[str | None, float]
 """The most likely language and its score. The language is an ISO 639-1 code, or None if the text gives no evidence."""

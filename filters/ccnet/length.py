@@ -71,8 +71,8 @@ class MinLengthAfterDedup(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules. Their signal has its own name, because it must not overwrite the signal of
-        :class:`MinLength`.
+        """Returns the limits as rules. The signal has another name than that of :class:`MinLength`, so that both are
+        stored.
         """
         ccnet = "CCNet, cc_net/dedup.py: a document without a line left"
         return (

@@ -93,7 +93,8 @@ class Perplexity(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("head_perplexity", "middle_perplexity", "tail_perplexity", "no_perplexity")
 
     keep: tuple[str, ...] = ("head", "middle")
-    """Buckets that are kept. RedPajama v1 keeps head and middle; the LLaMA paper does not name the kept buckets."""
+    """Buckets that are kept. RedPajama v1 keeps head and middle. The LLaMA paper does not say which buckets it keeps.
+    """
 
     def __post_init__(self) -> None:
         if isinstance(self.keep, str) or not self.keep or not set(self.keep) <= set(BUCKETS):

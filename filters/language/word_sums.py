@@ -26,7 +26,7 @@ _SEPARATORS_BEYOND_ASCII_SPACE = "\0"
 _LOG_OFFSET = 1e-5
 """fastText adds this number to a probability before it takes the logarithm (src/utils.h ``std_log``)."""
 _WORDS_AT_ONCE = 1 << 15
-"""Number of words looked up at once. Each word takes 1.5 kB of memory, and so many words fit into the processor's
+"""Number of words looked up at once. Each word takes 1.5 kB of memory. This number of words fits into the processor's
 cache."""
 _TEXTS_AT_ONCE = 64
 _UNIT = 2.0**-24

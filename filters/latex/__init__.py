@@ -2,7 +2,7 @@ r"""Cleans LaTeX papers: removes comments and front matter, and expands the auth
 
     files -> encoding -> project: one source -> lexer: code without comments -> expand -> structure: the body
 
-- ``paper``: cleans a source with all parts below; contains the step.
+- ``paper``: contains the step, which cleans a source with all modules below.
 - ``encoding``: decodes bytes as LaTeX does.
 - ``project``: finds the main file and replaces ``\input`` by the file that it names.
 - ``lexer``: separates code from comments and verbatim text.
