@@ -1,21 +1,22 @@
-"""Contains rules about texts: filters and edits as pure functions of columns. They use no Beam, files, clock or
-randomness.
+"""Contains the filters and edits of documents, as pure functions of columns. They use neither Beam nor files, and
+neither a clock nor random numbers.
 
-    record batch -> step.apply -> Outcome: edited columns, verdicts (the reason to drop, or null), signals
+    record batch -> step.apply -> Outcome: edited columns, verdicts (reason to drop, or null), signals (measurements)
 
 Read ``step.py`` first, then ``rules.py``.
 
 - ``step``: the base class of all filters, and the class of their results.
-- ``rules``: the class of a rule, which is a limit on a signal with a citation.
+- ``rules``: the class of a rule. A rule is a limit on a signal, and cites its source.
 - ``ccnet``, ``c4``, ``code``, ``books``: the rules for CommonCrawl, C4, GitHub and books.
-- ``near``: near-duplicate documents, for any source.
+- ``near``: finds near-duplicate documents of any source.
 - ``rule_sets``: the rules of Gopher and FineWeb, for any source.
 - ``wikitext``, ``latex``, ``html``: conversion of markup to text.
 - ``language``: language identification.
-- ``reference``: the classifier that recognises web pages like those that Wikipedia cites.
+- ``reference``: the classifier of web pages. It recognises pages that are similar to the pages cited by Wikipedia.
 - ``decontaminate``: the search for items of evaluation sets in documents.
 - ``url_lists``: the search for URLs on lists of hosts and addresses.
-- ``exclude``: drops documents that a takedown or opt-out names. ``urls``: recognises different spellings of one URL.
+- ``exclude``: drops documents that a takedown or opt-out names.
+- ``urls``: recognises different spellings of one URL.
 - ``data``: tables that the rules read when they are imported.
 - ``compiled``: compiles the few loops that numpy cannot express in one pass.
 - ``decoding``, ``encoding_guess``, ``encoding_labels``: decoding of bytes to text, the same for all sources.

@@ -1,16 +1,17 @@
-"""Compiles the few loops over characters or numbers that numpy cannot express in one pass. Numba compiles them.
+"""Compiles loops over characters or numbers with Numba. Only the few loops that numpy cannot express in one pass are
+compiled.
 
-A kernel is an ordinary Python function over numpy arrays. It is compiled when it is first called, so a process that
+A kernel is a Python function with numpy arrays as arguments, which is compiled when it is first called. A process that
 calls no kernel does not load the compiler. Numba stores the machine code beside the source file or, if that folder
-cannot be written, in the user's cache folder. If neither can be written, or if a stored file is damaged, the process
-compiles its kernels itself, which takes one to three seconds per kernel.
+cannot be written, in the user's cache folder. If neither folder can be written, or if a stored file is damaged, every
+process compiles its kernels again. This takes one to three seconds per kernel.
 
-Three rules keep a kernel's results equal on all machines, and equal to those of its Python function:
+If a kernel obeys three rules, its results are the same on all machines, and the same as those of the Python function:
 
-- It uses integers, or floats in a fixed order. Nothing lets the compiler reorder sums.
-- It uses only names of its own file, because stored machine code is found by the content of that file. It can call
-  other kernels of that file.
-- It is called with arrays whose sizes the caller has checked. Machine code does not check indexes.
+- It computes with integers, or adds floats in a fixed order. No option allows the compiler to reorder sums.
+- It uses only names that are defined in its own file, because the stored machine code is looked up by the content of
+  that file. It can call other kernels of that file.
+- Its caller checks the sizes of all arrays, because machine code does not check indexes.
 
 >>> import numpy as np
 >>> @kernel
@@ -42,11 +43,11 @@ _one_compiles = threading.RLock()
 
 
 class Kernel(Generic[_P, _R]):
-    """Wraps a function that Numba compiles when it is first called with arguments of certain types."""
+    """Wraps a function. When it is first called with arguments of certain types, Numba compiles it for these types."""
 
     def __init__(self, function: Callable[_P, _R]) -> None:
         self.python = function
-        """The function as it was written. Tests compare its results with those of the machine code."""
+        """The Python function that was wrapped. Tests compare its results with those of the machine code."""
         self._digest = _digest_of(function)
         self._compiled: dict[tuple[object, ...], Callable[_P, _R]] = {}
         functools.update_wrapper(self, function)
@@ -62,23 +63,24 @@ class Kernel(Generic[_P, _R]):
         return compiled(*args)  # type: ignore[call-arg]
 
     def __reduce__(self) -> str:
-        """Pickles the kernel as the name of its module's attribute, like a function."""
+        """Pickles the kernel by its name, as functions are pickled."""
         name: str = self.python.__qualname__
         return name
 
     def helper(self) -> Any:
-        """Returns the function in the form that another kernel can call."""
+        """Returns the function in a form that other kernels can call."""
         import numba
 
         return numba.njit(nogil=True)(_with_helpers(self.python))
 
     def _compile(self, types: tuple[object, ...], args: tuple[object, ...]) -> Callable[_P, _R]:
-        """Returns the compiled function. Takes stored machine code if there is any.
+        """Returns the function as machine code for arguments of these types. Uses stored machine code, if there is any.
 
-        Numba recognises stored code by the size and the time of the source file. Both can be equal for two versions of
-        an installed package, so a digest of the file becomes part of the name. If the file was replaced after this
-        process had imported it, nothing is taken or stored. The types are part of the name too, because two processes
-        that store code for different types under one name can mix their files up.
+        Numba looks up stored code by the function's name, and by the size and time of the source file. Size and time
+        can be equal for two versions of an installed package, so this method adds a digest of the file to the name. If
+        the file was replaced after this process had imported it, stored code is neither used nor written. The types are
+        also added to the name. Otherwise two processes that store code for different types could overwrite each other's
+        files.
         """
         import numba
 
@@ -100,12 +102,12 @@ class Kernel(Generic[_P, _R]):
 
 
 def kernel(function: Callable[_P, _R]) -> Kernel[_P, _R]:
-    """Makes a function a kernel, that is, compiles it when it is first called."""
+    """Turns a function into a kernel, which is compiled when it is first called."""
     return Kernel(function)
 
 
 def _type_of(value: object) -> object:
-    """Returns what Numba's type of an argument depends on."""
+    """Returns a key for the type of an argument. Arguments with equal keys have the same type in Numba."""
     if isinstance(value, np.ndarray):
         flags = value.flags
         return value.dtype.str, value.ndim, flags.c_contiguous, flags.writeable, flags.aligned
@@ -113,7 +115,8 @@ def _type_of(value: object) -> object:
 
 
 def _digest_of(function: Callable[..., object]) -> str:
-    """Returns a digest of the file of a function and of the constants that it uses. It is empty if there is no file."""
+    """Returns a digest of a function's source file and of the constants that the function uses. The digest is empty if
+    the file cannot be read."""
     assert isinstance(function, FunctionType)
     try:
         content = Path(function.__code__.co_filename).read_bytes()
@@ -127,7 +130,8 @@ def _digest_of(function: Callable[..., object]) -> str:
 
 
 def _with_helpers(function: Callable[..., object]) -> FunctionType:
-    """Returns a copy of the function. In the copy, the names of other kernels name Numba's forms of these kernels."""
+    """Returns a copy of the function that can be compiled. In the copy, the names of other kernels refer to forms of
+    these kernels that Numba can call."""
     assert isinstance(function, FunctionType)
     values = function.__globals__
     helpers = {name: values[name] for name in function.__code__.co_names if isinstance(values.get(name), Kernel)}

@@ -4,14 +4,16 @@ Evidence is used in this order:
 
 1. Proof in the bytes: a byte order mark; ASCII; UTF-16 or UTF-32 by the positions of zero bytes; ISO-2022-JP and
    ISO-2022-KR by their escape sequences; UTF-8 if its multi-byte sequences outnumber the bad bytes.
-2. A declared encoding, unless the bytes contradict it. The bytes contradict it if they are invalid in this encoding.
-   They also contradict it if they give gibberish in this encoding, but words of a language in another encoding.
-3. A guess: each encoding in ``encoding_guess.CANDIDATES`` is tried, and the resulting letters decide.
+2. A declared encoding, unless the bytes contradict it. The bytes contradict a declared encoding in two cases: too many
+   of them are invalid in this encoding, or they give gibberish in this encoding but words of a language in another
+   encoding.
+3. A guess: the bytes are decoded with each encoding in ``encoding_guess.CANDIDATES``. The encoding with the most
+   probable letters is chosen.
 
 Bad bytes do not affect the text around them:
 
-- In UTF-8, an isolated byte that is not part of a damaged character is decoded as Windows-1252, because editors and
-  mail programs paste such bytes into UTF-8 files. A damaged character becomes one U+FFFD.
+- In UTF-8, a damaged character becomes one U+FFFD. A single bad byte that is not part of a damaged character is decoded
+  as Windows-1252, because editors and mail programs insert such bytes into UTF-8 files.
 - In every encoding, a character that is incomplete at the end of the data is dropped.
 - In every encoding except UTF-8, a byte without meaning becomes U+FFFD.
 """
@@ -39,11 +41,12 @@ _BOMS = (
 )
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _MIN_MARGIN = 10.0
-"""If the text has many bad bytes, UTF-8 is chosen only if it is exp(10) times as probable as any other encoding (our
-choice)."""
+"""The natural logarithm of a factor (our choice). If the text has many bad bytes, UTF-8 is chosen only if it is at
+least exp(10) times as probable as every other encoding."""
 _SAMPLE_BYTES = 16_384
 _MAX_BAD_FRACTION = 0.02
-"""If a larger share of the bytes outside ASCII is bad, the bytes contradict the declared encoding (our choice)."""
+"""Maximum share of bad bytes among the bytes outside ASCII. If the share is larger, the bytes contradict the declared
+encoding (our choice)."""
 _ESCAPES = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$B", "iso2022_jp_2"), (b"\x1b$@", "iso2022_jp_2"))
 _BAD_RUN = re.compile("[\udc80-\udcff]+")
 _BAD_TAIL = re.compile("[\udc80-\udcff]+\\Z")
@@ -60,20 +63,24 @@ class Decoded:
     """Python's canonical name of the codec, such as ``utf-8``, ``cp1252`` or ``iso8859-2``."""
     decided_by: DecidedBy
     certainty: float
-    """The certainty of the encoding, from 0 to 1. It is 1.0 for a proved or declared encoding. For a guess it is the
-    probability of this encoding among all candidates."""
+    """The certainty of the encoding, from 0 to 1. It is 1.0 for a proved or declared encoding, and for UTF-8. For any
+    other guess it is the probability of this encoding among all candidates."""
     num_bad_bytes: int
-    """Number of bytes without meaning in ``encoding``, including bytes that were dropped at the end."""
+    """Number of bytes that are invalid in ``encoding``. It includes the bytes of an incomplete last character, which
+    are dropped."""
 
 
 def decode(data: bytes, *, declared: Sequence[str] = (), language: str | None = None) -> Decoded:
-    r"""Decodes ``data`` by the rules in the module's docstring. Returns a text for any bytes.
+    r"""Decodes ``data`` by the rules in the module's docstring. Never fails: any bytes give a text.
+
+    In the first example, the declared encoding is wrong. In the second example, the last byte is not valid in UTF-8,
+    and is decoded as Windows-1252.
 
     Args:
         data: the bytes.
         declared: labels of the encodings that headers or the data itself declare, the most trusted first. Labels mean
             what they mean to browsers (``latin-1`` is Windows-1252); unknown labels are ignored.
-        language: ISO 639-1 code of the expected language, which makes a guess more likely to be right.
+        language: ISO 639-1 code of the expected language, if known. It makes a guess more reliable.
 
     >>> decode("déjà vu, naïve café".encode("latin-1"), declared=["utf-8"])
     Decoded(text='déjà vu, naïve café', encoding='cp1252', decided_by='guessed', certainty=1.0, num_bad_bytes=0)
@@ -139,9 +146,10 @@ def _proved(data: bytes, declared: Sequence[str]) -> Decoded | None:
 
 
 def _reads_better_as_utf8(data: bytes) -> bool:
-    """Returns True if the data, read as UTF-8, is far more probable than in every other encoding.
+    """Returns True if UTF-8 gives a far more probable text than every other encoding.
 
-    The probability is that of the letters in a natural language. The bad bytes of the UTF-8 text are repaired first.
+    The probability of a text is the probability of its letters in a natural language. The bad bytes of the UTF-8 text
+    are repaired first.
     """
     guess = guess_encoding(data)
     text = _repaired(_escaped_utf8(guess.sample)[0])
@@ -162,7 +170,7 @@ def _escaped_utf8(data: bytes) -> tuple[str, int]:
 
 
 def _num_good_and_bad(escaped: str) -> tuple[int, int]:
-    """Counts the multi-byte characters and the bad bytes in a text from ``_escaped_utf8``. Returns both numbers."""
+    """Returns two counts for a text from ``_escaped_utf8``: the multi-byte characters, and the bad bytes."""
     num_high = len(escaped) - len(escaped.encode("ascii", "ignore"))
     num_bad_bytes = len(escaped) - len(escaped.encode("utf-8", "ignore").decode("utf-8"))
     return num_high - num_bad_bytes, num_bad_bytes
@@ -189,7 +197,7 @@ def _repaired(escaped: str) -> str:
 
 
 def _is_incomplete(tail: bytes) -> bool:
-    """Returns True if the bytes are the beginning of a UTF-8 character that needs more bytes."""
+    """Returns True if the bytes are an incomplete UTF-8 character: the further bytes of this character are missing."""
     try:
         tail.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -198,7 +206,8 @@ def _is_incomplete(tail: bytes) -> bool:
 
 
 def _from_surrogates(bad: bytes) -> str | None:
-    """Decodes characters beyond U+FFFF that Java and Oracle wrote as two 3-byte surrogates (CESU-8).
+    """Decodes characters beyond U+FFFF in the form in which Java and Oracle write them: two surrogates of 3 bytes each
+    (CESU-8).
 
     Returns None if the bytes are not such characters.
     """
@@ -211,11 +220,12 @@ def _from_surrogates(bad: bytes) -> str | None:
 
 
 def _repaired_bytes(bad: bytes, leads: set[int], *, is_after_character: bool) -> Iterator[str]:
-    """Yields a Windows-1252 character for each isolated bad byte, and one U+FFFD for each damaged character.
+    """Yields the replacements of bad bytes: a Windows-1252 character for each isolated byte, and one U+FFFD for each
+    damaged character.
 
-    A byte is isolated in two cases. First, no character of the document begins with this byte (``leads`` has the bytes
-    with which characters begin), and no continuation byte follows. Second, it is a continuation byte with only ASCII
-    around it.
+    An isolated byte is not followed by a continuation byte. If it is itself a continuation byte, it must be the first
+    byte of ``bad``, and the character before it must be ASCII (``is_after_character`` is false). If not, no character
+    of the document may begin with this byte. ``leads`` contains the bytes with which the document's characters begin.
     """
     at = 0
     while at < len(bad):
@@ -265,7 +275,8 @@ def _wide_by_zeros(data: bytes) -> str | None:
 
 
 def _is_wide_text(data: bytes, codec: str) -> bool:
-    """Returns True if ``codec``, such as UTF-16, decodes the first bytes to ordinary text with almost no errors."""
+    """Returns True if ``codec`` (UTF-16 or UTF-32) decodes the first bytes to text in which at most 1 % of the
+    characters are invalid, control or unassigned characters."""
     sample = data[:_SAMPLE_BYTES]
     decoder = codecs.getincrementaldecoder(codec)("replace")
     return is_text(decoder.decode(sample))

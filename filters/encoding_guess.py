@@ -1,9 +1,9 @@
-"""Guesses the encoding of bytes: decodes them with each candidate, and judges the letters that result.
+"""Guesses the encoding of bytes: the candidate encoding that gives the most probable text.
 
-A sample of the words that have bytes outside ASCII is decoded with every candidate. Each result gets the probability
-of its letters in the most likely language (``filters/data/encodings/letters.yaml``). Things that prose does not have
-lower the probability: a capital after a small letter, two scripts in one word, a sign inside a word, a control
-character. The method is naive Bayes; detectors such as Mozilla's use the same evidence.
+Only a sample is decoded: words that contain bytes outside ASCII. The probability of the decoded sample is the
+probability of its letters in the most likely language (``filters/data/encodings/letters.yaml``). Some things are rare
+in prose, so they lower the probability: a capital after a small letter, two scripts in one word, a sign inside a word,
+a control character. The method is naive Bayes. Detectors such as Mozilla's use the same evidence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CANDIDATES = (
     "cp437", "cp852", "cp865", "cp861", "cp857", "cp775", "mac-roman", "mac-latin2", "mac-cyrillic", "mac-greek",
     "mac-turkish", "cp855", "cp737", "iso8859-16",
 )  # fmt: skip
-"""Codecs from the most to the least common. If two give the same text, the first is chosen."""
+"""The codecs that are tried, the most common ones first. If two codecs give the same text, the first is chosen."""
 _NON_LATIN = frozenset((
     "cp1251", "koi8-r", "koi8-u", "iso8859-5", "cp1253", "iso8859-7", "cp1255", "iso8859-8", "cp1256", "iso8859-6",
     "cp874", "gb18030", "big5hkscs", "cp932", "euc_jp", "cp949", "cp866", "mac-cyrillic", "mac-greek", "cp855",
@@ -36,13 +36,15 @@ _NON_LATIN = frozenset((
 """Codecs of scripts other than Latin. They are chosen only if the sample has two letters of such a script in a row."""
 _FAR_LETTER = re.compile(r"[\u0370-\u1dff\u3041-\ud7af]{2}")
 _PRIOR_COSTS = (0.0, *[3.0] * 25, *[7.0] * (len(CANDIDATES) - 26))
-"""The costs of candidates by rarity: Windows-1252 first, then all further encodings of the web, then encodings of DOS
-and Mac (our choice). A cost is the negative logarithm of a probability."""
+"""One cost per candidate, in the order of ``CANDIDATES`` (our choice). The cost is 0 for Windows-1252, 3 for the next
+25 codecs (encodings of web pages), and 7 for the others (mostly encodings of DOS and Mac). A cost is subtracted from
+the natural logarithm of a probability."""
 _MAX_HIGH_BYTES = 1_000
-"""Size of a sample, in bytes outside ASCII. Ours: so many bytes distinguish every pair of candidates. The limit bounds
-the time."""
+"""Maximum number of bytes outside ASCII in a sample. Our choice: this number is enough to distinguish any two
+candidates. The limit bounds the time."""
 _MAX_WORDS = 2_000
-"""Maximum number of words that are read, counting repetitions (our choice). The sample contains each word once."""
+"""Maximum number of words that are read for the sample, including repeated words (our choice). The sample contains each
+word once."""
 _MAX_WORD_BYTES = 2_000
 _MAX_LEFT_BYTES = 40
 _ASCII = bytes(range(0x80))
@@ -53,17 +55,18 @@ _WORD_BREAK = re.compile(rb"[\x00-\x20<>\"&;]")
 _BAD_CATEGORIES = frozenset(("Cc", "Cn", "Co", "Cs"))
 _LETTERS = Path(__file__).parent / "data" / "encodings" / "letters.yaml"
 _LANGUAGE_BONUS = 8.0
-"""The language that the caller expects is taken to be exp(8) times as probable as every other language (our choice)."""
+"""If the caller expects a language, a text in that language counts as exp(8) times as probable as the same text in
+another language (our choice)."""
 _ANY_COST_PER_LETTER = 0.3
-"""The cost per letter for a language without a table, for which the sample's own letter frequencies are used (our
-choice).
+"""The cost per letter for a language without a table of letter frequencies (our choice). For such a language, the
+frequencies are taken from the sample.
 """
 _SIGN_IN_WORD = 7.0
 _CONTRADICTION = 0.4
 _MIN_CONTRADICTION = 10.0
-"""A declaration is contradicted if it makes the sample far less probable than the guess does. The difference must be a
-factor of exp(10), and of exp(0.4) per byte outside ASCII (our choice). For correct text in a language that has no
-table, the difference is far smaller. For gibberish it is larger."""
+"""The guess contradicts a declared encoding if the declared encoding makes the sample far less probable. The factor
+between the two probabilities must be over exp(10), and over exp(0.4 * n) for a sample with n bytes outside ASCII (our
+choice). For correct text in a language without a table, the factor is far smaller."""
 
 # The classes of characters.
 _BREAK, _LOWER, _UPPER, _FAR_LOWER, _FAR_UPPER, _CASELESS, _IDEOGRAPH, _SIGN, _ODD, _BAD, _JOINER, _EAST_SIGN = range(
@@ -81,7 +84,7 @@ class Guess:
     certainty: float
     """The probability that ``codec`` is right, if one of the candidates is right."""
     score: float
-    """The natural logarithm of the probability of the text that ``codec`` gives."""
+    """The natural logarithm of a probability: that of the sample decoded with ``codec``."""
     sample: bytes
     language: str | None
     """The expected language that the caller gave, or None."""
@@ -90,19 +93,21 @@ class Guess:
 @dataclass(frozen=True, slots=True)
 class _Tables:
     rows: NDArray[np.int16]
-    """The row of ``log_probs`` for each code point up to U+FFFF."""
+    """For each code point up to U+FFFF, its row in ``log_probs``."""
     classes: NDArray[np.uint8]
     """The class of each code point up to U+FFFF."""
     log_probs: NDArray[np.float64]
-    """Natural logarithms of probabilities, by row and language. Row 0 is for all characters except letters."""
+    """Natural logarithms of the letters' probabilities, of shape (rows, languages). Row 0 is for all characters that
+    are not letters."""
     languages: list[str]
     western: NDArray[np.int64]
-    """The rows of the letters of Windows-1252 outside ASCII."""
+    """The rows in ``log_probs`` of the letters that Windows-1252 has outside ASCII."""
     ascii: NDArray[np.int64]
 
 
 def guess_encoding(data: bytes, *, language: str | None = None) -> Guess:
-    """Guesses the encoding of data that is not ASCII, UTF-8 or UTF-16; ``language`` is an ISO 639-1 code.
+    """Returns the most probable encoding of data that is not ASCII, UTF-8 or UTF-16. ``language`` is the expected
+    language (ISO 639-1), or None.
 
     >>> guess_encoding("Zażółć gęślą jaźń".encode("iso8859-2")).codec
     'iso8859-2'
@@ -121,7 +126,7 @@ def guess_encoding(data: bytes, *, language: str | None = None) -> Guess:
 
 
 def is_contradicted(codec: str, guess: Guess) -> bool:
-    """Returns True if the guess contradicts ``codec``: the sample is far more probable in the guessed encoding."""
+    """Returns True if the sample is far more probable in the guessed encoding than in the encoding ``codec``."""
     text = _sample_text(guess.sample, codec)
     if _sample_text(guess.sample, guess.codec).count("\ufffd") > text.count("\ufffd"):
         return False
@@ -131,7 +136,8 @@ def is_contradicted(codec: str, guess: Guess) -> bool:
 
 
 def is_text(text: str) -> bool:
-    r"""Returns True if at most 1 % of the characters are control, private-use or unassigned characters or U+FFFD.
+    r"""Returns True if at most 1 % of the characters are bad. Bad characters are control characters, private-use and
+    unassigned characters, and U+FFFD.
 
     >>> is_text("текст\n"), is_text("\x01\x02\ufffd\ue000")
     (True, False)
@@ -144,9 +150,10 @@ def is_text(text: str) -> bool:
 
 
 def _sample(data: bytes) -> bytes:
-    """Returns the first words that have bytes outside ASCII, one per line.
+    """Returns the first words that contain bytes outside ASCII, one per line. A repeated word is returned once.
 
-    A word ends at an ASCII byte, unless this byte can be the second byte of a character in a candidate encoding.
+    Words are separated by ASCII control characters, spaces and the characters ``<>"&;``. In no candidate encoding can
+    these bytes be the second byte of a character.
     """
     words: dict[bytes, None] = {}
     num_high_bytes = num_words = at = 0
@@ -204,7 +211,7 @@ def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
     """Returns the log probability of the sample in a language that has no table but is written in Windows-1252.
 
     The letter frequencies of this language are taken from the sample itself, which makes the sample too probable. So
-    each letter and each different accented letter lowers the result. Returns minus infinity if the sample has no
+    every letter and every distinct accented letter lower the result. Returns minus infinity if the sample has no
     letters, or letters outside Windows-1252.
     """
     num_letters = int(counts[1:].sum())
@@ -218,7 +225,8 @@ def _score_of_any_language(counts: NDArray[np.int64], tables: _Tables) -> float:
 
 
 def _costs() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Returns how much unusual characters lower the logarithm of a text's probability (our choice).
+    """Returns the costs of unusual characters (our choice). A cost is subtracted from the natural logarithm of a text's
+    probability.
 
     The first array has the costs of classes of characters, for example of control characters. The second array has the
     costs of pairs of neighbouring classes, for example of a capital after a small letter.
@@ -272,12 +280,12 @@ def _tables() -> _Tables:
 
 _ASCII_LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþÿßšžœ"
-"""The letters of Windows-1252 outside ASCII. A language without a table is probably written with them."""
+"""The letters of Windows-1252 outside ASCII. Most languages without a table need no other letters outside ASCII."""
 
 
 def _frequencies(packed: str) -> dict[str, float]:
-    """Unpacks a string to a dict with the frequency of each letter. In "łż12 a5", ``ł`` and ``ż`` have 12 each, and
-    ``a`` has 5, per 10,000 letters."""
+    """Returns the frequency of each letter, read from a string. The string "łż12 a5" means that 12 of 10,000 letters
+    are ``ł``, 12 are ``ż`` and 5 are ``a``. Each frequency is reduced by 2 %, which is left for other letters."""
     pairs = re.findall(r"([^\d\s]+)(\d+)", packed)
     return {letter: 0.98e-4 * int(number) for letters, number in pairs for letter in letters}
 
@@ -317,7 +325,7 @@ def _group(point: int) -> int:
 
 
 def _rare(letter: str, letters: Mapping[str, float]) -> float:
-    """Returns the probability of a letter that a language's table does not have (our choice)."""
+    """Returns the probability of a letter that is not in a language's table of letter frequencies (our choice)."""
     is_latin = "e" in letters
     if letter.isascii():
         return 5e-4 if is_latin else 3e-3

@@ -21,7 +21,7 @@ _MEANT = {
     "utf-8-sig": "utf-8", "utf-16": "utf-16-le", "utf-32": "utf-32-le", "shift_jis_2004": "cp932",
     "shift_jisx0213": "cp932", "euc_jis_2004": "euc_jp", "euc_jisx0213": "euc_jp", "iso2022_jp": "iso2022_jp_2",
 }  # fmt: skip
-"""Maps codecs to the supersets that browsers use instead (WHATWG, Encoding, section 4.2)."""
+"""Maps codecs to the codecs that browsers use instead, which have more characters (WHATWG, Encoding, section 4.2)."""
 _ALIASES = {
     "windows874": "cp874", "dos874": "cp874", "xmaccyrillic": "mac-cyrillic", "xmacukrainian": "mac-cyrillic",
     "xmacroman": "mac-roman", "macintosh": "mac-roman", "applemac": "mac-roman", "macroman": "mac-roman",
@@ -40,7 +40,7 @@ _NUMBERED = re.compile(r"(?:win|windows|cp|ms|ibm|dos|codepage|xcp|xwindows)(\d{
 
 @lru_cache(maxsize=1024)
 def python_codec(label: str) -> str | None:
-    """Returns Python's canonical name of the codec that browsers use for this label; None if the label is unknown.
+    """Returns Python's canonical name of the codec that browsers use for a label. Returns None if the label is unknown.
 
     >>> python_codec("Latin-1"), python_codec(" win-1251 "), python_codec("ISO_8859-2"), python_codec("rot13")
     ('cp1252', 'cp1251', 'iso8859-2', None)

@@ -17,11 +17,11 @@ _COMMENT = re.compile(r"(?:^|\s)#")
 
 
 def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
-    """Reads the lines of an exclusion file. Returns their entries: ids, urls and hosts. Each line has one entry. A
-    ``#`` at a line's start or after a space begins a comment.
+    """Returns the entries of an exclusion file, which are ids, urls and hosts. ``lines`` are the lines of the file.
+    Each line contains at most one entry. A ``#`` at a line's start or after a space begins a comment.
 
-    An entry without a slash is also returned in lower case, because hosts are compared in lower case. A url is also
-    returned as the key of its page (:func:`page_of`), which is the same for all spellings of the url.
+    Some entries are returned in two forms. An entry without a slash is also returned in lower case, because hosts are
+    compared in lower case. A url is also returned as the key of its page (:func:`page_of`).
 
     >>> sorted(parse_exclusions(["# opt-outs", "Example.com", "", "doc-1  # by mail"]))
     ['Example.com', 'doc-1', 'example.com']
@@ -32,7 +32,8 @@ def parse_exclusions(lines: Iterable[str]) -> frozenset[str]:
 
 
 def page_of(url: str) -> str:
-    """Returns a key that is the same for all spellings of a page's url; empty if ``url`` is not a url.
+    """Returns a key of a page. Urls that differ only in the scheme (such as ``http``), in the case of the host, or in
+    slashes at the end have the same key. Returns an empty string if ``url`` is not a url.
 
     >>> page_of("HTTP://Example.com/A/"), page_of("https://example.com/A"), page_of("doc-1")
     ('//example.com/A', '//example.com/A', '')
@@ -45,7 +46,7 @@ def page_of(url: str) -> str:
 
 
 def host_of(url: str | None) -> str:
-    """Returns the host of a url in lower case and without the port; empty if there is none.
+    """Returns the host of a url, in lower case and without the port. Returns an empty string if there is no host.
 
     >>> host_of("https://News.Example.com:8080/a"), host_of(None)
     ('news.example.com', '')
@@ -59,7 +60,8 @@ def host_of(url: str | None) -> str:
 
 
 def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str | None:
-    """Returns the entry that names this document (its id, url, host, or a parent domain of the host), or None.
+    """Returns the name under which a document is in ``entries``, or None if it is not there. The name is the document's
+    id, url or host, or a parent domain of the host.
 
     >>> matched("x", "https://a.example.com/1", frozenset({"example.com"}))
     'example.com'
@@ -77,7 +79,7 @@ def matched(document_id: str, url: str | None, entries: frozenset[str]) -> str |
 
 
 def naming_entries(batch: pa.RecordBatch, entries: frozenset[str]) -> pa.Array:
-    """Returns one value per document of a batch: the entry that names the document, or null.
+    """Returns one value per document of a batch: the name under which the document is in ``entries``, or null.
 
     >>> batch = pa.record_batch({"id": ["a", "b"], "url": ["https://example.com/1", None]})
     >>> naming_entries(batch, frozenset({"example.com"})).to_pylist()
@@ -90,7 +92,7 @@ def naming_entries(batch: pa.RecordBatch, entries: frozenset[str]) -> pa.Array:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excluded(Step):
-    """Drops documents if the exclusion file names their id, url or host."""
+    """Drops a document if the exclusion file contains its id, its url, its host, or a parent domain of the host."""
 
     NAME: ClassVar[str] = "excluded"
     DATA_VERSION: ClassVar[int] = 1
@@ -98,7 +100,8 @@ class Excluded(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("excluded",)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every document by its ``id``, and also by its ``url`` if the source has this column."""
+        """Decides which documents are dropped, by the column ``id``. If the source has a column ``url``, it is used
+        too. The detail of a dropped document is the name under which it was found."""
         detail = naming_entries(batch, models.get("exclude", frozenset()))
         verdict = pc.if_else(pc.is_null(detail), pa.scalar(None, pa.string()), "excluded")
         return Outcome(verdict=verdict, detail=detail)

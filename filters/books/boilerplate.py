@@ -3,22 +3,24 @@
 Gutenberg has used five generations of boilerplate since 1971. This module recognises:
 
 * the marks that have been used since 2001, ``*** START OF THE PROJECT GUTENBERG EBOOK ... ***`` and ``*** END OF ...``,
-  in all spellings: with THIS or THE, with or without blanks, with COPYRIGHTED, and broken over lines;
+  in all spellings: with THIS or THE, with or without spaces after ``***``, with COPYRIGHTED, and broken over several
+  lines;
 * the small print of 1991 to 2003. Until about 2001 it precedes the book, and its last line is
   ``*END*THE SMALL PRINT!``. In later editions it follows the book;
-* headers without a closing mark (before 1991; Gutenberg of Australia and of Canada), paragraph by paragraph;
+* headers without a closing mark, which are removed paragraph by paragraph (in books from before 1991, and in books of
+  Gutenberg of Australia and of Canada);
 * "End of Project Gutenberg's ..." in several languages;
-* licences after the book that no end mark precedes;
+* licences after the book, even if there is no end mark before them;
 * credits around the book ("Produced by", "E-text prepared by", "Transcribed from the ... edition by", "Scanned by") and
   transcribers' notes at the very beginning or end of the book.
 
-The text between these parts stays. A text with none of these marks is returned unchanged, to the byte. If a file
-contains several books and each has a header, the boilerplate between the books is removed too. A paragraph that could
-be a part of the book stays.
+The text between these parts stays. A text with none of these marks is returned unchanged. If a file contains several
+books and each book has a header, the boilerplate between the books is removed too. If a paragraph could belong to the
+book, the paragraph stays.
 
-The phrases were collected from real editions of 1991 to 2015, and from the packages ``gutenberg`` (Python) and
-``gutenbergr`` (R), which look for such marks, too. Unlike these packages, this module checks the text after an end mark
-before it cuts anything, because another book may follow.
+The phrases were collected from real editions of 1991 to 2015. Further phrases come from the packages ``gutenberg``
+(Python) and ``gutenbergr`` (R), which search for the same marks. Unlike these packages, this module checks the text
+after an end mark before it cuts anything, because another book may follow the mark.
 """
 
 from __future__ import annotations
@@ -35,11 +37,11 @@ from filters.books.credits import is_credit, strip_credits
 from filters.step import Models, Outcome, Step
 
 MAX_HEADER_CHARS = 60_000
-"""Longest header, in characters. Ours: the longest header of the 1990s, with small print and donation appeals, has
-22,000 characters."""
+"""Maximum length of a header, in characters. Our choice: the longest known header, with small print and donation
+appeals, has 22,000 characters."""
 MAX_FOOTER_CHARS = 40_000
-"""Longest footer, in characters. Ours: the full licence has 19,000 characters, and the last version of the small print
-has 16,000."""
+"""Maximum length of a footer, in characters. Our choice: the full licence has 19,000 characters, and the last version
+of the small print has 16,000."""
 _MIN_PART_CHARS = 3_000  # a longer text between two end marks is a book; a shorter one is part of the footer
 _MAX_GAP_CHARS = 500  # longest distance between a start mark and the small print that belongs to it
 _MAX_MARKS_AHEAD = 16  # a header and a footer have at most half a dozen marks each
@@ -69,7 +71,7 @@ _MARK_WORDS = (
     "gutenberg", "small print", "full license", "etext", "e-text", "should be named", "full of free ebooks",
     "will replace the previous", "and all associated files",
 )  # fmt: skip
-"""Lower-case words. The first line of every mark contains one of them."""
+"""Lower-case phrases. The first line of every mark contains at least one of these phrases."""
 _NAMES_GUTENBERG = re.compile(r"proje\w{1,3}\s+gutenberg|gutenberg\s+(?:of\s+)?(?:australia|canada)", re.IGNORECASE)
 _HEADER_PARAGRAPH = re.compile(
     rf"""[ \t*\[]*(?:
@@ -92,7 +94,8 @@ _LICENCE_BETWEEN = re.compile(
     r"^[ \t]*(?:<<\s*)?THIS ELECTRONIC VERSION OF\b(?:[^\n]+\n){1,20}?[^\n]*(?:>>[ \t]*$|MEMBERSHIP\.[ \t>]*$)",
     re.IGNORECASE | re.MULTILINE,
 )
-"""Matches World Library's licence, 500 characters in guillemets, between the acts of Shakespeare's plays of 1994."""
+"""Matches the licence of the publisher World Library. The licence has 500 characters in double angle brackets. It comes
+between the acts of Shakespeare's plays in Gutenberg's edition of 1994."""
 _PARAGRAPH = re.compile(r"[ \t]*\S[^\n]*(?:\n[ \t]*\S[^\n]*)*")
 _NOT_BLANK = re.compile(r"\S")
 _MAX_HEADER_PARAGRAPHS = 60
@@ -107,7 +110,7 @@ class _Mark:
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """Holds a book without its boilerplate, and the numbers of removed characters."""
+    """Holds a book without its boilerplate, and how many characters were removed."""
 
     text: str
     header_chars: int
@@ -117,9 +120,9 @@ class Stripped:
 
 
 def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
-    """Returns the position where the header that begins at ``pos`` ends, and the book begins.
+    """Returns the position where the book begins, which is the end of the header. The header begins at ``pos``.
 
-    ``ahead`` contains the next marks of the text (lines such as ``*** START OF``).
+    ``ahead`` contains the marks (lines such as ``*** START OF``) that follow ``pos`` in the text.
     """
     closing = next((index for index, mark in enumerate(ahead) if mark.kind == "end"), len(ahead))
     header = [mark for mark in ahead[:closing] if mark.start - pos <= MAX_HEADER_CHARS]
@@ -135,8 +138,8 @@ def _header_end(text: str, pos: int, ahead: Sequence[_Mark]) -> int:
 
 
 def _unmarked_header_end(text: str, pos: int) -> int:
-    """Finds the end of a header that has no closing mark. Returns the position after its last paragraph, or ``pos`` if
-    there is no header.
+    """Returns the position where a header without a closing mark ends, or ``pos`` if there is no header. The end is
+    after the header's last paragraph.
     """
     end = pos
     first = _NOT_BLANK.search(text, pos)
@@ -187,7 +190,9 @@ def _marks(text: str) -> list[_Mark]:
 
 
 def strip(text: str) -> Stripped:
-    """Removes the boilerplate around (and between) the books of one file, in linear time.
+    """Removes the boilerplate before, between and after the books of one file, in linear time.
+
+    In the second example, the text has no mark of Project Gutenberg, so it stays unchanged.
 
     >>> start, end = "*** START OF THE PROJECT GUTENBERG EBOOK X ***", "End of Project Gutenberg's X"
     >>> strip(f"{start}\\n\\nProduced by A. Body\\n\\nCALL ME X\\n\\n{end}")
@@ -227,7 +232,7 @@ def _if_of_gutenberg(match: re.Match[str]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gutenberg(Step):
-    """Removes Gutenberg's header, licence, small print, credits and transcribers' notes; drops nothing.
+    """Removes Gutenberg's header, licence, small print, credits and transcribers' notes. Drops no book.
 
     A file that contains only boilerplate becomes empty. :class:`~filters.books.quality.BookQuality` then drops it.
     """
@@ -236,8 +241,8 @@ class Gutenberg(Step):
     DATA_VERSION: ClassVar[int] = 2
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Removes the boilerplate from the column ``text``. The two signals are the numbers of characters that were
-        removed: one before the book, one after it.
+        """Removes the boilerplate from the column ``text``. Returns two signals: how many characters were removed
+        before the first kept line, and how many after it.
         """
         books = [strip(text) for text in batch.column("text").to_pylist()]
         return Outcome(

@@ -1,8 +1,9 @@
-"""Removes credits and transcribers' notes, which say who made the electronic text, from both ends of a book.
+"""Removes credits and transcribers' notes from both ends of a book. These paragraphs say who made the electronic text,
+and how.
 
 :mod:`filters.books.boilerplate` uses this module. Only whole paragraphs are removed. One search goes forward from the
-first paragraph of the book, another goes back from the last. Each search stops at the first paragraph that may be
-something other than a credit or a note. On the title page, credits that contain an e-mail address are removed too.
+first paragraph of the book, another goes back from the last. Each search stops at the first paragraph that is not
+certainly a credit or a note. On the title page, credits that contain an e-mail address are removed too.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import re
 
 MAX_CREDIT_CHARS = 2_000
-"""Longest paragraph that can be a credit. Ours: the longest known credit, which lists URLs of scans, has 900
+"""Maximum length of a credit, in characters. Our choice: the longest known credit, a list of URLs of scans, has 900
 characters."""
 MAX_NOTES_CHARS = 20_000
-"""Longest transcribers' notes at the end of a book. Ours: enough for lists of a few hundred corrections."""
+"""Maximum length of the transcribers' notes at the end of a book, in characters. Our choice: enough for a list of a few
+hundred corrections."""
 _MAX_CREDITS = 12
 _MAX_NOTE_PARAGRAPHS = 12
 
@@ -94,10 +96,11 @@ _BOOK_PART = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _ADDRESS = re.compile(r"[\w.+-]{1,60}@[\w-]{1,60}\.[\w.-]{2,60}")
-"""Matches an e-mail address. No printed title page has one."""
+"""Matches an e-mail address. The title page of a printed book contains no e-mail address."""
 _MAX_TITLE_PAGE_CHARS = 2_000
 _MAX_TITLE_PARAGRAPH_CHARS = 400
-"""Longest paragraph of a title page. Ours: a longer paragraph is the book's own text, and the search ends there."""
+"""Maximum length of a paragraph of a title page, in characters. Our choice: a longer paragraph belongs to the text of
+the book, so the search ends there."""
 _COLOPHON = re.compile(r"[ \t]*(?:colofon|colophon|kolophon)[ \t]*(?:\n|\Z)", re.IGNORECASE)
 _NAMES_E_BOOK = re.compile(r"gutenberg|pgdp\.net|\be-?bo[oe]k", re.IGNORECASE)
 _COLOPHON_CHARS = 1_500
@@ -109,10 +112,12 @@ _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
     """Returns True if a paragraph only says who made the electronic text.
 
-    If Gutenberg's marks are around the book (``is_marked``), every paragraph that begins like a credit counts as a
-    credit, even by mistake (third example). A short paragraph that names the project or its proofreaders also counts.
-    Without marks, a paragraph must begin like a credit. It must also name the project or its proofreaders, or begin
-    like a text of PG19 (a data set of Gutenberg's books).
+    ``is_marked`` is True if Gutenberg's marks are around the book. Then every paragraph that begins like a credit
+    counts as a credit, even if it is none (third example). A paragraph of under 600 characters that names the project
+    or its proofreaders also counts.
+
+    Without marks, a paragraph must begin like a credit. In addition it must name the project or its proofreaders, or
+    begin with "Produced by" or "E-text prepared by".
 
     >>> is_credit("Produced by Al Haines"), is_credit("Edited by William Smith"), is_credit("Produced by the sun")
     (True, False, True)
@@ -129,8 +134,8 @@ def is_credit(paragraph: str, *, is_marked: bool = True) -> bool:
 
 
 def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
-    """Finds the next paragraph after ``pos``. Returns the position where its first line begins, and the position where
-    its last line ends.
+    """Returns where the next paragraph after ``pos`` begins and ends: the start of its first line, and the end of its
+    last line.
     """
     first = _NOT_BLANK.search(text, pos)
     begin = first.start() if first else len(text)
@@ -140,7 +145,7 @@ def _paragraph_end(text: str, pos: int) -> tuple[int, int]:
 
 
 def _note_end(text: str, begin: int, end: int) -> int:
-    """Returns the end of a transcriber's note with the heading ``text[begin:end]``.
+    """Returns the position where a transcriber's note ends. The note's heading is ``text[begin:end]``.
 
     Returns ``begin`` if it is not certain that this is a note.
     """
@@ -167,15 +172,15 @@ def _note_end(text: str, begin: int, end: int) -> int:
 
 
 def _is_set_in(text: str, begin: int, paragraph: str) -> bool:
-    """Returns True if every line of the paragraph is indented, and the note's heading at ``begin`` is not. Such a
-    paragraph belongs to the note.
+    """Returns True if every line of the paragraph is indented, but the note's heading at ``begin`` is not indented.
+    Such a paragraph belongs to the note.
     """
     heading = text[begin : begin + 80].lstrip("\n")
     return not heading.startswith(" ") and all(line.startswith(_INDENT) for line in paragraph.rstrip().split("\n"))
 
 
 def _credits_before(text: str, *, is_marked: bool) -> int:
-    """Returns how many characters at the beginning of a text are credits and notes."""
+    """Returns the total length of the credits and notes at the beginning of a text, in characters."""
     cut = 0
     for _ in range(_MAX_CREDITS):
         begin, end = _paragraph_end(text, cut)
@@ -214,7 +219,7 @@ def _notes_start(text: str) -> int:
 
 
 def _credits_behind(text: str) -> int:
-    """Returns the position where the book ends. Only credits and notes follow it."""
+    """Returns the position where the book ends. Only credits and notes follow this position."""
     end = len(text.rstrip())
     for _ in range(_MAX_CREDITS):
         start = max(text.rfind("\n\n", 0, end) + 2, 0) if "\n\n" in text[max(0, end - MAX_CREDIT_CHARS) : end] else end
@@ -253,8 +258,8 @@ def strip_credits(text: str, *, is_marked: bool) -> tuple[str, int]:
     """Removes credits and notes from both ends of a book. Returns the remaining text, and the number of characters that
     were cut at its beginning.
 
-    If ``is_marked`` is true (Gutenberg's marks were around the book), blank lines at both ends are removed too. If it
-    is false, the text is returned unchanged unless its first paragraph is certainly a credit.
+    If ``is_marked`` is true (Gutenberg's marks were around the book), blank lines at both ends are removed too. If
+    ``is_marked`` is false, the text is returned unchanged unless its first paragraph is certainly a credit.
 
     >>> strip_credits("\\n\\nProduced by A. Body\\n\\n  A BOOK\\n", is_marked=True)
     ('  A BOOK', 23)

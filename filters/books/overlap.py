@@ -5,15 +5,15 @@ gives no details. In this module the content is the set of a book's word 5-grams
 books is the number of shingles that they share, divided by the size of the smaller set (:func:`overlap`). So a book
 inside an omnibus has a large overlap with the omnibus.
 
-The pipeline uses these functions for any number of books. It does not compare all pairs, and it does not shuffle a text
-(send it from one worker to another):
+The pipeline uses these functions for any number of books. It does not compare all pairs. It also does not shuffle texts
+(send them from one worker to another). The steps are:
 
 1. For each book it computes all shingles, ``s = shingles(text)``, and a sample of them, ``k = sketch(s)``. It divides
-   the hashes of the sketch among buckets, and equal hashes come into the same bucket. For each book and bucket it
+   the hashes of the sketch into buckets. Equal hashes are always in the same bucket. For each book and bucket it
    shuffles one record: the book's hashes in this bucket, and the book's key, sizes and id. The records of a book of 500
    kB take 16 kB: 75,000 shingles / 64 * 8 bytes for the hashes, and 40 bytes for each of 156 buckets. So 200,000 such
-   books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. The hashes of a bucket take 20 MB, and sorting
-   them takes six times as much memory.
+   books (100 GB of text) need 3.2 GB. A worker has one bucket in memory. The records of a bucket take 20 MB, and
+   sorting their hashes takes six times as much memory.
 2. In each bucket :func:`filters.books.overlap_groups.pairs_of_bucket` counts the hashes that each pair of books shares
    there.
 3. The counts of a pair are summed over the buckets. :func:`filters.books.overlap_groups.is_candidate` decides from the
@@ -47,9 +47,9 @@ Hashes = npt.NDArray[np.uint64]
 
 NGRAM_WORDS = 5
 KEEP_ONE_IN = 64
-"""On average, a sketch contains one of this many shingles. Ours: with 64, a pair of the shortest books that reach the
-dedup (1,000 words) is missed five times in a million, and pairs of longer books far less often; see
-``miss_probability``."""
+"""On average, a sketch contains one of this many shingles. Our choice: the shortest books that reach the dedup have
+1,000 words. With 64, a pair of such books is missed five times in a million. Pairs of longer books are missed far less
+often (see ``miss_probability``)."""
 
 _BLOCK_BYTES = 1 << 18  # fits a core's cache; measured fastest among 64 kB to 4 MB
 _TOKEN_SEED = 0x9E3779B97F4A7C15
@@ -72,14 +72,14 @@ def _ascii_table() -> bytes:
 
 
 ASCII_TABLE = _ascii_table()
-"""Maps each byte of a folded text to the byte of the normalised text."""
+"""Maps each byte of a text from :func:`folded` to a byte of the normalised text."""
 _IS_IN_WORD = ~np.isin(np.arange(256), [32, 255])
-"""True for each byte value that belongs to a word in a normalised text."""
+"""An array with one boolean per byte value. The boolean is True if the byte belongs to a word in a normalised text."""
 
 
 def _fold_run(run: str) -> str:
-    """Folds a run of characters outside ASCII: lower-cases letters, removes accents, and replaces everything except
-    letters and digits by spaces."""
+    """Normalises a run of characters outside ASCII: lower-cases letters, removes accents, and replaces everything
+    except letters and digits by spaces."""
     decomposed = unicodedata.normalize("NFKD", run.lower()).lower().translate(_FOLDED)
     kept = "".join(
         char if char.isalnum() else " " for char in decomposed if not unicodedata.category(char).startswith("M")
@@ -103,7 +103,8 @@ def normalise(text: str) -> bytes:
 def folded(text: str, known: dict[str, str]) -> bytes:
     """Lower-cases all characters outside ASCII, removes their accents, and returns the text as UTF-8.
 
-    This is the first half of :func:`normalise`. ``known`` is a cache from each run of such characters to its result.
+    This is the first half of :func:`normalise`. ``known`` is a cache: it maps a run of characters outside ASCII to the
+    normalised run.
     """
     if not text.isascii():
 
@@ -119,8 +120,8 @@ def folded(text: str, known: dict[str, str]) -> bytes:
 
 
 def normalise_encoded(raw: bytes) -> bytes:
-    """Lower-cases ASCII letters, keeps digits, replaces each remaining ASCII byte by a blank, and turns ``ae oe ue``
-    into ``a o u``.
+    """Normalises the ASCII bytes of a text from :func:`folded`. Letters are lower-cased, digits stay, and every other
+    ASCII byte becomes a space. Then ``ae oe ue`` become ``a o u``.
 
     This is the second half of :func:`normalise`. Bytes above 127 are not changed. So the byte 0xff, which UTF-8 never
     contains, can be used to separate documents.
@@ -147,8 +148,8 @@ def mix(values: Hashes) -> Hashes:
 
 @functools.cache
 def hash_tables() -> tuple[Hashes, Hashes, Hashes]:
-    """Returns three tables: a random number for each byte value, the powers of an odd number, and the powers of that
-    number's inverse modulo 2^64."""
+    """Returns three tables, with which words are hashed: a random number for each byte value, the powers of an odd
+    number, and the powers of the inverse of this number. All arithmetic is modulo 2^64."""
     byte_value = mix(np.arange(1, 257, dtype=np.uint64) * np.uint64(_TOKEN_SEED))
     base = 0xD6E8FEB86659FD93
     up = np.full(_BLOCK_BYTES + 1, base, np.uint64)
@@ -190,7 +191,7 @@ def word_hashes(words: bytes) -> tuple[Hashes, npt.NDArray[np.int64]]:
 
 
 def ngram_hashes(words: Hashes, width: int) -> Hashes:
-    """Computes a 64-bit hash of each run of ``width`` words from the hashes of the words."""
+    """Returns one 64-bit hash for each run of ``width`` words. ``words`` contains the hashes of the words."""
     num_ngrams = words.size - width + 1
     multiplier = np.uint64(0xFF51AFD7ED558CCD)
     grams = words[:num_ngrams].copy()
@@ -212,8 +213,8 @@ def distinct(hashes: Hashes) -> Hashes:
 def shingles(text: str, *, ngram_words: int = NGRAM_WORDS) -> Hashes:
     """Returns the set of a text's word n-grams as sorted distinct 64-bit hashes.
 
-    A text with fewer words than ``ngram_words`` has one shingle of all its words. A text without words has none.
-    Two different n-grams have the same hash with a probability of 2^-64, which does not affect an overlap.
+    A text with fewer words than ``ngram_words`` has a single shingle, made of all its words. A text without words has
+    no shingle. Two different n-grams have the same hash with a probability of 2^-64, which is too rare to matter.
 
     >>> one = shingles("It was the best of times, it was the worst of times")
     >>> two = shingles("IT was _the_ best of times -- it was the WORST of times!")
@@ -233,9 +234,9 @@ def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
     samples.
 
     If the sample of one book contains a shingle, the samples of all other books with this shingle contain it, too.
-    Therefore shared shingles are sampled at the same rate as shingles that are not shared. Short and long books need
-    the same rate. If a short book had a finer sample, it could not be compared with the coarser sample of an omnibus
-    that contains the book.
+    Therefore shared shingles are sampled at the same rate as shingles that are not shared. The rate is the same for
+    short and long books. If it were not, the sample of a short book could not be compared with the sample of a long
+    omnibus that contains the book.
 
     >>> sample = sketch(shingles(" ".join(map(str, range(10_000)))), keep_one_in=10)
     >>> 900 < len(sample) < 1100
@@ -248,7 +249,8 @@ def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
 
 
 def overlap(a: Hashes, b: Hashes) -> float:
-    """Returns how much of the smaller set of shingles the larger set contains: exactly |A and B| / min(|A|, |B|).
+    """Returns the share of the smaller set of shingles that is also in the larger set: the number of common shingles,
+    divided by the size of the smaller set.
 
     Both sets must be sorted and distinct, as :func:`shingles` returns them. The overlap with an empty set is 0.
 

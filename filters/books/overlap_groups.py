@@ -16,27 +16,30 @@ import numpy.typing as npt
 from filters.books.overlap import KEEP_ONE_IN, Hashes
 
 MAX_BOOKS_PER_SHINGLE = 64
-"""If more than this number of books have a shingle, the shingle is called common. Ours: with 64 books, a shingle makes
-at most 2,016 pairs."""
+"""A shingle that is in more than this number of books is called common. Our choice: a shingle that is in 64 books makes
+2,016 pairs of books."""
 NUM_LEADERS = 8
 """A book with a common shingle is paired with this many of the longest books that have the shingle."""
 MIN_SHARED = 1 / 3
-"""A pair is verified if at least this fraction of the smaller sketch is in the larger sketch. Our choice. The fraction
-is so far below 0.9 that a true pair of the shortest books (1,000 words) is missed only five times in a million. Two
-different books share a much smaller fraction (under 0.01 in real editions), so hardly any such pair is verified."""
+"""A pair is verified if at least this fraction of the smaller sketch is in the larger sketch. Our choice: the fraction
+is so far below 0.9 that a true pair (an overlap over 0.9) of the shortest books (1,000 words) is missed only five times
+in a million. Two different books share a much smaller fraction (under 0.01 in real editions), so hardly any such pair
+is verified."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketPairs:
-    """Holds the pairs of books that share shingles of their sketches (samples of shingles) in one bucket of hashes.
+    """Holds the pairs of books whose sketches (samples of shingles) share shingles in one bucket. A bucket contains a
+    part of all hashes.
 
     The sum of a pair's counts over all buckets is the number of shingles that the two sketches share.
     """
 
     pairs: npt.NDArray[np.uint64]
-    """Shape (n, 2); pairs of book keys, the smaller key first, each pair once, sorted."""
+    """The pairs of book keys, of shape (n, 2). The smaller key of a pair comes first. Each pair occurs once. The pairs
+    are sorted."""
     counts: npt.NDArray[np.int64]
-    """Shape (n); the number of sketched shingles in this bucket that the pair shares."""
+    """For each pair, the number of shingles in this bucket that the two sketches share. The shape is (n)."""
     capped_books: npt.NDArray[np.uint64]
     """Keys of the books that have a common shingle in this bucket, sorted."""
     capped_counts: npt.NDArray[np.int64]
@@ -44,12 +47,12 @@ class BucketPairs:
 
 
 def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Returns the rank of each book in the order of :func:`resolve`. The longest book is first. Books of equal length
-    are ordered by name.
+    """Returns the rank of each book in the order of :func:`resolve`. The longest book (the book with the most shingles)
+    has the rank 0. Books of equal length are ordered by name.
 
-    If a shingle is in too many books, these books are compared only with the longest of them (the leaders). The leaders
-    must be chosen in exactly this order. In any other order, a leader might itself be dropped for a longer book, and
-    all books that were compared only with that leader would stay.
+    If a shingle is in too many books, these books are compared only with a few of the longest of these books (the
+    leaders). The leaders must be chosen in exactly this order. Otherwise :func:`resolve` could drop a leader because of
+    a longer book. The books that were compared only with that leader would then stay.
 
     >>> ranks([3, 9, 3], ["b", "c", "a"]).tolist()
     [2, 0, 1]
@@ -61,10 +64,9 @@ def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.i
 
 
 def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.NDArray[np.int64]) -> list[Hashes]:
-    """Returns all pairs of books that share a shingle (a hashed word 5-gram). One pass of the loop handles all shingles
-    that are in the same number of books.
+    """Returns one pair for each shingle (a hashed word 5-gram) and each two books that contain the shingle.
 
-    The ``sizes[i]`` books with shingle i begin at ``book_keys[starts[i]]``.
+    The books that contain shingle i are the ``sizes[i]`` entries of ``book_keys`` that begin at ``starts[i]``.
     """
     found: list[Hashes] = []
     for size in np.unique(sizes):
@@ -77,7 +79,8 @@ def _pairs_of_rare(book_keys: Hashes, starts: npt.NDArray[np.int64], sizes: npt.
 
 
 def _pairs_of_common(book_keys: Hashes, book_ranks: npt.NDArray[np.int64], num_leaders: int) -> Hashes:
-    """Pairs each book that has a common shingle with the ``num_leaders`` longest of these books. Returns the pairs.
+    """Returns the pairs of books for one common shingle. Each book that contains the shingle is paired with the
+    ``num_leaders`` longest books that contain it.
 
     The number of pairs grows linearly with the number of books.
     """
@@ -94,20 +97,20 @@ def pairs_of_bucket(
     max_books_per_shingle: int = MAX_BOOKS_PER_SHINGLE,
     num_leaders: int = NUM_LEADERS,
 ) -> BucketPairs:
-    """Counts, for each pair of books, the shingles that they share in one bucket of their sketches (samples of
-    shingles).
+    """Returns the pairs of books that share shingles in one bucket, with the number of shared shingles. Only the
+    shingles in the books' sketches (samples of shingles) are counted.
 
     ``hashes[i]`` is a shingle of the book ``book_keys[i]``. ``book_ranks[i]`` is the rank of this book among the
-    bucket's books, in the order of :func:`resolve` (see :func:`ranks`). Entries may come in any order. A repeated entry
-    counts once.
+    bucket's books, in the order of :func:`resolve` (see :func:`ranks`). The entries of the three arrays may come in any
+    order. A repeated entry counts once.
 
     If a shingle is in up to ``max_books_per_shingle`` books, every two of these books are a pair. A shingle in more
     books is called *common*. Common shingles come from a licence, a psalm, or a book in three hundred editions, for
     example. Each book with a common shingle is paired only with the ``num_leaders`` longest books that have it, because
-    :func:`resolve` takes these first. So the work is linear in the entries, even in a bucket with a very frequent
-    shingle. The restriction to the longest books has three consequences:
+    :func:`resolve` judges the longest books first. So the work grows linearly with the number of entries, even if a
+    shingle is very frequent. The restriction to the longest books has three consequences:
 
-    * each of three hundred editions of one book is still paired with the longest edition, which is kept;
+    * each edition of a book with three hundred editions is still paired with the longest edition, which is kept;
     * if common shingles make up at most ``MAX_CAPPED`` of a book's sketch, the rest of the sketch finds the book's
       pairs;
     * if common shingles make up more of the sketch, pairs with books other than the longest may be missed.
@@ -144,8 +147,7 @@ def pairs_of_bucket(
 
 
 def _count_rows(pairs: Hashes) -> tuple[Hashes, npt.NDArray[np.int64]]:
-    """Counts how often each pair occurs, in either order. Returns the distinct pairs, sorted, and the count of each
-    pair.
+    """Returns the distinct pairs, sorted, and how often each pair occurs. (1, 2) and (2, 1) are the same pair.
 
     In every returned pair, the smaller key comes first.
     """
@@ -170,8 +172,9 @@ def is_candidate(num_shared: int, sketch_size_a: int, sketch_size_b: int, *, min
 
 
 MAX_CAPPED = 0.25
-"""If common shingles make up at most this share of a sketch, they cannot hide a true pair: on average, at least 0.9 -
-0.25 = 0.65 of the sketch is shared and not common, well above ``MIN_SHARED``."""
+"""If common shingles make up at most this share of a sketch, no true pair (an overlap over 0.9) is missed because of
+them. On average, at least 0.9 - 0.25 = 0.65 of the sketch consists of shared shingles that are not common, and 0.65 is
+well above ``MIN_SHARED``."""
 
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
@@ -182,7 +185,7 @@ def is_at_risk(num_capped: int, sketch_size: int) -> bool:
 
 
 def _poisson(count: int, mean: float) -> float:
-    """Returns the probability of ``count`` in a Poisson distribution with this mean."""
+    """Returns the probability of the value ``count`` in a Poisson distribution with this mean."""
     if mean <= 0:
         return float(count == 0)
     return math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
@@ -200,10 +203,10 @@ def miss_probability(
     ``max_overlap``. Pairs with a larger overlap are missed less often.
 
     The smaller book has ``num_shingles`` shingles. Its sketch contains each of them with a probability of 1 /
-    ``keep_one_in``. X is the number of shingles in this sketch that the larger book also has, without common shingles.
-    Y is the number of all other shingles in this sketch. The pair is missed if X is 0, or if X is less than
-    ``min_shared`` times X + Y. X and Y are independent and binomial. Poisson distributions, which have heavier tails,
-    approximate them.
+    ``keep_one_in``. X is the number of shingles in this sketch that the larger book also has. Common shingles (the
+    share ``share_capped`` of the book) are not counted in X. Y is the number of all other shingles in this sketch. The
+    pair is missed if X is 0, or if X is less than ``min_shared`` times X + Y. X and Y have binomial distributions. They
+    are approximated by independent Poisson distributions, which have heavier tails.
 
     In the example, books of 1,000 words (996 shingles) are missed five times in a million.
 
@@ -230,17 +233,17 @@ def resolve(
     """Returns a mapping of the books to drop. A key is the id of a dropped book. The value is the id of the kept book
     that contains the dropped book, and the overlap of the two.
 
-    ``num_shingles`` has the size of every book named in a pair. ``pairs`` are the verified pairs with their
-    :func:`filters.books.overlap.overlap`, that is, the share of the smaller book that is in the larger book.
+    ``num_shingles`` maps the id of each book to its number of shingles. ``pairs`` contains the verified pairs: two ids
+    and the books' :func:`filters.books.overlap.overlap` (the share of the smaller book that is in the larger book).
 
-    Books are judged in order of length, the longest first. Books of equal length are judged in order of id. A book is
-    dropped if more than ``max_overlap`` of *its* shingles are in one book that was judged earlier and kept. So every
-    dropped book is contained in a kept book. If B is mostly in A, C is mostly in B, and C is not in A, then only B is
-    dropped. Two anthologies that share one story both stay. The result does not depend on the order of the pairs. Time
-    and memory are linear in the pairs.
+    Books are judged in order of length (number of shingles), the longest first. Books of equal length are judged in
+    order of id. A book is dropped if more than ``max_overlap`` of the book's own shingles are in one longer book that
+    is kept. So every dropped book is contained in a kept book. If B is mostly in A, C is mostly in B, and C is not in
+    A, then only B is dropped. Two anthologies that share one story both stay. The result does not depend on the order
+    of the pairs. Time and memory grow linearly with the number of pairs.
 
     Raises:
-        KeyError: a pair names a book that has no size.
+        KeyError: a pair names a book that is not in ``num_shingles``.
 
     >>> resolve({"omnibus": 90, "novel": 30, "story": 9}, [("novel", "omnibus", 0.97), ("story", "novel", 0.9)])
     {'novel': ('omnibus', 0.97)}

@@ -1,4 +1,4 @@
-"""Drops files that are named like books but are not books: listings, indexes, readmes, tables of digits, and short
+"""Drops files that have the name of a book but are not books: listings, indexes, readmes, tables of digits, and short
 texts.
 
 Every other file is kept. No rule of this module looks at language, style or subject.
@@ -22,7 +22,7 @@ from filters.step import Models, Outcome, Step
 
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 _SPACES_END = 0x3001
-"""The code point of every blank is below this number."""
+"""The code point of every blank (white space character) is below this number."""
 _CHARS_AT_ONCE = 1 << 18
 """Words are counted in blocks of about this many characters, because such a block fits into a processor's cache."""
 _FILE_NAME = (
@@ -41,8 +41,8 @@ _LISTING_LINE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _MAY_LIST = re.compile(r"\d|\.\w|://|directory\s+of|[rwxst-]{9}", re.IGNORECASE)
-"""A fast pattern. It matches in every line that ``_LISTING_LINE`` matches. In most lines of prose it does not match, so
-these lines need not be tested with the slow pattern."""
+"""A fast pattern. Every line that matches the slow pattern ``_LISTING_LINE`` also matches this pattern. Most lines of
+prose do not match, so they are not tested with the slow pattern."""
 _VOWEL_SIGNS = "".join(
     chr(code) for code in (*range(0x300, 0x370), *range(0x900, 0x10A0)) if unicodedata.category(chr(code))[0] == "M"
 )
@@ -83,7 +83,7 @@ def _num_spaced(text: str) -> int:
 
 @functools.cache
 def _spaces() -> npt.NDArray[np.bool_]:
-    """Returns one boolean per code point up to :data:`_SPACES_END`. The boolean is True if the code point separates
+    """Returns one boolean per code point below :data:`_SPACES_END`. The boolean is True if the character separates
     words."""
     return np.array([chr(code).isspace() for code in range(_SPACES_END + 1)])
 
@@ -92,7 +92,8 @@ def listing_share(text: str) -> float:
     """Returns the share of a text's lines that look like an entry in a list of files or books. Returns 0 for a text
     without lines.
 
-    Blank lines do not count. In a long text, only 500 evenly spread lines are examined.
+    Blank lines do not count. In a long text, only 500 evenly spread lines are examined. In the example, two of three
+    lines look like entries.
 
     >>> listing_share("total 12\\n-rw-rw-r--  1 10  10  123 Feb  4  2001 a.txt\\n\\nHe had read it all.\\n")
     0.6666666666666666
@@ -124,20 +125,23 @@ def letter_share(text: str) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookQuality(Step):
-    """Drops listings of files, texts of fewer than 1,000 words, and texts that are mostly not letters or have no
-    blanks.
+    """Drops listings of files, texts of fewer than 1,000 words, texts with few letters, and texts without blanks (such
+    as encoded files).
     """
 
     min_num_words: int = MIN_NUM_WORDS
-    """Fewest words of a book. Ours: a shorter text is a speech, poem, readme or stub (Gutenberg has some hundreds)."""
+    """Minimum number of words of a book. Our choice: a shorter text is a speech, poem, readme or stub. Gutenberg has
+    several hundred such texts."""
     max_listing_share: float = MAX_LISTING_LINES
-    """Largest share of lines that look like list entries. Ours: a real listing that was named like a book has 1.0. Real
-    books, including a dictionary and a primer, have under 0.02."""
+    """Maximum share of lines that look like list entries. Our choice: in a real listing that had the name of a book,
+    the share is 1.0. In real books, including a dictionary and a primer, it is under 0.02."""
     min_letter_share: float = MIN_LETTERS
-    """Smallest share of letters. Ours: prose has over 0.9, tables of logarithms and the digits of pi under 0.1."""
+    """Minimum share of letters. Our choice: prose has over 0.9. Tables of logarithms and the digits of pi have under
+    0.1."""
     max_mean_word_chars: float = MAX_MEAN_WORD_CHARS
-    """Largest mean length of a word. Ours: German words have 5 to 6 characters on average. In scripts without blanks,
-    a word has one character. In a genome or an encoded file, a whole line of 60 or more characters counts as a word."""
+    """Maximum mean length of a word, in characters. Our choice: German words have 5 to 6 characters on average. In
+    scripts without blanks, a word has one character. In a genome or an encoded file, a whole line of 60 or more
+    characters counts as one word."""
 
     NAME: ClassVar[str] = "book_quality"
     DATA_VERSION: ClassVar[int] = 2
@@ -147,7 +151,7 @@ class BookQuality(Step):
     @property
     def rules(self) -> tuple[Rule, ...]:
         """Returns the limits as rules. A text gets the reason of the first rule that it breaks. ``not_a_book`` comes
-        first, so that a short listing gets this reason and not ``too_few_words``.
+        first. So a short listing gets this reason and not ``too_few_words``.
         """
         return (
             Rule("not_a_book", "listing_share", ">", self.max_listing_share, "ours"),
@@ -157,8 +161,8 @@ class BookQuality(Step):
         )
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges each text, and adds the column ``num_words``. The signals (numbers stored with a text) are the
-        measured values and the reader's ``encoding_certainty``.
+        """Decides which texts are dropped, and adds the column ``num_words``. The signals (numbers stored with a text)
+        are the measured values and the column ``encoding_certainty`` of the source's reader.
         """
         texts = batch.column("text").to_pylist()
         counts = [num_words(text) for text in texts]

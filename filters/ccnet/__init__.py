@@ -2,7 +2,7 @@
 
     text -> length -> line_hashes (line dedup over all pages) -> length -> (language) -> perplexity
 
-- ``length``: drops texts with too few characters.
+- ``length``: drops texts with too few characters, before and after the line dedup.
 - ``line_hashes``: splits texts into lines, normalises and hashes the lines, and drops lines by their hashes.
 - ``perplexity``: scores texts with a language model of Wikipedia and sorts them into head, middle and tail.
 - ``characters``: CCNet's tables of characters, which ``line_hashes`` and ``perplexity`` share.

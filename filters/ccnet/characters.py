@@ -1,8 +1,9 @@
 """Contains CCNet's tables of characters, which its line dedup and its language models share.
 
-The entries are from cc_net/text_normalizer.py (commit bda555b). Two entries are wrong but kept, because CCNet's
-published language models and cut-offs were made with them: FULLWIDTH DIGIT ONE is listed as a quotation mark (harmless,
-since digits are folded first), and a full stop of full width gains a space.
+The entries are from cc_net/text_normalizer.py (commit bda555b). Two entries are wrong. They are kept, because CCNet's
+published language models and cut-offs were made with them. The first maps FULLWIDTH DIGIT ONE to a quotation mark,
+which has no effect, because digits are replaced by ``0`` before. The second maps the full-width full stop to a full
+stop and a space.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ UNICODE_PUNCTUATION: dict[str, str] = {
     "【": "[",
     "】": "]",
 }
-"""Maps each character to its replacement in the language models' text."""
+"""Maps each punctuation mark outside ASCII to its replacement in the text that the language models score."""
 
 CONTROL_CHARS = "".join(map(chr, (*range(32), *range(127, 160))))
 """Control characters, including line ends. The line dedup and the language models delete them."""
 
 CHARS_WITH_RULES = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000), *range(0xE0000, 0xE1000))))
-"""All characters that can be a cased letter, a mark or a digit. The Unicode planes that are left out contain only
-ideographs, or nothing."""
+"""All characters of the Unicode planes that contain cased letters, combining marks or digits. The other planes contain
+only ideographs, or nothing."""
 
 DIGITS = "".join(c for c in CHARS_WITH_RULES if unicodedata.category(c) == "Nd")
-"""Characters that ``\\\\d`` matches. They are folded to ``0``."""
+r"""All characters that the regular expression ``\d`` matches. Each is replaced by ``0``."""

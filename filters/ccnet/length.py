@@ -18,7 +18,7 @@ _CCNET = "CCNet, cc_net/mine.py: min_len=300, len(raw_content) in cc_net/process
 class MinLength(Step):
     """Drops documents with fewer than ``min_chars`` characters (code points, including line ends and spaces).
 
-    The default is the limit of CCNet. As in CCNet, the limit applies before the line dedup, and the title is not
+    The default is the limit of CCNet. As in CCNet, the limit applies before the line dedup. The title of a page is not
     counted.
 
     >>> MinLength(min_chars=3).apply(pa.record_batch({"text": ["ab", "abc"]}), {}).verdict.to_pylist()
@@ -71,8 +71,8 @@ class MinLengthAfterDedup(Step):
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """Returns the limits as rules. Their signal has its own name, because it must not overwrite the signal of
-        :class:`MinLength`.
+        """Returns the limits as rules. The signal has another name than that of :class:`MinLength`, so that both are
+        stored.
         """
         ccnet = "CCNet, cc_net/dedup.py: a document without a line left"
         return (

@@ -33,12 +33,12 @@ class LineHashes:
 
 
 def ccnet_hashes(texts: pa.Array) -> LineHashes:
-    """Hashes every line in CCNet's normal form, so lines that CCNet treats as equal have equal hashes.
+    """Returns a hash of every line in CCNet's normal form. Lines that CCNet treats as equal have equal hashes.
 
     Lines are stripped and lower-cased, every digit becomes ``0``, and 34 marks of Unicode punctuation and all control
     characters are deleted. ASCII punctuation and accents stay. Empty lines are hashed too (cc_net/dedup.py
-    ``compute_hashes``, cc_net/text_normalizer.py ``normalize_for_dedup``). The hash values differ from CCNet's: the
-    hash is XXH3 with 64 bits, and CCNet uses the first 64 bits of SHA-1.
+    ``compute_hashes``, cc_net/text_normalizer.py ``normalize_for_dedup``). The hash values differ from CCNet's: this
+    function uses XXH3 with 64 bits, and CCNet uses the first 64 bits of SHA-1.
 
     In the example, lines that differ only in case, digits, blanks and Unicode punctuation have equal hashes.
 
@@ -50,10 +50,10 @@ def ccnet_hashes(texts: pa.Array) -> LineHashes:
 
 
 def c4_hashes(texts: pa.Array) -> LineHashes:
-    """Hashes every line as C4 compares it: stripped and lower-cased.
+    """Returns a hash of every line in C4's normal form: stripped and lower-cased.
 
-    tensorflow_datasets/text/c4_utils.py uses the MD5 of the same string. The hash values differ from the MD5, but lines
-    that C4 treats as equal have equal hashes.
+    Lines that C4 treats as equal have equal hashes. The hash values differ from C4's: this function uses XXH3, and
+    tensorflow_datasets/text/c4_utils.py uses MD5.
     """
     return _hashed(texts, bytes.lower, _lowered)
 
@@ -68,9 +68,10 @@ class KeptLines:
 
     text: pa.Array
     num_lines: pa.Array
-    """int32; 0 if no line remains. (The text is then empty. It is also empty if one empty line remains.)"""
+    """int32; the number of remaining lines. It distinguishes two kinds of empty texts: 0 if no line remains, and 1 if
+    one empty line remains."""
     original_num_lines: pa.Array
-    """int32; the number of lines before any was dropped."""
+    """int32; the number of lines of the original document."""
 
 
 def drop_lines(texts: pa.Array, is_dropped: Bools) -> KeptLines:
@@ -106,7 +107,8 @@ _PLAIN_ASCII = _FOLD_DIGITS.lower()
 _ASCII_CONTROLS = bytes(byte for byte in (*range(32), 127) if byte != ord("\n"))
 _DELETED, _DIGIT = 1, 2
 _FATES = np.zeros(0x20000, np.uint8)
-"""For each code point outside ASCII, what happens to the character. Characters beyond the table are kept."""
+"""For each code point outside ASCII: 0 if the character is kept, ``_DELETED`` if it is deleted, ``_DIGIT`` if it
+becomes ``0``. Characters with larger code points are kept."""
 _FATES[[ord(char) for char in (*UNICODE_PUNCTUATION, *CONTROL_CHARS) if not char.isascii()]] = _DELETED
 _FATES[[ord(char) for char in DIGITS if not char.isascii()]] = _DIGIT
 
@@ -126,8 +128,8 @@ def _joined(lines: pa.Array) -> bytes:
 def _lowered(joined: bytes) -> bytes:
     """Lower-cases UTF-8 text as Python does.
 
-    Arrow's kernel is faster and is used for most texts. It lower-cases a final sigma and a few other letters
-    differently, so Python lower-cases texts with such letters.
+    Arrow's function is faster, and is used for most texts. But Arrow and Python lower-case a few letters, such as a
+    final sigma, differently. So Python lower-cases the texts that contain such letters.
     """
     column = _as_array(joined)
     if pc.match_substring_regex(column, _lowered_otherwise())[0].as_py():
@@ -138,9 +140,7 @@ def _lowered(joined: bytes) -> bytes:
 
 @functools.cache
 def _lowered_otherwise() -> str:
-    """Returns a regular expression, a character class of the letters that Arrow's kernel and Python lower-case
-    differently.
-    """
+    """Returns a regular expression that matches the letters that Arrow and Python lower-case differently."""
     chars = CHARS_WITH_RULES
     runs = [chars[at : at + _RUN_CHARS] for at in range(0, len(chars), _RUN_CHARS)]
     differ = [run for run, arrows in zip(runs, _arrow_lower(runs), strict=True) if run.lower() != arrows]
@@ -151,7 +151,7 @@ def _lowered_otherwise() -> str:
 
 _RUN_CHARS = 256
 """Number of characters that :func:`_lowered_otherwise` compares per call. With this number, a process builds the
-character class in a tenth of a second.
+regular expression in a tenth of a second.
 """
 
 
@@ -185,13 +185,13 @@ def _as_array(joined: bytes) -> pa.Array:
 _Plain = Callable[[bytes], bytes]
 """A function that converts newline-joined lines to their normal forms, line by line."""
 _TEXTS_AT_ONCE = 64
-"""Number of texts hashed at once, because so many texts fit in the processor's cache. If few lines are ASCII, hashing
-all texts at once takes 1.5 times as long."""
+"""Number of texts hashed at once. This number of texts fits in the processor's cache. If few lines are ASCII, hashing
+all texts at once would take 1.5 times as long."""
 
 
 def _hashed(texts: pa.Array, plain_ascii: _Plain, plain: _Plain) -> LineHashes:
-    """Hashes the normal forms of all lines. ``plain_ascii`` makes the forms of ASCII lines. ``plain`` makes the forms
-    of all other lines."""
+    """Returns the hashes of the normal forms of all lines. ``plain_ascii`` converts ASCII lines to their normal forms,
+    and ``plain`` converts all other lines."""
     num_lines, hashes = [np.zeros(1, np.int64)], [np.empty(0, np.uint64)]
     for at in range(0, len(texts), _TEXTS_AT_ONCE):
         lines, doc_offsets = _stripped_lines(texts.slice(at, _TEXTS_AT_ONCE))

@@ -1,8 +1,9 @@
 """Scores texts with a language model of Wikipedia, and sorts them into CCNet's buckets head, middle and tail.
 
-The limits between the buckets (cut-offs) are percentiles of a crawl that CCNet's authors scored. So this module scores
-exactly as they did, including their mistakes. For example, line ends are deleted like all control characters. So words
-at line ends are joined, and the whole document is scored as one sentence.
+The limits between the buckets (cut-offs) are percentiles of the scores of a crawl, computed by CCNet's authors. So this
+module scores exactly as their code does, including its mistakes. For example, line ends are deleted like all control
+characters. So the last word of a line and the first word of the next line become one word, and the whole document is
+scored as one sentence.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from filters.ccnet.characters import CHARS_WITH_RULES, CONTROL_CHARS, DIGITS, UN
 from filters.step import Models, Outcome, Step
 
 HEAD_PERCENTILE, TAIL_PERCENTILE = 30, 60
-"""Percentiles of the cut-offs: head is below the 30th, tail begins at the 60th (cc_net/perplexity.py
-``PerplexityBucket``)."""
+"""The percentiles of the two cut-offs. The bucket head is below the 30th percentile, and the bucket tail begins at the
+60th (cc_net/perplexity.py ``PerplexityBucket``)."""
 BUCKETS = ("head", "middle", "tail", "all")
 
 
@@ -48,8 +49,8 @@ class Cutoffs:
 
 @dataclass(frozen=True, slots=True)
 class PerplexityModel:
-    """Scores texts in one language. Holds a SentencePiece processor, which splits a text into pieces, a KenLM language
-    model of such pieces, and the cut-offs.
+    """Scores texts in one language. A SentencePiece processor (``pieces``) splits a text into pieces, and a KenLM
+    language model (``lm``) scores these pieces.
     """
 
     pieces: Any
@@ -57,9 +58,10 @@ class PerplexityModel:
     cutoffs: Cutoffs
 
     def perplexity(self, text: str) -> float | None:
-        """Returns the perplexity of a text, rounded to one decimal, or None if the normalised text is empty.
+        """Returns the perplexity of a text, rounded to one decimal. Returns None if the normalised text is empty.
 
-        The perplexity is ``10 ** (-log10 p / (pieces + 1))``, where p is the probability of the text's pieces.
+        The perplexity is ``10 ** (-log10(p) / (n + 1))``. n is the number of the text's pieces, and p is the
+        probability of the text in the language model.
         """
         plain = normalize(text)
         # Use bytes throughout, which both models take and return. Making a string of each piece costs a third more.
@@ -78,8 +80,9 @@ class PerplexityModel:
 class Perplexity(Step):
     """Scores each document with the model of its language, and keeps the documents in the buckets that ``keep`` lists.
 
-    A document whose language has no model has no perplexity and gets the bucket ``all``, as in CCNet. Such a document
-    is dropped as ``no_perplexity`` unless ``keep`` contains ``all``. The step needs the column ``language``.
+    If there is no model for a document's language, the document gets no perplexity and the bucket ``all``, as in CCNet.
+    Such a document is dropped with the reason ``no_perplexity``, unless ``keep`` contains ``all``. The step needs the
+    column ``language``.
     """
 
     NAME: ClassVar[str] = "perplexity"
@@ -90,7 +93,8 @@ class Perplexity(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("head_perplexity", "middle_perplexity", "tail_perplexity", "no_perplexity")
 
     keep: tuple[str, ...] = ("head", "middle")
-    """Buckets that are kept. RedPajama v1 keeps head and middle; the LLaMA paper does not name the kept buckets."""
+    """Buckets that are kept. RedPajama v1 keeps head and middle. The LLaMA paper does not say which buckets it keeps.
+    """
 
     def __post_init__(self) -> None:
         if isinstance(self.keep, str) or not self.keep or not set(self.keep) <= set(BUCKETS):
@@ -143,8 +147,8 @@ def normalize(text: str) -> str:
 
 
 def read_cutoffs(csv_text: str) -> dict[str, Cutoffs]:
-    """Reads CCNet's ``cutoff.csv``: one row per percentile from 0 to 100, one column per language. Returns the two
-    cut-offs of each language, which are its 30th and its 60th percentile.
+    """Reads CCNet's ``cutoff.csv``, which has one row per percentile from 0 to 100 and one column per language. Returns
+    the two cut-offs of each language: the 30th and the 60th percentile.
 
     Raises:
         ValueError: one of these two rows is missing, or a value is not a number.
@@ -178,8 +182,7 @@ _PLAIN_FOR = (
 _PLAINER = re.compile("[" + "".join(c for c in _PLAIN_FOR if c <= "\uffff") + "]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _OTHER_SPACES = tuple(char for char in map(chr, range(128, 0x10000)) if char.isspace())
-"""White space outside ASCII. (White space in ASCII consists of the space and of control characters, which are
-deleted.)"""
+"""The white space characters outside ASCII."""
 _ASTRAL_BYTE = re.compile(rb"[\xf0-\xf4]")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _FOLD_DIGITS = bytes(ord("0") if ord("0") <= byte <= ord("9") else byte for byte in range(256))
@@ -202,8 +205,8 @@ def _plain_run(run: str) -> str:
 
 
 _plain_short = functools.lru_cache(1 << 14)(_plain_run)
-"""Caches the results of ``_plain_run``. In English text, nearly every run of characters outside ASCII is one letter,
-quotation mark or dash. Only a few hundred different runs occur."""
+"""The function ``_plain_run`` with a cache for short runs of characters outside ASCII. In English text, nearly every
+run is a single letter, quotation mark or dash, so only a few hundred different runs occur."""
 _SHORT_RUN_CHARS = 8
 
 

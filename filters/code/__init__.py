@@ -2,8 +2,8 @@
 
     path, text -> languages -> steps: licence, kind of file, licence header, line statistics
 
-- ``steps``: the steps of GitHub.
-- ``languages``: determines the language of a file, and whether it is vendored, generated or data.
+- ``steps``: the steps of the source GitHub.
+- ``languages``: determines the language of a file. Also recognises files that are vendored, generated or data.
 - ``licence_header``: removes comments about copyright or licence from the head of a file.
 - ``comments``: finds the comments at the head of a file, in the syntax of its language.
 - ``comment_lines``: splits a comment into sentences. ``licence_words``: finds the sentences that state copyright or

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from filters.code.licence_words import speaks
 
 _MAX_LINE_CHARS = 2_000
-"""Length of the longest line that is searched. Ours: longer lines contain data, not text."""
+"""Maximum length of a line that is searched, in characters. Our choice: longer lines contain data, not text."""
 _MAX_STATEMENT_LINES = 60
 _DIRECTIVE = re.compile(
     r"-\*-.*-\*-|\b(?:vim?|ex):\s*(?:set?\b|\w+=)|\bcoding[:=]\s*[-\w.]+|\blexical-binding:|"
@@ -21,7 +21,7 @@ _DIRECTIVE = re.compile(
     r"^\W{1,3}(?:@nolint|NOLINT|@(?:no)?flow|@format|@jest)\b",
     re.IGNORECASE,
 )
-"""Matches lines that tools read, such as editor settings. These lines stay even inside a licence notice."""
+"""Matches lines that are written for tools, such as editor settings. These lines stay, even inside a licence notice."""
 DECORATION = " \t\r*/#;%!|-=~_+.:<>'\"(){}[]\\@^"
 _PREFIX = re.compile(
     r"[ \t]*(?:['\"][ \t]*)?(?:(?:--+|//+|/?\*+|#+|;+|%+|!+|::|\||\.\.|>|(?:rem|dnl|c)(?=\s))[ \t]*)*"
@@ -58,9 +58,9 @@ _REGION_LINE = re.compile(
 
 @dataclass(slots=True)
 class Line:
-    """Holds a line of a comment. ``prefix`` contains the comment marks and indentation. ``content`` contains the rest
-    of the line, which can be edited. If the line ends with ``*/``, ``suffix`` contains this mark and the stars
-    and slashes before it.
+    """Holds a line of a comment in three parts. ``prefix`` contains the comment marks and indentation at the line's
+    start. ``suffix`` contains the mark ``*/`` at the line's end, with the stars and slashes before it. ``content``
+    contains the text between them, which can be edited.
     """
 
     prefix: str
@@ -94,8 +94,8 @@ def is_region(line: Line) -> bool:
 
 
 def statements_of(lines: list[Line]) -> list[list[Line]]:
-    """Groups the lines of a comment into statements. A statement is a wrapped sentence, a paragraph, or a single line
-    such as ``@author A``.
+    """Groups the lines of a comment into statements, and returns the lines of each statement. A statement is a sentence
+    over several lines, a paragraph, or a single line such as ``@author A``.
     """
     statements: list[list[Line]] = []
     previous: Line | None = None
@@ -117,10 +117,11 @@ def statements_of(lines: list[Line]) -> list[list[Line]]:
 
 
 def _is_continued(content: str) -> bool:
-    """Returns True if the line ends within a sentence, for example with a comma, ``and`` or ``as``.
+    """Returns True if the sentence at the end of a line continues on the next line. Such a line ends with a comma,
+    ``and`` or ``as``, for example.
 
-    A final word in capitals does not count, because it is probably part of a name: ``Copyright 2015 Opera Software
-    AS``. If the whole line is in capitals, the word counts.
+    A last word in capitals is ignored, because it is probably part of a name: ``Copyright 2015 Opera Software AS``. It
+    is not ignored if the whole line is in capitals.
     """
     match = _CONTINUED.search(content)
     return match is not None and (not match.group().strip().isupper() or content.isupper())
@@ -174,7 +175,7 @@ def _first_sentence(line: Line) -> str:
 
 
 def sentences_of(text: str) -> list[tuple[int, int]]:
-    """Returns the start and end of each sentence. Blanks after a sentence belong to it."""
+    """Returns the start and end of each sentence of a text. White space after a sentence belongs to the sentence."""
     ends = [
         m.end()
         for m in _SENTENCE_END.finditer(text)

@@ -1,7 +1,7 @@
 """Finds the comments at the head of a source file, in the syntax of its language.
 
 The head is everything before the first code: comments, blank lines, and the few things that must come first (a shebang,
-``<?php``, a document type, an include guard). The head is read once from the start, so the cost is linear in its
+``<?php``, a document type, an include guard). The head is read once from the start, so the time grows linearly with its
 length.
 """
 
@@ -18,8 +18,8 @@ import yaml
 
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _MAX_COMMENTS = 200
-"""Maximum number of comments that are searched. Ours: only files that consist of nothing but comments have more
-comments than this."""
+"""Maximum number of comments that are searched. Our choice: a file with more comments before its first code contains
+only comments."""
 _SHEBANG = re.compile(r"\ufeff?#!(?!\[)[^\n]*\n?")
 _BEFORE = {
     "guard": r"#[ \t]*pragma[ \t]+once\b[^\n]*\n?"
@@ -44,8 +44,8 @@ _IMPORTS = {
     "attribute": r"#!\[[^\n]{0,1000}\]",
     "module": r"-(?:module|behaviou?r|vsn|author)\([^()\n]{0,200}\)\.",
 }
-"""Patterns of lines that may come before a licence, besides comments. Such lines name other files or are directives.
-They contain no code."""
+"""Patterns of lines that may come before a licence notice but are not comments. Such lines are imports or directives.
+They do not count as code."""
 _REGION = re.compile(r"#[ \t]*(end[ \t]*)?region\b[^\n]*|\{\$(end)?region\b[^\n}]*\}", re.IGNORECASE)
 _DOCSTRING = re.compile(r"[rRuU]?(\"\"\"|''')")
 _RST_COMMENT = re.compile(
@@ -55,8 +55,8 @@ _RST_COMMENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CommentSyntax:
-    """Holds the comment syntax of a family of languages that write comments alike. The families are in
-    ``comments.yaml``.
+    """Holds the comment syntax of a family of languages (languages with the same kinds of comments). The families are
+    in ``comments.yaml``.
     """
 
     line: tuple[str, ...] = ()
@@ -74,22 +74,22 @@ class CommentSyntax:
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """Describes a comment at the head of a file: ``text[start:end]``. The blanks and the line end after the comment are
-    not included.
+    """Describes a comment at the head of a file. The comment is ``text[start:end]``, without the blanks and the line
+    end after it.
     """
 
     start: int
     end: int
     opening: str
     closing: str
-    """The closing mark. It is empty for a run of line comments."""
+    """The closing mark. It is empty for line comments."""
     is_doc: bool
     is_behind_import: bool = False
 
 
 @cache
 def syntax(family: str) -> CommentSyntax:
-    """Returns the comment syntax of a family of languages that write comments alike.
+    """Returns the comment syntax of a family of languages (languages with the same kinds of comments).
 
     >>> syntax("css").block
     (('/*', '*/'),)
@@ -118,10 +118,12 @@ def _families() -> dict[str, dict[str, Any]]:
 
 
 def head_comments(text: str, family: str, *, has_imports: bool = False) -> Iterator[Comment]:
-    r"""Yields the comments before the first code of a file. Neighbouring line comments are yielded as one comment.
+    r"""Yields the comments before the first code of a file. Line comments on successive lines are yielded as one
+    comment.
 
     Args:
-        has_imports: if True, lines that only name other files do not count as code (``#include <a.h>``, ``import a``).
+        has_imports: True if imports do not count as code (``#include <a.h>``, ``import a``). Comments after imports are
+            then yielded too.
 
     >>> [c.opening for c in head_comments("#!/bin/sh\n# one\n# two\n\n# three\nls\n# four\n", "hash")]
     ['#', '#']
@@ -185,13 +187,14 @@ def _region_at(text: str, at: int) -> Comment | None:
 
 
 def _is_doc(text: str, at: int, rules: CommentSyntax) -> bool:
-    """Returns True if the comment at ``at`` is documentation. A longer mark (``/***``, ``////``) is decoration."""
+    """Returns True if the comment at ``at`` begins with a mark of documentation, such as ``/**`` or ``///``. The longer
+    marks ``/***`` and ``////`` are decoration."""
     return any(text.startswith(mark, at) and not text.startswith(mark[-1], at + len(mark)) for mark in rules.doc)
 
 
 def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
-    """Returns the neighbouring line comments that begin at ``at`` as one comment, or None if there is none. Either all
-    of them are documentation, or none of them is.
+    """Returns the line comments that begin at ``at`` as one comment, or None if no line comment begins there. Line
+    comments are joined if they are on successive lines, and if either all or none of them are documentation.
     """
     for pattern, is_doc in _line_runs(rules):
         match = pattern.match(text, at)
@@ -203,8 +206,9 @@ def _line_run(text: str, at: int, rules: CommentSyntax) -> Comment | None:
 
 @cache
 def _line_runs(rules: CommentSyntax) -> tuple[tuple[re.Pattern[str], bool], ...]:
-    """Returns two patterns for neighbouring line comments: one if they are documentation, and one if they are not. The
-    patterns never backtrack.
+    """Returns two patterns, each with a flag. The patterns match line comments on successive lines: the first (True) if
+    they are documentation, the second (False) if they are not. The patterns never backtrack. If the language has no
+    line comments, returns an empty tuple.
     """
     marks = "|".join(map(re.escape, rules.line))
     if rules.word:

@@ -1,4 +1,5 @@
-"""Determines a file's language from its path, and whether the file is vendored, generated, minified, binary or data.
+"""Determines the language of a file from its path. Also recognises vendored, generated, minified, binary and data
+files.
 
 If several languages share the ending of the file's name, the file's text decides between them. The tables are in
 ``filters/data/code/languages.yaml``, which is read once.
@@ -17,14 +18,15 @@ import yaml
 
 _DATA = Path(__file__).parents[1] / "data" / "code"
 _HEAD_CHARS = 20_000
-"""If several languages share the ending of a file's name, this many characters of the text are searched."""
+"""The number of characters that are searched at the start of a file. They are searched only if several languages share
+the ending of the file's name."""
 _MAX_SHEBANG_CHARS = 200
 _SHEBANG = re.compile(r"#!\s*(?:\S*/)?(?:env\s+(?:-\S+\s+)*)?(?:\S*/)?([A-Za-z][\w.+-]*)")
 _VERSION = re.compile(r"[\d.]+$")
 
 _PROSE = frozenset({"Markdown", "reStructuredText", "HTML", "TeX", "Org", "Texinfo"})
-"""Languages of prose. ``LICENSE.md`` is a licence file, because Markdown is one of these languages. ``license.js`` is
-code."""
+"""Languages of prose. The file ``LICENSE.md`` is a licence, because Markdown is one of these languages. The file
+``license.js`` is code."""
 
 PATH_REASONS = (
     "vendored_tree",
@@ -42,7 +44,7 @@ PATH_REASONS = (
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Holds the tables of ``languages.yaml``, rearranged so that a language can be looked up by ending, file name or
+    """Holds the tables of ``languages.yaml``. In this form, a language can be looked up by a file's ending, name or
     shebang.
     """
 
@@ -50,7 +52,7 @@ class Tables:
     by_name: Mapping[str, str]
     by_shebang: Mapping[str, str]
     comments: Mapping[str, str]
-    """Maps each language to its comment family in ``comments.yaml``."""
+    """Maps each language to the name of its comment syntax in ``comments.yaml``."""
     ambiguous: Mapping[str, tuple[tuple[str | None, re.Pattern[str]], ...]]
     data: frozenset[str]
     binary: frozenset[str]
@@ -65,7 +67,7 @@ class Tables:
 
 @cache
 def tables() -> Tables:
-    """Returns the tables. The file is read once."""
+    """Returns the tables of ``languages.yaml``. The file is read once."""
     raw: dict[str, Any] = yaml.safe_load((_DATA / "languages.yaml").read_text(encoding="utf-8"))
     languages: dict[str, dict[str, Any]] = raw["languages"]
 
@@ -94,7 +96,9 @@ def tables() -> Tables:
 
 
 def language_of(path: str, text: str = "") -> str | None:
-    """Returns the language of a file, or None if neither the file's name nor its shebang shows the language.
+    """Returns the language of a file, or None if it is unknown. The path decides. The text is used in two cases:
+    several languages share the ending of the file's name, or the name has no known ending and the text begins with a
+    shebang (``#!``).
 
     >>> language_of("src/a.C"), language_of("a.R"), language_of("docs/README.MD"), language_of("x.tar.gz")
     ('C++', 'R', 'Markdown', None)
@@ -117,7 +121,8 @@ def language_of(path: str, text: str = "") -> str | None:
 
 
 def path_fault(path: str, language: str | None) -> tuple[str, str] | None:
-    """Returns (reason, matching part of the path) if a file is dropped because of its path, else None.
+    """Returns why a file is dropped because of its path, or None if it is kept. The result has two elements: the
+    reason, and the part of the path that shows the reason.
 
     The reason is one of :data:`PATH_REASONS`.
 
@@ -159,14 +164,14 @@ def _file_type_fault(name: str, language: str | None, table: Tables) -> tuple[st
 
 
 def _is_written_configure(name: str) -> bool:
-    """Returns True for ``configure.ac`` and similar names. People write these files, and programs generate the file
-    ``configure`` from them."""
+    """Returns True for ``configure.ac`` and similar names. Such a file is written by people. A program generates the
+    file ``configure`` from it."""
     return name.lower().startswith("configure") and name.lower() != "configure"
 
 
 def _known_ending(name: str, table: Tables) -> str | None:
-    """Returns the longest ending of a file name that is in the tables, or None. An ending is looked up first as it is
-    written, then in lower case.
+    """Returns the longest ending of a file name that is in the tables, or None. An ending is looked up twice: first
+    unchanged, then in lower case.
     """
     at = name.find(".")
     while at >= 0:

@@ -1,9 +1,11 @@
-"""Removes licence headers from source files (LLaMA 2.1: "boilerplate, such as headers, with regular expressions").
+"""Removes licence headers from source files. (The LLaMA paper, section 2.1, removes "boilerplate, such as headers, with
+regular expressions".)
 
 Only sentences that state copyright or licence are removed, and only from the comments at the head of a file. All else
-stays: shebangs, encoding and editor lines, build tags, documentation in the same comment, and all code. What a comment
-is depends on the language: ``#include`` is none in C, and ``# Title`` is none in Markdown. If only decoration (such as
-rows of stars) remains in a comment, the whole comment is removed, together with a ``#region`` around it.
+stays: shebangs, lines about encodings and editors, build tags, documentation in the same comment, and all code. The
+language decides what a comment is: in C ``#include`` is not a comment, and in Markdown ``# Title`` is not a comment. If
+only decoration (such as rows of stars) remains in a comment, the whole comment is removed, together with a ``#region``
+around it.
 """
 
 from __future__ import annotations
@@ -26,9 +28,10 @@ from filters.code.comments import Comment, head_comments
 from filters.code.licence_words import continues, is_part_of, may_speak, speaks, surely_speaks
 
 _SEARCHED_CHARS = 60_000
-"""Number of characters searched in one comment. Ours: the longest licence (the GPL) has 35,000 characters."""
+"""Number of characters searched in one comment. Our choice: the longest licence (the GPL) has 35,000 characters."""
 _CACHED_CHARS = 4_096
-"""Results for comments up to this length are cached, because most files of a repository have the same notice."""
+"""The results for comments of up to this many characters are cached, because most files of a repository have the same
+notice."""
 _FRAME_BEGIN = re.compile(
     r"\bBEGIN\s+(?:\w+\s+)?LICEN[SC]E\b|\b(?:[CDPGL]+)\s+HEADER\s+START\b|\bCopyrightBegin%|LICEN[SC]E_HEADER_START"
 )
@@ -93,10 +96,10 @@ def _is_on_line_of_code(text: str, at: int) -> bool:
 
 
 def _joined(text: str, comments: Iterable[Comment]) -> Iterator[Comment]:
-    """Joins block comments on neighbouring lines, because a sentence may span several of these comments. Only comments
-    that take one line are joined.
+    """Yields the comments, and joins block comments on successive lines into one comment. A sentence may continue from
+    one of these comments to the next. Only comments that take a single line are joined.
 
-    The closing mark of a joined comment is empty, as it is for neighbouring line comments.
+    A joined comment has an empty closing mark, as line comments have.
     """
     held: Comment | None = None
     for one in comments:
@@ -114,7 +117,8 @@ def _joined(text: str, comments: Iterable[Comment]) -> Iterator[Comment]:
 
 
 def _region_mark(body: str, comment: Comment) -> str:
-    """Returns "open" or "close" if the comment opens or closes a region that editors fold, else ""."""
+    """Returns "open" or "close" if the comment begins or ends a region that editors can fold (hide). Otherwise returns
+    ""."""
     if comment.opening in ("#region", "#endregion"):
         return "open" if comment.opening == "#region" else "close"
     line = line_of(body)
@@ -124,8 +128,8 @@ def _region_mark(body: str, comment: Comment) -> str:
 
 
 def _end_of_gap(text: str, at: int) -> int:
-    """Returns the position where the text after a comment begins: on the comment's last line if it has more text, else
-    on the next line that is not blank.
+    """Returns the position where the text after a comment begins. This is on the comment's last line, if text follows
+    the comment there. Otherwise it is on the next line that is not blank.
     """
     match = _GAP.match(text, at)
     assert match is not None, "the expression matches nothing too"
@@ -142,9 +146,9 @@ def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | 
     """Removes the copyright or licence notice from a comment. Returns two values: the rest of the comment, and the
     notice's last sentence.
 
-    The rest is "" if the comment contains only the notice, and None if it contains no notice. The sentence is "" if the
-    comment does not end with the notice. A notice may continue in the next comment: ``before`` is the sentence that the
-    call for the previous comment returned, or "".
+    The rest is "" if the comment contains only the notice. It is None if the comment contains no notice. The sentence
+    is "" if the comment does not end with the notice. A notice may continue in the next comment. So ``before`` is the
+    sentence that the call for the previous comment returned, or "".
     """
     inner = body[len(opening) : len(body) - len(closing)] if closing else body
     searched, rest = inner[:_SEARCHED_CHARS], inner[_SEARCHED_CHARS:]
@@ -164,9 +168,11 @@ def _left_of(body: str, opening: str, closing: str, before: str) -> tuple[str | 
 def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
     """Removes the sentences of a copyright or licence notice from the lines of a comment.
 
+    ``before`` is the last sentence of the notice in the previous comment, or "".
+
     Returns:
-        Two values: True if anything was removed, and the notice's last sentence. The sentence is "" if other text
-        follows the notice. ``before`` is the sentence that the call for the previous comment returned.
+        Two values: True if anything was removed, and the notice's last sentence. The sentence is "" if there is no
+        notice, or if other text follows the notice.
     """
     is_changed = _remove_framed(lines)
     is_apart = True
@@ -203,7 +209,8 @@ def _remove_notice(lines: list[Line], before: str) -> tuple[bool, str]:
 
 
 def _remove_framed(lines: list[Line]) -> bool:
-    """Removes everything from ``BEGIN LICENSE BLOCK`` to the end of this block (as in files of Mozilla and Sun).
+    """Removes the lines from ``BEGIN LICENSE BLOCK`` to the end of this block. Files of Mozilla and Sun have such
+    blocks.
 
     Returns True if there was such a block.
     """
@@ -217,8 +224,8 @@ def _remove_framed(lines: list[Line]) -> bool:
 
 
 def _remove_frames(lines: list[Line]) -> None:
-    """Removes pairs of region marks (such as ``#region`` and ``#endregion``) that have only blank lines and the removed
-    notice between them.
+    """Removes a pair of region marks (such as ``#region`` and ``#endregion``) if nothing remains between the marks
+    except blank lines, and a notice was removed there.
     """
     opened: int | None = None
     for number, line in enumerate(lines):
@@ -237,8 +244,8 @@ def _remove_frames(lines: list[Line]) -> None:
 
 
 def _join_blank_lines(lines: list[Line]) -> None:
-    """Removes the gaps that a removed notice leaves: doubled empty lines, and empty lines at the start or end of the
-    comment.
+    """Removes the empty lines that are superfluous after a notice was removed: one of two successive empty lines, and
+    empty lines at the start or end of the comment.
     """
     previous: Line | None = None  # the last line that is kept
     is_gap = False  # True if lines after ``previous`` were removed
@@ -259,7 +266,8 @@ def _join_blank_lines(lines: list[Line]) -> None:
 
 
 def _is_empty(line: Line) -> bool:
-    """Returns True for a line that consists only of comment marks. A ruler such as ``//------`` does not count."""
+    """Returns True if a line consists only of comment marks. Returns False for a row of characters such as
+    ``//------``."""
     marks = (line.prefix + line.content + line.suffix).replace(" ", "").strip()
     if marks.startswith("/*") and marks.endswith("*/"):
         return line.is_blank and len(marks) < 7

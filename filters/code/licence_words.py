@@ -114,8 +114,8 @@ _NEEDED_WORDS = (
     "apache", "no rights", "unauthori", "duplication", "retains all", "retain all", "retains certain",
     "unpublished", "rights to this", "may not be ", "terms of use", "retain certain",
 )  # fmt: skip
-"""Every sentence that ``speaks`` accepts contains one of these words. Searching for these words first saves nine tenths
-of the time."""
+"""Every sentence for which ``speaks`` returns True contains one of these words. Searching for these words first saves
+nine tenths of the time."""
 
 _CLAUSES = re.compile(
     r"\b(?:neither\s+the\s+names?|warrant(?:y|ies|ed)|liab(?:le|ility)|merchantab|infring|redistribut|hereby|sublicen|endorse|trademark|"
@@ -143,8 +143,8 @@ _CLAUSE_WORDS = frozenset(
 )
 _MIN_CLAUSE_WORDS = 4
 _CACHED_SENTENCES = 4_096
-"""Number of sentences whose results are cached, because files repeat the same licences. Ours: the results take about 2
-MB."""
+"""Number of sentences whose results are cached, because many files have the same licence. Our choice: the cache takes
+about 2 MB."""
 _STRONG_CLAUSES = re.compile(
     r"\b(?:above\s+copyright|substantial\s+portions|merchantab|non-?infring|sublicen|warrant(?:y|ies)|liable\s+for|"
     r"any\s+later\s+version|free\s+software\s+foundation|hope\s+that\s+it\s+will\s+be|prior\s+written\s+permission|"
@@ -173,9 +173,9 @@ _COPYRIGHT = re.compile(r"\bcopyright|\(c\)|©", re.IGNORECASE)
 
 
 def may_speak(text: str) -> bool:
-    """Returns True if the text has one of ``_NEEDED_WORDS``, and so may contain a notice.
+    """Returns True if the text may contain a notice, because it contains one of ``_NEEDED_WORDS``.
 
-    Every notice has one of these words. A text without them needs no slow search.
+    Every notice contains one of these words. A text without these words need not be searched with the slow patterns.
     """
     lower = text.lower()
     return any(word in lower for word in _NEEDED_WORDS)
@@ -195,12 +195,14 @@ def speaks(sentence: str) -> bool:
 
 @lru_cache(maxsize=_CACHED_SENTENCES)
 def continues(sentence: str, before: str, *, is_apart: bool = False, is_after_blank: bool = False) -> bool:
-    """Returns True if a sentence belongs to the same notice as ``before``, the sentence that directly precedes it.
+    """Returns True if a sentence belongs to the same notice as the sentence before it (``before``).
 
-    If the two sentences are in different comments (``is_apart``), the sentence must have two phrases that only licences
-    have. If ``before`` states copyright, a name with an e-mail address names the owner, and belongs to the notice. But
-    if a blank line is between the two (``is_after_blank``), the name is that of the file's author, and does not belong
-    to the notice.
+    ``is_apart`` is True if the two sentences are in different comments. Then the second sentence must contain two
+    phrases that occur only in licences.
+
+    If ``before`` states copyright, a name with an e-mail address belongs to the notice, because it names the owner. It
+    does not belong to the notice if a blank line precedes it (``is_after_blank``), because it then names the author of
+    the file.
     """
     if is_apart:
         return len({match.group().lower() for match in _STRONG_CLAUSES.finditer(sentence)}) > 1
@@ -214,9 +216,9 @@ def continues(sentence: str, before: str, *, is_apart: bool = False, is_after_bl
 
 
 def surely_speaks(text: str) -> bool:
-    """Returns True if a comment behind an import certainly contains a notice.
+    """Returns True if a comment certainly contains a notice. This function is used for comments after an import.
 
-    Such a comment is more often documentation than a notice, so it needs stronger evidence than other comments.
+    Most comments after an import are documentation, so more evidence is needed than for other comments.
 
     >>> surely_speaks("Copyright (c) 2010 A. Author"), surely_speaks("Returns the copyright owner of an image.")
     (True, False)
@@ -225,7 +227,7 @@ def surely_speaks(text: str) -> bool:
 
 
 def is_part_of(sentence: str) -> bool:
-    """Returns True for a sentence such as ``This file is part of X``. If a notice directly follows this sentence, the
-    sentence belongs to the notice.
+    """Returns True for a sentence such as ``This file is part of X``. Such a sentence belongs to a notice if the notice
+    directly follows it.
     """
     return _PART_OF.match(sentence) is not None

@@ -1,9 +1,8 @@
-"""Contains the steps for source files (GitHub in section 2.1 of the LLaMA paper). The limits are those of RedPajama v1,
-the only system whose code for cleaning GitHub's files was published.
+"""Contains the steps for source files (GitHub in section 2.1 of the LLaMA paper). The paper gives no limits, so the
+limits are those of RedPajama v1, whose code is published.
 
-The order is: the repository's licence, the file's path and type, generated code, the licence header (which is removed),
-and the form of the text (such as the length of its lines). Files that are not code are dropped first, so that they are
-not reported as badly formatted code.
+The steps test, in this order: the licence of the repository, the path and type of a file, generated code, and the form
+of the text (such as the length of its lines). The licence header is removed before the last test.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ PERMISSIVE = ("mit", "bsd-*", "apache-*")
 """Licence families that the paper names, as patterns of BigQuery's names (``bsd-3-clause``, ``apache-2.0``)."""
 
 _MARKER_WORDS = ("generat", "created", "produced", "bison parser")
-"""Every mark of ``generated_markers`` contains one of these words. Searching for these words first saves nine tenths of
-the time."""
+"""Every pattern in the table ``generated_markers`` matches only text with one of these words. Searching for these words
+first saves nine tenths of the time."""
 _MARKS = " \t\r*/#;%!|-=~+:<>(){}[]\\"
 _QUOTED = re.compile(r"[\"'`\u201c\u2018]\s*\Z")
 _NESTED_COMMENT = re.compile(r"\s*(?://+|#+|--)\s{2,}(?://|#|--|/\*)|\s*(?:\*|/\*+)\s+(?://|#|/\*)")
@@ -41,15 +40,14 @@ _LEAD_IN = re.compile(
     r"|(?:source |header )?(?:file|code|module|source|header|class|document|tables?|data))",
     re.IGNORECASE,
 )
-"""Matches text that can precede a generator's mark on the same line: capitals, a warning, a file name, a whole
-sentence."""
+"""Matches what may precede a generator's mark on its line: capitals, a warning, a file name, or a whole sentence."""
 _UNFINISHED = re.compile(
     r"(?:,|\b(?:a|an|and|are|as|be|begin|begins|by|comment|contain|contains|header|in|is|like|line|lines|mark|marked|marker|of|or"
     r"|read|reads|say|says|that|the|to|was|were|which|with))[ \t]*\Z",
     re.IGNORECASE,
 )
 _MARKER_CHARS = 5_000
-"""Number of characters searched in each head comment for a generator's mark. Linguist also searches the first lines."""
+"""Number of characters that are searched for a generator's mark in each comment at the head of a file."""
 
 
 def is_permissive(licence: str | None, families: tuple[str, ...] = PERMISSIVE) -> bool:
@@ -71,10 +69,10 @@ class AllowedLicence(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("no_file_row", "no_licence", "licence_not_permitted")
 
     families: tuple[str, ...] = PERMISSIVE
-    """Lower-case patterns; ``*`` matches any characters."""
+    """Licences that are kept, as lower-case patterns. ``*`` matches any characters."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges files by ``license``. If a file's ``repo_name`` is null, drops it with the reason ``no_file_row``."""
+        """Tests the column ``license``. If a file's ``repo_name`` is null, the reason is ``no_file_row``."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
         repositories = batch.column("repo_name").to_pylist() if "repo_name" in batch.schema.names else None
@@ -94,8 +92,8 @@ class AllowedLicence(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeFiles(Step):
-    """Drops files that are not the author's code (vendored, generated, minified, binary, data). Fills the column
-    ``programming_language``."""
+    """Drops files that the repository's authors did not write as code: vendored, generated, minified, binary and data
+    files. Fills in the column ``programming_language``."""
 
     NAME: ClassVar[str] = "code_files"
     DATA_VERSION: ClassVar[int] = 4
@@ -106,8 +104,8 @@ class CodeFiles(Step):
     kept_languages: tuple[str, ...] | None = None
     """Languages that are kept, by their names in ``languages.yaml``; None keeps all languages."""
     dropped_reasons: tuple[str, ...] = field(default=("no_path", *PATH_REASONS, "binary_content", "generated_code"))
-    """The reasons among :attr:`REASONS` for which files are dropped. If a reason is left out, the files that have it
-    are kept.
+    """The reasons for which files are dropped, from :attr:`REASONS`. Files with a reason that is not in this tuple are
+    kept.
     """
 
     def __post_init__(self) -> None:
@@ -117,7 +115,7 @@ class CodeFiles(Step):
             raise ValueError(f"code_files: unknown reasons or languages: {', '.join(sorted(unknown))}")
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges each file by its path first, then by its content. Fills ``programming_language``."""
+        """Tests first the path of each file, then its content. Fills in ``programming_language``."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
         languages: list[str | None] = []
@@ -153,7 +151,8 @@ class CodeFiles(Step):
 def generated_marker(text: str, language: str) -> str | None:
     r"""Returns the words of a generator's mark in the first comments of a file, or None if there is none.
 
-    Such a mark says that a program wrote the file. In the second example, the mark is in a string and not in a comment.
+    Such a mark says that a program wrote the file. The second example returns None, because the mark is in a string and
+    not in a comment.
 
     >>> generated_marker("// Code generated by protoc. DO NOT EDIT.\npackage a\n", "Go")
     'Code generated by protoc. DO NOT EDIT'
@@ -172,9 +171,9 @@ def generated_marker(text: str, language: str) -> str | None:
 
 
 def _is_statement(head: str, at: int) -> bool:
-    """Returns True if the generator's mark at ``at`` begins a sentence, and so is a statement about this file.
+    """Returns True if the generator's mark at ``at`` begins a sentence. Then it says that this file is generated.
 
-    In contrast, the documentation of a generator mentions the mark in quotes or inside a sentence.
+    Other files only mention such a mark, in quotes or inside a sentence (for example the documentation of a generator).
     """
     line_start = head.rfind("\n", 0, at) + 1
     before = head[line_start:at]
@@ -189,10 +188,10 @@ def _is_statement(head: str, at: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeHeader(Step):
-    """Removes the licence header (:mod:`filters.code.licence_header`) and fills ``_content_hash`` for the exact dedup.
+    """Removes the licence header of files. Fills in ``_content_hash``, by which the exact dedup compares files.
 
-    The hash is computed after the header is removed, so copies that differ only in their header count as duplicates.
-    RedPajama computes the hash before the removal. Set ``is_hashed_before`` to do the same.
+    The hash is computed after the header is removed. So files that differ only in their headers count as duplicates.
+    RedPajama computes the hash before the header is removed. Set ``is_hashed_before`` to do the same.
     """
 
     NAME: ClassVar[str] = "code_header"
@@ -201,11 +200,10 @@ class CodeHeader(Step):
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"_content_hash": pa.string()}
 
     is_hashed_before: bool = False
-    """True to hash the content before the header is removed, as RedPajama v1 does."""
+    """True if the hash is computed before the header is removed, as in RedPajama v1."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Removes the header of every file. The column ``programming_language`` says which comment syntax a file has.
-        Drops no file."""
+        """Removes the licence headers. The column ``programming_language`` decides which comment syntax is used."""
         families = tables().comments
         before: list[str] = batch.column("text").to_pylist()
         after = [
@@ -231,7 +229,7 @@ def content_hash(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeQuality(Step):
-    """Drops files by line length and share of alphanumeric characters (the paper names both, but no limits)."""
+    """Drops files with long lines or few alphanumeric characters. (The paper names these criteria, but no limits.)"""
 
     NAME: ClassVar[str] = "code_quality"
     DATA_VERSION: ClassVar[int] = 1
@@ -253,7 +251,7 @@ class CodeQuality(Step):
         )
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Measures every file and judges it by :attr:`rules`."""
+        """Measures every file, and decides by :attr:`rules` which files are dropped."""
         rows = [code_signals(text) for text in batch.column("text").to_pylist()]
         names = ("num_stripped_chars", "max_line_chars", "mean_line_chars", "alphanumeric_share")
         signals = {name: pa.array([row[at] for row in rows], pa.float64()) for at, name in enumerate(names)}
@@ -265,10 +263,10 @@ Signals = tuple[float, float | None, float | None, float | None]
 
 
 def code_signals(text: str) -> Signals:
-    r"""Returns four numbers: the length without the blanks at both ends, the length of the longest line, the mean
-    length of a line, and the share of alphanumeric characters.
+    r"""Returns four numbers: the length of the text without white space at both ends, the length of the longest line,
+    the mean length of a line, and the share of alphanumeric characters. Lengths are in characters.
 
-    Line ends count in the mean, as in RedPajama. For a blank text, all values except the first are None.
+    The mean includes line ends, as in RedPajama. For a blank text, the first number is 0 and the others are None.
 
     >>> code_signals("ab\n(1)\n")
     (6.0, 3.0, 3.5, 0.42857142857142855)
@@ -291,7 +289,7 @@ _ASCII_ALPHANUMERIC = bytes(byte for byte in range(128) if chr(byte).isalnum())
 
 @cache
 def _is_alphanumeric() -> npt.NDArray[np.bool_]:
-    """Returns one boolean per code point: the result of ``str.isalnum`` for that character."""
+    """Returns an array with one boolean per code point: the result of ``str.isalnum`` for the character."""
     return np.fromiter((chr(code).isalnum() for code in range(0x110000)), np.bool_, 0x110000)
 
 
@@ -309,10 +307,10 @@ def num_alphanumeric(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlphabeticPerToken(Step):
-    """Drops files with few letters per token, if the run is given a tokenizer (the model ``tokenizer``).
+    """Drops files with few letters per token, if the user gives a tokenizer (the model with the key ``tokenizer``).
 
-    Without this model, the step keeps all files. A run trains its own tokenizer only after the cleaning, so this step
-    cannot use that tokenizer. The paper does not name this rule. RedPajama has it, with the tokenizer of pythia-6.9b.
+    Without a tokenizer, the step keeps all files. The tokenizer that the pipeline trains cannot be used here, because
+    it is trained after the cleaning. The rule is not in the paper, but in RedPajama, with the tokenizer of pythia-6.9b.
     """
 
     NAME: ClassVar[str] = "code_tokens"
@@ -329,7 +327,7 @@ class AlphabeticPerToken(Step):
         return (Rule(self.REASONS[0], "alphabetic_per_token", "<", self.min_alphabetic_per_token, cite),)
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges every file. The model ``tokenizer`` must have a method ``encode``."""
+        """Decides which files are dropped. The model ``tokenizer`` must have a method ``encode``."""
         tokenizer = models.get("tokenizer")
         if tokenizer is None:
             return Outcome(verdict=pa.nulls(batch.num_rows, pa.string()))

@@ -4,16 +4,16 @@
     texts -> words -> match (seeds, alignments, scores) -> step: drop, cut or mark, and the evidence
 
 - ``words``: splits texts into normalised words, in numpy.
-- ``common_words``: lists words that have little weight, because every text has them.
-- ``common_hashes``: hashes these words, single letters and small numbers.
-- ``items``: defines items, sets and their rules, and finds the answer of an item.
-- ``index``: defines the arrays of an index, and the hash table of its seeds.
+- ``common_words``: lists common words. They have little weight, because nearly every text contains them.
+- ``common_hashes``: hashes the common words, single letters and small numbers.
+- ``items``: defines evaluation sets, their rules and their items. Determines the answer of an item.
+- ``index``: defines an index: its arrays, and the hash tables of its seeds (n-grams by which an item is found).
 - ``build``: builds the index of sets.
-- ``match``: contains the rules by which an item is found.
+- ``match``: finds items in documents.
 - ``cut``: removes the paragraphs of a text that contain given spans.
 - ``step``: defines the step of the clean phase, and its table of evidence.
 
-``mixtures.decontaminate`` reads the files of sets and indexes.
+The module ``mixtures.decontaminate`` reads the files that contain sets or indexes.
 
 >>> from filters.decontaminate.build import build_index
 >>> from filters.decontaminate.items import EvalSet, Item, SetRules

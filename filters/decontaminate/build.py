@@ -1,5 +1,5 @@
-"""Builds the index of evaluation sets. It contains the pieces (the texts of the items), the weights of words, and the
-seeds (n-grams by which a piece is found).
+"""Builds the index of evaluation sets. The index contains pieces, the weights of their words, and seeds. A piece is the
+text of a question, a passage or code. A seed is an n-gram by which a piece is found.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from filters.decontaminate.items import PARTS, EvalSet, Item, answer_texts, part
 from filters.decontaminate.words import I64, U32, U64, is_single, split_words
 
 MAX_WORDS = 1 << 25
-"""The largest number of words in all sets together. With more words the index would exceed its limit of about 300
-MB."""
+"""Maximum number of words in all sets together. With more words, the index would take more than about 300 MB."""
 MAX_PIECE_WORDS = 1000
-"""The largest number of words in a piece. Longer passages are split into several pieces, to bound the cost of an
-alignment."""
+"""Maximum number of words in a piece. Longer texts are split into several pieces. This limits the time for comparing a
+piece with a document."""
 MAX_PLACES = 32
-"""If an n-gram occurs at more places than this, it is not a seed (an n-gram by which an item is found). Such a frequent
-n-gram belongs to the template of a set, not to one item."""
+"""A seed (an n-gram by which an item is found) occurs at most this many times in all pieces. A more frequent n-gram
+belongs to the template of a set, not to a single item."""
 MAX_TEXT_CHARS = 2000
 """The index stores at most this many characters of each text of an item, to show them next to the hits."""
 MIN_WEIGHT = 2.5
-"""A question is found without its answer only if its words have at least this weight together. A rare word has the
-weight 1.
+"""Minimum weight of a question that is found without its answer. The weight of a question is the sum of the weights of
+its words. A rare word has the weight 1.
 """
 MIN_WEIGHT_WITH_ANSWER = 2.0
-"""If a question is found only with its answer, the two must have at least this weight together."""
+"""Minimum weight of a question and its answer together, if the question is found only with its answer. The limit does
+not apply to a question of at least 8 words with a word that is not common."""
 MIN_ANSWER_WEIGHT = 0.3
-"""If a question is found only with its answer, the answer must have at least this weight. Answers such as "yes", "B"
-and "4" occur near every question. A question of at least 8 words is found with such an answer too, but only if the
-answer follows closely, and if the question has a word that is not common. Here, numbers and
-most letters are not common words: they are often all that an exercise in arithmetic has of its own."""
+"""Minimum weight of the answer, if a question is found only with its answer. Answers such as "yes", "B" and "4" occur
+near every question, so they weigh too little. The limit does not apply to a question of at least 8 words with a word
+that is not common. Numbers and single letters count as words that are not common here. Otherwise many exercises in
+arithmetic would have no such word."""
 _COMMON_WEIGHT = 0.1
 _NUM_BACKGROUND_ITEMS = 10_000
-"""A small set says little about which words are rare in a language. So the weights of words are computed as if the sets
-had at least this many items."""
+"""A small set does not show which words are rare in a language. So the weights of words are computed as if the sets had
+at least this many items."""
 _BATCH_ITEMS = 4096
 
 
@@ -64,7 +64,7 @@ class TooManyWords(ValueError):  # noqa: N818 - the name says what is wrong
 
 
 class _Pieces:
-    """Collects pieces (texts of items) and merges equal pieces."""
+    """Collects pieces (texts of items). Equal pieces of a set are stored once."""
 
     def __init__(self) -> None:
         self.words: list[U32] = []
@@ -76,7 +76,8 @@ class _Pieces:
         self._known: dict[tuple[int, int, bytes, bytes], int] = {}
 
     def add(self, set_number: int, part: int, words: U32, answer: U32, item: int) -> None:
-        """Adds a piece of an item. If a piece with the same words and answer exists, adds the item to that piece."""
+        """Adds a piece of an item. If the set already has an equal piece (same part, words and answer), only adds the
+        item to that piece."""
         key = (set_number, part, words.tobytes(), answer.tobytes())
         known = self._known.setdefault(key, len(self.sets))
         if known < len(self.sets):
@@ -172,7 +173,7 @@ def _add_items(pieces: _Pieces, set_number: int, items: Sequence[Item], *, first
 
 
 def _cut(words: U32) -> list[U32]:
-    """Splits the words of a text into pieces of about equal size, each of at most ``MAX_PIECE_WORDS``."""
+    """Splits the words of a text into pieces of about equal length, each with at most ``MAX_PIECE_WORDS`` words."""
     num_pieces = -(-len(words) // MAX_PIECE_WORDS)
     return [piece for piece in np.array_split(words, num_pieces) if len(piece)] if num_pieces else []
 
@@ -188,12 +189,12 @@ def _sums(weights: U8, starts: I64) -> I64:
 
 
 def _weights(words: U32, starts: I64) -> U8:
-    """Returns the weight of each word of the pieces: how much the word counts if it matches.
+    """Returns one weight per word of the pieces. The weight says how much the word counts if it matches.
 
     A word in only one piece has the weight 1. A common word, or a word in all pieces, has the weight 0.1. All other
-    words have weights between these: the more pieces have a word, the lower is its weight (logarithmic, as in tf-idf).
-    A character of a script without spaces counts as a word with half the weight. The numbers are scaled:
-    ``FULL_WEIGHT`` means the weight 1.
+    words have weights between 0.1 and 1. The weight falls with the logarithm of the number of pieces that contain the
+    word, as in tf-idf. In scripts without spaces, each character is a word, with half the weight. The returned numbers
+    are scaled: ``FULL_WEIGHT`` means the weight 1.
     """
     piece_of = np.repeat(np.arange(len(starts) - 1, dtype=np.uint64), np.diff(starts))
     pairs = np.unique((piece_of << np.uint64(32)) | words)
@@ -207,10 +208,10 @@ def _weights(words: U32, starts: I64) -> U8:
 
 
 def _known_weights(answers: U32, words: U32, weights: U8) -> U8:
-    """Returns the weight of each word of the answers: how much the word counts if it matches.
+    """Returns one weight per word of the answers. The weight says how much the word counts if it matches.
 
-    A common word has the weight 0.1. Any other word has the weight that it has in the pieces (the texts of questions,
-    passages and code). If no piece has the word, its weight is 1.
+    A common word has the weight 0.1. Any other word has the same weight as in the pieces (the texts of questions,
+    passages and code). If no piece contains the word, its weight is 1.
     """
     found = np.full(len(answers), FULL_WEIGHT, dtype=np.uint8)
     if len(words) and len(answers):
@@ -223,7 +224,8 @@ def _known_weights(answers: U32, words: U32, weights: U8) -> U8:
 
 
 def _states(words: U32, starts: I64, sums: I64, answer_sums: I64) -> U8:
-    """Returns the state of each piece: one of ``STATES``, which say whether the piece can be found, and how."""
+    """Returns the state of each piece, as an index into ``STATES``. The state says whether a piece can be found, and
+    whether its answer is needed."""
     num_words = np.diff(starts)
     singles = np.concatenate([[0], np.cumsum(is_single(words))])
     length = num_words - (singles[starts[1:]] - singles[starts[:-1]]) * 0.5
@@ -243,12 +245,12 @@ def _states(words: U32, starts: I64, sums: I64, answer_sums: I64) -> U8:
 def _long_seeds(
     words: U32, starts: I64, states: U8
 ) -> tuple[tuple[U64, I64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Returns the hashes and places of all seeds of long pieces. Also returns two masks of pieces: those that have a
-    seed, and those that are covered.
+    """Returns the seeds of long pieces, as an array of hashes and an array of places. Also returns two masks with one
+    entry per piece: True if the piece has a seed, and True if the piece is covered.
 
-    A piece is covered if one of its seeds is looked up wherever a document contains the piece. Only every third n-gram
-    of a document is looked up, so a covered piece has seeds at three places that differ by 0, 1 and 2 modulo 3. A piece
-    of a few words that is mostly a template may have only one seed.
+    Only every third n-gram of a document is looked up. A piece is covered if at least one of its seeds is looked up,
+    wherever the piece begins in a document. For this, the places of its seeds must have all three remainders when
+    divided by 3. A short piece that is mostly a template may have only one seed, so it is not covered.
     """
     pieces = np.flatnonzero((states <= NEEDS_ANSWER) & (np.diff(starts) >= MIN_WORDS))
     which, places = ragged(starts[pieces], np.diff(starts)[pieces] - SEED_WORDS + 1)
@@ -273,11 +275,14 @@ def _short_places(
     has_seed: npt.NDArray[np.bool_],
     is_covered: npt.NDArray[np.bool_],
 ) -> tuple[I64, U8, npt.NDArray[np.bool_]]:
-    """Returns the place of the rarest 3-gram of each piece that is not covered by long seeds, the states of all pieces,
-    and a mask of the pieces that such a 3-gram finds. Every 3-gram of a document is looked up.
+    """Chooses one seed for each piece that the long seeds do not cover: the piece's rarest 3-gram. Every 3-gram of a
+    document is looked up.
 
-    If even that 3-gram is common, its place is left out. If the piece has no long seed either, its state becomes
-    TOO_COMMON.
+    Returns three arrays: the places of these seeds, the states of all pieces, and a mask that is True for pieces with
+    such a seed.
+
+    If even the rarest 3-gram of a piece is common, the piece gets no such seed. If it has no long seed either, its
+    state becomes TOO_COMMON.
     """
     num_words = np.diff(starts)
     pieces = np.flatnonzero((states <= NEEDS_ANSWER) & ~is_covered)

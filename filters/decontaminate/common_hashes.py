@@ -12,7 +12,8 @@ from filters.decontaminate.words import U32, split_words
 
 @functools.cache
 def common_hashes(*, with_symbols: bool = True) -> U32:
-    """Returns the sorted hashes of the common words and, unless declined, of single letters and the numbers below 100.
+    """Returns the sorted hashes of the common words. If ``with_symbols`` is true, the result includes single letters
+    and the numbers below 100.
 
     >>> words = split_words(["x is 12 bolts"]).hashes.astype(np.uint32)
     >>> np.isin(words, common_hashes()).tolist(), np.isin(words, common_hashes(with_symbols=False)).tolist()

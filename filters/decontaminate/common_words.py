@@ -1,9 +1,9 @@
-"""Lists common words, which say little about a text. If a common word matches, it counts a tenth as much as a rare
+"""Lists common words, which say little about a text. A match of a common word counts one tenth of a match of a rare
 word.
 
 An evaluation set can be too small to show which words are common in its language, so this module lists them. The list
-has the function words of English and of other languages that many evaluation sets use. It also has words that are
-typical of questions.
+contains the function words of English, and of other languages in which many evaluation sets are written. It also
+contains words that are typical of questions.
 """
 
 from __future__ import annotations

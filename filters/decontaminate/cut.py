@@ -1,4 +1,5 @@
-r"""Removes paragraphs from a text if something was found in them. A span (start, end) says where it was found.
+r"""Removes the paragraphs of a text in which something was found. A span (start, end) gives the position of what was
+found, in characters.
 
 >>> cut_paragraphs("First.\n\nWho wrote Hamlet?\nShakespeare.\n\nLast.", [(8, 25)])
 'First.\n\nLast.'

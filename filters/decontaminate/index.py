@@ -1,12 +1,13 @@
-"""Defines the index of the items of evaluation sets. The index consists of plain arrays, so that all processes can map
-one file.
+"""Defines the index of the items of evaluation sets. The index consists of plain arrays. So it can be stored in one
+file, which all processes map into their memory.
 
 A *piece* is the text of one part of an item (its question, passage or code), as normalised words. Items of a set that
-have the same text share a piece. A *seed* is an n-gram of a piece by which the piece is found.
+have the same text and answer share a piece. A *seed* is an n-gram of a piece by which the piece is found.
 
-With 20 million seeds, the arrays that matching needs take 285 MB. In this sum, the Bloom filter (a quick test whether
-an n-gram is a seed) takes 32 MB, and the starts of the hash table's buckets take 34 MB. Each seed takes 11 bytes: 2 for
-a check (further bits of its hash), 4 for its place in the words of the pieces, and 5 for the word at this place.
+With 20 million seeds, the arrays that matching needs take 285 MB. The Bloom filter (a quick test whether an n-gram is a
+seed) takes 32 MB, and the starts of the hash table's buckets take 34 MB. Each seed takes 11 bytes: 2 for a check
+(further bits of its hash), 4 for its place in the words of the pieces, 4 for the hash of the word at this place, and 1
+for the weight of this word.
 """
 
 from __future__ import annotations
@@ -27,50 +28,53 @@ U16 = npt.NDArray[np.uint16]
 SEED_WORDS = 6
 """Number of words in a seed (an n-gram by which a piece is found)."""
 STRIDE = 3
-"""Every third n-gram of a document is looked up, beginning with the n-gram at the document's first word. Every run of 8
-words that a document shares with a piece contains at least one of these n-grams."""
+"""Every third n-gram of a document is looked up, beginning with the n-gram at the document's first word. So if a
+document and a piece share a run of 8 words, at least one n-gram of this run is looked up."""
 SHORT_SEED_WORDS = 3
 """Number of words in the seed of a short piece. Every n-gram of this length in a document is looked up."""
 MIN_WORDS = SEED_WORDS + STRIDE - 1
-"""A question with fewer words than this is found only together with its answer."""
+"""A question with fewer words than this is found only together with its answer. In scripts without spaces, a character
+counts as half a word."""
 
 FINDABLE, NEEDS_ANSWER, TOO_SHORT, TOO_COMMON = 0, 1, 2, 3
 STATES = ("findable", "needs_answer", "too_short", "too_common")
 """The names of the states of a piece. A ``findable`` piece is found even without its answer. A piece that
 ``needs_answer`` is found only with its answer near it. A ``too_short`` or ``too_common`` piece is never found. A
-``too_short`` piece has too few words, or is a short question without an answer. The words of a ``too_common`` piece are
-too common."""
+``too_short`` piece has fewer than 3 words, or needs an answer but has none. The words or n-grams of a ``too_common``
+piece are too common."""
 
 _NGRAM_MIX, _MIX_BEFORE, _MIX_AFTER = 0xC2B2AE3D27D4EB4F, 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
 
 _NUM_RECENT, _MAX_REPEATS = 8, 16
 
 FULL_WEIGHT = 255
-"""The weight 1 is stored as this number. A word that only one piece contains has the weight 1."""
+"""Weights from 0 to 1 are stored as numbers from 0 to this number. A word that only one piece contains has the weight
+1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """Maps each seed (an n-gram) to its places in ``Index.words``, as a hash table. A place is the index of the seed's
-    first word."""
+    """A hash table that maps seeds (n-grams) to their places in ``Index.words``. A place is the index of a seed's first
+    word."""
 
     num_words: int
     """Number of words in an n-gram."""
     bloom: U64
     """A Bloom filter of the n-grams' hashes."""
     starts: U32
-    """Bucket ``b`` of the table contains the seeds from ``starts[b]`` to before ``starts[b + 1]``."""
+    """Bucket ``b`` of the hash table contains the seeds ``starts[b]`` to ``starts[b + 1] - 1``."""
     checks: U16
-    """Further bits of each seed's hash. A lookup compares them, because a bucket contains several seeds."""
+    """Further bits of each seed's hash. A bucket contains several seeds, so a lookup compares these bits too."""
     places: U32
     """The place of each seed in ``Index.words``."""
 
     def look_up(self, words: U64, offsets: I64, stride: int) -> tuple[I64, I64]:
-        """Looks up the n-grams of documents. In each document, the first n-gram and every ``stride``-th n-gram after it
-        is looked up. Document ``i`` has the words from ``offsets[i]`` to ``offsets[i + 1]``.
+        """Looks up n-grams of documents. ``words`` contains the words of all documents. Document ``i`` has the words
+        from ``offsets[i]`` to ``offsets[i + 1]``. In each document, the first n-gram and every ``stride``-th n-gram
+        after it are looked up.
 
-        Returns pairs as two arrays: the word at which an n-gram begins, and a place in the pieces that probably has
-        this n-gram.
+        Returns two arrays of equal length. The first contains the indices in ``words`` at which n-grams begin. The
+        second contains places in ``Index.words`` where probably the same n-grams begin.
         """
         most = len(words) // stride + len(offsets)  # likely_ngrams writes at most one n-gram per step
         found, hashes = np.empty(most, np.int64), np.empty(most, np.uint64)
@@ -87,9 +91,7 @@ class Seeds:
 
 
 def _high_bits(hashes: U64, size: int) -> I64:
-    """Returns one number per hash, made of the hash's high bits. The numbers are below ``size``, which must be a power
-    of two.
-    """
+    """Returns the high bits of each hash, as numbers below ``size``. ``size`` must be a power of two."""
     return (
         (hashes >> np.uint64(64 - (size.bit_length() - 1))).astype(np.int64)
         if size > 1
@@ -132,15 +134,16 @@ def ngram_hashes(words: U64, places: I64, num_words: int) -> U64:
 def likely_ngrams(
     words: U64, offsets: I64, num_words: int, stride: int, bloom: U64, places: I64, hashes: U64
 ) -> int:  # fmt: skip
-    """Hashes n-grams of documents, as :func:`ngram_hashes` does. Writes the places and hashes of those that the Bloom
-    filter contains into the last two arrays. Returns their number.
+    """Hashes n-grams of documents, as :func:`ngram_hashes` does, and looks up each hash in the Bloom filter. If the
+    filter contains the n-gram, its place and hash are written into ``places`` and ``hashes``. Returns how many were
+    written.
 
-    In each document, the first n-gram and every ``stride``-th n-gram after it is looked up. The two arrays must have
-    room for all of them. The size of the filter must be a power of two.
+    In each document, the first n-gram and every ``stride``-th n-gram after it are looked up. The two arrays must have
+    room for all these n-grams. The size of the filter must be a power of two.
 
-    A text that repeats itself ("0 0 0 0", "la la la") has the same n-gram at very many places, each of which would have
-    to be compared with all places of the pieces. So if an n-gram was one of the last few that were looked up, it is
-    looked up at most ``_MAX_REPEATS`` times in a row.
+    A text that repeats itself ("0 0 0 0", "la la la") has the same n-gram at very many places. Comparing each of these
+    places with the pieces would take too long. So an n-gram counts as repeated if it equals one of the last few
+    n-grams. After ``_MAX_REPEATS`` repeated n-grams in a row, further repeated n-grams are skipped.
     """
     one, low, six, half = np.uint64(1), np.uint64(63), np.uint64(6), np.uint64(32)
     shift, size = np.uint64(64), len(bloom)
@@ -178,10 +181,10 @@ def matching_weights(
     documents: I64, pieces: I64, shifts: I64, words: U64, offsets: I64, piece_words: U32, weights: U8,
     piece_starts: I64, sums: I64,
 ) -> None:  # fmt: skip
-    """Writes the total weight of the equal words of each alignment into ``sums``.
+    """Adds up the weights of the equal words of each alignment. Writes one sum per alignment into ``sums``.
 
-    An alignment is a document, a piece, and the word of the document at which the piece would begin. This word is
-    negative if the document begins inside the piece.
+    An alignment consists of a document, a piece, and a shift: the number of the document's word at which the piece
+    would begin. The shift is negative if the document begins inside the piece.
     """
     for row in range(len(documents)):
         begin, end = offsets[documents[row]], offsets[documents[row] + 1]
@@ -214,7 +217,7 @@ def make_seeds(hashes: U64, places: I64, num_words: int) -> Seeds:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Holds the pieces of all items of all sets."""
+    """Holds the index of evaluation sets: pieces, items and answers, and the hash tables by which pieces are found."""
 
     sets: tuple[SetRules, ...]
     words: U32
@@ -224,11 +227,11 @@ class Index:
     piece_starts: I64
     """Piece ``i`` has the words from ``piece_starts[i]`` to ``piece_starts[i + 1]``."""
     piece_sets: U16
-    """The number of each piece's set, an index into ``sets``."""
+    """The set of each piece, as an index into ``sets``."""
     piece_parts: U8
     """For each piece, the part of the item that it comes from, as an index into ``PARTS``."""
     piece_states: U8
-    """The state of each piece, an index into ``STATES``."""
+    """The state of each piece, as an index into ``STATES``."""
     piece_weights: U32
     """The sum of the weights of each piece's words."""
     answer_starts: I64
@@ -238,7 +241,7 @@ class Index:
     """The items of piece ``i`` are those from ``item_starts[i]`` to ``item_starts[i + 1]`` in ``piece_items``."""
     piece_items: U32
     item_sets: U16
-    """The number of each item's set, an index into ``sets``."""
+    """The set of each item, as an index into ``sets``."""
     text_starts: I64
     """The id and the texts of item ``i`` are stored as JSON in ``texts``, from ``text_starts[i]`` to
     ``text_starts[i + 1]``.
@@ -246,10 +249,10 @@ class Index:
     texts: U8
     seeds: Seeds
     near_seeds: Seeds
-    """Seeds that are looked up at every word of a document. They are n-grams of pieces that have too few seeds to be
-    found at every place otherwise."""
+    """The seeds of pieces that have few seeds. Every n-gram of a document is looked up in this table. If only every
+    third n-gram were looked up, these pieces could be missed."""
     short_seeds: Seeds
-    """The seeds of short pieces, also looked up at every word."""
+    """The seeds of short pieces. Every n-gram of a document is looked up in this table."""
 
     @property
     def num_pieces(self) -> int:
@@ -261,11 +264,11 @@ class Index:
 
     @property
     def matching_bytes(self) -> int:
-        """Returns the size in bytes of the arrays that matching uses: all except the items' texts."""
+        """The size in bytes of the arrays that matching uses, which are all arrays except the items' texts."""
         return sum(array.nbytes for name, array in self.arrays().items() if name not in ("texts", "text_starts"))
 
     def arrays(self) -> Mapping[str, npt.NDArray[np.generic]]:
-        """Returns all arrays, so that they can be written to a file. The key is the name of an array."""
+        """Returns all arrays by name, for writing them to a file."""
         own = {name: getattr(self, name) for name in ARRAYS}
         for kind in SEED_KINDS:
             seeds = getattr(self, kind)
@@ -278,7 +281,7 @@ ARRAYS = (
     "answers", "item_starts", "piece_items", "item_sets", "text_starts", "texts",
 )  # fmt: skip
 SEED_KINDS = {"seeds": SEED_WORDS, "near_seeds": SEED_WORDS, "short_seeds": SHORT_SEED_WORDS}
-"""The number of words of each kind of seed."""
+"""The kinds of seeds, with the number of words in a seed."""
 SEED_ARRAYS = ("bloom", "starts", "checks", "places")
 
 

@@ -1,4 +1,4 @@
-"""Defines the items of evaluation sets, and the texts of an item that are searched for."""
+"""Defines the items of evaluation sets. Determines which texts of an item are searched for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Item:
     code: str = ""
 
     def text_of(self, part: Part) -> str:
-        """Returns the text of a part."""
+        """Returns the text of a part of the item."""
         texts: Mapping[Part, str] = {"question": self.question, "passage": self.passage, "code": self.code}
         return texts[part]
 
@@ -38,7 +38,7 @@ class SetRules:
     name: str
     version: str = ""
     action: Action = "drop"
-    """The action for text that can only come from the set."""
+    """The action for parts that are not listed in ``public``: such text can only come from the set."""
     public_action: Action = "mark"
     """The action for parts of an item that are listed in ``public``."""
     public: tuple[Part, ...] = ("passage",)
@@ -54,9 +54,9 @@ class EvalSet:
 
 
 def answer_texts(item: Item) -> Sequence[str]:
-    """Returns a tuple with the text that counts as an item's answer. The tuple is empty if the item has no answer.
+    """Returns the text that counts as an item's answer, in a tuple. The tuple is empty if the item has no answer.
 
-    If the answer names a choice by letter (from A) or by number (from 0), the text is that choice.
+    If the answer is the letter (from A) or the number (from 0) of a choice, the text of that choice is returned.
 
     >>> answer_texts(Item(id="1", question="?", answer="B", choices=("red", "blue")))
     ('blue',)

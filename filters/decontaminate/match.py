@@ -3,8 +3,9 @@
     words -> seeds of the index -> alignments of pieces and documents -> those that match enough -> hits
 
 A piece is the text of a question, a passage or code. An alignment is the assumption that a piece begins at a certain
-word of a document. Numpy compares the words of all alignments that seeds suggest. Python examines only the few pieces
-whose alignments match at least 40 % of the piece's weight.
+word of a document. If a document contains a seed (an n-gram of a piece), this gives an alignment. Compiled code
+compares the words of all alignments. Python examines a piece further only if its alignments together match at least 40
+% of the piece's weight.
 """
 
 from __future__ import annotations
@@ -28,30 +29,34 @@ from filters.decontaminate.index import (
 from filters.decontaminate.words import I64, U32, HashedWords, split_words
 
 RULE_VERSION = 2
-"""Version of the rules in this file. Every hit records it."""
+"""Version of the rules in this file. It is stored with every hit."""
 
 FULL_SCORE_WORDS, LOWEST_SCORE_WORDS = 8, 20
 MIN_SCORE_SHORT, MIN_SCORE_LONG = 0.95, 0.8
-"""At least 95 % of the weight of a piece of 8 words must match, and at least 80 % for 20 or more words. Between these
-lengths the limit is interpolated. A text that differs from a question in one of eight words may be a different
-question. A text that differs in one of twenty words is the same question."""
+"""Minimum share of a piece's weight that must match: 95 % for a piece of up to 8 words, and 80 % for a piece of 20 or
+more words. Between these lengths the limit is interpolated linearly. A text that differs from a question in one of
+eight words may be a different question. A text that differs in one of twenty words is the same question."""
 MIN_PART_SCORE, MIN_PART_WORDS, MIN_PART_WEIGHT = 0.4, 13, 5.0
-"""A piece is also found if 40 % of its weight matches and the match contains a run of 13 words (GPT-3, appendix C). The
-run must weigh as much as five rare words. This rule finds questions that lack their beginning or end."""
+"""A piece is also found if 40 % of its weight matches, and if 13 successive words match (GPT-3, appendix C). These
+successive words must have at least the weight 5, which is the weight of five rare words. This rule finds questions
+without their beginning or end."""
 MIN_RUN_WORDS = 3
-"""A run of equal words must have at least this length. Shorter runs are ignored as coincidence."""
+"""Minimum number of successive equal words. Shorter runs of equal words are ignored, because they can be coincidence.
+"""
 MAX_SHIFT_WORDS = 40
-"""Two alignments of a piece are one hit if at most this many words were inserted or removed between them."""
+"""Two alignments of a piece are judged as one hit if they are at most this many words apart. They are apart if a
+document has additional words inside the piece, or lacks words of the piece."""
 ANSWER_AFTER_WORDS, ANSWER_BEFORE_WORDS = 60, 30
-"""An answer is near if it begins within 60 words after the question, or lies within the 30 words (plus its own length)
+"""An answer is near its question in two cases: it begins within 60 words after the question, or it ends within 30 words
 before the question."""
 SHORT_ANSWER_AFTER_WORDS = 25
-"""If a question is found only together with its answer, the answer must begin within this many words after the
-question. The span of any hit includes only an answer that begins so near: what lies between it and the question is cut
-too."""
+"""If a question is found only together with its answer, an answer after the question must begin within this many words.
+For all questions, the span of a hit includes the answer only if the answer begins within this many words. Otherwise too
+much text between question and answer would be cut."""
 COMMON_ANSWER_AFTER_WORDS, WEAK_ANSWER_WORDS = 12, 3
-"""If such an answer has fewer than three words, and all of them are common, it must begin within 12 words after the
-question. Four choices of two words each fit in between."""
+"""A stricter limit for weak answers, which have fewer than three words, all of them common. If a question is found only
+together with a weak answer, the answer must begin within 12 words after the question. Four choices of two words each,
+with their letters, fit between question and answer."""
 _MIN_LONG_ANSWER_WORDS = 8
 _ANSWER_NGRAM_WORDS = 3
 
@@ -67,8 +72,8 @@ class Found:
     score: float
     """The share of the piece's weight that matches."""
     answer_score: float
-    """1 if the whole answer is near the question. If only a part of a long answer is near, the share of this part. 0 if
-    no part of the answer is near."""
+    """The share of the answer that is near the question, from 0 to 1. It is between 0 and 1 only for a long answer of
+    which a part is near."""
     is_whole: bool
     """False if only a part of the piece matches."""
 
@@ -89,8 +94,8 @@ def find(index: Index, texts: Sequence[str]) -> list[Found]:
 
 
 def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I64]]:
-    """Yields each pair of a document and a piece that may match, and the words of the document at which the piece may
-    begin."""
+    """Yields each document and piece that may match. The third value is an array with the numbers of the document's
+    words at which the piece may begin."""
     alignments = [
         _aligned(index, words, seeds, stride)
         for seeds, stride in ((index.seeds, STRIDE), (index.near_seeds, 1), (index.short_seeds, 1))
@@ -118,15 +123,15 @@ def _candidates(index: Index, words: HashedWords) -> Iterator[tuple[int, int, I6
 
 
 def _changes(values: I64) -> npt.NDArray[np.bool_]:
-    """Returns a mask that is True for each value that differs from the previous value. It is also True for the first
+    """Returns a mask with one entry per value. An entry is True if the value is the first or differs from the previous
     value.
     """
     return np.concatenate([[True], values[1:] != values[:-1]]) if len(values) else np.zeros(0, np.bool_)
 
 
 def _aligned(index: Index, words: HashedWords, seeds: Seeds, stride: int) -> tuple[I64, I64, I64]:
-    """Returns the alignments that seeds suggest, as three arrays: documents, pieces, and the words at which the pieces
-    would begin.
+    """Returns one alignment for each seed that a document contains. The result is three arrays: documents, pieces, and
+    the numbers of the words at which the pieces would begin.
 
     The number of a word is counted from the start of its document. It is negative if the document begins inside the
     piece.
@@ -150,7 +155,7 @@ def _hits(index: Index, words: HashedWords, document: int, piece: int, shifts: I
 
 
 def _hit(index: Index, words: HashedWords, document: int, piece: int, shifts: I64) -> Found | None:
-    """Returns the hit that the alignments in ``shifts`` make together, or None if they match too little."""
+    """Judges all alignments in ``shifts`` together. Returns one hit, or None if too little of the piece matches."""
     of_piece = slice(int(index.piece_starts[piece]), int(index.piece_starts[piece + 1]))
     wanted, weights = index.words[of_piece], index.weights[of_piece].astype(np.int64)
     begin = int(words.offsets[document])
@@ -195,8 +200,8 @@ def _min_score(num_words: int) -> float:
 
 
 def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[int, int]]:
-    """Finds the runs of at least ``MIN_RUN_WORDS`` equal words in an alignment. Returns where each run starts and ends
-    in the piece.
+    """Finds runs of at least ``MIN_RUN_WORDS`` equal words in an alignment. Returns the start and end of each run, as
+    indices of the piece's words.
     """
     first, last = max(0, -shift), min(len(wanted), len(text) - shift)
     equal = np.zeros(last - first + 2, dtype=np.bool_)
@@ -208,10 +213,11 @@ def _runs(wanted: U32, text: npt.NDArray[np.uint64], shift: int) -> list[tuple[i
 def _answer(
     answer: U32, text: npt.NDArray[np.uint64], first: int, last: int, *, is_short: bool, is_common: bool
 ) -> tuple[float, int]:
-    """Searches for the answer near a question. Returns (score, end of the answer).
+    """Searches for the answer near a question. Returns two values: a score, and the index of the word after the answer.
 
-    The score is 1 if the whole answer was found. If only a part of a long answer was found, it is the share of the
-    answer's 3-grams that were found. The end is 0 unless the whole answer was found after the question.
+    The score is 1 if the whole answer was found. For an answer of at least 8 words, it is otherwise the share of the
+    answer's 3-grams that were found after the question. The index is 0 unless the whole answer was found after the
+    question.
     """
     if not len(answer):
         return 0.0, 0

@@ -1,4 +1,5 @@
-"""Defines the step that searches documents for items of evaluation sets, and then drops, shortens or marks them."""
+"""Defines the step that searches documents for items of evaluation sets. The documents that contain items are dropped,
+shortened or marked."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from filters.decontaminate.match import RULE_VERSION, Found, find
 from filters.step import Models, Outcome, Step
 
 MAX_HITS = 100
-"""At most this many hits of one document are written. A document that contains a whole set has thousands of hits."""
+"""Maximum number of hits that are stored for one document. A document that contains a whole set has thousands of hits.
+"""
 EXCERPT_CHARS = 1000
 _CONTEXT_CHARS = 80
 
@@ -43,9 +45,9 @@ HITS_SCHEMA = pa.schema(
         "item_text": pa.string(),
     }
 )
-"""The columns of a hit: set and id of the item, id and source of the document, place, scores, action, and the texts of
-item and hit. The place is counted in characters of the text as it was before this step. If several items of a set have
-the same text, the first item is named."""
+"""The columns of the table of hits: the item's set and id, the document's id and source, the hit's position, scores and
+action, and the texts of item and hit. The position is in characters of the text before this step. If several items of a
+set have the same text, the first of them is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Hit:
 
 
 def hits_of(index: Index, texts: Sequence[str]) -> list[list[Hit]]:
-    """Returns the hits of each text."""
+    """Returns one list of hits per text."""
     by_document: list[list[Found]] = [[] for _ in texts]
     for one in find(index, texts):
         by_document[one.document].append(one)
@@ -91,19 +93,19 @@ def _items(index: Index, piece: int) -> list[int]:
 
 
 def text_of_item(index: Index, item: int) -> tuple[str, dict[str, str], str]:
-    """Reads an item's id, the texts of its parts (shortened), and its answer from the index."""
+    """Returns an item's id, the shortened texts of its parts, and its answer."""
     first, last = int(index.text_starts[item]), int(index.text_starts[item + 1])
     item_id, parts, answer = json.loads(index.texts[first:last].tobytes())
     return item_id, parts, answer
 
 
 def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, text: str) -> list[dict[str, Any]]:
-    """Returns the table of evidence for the hits in one document: one row per hit, at most 100 rows.
+    """Returns the rows of the table of hits for one document: one row per hit, at most 100 rows.
 
-    Hits of the class ``contamination`` come before hits of the class ``public_passage``. Within a class, the hits with
-    the largest product of score and length come first.
+    Hits of the class ``contamination`` come before hits of the class ``public_passage``. Within a class, the hits are
+    sorted by the product of score and length, the largest first.
 
-    The column ``excerpt`` begins 80 characters before the hit, and has at most 1,000 characters.
+    The column ``excerpt`` contains the hit and 80 characters before and after it, at most 1,000 characters.
     """
     chosen = sorted(hits, key=lambda hit: (hit.kind, -hit.found.score * (hit.found.end_char - hit.found.start_char)))
     rows = []
@@ -138,10 +140,10 @@ class Decontaminate(Step):
     """Drops or marks documents that contain items of evaluation sets, or cuts the paragraphs with these items.
 
     Normalised words are compared, so case, punctuation, white space, accents and HTML entities make no difference. Rare
-    words have more weight. A question is found if 80 to 95 % of its weight matches, depending on its length, or if 40 %
-    matches and the match has a run of 13 words. A question of fewer than 8 words is found only with its answer near
-    it. Text that a set's authors took from public sources is marked as ``public_passage``. A document with such text is
-    dropped only if the set's settings request it.
+    words have more weight. A question is found if 80 to 95 % of its weight matches, depending on its length. It is also
+    found if 40 % matches and 13 successive words match. A question of fewer than 8 words is found only if its answer is
+    near. Text that a set's authors took from public sources is marked as ``public_passage``. A document with such text
+    is dropped or cut only if the set's settings request it.
     """
 
     HAS_KERNELS: ClassVar[bool] = True
@@ -153,7 +155,8 @@ class Decontaminate(Step):
     EVIDENCE: ClassVar[pa.Schema | None] = HITS_SCHEMA
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Judges the column ``text``. The evidence has a row for every hit, even if the document is kept."""
+        """Searches the column ``text``, and decides which documents are dropped or cut. The evidence is a table with a
+        row for every hit, even if the document is kept."""
         index: Index = models["decontamination"]
         texts = batch.column("text").to_pylist()
         hits = hits_of(index, texts)
@@ -190,7 +193,7 @@ class Decontaminate(Step):
 
 
 def _named(index: Index, hit: Hit) -> str:
-    """Returns the set and the item of a hit as ``SET/ITEM``, for the column ``detail``."""
+    """Returns the name of a hit for the column ``detail``: its set and its item, as ``SET/ITEM``."""
     item = text_of_item(index, _items(index, hit.found.piece)[0])[0]
     return f"{index.sets[index.piece_sets[hit.found.piece]].name}/{item}"
 

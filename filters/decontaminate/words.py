@@ -1,8 +1,8 @@
-r"""Splits texts into normalised words. Returns numpy arrays with a hash of each word and its place in the text.
+r"""Splits texts into normalised words. The result is numpy arrays with the hash and the position of each word.
 
-If two spellings of a text differ only in case, punctuation, white space, accents, the width of characters, invisible
-characters, or HTML entities, they have the same words. In scripts that are written without spaces (Chinese, Japanese,
-Thai, Lao, Khmer, Burmese), each character is a word.
+Two texts have the same words if they differ only in case, punctuation, white space, accents, full-width characters,
+invisible characters or HTML entities. In scripts that are written without spaces (Chinese, Japanese, Thai, Lao, Khmer,
+Burmese), each character is a word.
 
 >>> a = split_words(["What's  the <b>capital</b> of FRANCE?"])
 >>> b = split_words(["what&#39;s the\ncapital of france"])
@@ -25,8 +25,8 @@ import numpy.typing as npt
 from filters.compiled import kernel
 
 NORMALISATION_VERSION = 2
-"""Version of the normalisation. Increase it when a text would be split into different words, so that stored tables are
-rebuilt.
+"""Version of the normalisation. Increase it if a change makes different words from the same text. Stored tables are
+then built again.
 """
 
 U64 = npt.NDArray[np.uint64]
@@ -37,12 +37,12 @@ _CHUNK_CHARS = 1 << 16
 _BASE = 0x9E3779B97F4A7C15
 _MIX = 0xD6E8FEB86659FD93
 _SEPARATOR, _LETTER, _SINGLE, _IGNORED, _REST = 0, 1, 2, 3, 4
-"""The classes of characters. `_REST` is the class of the characters after the first one of an HTML entity."""
+"""The classes of characters. `_REST` is the class of all characters of an HTML entity except its first."""
 _CLASS_SHIFT, _CHARACTER_MASK = 24, (1 << 24) - 1
 _NUM_CODE_POINTS = 0x110000
 _REST_CODE = _NUM_CODE_POINTS
 _LAST_NAMED = 0x20000
-"""All code points above this one are ideographs or unassigned."""
+"""All code points from this one up are treated as ideographs or as unassigned."""
 
 _IGNORED_RANGES = ((0x300, 0x36F), (0xAD, 0xAD), (0x200C, 0x200D), (0x2060, 0x2060), (0xFEFF, 0xFEFF),
                    (0xFE00, 0xFE0F), (0x640, 0x640), (0x64B, 0x652), (0x591, 0x5BD), (0x5BF, 0x5BF), (0x5C1, 0x5C2),
@@ -53,7 +53,7 @@ joiners, spaces without width, marks of direction, byte order marks, variation s
 and Hebrew."""
 _SINGLE_RANGES = ((0xE00, 0xEFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3040, 0x30FF), (0x31F0, 0x31FF),
                   (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0xFF66, 0xFF9D))  # fmt: skip
-"""The scripts in which each character is a word: Thai and Lao, Burmese, Khmer, Japanese, Chinese."""
+"""The code points of scripts in which each character is a word: Thai and Lao, Burmese, Khmer, Japanese, Chinese."""
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
@@ -64,17 +64,17 @@ class HashedWords:
 
     hashes: U64
     starts: I64
-    """The place of each word's first character in its text."""
+    """The index of each word's first character in its text."""
     ends: I64
-    """The place after each word's last character."""
+    """The index after each word's last character in its text."""
     offsets: I64
     """Text ``i`` has the words from ``offsets[i]`` to ``offsets[i + 1]``."""
 
 
 @functools.cache
 def _table() -> U32:
-    """Returns a table that is indexed by code point. A value is the folded character and, in its highest byte, the
-    class.
+    """Returns a table with one 32-bit number per code point. The highest byte is the class of the character. The other
+    bytes are the character in lower case and without accents.
     """
     folded = np.arange(_NUM_CODE_POINTS + 1, dtype=np.uint32)
     classes = np.zeros(_NUM_CODE_POINTS + 1, dtype=np.uint32)
@@ -95,7 +95,8 @@ def _table() -> U32:
 
 
 def split_words(texts: Sequence[str]) -> HashedWords:
-    """Returns the words of several texts. The words of a text do not depend on the other texts."""
+    """Returns the hashes and positions of the words of several texts. The words of a text do not depend on the other
+    texts."""
     most = sum(map(len, texts))  # what is not written takes no memory
     hashes, starts, ends = np.empty(most, np.uint64), np.empty(most, np.int64), np.empty(most, np.int64)
     offsets = np.zeros(len(texts) + 1, dtype=np.int64)
@@ -108,9 +109,10 @@ def split_words(texts: Sequence[str]) -> HashedWords:
 
 
 def _chunks(text: str) -> list[tuple[int, int]]:
-    """Splits a text into chunks of at most 65,536 characters, and returns their starts and ends.
+    """Splits a text into chunks of at most 65,536 characters. Returns the start and end of each chunk.
 
-    A chunk ends at white space, unless its second half has none. So a word of more than 32,768 characters may be cut.
+    A chunk ends before a space or a line end, unless its second half contains neither. So a word of more than 32,768
+    characters may be cut.
     """
     chunks, start = [], 0
     while start < len(text):
@@ -124,8 +126,8 @@ def _chunks(text: str) -> list[tuple[int, int]]:
 
 
 def _codes(text: str) -> npt.NDArray[np.uint8] | U32:
-    """Returns the code points of a text. An HTML entity becomes its character and then `_REST_CODE` for each further
-    character of the entity.
+    """Returns the code points of a text. An HTML entity is replaced: its first character by the character that the
+    entity means, and each further character by `_REST_CODE`.
     """
     codes: npt.NDArray[np.uint8] | U32
     if text.isascii():
@@ -147,11 +149,12 @@ def _codes(text: str) -> npt.NDArray[np.uint8] | U32:
 def find_words(
     codes: npt.NDArray[np.uint8] | U32, table: U32, shift: int, count: int, hashes: U64, starts: I64, ends: I64
 ) -> int:  # fmt: skip
-    """Writes the hash, the start and the end of each word into the last three arrays. The arrays already hold
-    ``count`` words. Returns the new number of words.
+    """Writes the hash, the start and the end of each word into ``hashes``, ``starts`` and ``ends``. These arrays
+    already contain ``count`` words. Returns the new number of words.
 
     The arrays must have room for one more word per character. ``shift`` is added to all starts and ends. The hash is a
-    polynomial of the folded characters. It is mixed, and cut to the 32 bits that an index stores.
+    polynomial of the characters in lower case and without accents. Its bits are mixed, and the 32 high bits are kept,
+    because an index stores 32 bits.
     """
     base, mix, half = np.uint64(_BASE), np.uint64(_MIX), np.uint64(32)
     to_class, mask, one = np.uint64(_CLASS_SHIFT), np.uint64(_CHARACTER_MASK), np.uint64(1)
@@ -199,7 +202,7 @@ def _single_hashes() -> U32:
 
 
 def is_single(hashes: U32) -> npt.NDArray[np.bool_]:
-    """Returns a mask. It is True for words that consist of one character of a script without spaces.
+    """Returns a mask with one entry per word. An entry is True if the word is one character of a script without spaces.
 
     >>> is_single(split_words(["word 中"]).hashes.astype(np.uint32)).tolist()
     [False, True]

@@ -1,9 +1,9 @@
-"""Converts an HTML fragment to plain text as a reader would see it. This module is for the bodies of posts, not for
-whole web pages.
+"""Converts an HTML fragment to the plain text that a reader sees in a browser. This module is for the bodies of posts,
+not for whole web pages.
 
-Simple well-formed fragments, as a Markdown renderer writes them (nearly all post bodies), are split into tags by one
-regular expression. All other fragments are first repaired by lexbor, a browser's HTML5 parser, whose output is well
-formed. A test checks that both ways give the same text.
+Nearly all bodies of posts are simple well-formed fragments, written by a Markdown renderer. One regular expression
+splits them into tags and text. All other fragments are first made well formed by lexbor, an HTML5 parser for browsers.
+A test checks that both ways give the same text.
 
 Each element is written as follows:
 
@@ -27,8 +27,8 @@ script, style, comment    removed
 any element not listed    its words
 ========================  ====================================================================================
 
-Entities are decoded once, after the tags were removed: ``&amp;lt;b&gt;`` becomes the text ``&lt;b>``, and
-``&lt;b&gt;`` becomes the text ``<b>``, which is not a tag.
+Entities are decoded after the tags were removed, so ``&lt;b&gt;`` becomes the text ``<b>``, which does not count as a
+tag. Entities are decoded only once, so ``&amp;lt;b&gt;`` becomes the text ``&lt;b>``.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from filters.html.marks import MARKS
 from filters.html.writer import TextWriter
 
 _HOLE = "\0"
-"""Replaces a removed inline tag, so that the text before and after it cannot together form a tag. No XML or HTML
-contains this character."""
+"""The character that replaces a removed inline tag. Without it, the text before and after the removed tag could
+together form a tag. HTML never contains this character."""
 
 # Possessive quantifiers never give back what they have matched, so matching is linear on any input.
 _ATTRIBUTES = r"[^<>\"'=\0]*+(?:=\"[^\"\0]*+\"[^<>\"'=\0]*+)*+"
@@ -57,7 +57,8 @@ _INLINE_TAG = re.compile(rf"</?(?:{'|'.join(_INLINE_NAMES)})(?:>|\s{_ATTRIBUTES}
 _APART = "kbd|ins|del|s|strike"
 _BETWEEN = "|".join(name for name in _INLINE_NAMES if name not in ("kbd", "ins"))
 _WORDS_APART = re.compile(rf"</(?:{_APART})\s*+>(?:</?(?:{_BETWEEN})(?:>|\s{_ATTRIBUTES}>))*+(?=<(?:{_APART})[\s>])")
-"""Matches a place where a space is needed: between two adjacent keys (``<kbd>``), or between struck and inserted words.
+"""Matches a position at which a space must be inserted: between two adjacent keys (``<kbd>``), or between struck and
+inserted words.
 """
 # Matches a block of nothing but text (groups: its name, the text), or a tag (groups: its name, its attributes).
 _SIMPLE_TAG = re.compile(rf"<(p|li|h[1-6])>([^<]*+)</\1>|{_TAG}")
@@ -77,25 +78,26 @@ _CHILDREN = {
     **dict.fromkeys(("thead", "tbody", "tfoot"), _ROWS),
     "tr": frozenset({"td", "th"}),
 }
-"""The tags that HTML allows directly inside each tag (``""`` is the fragment). A fragment with a tag in any other place
-is repaired by lexbor."""
+"""Maps each element to the elements that HTML allows directly inside it. The key ``""`` is the fragment itself. If
+another element occurs inside an element, lexbor repairs the fragment."""
 _IN_TABLE = frozenset({"table", "thead", "tbody", "tfoot", "tr"})
 
 _UNSEEN = ["script", "style", "template", "noscript", "iframe", "svg", "object", "select", "textarea", "title"]
 
 MAX_MENDED_TAGS = 5_000
 MAX_MENDED_CHARS = 100_000
-"""If a fragment has more characters than this, or more ``<`` signs than ``MAX_MENDED_TAGS``, lexbor does not repair it.
-Its tags are removed without a repair. lexbor's time is quadratic in the depth of unclosed tags (20,000 deep: 3 s) and
-in the attributes of one tag (80,000: 13 s). Ours: a post is at most 30,000 characters of Markdown."""
+"""If a fragment has more characters than this, or more ``<`` signs than ``MAX_MENDED_TAGS``, its tags are removed
+without a repair by lexbor. lexbor's time is quadratic in two numbers: the depth of unclosed tags (3 seconds for a depth
+of 20,000), and the attributes of one tag (13 seconds for 80,000 attributes). Our choice: a post has at most 30,000
+characters of Markdown."""
 
 
 def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
     r"""Returns the fragment's text without tags, and without empty lines around it.
 
     Args:
-        image_alt: keep the alternative text of images. The default is False, because the paper removes whole tags, and
-            most of these texts are the placeholder "enter image description here".
+        image_alt: True if the alternative text of images is kept. By default it is dropped, because the LLaMA paper
+            removes whole tags, and because most of these texts are the placeholder "enter image description here".
 
     >>> print(html_to_text("<p>Use <code>a &amp;lt; b</code>:</p>\n<pre><code>if a:\n    b()\n</code></pre>"))
     Use a &lt; b:
@@ -125,18 +127,17 @@ def html_to_text(fragment: str, *, image_alt: bool = False) -> str:
 
 
 def _simple_tokens(fragment: str) -> list[str | None]:
-    """Splits a fragment into tokens, and returns them as a flat list.
+    """Splits a fragment into tokens. Returns the elements of all tokens in one list, five per token.
 
-    Each token has five elements. The first is a text. After the text comes either a leaf (a block that contains only
-    text) or a tag. Elements two and three are the leaf's name and its text, or None. Elements four and five are the
-    tag's name and its attributes, or None. In the last token, all four are None.
+    The first element is a text. In the fragment, either a leaf (a block that contains only text) or a tag follows this
+    text. Elements two and three are the leaf's name and its text, or None if a tag follows. Elements four and five are
+    the tag's name and its attributes, or None if a leaf follows. In the last token, elements two to five are None.
     """
     return [*_SIMPLE_TAG.split(_INLINE_TAG.sub(_HOLE, fragment)), None, None, None, None]
 
 
 def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
-    """Writes the tokens of a simple fragment. Returns the text, or None if an HTML parser would nest the tags
-    differently."""
+    """Returns the text of a simple fragment. Returns None if an HTML parser would nest the tags differently."""
     open_blocks = [""]
     open_marks: list[str] = []
     fives = zip(tokens[::5], tokens[1::5], tokens[2::5], tokens[3::5], tokens[4::5], strict=True)
@@ -174,7 +175,7 @@ def _from_simple(tokens: list[str | None], writer: TextWriter) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Returns text between tags with its entities decoded."""
+    """Returns the text between two tags with its entities decoded."""
     if _HOLE in text:
         text = text.replace(_HOLE, "")
     return unescape(text) if "&" in text else text
@@ -189,7 +190,7 @@ def _mended(fragment: str) -> str:
 
 
 def _from_any(tokens: list[str | None], writer: TextWriter) -> str:
-    """Writes the tokens of any fragment, even of badly nested HTML, and returns the text. Unknown tags add nothing."""
+    """Returns the text of any fragment, even of badly nested HTML. Unknown tags are ignored."""
     rest = iter(tokens)
     for text in rest:
         if text:

@@ -1,6 +1,7 @@
-"""Writes inline elements that carry meaning as plain text: exponents and indices, struck words, quotations.
+"""Writes some inline elements as plain text: exponents and indices, struck words, quotations. Their tags change the
+meaning of the text, so they cannot simply be removed.
 
-Without a sign such as ``^``, raised or lowered text would get another meaning: ``2<sup>n</sup>`` is not 2n.
+For example, ``2<sup>n</sup>`` becomes ``2^n``, because ``2n`` would mean something else.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ _ORDINAL = re.compile(r"(?:st|nd|rd|th|er|re|ère|ème|eme|nde)s?", re.IGNORECAS
 _BEFORE_ORDINAL = re.compile(r"(?:\d|(?<![^\W\d_])[a-z])\Z", re.IGNORECASE)
 _WORD_BEFORE = re.compile(r"[^\W\d_]{2}\Z")
 _WORDS = re.compile(r"[^\W\d_]{3}|\S\s+\S.*\s\S")
-"""Matches text that is too long for an exponent or index: three letters in a row, or three words. Such text, raised
-after a word, is a footnote or small print."""
+"""Matches text that is too long for an exponent or index: three letters in a row, or three words. If such text is
+raised after a word, it is a footnote or small print."""
 _TRADEMARKS = {"tm": "™", "sm": "℠"}
 
 
 def marked(name: str, content: str, before: str) -> str:
-    """Returns an element's content as plain text; ``before`` is the text before the element.
+    """Returns the plain text for an inline element. ``name`` is the element's tag, ``content`` its text, and ``before``
+    the text before the element.
 
     >>> marked("sup", "n", "O(2"), marked("sup", "k+1", "2"), marked("sub", "2", "H"), marked("sup", "th", "n")
     ('^n', '^(k+1)', '₂', 'th')
@@ -45,7 +47,7 @@ def marked(name: str, content: str, before: str) -> str:
 
 
 def in_parentheses(script: str) -> str:
-    """Puts a superscript or subscript into parentheses, which separate it from the next letter or digit.
+    """Returns a superscript or subscript with parentheses, which separate it from the next letter or digit.
 
     >>> in_parentheses("^n")
     '^(n)'
@@ -54,7 +56,7 @@ def in_parentheses(script: str) -> str:
 
 
 def _is_base(before: str) -> bool:
-    """Returns True if the text ends with a character that can have an exponent or index."""
+    """Returns True if the last character of the text can have an exponent or index."""
     return before[-1:].isalnum() or before[-1:] in (")", "]", "}", "|", "'", "′", "’")
 
 

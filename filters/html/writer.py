@@ -1,4 +1,4 @@
-"""Writes the text of HTML tag by tag. :mod:`filters.html.fragment` calls the writer for each of its tokens."""
+"""Writes HTML as plain text. :mod:`filters.html.fragment` calls the writer for each tag and each text."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ _TABULAR = frozenset({"table", "dl"})
 _CELLS = frozenset({"td", "th"})
 
 _MAX_MARKS = 8
-"""Maximum number of marks (elements such as ``<sup>``) that are open at once (our choice). Further marks are ignored,
-so that the time stays linear."""
+"""Maximum number of open marks (elements such as ``<sup>``) inside each other (our choice). Further marks are ignored.
+Without a limit, the time would not be linear."""
 MAX_PREFIX_CHARS = 64
-"""Longest prefix (marks and indentation) of a line. Ours: without a limit, deep lists would take quadratic time."""
+"""Maximum length of a line's prefix (such as ``> ``, ``- `` and indentation), in characters. Our choice: without a
+limit, deeply nested lists would take quadratic time."""
 
 # Possessive ([^$]*+), so that matching is linear.
 _FORMULA = re.compile(r"(\$\$[^$]*+\$\$|\$[^$]*+\$)")
@@ -37,8 +38,8 @@ _BREAK = "\v"  # replaces <br> until the block is written; XML and HTML do not c
 
 
 class TextWriter:
-    """Collects text into blocks, and blocks into the whole text. The methods may be called in any order. The time is
-    linear in the length of the text."""
+    """Collects the text of a fragment, block by block. The methods may be called in any order, as tags occur in any
+    order in bad HTML. The time is linear in the length of the text."""
 
     __slots__ = (
         "_blocks",
@@ -127,7 +128,7 @@ class TextWriter:
         self._unclosed = len(self._pieces) - 1 if is_bare else -1
 
     def open(self, name: str, attributes: str) -> None:
-        """Handles a start tag, or the tag of an element without content, such as ``<br>``."""
+        """Handles a start tag. This includes tags of elements without content, such as ``<br>``."""
         if name in _PARAGRAPHS and not self._cells:
             self._flush()
             if name == "pre":
@@ -153,7 +154,7 @@ class TextWriter:
             self._flush()
 
     def close(self, name: str) -> None:
-        """Handles an end tag, with or without a start tag before it."""
+        """Handles an end tag. The start tag may be missing."""
         if name in _PARAGRAPHS and not self._cells:
             self._flush()
             if name == "pre" and self._in_pre:
@@ -203,8 +204,8 @@ class TextWriter:
         self._num_open[name] += 1
 
     def _put_mark(self, mark: str, indent: str) -> None:
-        """Sets the prefixes of lines: ``mark``, such as ``- ``, for the next line, and ``indent`` for the lines after
-        it."""
+        """Extends the prefixes of lines. ``mark`` (such as ``- ``) is added to the prefix of the next line, and
+        ``indent`` to the prefix of all lines after it."""
         before = self._prefix if self._mark is None else self._mark
         self._mark = before + mark if len(before) < MAX_PREFIX_CHARS else before
         if len(self._prefix) < MAX_PREFIX_CHARS:
@@ -249,7 +250,8 @@ class TextWriter:
         self._write(text)
 
     def _write(self, text: str) -> None:
-        """Appends a block after its prefix. A line end or an empty line separates the block from the previous block."""
+        """Appends a block to the text. A line end or an empty line separates it from the previous block. Its lines get
+        the current prefixes."""
         if not text:
             return
         first = self._prefix if self._mark is None else self._mark
@@ -266,7 +268,8 @@ class TextWriter:
 
 
 class _Nest:
-    """Holds an open list, item or quote, and the writer's state to restore after it."""
+    """Holds an open list, item or quote, and the writer's state before it. The state is restored when the element is
+    closed."""
 
     __slots__ = ("has_items", "mark", "name", "number", "prefix")
 
@@ -287,7 +290,7 @@ def _in_both(one: str, other: str) -> str:
 
 
 def _collapsed(text: str) -> str:
-    r"""Collapses white space as HTML shows it. Formulas stay unchanged.
+    r"""Returns the text with white space collapsed as a browser does. Formulas stay unchanged.
 
     >>> _collapsed(" two\n words  $a\n b$ ")
     'two words $a\n b$'

@@ -2,8 +2,8 @@
 
     texts -> word_sums: scores with error bounds -> detect: fastText itself, if the bounds do not decide
 
-- ``detect``: the steps that fill in the language, or drop documents by it.
-- ``word_sums``: computes fastText's answers for a whole batch, twice as fast as fastText.
+- ``detect``: the steps that fill in the language of documents, or drop documents by their language.
+- ``word_sums``: computes the same results as fastText for a whole batch, twice as fast.
 - ``compiled_sums``: does the same for large inputs, with the compiled loops of ``word_kernels``.
 
 >>> from filters.language.detect import Language

@@ -1,7 +1,7 @@
 """Evaluates a fastText model on texts as :mod:`filters.language.word_sums` does, with compiled loops.
 
-The compiled loops are two to three times as fast as NumPy, but the compiler takes a second and 180 MB in each process.
-So they are worth it only for large inputs.
+The compiled loops are two to three times as fast as NumPy. But in each process the compiler takes a second and 180 MB
+of memory. So the compiled loops are useful only for large inputs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from filters.language.word_kernels import Block, Tables, sum_texts
 from filters.language.word_sums import END_OF_LINE, LONGEST_WORD_BYTES, MANY_ROWS, PrunedModel, TextSums, WordSums
 
 BLOCK_BYTES = LONGEST_WORD_BYTES + 3
-"""Number of bytes of the words that are processed at once. With their hashes and sums they fit into the processor's
-cache. A longer word is left to fastText, which scores words of so many n-grams anyway."""
+"""Number of bytes of a block, which contains the words that are processed at once. The words, their hashes and their
+sums fit into the processor's cache. If a text contains a word that does not fit into a block, fastText scores the text.
+fastText would score it anyway, because such a word has too many n-grams."""
 
 
 class CompiledWordSums(WordSums):
-    """Evaluates a model on texts. Gives the same answers as :class:`WordSums`."""
+    """Evaluates a fastText model on texts with compiled loops. The results are those of :class:`WordSums`."""
 
     def __init__(self, model: PrunedModel) -> None:
         super().__init__(model)

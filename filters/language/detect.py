@@ -26,7 +26,7 @@ LANGUAGES = frozenset(
     xal xmf yi yo yue zh
 """.split()  # noqa: SIM905 - as a list it is five times as long
 )
-"""The language codes that fastText's lid.176 models return."""
+"""The language codes that fastText's models lid.176 return."""
 LABEL = "__label__"
 """The prefix of the labels that fastText returns."""
 
@@ -48,8 +48,8 @@ class LanguageModel:
 
     @functools.cached_property
     def compiled(self) -> LanguageModel:
-        """The same model with compiled loops. It gives the same answers faster, but the compiler takes a second and
-        180 MB in each process."""
+        """The same model with compiled loops. It returns the same results faster. But in each process the compiler
+        takes a second and 180 MB of memory."""
         from filters.language.compiled_sums import CompiledWordSums
 
         found = LanguageModel(self._model, self._parts)
@@ -57,23 +57,26 @@ class LanguageModel:
         return found
 
     def top(self, text: str, line_end: str = "") -> tuple[str, float]:
-        """Returns the most likely language of the whole text and its probability; ("und", 0.0) if there is none.
+        """Returns the most likely language of a text and its probability. Returns ("und", 0.0) if the model finds no
+        language.
 
-        ``line_end`` replaces line ends. The default deletes line ends, as cc_net/split_by_lang.py does. This joins the
-        words before and after a line end.
+        ``line_end`` replaces line ends, because the model takes a single line. By default line ends are deleted, as in
+        cc_net/split_by_lang.py. Then the word before and the word after a line end become one word.
         """
         labels, probabilities = self.predict(text.replace("\n", line_end))
         return (labels[0].removeprefix(LABEL), probabilities[0]) if labels else (UNDETERMINED, 0.0)
 
     def top_all(self, texts: pa.Array, is_same: IsSame, line_end: str = "") -> tuple[list[str], Floats]:
-        """Returns the results of :meth:`top` for all texts, twice as fast if the model allows it.
+        """Returns the languages and the probabilities of all texts. If the model has ``parts``, this takes half the
+        time of calling :meth:`top` for each text.
 
         Args:
             texts: an array of strings.
-            is_same: a function of two arrays. ``is_same(low, high)`` returns True for each text for which all scores
-                from ``low`` to ``high`` lead to the same decision. fastText itself scores the other texts again. So
-                scores can differ slightly from fastText's scores, but decisions do not.
-            line_end: the replacement of line ends.
+            is_same: a function of two arrays, the lowest and the highest possible score of each text. It returns True
+                for a text if all scores between the two lead to the same decision of the caller. fastText itself scores
+                the other texts again. So the returned scores can differ slightly from fastText's scores, but the
+                decisions cannot.
+            line_end: the string that replaces line ends, as in :meth:`top`.
         """
         if self._words is None:
             found = [self.top(text, line_end) for text in texts.to_pylist()]
@@ -88,8 +91,8 @@ class LanguageModel:
     def predict(self, text: str, k: int = 1) -> tuple[tuple[str, ...], tuple[float, ...]]:
         """Returns fastText's ``k`` most likely labels with their probabilities, for a text without line ends.
 
-        Adds a line end to the text, as fastText's own ``predict`` does. The line end counts as a word, so the score
-        would differ without it.
+        A line end is added to the text, as fastText's own ``predict`` does. fastText counts the line end as a word, so
+        it changes the score.
         """
         found = self._predict(text + "\n", k, 0.0, "strict")
         return tuple(label for _, label in found), tuple(probability for probability, _ in found)
@@ -99,10 +102,11 @@ class LanguageModel:
 class Language(Step):
     """Drops documents whose most likely language is not in ``languages`` or has a score below ``min_score``.
 
-    ``min_scores`` has separate limits for some languages. Models other than lid.176 may have other names for languages
-    (``eng_Latn``). ``renames`` maps these names to the names that documents get. The other settings use the new names.
-    An empty ``languages`` keeps every language. The score is rounded to two decimals before it is compared and stored,
-    as in CCNet (0.495 passes at 0.5; cc_net/split_by_lang.py ``rounding=2``, cc_net/mine.py ``lang_threshold=0.5``).
+    ``min_scores`` has separate limits for some languages. If ``languages`` is empty, every language is kept. Models
+    other than lid.176 may use other names for languages, such as ``eng_Latn``. ``renames`` maps these names to the
+    names that documents get. The other settings use the new names. The score is rounded to two decimals before it is
+    compared and stored, as in CCNet (0.495 passes at 0.5; cc_net/split_by_lang.py ``rounding=2``, cc_net/mine.py
+    ``lang_threshold=0.5``).
     """
 
     NAME: ClassVar[str] = "language"
@@ -113,12 +117,12 @@ class Language(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("low_language_score", "other_language")
 
     languages: tuple[str, ...] = ("en",)
-    """ISO 639-1 codes that are kept. English: LLaMA, section 2.1."""
+    """Languages that are kept, as ISO 639-1 codes. The default, English, is from section 2.1 of the LLaMA paper."""
     min_score: float = 0.5
-    """Lowest score that is kept. CCNet, cc_net/mine.py: lang_threshold=0.5."""
+    """Lowest score that is kept. The default is from CCNet (cc_net/mine.py, ``lang_threshold=0.5``)."""
     min_scores: Mapping[str, float] = field(default_factory=dict, hash=False)
-    """The lowest score that is kept, by language, for example ``{de: 0.7}``. For other languages, ``min_score`` is
-    used. FineWeb 2 has a limit for each language."""
+    """Lowest scores that are kept, by language, for example ``{de: 0.7}``. For all other languages, ``min_score`` is
+    used. (FineWeb 2 has a separate limit for each language.)"""
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
     """New names for the model's languages, for example ``{eng_Latn: en}``. All other names are not changed."""
 
@@ -165,10 +169,10 @@ class DetectLanguage(Step):
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {"language": pa.string()}
 
     min_score: float = 0.5
-    """Lowest score that sets the language: CCNet's threshold for pages."""
+    """Lowest score at which the language is filled in. The default is CCNet's threshold for pages."""
     max_chars: int = 100_000
-    """Number of characters that the model reads. Ours: the first pages of a book show its language. The limit bounds
-    the time."""
+    """Number of characters that the model reads. Our choice: the first pages of a book show its language. The limit
+    bounds the time."""
     renames: Mapping[str, str] = field(default_factory=dict, hash=False)
     """New names for the model's languages, as in the step ``language``."""
 

@@ -1,12 +1,12 @@
 """Adds up the vectors of the words of texts in machine code, for :mod:`filters.language.compiled_sums`.
 
-The words of a text are copied into a block of memory that fits into the processor's cache, each as ``<word>``. All
-n-grams of a block are hashed at once, one length after another, in loops that the compiler turns into vector
-instructions. An earlier form kept the sums of words in a table from batch to batch. It was slower, because searching
-and filling the table costs as much as adding up the rows again.
+Each word of a text is copied, as ``<word>``, into a block of memory that fits into the processor's cache. All n-grams
+of a block are hashed at once, one length after another. The compiler turns these loops into vector instructions. The
+sums of words are not kept for the next batch, because looking them up in a table would take as long as adding them up
+again.
 
-The results are those of :meth:`filters.language.word_sums.WordSums.sum_texts`. The sums of words are equal to the last
-bit, because rows are added in the same order. The sums of texts may differ in the last bits.
+The results are those of :meth:`filters.language.word_sums.WordSums.sum_texts`. The sums of words are exactly equal,
+because the vectors are added in the same order. The sums of texts may differ in the last bits.
 """
 
 from __future__ import annotations
@@ -31,56 +31,58 @@ Bools = npt.NDArray[np.bool_]
 
 
 class Tables(NamedTuple):
-    """Holds the tables of a model in the form that kernels read."""
+    """Holds the tables of a model, as arrays that compiled loops can read."""
 
     vectors: npt.NDArray[np.float32]
     """The vectors of the words and n-grams, one per row."""
     row_of_bucket: Numbers
-    """Row of each n-gram by the bucket of its hash; -1 if the n-gram was pruned."""
+    """For each bucket of hashes, the row in ``vectors`` of the bucket's n-grams. -1 if they were pruned (left out)."""
     is_kept: Bytes
-    """One bit per bucket, the lowest bit of a byte first. A bit is 1 if the bucket has a row. These bits fit into the
-    cache, but ``row_of_bucket`` does not."""
+    """One bit per bucket, the lowest bit of a byte first, and one further bit, which is 0. A bit is 1 if the bucket has
+    a row. These bits fit into the cache, but ``row_of_bucket`` does not."""
     inverse: float
-    """One divided by the number of buckets, rounded up."""
+    """One divided by the number of buckets, rounded up to the next float."""
     slots: Ints
     """The hash table of the model's words, with two entries per slot: a word's hash and its row. The row is -1 in a
     free slot. At least half of the slots are free."""
     known: Bytes
     """The model's words, one after another."""
     known_bounds: Ints
-    """The start of the first word in ``known``, then the end of each word."""
+    """Offsets in ``known``: the start of the first word, then the end of each word."""
     label_prefix: Bytes
     end_of_line: Bytes
     min_chars: int
     max_chars: int
     max_rows: int
-    """If a word has more rows, fastText itself scores the text."""
+    """If more than this number of vectors are added up for one word, fastText itself scores the text."""
 
 
 class Block(NamedTuple):
-    """Holds the words of a part of a text, and room for what is computed from them."""
+    """Holds words of a text, and the arrays for their hashes and sums."""
 
     codes: Bytes
     """The bytes of ``<word>`` for each word, one word after another."""
     firsts: Hashes
-    """The first byte of each character, as fastText hashes it: a signed number."""
+    """The first byte of each character. It is extended to 32 bits as a signed number, because fastText hashes it in
+    this form."""
     word_of: Numbers
-    """The word of each character."""
+    """The number of the word to which each character belongs."""
     wide: Numbers
-    """Two rows: the index of each character of several bytes, and the index of its second byte."""
+    """For each character of several bytes, its index (first row) and the index of its second byte (second row)."""
     starts: Ints
-    """Two rows: the index of the first character and of the first byte of each word. One more column than words."""
+    """For each word, the index of its first character (first row) and of its first byte (second row). After the last
+    word, one more column contains the ends."""
     word_hashes: Ints
     hashes: Hashes
     """The hash of the n-gram that begins at each character."""
     ngrams: Ints
-    """The n-gram that begins at each character: its word times 2**32, plus its bucket."""
+    """For the n-gram that begins at each character: the number of its word times 2**32, plus its bucket."""
     rows: Ints
-    """The rows that were found for n-grams or words: the word times 2**32, plus the row."""
+    """For each n-gram or word with a vector: the number of the word times 2**32, plus the vector's row."""
     sums: Floats
-    """The sum of the rows of each word, of shape (words, dimensions)."""
+    """For each word, the sum of its vectors. The shape is (words, dimensions)."""
     counts: Ints
-    """The number of rows of each word."""
+    """For each word, the number of vectors in its sum."""
 
 
 @kernel
@@ -88,10 +90,11 @@ def sum_texts(
     codes: Bytes, bounds: Numbers, tables: Tables, block: Block, sums: Floats, passed: Floats, totals: Ints,
     is_asked: Bools,
 ) -> None:  # fmt: skip
-    """Adds to ``sums`` the sum of each text's words, to ``passed`` the absolute values of the words' sums, and to
-    ``totals`` the number of rows. ``is_asked`` becomes True if fastText itself must score the text.
+    """Adds up the vectors of the words of each text. ``sums`` gets the sums of the vectors, ``passed`` the sums of the
+    absolute values of the words' sums, and ``totals`` the numbers of vectors. ``is_asked`` becomes True for a text that
+    fastText itself must score.
 
-    Text ``i`` is ``codes[bounds[i]:bounds[i + 1]]``. A word that does not fit into a block is left to fastText.
+    Text ``i`` is ``codes[bounds[i]:bounds[i + 1]]``. If a word does not fit into a block, fastText scores the text.
     """
     for text in range(len(bounds) - 1):
         at, end = bounds[text], bounds[text + 1]
@@ -129,12 +132,14 @@ def copy_words(
     texts: Bytes, at: int, end: int, codes: Bytes, firsts: Hashes, word_of: Numbers, wide: Numbers, starts: Ints,
     word_hashes: Ints,
 ) -> tuple[int, int, int]:  # fmt: skip
-    """Copies words of a text to a block, until the block is full or the text ends. Returns where the next word begins,
-    the number of words, and the number of characters of several bytes.
+    """Copies words of a text into a block, until the block is full or the text ends. Returns three numbers: the index
+    in ``texts`` at which to continue, the number of copied words, and the number of their characters that have several
+    bytes.
 
-    If not even the first word fits into the block, the number of words is 0, and the returned place is before ``end``.
+    If not even the first word fits into the block, the number of words is 0, and the returned index is below ``end``.
 
-    Indexes are unsigned here. The compiler would test at each access if a signed index is negative.
+    The indices are unsigned numbers. For signed indices, the compiler would add a test for negative numbers to every
+    access.
     """
     one, room = np.uint64(1), np.uint64(len(codes) - 1)  # a place for the end of the last word
     begin, stop = np.uint64(at), np.uint64(end)
@@ -181,7 +186,8 @@ def copy_words(
 def extend_ngrams(
     codes: Bytes, firsts: Hashes, wide: Numbers, num_wide: int, num_chars: int, length: int, hashes: Hashes
 ) -> None:
-    """Makes of the hashes of n-grams of ``length`` - 1 characters those of ``length`` characters."""
+    """Extends the n-grams by one character. ``hashes`` contains the hashes of the n-grams of ``length`` - 1 characters.
+    They are replaced by the hashes of the n-grams of ``length`` characters."""
     prime, before = np.uint32(_FNV_PRIME), length - 1
     lasts = firsts[before:]
     if length == 1:
@@ -203,12 +209,13 @@ def find_ngrams(
     hashes: Hashes, num_chars: int, length: int, word_of: Numbers, inverse: float, is_kept: Bytes,
     row_of_bucket: Numbers, ngrams: Ints, rows: Ints,
 ) -> int:  # fmt: skip
-    """Writes the rows and the words of all n-grams that have a row and lie in one word. Returns their number.
+    """Looks up the n-grams in the model, and writes one entry into ``rows`` for each n-gram that has a vector. N-grams
+    that extend over two words are ignored. Returns the number of entries.
 
-    The quotient of two numbers of 32 bits is exact: ``inverse`` is at least the true inverse, and too large by less
-    than any quotient's distance to the next whole number. The bucket behind the last one is that of an n-gram which
-    does not lie in one word; it has no row. The second loop has no branches: each n-gram is written, and the next one
-    replaces it if it has no row.
+    To divide a hash by the number of buckets, the hash is multiplied by ``inverse``. The whole part of the quotient is
+    exact, because ``inverse`` is rounded up and its error is too small to reach the next whole number. N-grams that
+    extend over two words get an additional bucket after the last one, which has no vector. The second loop has no
+    branches: it writes every n-gram, and overwrites an n-gram without a vector by the next n-gram.
     """
     num_buckets, count = np.uint32(len(row_of_bucket)), num_chars - length + 1
     last_words = word_of[length - 1 :]
@@ -234,7 +241,8 @@ def find_words(
     slots: Ints, known: Bytes, known_bounds: Ints, codes: Bytes, starts: Ints, word_hashes: Ints, num_words: int,
     rows: Ints,
 ) -> int:  # fmt: skip
-    """Writes the rows of the words that the model knows, and their words. Returns their number."""
+    """Looks up the words in the model, and writes one entry into ``rows`` for each word that has a vector. Returns the
+    number of entries."""
     mask, num_rows = np.int64(len(slots) // 2 - 1), 0
     for word in range(num_words):
         hashed, start, size = word_hashes[word], starts[1, word] + 1, starts[1, word + 1] - starts[1, word] - 2
@@ -256,8 +264,8 @@ def find_words(
 
 @kernel
 def add_rows(vectors: npt.NDArray[np.float32], rows: Ints, num_rows: int, sums: Floats, counts: Ints) -> None:
-    """Adds found rows to the sums of their words. The number of dimensions is not a constant, because the compiler uses
-    vector instructions only then."""
+    """Adds the vectors in ``rows`` to the sums of their words. The number of dimensions is read from ``vectors``. If it
+    were a constant, the compiler would not use vector instructions."""
     for index in range(num_rows):
         row, word = np.uint32(rows[index]), np.uint32(rows[index] >> 32)
         counts[word] += 1
@@ -267,7 +275,7 @@ def add_rows(vectors: npt.NDArray[np.float32], rows: Ints, num_rows: int, sums: 
 
 @kernel
 def add_words(sums: Floats, counts: Ints, num_words: int, text_sums: Floats, passed: Floats, total: Ints) -> None:
-    """Adds the sums of words to those of their text."""
+    """Adds the sums of the words of a text to the sums of the text."""
     for word in range(num_words):
         total[0] += counts[word]
         for dimension in range(len(text_sums)):
@@ -277,7 +285,7 @@ def add_words(sums: Floats, counts: Ints, num_words: int, text_sums: Floats, pas
 
 @kernel
 def has_mark(label_prefix: Bytes, end_of_line: Bytes, codes: Bytes, starts: Ints, num_words: int) -> bool:
-    """Returns True if one of the words begins like a label or ends a line for fastText."""
+    """Returns True if fastText would treat one of the words as a label or as the end of a line."""
     for word in range(num_words):
         start, end = starts[1, word] + 1, starts[1, word + 1] - 1
         at = 0

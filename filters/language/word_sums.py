@@ -1,12 +1,13 @@
-"""Computes the same predictions as fastText for a whole batch of texts, in half the time, for models like lid.176.ftz.
+"""Predicts the labels of a whole batch of texts as fastText does, in half the time. This module is for models such as
+lid.176.ftz.
 
-Such a model is quantized with a cut-off, so most of its n-grams are pruned. fastText looks up every n-gram of every
-word of every page in a hash table, although the table lacks most of them. This module looks up every distinct word of a
-batch once, in arrays. The vector of a page is a sum over its words.
+Such a model is quantized with a cut-off, so most of its n-grams are pruned (left out). fastText looks up every n-gram
+of every word of every page in a hash table, although the table lacks most n-grams. This module looks up every distinct
+word of a batch only once, in arrays. The vector of a page is the sum of the vectors of its words.
 
-fastText adds up a page's n-grams one after another in float32, with rounding errors. This module uses float64. So each
-result comes with a bound on the distance to fastText's own result. If that distance could change the caller's decision,
-fastText itself scores the text (:meth:`LanguageModel.top_all`).
+fastText adds up a page's n-grams one after another in float32, with rounding errors. This module uses float64, so its
+results differ slightly. Each result has a bound on this difference. If a difference of this size could change the
+caller's decision, fastText itself scores the text (:meth:`LanguageModel.top_all`).
 """
 
 from __future__ import annotations
@@ -23,24 +24,26 @@ _FNV_BASIS, _FNV_PRIME = np.uint32(2166136261), np.uint32(16777619)
 END_OF_LINE = "</s>"
 _SEPARATORS_BEYOND_ASCII_SPACE = "\0"
 _LOG_OFFSET = 1e-5
-"""fastText, src/utils.h ``std_log``: log(x + 1e-5)."""
+"""fastText adds this number to a probability before it takes the logarithm (src/utils.h ``std_log``)."""
 _WORDS_AT_ONCE = 1 << 15
-"""Number of words looked up at once. Limits the memory (1.5 kB per word) to the size of the processor's cache."""
+"""Number of words looked up at once. Each word takes 1.5 kB of memory. This number of words fits into the processor's
+cache."""
 _TEXTS_AT_ONCE = 64
 _UNIT = 2.0**-24
 """Largest relative error of one float32 sum, product or quotient."""
 _ROUNDINGS_OF_A_PRODUCT = 20
-"""Number of roundings in two computations: the mean that gives a hidden vector of 16 numbers, and the product of this
-vector with a node's vector.
+"""Number of roundings after the vectors were added up. It covers two computations: the mean, which gives a text's
+vector of 16 numbers, and the product of this vector with a node's vector.
 """
 _LEAST_ERROR = 1e-5
-"""Bound for the errors of the logarithms and of their sum. It is fifty times the largest error seen in real pages."""
+"""Bound on the error that the logarithms and their sum cause in a probability. It is fifty times the largest error seen
+in real pages."""
 LONGEST_WORD_BYTES = (1 << 12) - 3
-"""A text with a longer word is left to fastText. The compiled form has no room for such a word, and both forms must ask
-fastText for the same texts."""
+"""Maximum length of a word, in bytes. fastText itself scores texts with a longer word. The compiled loops have no room
+for such a word, and this module must leave the same texts to fastText as the compiled loops."""
 MANY_ROWS = 200
-"""A word has one row per n-gram. If a word of a text has more rows than this, fastText itself scores the text, because
-so many n-grams can cancel each other out."""
+"""If more than this number of vectors are added up for one word (one vector per n-gram), fastText itself scores the
+text. In a sum of so many vectors, large values can cancel each other out, which makes rounding errors large."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -48,14 +51,14 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PrunedModel:
-    """Holds the parts of a fastText classifier as they are stored.
+    """Holds the parts of a fastText classifier, in the form in which fastText stores them.
 
-    The classifier adds up the vectors of words and of their n-grams of characters. Most n-grams are pruned (left out).
-    The labels are the leaves of a binary tree (hierarchical softmax).
+    The classifier adds up the vectors of words and of the words' n-grams of characters. Most n-grams are pruned (left
+    out). The labels are the leaves of a binary tree (hierarchical softmax).
     """
 
     words: tuple[str, ...]
-    """The words of the first rows of ``rows``, in order."""
+    """The words that the model knows. Word ``i`` has the vector ``rows[i]``."""
     labels: tuple[str, ...]
     label_counts: tuple[int, ...]
     """The count of each label, in descending order, as fastText sorts labels. fastText's tree is built from the
@@ -63,9 +66,11 @@ class PrunedModel:
     label_prefix: str
     min_chars: int
     max_chars: int
-    """Length of the longest n-gram, at least 2. ``min_chars`` is the length of the shortest n-gram, at least 1."""
+    """Length of the longest n-gram in characters, at least 2. ``min_chars`` is the length of the shortest n-gram in
+    characters, at least 1."""
     row_of_bucket: npt.NDArray[np.int32]
-    """Row of each n-gram by the bucket of its hash; -1 if the n-gram was pruned."""
+    """For each bucket of hashes, the index in ``rows`` of the vector of the bucket's n-grams. -1 if they were pruned.
+    """
     rows: npt.NDArray[np.float32]
     """The vectors of the words and n-grams, of shape (rows, dimensions)."""
     output: npt.NDArray[np.float32]
@@ -79,8 +84,8 @@ class Guesses:
     labels: list[str]
     probabilities: Floats
     errors: Floats
-    """Largest possible difference between the probability and fastText's own probability. Infinite if fastText could
-    return another label.
+    """Largest possible difference between ``probabilities`` and the probability that fastText computes. Infinite if
+    fastText could return another label.
     """
 
 
@@ -99,7 +104,8 @@ class TextSums:
 
 
 class WordSums:
-    """Evaluates a model on texts. Adds up the vectors of each distinct word and its n-grams only once."""
+    """Evaluates a fastText model on texts. The vectors of each distinct word and its n-grams are added up only once per
+    batch."""
 
     def __init__(self, model: PrunedModel) -> None:
         self.model = model
@@ -131,7 +137,7 @@ class WordSums:
         return Guesses(labels, probabilities, errors)
 
     def sum_texts(self, texts: pa.Array) -> TextSums:
-        """Adds up the vectors of the words of each text, and of the words' n-grams."""
+        """Returns, for each text, the sum of the vectors of its words and of their n-grams."""
         words, first = _split(texts)
         encoded = words.dictionary_encode()
         word, distinct = encoded.indices.to_numpy(), encoded.dictionary
@@ -156,7 +162,8 @@ class WordSums:
         return found
 
     def _is_mark(self, words: pa.Array) -> npt.NDArray[np.bool_]:
-        """Returns True for words that fastText does not treat as words: ``</s>``, which ends a text, and labels."""
+        """Returns a mask that is True for words that fastText does not treat as words. These are labels, and ``</s>``,
+        which ends a text."""
         is_label = pc.starts_with(words, self.model.label_prefix)
         marks: npt.NDArray[np.bool_] = pc.or_(is_label, pc.equal(words, END_OF_LINE)).to_numpy(zero_copy_only=False)
         return marks
@@ -188,10 +195,12 @@ class WordSums:
     def _likeliest(self, hidden: Floats, off: Floats) -> tuple[list[str], Floats, Floats]:
         """Returns the best label of each text, its probability, and a bound on the probability's error.
 
-        ``hidden`` has the vectors of the texts, of shape (dimensions, texts). ``off`` says how far they can be from the
-        vectors that fastText computes. A label is reached by steps through the model's tree. The error of a node's
-        score is at most ``off`` times the node's absolute weights, added up over the dimensions. Each node has two
-        steps, left and right. The error of the logarithm of one step's probability is the node's error times the
+        ``hidden`` contains the vectors of the texts, of shape (dimensions, texts). ``off`` contains the largest
+        possible differences between these numbers and those that fastText computes.
+
+        A label is reached by steps from the root of the model's tree. A node has a score and two steps, left and right.
+        The error of the score is at most the sum, over the dimensions, of ``off`` times the absolute value of the
+        node's vector. The error of the logarithm of a step's probability is the error of the score times the
         probability of the other step.
         """
         # Use einsum and not a matrix product: BLAS would start threads, which then wait in a busy loop.
@@ -217,7 +226,8 @@ class WordSums:
 
 
 def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:
-    """Returns all words of some texts in one array, and the offsets of each text's words.
+    """Returns the words of all texts in one array. Also returns offsets: text ``i`` has the words from ``offsets[i]``
+    to ``offsets[i + 1]``.
 
     In fastText, words end at the six kinds of space in ASCII and at NUL (src/dictionary.cc ``readWord``).
     """
@@ -234,14 +244,14 @@ def _split(texts: pa.Array) -> tuple[pa.Array, Ints]:
 def _ngrams(
     words: pa.Array, max_chars: int, min_chars: int
 ) -> Iterator[tuple[npt.NDArray[np.uint32], npt.NDArray[np.int32], npt.NDArray[np.bool_]]]:
-    """Yields three arrays per n-gram length: hashes of n-grams, indices of their words, and flags. The flag is True if
-    the n-gram ends in the word in which it begins.
+    """Yields three arrays for each length of n-grams: the hashes of the n-grams, the indices of the words in which they
+    begin, and flags. A flag is True if the n-gram ends in the same word.
 
-    The arrays have one entry per character, for the n-gram that begins there.
+    Each array has one entry per character of the words, for the n-gram that begins at this character.
 
-    fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of ``<word>``, whose length is counted in characters.
-    It hashes the n-grams' UTF-8 bytes as signed numbers (FNV-1a). The hash of an n-gram is computed from the hash of
-    the n-gram that lacks its last character.
+    fastText (src/dictionary.cc ``computeSubwords``) takes n-grams of characters from ``<word>``. It hashes their UTF-8
+    bytes as signed numbers (FNV-1a). Here the hash of an n-gram is computed from the hash of the n-gram without the
+    last character.
     """
     # In fastText an empty word (from a text without words) has no n-grams. Here `<>` would be one.
     marked = pc.if_else(pc.equal(words, ""), "", pc.binary_join_element_wise("<", words, ">", ""))
@@ -270,8 +280,8 @@ def _ngrams(
 
 
 def _levels(paths: Sequence[Sequence[int]]) -> list[tuple[Ints, Ints]]:
-    """Returns all steps of a tree except the first ones, by their distance to the root. Each level has two arrays: the
-    steps before, and the steps.
+    """Returns the steps of a tree, grouped by their distance from the root. The first steps (at the root) are left out.
+    Each group has two arrays of equal length: the preceding steps, and the steps.
 
     >>> [(before.tolist(), step.tolist()) for before, step in _levels([[3], [1, 2], [1, 0]])]
     [([1, 1], [2, 0])]
@@ -286,8 +296,9 @@ def _levels(paths: Sequence[Sequence[int]]) -> list[tuple[Ints, Ints]]:
 def _paths(counts: Sequence[int]) -> list[list[int]]:
     """Returns the steps from the root of the model's tree to each label.
 
-    A step to the left is written as the node's number, a step to the right as the node's number plus the number of
-    nodes. The tree is a Huffman tree of counts in descending order (fastText, src/loss.cc ``buildTree``).
+    A step to the left is written as the number of the node. A step to the right is written as this number plus the
+    number of nodes. The tree is a Huffman tree. ``counts`` must be in descending order (fastText, src/loss.cc
+    ``buildTree``).
 
     >>> _paths([5, 2, 1])
     [[3], [1, 2], [1, 0]]

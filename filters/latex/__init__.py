@@ -2,20 +2,21 @@ r"""Cleans LaTeX papers: removes comments and front matter, and expands the auth
 
     files -> encoding -> project: one source -> lexer: code without comments -> expand -> structure: the body
 
-- ``paper``: cleans a source with all parts below; contains the step.
+- ``paper``: contains the step, which cleans a source with all modules below.
 - ``encoding``: decodes bytes as LaTeX does.
 - ``project``: finds the main file and replaces ``\input`` by the file that it names.
 - ``lexer``: separates code from comments and verbatim text.
 - ``expand``: expands macros in one pass from left to right, as TeX does.
-- ``commands``, ``definitions``, ``macros``, ``arguments``, ``scopes``: how ``expand`` reads definitions and calls.
-- ``conditionals``, ``branches``, ``math_mode``: conditionals whose outcome can be determined from the source.
+- ``commands``, ``definitions``, ``macros``, ``arguments``, ``scopes``: read definitions and calls of macros for
+  ``expand``.
+- ``conditionals``, ``branches``, ``math_mode``: evaluate conditionals, if the source alone determines their outcome.
 - ``structure``: finds title, sections, bibliography and appendix.
-- ``main_file``: finds the file that TeX would be started on.
+- ``main_file``: finds the main file, which TeX reads first.
 - ``input_commands``: finds the commands that read another file.
-- ``package_definitions``, ``switches``, ``loops``: definitions, switches and loops that come with packages.
-- ``settled_tests``: evaluates tests of numbers and characters that the source itself decides.
-- ``public_styles``: distinguishes a paper's own macro files from public files.
-- ``one_argument``, ``groups``, ``accents``, ``writer``: small tools of the expansion.
+- ``package_definitions``, ``switches``, ``loops``: handle definitions, switches and loops in the syntax of packages.
+- ``settled_tests``: evaluates tests of numbers and characters, if the source alone determines their outcome.
+- ``public_styles``: distinguishes macro files that a paper's authors wrote from public macro files.
+- ``one_argument``, ``groups``, ``accents``, ``writer``: small helpers of the expansion.
 - ``references``: removes lists of references.
 - ``reference_headings``: finds headings of lists of references.
 

@@ -1,8 +1,9 @@
-r"""Reads the arguments of macros from the input of an expansion. The input is a stack of frames: macro texts inside
-each other. An argument can begin in one frame and end in another.
+r"""Reads the arguments of macros while macros are expanded.
 
-A macro's text is a frame. The last command in a frame can take its argument from the text after the call. So when a
-frame ends, reading continues in the frame below it.
+When a macro is called, reading continues in the macro's text, which can call further macros. So the input is a stack of
+frames. The lowest frame is the source, and each other frame is the text of a macro. When a frame ends, reading
+continues in the frame below it. So the last command in a macro's text can take its argument from the text after the
+call.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ _ARGUMENT_TOKEN_AT = re.compile(r"\\(?:[A-Za-z@]+|.)|\x00\d+\x00|.", re.DOTALL)
 _MAX_GLANCE_CHARS = 500
 _NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 Frame = tuple[str, int, re.Pattern[str], str]
-"""A text, the position at which reading continues in it, the pattern of its tokens, and the name of the macro that it
-comes from.
+"""A frame has four elements: a text, the position at which reading continues in this text, the pattern of its tokens,
+and the name of the macro to which the text belongs.
 """
 
 
 @dataclass(slots=True)
 class MacroCall:
-    """Describes a call of a macro in the source itself (not in another macro's text): its position, and how much text
-    its expansion can still add.
+    """Describes a call of a macro that is in the source itself, not in another macro's text. Holds the call's position,
+    and limits how much text the expansion may add.
     """
 
     name: str
     start: int
     end: int
-    """Position after the macro's name. The arguments end at ``arguments_end``."""
+    """The position after the macro's name. The arguments begin here and end at ``arguments_end``."""
     num_out: int
     num_expanded: int
     depth: int
@@ -54,7 +55,8 @@ class MacroCall:
 class ArgumentReader:
     """Reads arguments from a stack of frames (the source, and the texts of macros inside each other).
 
-    Every search that fails is charged to ``work_left``, the budget for searches. So the time stays linear.
+    ``work_left`` is a budget for searches, in characters. Every search that fails reduces it. So the total time stays
+    linear.
     """
 
     def __init__(self, text: str, *, work_chars: int) -> None:
@@ -68,7 +70,7 @@ class ArgumentReader:
 
     @property
     def has_at(self) -> bool:
-        r"""Returns True if ``@`` is a letter at the current position."""
+        r"""True if ``@`` counts as a letter at the current position."""
         return self.token is self.with_at
 
     def pop(self) -> None:
@@ -76,7 +78,7 @@ class ArgumentReader:
         self.text, self.pos, self.token, self.frame_name = self.stack.pop()
 
     def stands_in_argument(self, name: str) -> bool:
-        """Returns True if the source has the command ``name`` in the arguments of the current call."""
+        """Returns True if the arguments of the current call contain the command ``name`` in the source."""
         call = self.call
         if call.argument_names is None:
             base = self.stack[0][0] if self.stack else self.text
@@ -85,9 +87,9 @@ class ArgumentReader:
         return name in call.argument_names
 
     def read_arguments(self, parameters: tuple[Parameter, ...]) -> list[str] | None:
-        """Reads one argument per parameter.
+        """Returns one argument per parameter, or None if an argument is missing.
 
-        If an argument is missing, returns None. Then ``self.pos`` is after the last argument that was read.
+        If an argument is missing, ``self.pos`` is after the last argument that was read.
         """
         arguments: list[str] = []
         for parameter in parameters:
@@ -109,8 +111,8 @@ class ArgumentReader:
         self.work_left -= min(MAX_BODY_CHARS, len(self.text) - pos)
 
     def _next(self) -> int:
-        """Skips white space. If a frame (a macro's text) ends, continues in the frame below. Returns the position of
-        the next token."""
+        """Skips white space, and returns the position of the next token. If a frame (a macro's text) ends, reading
+        continues in the frame below."""
         while True:
             pos = skip_space(self.text, self.pos)
             if pos < len(self.text) or not self.stack:
@@ -118,8 +120,8 @@ class ArgumentReader:
             self.pop()
 
     def peek(self) -> str:
-        """Returns up to 20 of the next characters, including white space. The characters come from the top frame that
-        is not finished.
+        """Returns the next characters, at most 20, including white space. They come from the highest frame that has
+        characters left.
         """
         if self.pos < len(self.text):
             return self.text[self.pos : self.pos + 20]
@@ -149,8 +151,8 @@ class ArgumentReader:
         return found[0]
 
     def read_token_or_group(self) -> str | None:
-        """Reads one undelimited argument as TeX does: a group without its braces, or a token; None if no input
-        remains."""
+        """Returns the next undelimited argument as TeX reads it: the content of a group in braces, or a token. Returns
+        None if there is no such argument."""
         pos, text = self.pos, self.text
         if not text.startswith("{", pos):
             pos, text = self._next(), self.text  # _next() may have switched to the frame below

@@ -1,9 +1,10 @@
-r"""Evaluates tests in a macro's text, and keeps one branch of each test. For example, a test can ask whether an
-argument is empty or whether a formula is open.
+r"""Evaluates tests in a macro's text, and keeps one branch of each test. For example, a test checks whether an argument
+is empty, or whether the text is inside a formula.
 
-Some tests are also evaluated outside of a macro's text: those of named switches (variables of the packages etoolbox and
-ifthen that are true or false). An earlier line must declare the switch. If only TeX knows the outcome of a test in a
-macro's text, the macro call is given up: the output then contains the call unchanged.
+Some tests are also evaluated outside of a macro's text. For example, the test of a named switch is evaluated if an
+earlier line declares the switch. (Named switches are variables of the packages etoolbox and ifthen that are true or
+false.) If only TeX knows the outcome of a test in a macro's text, the macro call is given up: the output then contains
+the call unchanged.
 """
 
 from __future__ import annotations
@@ -36,11 +37,12 @@ _PROGRAMMING = words(
     "expandafter csname futurelet noexpand catcode afterassignment aftergroup ifcat ifnum ifdim ifodd ifcase loop"
     " advance meaning string lccode uccode scantokens write read openout immediate newcount newdimen"
 )
-r"""Commands that only TeX can execute. A macro call is given up if a macro's text contains one of them."""
+r"""Commands that only TeX can execute. If a macro's text contains one of these commands, the macro call is given up."""
 
 
 def _xspace(expander: Expander, start: int) -> bool:
-    r"""Replaces ``\xspace`` by a space if the next character would otherwise be joined to the previous word."""
+    r"""Replaces ``\xspace`` by a space if the next character would otherwise be joined to the previous word. If not,
+    removes ``\xspace``."""
     ahead = expander.peek()
     if ahead and (ahead[0].isalnum() or ahead[0] in "$(`" or (ahead[0] == "\\" and not _NO_SPACE_BEFORE.match(ahead))):
         expander.emit(" ")
@@ -62,7 +64,7 @@ def _if_argument(*, when: Callable[[str], bool], has_then: bool, has_else: bool)
 
 
 def _if_then_else(expander: Expander, start: int) -> bool:
-    r"""Evaluates ``\ifthenelse`` if it tests a switch.
+    r"""Evaluates ``\ifthenelse`` if it tests a declared switch.
 
     In a macro's text, tests by ``\equal`` and ``\isempty`` are also evaluated. If a macro's text has any other test,
     the macro call is given up.
@@ -111,7 +113,8 @@ def _if_next(expander: Expander, start: int) -> bool:
 
 
 def _math_choice(expander: Expander, start: int) -> bool:
-    r"""Replaces ``\mathchoice`` in a macro's text by its second argument, the variant for running text."""
+    r"""Replaces ``\mathchoice`` in a macro's text by its second argument, which is the variant for formulas in running
+    text."""
     if not expander.stack:
         return False
     arguments = expander.read_arguments((Parameter("m"),) * 4)
@@ -122,7 +125,8 @@ def _math_choice(expander: Expander, start: int) -> bool:
 
 
 def _ensure_math(expander: Expander, start: int) -> bool:
-    r"""Replaces ``\ensuremath`` in a macro's text by its argument, in dollar signs unless a formula is already open."""
+    r"""Replaces ``\ensuremath`` in a macro's text by its argument. Adds dollar signs around the argument, unless it is
+    already inside a formula."""
     if not expander.stack:
         return False
     argument = expander.read_arguments((Parameter("m"),))
@@ -134,7 +138,8 @@ def _ensure_math(expander: Expander, start: int) -> bool:
 
 
 def _math_palette(expander: Expander, start: int) -> bool:
-    r"""Replaces ``\mathpalette\cmd{x}`` in a macro's text by ``\cmd\textstyle{x}``, the variant for running text."""
+    r"""Replaces ``\mathpalette\cmd{x}`` in a macro's text by ``\cmd\textstyle{x}``, which is the variant for formulas
+    in running text."""
     if not expander.stack:
         return False
     arguments = expander.read_arguments((Parameter("m"),) * 2)
@@ -153,8 +158,8 @@ def _if_math(expander: Expander, start: int) -> bool:
 def _if_equal(expander: Expander, start: int) -> bool:
     r"""Evaluates ``\if`` and ``\ifx`` in a macro's text.
 
-    ``\ifx\relax#1\relax`` and similar forms test for an empty argument, ``\ifx#1\end`` for the end of a list. If only
-    TeX knows whether the two sides are equal, the macro call is given up.
+    For example, ``\ifx\relax#1\relax`` tests whether an argument is empty, and ``\ifx#1\end`` tests whether a list has
+    ended. If only TeX knows whether the two sides are equal, the macro call is given up.
     """
     if not expander.stack:
         return False
@@ -195,7 +200,7 @@ def _choose(expander: Expander, pos: int, holds: bool) -> bool:
     """Continues with one branch of a conditional: the first branch if ``holds`` is true, else the second. The first
     branch begins at ``pos``.
 
-    The macro call is given up if no closing ``fi`` follows.
+    If no closing ``\\fi`` follows, the macro call is given up.
     """
     text, depth, otherwise = expander.text, 0, None
     expander.work_left -= len(text) - pos
@@ -231,8 +236,8 @@ def _call_by_name(expander: Expander, start: int) -> bool:
 
 
 def _dropped(num_arguments: int) -> Handler:
-    """Returns a handler that removes a command with its arguments from a macro's text (for example the definition of a
-    page header).
+    """Returns a handler that removes a command and its arguments from a macro's text. It is used for commands such as
+    ``\\markright``, which defines a page header.
     """
 
     def handle(expander: Expander, start: int) -> bool:
@@ -281,4 +286,4 @@ TESTS: dict[str, Handler] = {
     "@ifstar": _if_star,
     "@ifnextchar": _if_next,
 }
-"""Maps the names of the commands that this module evaluates to their handlers."""
+"""Maps names of commands to handlers. These are the commands that this module evaluates."""

@@ -1,8 +1,8 @@
 r"""Handles the commands that the expansion itself carries out: definitions, groups and environments. Definitions are
 removed from the text.
 
-A macro call is given up if the macro's text needs programming commands that only TeX can execute. The output then
-contains the call as its author wrote it, not a half-finished expansion.
+If a macro's text needs programming commands that only TeX can execute, the macro call is given up. The output then
+contains the unchanged call, not an incomplete expansion.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ Reader = Callable[[str, int], Definition | None]
 def expand_macros(text: str) -> Expanded:
     r"""Expands the macros that the source defines, and removes the definitions.
 
-    ``text`` contains no comments. A macro call stays if its expansion would not end or needs programming commands that
-    only TeX can execute.
+    ``text`` must not contain comments. A macro call stays unchanged in two cases: its expansion would never end (second
+    example), or it needs programming commands that only TeX can execute.
 
     >>> expand_macros(r"\newcommand{\R}[1][n]{\mathbb{R}^{#1}}\def\x{\R}in $\x$ and $\x[m]$").text
     'in $\\mathbb{R}^{n}$ and $\\mathbb{R}^{m}$'
@@ -75,8 +75,8 @@ def expand_macros(text: str) -> Expanded:
 
 
 def _defines_in_groups(text: str) -> bool:
-    """Returns True if the document's body has a definition inside braces or inside an environment. If the body has
-    none, groups need not be tracked.
+    """Returns True if the document's body has a definition inside braces or inside an environment. Only then must
+    groups be tracked.
     """
     pos = max(text.find("\\begin{document}"), 0) + len("\\begin{document}")
     depth = 0
@@ -140,8 +140,9 @@ def _names_itself(name: str, macro: Macro) -> bool:
 
 
 def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
-    r"""Returns a macro whose new text no longer contains its own name. For example, ``\edef\a{\a x}`` extends ``\a``:
-    the old text of ``\a`` replaces ``\a`` in the new text. The old text is not read again.
+    r"""Returns a macro whose text does not contain the macro's own name. For example, ``\edef\a{\a x}`` adds ``x`` to
+    the text of ``\a``. So the old text of ``\a`` is inserted for ``\a`` in the new text. The old text itself is not
+    expanded.
     """
     old = expander.meanings.get(name)
     old_text = old.fill([]) if isinstance(old, Macro) and not old.parameters else ""
@@ -153,9 +154,9 @@ def _unfolded(expander: Expander, name: str, macro: Macro) -> Macro:
 def _alias(expander: Expander, definition: Definition, *, is_global: bool) -> None:
     r"""Gives the name of a definition the meaning of another command, as ``\let`` does.
 
-    The line ``\let\x\relax`` has two uses. If the source loads a package after this line, the line frees the name
-    ``\x`` for the package, so calls of ``\x`` stay. If not, the line switches off the source's own macro ``\x``, so
-    calls of ``\x`` are removed.
+    The line ``\let\x\relax`` has two uses. If the source loads a package after this line, the package may define ``\x``
+    anew, so later calls of ``\x`` stay. Otherwise the line switches off a macro ``\x`` that the source has defined, so
+    later calls of ``\x`` are removed.
     """
     name, target = definition.name, definition.alias_of
     if target in _FREES:
@@ -243,7 +244,8 @@ def _prefix(expander: Expander, start: int) -> bool:
 
 
 def _skip_arguments(num_arguments: int) -> Handler:
-    r"""Returns a handler that removes a command with its arguments, such as ``\DeclareOption`` (it prints nothing)."""
+    r"""Returns a handler that removes a command and its arguments. It is used for commands that print nothing, such as
+    ``\DeclareOption``."""
 
     def handle(expander: Expander, start: int) -> bool:
         pos = expander.pos + expander.text.startswith("*", expander.pos)

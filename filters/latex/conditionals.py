@@ -31,15 +31,16 @@ _DEFINES_NEXT = re.compile(
 
 _SWITCH_NAME = re.compile(r"\\if([A-Za-z@]+)")
 _CLASS_SWITCHES = ("ifCLASS", "ifHy@")
-r"""Well-known classes declare switches whose names begin with these strings (for example IEEEtran's
-``\ifCLASSOPTIONjournal``).
+r"""The first characters of the names of switches that well-known classes and packages declare. For example, the class
+IEEEtran declares ``\ifCLASSOPTIONjournal``.
 """
 _MAY_SETTLE = re.compile(
     r"\\(?:iffalse|iftrue|newif)(?![A-Za-z@])"
     r"|\\if(?:num|odd)?(?![A-Za-z@])\s*(?:-?\d|[A-Za-z]|\\[A-Za-z@]+\s*(?:-?[\dA-Za-z<=>]|\\if|\\[A-Za-z]+\s*[<=>]))"
     r"|\\ifx\s*(?:\d\d|\\(?!undefined|relax|@?empty)[A-Za-z@]+\s*\\(?!undefined|@undefined|relax|@?empty)[A-Za-z@]+)"
 )
-"""Matches in every text that has a conditional with a known outcome. If a text has no match, it need not be searched.
+"""A fast pattern. It matches in every text that contains a conditional with a known outcome. All other texts need not
+be searched further.
 """
 
 
@@ -53,9 +54,11 @@ class _Open:
 
 @dataclass(slots=True)
 class _Switch:
-    r"""Describes a switch of ``\newif`` (or ``\let\ifx\iftrue``), and the positions at which the source sets it.
+    r"""Describes a switch that ``\newif`` (or ``\let\ifx\iftrue``) declares, and the positions at which the source sets
+    the switch.
 
-    ``is_plain`` is False if the switch is set inside a macro's text or inside a group. The state is then unknown.
+    ``is_plain`` is False if the source sets the switch inside a macro's text or inside a group. The state of the switch
+    is then unknown.
     """
 
     is_plain: bool = True
@@ -65,14 +68,17 @@ class _Switch:
         """Returns the state of the switch at ``pos``. For a position in the preamble, returns the last setting in the
         preamble.
 
-        The preamble is different because TeX reads all of it before it uses the macros defined there.
+        The reason is that macros of the preamble are used in the body, after TeX has read the whole preamble.
         """
         until = max(pos, body_start)
         return next((value for place, value in reversed(self.settings) if place < until), False)
 
 
 def resolve_conditionals(text: str) -> tuple[str, int]:
-    r"""Removes the branches that TeX would skip. Returns the text and the number of resolved conditionals.
+    r"""Removes the branches that TeX would skip. Returns the remaining text, and the number of conditionals that were
+    resolved.
+
+    In the first example, ``\iff`` stays because it is not a conditional.
 
     >>> resolve_conditionals(r"a\iffalse b \ifx\x\y c\fi\else d\fi e \iff f")
     ('a d e \\iff f', 1)
@@ -119,8 +125,8 @@ class _Resolver:
         )
 
     def hidden(self) -> list[tuple[int, int, bool]]:
-        """Returns the parts of the text that must be removed, as (start, end, counts). Each conditional has one part
-        with ``counts`` = True, so that conditionals can be counted.
+        """Returns the parts of the text that must be removed, as (start, end, counts). ``counts`` is True for exactly
+        one part of each resolved conditional. So the number of True values is the number of conditionals.
         """
         self._find_settings()
         regions: list[tuple[int, int, bool]] = []

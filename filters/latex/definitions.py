@@ -1,4 +1,5 @@
-r"""Reads definitions: LaTeX's ``\newcommand`` family, TeX's ``\def`` and ``\let``, xparse, amsmath, mathtools.
+r"""Reads definitions of macros. These are ``\newcommand`` and similar commands of LaTeX, ``\def`` and ``\let`` of TeX,
+and the defining commands of the packages xparse, amsmath and mathtools.
 
 Every reader begins at ``pos``, directly after the defining command (for example after ``\def``). It returns a
 :class:`~filters.latex.macros.Definition`, or None if the definition cannot be read.
@@ -78,7 +79,8 @@ def _read_body(text: str, pos: int) -> tuple[str, int] | None:
 
 
 def read_def(text: str, pos: int, *, has_at: bool = False) -> Definition | None:
-    r"""Reads a definition by ``\def``: a name, parameters with or without delimiters, and a body.
+    r"""Reads a definition by ``\def``: a name, parameters with or without delimiters, and a body. In the example, the
+    kind ``u`` means that a parameter ends at a delimiter.
 
     >>> definition = read_def(r"\at#1,#2;{(#1|#2)}", 0)
     >>> [(p.kind, p.closes) for p in definition.meaning.parameters], definition.meaning.fill(["a", "b"])
@@ -113,8 +115,8 @@ def _tex_parameters(source: str) -> tuple[Parameter, ...] | None:
 
 
 def read_let(text: str, pos: int) -> Definition | None:
-    r"""Reads a definition by ``\let``: ``\a\b`` or ``\a=\b``. Each of the two names can also be written with
-    ``\csname``.
+    r"""Reads a definition by ``\let``. After ``\let`` comes ``\a\b`` or ``\a=\b``. Each of the two names can also be
+    written with ``\csname``.
 
     ``\let\a=x`` defines ``\a`` as the character ``x``.
 

@@ -1,4 +1,5 @@
-r"""Decodes the files of a paper with :mod:`filters.decoding` and the encodings that LaTeX declares (``inputenc``).
+r"""Decodes the files of a paper with :mod:`filters.decoding`. The encodings that a LaTeX source declares (``inputenc``)
+are taken into account.
 
 Decoding never fails. In a UTF-8 file, a bad byte damages only one character.
 """
@@ -19,8 +20,8 @@ _DECLARES = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _MARKS = (b"inputen", b"CJK", b"!TeX", b"!TEX", b"!tex")
-"""Every declaration of an encoding contains one of these strings. Most files contain none of them, and need not be
-searched.
+"""Every declaration of an encoding contains one of these strings. Most files contain none of these strings, so they
+need not be searched further.
 """
 _LABELS = {
     "gb": "gb18030",
@@ -36,7 +37,8 @@ _LABELS = {
     "latin3": "iso8859-3",
     "latin4": "iso8859-4",
 }
-"""Maps encoding names that only ``inputenc``, ``CJK`` or editors use to labels that Python or browsers know."""
+"""Maps names of encodings to labels that Python or browsers know. The names are those that only ``inputenc``, ``CJK``
+or editors use."""
 
 
 def declared_encoding(data: bytes) -> str | None:
@@ -67,8 +69,8 @@ def decode_file(data: bytes, declared: str | None = None) -> Decoded:
 
 
 def decode_project(files: Mapping[str, bytes]) -> dict[str, Decoded]:
-    """Decodes every file in the encoding that the file declares. If a file declares none, the encoding that a main file
-    declares is used."""
+    """Decodes every file of a paper. The encoding that the file itself declares is used. If the file declares no
+    encoding, the encoding that a main file declares is used."""
     if all(map(_is_utf8, files.values())):  # valid UTF-8 overrides any declaration
         return {path: decode(data) for path, data in files.items()}
     labels = {path: declared_encoding(data) for path, data in files.items()}
