@@ -5,6 +5,7 @@ other keys are about the run.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
         once = {"epochs": dict.fromkeys(inputs, 1)}  # only corpora, without weights: use all of their text once
         own["mixture"] = {**(own.get("mixture") or {}), **once}
     own = _with_sources(own, list(inputs) or list(config.get("inputs") or ()) or _sources(base.get("mixture")))
-    return recipe_of(_laid_over(_of_weights(base, own), own))
+    recipe = recipe_of(_laid_over(_of_weights(base, own), own))
+    return replace(recipe, is_length_inherited=not config.get("recipe") and _lacks_length(own.get("mixture")))
 
 
 def recipe_of_file(name_or_path: str) -> Recipe:
@@ -82,7 +84,7 @@ def recipe_of_file(name_or_path: str) -> Recipe:
     """
     if Path(name_or_path).is_file():
         config = read_config(name_or_path)
-        if config.keys() & set(RUN_KEYS) or "mixture" not in config or "name" not in config:
+        if config.keys() & set(RUN_KEYS) or "name" not in config or not _has_length(config.get("mixture")):
             with naming_file(name_or_path):
                 return recipe_of_config(config, default="llama")
     return load_recipe(name_or_path)
@@ -180,6 +182,21 @@ def _with_sources(own: dict[str, Any], sources: list[str]) -> dict[str, Any]:
     if not isinstance(weights, Mapping) or "temperature" not in weights or "sources" in weights:
         return own
     return {**own, "mixture": {**mixture, "weights": {**weights, "sources": sources}}}  # type: ignore[dict-item]
+
+
+def _has_length(mixture: Any) -> bool:
+    return not isinstance(mixture, Mapping | None) or (mixture is not None and "tokens" in mixture)
+
+
+def _lacks_length(mixture: Any) -> bool:
+    """True if a mixture replaces the recipe's weights without saying how long the stream should be.
+
+    >>> _lacks_length({"weights": {"books": 100}}), _lacks_length({"weights": {"books": 100}, "tokens": "1B"})
+    (True, False)
+    """
+    if not isinstance(mixture, Mapping) or not _sources(mixture):
+        return False
+    return "tokens" not in mixture and mixture.get("length") != "exact"
 
 
 def _sources(mixture: Any) -> list[str]:

@@ -43,6 +43,10 @@ class Recipe:
     """The largest number of times that a source's tokens may occur in the stream, by source."""
     tokens: int
     """The length of the stream in tokens, if ``--tokens`` gives no other length."""
+    is_length_inherited: bool = False
+    """True if nobody asked for `tokens`: they are those of the default recipe, whose weights a configuration file
+    replaced. They limit the stream, but no message says that a stream is shorter.
+    """
     length: Length | None = None
     """Sets what a run does if it cannot reach the length. With ``at_most``, the longest stream that fits is made, and
     the table names the source that limits it. With ``exact``, an error is raised. If None, the recipe's `tokens`

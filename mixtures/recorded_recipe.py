@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,12 @@ def recipe_of_record(data: Mapping[str, Any]) -> Recipe:
     mixture |= {"parts": parts, "max_epochs": {**data["max_epochs"], **limits}} if parts else {}
     held = {s: {k: v for k, v in one.items() if v is not None} for s, one in data["validation"].items()}
     kept = {key: value for key, value in mixture.items() if value is not None}
-    return recipe_of(
+    recipe = recipe_of(
         {"name": data["name"], "mixture": {**kept, "validation": held}}
         | {key: data[key] for key in ("tokenizer", "shards", "sources")}
         | {"corpora": data.get("corpora", {})}
     )
+    return replace(recipe, is_length_inherited=bool(data.get("is_length_inherited")))
 
 
 def _of_rule(rule: Mapping[str, Any] | None, sources: list[str]) -> dict[str, Any]:

@@ -241,7 +241,7 @@ def _as_json(recipe: Recipe, made: Plan) -> dict[str, Any]:
     return {
         "recipe": made.recipe,
         "tokens": made.tokens,
-        "asked_tokens": made.asked_tokens,
+        "asked_tokens": made.asked_tokens or None,
         "limited_by": made.limited_by or None,
         "sources": {
             s.source: {

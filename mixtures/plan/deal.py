@@ -86,7 +86,7 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
         tokens=wanted,
         sources=tuple(_source_plan(s, recipe.weights[s], dealt[s], available[s]) for s in weights),
         shared_out=tuple(s for s in names if s in empty),
-        asked_tokens=asked,
+        asked_tokens=0 if num_tokens is None and recipe.is_length_inherited else asked,
         limited_by=_limiting(weights, limits) if wanted < asked else "",
     )
 
@@ -246,7 +246,8 @@ def _deal_within(
 def _missing_message(
     recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None, empty: Sequence[str]
 ) -> str:
-    dealt = deal(num_tokens or recipe.tokens, recipe.exact_weights())
+    is_asked = num_tokens is not None or not recipe.is_length_inherited
+    dealt = deal(num_tokens or recipe.tokens, recipe.exact_weights()) if is_asked else {}
     table = format_rows(need_rows(recipe, available, dealt))
     have = "has" if len(empty) == 1 else "have"
     lost = [s for s in empty if s in available]

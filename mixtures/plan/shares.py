@@ -79,10 +79,11 @@ class Plan:
     """Sources that had too few tokens. Their weight, or a part of it, went to the other sources."""
     asked_tokens: int = 0
     """The length that the user or the recipe wanted. ``tokens`` is less if a source has too few tokens for this
-    length.
+    length. 0 if nobody asked for a length.
     """
     limited_by: str = ""
-    """The source that has too few tokens for a longer stream; empty if the wanted length was reached."""
+    """The source that has too few tokens for a longer stream; empty if the wanted length was reached, or the longest
+    length that the recipe allows."""
 
     def share(self, source: str) -> Fraction:
         """Returns the source's share of the stream, in percent."""

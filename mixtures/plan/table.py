@@ -44,6 +44,9 @@ def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapp
     """Returns one row per source, which compares its available tokens with its wanted tokens.
 
     The columns are those of :data:`HEADER`. If a mixture cannot be made, the error message shows these rows.
+
+    Args:
+        dealt: the wanted tokens of each source. Empty if nobody asked for a length, so that no number is wanted.
     """
     recipe, total = by_part(recipe), sum(dealt.values())
     rows: list[tuple[str, ...]] = []
@@ -56,9 +59,9 @@ def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapp
                 f"{weight:f}",
                 f"{tokens:,}",
                 f"{documents:,}",
-                f"{want:,}",
-                f"{100 * want / total:.3f}",
-                f"{want / tokens:.3f}" if tokens else "-",
+                f"{want:,}" if dealt else "-",
+                f"{100 * want / total:.3f}" if dealt else f"{weight:.3f}",
+                f"{want / tokens:.3f}" if tokens and dealt else "-",
                 f"{recipe.max_epochs[source]:f}",
             )
         )
@@ -81,20 +84,31 @@ def format_table(recipe: Recipe, made: Plan) -> str:
 def shortfall(recipe: Recipe, made: Plan) -> str:
     """Returns a sentence that says why the stream is shorter than wanted. Returns "" if it has the wanted length.
 
-    The sentence names the source that limits the length, and says how to make the stream longer.
+    The sentence names the source that limits the length, and says how to make the stream longer. If nobody asked for a
+    length, the sentence is about sources of which more could be used, and names no wanted length.
     """
-    if not made.limited_by:
+    limits = by_part(recipe).max_epochs
+    if not made.limited_by or (not made.asked_tokens and _is_used_up(made, limits)):
         return ""
     of = next(s for s in made.sources if s.source == made.limited_by)
-    most = by_part(recipe).max_epochs[of.source]
-    asked = "mixture.tokens asks for" if made.asked_tokens == recipe.tokens else "were asked for"
+    most = limits[of.source]
+    asked = ""
+    if made.asked_tokens:
+        by = "mixture.tokens asks for" if made.asked_tokens == recipe.tokens else "were asked for"
+        asked = f" of the {made.asked_tokens:,} tokens that {by}"
     used = f", {of.begin_tokens:,} of them used by earlier stages" if of.begin_tokens else ""
     return (
-        f"the stream has {made.tokens:,} of the {made.asked_tokens:,} tokens that {asked}, because {of.source} "
+        f"the stream has {made.tokens:,}{asked or ' tokens'}, because {of.source} "
         f"limits it: it has {of.available_tokens:,} tokens{used}, may be seen at most "
         f"{most:f} times, and is {float(of.weight):.4g} % of the stream; give more input for "
         "it, raise its max_epochs, or lower its weight"
     )
+
+
+def _is_used_up(made: Plan, limits: Mapping[str, Decimal]) -> bool:
+    """True if every source is used as often as it may be, except for tokens that rounding left."""
+    used = {s.source: s.begin_tokens + s.tokens for s in made.sources}
+    return all(limits[s.source] * s.available_tokens - used[s.source] < 2 for s in made.sources)
 
 
 def format_rows(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:

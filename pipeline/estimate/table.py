@@ -159,5 +159,9 @@ def _as_json(settings: Settings, found: Sequence[SourceEstimate], made: Plan | P
     said: dict[str, Any] = {"recipe": settings.recipe.name, "times": settings.times,
                             "sources": {e.source: {**asdict(e), "is_bound": e.is_bound} for e in found}}  # fmt: skip
     if isinstance(made, Plan):
-        return said | {"tokens": made.tokens, "asked_tokens": made.asked_tokens, "limited_by": made.limited_by or None}
+        return said | {
+            "tokens": made.tokens,
+            "asked_tokens": made.asked_tokens or None,
+            "limited_by": made.limited_by or None,
+        }
     return said | {"error": str(made)}

@@ -194,7 +194,7 @@ def summary(layout: Layout, settings: Settings, *, seconds: float, report: str, 
         found |= {"tokens": manifest["tokens"], "documents": manifest["documents"], "shards": len(manifest["shards"]),
                   "not_held_out": not_held_out(settings.recipe.validation, manifest)}  # fmt: skip
     if made is not None:
-        found |= {"asked_tokens": made.asked_tokens, "limited_by": made.limited_by or None}
+        found |= {"asked_tokens": made.asked_tokens or None, "limited_by": made.limited_by or None}
     return found
 
 

@@ -21,7 +21,8 @@ MAX_CHARTS = 16
 page.
 """
 _MAX_LANGUAGES = 14
-_NEARLY = Fraction(1001, 1000)
+NEARLY = Fraction(1001, 1000)
+"""A source is at its limit if it could give fewer than this many times its tokens in the stream."""
 
 
 def mixture(state: RunState) -> dict[str, Any] | None:
@@ -35,7 +36,7 @@ def mixture(state: RunState) -> dict[str, Any] | None:
     rooms = [row["room"] for row in rows if row["room"] is not None]
     least = min(rooms, default=None)
     for row in rows:
-        row["limits"] = least is not None and row["room"] == least and least < _NEARLY
+        row["limits"] = least is not None and row["room"] == least and least < NEARLY
     limiting = [row["source"] for row in rows if row["limits"]]
     others = [row["room"] for row in rows if row["room"] is not None and not row["limits"]]
     longest = max((max(row["share"], row["percent"]) for row in rows), default=0.0) or 1.0

@@ -16,6 +16,7 @@ from pipeline.models.load import ModelPath
 from pipeline.models.trained import UNKNOWN, described, doubts
 from pipeline.report.charts import percent, short_bytes
 from pipeline.report.explained import limits_by_reason, reason_sentence
+from pipeline.report.figures import NEARLY
 from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState
 from pipeline.report.run_models import TINY_BYTES, num_bytes_of, used_models
 from pipeline.settings.dedup_settings import ceilings_of
@@ -108,22 +109,27 @@ def _mixture(state: RunState, mixture: Mapping[str, Any] | None) -> Iterator[Rem
         text = f"Cleaned and not mixed, because the recipe has no weight for it: {', '.join(without)}."
         yield Remark(LOOK, text, "mixture")
     if not forgotten(state):
-        yield from _limiting(mixture)
+        yield from _limiting(mixture, is_asked=asked is not None)
 
 
 def _asked(state: RunState) -> tuple[int, str] | None:
     """Returns the requested number of tokens, and a phrase that says where it was requested (a flag or the recipe).
-    Returns None if the number is not known.
+    Returns None if the number is not known, or if nobody asked for one.
     """
     flag = state.record.get("settings", {}).get("tokens")
     if isinstance(flag, int):
         return flag, "that --tokens asks for"
     recipe: Recipe | None = state.recipe
-    return (recipe.tokens, "that the recipe asks for") if recipe and recipe.tokens else None
+    if recipe is None or not recipe.tokens or recipe.is_length_inherited:
+        return None
+    return recipe.tokens, "that the recipe asks for"
 
 
-def _limiting(mixture: Mapping[str, Any]) -> Iterator[Remark]:
+def _limiting(mixture: Mapping[str, Any], *, is_asked: bool) -> Iterator[Remark]:
     rows = [row for row in mixture["rows"] if row["limits"]]
+    if not is_asked and rows and all(row["room"] is not None and row["room"] < NEARLY for row in mixture["rows"]):
+        yield Remark(GOOD, "Every source is used as often as it may be.", "mixture")
+        return
     if not rows:
         if mixture["is_room_known"]:
             yield Remark(GOOD, "No source limits the length.", "mixture")

@@ -10,9 +10,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mixtures.config import recipe_of_config
 from mixtures.plan.__main__ import main
 from mixtures.plan.deal import deal, format_table, plan, unique_tokens
 from mixtures.plan.shares import PlanError, SourceTokens
@@ -234,6 +236,49 @@ def test_a_stream_that_is_too_short_names_the_source_that_limits_it() -> None:
     enough = plan(recipe({"web": "90", "books": "10"}, tokens=600), have)
     assert (enough.tokens, enough.limited_by) == (600, "")
     assert "limits it" not in format_table(wished, enough)
+
+
+def test_a_length_that_nobody_asked_for_is_not_named() -> None:
+    wished = replace(recipe({"web": "90", "books": "10"}, tokens=100_000), is_length_inherited=True)
+    have = {"web": SourceTokens(1_000, 10), "books": SourceTokens(30, 3)}
+    made = plan(wished, have)
+    assert (made.tokens, made.asked_tokens, made.limited_by) == (605, 0, "books")
+    assert format_table(wished, made).splitlines()[-1].startswith("the stream has 605 tokens, because books limits it")
+    even = {"web": SourceTokens(901, 10), "books": SourceTokens(100, 3)}
+    assert "limits it" not in format_table(wished, plan(wished, even)), "both are used as often as they may be"
+    asked = plan(replace(wished, length="at_most"), have, 50_000)
+    assert "605 of the 50,000 tokens that were asked for" in format_table(wished, asked)
+    with pytest.raises(PlanError) as caught:
+        plan(wished, {"web": have["web"]})
+    assert "90,000" not in str(caught.value)
+
+
+LENGTHS = [
+    ("corpora: {mine: {files: x.jsonl}}", ["mine"], True),
+    ("mixture: {weights: {books: 100}}", ["books"], True),
+    ("mixture: {epochs: {books: 1}}", ["books"], True),
+    ("mixture: {weights: {books: 100}, tokens: 1B}", ["books"], False),
+    ("mixture: {weights: {books: 100}, length: exact}", ["books"], False),
+    ("recipe: llama\nmixture: {weights: {books: 100}}", ["books"], False),
+    ("mixture: {missing: share}", ["books"], False),
+    ("corpora: {mine: {files: x.jsonl}}\nmixture: {tokens: 1B}", ["mine"], False),
+]
+
+
+@pytest.mark.parametrize(("text", "inputs", "is_inherited"), LENGTHS)
+def test_a_length_is_asked_for_if_a_file_names_it_or_its_recipe(
+    text: str, inputs: list[str], is_inherited: bool
+) -> None:
+    found = recipe_of_config(yaml.safe_load(f"name: test\n{text}"), default="llama", inputs=inputs)
+    assert found.is_length_inherited is is_inherited
+
+
+def test_a_configuration_without_a_length_is_planned_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "stats").mkdir()
+    (tmp_path / "stats" / "books.json").write_text('{"tokens": 100, "documents": {"kept": 2}}')
+    (tmp_path / "run.yaml").write_text("name: mine\nmixture: {weights: {books: 100}, max_epochs: 1}\n")
+    assert main(["--config", str(tmp_path / "run.yaml"), "--stats", str(tmp_path)]) == 0
+    assert "limits it" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("num_tokens", [100, 599, 605, 606, 5_000])

@@ -43,6 +43,7 @@ def test_what_is_recorded_is_what_was_asked(mixture: str, tmp_path: Path) -> Non
         assert found.validation == wanted.validation
         assert found.rule == wanted.rule
         assert found.parts == wanted.parts
+        assert found.is_length_inherited == wanted.is_length_inherited
         assert {s: round(w, 9) for s, w in found.weights.items()} == {s: round(w, 9) for s, w in wanted.weights.items()}
 
 

@@ -207,3 +207,15 @@ def test_two_runs_are_compared_on_the_page(make_run: Make, describe: dict[str, A
     assert main([str(after), "--page"]) == 2
     assert "give two folders" in capsys.readouterr().err
     assert main([str(after), str(after), "--page"]) == 2
+
+
+def test_a_length_that_nobody_asked_for_is_not_missed(make_run: Make, pages: Any) -> None:
+    state = read_state(str(make_run({"common_crawl": pages, "books": pages})))
+    assert state.recipe is not None
+    rows = mixture(state)
+    assert any("It is shorter than asked" in text for _, text in texts(verdict(state, rows, {})["mixture"]))
+    state = replace(state, recipe=replace(state.recipe, is_length_inherited=True))
+    assert not any("shorter" in text for _, text in texts(verdict(state, rows, {})["mixture"]))
+    assert rows is not None
+    full = {**rows, "rows": [{**row, "room": 1, "limits": True} for row in rows["rows"]]}
+    assert (GOOD, "Every source is used as often as it may be.") in texts(verdict(state, full, {})["mixture"])
