@@ -25,9 +25,12 @@ def only_writer(folder: Path) -> Iterator[None]:
         raise ValueError(f"{folder}: there is no such folder")
     with contextlib.ExitStack() as stack:
         for path in (folder, folder / _RUN_LOCK):
-            if not path.exists():
-                continue
-            number = os.open(path, os.O_RDONLY)
+            try:
+                number = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:
+                continue  # no run has begun here, or a run that was refused has just deleted its lock
+            except OSError as error:
+                raise ValueError(f"{path} cannot be opened: {error.strerror}") from error
             stack.callback(os.close, number)
             try:
                 fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,13 +7,18 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from pipeline.files.files import create_file, delete_tree, is_local, join, read_bytes, write_bytes
 from pipeline.output.paths import Layout
 
+T = TypeVar("T")
+
+_PROBE = "probe-"
+_MOST_TRIES = 100
+"""A folder that is missing this many times was not deleted by runs that were refused."""
 _WRITTEN = frozenset(
     (
         "clean",
@@ -52,7 +57,25 @@ def _is_of_a_run(output: str) -> bool:
 
 
 def _names(folder: str) -> list[str]:
-    return os.listdir(folder) if os.path.isdir(folder) else []
+    """Returns the names in a folder; an empty list if there is no folder, for example because a refused run has just
+    deleted it.
+    """
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _repeated(action: Callable[[], T]) -> T:
+    """Calls a function that writes below ``.work``, again if a run that was refused deletes this folder meanwhile.
+
+    Raises:
+        FileNotFoundError: the folder was missing each time, so another run is not the reason.
+    """
+    for _ in range(_MOST_TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return action()
+    return action()
 
 
 def check_output(output: str) -> None:
@@ -65,8 +88,9 @@ def check_output(output: str) -> None:
     if any(mark in output for mark in "*?["):
         raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")
     if is_local(output) and os.path.isdir(output) and not os.path.isdir(join(output, ".work")):
-        others = sorted(set(os.listdir(output)) - _WRITTEN)
-        if others or (os.listdir(output) and not _is_of_a_run(output)):
+        names = set(_names(output)) - {".work"}  # another run may have made it in this moment
+        others = sorted(names - _WRITTEN)
+        if others or (names and not _is_of_a_run(output)):
             named = ", ".join(others[:3]) or "there is no manifest"
             raise ValueError(
                 f"--output {output}: the folder holds files that no run wrote ({named}); name one that is empty or new"
@@ -80,10 +104,14 @@ def check_writable(output: str) -> None:
         ValueError: the folder cannot be written, or :func:`check_output` refuses it.
     """
     check_output(output)
-    probe = join(output, ".work", f"probe-{uuid.uuid4().hex}")
-    try:
+    probe = join(output, ".work", f"{_PROBE}{uuid.uuid4().hex}")
+
+    def write() -> None:
         write_bytes(probe, b"probe")  # not empty, because Beam cannot write an empty file to s3://
         delete_tree(probe)
+
+    try:
+        _repeated(write)
     except OSError as error:
         raise ValueError(f"--output {output} cannot be written: {error.strerror or error}") from error
 
@@ -93,7 +121,8 @@ def only_run(layout: Layout) -> Iterator[None]:
     """Checks that the output folder can be written, and locks it against a second run on this machine. A second run
     would delete the spill files of this run.
 
-    If the request is refused before anything is made, a new folder is deleted again, with the lock in it.
+    If the request is refused before anything is made, a new folder is deleted again, with the lock in it. Other runs
+    may begin in the folder meanwhile: they make it again.
 
     Raises:
         ValueError: a second run has locked the folder, or :func:`check_writable` refuses it.
@@ -121,7 +150,7 @@ def _locked(layout: Layout) -> Iterator[None]:
     """Holds the lock of an output folder."""
     path = join(layout.work, "lock")
     while True:
-        with create_file(path) as lock:
+        with _repeated(lambda: create_file(path)) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -147,7 +176,7 @@ class _Before:
 
     output: str
     names: frozenset[str] | None
-    """The names in the folder; None if there was no folder."""
+    """The names in the folder; None if there was no folder, or only the lock or probe of a run that had just begun."""
     parent: str
     """The deepest folder above the output that existed."""
 
@@ -156,23 +185,38 @@ class _Before:
         parent = os.path.dirname(os.path.abspath(output))
         while not os.path.isdir(parent):
             parent = os.path.dirname(parent)
-        return cls(output, frozenset(os.listdir(output)) if os.path.isdir(output) else None, parent)
+        names = _names(output)
+        is_begun = names == [".work"] and all(
+            name == "lock" or name.startswith(_PROBE) for name in _names(join(output, ".work"))
+        )
+        is_new = not os.path.isdir(output) or is_begun
+        return cls(output, None if is_new else frozenset(names), parent)
 
     def restore(self) -> None:
-        """Deletes the folder ``.work`` if the run has made it and nothing else."""
+        """Deletes the folder ``.work`` if the run has made it and nothing else.
+
+        The lock is deleted last, because another run can begin as soon as the lock is gone. The folder stays if the
+        other run has already made a file in it.
+        """
         work = join(self.output, ".work")
         made = frozenset(_names(self.output)) - (self.names or frozenset())
-        if made == {".work"} and not _names(join(work, "steps")):
-            delete_tree(work)
+        if made != {".work"} or _names(join(work, "steps")):
+            return
+        with contextlib.suppress(OSError):
+            for name in set(_names(work)) - {"lock"}:
+                delete_tree(join(work, name))
+            delete_tree(join(work, "lock"))
+            os.rmdir(work)
 
     def remove_empty_folders(self) -> None:
         """Removes the output folder and the folders above it that the run has made, if they are empty."""
         folder = os.path.abspath(self.output)
         if self.names is not None:
             return
-        while folder != self.parent and os.path.isdir(folder) and not os.listdir(folder):
-            os.rmdir(folder)
-            folder = os.path.dirname(folder)
+        with contextlib.suppress(OSError):  # a folder that is not empty, or that another refused run has removed
+            while folder != self.parent:
+                os.rmdir(folder)
+                folder = os.path.dirname(folder)
 
 
 def check_is_output(output: str | None, flag: str) -> None:
@@ -194,7 +238,7 @@ def reading(output: str | None, flag: str = "--from") -> Iterator[None]:
         return
     check_is_output(output, flag)
     path = join(output, ".work", "lock")
-    with create_file(path) if not os.path.exists(path) else open(path, "rb") as lock:
+    with _repeated(lambda: create_file(path) if not os.path.exists(path) else open(path, "rb")) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
