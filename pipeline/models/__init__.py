@@ -12,6 +12,7 @@
 - ``train_reference``: trains the classifier of cited pages.
 - ``cited_pages``, ``join_cited_pages``: find the pages to train this classifier on.
 - ``matching``: checks that a language's SentencePiece model and KenLM model were trained together.
+- ``renaming``: suggests new names for the labels of a language identification model.
 - ``model_files``: checks that a model's file is complete. ``scratch``: folders for training.
 
 Without a folder of models, only the model for language identification is found, because it comes with the package:

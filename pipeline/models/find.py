@@ -33,6 +33,7 @@ from filters.url_lists import UrlList
 from pipeline.models.fasttext_file import labels_of
 from pipeline.models.load import ModelFiles, ModelPath, check_file, check_pairs, get_again, how_to_get, languages_of
 from pipeline.models.matching import check_is_language_model
+from pipeline.models.renaming import renaming
 from pipeline.models.stored_files import (
     PACKAGED,
     StoredFile,
@@ -161,9 +162,10 @@ def _check_kinds(source: str, steps: Sequence[object], needed: Mapping[str, Mode
     perplexity, language = needed.get("perplexity"), needed.get("language")
     if isinstance(perplexity, ModelFiles):
         check_pairs(perplexity)
-    named = {name for step in steps if isinstance(step, Language | DetectLanguage) for name in _named(step)}
-    if isinstance(language, str) and not is_stored(language) and not named:
-        check_is_language_model(local_path(language))  # else the names themselves are looked up
+    judges = [step for step in steps if isinstance(step, Language | DetectLanguage)]
+    named = {name for step in judges for name in _named(step)}
+    if isinstance(language, str) and not is_stored(language) and judges and not named:
+        check_is_language_model(local_path(language), source, judges[0])  # else the names themselves are looked up
     for step in steps:
         if isinstance(step, Language | DetectLanguage) and isinstance(language, str | StoredFile):
             _check_languages(source, step, language)
@@ -189,7 +191,7 @@ def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPa
     labels = labels_of(local_path(path))
     returned = {step.renames.get(label, label) for label in labels}
     for name in sorted((named - step.renames.keys() - returned) | (step.renames.keys() - set(labels))):
-        hint = or_list(name, sorted(returned))
+        hint = renaming(source, step, name, labels) or or_list(name, sorted(returned))
         raise ValueError(f"{source}: the language model {path} has no label {name!r}{hint}")
 
 

@@ -12,8 +12,9 @@ import os
 import re
 import struct
 
-from filters.language.detect import LANGUAGES
+from filters.language.detect import LANGUAGES, DetectLanguage, Language
 from pipeline.models.fasttext_file import labels_of
+from pipeline.models.renaming import renaming_all
 from tokenizer.model_file import NORMAL, USER_DEFINED, parse
 
 _MIN_SHARED = 0.8
@@ -90,9 +91,12 @@ def _words_of_arpa(path: str) -> set[str]:
 _SPECIAL = {"<unk>", "<s>", "</s>"}
 
 
-def check_is_language_model(path: str) -> None:
+def check_is_language_model(path: str, source: str, step: Language | DetectLanguage) -> None:
     """Checks that the labels of a fastText model are languages. A classifier of another kind would give documents
     labels that are not languages.
+
+    Args:
+        source: the source that uses the model, and ``step`` its step. The message shows how to rename the labels.
 
     Raises:
         ValueError: most labels are not codes of languages.
@@ -100,6 +104,11 @@ def check_is_language_model(path: str) -> None:
     labels = labels_of(path)
     codes = [one for one in labels if one in LANGUAGES or _WITH_SCRIPT.fullmatch(one) or _ISO_639_3.fullmatch(one)]
     if len(codes) < _MIN_LANGUAGES * max(1, len(labels)):
+        if line := renaming_all(source, step, labels):
+            raise ValueError(
+                f"{path}: its labels ({', '.join(labels[:5])}) are not the names that other sources use for languages; "
+                f"rename them all, as in {line}"
+            )
         raise ValueError(
             f"{path}: its labels are no languages ({', '.join(labels[:5])}); a model of another kind has this name"
         )

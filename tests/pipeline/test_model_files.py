@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from filters.ccnet.perplexity import Perplexity
 from filters.language.detect import DetectLanguage, Language
@@ -121,6 +124,34 @@ def test_names_that_another_language_model_does_not_have(files: dict[str, Path],
     ):
         with pytest.raises(ValueError, match=f"language.bin has no label '{name}'"):
             require_models(found, "books", [step], str(tmp_path))
+
+
+def train(path: Path, labels: list[str]) -> None:
+    import fasttext
+
+    corpus = path.with_suffix(".txt")
+    corpus.write_text("".join(f"__label__{labels[n % len(labels)]} word{n % 7} some text\n" for n in range(60)))
+    fasttext.train_supervised(str(corpus), epoch=1, dim=4, minCount=1, thread=1, verbose=0).save_model(str(path))
+
+
+def test_a_model_with_other_names_for_languages_is_told_with_the_line_that_renames(tmp_path: Path) -> None:
+    train(tmp_path / "language.bin", ["EN", "deu_Latn", "FR-CA", "SR_Cyrl", "sr-Latn"])
+    found = find_models(str(tmp_path))
+    for step, said in (
+        (Language(), "'en'; its label is EN: rename it with sources: {web: {language: {renames: {EN: en}}}}"),
+        (Language(languages=("de",)), "{web: {language: {renames: {deu_Latn: de}}}}"),
+        (Language(languages=("fr",), renames={"EN": "en"}), "{web: {language: {renames: {EN: en, FR-CA: fr}}}}"),
+        (Language(languages=("sr",)), "rename them with sources: {web: {language: {renames: {"),
+        (DetectLanguage(), "rename them all, as in sources: {web: {detect_language: {renames: {"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(said)) as caught:
+            require_models(found, "web", [step], str(tmp_path))
+        assert "\n" not in str(caught.value)
+        line = str(caught.value).partition("sources: ")[2]
+        renames = yaml.safe_load(line)["web"][step.NAME]["renames"]
+        require_models(found, "web", [replace(step, renames=renames)], str(tmp_path))
+    with pytest.raises(ValueError, match="has no label 'it'; there are"):
+        require_models(found, "web", [Language(languages=("it",))], str(tmp_path))
 
 
 @pytest.mark.parametrize("name", [*FASTTEXT, "lid.176.ftz"])
