@@ -175,6 +175,25 @@ def test_the_page_on_real_input(tmp_path: Path, corpus_data: Path, loopback_web:
     assert manifest["tokens"] > 50_000
 
 
+@pytest.mark.slow
+def test_the_estimate_looks_as_the_page_shows_it(tmp_path: Path) -> None:
+    """The sample's sizes depend on the version of Python, so numbers are not compared, and nor are their units."""
+    (shown,) = [body for _, title, body in blocks() if title == "estimate"]
+    command, *lines = shown.splitlines()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    told = run(
+        ["bash", "-c", command.removeprefix("$ ")], tmp_path, os.environ | {"PATH": path, "PYTHONPATH": str(ROOT)}
+    )
+
+    def form(line: str) -> list[str]:
+        cells = [cell.strip() for cell in re.split("[┃│]", line)]
+        return [re.sub(r"[\d.,]+( [kM]?B)?$", "N", cell) for cell in cells if not set(cell) & set("━─")]
+
+    assert len(lines) == 12
+    assert [form(line) for line in told.stdout.splitlines()] == [form(line) for line in lines]
+    assert "≤ N" in form(lines[4])
+
+
 def test_a_download_that_is_not_there_is_an_error(tmp_path: Path, loopback_web: Web) -> None:
     """Without ``-f`` curl would write the server's error page into the data."""
     web = loopback_web({"data.commoncrawl.org/x": b""})
