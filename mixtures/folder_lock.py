@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tokenizer.os_errors import check_is_folder
+
 _RUN_LOCK = ".work/lock"
 """The file that ``pipeline.run`` locks while it writes to the folder, or reads the folder as ``--from``."""
 
@@ -21,8 +23,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     Raises:
         ValueError: another process has locked the folder, or there is no such folder.
     """
-    if not folder.is_dir():
-        raise ValueError(f"{folder}: there is no such folder")
+    check_is_folder(str(folder))
     with contextlib.ExitStack() as stack:
         for path in (folder, folder / _RUN_LOCK):
             try:

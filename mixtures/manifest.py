@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from mixtures.storage import Storage, storage_of
 from tokenizer.codec import FILE_NAMES
 from tokenizer.encode import Encoder
 from tokenizer.encoder_settings import EncoderSettings
+from tokenizer.os_errors import check_is_folder
 
 FORMAT = 1
 NAME = "manifest.json"
@@ -175,6 +177,8 @@ def read_manifest(folder: str | Path | Storage) -> dict[str, Any]:
     try:
         data = storage.read(NAME)
     except FileNotFoundError:
+        if not storage.is_remote:
+            check_is_folder(os.path.dirname(path))
         raise ValueError(f"{path} is not there: this is no output of a finished run") from None
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error

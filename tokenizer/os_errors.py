@@ -5,8 +5,10 @@ command ends then.
 from __future__ import annotations
 
 import errno
+import os
 
 FAILED, WRONG_REQUEST = 1, 2
+_NO_FOLDER = "there is no such folder"
 _HINTS = {
     errno.ENOSPC: "free some space, or name a folder on another disk",
     errno.EDQUOT: "free some space, or name a folder on another disk",
@@ -37,6 +39,17 @@ def status_of(error: OSError) -> int:
     (2, 1)
     """
     return WRONG_REQUEST if isinstance(error, _OF_REQUEST) else FAILED
+
+
+def check_is_folder(folder: str) -> None:
+    """Raises ValueError if there is no such folder on this machine, for example because its name is misspelt.
+
+    >>> check_is_folder("out/mistyped")
+    Traceback (most recent call last):
+    ValueError: out/mistyped: there is no such folder
+    """
+    if not os.path.isdir(folder or os.curdir):
+        raise ValueError(f"{folder}: {'this is a file, not a folder' if os.path.exists(folder) else _NO_FOLDER}")
 
 
 def described(error: OSError, place: str) -> str:

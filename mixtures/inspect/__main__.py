@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, get_args
 
 from mixtures.loader_settings import LoaderSettings, Packing
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
 if TYPE_CHECKING:
@@ -129,6 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"mixtures.inspect: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"mixtures.inspect: {described(error, args.files[0])}", file=sys.stderr)
+        return status_of(error)
     if not num_shown:
         kind = "files" if any(path.suffix == ".parquet" for path in files) else "shards"
         print(f"mixtures.inspect: no document of {len(files)} {kind} matches", file=sys.stderr)
@@ -143,7 +147,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Prints documents with their source: of shards (decoded), of clean/ or of dropped/ (with the "
         "reason). With --step: the documents that a training is given at a step. With --pair: documents that a near "
         "dedup removed, beside the kept documents. "
-        "Exit status: 0 shown, 1 no document matches, 2 wrong request.",
+        "Exit status: 0 shown, 1 no document matches or a disk failed, 2 wrong request.",
     )
     add = parser.add_argument
     add("files", metavar="PATH", nargs="+", help="a run's output, a folder in it (shards, clean, dropped), or files")

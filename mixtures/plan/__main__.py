@@ -24,13 +24,16 @@ from mixtures.weights import rounded
 from tokenizer.did_you_mean import did_you_mean
 from tokenizer.interrupts import as_command
 from tokenizer.numbers import tokens_flag
+from tokenizer.os_errors import check_is_folder, described, status_of
 from tokenizer.program import name_of
 
 _DEFAULT = "llama"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 if the plan was printed, 2 if the request was wrong or the mixture is impossible."""
+    """Runs the command. Returns 0 if the plan was printed, 1 if a disk failed, 2 if the request was wrong or
+    the mixture is impossible.
+    """
     args = build_parser().parse_args(argv)
     try:
         recipe, where = _recipe(args.config, args.stats)
@@ -71,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"mixtures.plan: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"mixtures.plan: {described(error, args.stats or args.config or '.')}", file=sys.stderr)
+        return status_of(error)
     print(text)
     if args.config is None and args.stats is not None:
         print(f"recipe: {where}; --config FILE plans another one")
@@ -95,8 +101,10 @@ def read_stats(folder: Path, recipe: Recipe) -> dict[str, SourceTokens]:
     ``folder`` is either ``stats`` or the folder that contains it. Sources without a file are left out.
 
     Raises:
-        ValueError: no source has a file, a file is damaged, or its tokens have not been counted yet.
+        ValueError: there is no such folder, no source has a file, a file is damaged, or its tokens have not been
+            counted yet.
     """
+    check_is_folder(str(folder))
     root = folder / "stats" if (folder / "stats").is_dir() else folder
     found: dict[str, SourceTokens] = {}
     for source in recipe.weights:

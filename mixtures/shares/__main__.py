@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 if the table was printed, 2 if the request was wrong."""
+    """Runs the command. Returns 0 if the table was printed, 1 if a disk failed, 2 if the request was wrong."""
     args = build_parser().parse_args(argv)
     if not 0 < args.first <= 1:
         return _refused(f"--first {args.first} is not above 0 and at most 1")
@@ -30,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = shares(stream, settings=settings, num_sequences=num_sequences)
     except ValueError as error:
         return _refused(error)
+    except OSError as error:
+        print(f"mixtures.shares: {described(error, args.folder)}", file=sys.stderr)
+        return status_of(error)
     if args.as_json:
         print(json.dumps({"tokens": stream.num_tokens, "sources": [asdict(one) for one in found]}, indent=2))
         return 0
@@ -55,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=name_of("mixtures.shares"),
         description="Prints each source's share of the tokens: planned, in the whole output, in the worst shard, and "
-        "at the beginning of the loader's stream. Exit status: 0 printed, 2 wrong request.",
+        "at the beginning of the loader's stream. Exit status: 0 printed, 1 a disk failed, 2 wrong request.",
     )
     parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
     parser.add_argument(

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
 
@@ -26,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"mixtures.verify: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"mixtures.verify: {described(error, args.folder)}", file=sys.stderr)
+        return status_of(error)
     if args.as_json:
         found = {"shards": len(manifest["shards"]), "documents": manifest["documents"], "tokens": manifest["tokens"]}
         print(json.dumps({"output": args.folder, "is_whole": not faults, "faults": faults, **found}, indent=2))
@@ -44,7 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=name_of("mixtures.verify"),
         description="Re-reads every shard of a run against manifest.json: checksums, counts, ids below the vocabulary, "
-        "each source's tokens, no document twice in an epoch. Exit status: 0 whole, 1 faults, 2 wrong request.",
+        "each source's tokens, no document twice in an epoch. Exit status: 0 whole, 1 faults or a disk failed, "
+        "2 wrong request.",
     )
     parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
     parser.add_argument("--json", dest="as_json", action="store_true", help="print the result as JSON")

@@ -17,23 +17,23 @@ _OPTIONAL = ("bad_words",)
 
 
 def listed(folder: str) -> dict[str, Any]:
-    """Returns a description of the models in a folder, as values for JSON. A folder on this machine that does not exist
-    yet counts as empty.
+    """Returns a description of the models in a folder, as values for JSON.
 
     Returns:
-        A dict with four keys. ``folder_exists`` is False if there is no folder yet. ``models`` has the name, the
-        checksum and the files of each model, by the model's key. ``doubts`` has sentences about models that were made
-        from too little text. ``missing`` maps each missing model to the command that gets it.
+        A dict with three keys. ``models`` has the name, the checksum and the files of each model, by the model's key.
+        ``doubts`` has sentences about models that were made from too little text. ``missing`` maps each missing model
+        to the command that gets it.
 
     Raises:
-        ValueError: the folder is in a store, and there is no such folder.
+        ValueError: there is no such folder.
     """
-    is_there = is_stored(folder) or os.path.isdir(folder)
-    models = about_models(find_models(folder if is_there else None))
+    if not is_stored(folder) and not os.path.isdir(folder):
+        raise ValueError(f"--models {folder}: there is no such folder; fetch and train-* make it")
+    models = about_models(find_models(folder))
     found = [line for one in models.values() for line in doubts(one.get("files", ()))]
     missing = {key: how_to_get(key, (), folder) for key in (*JUDGES, *_OPTIONAL) if key not in models}
     missing |= _lacking(models.get("perplexity", {}).get("files", ()), folder)
-    return {"models": models, "doubts": found, "missing": missing, "folder_exists": is_there}
+    return {"models": models, "doubts": found, "missing": missing}
 
 
 def _lacking(files: Sequence[Mapping[str, Any]], folder: str) -> dict[str, str]:
@@ -62,7 +62,7 @@ def lines_of(values: dict[str, Any]) -> list[str]:
     >>> lines_of({"models": {"bad_words": {"name": "en.txt"}}, "doubts": [], "missing": {"reference": "train it"}})
     ['bad_words   en.txt', 'reference   missing; train it']
     """
-    lines = [] if values.get("folder_exists", True) else ["there is no such folder yet; fetch and train-* make it"]
+    lines = []
     for key, one in values["models"].items():
         for file in one.get("files") or [{"name": one["name"]}]:
             name = f"{file['name']} ({file['language']})" if "language" in file else file["name"]

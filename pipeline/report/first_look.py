@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from pipeline.files.files import is_local
 from tokenizer.did_you_mean import did_you_mean
+from tokenizer.os_errors import check_is_folder
 
 _PARTS = ("stats", "clean", "dropped")
 _EXAMPLE = "common_crawl.reference.min_score=0.25"
@@ -18,9 +19,11 @@ def not_an_output(folder: str) -> str:
 
 
 def check_folder(folder: str) -> None:
-    """Raises ValueError if a folder on this machine has none of the files that a run writes. A folder in a store is
-    checked later.
+    """Raises ValueError if a folder on this machine does not exist, or has none of the files that a run writes. Folders
+    in a store are checked later.
     """
+    if is_local(folder):
+        check_is_folder(folder)
     names = ("manifest.json", *_PARTS, ".work/run.json")
     if is_local(folder) and not any(os.path.exists(os.path.join(folder, name)) for name in names):
         raise ValueError(not_an_output(folder))

@@ -168,7 +168,7 @@ def test_nothing_half_written_is_left(output: Path, tmp_path: Path, monkeypatch:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["{out}/absent", "{to}"], "is not there: this is no output of a finished run"),
+        (["{out}/absent", "{to}"], "/absent: there is no such folder"),
         (["{out}", "{to}", "--validation", "books"], "holds no validation documents of books, but of c4"),
         (["{out}", "{to}", "--shards-per-file", "0"], "shards_per_file 0 is not a positive number"),
         (["{out}", "{out}/manifest.json/x"], "Not a directory; what the path takes for a folder is a file"),

@@ -160,12 +160,15 @@ def test_commands_that_get_a_damaged_file_again() -> None:
     assert "lm --languages de`, or train your own with" in get_again("m/de.arpa.bin")
 
 
-def test_a_folder_that_does_not_exist_yet_is_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "models"
-    assert main(["list", "--models", str(folder)]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("there is no such folder yet; fetch and train-* make it\n")
-    assert f"fetch --models {folder} lm" in said
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_a_folder_that_does_not_exist_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    folder = tmp_path / "mistyped"
+    assert main(["list", "--models", str(folder), *more]) == 2
+    said = capsys.readouterr()
+    assert said.err == f"pipeline.models: --models {folder}: there is no such folder; fetch and train-* make it\n"
+    assert said.out == ""
     assert not folder.exists()
 
 

@@ -67,7 +67,7 @@ def _clean_sample(folder: Path, recipe: Recipe, settings: TrainSettings) -> Samp
     """
     root = folder / "clean" if (folder / "clean").is_dir() else folder
     if not root.is_dir():
-        raise ValueError(f"{folder} is not a folder of cleaned documents")
+        raise ValueError(f"{folder}: there is no such folder of cleaned documents")
     files = {source: sorted((root / source).glob("*.parquet")) for source in recipe.weights}
     if not any(files.values()):
         raise ValueError(f"{root} holds no SOURCE/*.parquet of {', '.join(recipe.weights)}")
