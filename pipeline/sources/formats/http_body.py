@@ -34,8 +34,8 @@ coding.
 _MAX_WINDOW_BYTES = 8 << 20
 """The largest window of Zstandard for HTTP, 8 MB (RFC 9659)."""
 _TEXT_BYTES = 512
-"""To decide whether a body is text, this many bytes are checked for control characters. Ours: the probability that this
-many bytes of packed data contain no control character is 10^-25.
+"""To decide whether a body is text, its first bytes are checked for control characters. This is the number of these
+bytes. Ours: the probability that so many bytes of packed data contain no control character is 10^-25.
 """
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _BOMS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
@@ -102,7 +102,7 @@ def _by_mark(body: bytes) -> Unpack | None:
 
 
 def _by_name(body: bytes, name: str, max_bytes: int) -> bytes:
-    """Undoes a content coding by its name in the header. This is for codings whose data begin with no mark, such as
+    """Unpacks a body by the coding that a header names. This is for codings whose data begin with no mark, such as
     deflate.
 
     If the body does not unpack, but is text, returns the body unchanged. If it is not text either, raises HttpError.

@@ -35,7 +35,8 @@ def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Reject
     """Yields (page, offset) for each page that begins in the unit's range of bytes. The last page can end after the
     range.
 
-    A fault is reported only by the unit whose range contains it. So no fault is reported twice.
+    Yields a rejection for each fault in the unit's range. Faults in the ranges of other units are not reported here, so
+    no fault is reported twice.
     """
     is_bz2 = unit.kind == "bz2"
     cutter = PageCutter(is_running=not is_bz2)

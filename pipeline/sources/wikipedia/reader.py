@@ -74,7 +74,9 @@ class WikipediaReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("not_article", "redirect", "not_wikitext", "no_text", "header_language")
 
     language: str = ""
-    """The code of the Wikipedia (``de``) that all files are from. If empty, the name of each file decides."""
+    """The code of a Wikipedia, such as ``de``. If it is set, all files are from this Wikipedia. If it is empty, the
+    name of each file decides.
+    """
     max_unit_bytes: int = 64 << 20
     """The largest unit in stored bytes. Ours: a worker reads a unit of this size in some minutes."""
 
