@@ -67,7 +67,8 @@ def split_hash(document_id: str) -> int:
 
 def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
     r"""Returns the lines of a WET record, stripped and without empty lines (c4_utils ``split_wet_file``). By default,
-    lines that begin like a header are dropped too, as in the example.
+    lines that begin like a header are dropped too. In the example, the second line is dropped because it begins with
+    ``Content-``.
 
     >>> page_text("  One.\r\n\r\nContent-based filters\nTwo.")
     'One.\nTwo.'

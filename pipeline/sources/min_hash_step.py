@@ -49,11 +49,13 @@ class MinHashDedup(DedupStep):
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.8
-    """A document is dropped if its overlap with a kept document is above this value, from 0.3 to below 1."""
+    """A document is dropped if its overlap with a kept document is above this value. The value must be at least 0.3 and
+    below 1.
+    """
     measure: Literal["containment", "jaccard"] = "containment"
     """How the overlap of two documents is computed. ``containment``: the number of shared n-grams divided by the number
     of n-grams of the smaller document. ``jaccard``: the number of shared n-grams divided by the number of distinct
-    n-grams of both documents together. All n-grams are counted once per document.
+    n-grams of both documents together. Each distinct n-gram of a document is counted once.
     """
     scope: str = ALL
     """The documents that are compared with each other. With ``all``, these are all documents. With the name of a

@@ -1,7 +1,7 @@
 """Unpacks the archive of one paper as a stream, with limited memory. Keeps only TeX files, and writes nothing to disk.
 
-arXiv stores a paper as ``ID.gz``. This is either a gzipped tar of all files in the project, or a single gzipped file of
-any format.
+arXiv stores a paper as ``ID.gz``. This is either a gzipped tar of a project (all files of the paper), or a single
+gzipped file of any format.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads arXiv's ``00README``. In this file a project names its main file, and files to ignore.
+"""Reads arXiv's ``00README``. This file names the main TeX file of a paper, and files to ignore.
 
 arXiv documents two formats (info.arxiv.org/help/00README.html). The first is JSON or YAML. It has a list ``sources``,
 whose items have a ``filename`` and a ``usage``. The second is the classic ``00README.XXX``, with lines ``NAME

@@ -88,7 +88,7 @@ class Header:
     title: str | None = None
     author: str | None = None
     language: str | None = None
-    """The ISO 639-1 code. The value is also None if the header names several languages."""
+    """The ISO 639-1 code of the language. None if the header names no language, or several."""
     gutenberg_id: int | None = None
 
 

@@ -22,8 +22,8 @@ UNIT_BYTES = 64 << 20
 """A Parquet file is split into units of about this many stored bytes, so that several workers can read it (our
 choice)."""
 MAX_FILES_SPLIT = 256
-"""If there are more files than this, Parquet files are not split (our choice). One unit per file is then enough for all
-workers. Splitting has a cost: the end of each file must be read before the run.
+"""If a source has more files than this, Parquet files are not split into several units (our choice). So many files keep
+all workers busy even with one unit per file. Splitting has a cost: the end of each file must be read before the run.
 """
 ROWS_LOOKED_AT = 100
 """JSON has no schema. So before a run, this many rows of the first JSON file are checked for the declared columns (our

@@ -32,7 +32,7 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TarDamage:
-    """Reports damage in a tar: its offset, and whether everything up to the end of the file is lost too."""
+    """Reports damage in a tar: the offset of the damage, and whether the rest of the file is lost too."""
 
     offset: int
     is_cut: bool

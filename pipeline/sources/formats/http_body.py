@@ -47,7 +47,9 @@ _NONE = _words(
     "identity none null chunked gzip x-gzip zstd bzip2 x-bzip2 binary plain text text/html 7bit 8bit ascii "
     "us-ascii utf-8 utf8 iso-8859-1 windows-1252"
 ) | {""}
-"""Names that headers give as codings. They are ignored if the body does not begin with the mark of a coding."""
+"""Names in headers that are ignored. Some of them are no content codings. The others are codings such as gzip, whose
+data are recognised by their first bytes and not by the header.
+"""
 
 Unpack = Callable[[bytes, int], tuple[bytes, bool]]
 """A function that unpacks a body. It takes the body and ``max_bytes``. It returns at most ``max_bytes + 1`` bytes, and

@@ -22,7 +22,7 @@ _NUMBER_OF_LINE = re.compile(r"HTTP/\S*\s+(\d{1,9})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """Holds a response without its transfer and content codings."""
+    """Holds an HTTP response. Its body is unpacked: its chunks are joined, and codings such as gzip are undone."""
 
     status: int
     headers: dict[str, str]

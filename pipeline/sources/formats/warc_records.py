@@ -182,7 +182,7 @@ class _Window:
         return missing <= 0
 
     def has_header(self) -> None:
-        """Reads until ``data`` has the complete header of the record at ``at``. Reads no more gzip members than needed."""
+        """Reads until the header of the record at ``at`` is complete. Reads no more gzip members than needed."""
         num_bytes = len(_STARTS_WITH)
         while self.has(num_bytes) and num_bytes < MAX_HEADER_BYTES:
             if not self.data.startswith(_STARTS_WITH, self.at) or _HEADER_END.search(self.data, self.at):

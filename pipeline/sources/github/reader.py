@@ -233,7 +233,9 @@ class GitHubReader(Reader):
         return table_by_name(path) in ("files", "licenses")
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Yields documents from ``contents`` and joined tables, and rows from ``files`` and ``licenses``."""
+        """Yields documents if the unit has the table ``contents`` or a joined table. Yields rows for the join if it has
+        the table ``files`` or ``licenses``.
+        """
         table, _, form = unit.kind.partition(".")
         if table not in NEEDED:
             raise ValueError(f"github: unknown kind of unit {unit.kind!r}")

@@ -46,9 +46,9 @@ class StreamPiece:
 
     event: Event
     offset: int
-    """An offset in the stored file. In plain XML it is the offset of the bytes. In bz2 it is the offset of the block
-    that contains the bytes. (The first block of a stream has the offset of the stream.) For a gap it is the offset of
-    the end mark before the gap. So a gap is reported by the unit that contains this end mark.
+    """An offset in the stored file. In plain XML, it is the offset of ``data``. In bz2, it is the offset of the block
+    from which ``data`` was unpacked. (For the first block of a stream, it is the offset of the stream.) For a gap, it
+    is the offset of the end mark before the gap. So the unit that contains this end mark reports the gap.
     """
     data: bytes = b""
     detail: str = ""
