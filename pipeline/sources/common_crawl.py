@@ -44,10 +44,11 @@ third of the time of splitting, stripping and joining all lines.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonCrawlReader(Reader):
-    """Reads pages as CCNet does. Lines are stripped. The first line is the title and not part of the text.
+    """Reads the pages of WET files (text) and WARC files (HTML).
 
-    This is true for WET files (text). For WARC files (HTML), the title is the page's ``<title>``. For both kinds of
-    files, the column ``digest`` is a hash of the text, so pages with equal texts have equal digests.
+    WET files are read as in CCNet: lines are stripped, and the first line is the title and not part of the text. In
+    WARC files, the title is the page's ``<title>``. For both kinds of files, the column ``digest`` is a hash of the
+    text, so pages with equal texts have equal digests.
     """
 
     DATA_VERSION: ClassVar[int] = 2

@@ -105,8 +105,8 @@ class DedupStep:
         return {}
 
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset()
-    """The names of settings that can be changed without a new run to see the effect. The effect is computed from the
-    signals (measured numbers) that a run stores for its documents.
+    """The names of settings whose new values can be tried without a new run. The effect of a new value is computed from
+    the signals (measured numbers) that a run stores for its documents.
     """
 
     @property

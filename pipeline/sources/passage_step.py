@@ -68,8 +68,8 @@ class PassageDedup(DedupStep):
         return LineHashes(found.hashes, found.doc_offsets)
 
     def num_hashes(self, texts: pa.Array) -> pa.Array:
-        """Returns 0 for each text. The numbers are for documents that are not compared with others, and these need no
-        windows.
+        """Returns 0 for each text. The step uses this method for documents that are not compared, and such documents
+        need no windows.
         """
         return pa.array([0] * len(texts), pa.int64())
 

@@ -135,10 +135,10 @@ class Reader(ABC):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ()
     """The reasons for rejecting records that are intact but are not documents, such as a redirect or a PDF."""
     CONTAINERS: ClassVar[frozenset[str]] = frozenset()
-    """The kinds of units that a single task must unpack (such as a .7z). ``unpack`` splits such a unit into chunks. The
-    pipeline writes the chunks to spill files. Each chunk becomes a new unit, and ``read`` reads it. Many tasks read
-    these units in parallel. The ``path`` of such a unit is a spill file. Its ``origin`` and ``kind`` are those of the
-    chunk.
+    """The kinds of units that are containers (such as a .7z), which a single task must unpack. ``unpack`` splits a
+    container into chunks, and the pipeline writes the chunks to temporary files (spill files). Each chunk becomes a new
+    unit: its ``path`` is the spill file, and its ``origin`` and ``kind`` are those of the chunk. Many tasks read these
+    new units in parallel, with ``read``.
     """
     HAS_DUMPS: ClassVar[bool] = False
     """True if the files are published in dumps (dated releases). Then a newer dump is cleaned without reading older

@@ -105,7 +105,8 @@ _FIRST_LINE = re.compile(
 
 
 def header_of(text: str) -> Header:
-    """Reads title, author, language and number from the first 16,000 characters of a Gutenberg text.
+    """Reads title, author, language and Gutenberg number from the first 16,000 characters of a book. Without
+    ``Gutenberg`` in these characters, all fields are None.
 
     >>> header_of("The Project Gutenberg Etext of Some Book, by A. Body\\n\\nJune, 1998  [Etext #4321]\\n")
     Header(title='Some Book', author='A. Body', language=None, gutenberg_id=4321)

@@ -36,8 +36,9 @@ MAX_UNPACKED_BYTES = 900_000 // 5 * 259
 Usually an unpacked block of text has 0.9 MB.
 """
 MAX_FALSE_MARKS = 2
-"""If a block does not unpack, at most this many marks after it are taken for chance marks and skipped. If it still does
-not unpack, the block is damaged. The probability of two chance marks is 2^-96.
+"""If a block does not unpack, the mark at its end may be a chance mark (bits inside the block that look like a mark).
+At most this many marks are skipped for this reason. If the block still does not unpack, it is damaged. The probability
+of two chance marks is 2^-96.
 """
 READ_BYTES = 256 << 10
 

@@ -152,8 +152,8 @@ def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
     """
     left: list[int] = []
     heights = [0]
-    """A list of nesting depths. The first is the depth of the tags that were removed before the first remaining tag.
-    Each further item is the depth of the tags that were removed after one remaining tag.
+    """Nesting depths of removed tags. The first item is the depth of the tags before the first remaining tag. Item
+    ``n`` is the depth of the tags directly after remaining tag number ``n``.
     """
     last = _NO_TAG
     for number, tag in enumerate(tags):

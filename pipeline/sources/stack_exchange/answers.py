@@ -54,9 +54,9 @@ class AnswerJoin(Join):
     with_meta_sites: bool = True
     """True if a meta site (a site about a site) can be among the largest sites. RedPajama takes every large site."""
     layout: str = "redpajama"
-    """``redpajama``: ``Q: TITLE BODY``, then one line ``A: ANSWER`` per answer. ``pile`` is EleutherAI's layout: title,
-    body and answers are separated by empty lines, with one ``A:`` per answer. ``plain``: title, body and answers
-    without marks.
+    """The layout of a document. ``redpajama``: ``Q: TITLE BODY``, then one line ``A: ANSWER`` per answer. ``pile``
+    (EleutherAI's layout): title, body and answers, separated by empty lines, with ``A:`` before each answer. ``plain``:
+    title, body and answers, without ``Q:`` and ``A:``.
     """
     keep_unanswered: bool = True
     keep_closed: bool = True

@@ -87,8 +87,8 @@ def _loss(unit: Unit, piece: StreamPiece, cutter: PageCutter) -> Rejected:
 
 
 def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:
-    """Yields the faults at the end of the file. The caller uses this function only for the unit that contains the
-    end.
+    """Yields a rejection for each fault at the end of the file. The caller uses this function only for the unit that
+    contains the end of the file.
     """
     if cutter.has_begun:
         if unit.end is None or cutter.offset < unit.end:
