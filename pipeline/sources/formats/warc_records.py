@@ -114,9 +114,7 @@ class _Members:
         return member
 
     def going_on(self) -> Iterator[bytes]:
-        """Yields the data of the following members, as long as they continue a record. Stops before a member that
-        begins with a new record.
-        """
+        """Yields the data of the next members. Stops before a member that begins with a new record."""
         while self._next and self._next.data is not None and not self._next.data.startswith(_STARTS_WITH):
             member = self.pop()
             assert member is not None
@@ -147,9 +145,7 @@ def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location:
 
 
 class _Window:
-    """Reads a stream of unpacked bytes, and holds a part of it in memory. ``data`` is this part. ``at`` is the current
-    position in ``data``.
-    """
+    """Reads a stream of unpacked bytes. ``data`` is the part in memory, and ``at`` is the current position in it."""
 
     __slots__ = ("_is_member", "_more", "at", "base", "data")
 
@@ -229,10 +225,8 @@ class _BrokenRecordError(Exception):
 
 
 def _records(window: _Window, *, location: str, offset: int | None, fault: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the records of a stream.
-
-    ``offset`` is the offset of the stream in the file; None if the stream is the whole file. ``fault`` is the damage of
-    the gzip member that the stream is from; empty if it is intact.
+    """Yields the records of a stream. ``offset`` is the offset of the stream in the file; None if the stream is the
+    whole file. ``fault`` is the damage of the gzip member that the stream is from; empty if it is intact.
     """
     while True:
         if not window.skip_newlines():
@@ -250,9 +244,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
 
 
 def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[str, str], bytes]:
-    """Returns the headers and the content of the record at ``window.at``. Moves the window to the end of the record.
-    Raises an error if the record is broken.
-    """
+    """Returns the headers and the content of the next record, and moves past it. Raises an error if it is broken."""
     window.has_header()
     data, at = window.data, window.at
     if not data.startswith(_STARTS_WITH, at):
@@ -281,17 +273,13 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
 
 
 def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
-    """True if a record in a damaged member is complete. If the record has a digest, the digest decides. Otherwise the
-    result is True only if the member is truncated and not damaged in a different way.
-    """
+    """True if a record's digest is right, or if it has no digest and its gzip member is only truncated."""
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
 
 
 def _is_gap(following: bytes) -> bool:
-    """True if ``following`` begins with the two line ends that separate records, and after them a new record begins or
-    the data end.
-    """
+    """True if ``following`` begins with two line ends, and a new record or the end of the data comes next."""
     for gap in _GAPS:
         if following.startswith(gap):
             rest = following[len(gap) : len(gap) + len(_STARTS_WITH)]
@@ -300,9 +288,7 @@ def _is_gap(following: bytes) -> bool:
 
 
 def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
-    """True if a record is complete although the two line ends after it are missing. The record's digest decides.
-    Without a digest, the bytes after the record decide.
-    """
+    """True if a record is complete, although not followed by two line ends. Its digest or the next bytes decide."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest

@@ -55,7 +55,8 @@ class AnswerJoin(Join):
     """True if a meta site (a site about a site) can be among the largest sites. RedPajama takes every large site."""
     layout: str = "redpajama"
     """The layout of a document. ``redpajama``: ``Q: TITLE BODY``, then one line ``A: ANSWER`` per answer. ``pile``
-    (EleutherAI's layout): title, body and answers, separated by empty lines, with ``A:`` before each answer. ``plain``:
+    (EleutherAI's layout): ``Q:``, title and body, then ``A:`` and the text of each answer, all separated by empty
+    lines. ``plain``:
     title, body and answers, without ``Q:`` and ``A:``.
     """
     keep_unanswered: bool = True
