@@ -16,6 +16,7 @@ from tokenizer.program import name_of
 
 if TYPE_CHECKING:
     from mixtures.find.search import FoundRow
+    from mixtures.shards import ShardInfo
 
 # The functions import the search themselves, because that imports NumPy and pyarrow, which takes tenths of a second.
 
@@ -54,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _make(folder: str, num_workers: int) -> int:
     from mixtures.find.index import index_path
-    from mixtures.find.search import Finder, make_indexes
+    from mixtures.find.make import make_indexes
+    from mixtures.find.search import Finder
 
     written = make_indexes(folder, num_workers=num_workers)
     finder = Finder(folder)
@@ -73,7 +75,15 @@ def _hits(args: argparse.Namespace) -> Iterator[FoundRow]:
         raise ValueError("give one of a string, --id or --url")
     from mixtures.find.search import Finder
 
-    finder = Finder(args.folder)
+    def before_compare(shards: Sequence[ShardInfo]) -> None:
+        size = sum(info.bytes for info in shards)
+        print(
+            f"mixtures.find: comparing the checksums of {len(shards):,} shards ({size:,} bytes), which were written or "
+            f"copied after their indexes were made; --make-index does this for all later searches",
+            file=sys.stderr,
+        )
+
+    finder = Finder(args.folder, before_compare=before_compare)
     if args.url is not None:
         return finder.ids(finder.ids_of_url(args.url, args.clean))
     if args.id is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from mixtures.find.common import CommonPieces, count_common
 from mixtures.find.grams import hashes, minima
 from mixtures.find.index import _numbers
 from mixtures.find.limits import GRAIN_BYTES, MAX_SHARE
+from mixtures.find.make import make_indexes
 from mixtures.find.postings import encode, encoded_bytes
-from mixtures.find.search import Finder, FoundRow, make_indexes
+from mixtures.find.search import Finder, FoundRow
 from mixtures.find.token_match import TokenMatch
 from tokenizer.encode import Encoder
 
@@ -196,6 +198,39 @@ def test_a_damaged_index_is_made_again(output: Path, monkeypatch: pytest.MonkeyP
             assert make_indexes(output) == [path]
             assert path.read_bytes() == right
     assert make_indexes(output) == []
+
+
+def test_a_shard_rewritten_with_equal_size_gives_no_hits(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_indexes(output)
+    info = Finder(output).infos[0]
+    shard = output / info.path
+    right = shard.read_bytes()
+    (hit, *_) = Finder(output).scan(" the ")
+    for request in (["a string that is long enough"], ["--id", hit.doc_id], ["--make-index"]):
+        shard.write_bytes(right[: len(right) // 2] + bytes([right[len(right) // 2] ^ 1]) + right[len(right) // 2 + 1 :])
+        assert main([str(output), *request]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert f"{shard} has checksum" in said.err.splitlines()[-1]
+        shard.write_bytes(right)
+
+
+def test_a_copied_output_is_searched_after_its_checksums_are_compared(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_indexes(output)
+    copy = tmp_path / "copy"
+    shutil.copytree(output, copy, copy_function=shutil.copyfile)
+    (hit, *_) = Finder(copy).scan(" the ")
+    wanted = [str(copy), "--id", hit.doc_id]
+    assert main(wanted) == 0
+    said = capsys.readouterr()
+    assert "comparing the checksums of 6 shards" in said.err
+    assert said.err.count("\n") == 1
+    assert make_indexes(copy) == [], "the indexes are right, so none is made again"
+    assert main(wanted) == 0
+    again = capsys.readouterr()
+    assert (again.out, again.err) == (said.out, "")
 
 
 def test_an_id_that_the_tokenizer_lacks_is_named(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
