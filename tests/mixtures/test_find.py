@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,58 @@ def test_a_copied_output_is_searched_after_its_checksums_are_compared(
     assert main(wanted) == 0
     again = capsys.readouterr()
     assert (again.out, again.err) == (said.out, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "hint"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "free some space"),
+        (PermissionError(errno.EACCES, "Permission denied"), 2, "give this user the right"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), 2, ""),
+    ],
+)
+def test_an_error_of_the_disk_is_one_line_and_leaves_no_half_index(
+    output: Path,
+    error: OSError,
+    status: int,
+    hint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(path: Path, data: bytes) -> int:
+        with path.open("wb") as sink:
+            sink.write(data[:10])
+        raise error
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert main([str(output), "--make-index", "--workers", "1"]) == status
+    said = capsys.readouterr().err
+    assert (error.strerror or "") in said
+    assert hint in said
+    assert said.count("\n") == 1
+    assert not [path for path in (output / "index").rglob("*") if path.is_file()]
+
+
+def test_hits_before_a_damaged_index_are_said_to_be_incomplete(
+    output: Path, rows: Rows, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_indexes(output)
+    finder = Finder(output)
+    first = next(finder.scan(" the "))
+    assert first.text is not None
+
+    def broken(self: Finder, wanted: str) -> Iterator[FoundRow]:
+        yield first
+        raise ValueError("the index of a later shard is damaged")
+
+    monkeypatch.setattr(Finder, "text", broken)
+    assert main([str(output), first.text[:60], "--ids-only"]) == 2
+    said = capsys.readouterr()
+    assert said.out == f"{first.doc_id}\n"
+    assert said.err == (
+        "mixtures.find: the index of a later shard is damaged; the rows listed before (1) are right, "
+        "but there may be more\n"
+    )
 
 
 def test_an_id_that_the_tokenizer_lacks_is_named(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
