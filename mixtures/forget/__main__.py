@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _index_again(folder: str) -> int:
     """Makes the index of ``mixtures.find`` again, after documents were removed. Returns the exit status."""
-    from mixtures.find.search import make_indexes
+    from mixtures.find.make import make_indexes
 
     try:
         make_indexes(folder)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +24,9 @@ from mixtures.find.common import CommonPieces, count_common
 from mixtures.find.grams import hashes, minima
 from mixtures.find.index import _numbers
 from mixtures.find.limits import GRAIN_BYTES, MAX_SHARE
+from mixtures.find.make import make_indexes
 from mixtures.find.postings import encode, encoded_bytes
-from mixtures.find.search import Finder, FoundRow, make_indexes
+from mixtures.find.search import Finder, FoundRow
 from mixtures.find.token_match import TokenMatch
 from tokenizer.encode import Encoder
 
@@ -196,6 +199,91 @@ def test_a_damaged_index_is_made_again(output: Path, monkeypatch: pytest.MonkeyP
             assert make_indexes(output) == [path]
             assert path.read_bytes() == right
     assert make_indexes(output) == []
+
+
+def test_a_shard_rewritten_with_equal_size_gives_no_hits(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_indexes(output)
+    info = Finder(output).infos[0]
+    shard = output / info.path
+    right = shard.read_bytes()
+    (hit, *_) = Finder(output).scan(" the ")
+    for request in (["a string that is long enough"], ["--id", hit.doc_id], ["--make-index"]):
+        shard.write_bytes(right[: len(right) // 2] + bytes([right[len(right) // 2] ^ 1]) + right[len(right) // 2 + 1 :])
+        assert main([str(output), *request]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert f"{shard} has checksum" in said.err.splitlines()[-1]
+        shard.write_bytes(right)
+
+
+def test_a_copied_output_is_searched_after_its_checksums_are_compared(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_indexes(output)
+    copy = tmp_path / "copy"
+    shutil.copytree(output, copy, copy_function=shutil.copyfile)
+    (hit, *_) = Finder(copy).scan(" the ")
+    wanted = [str(copy), "--id", hit.doc_id]
+    assert main(wanted) == 0
+    said = capsys.readouterr()
+    assert "comparing the checksums of 6 shards" in said.err
+    assert said.err.count("\n") == 1
+    assert make_indexes(copy) == [], "the indexes are right, so none is made again"
+    assert main(wanted) == 0
+    again = capsys.readouterr()
+    assert (again.out, again.err) == (said.out, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "hint"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "free some space"),
+        (PermissionError(errno.EACCES, "Permission denied"), 2, "give this user the right"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), 2, ""),
+    ],
+)
+def test_an_error_of_the_disk_is_one_line_and_leaves_no_half_index(
+    output: Path,
+    error: OSError,
+    status: int,
+    hint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(path: Path, data: bytes) -> int:
+        with path.open("wb") as sink:
+            sink.write(data[:10])
+        raise error
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert main([str(output), "--make-index", "--workers", "1"]) == status
+    said = capsys.readouterr().err
+    assert (error.strerror or "") in said
+    assert hint in said
+    assert said.count("\n") == 1
+    assert not [path for path in (output / "index").rglob("*") if path.is_file()]
+
+
+def test_hits_before_a_damaged_index_are_said_to_be_incomplete(
+    output: Path, rows: Rows, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_indexes(output)
+    finder = Finder(output)
+    first = next(finder.scan(" the "))
+    assert first.text is not None
+
+    def broken(self: Finder, wanted: str) -> Iterator[FoundRow]:
+        yield first
+        raise ValueError("the index of a later shard is damaged")
+
+    monkeypatch.setattr(Finder, "text", broken)
+    assert main([str(output), first.text[:60], "--ids-only"]) == 2
+    said = capsys.readouterr()
+    assert said.out == f"{first.doc_id}\n"
+    assert said.err == (
+        "mixtures.find: the index of a later shard is damaged; the rows listed before (1) are right, "
+        "but there may be more\n"
+    )
 
 
 def test_an_id_that_the_tokenizer_lacks_is_named(output: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,8 @@ import pytest
 import mixtures.forget.removal
 import mixtures.manifest
 from mixtures.find.__main__ import main as find
-from mixtures.find.search import Finder, make_indexes
+from mixtures.find.make import make_indexes
+from mixtures.find.search import Finder
 from mixtures.forget.__main__ import main
 from mixtures.forget.removal import finish, forget
 from mixtures.inspect.documents import Wanted, documents
@@ -127,7 +128,7 @@ def test_an_index_that_cannot_be_made_is_told_apart_from_the_removal(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("mixtures.find.search.make_indexes", full)
+        patched.setattr("mixtures.find.make.make_indexes", full)
         assert main([str(output), "--id", doc_id]) == 1
     said = capsys.readouterr()
     assert "1 document out:" in said.out

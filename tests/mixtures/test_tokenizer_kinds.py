@@ -26,7 +26,8 @@ from mixtures.decontaminate.certificate import list_shards
 from mixtures.export.arrayrecord import example
 from mixtures.export.layouts import export
 from mixtures.find.__main__ import main as find
-from mixtures.find.search import Finder, FoundRow, make_indexes
+from mixtures.find.make import make_indexes
+from mixtures.find.search import Finder, FoundRow
 from mixtures.forget.removal import forget
 from mixtures.grain import IGNORED_LABEL, PackedSource
 from mixtures.inspect.__main__ import main as inspect

@@ -16,7 +16,8 @@ import tokenizers
 from small import CONFIG, Small, prose
 
 from mixtures.export.layouts import export
-from mixtures.find.search import Finder, make_indexes
+from mixtures.find.make import make_indexes
+from mixtures.find.search import Finder
 from mixtures.inspect.__main__ import main as inspect_main
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.verify.__main__ import main as verify

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from small import CONFIG, Small, manifest_of, rows_of, shard_sums
 
-from mixtures.find.search import Finder, make_indexes
+from mixtures.find.make import make_indexes
+from mixtures.find.search import Finder
 from mixtures.forget.removal import forget
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.parts import source_of
