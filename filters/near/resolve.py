@@ -3,7 +3,7 @@
 Documents are ordered by rank. Documents of the source that is first in the list of sources come first. Within a source,
 the documents with the most n-grams come first. Documents with equally many n-grams are ordered by a hash of all their
 columns, including the id and the text. So the order does not depend on the division into files or on the number of
-workers. Only if two documents are equal in all these respects, the place where they were read decides.
+workers. If two documents are equal in all these respects, the place where they were read decides.
 
 The decisions are made in this order. A document is removed if a verified pair links it to an earlier document that is
 kept. So a document is never removed because it overlaps a document that is itself removed. For example, if A overlaps B

@@ -77,7 +77,8 @@ def unit_of(code: str) -> str:
 
 
 def _convert(call: TemplateCall) -> str:
-    """Returns a measure in the author's unit, without its conversion: ``{{convert|10|to|17|m|ft}}`` shows "10 to 17 m".
+    """Returns a measure in the author's unit, without the converted value: ``{{convert|10|to|17|m|ft}}`` shows "10 to
+    17 m".
 
     >>> _convert(TemplateCall(["5", "ft", "8+1/2", "in", "m"], {}, "en"))
     '5 ft 8 1/2 in'
