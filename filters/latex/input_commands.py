@@ -156,7 +156,7 @@ class InputCommands:
         return None if found is None else InputCommand(self._plain(found[1]), found.end())
 
     def _read_if_exists(self, text: str, command: str, found: re.Match[str]) -> InputCommand | None:
-        r"""Reads ``\InputIfFileExists{file}{text before it}{text if there is no file}``, or ``\IfFileExists``.
+        r"""Reads ``\InputIfFileExists{file}{text before the file}{text if the file is missing}``, or ``\IfFileExists``.
 
         ``\IfFileExists`` reads a file only if its second argument contains a command that reads a file.
         """

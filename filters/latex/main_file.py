@@ -167,8 +167,8 @@ def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> in
 
 
 def _rank(path: str, text: str, kind: int, whole_chars: int, *, has_bbl: bool) -> _Rank:
-    """Returns a sort key for a file; the file with the largest key is the main file. ``whole_chars`` is the length of
-    the file and of all files that it reads.
+    """Returns a sort key for a file; the file with the largest key is the main file. ``whole_chars`` is the total
+    length in characters of the file and of all files that it reads.
     """
     base = posixpath.basename(path)
     name = _stem(base)

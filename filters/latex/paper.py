@@ -130,8 +130,8 @@ class Latex(Step):
     """Cuts a paper at its appendix. Off by default, because the LLaMA paper removes only the bibliography at the end.
     """
     no_sections: Literal["keep", "drop"] = "keep"
-    """``keep`` removes only the front matter of papers without headings (physics letters). ``drop`` drops such
-    papers."""
+    """What happens to papers without headings, such as physics letters. ``keep`` removes only their front matter.
+    ``drop`` drops them."""
 
     NAME: ClassVar[str] = "latex"
     CITE: ClassVar[str] = "the paper"

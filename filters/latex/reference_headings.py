@@ -67,7 +67,8 @@ class Named:
     start: int
     end: int
     is_section: bool
-    """True for the heading of a section, False for the heading of a paragraph and for a heading made by hand."""
+    """True for the heading of a section. False for the heading of a paragraph, and for a heading made without a heading
+    command."""
     is_review: bool
 
 

@@ -37,6 +37,8 @@ def nominate_kept(
         new_keys: the keys of new documents. ``new[i]`` is the number of the document that has ``new_keys[i]``.
         new_lengths: the length of each new document, by number.
 
+    In the example, kept document 1 and both new documents have the key 7:
+
     >>> def array(*values): return np.array(values)
     >>> (found,) = nominate_kept(
     ...     array(5, 7), array(0, 1), array(90, 80), array(7, 8, 7), array(0, 0, 1), array(70, 60)

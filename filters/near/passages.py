@@ -162,6 +162,8 @@ def cut_passages(texts: pa.Array, windows: Windows, is_repeated: Array, num_byte
         is_repeated: True for the windows to cut, one value per window.
         num_bytes: the length of a window, in bytes.
 
+    In the example, two repeated windows of 150 bytes together cover the line of 200 letters:
+
     >>> texts = pa.array(["A head.\\n" + "x" * 200 + "\\nA tail.\\n"])
     >>> windows = Windows(np.zeros(2, np.uint64), np.array([6, 60]), np.array([0, 2]))
     >>> cut_passages(texts, windows, np.array([True, True]), 150).text.to_pylist()

@@ -70,6 +70,8 @@ def resolve(edges: Iterable[tuple[bytes, bytes, float, Edge]]) -> Iterator[tuple
         edges: tuples of (rank of the document that may be removed, rank of an earlier document, overlap, any value),
             sorted by the first element.
 
+    In the example, b overlaps a, and c overlaps b. Only b is removed, because c overlaps no document that is kept:
+
     >>> a, b, c = (rank_of(0, n, b"x", b"") for n in (9, 8, 7))
     >>> [(removed == b, kept == a) for removed, kept, _, _ in resolve([(b, a, 0.9, ()), (c, b, 0.9, ())])]
     [(True, True)]

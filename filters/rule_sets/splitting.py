@@ -133,7 +133,7 @@ def hash_of(codes: Codes, start: int, end: int) -> int:
 
 @kernel
 def find(codes: Codes, start: int, end: int, known: Known, use: int) -> int:
-    """Searches the known strings for ``codes[start:end]``. Returns its number if it is known and has this use, else -1."""
+    """Searches the known strings for ``codes[start:end]``. Returns the number of the string if it has this use, else -1."""
     size = end - start
     if size <= 0 or size >= known.filters.shape[1]:
         return -1
@@ -156,7 +156,7 @@ def find(codes: Codes, start: int, end: int, known: Known, use: int) -> int:
 
 @kernel
 def add_parts(start: int, number: int, known: Known, ends: Ints, count: int) -> int:
-    """Writes the ends of an exception's words into ``ends``, after its first ``count`` ends. Returns the new ``count``."""
+    """Appends the ends of an exception's words to the first ``count`` ends. Returns the new ``count``."""
     for part in range(known.part_bounds[number], known.part_bounds[number + 1]):
         start += known.parts[part]
         ends[count] = start

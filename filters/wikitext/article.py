@@ -62,7 +62,7 @@ class WikiLanguages(Step):
 class Article(Step):
     """Drops a page if nothing follows its title, or if no line has at least three words.
 
-    Input columns: ``text`` as :class:`filters.wikitext.page.Wikitext` writes it, ``title``, ``_is_disambiguation``.
+    Input columns: ``text`` (written by :class:`filters.wikitext.page.Wikitext`), ``title``, ``_is_disambiguation``.
     """
 
     NAME: ClassVar[str] = "article"

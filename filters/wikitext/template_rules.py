@@ -56,7 +56,7 @@ def _language_words(call: TemplateCall) -> str:
 
 
 def _german_words(call: TemplateCall) -> str:
-    """Returns foreign words with their transliteration (``d``) and meaning (``b``).
+    """Returns foreign words with their transliteration (argument ``d``) and meaning (argument ``b``).
 
     ``{{arF|اسم|d=ism|b=Name}}`` shows "اسم, DMG ism, ‚Name‘".
     """
