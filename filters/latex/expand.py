@@ -23,16 +23,14 @@ MAX_DEPTH = 200
 """Maximum depth of nested macro texts. Ours: TeX allows 200 levels of input, and papers use fewer than 10."""
 MAX_CALL_CHARS = 8_192
 """One call may add this many characters, plus 16 times the length of its arguments. Ours: in 63 papers no shorthand
-adds more than 800 characters; macros that add more draw figures. For example, a macro may double a single character at
-most 13 times."""
+adds more than 800 characters; macros that add more draw figures. A macro can double one character 13 times."""
 MAX_CALL_EXPANSIONS = 1_000
 """One call may expand this many macros, plus one per character of its arguments (an argument can be a whole section).
 Ours: in 63 papers, no call expands more than 50 macros."""
 WORK_CHARS_BASE = 2_000_000
 WORK_PER_CHAR = 6
-"""All calls of a document together may write this many characters per character of the document, in addition to
-``WORK_CHARS_BASE``. Each call costs 100 characters more than it writes. Real papers need far less. With this budget, a
-hostile source of 20 MB takes under half a minute."""
+"""Characters that all calls together may write per character of the document, besides ``WORK_CHARS_BASE``. Each call
+costs 100 characters extra. Real papers need far less. A hostile source of 20 MB takes under half a minute."""
 _PUSH_COST_CHARS = 100
 _MAX_FAILURES = 3
 _MAX_GLANCE_CHARS = 500
@@ -45,15 +43,13 @@ _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
 
 @dataclass(slots=True)
 class Expanded:
-    """Holds the expanded text, the number of expanded calls, the number of calls that were given up, and the names that
-    the source defines."""
+    """Holds the expanded text, and the numbers of calls that were expanded (``num_expanded``) and given up."""
 
     text: str
     num_expanded: int = 0
     num_left: int = 0
     own_names: frozenset[str] = frozenset()
-    """Names that the source defines. The names in ``saved_names`` are left out, because the text can still use them in
-    their original meaning."""
+    """Names that the source defines, except ``saved_names``: the text can use these in their original meaning."""
 
 
 Handler = Callable[["Expander", int], bool]
@@ -74,8 +70,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result = Expanded("")
         self.failures: dict[str, int] = {}
         self.branches: list[Frame] = []
-        """The places at which reading continues after the branches that are being read, the innermost branch last. Only
-        branches of tests outside of all macros are in this list."""
+        """For each open branch of a test outside of all macros, the place at which reading continues after it."""
         self.switches: dict[str, bool] = {}
         """The value of each switch that the source declares with etoolbox or ifthen. The key is the switch's name."""
         self.is_global = False
@@ -165,8 +160,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.push(filled, macro, name, is_one=is_one)
 
     def _has_budget(self, num_chars: int) -> bool:
-        """Charges ``num_chars`` to the budgets of the document and the call. Returns False if one of the two budgets is
-        spent."""
+        """Charges ``num_chars`` to the budgets of the document and the call. Returns False if either is spent."""
         self.work_left -= num_chars + _PUSH_COST_CHARS
         if self.stack:
             self.call.chars -= num_chars
@@ -177,8 +171,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return self.work_left >= 0
 
     def _open_call(self, name: str, start: int, end: int) -> bool:
-        """Begins a call if no other call is in progress. Returns True if another call is in progress; the new call then
-        belongs to that call."""
+        """Begins a call if none is in progress. Returns True if the new call is inside another call."""
         if self.stack:
             return True
         self.math_before = self.math.state()
@@ -241,8 +234,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Handles a test that cannot be read. If the test is in a macro's text, gives up the macro's call and returns
-        True. If the test is outside of macros (``outside`` is not None), only returns False."""
+        """Gives up the call of a macro with an unreadable test, and returns True. Outside of macros, returns False."""
         if outside is not None:
             return False
         self.give_up()
@@ -266,8 +258,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Continues reading with ``filled``, a macro's text. If ``is_one`` is true and ``filled`` has several tokens,
-        puts them into braces."""
+        """Continues reading with ``filled``, a macro's text. If ``is_one``, puts several tokens into braces."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS
@@ -312,8 +303,7 @@ class Expander(ArgumentReader, Scopes, Writer):
 
         ``culprit`` is the name of the macro that cannot be expanded, by default the macro whose text is being read. If
         ``culprit`` is in an argument of the call, only ``culprit`` stays unexpanded from now on, and the call is
-        repeated. With ``for_good``, no later call of the macro is tried. Without it, later calls are tried until three
-        have failed.
+        repeated. Later calls of the macro are expanded until three have failed, or not at all if ``for_good``.
         """
         call = self.call
         culprit = culprit or self.frame_name

@@ -133,7 +133,7 @@ def hash_of(codes: Codes, start: int, end: int) -> int:
 
 @kernel
 def find(codes: Codes, start: int, end: int, known: Known, use: int) -> int:
-    """Searches the known strings for ``codes[start:end]``. Returns the number of the string if it has this use, else -1."""
+    """Returns the number of the known string ``codes[start:end]``. Returns -1 if it is not known or lacks this use."""
     size = end - start
     if size <= 0 or size >= known.filters.shape[1]:
         return -1
