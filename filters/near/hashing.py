@@ -164,8 +164,8 @@ def lowest_permuted(
     hashes: npt.NDArray[np.uint32], ends: Ends, factors: npt.NDArray[np.uint32], summands: npt.NDArray[np.uint32],
     signatures: npt.NDArray[np.uint32],
 ) -> None:  # fmt: skip
-    """Computes each document's signature. Number ``i`` of the signature becomes the smallest value that permutation
-    ``i`` gives for a hash of the document, if this is smaller than the number before.
+    """Computes each document's signature. Number ``i`` of a signature is the smallest value that permutation ``i``
+    gives for a hash of the document. Before the call, all bits of ``signatures`` must be 1.
 
     Before the permutations, the bits of each hash are mixed by the 32-bit finaliser of MurmurHash3, as in datasketch.
     """

@@ -44,8 +44,8 @@ class FineWebQuality(Step):
     short_line_chars: int = 30
     """A line is short if it has at most this many characters."""
     max_repeated_chars: float = 0.01
-    """Largest share of characters in lines that occurred before on the page. The value is from FineWeb's code; the
-    paper says 0.1."""
+    """Largest share of a page's characters that may be in lines that occurred before on the page. The value is from
+    FineWeb's code; the paper says 0.1."""
     max_line_ends_per_word: float = 0.3
     """Largest number of line ends per word. This rule is in FineWeb's code, but not in the paper."""
 

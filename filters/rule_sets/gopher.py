@@ -131,11 +131,11 @@ class GopherRepetition(Step):
     max_repeated_paragraphs: float = 0.3
     """Largest share of paragraphs that occurred before on the page."""
     max_repeated_paragraph_chars: float = 0.2
-    """Largest share of characters in paragraphs that occurred before on the page."""
+    """Largest share of a page's characters that may be in paragraphs that occurred before on the page."""
     max_repeated_lines: float = 0.3
     """Largest share of lines that occurred before on the page."""
     max_repeated_line_chars: float = 0.2
-    """Largest share of characters in lines that occurred before on the page."""
+    """Largest share of a page's characters that may be in lines that occurred before on the page."""
     max_top_ngrams: tuple[float, ...] = (0.20, 0.18, 0.16)
     """Limits for runs of 2, 3 and 4 words, in this order. Each is the largest share of a page's characters that all
     copies of the most frequent run of this length may have together."""

@@ -111,9 +111,9 @@ _last = threading.local()
 
 
 def remembered(key: str, column: pa.Array, measure: Callable[[pa.Array], _T], take: Callable[[_T, Ints], _T]) -> _T:
-    """Returns ``measure(column)``, and stores it as the result for this key. If all texts of the column are in the
-    column of the stored result, in the same order, nothing is measured. The function then returns rows of the stored
-    result. ``take(result, rows)`` must select them.
+    """Returns ``measure(column)``. The last measured column of each key is stored with its result. If it contains all
+    texts of the new column, in the same order, nothing is measured: the function selects rows of the stored result with
+    ``take(result, rows)``.
 
     >>> column, calls = pa.array(["a", "b", "c"]), []
     >>> def lengths(texts):
