@@ -33,9 +33,7 @@ class RowPlan:
     lengths: Array
     """int64: the number of tokens in each piece."""
     ends: Array
-    """int64: where each row ends, as an index into the pieces. The first value is 0, before the end of the first
-    row.
-    """
+    """int64: row r has the pieces from index ``ends[r]`` to before ``ends[r + 1]``. ``ends[0]`` is 0."""
 
     @property
     def num_rows(self) -> int:

@@ -1,8 +1,8 @@
 """Provides the packed sequences as a random-access data source for Grain: an object with ``len()`` and ``[]``.
 
 The records are in the loader's order, so Grain must not shuffle them. A saved state counts the sequences that were
-read, as a state of `Loader` does. So each of the two classes can load the states of the other, with any number of
-processes.
+read, as a state of `Loader` does. So a state of `Loader` can be loaded by `PackedSource` and the other way round.
+The number of processes may change.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ class PackedSource:
         return self._about
 
     def state_after(self, num_records: int) -> dict[str, int | str]:
-        """Returns the state after ``num_records`` records, which are counted over all processes together. `Loader` can
-        load this state too.
+        """Returns the state after ``num_records`` records. The records of all processes are counted. `Loader` can load
+        this state too.
         """
         return self._loader.state_after(num_records)
 
