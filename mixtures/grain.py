@@ -134,7 +134,7 @@ def _whole(batch: Batch) -> dict[str, Any]:
 
 
 class _Ahead:
-    """Reads several batches at once, if the records are requested at regular distances.
+    """Reads several batches at once, if the records are requested at regular intervals.
 
     For example, with n processes, each process requests every n-th record. Other records may be requested at any time,
     but they take longer. Threads may share this object.
@@ -165,8 +165,8 @@ class _Ahead:
     def _expected(self, number: int) -> range:
         """Returns the steps whose batches are read together with the batch of step ``number``.
 
-        If this step and the last two requested steps are at equal distances, the next steps at the same distance are
-        read, too. Otherwise only this step is read.
+        If the intervals between this step and the last two requested steps are equal, the next steps at this interval
+        are read too. Otherwise only this step is read.
         """
         distance = number - self._last[-1] if self._last else 0
         if distance < 1 or self._last[0] != number - 2 * distance:

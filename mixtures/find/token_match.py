@@ -4,8 +4,8 @@ An occurrence of the string lies inside one token. Or it begins in one token, co
 a last token. So three questions about each id are answered before the search:
 
 - If the string begins in this token, at which places of the string can the next token begin?
-- At which places does the string contain the whole token?
-- From which places on does the rest of the string fit the beginning of the token?
+- At which places does the string contain this whole token?
+- From which places on is the rest of the string the beginning of this token?
 
 Each answer is a set of places in the string, and is stored as the bits of one number. The first pass over the array
 only checks whether an id can begin an occurrence, and whether the next id can continue or end it. Only the few ids for
