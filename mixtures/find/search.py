@@ -30,7 +30,8 @@ Array = np.ndarray[Any, Any]
 _SEARCHED_ROWS = 256
 """Rows are searched in parts. A part has at most this many rows."""
 _FIRST_TOKENS, _MOST_TOKENS = 1 << 15, 1 << 19
-"""About how many tokens are searched at once: first few, because the first hits may be enough, then twice as many."""
+"""About how many tokens are searched at once. The first search is small, because its hits may be enough. Each further
+search has twice as many tokens, up to ``_MOST_TOKENS``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +195,7 @@ class Finder:
                     yield shard.hit(row, text)
 
     def _token_match(self, wanted: str, encoder: Encoder) -> TokenMatch | None:
-        """Returns an object that finds the string in ids; None if only decoded rows can show whether it is there."""
+        """Returns an object that finds the string in ids. Returns None if only decoded text can be searched."""
         if self._match is None or self._match[0] != wanted:
             pieces = None if "\ufffd" in wanted else encoder.codec.piece_bytes()  # it may replace bytes not in UTF-8
             self._match = wanted, TokenMatch(pieces, wanted.encode()) if pieces is not None else None
@@ -243,8 +244,10 @@ class _OpenShard:
             yield from _rows_with(parts, match)
 
     def _parts(self, first: int, end: int) -> Iterator[tuple[int, Array, Array]]:
-        """Divides the rows from ``first`` to before ``end`` into parts, so that each part lies in one batch. Yields
-        three values per part: its first row, its ids, and the place in the ids where each row ends."""
+        """Divides the rows from ``first`` to before ``end`` into parts, so that each part lies in one batch.
+
+        Yields three values per part: the number of its first row, its ids, and the index in them where each row ends.
+        """
         while first < end:
             number = int(self._ends.searchsorted(first, "right"))
             if number not in self._arrays:

@@ -71,7 +71,7 @@ def _index_again(folder: str) -> int:
 
 
 def _what_is_left(folder: str) -> str:
-    """Returns what a removal that broke off has done, and which command finishes it."""
+    """Returns a message about an interrupted removal: what is done, and which command finishes the rest."""
     from mixtures.manifest import NEW_MANIFEST
 
     if (Path(folder) / NEW_MANIFEST).is_file():
