@@ -110,7 +110,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="a setting as under `sources:` in the config file; SOURCE.FIELD=VALUE for every step that "
-        "has it (a list in brackets: wikipedia.wiki_languages.wikis=[en,de]), SOURCE.STEP=off, and common_crawl.perplexity.head=N or .middle=N where a bucket ends; repeatable",
+        "has it (a list in brackets: wikipedia.wiki_languages.wikis=[en,de]), SOURCE.STEP=off, "
+        "and common_crawl.perplexity.head=N or .middle=N where a bucket ends; repeatable",
     )
     parser.add_argument(
         "--page", action="store_true",
