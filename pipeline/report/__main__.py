@@ -16,8 +16,8 @@ from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns its exit status: 0 if it succeeded, 1 if it failed (a full disk), 2 if the
-    request was wrong."""
+    """Runs the command. Returns its exit status: 0 if it succeeded, 1 if it failed (for example because the disk is
+    full), 2 if the request was wrong."""
     args = build_parser().parse_args(argv)
     try:
         _run(args)

@@ -1,4 +1,6 @@
-"""Tests finding strings, ids and urls with the index: same hits as a full scan, clear messages without an index."""
+"""Tests the search for strings, ids and urls with an index. It finds the same rows as a full scan. Without an index,
+the message says what to do.
+"""
 
 from __future__ import annotations
 
@@ -167,7 +169,9 @@ def test_a_damaged_index_is_named(output: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_a_flipped_byte_of_an_index_hides_no_row(output: Path, rows: Rows, encoder: Encoder) -> None:
-    """A search that does not read the byte finds all rows; one that reads it names the file."""
+    """If a search does not read the damaged byte, it finds all rows. If it reads the byte, it names the damaged
+    file.
+    """
     path = make_indexes(output)[0]
     right = path.read_bytes()
     strings = [encoder.decode(row[3])[100:160] for row in rows[:4]]
@@ -367,7 +371,7 @@ def test_the_numbers_of_an_index_are_computed_in_parts(bits: int, monkeypatch: p
 
 
 def test_the_memory_for_an_index_grows_only_with_its_pieces() -> None:
-    """Four times as many pieces need no more memory, apart from the 8 bytes of each piece."""
+    """An index with four times as many pieces needs the same memory, apart from 8 bytes per piece."""
     extra = []
     for count in (1 << 22, 1 << 24):
         found = np.random.default_rng(1).integers(0, 2**63, count).astype(np.uint64)
@@ -417,7 +421,9 @@ PIECES = [b"", b"a", b"b", b"ab", b"ba", b"aab", b"\xc3", b"\xa9", b"abab", b"a"
 
 @given(st.lists(st.integers(0, len(PIECES) - 1), max_size=60), st.data())
 def test_tokens_in_which_a_string_begins_are_found(ids: list[int], data: st.DataObject) -> None:
-    """Against the joined bytes: every occurrence is found, and of strings of up to 32 bytes nothing else."""
+    """Compares the tokens with a search in the joined bytes. Every occurrence is found. For strings of up to 32 bytes,
+    nothing else is found.
+    """
     text = b"".join(PIECES[one] for one in ids)
     begin = data.draw(st.integers(0, max(0, len(text) - 1)))
     wanted = text[begin : begin + data.draw(st.integers(1, 50))] or b"ab"
@@ -432,14 +438,16 @@ def test_tokens_in_which_a_string_begins_are_found(ids: list[int], data: st.Data
 
 
 def test_a_string_with_a_replacement_character_is_found(indexed: Path, rows: Rows, encoder: Encoder) -> None:
-    """A document that was cut within a character ends with U+FFFD, which no id holds."""
+    """If a document was truncated inside a character, its text ends with U+FFFD. No token id has these bytes."""
     assert Finder(indexed)._token_match("\ufffd and much more of it", encoder) is None
     match = Finder(indexed)._token_match("and more than twenty bytes", encoder)
     assert match is not None
 
 
 def test_common_pieces_are_kept_only_without_anything_else() -> None:
-    """So that a phrase beside an indentation is not looked up by the indentation, which is everywhere."""
+    """A run of spaces is kept as a piece only if the 20 bytes around it have no less common piece. Otherwise an
+    indented phrase would be looked up by its indentation, which occurs in very many documents.
+    """
     texts = [b" " * 100 + b"%07d is in one text alone" % number for number in range(200)]
     common = count_common(texts, most_entries=1_000)
     spaces = set(minima(b" " * 100, common).tolist())

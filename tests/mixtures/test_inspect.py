@@ -1,4 +1,4 @@
-"""Looking into shards: what is printed is the document, its source, and where it stands."""
+"""Tests the command that prints documents from shards: each with its text, its source, and its shard and row."""
 
 from __future__ import annotations
 
