@@ -1,4 +1,4 @@
-"""Says which files pytest must skip if an extra (an optional dependency) is not installed."""
+"""Tells pytest which files to skip if an extra (a group of optional dependencies) is not installed."""
 
 from __future__ import annotations
 

@@ -60,7 +60,9 @@ NAMES = {
     "filtered-page-squigglybracket": "curly_bracket",
     "filtered-page-toofewsentences": "too_few_sentences",
 }
-"""Maps the counters of the original code to our reasons. The mapping has the counters of 2020 and of 2022."""
+"""Maps the name of a rule in the original code to our reason for a dropped page. The original counts pages under these
+names, which differ between its versions of 2020 and 2022.
+"""
 
 
 def pages_of(paths: list[str], language_model: str | None) -> list[str]:

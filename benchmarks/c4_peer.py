@@ -132,7 +132,7 @@ class _Builder:
 
 
 def _stand_in(root: Path) -> None:
-    """Puts small modules of ours in place of the packages that ``c4.py`` and ``c4_utils.py`` import."""
+    """Replaces the packages that ``c4.py`` and ``c4_utils.py`` import by small modules of ours."""
     compat = types.SimpleNamespace(as_text=lambda text: text)
     io = types.SimpleNamespace(gfile=types.SimpleNamespace(GFile=open))
     lazy = types.SimpleNamespace(apache_beam=beam, langdetect=_langdetect())

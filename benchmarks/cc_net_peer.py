@@ -1,7 +1,7 @@
 """Runs CCNet's own code, from a checkout of facebookresearch/cc_net, in the same order as its script ``mine.py``.
 
-Here CCNet runs in one process and writes no output, so it is faster than in a real run. It keeps hashes in a Python
-dictionary. If the package ``getpy`` is missing, CCNet prints a message about this.
+Here CCNet runs in one process and writes no output, so it is faster than in a real run. It stores hashes in a Python
+dictionary, and prints a message if the faster package ``getpy`` is missing.
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ NGRAM_FLAGS = (
     "--dedupe.paragraphs.by_ngram.ngram_length", "8", "--dedupe.paragraphs.by_ngram.stride", "1",
     "--dedupe.paragraphs.by_ngram.overlap_threshold", "0.8",
 )  # fmt: skip
-"""dolma's second way: a paragraph is flagged if 80 % of its runs of 8 words are in the filter."""
+"""Flags for a second comparison with dolma: a paragraph is flagged if 80 % of its runs of 8 words are in the filter.
+Without these flags, a paragraph is flagged if the filter contains it as a whole.
+"""
 
 
 def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[str]) -> tuple[list[set[str]], float]:
@@ -55,10 +57,10 @@ def run_decon(program: str, items: Sequence[tuple[str, Item]], texts: Sequence[s
 def run_dolma(
     program: str, items: Sequence[tuple[str, Item]], texts: Sequence[str], *flags: str
 ) -> tuple[list[bool], float]:
-    """Runs dolma's dedupe: first over the questions, which fills a Bloom filter, then over the texts. Returns which
-    documents have a paragraph that is in the filter, and the CPU seconds of the second run.
+    """Runs dolma's dedupe: first over the questions, which fills a Bloom filter, then over the texts. Returns one
+    boolean per text (True if it has a flagged paragraph), and the CPU seconds of the second run.
 
-    dolma does not say which item it found. So a document counts as found if any of its paragraphs is flagged.
+    dolma does not say which item it found. So a text counts as found if any of its paragraphs is flagged.
     """
     with tempfile.TemporaryDirectory() as folder:
         questions = [item.question for _, item in items]

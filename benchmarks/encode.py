@@ -230,7 +230,9 @@ PEERS: dict[str, Callable[[bytes], Encode]] = {
 
 
 def measure(make: Encode, texts: list[str], rounds: Callable[[], Encode] | None = None) -> float:
-    """Encodes the texts with the function ``make``. Returns the bytes of text per second of the process's CPU time."""
+    """Encodes all texts by calls of ``make``, one per batch. Returns the bytes of text per second of the process's CPU
+    time.
+    """
     begun = time.process_time()
     for batch in batches(texts):
         make(batch)

@@ -2,9 +2,10 @@
 
     PYTHONPATH=. python benchmarks/language.py PAGES... [--models DIR]
 
-PAGES are files or folders with WET, WARC or JSON lines. The script prints MB of text per CPU second of each form, the
-best of five rounds in turn, and the CPU seconds of the first call of the compiled form (importing the compiler, loading
-or making machine code). It fails if a language or a rounded score differs on any page.
+PAGES are files or folders with WET, WARC or JSON lines. The script runs both forms alternately, five times, and prints
+the best speed of each in MB of text per CPU second. It also prints the CPU seconds of the first call of the compiled
+form, which imports the compiler, and makes or loads machine code. The script fails if a language or a rounded score
+differs on any page.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ ROUNDS = 5
 
 
 def answers(batches: list[pa.RecordBatch], model: LanguageModel) -> tuple[list[pa.Table], float]:
-    """Returns the step's columns for all pages, and the CPU seconds."""
+    """Returns the columns that the step adds for all pages, and its CPU seconds."""
     step, begun = Language(languages=()), time.process_time()
     found = [pa.table(dict(step.apply(batch, {"language": model}).columns)) for batch in batches]
     return found, time.process_time() - begun

@@ -2,23 +2,24 @@
 
 Run: ``python benchmarks/loader.py [--tokens N] [--rounds N] [--folder DIR]``
 
-The first row of our loader measures shuffled sequences, with the borders of their documents and the source of every
-segment (a document's part of a sequence). The next rows add the positions and sources of all tokens and the cumulative
-lengths, and then packing with best_fit. The last rows of ours read through the interface for Grain. There a record is a
-whole batch (``MapDataset``, which copies nothing), or a single sequence in MaxText's form.
+The first row of the table is our loader with shuffled sequences. It also returns the borders of the documents in them,
+and the source of every segment (a document's part of a sequence). The next rows add the positions and sources of all
+tokens and the cumulative lengths, and then packing with best_fit. Our last rows read through the interface for Grain.
+There a record is a whole batch (``MapDataset``, which copies nothing), or a single sequence in MaxText's form.
 
 The peers get the same tokens, each in its own format:
 
-- memory map: ``numpy.memmap`` of raw ids, no borders, in order and shuffled; no reader on this machine can be faster
-  than the memory map in order;
-- datasets: the shards, unchanged, with ``load_dataset("arrow")``, by row and in batches, packed in order, no borders;
-- datatrove: ``DatatroveFileDataset`` on exported ``.ds`` files, sequences in order, without and with positions;
-- Grain, mosaicml-streaming and litdata: sequences packed beforehand, no borders, shuffled. The formats are ArrayRecord,
-  MDS, and the chunks of litdata's ``TokensLoader``.
+- memory map: ``numpy.memmap`` of raw ids, without borders of documents, in order and shuffled; no reader on this
+  machine can be faster than the memory map in order;
+- datasets: the unchanged shards with ``load_dataset("arrow")``, row by row and in batches. The documents are packed in
+  order, without borders;
+- datatrove: ``DatatroveFileDataset`` on exported ``.ds`` files. The sequences are in order, without and with positions;
+- Grain, mosaicml-streaming and litdata: sequences that were packed beforehand, shuffled, without borders. The formats
+  are ArrayRecord, MDS, and the chunks of litdata's ``TokensLoader``.
 
-A peer that cannot be imported is reported as skipped. Each round times every row for a short while, in a process of
-its own. The best rate counts, because other work on the machine can only add time. The time is the process's CPU time;
-the files are in the page cache. The last line reports how long our loader takes to open and check 1,000 shards.
+A peer that cannot be imported is reported as skipped. Each row has its own process. Each round times every row for a
+short while. The best rate counts, because other work on the machine can only add time. The time is the process's CPU
+time; the files are in the page cache. The last line reports how long our loader takes to open and check 1,000 shards.
 """
 
 from __future__ import annotations
@@ -58,13 +59,15 @@ VOCAB_SIZE = 32_000
 WARM_BATCHES = 8
 """The number of batches at the beginning that are not timed, because they open the files."""
 SEGMENT_BATCHES, SEGMENT_SECONDS, ROUND_SEGMENTS = 256, 0.5, 6
-"""In each round, a row is timed several times in a row, each time for this many batches, or for this many CPU seconds
-if the batches take longer. Our loader looks up about 64 batches at once: a shorter measurement would miss this work."""
+"""A round times each row of the table ROUND_SEGMENTS times. Each time ends after SEGMENT_BATCHES batches or
+SEGMENT_SECONDS CPU seconds, whichever comes first. Our loader looks up about 64 batches at once, so a shorter time
+would miss this work.
+"""
 MIN_TOKENS = BATCH * SEQ_LEN
 
 
 class _NoEncoder:
-    """Replaces the tokenizer when the manifest is built."""
+    """Replaces the tokenizer, which is needed only for some fields of the manifest."""
 
     sha256, vocab_size, bos_id, eos_id = "0" * 64, VOCAB_SIZE, 1, 2
     file_name, settings = MODEL, EncoderSettings()
@@ -234,7 +237,9 @@ def measured(rows: dict[str, Callable[[], Iterator[Any]]], rounds: int) -> dict[
 
 
 def _time_row(make: Callable[[], Iterator[Any]], pipe: Any) -> None:
-    """Answers each request for a rate with the rate of the next batches, or with the reason why there is none."""
+    """Waits for requests. Answers each with the best rate of some batches, or with the reason why the row is
+    skipped.
+    """
     running: Iterator[Any] | None = None
     while True:
         pipe.recv()

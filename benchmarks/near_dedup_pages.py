@@ -19,7 +19,7 @@ from web_pages import generated, real_pages
 
 
 def pages(paths: list[str], copies: float) -> Iterator[str]:
-    """Yields pages without end."""
+    """Yields pages without end. The share ``copies`` of them are near copies of earlier pages."""
     draw, earlier = random.Random(7), list[str]()
     real = real_pages(paths, only_english=False)
     for page in generated(real):

@@ -4,10 +4,12 @@
 
 PAGES are files or folders with WET, WARC or JSON lines. ``--peer`` is a folder that contains datatrove 0.10 and spaCy
 3.8. The script prints three things per rule set: the number of equal verdicts, the unequal verdicts, and the speed of
-both filters in MB of text per CPU second. The script also prints the speed of all rule sets together. The first
-document that a peer's filter gets is not timed. This project gets the pages in batches of 512. Its figure is the best
-of five rounds, each of which begins with an empty table of words. The speed of all rule sets together is also given
-with the table of the round before, and with C4's rules for lines in the same pass.
+both filters in MB of text per CPU second. It also prints the speed of all rule sets together.
+
+The first document that a datatrove filter gets is not timed. Our rules get the pages in batches of 512, and the best of
+five rounds counts. They store the words that they have seen in a table, which is empty at the start of each round. At
+the end, two more speeds of all rule sets together are printed. For both, the table is kept from round to round. The
+second one also includes C4's rules for lines.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ from pipeline.sources.stack_exchange.reader import StackExchangeReader
 
 READ_BYTES = 1 << 20
 Way = Callable[[], int]
-"""A function that unpacks data and returns the number of unpacked bytes."""
+"""A function that unpacks some data and returns the number of unpacked bytes."""
 
 
 def by_blocks(packed: bytes) -> int:

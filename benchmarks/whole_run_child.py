@@ -140,7 +140,7 @@ def largest(stats: pstats.Stats) -> list[tuple[str, float]]:
 
 
 def main() -> None:
-    """Does the part that the arguments name."""
+    """Runs the part (``kernels`` or ``profile``) that the arguments name."""
     what, *rest = sys.argv[1:]
     if what == "kernels":
         models = rest.index("--models")

@@ -33,7 +33,7 @@ from filters.wikitext.page import wikitext_to_text
 from filters.wikitext.wiki_names import language_of_wiki, syntax
 
 Page = tuple[str, int, str, str]
-"""Language, id, title, wikitext."""
+"""A page as (language, id, title, wikitext)."""
 
 
 def load_judge() -> ModuleType:
@@ -64,7 +64,7 @@ def distinct_pages(paths: list[Path], judge: ModuleType) -> list[Page]:
 
 
 def ours(page: Page) -> str:
-    """Converts a page with this project."""
+    """Converts a page's wikitext to text with this project."""
     language, _, title, wikitext = page
     return wikitext_to_text(wikitext, names=syntax(language), title=title)
 

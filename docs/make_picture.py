@@ -1,6 +1,8 @@
-"""Takes the picture of the report that the README shows: ``python -m docs.make_picture OUT`` after ``make sample``.
+"""Makes the README's picture of the report, which is a screenshot: ``python -m docs.make_picture OUT`` after ``make
+sample``.
 
-It needs a Chromium and playwright (``pip install '.[browser]'``). CHROMIUM names another browser.
+The script needs playwright (``pip install '.[browser]'``) and the browser Chromium. The environment variable CHROMIUM
+is the path of another browser.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from PIL import Image
 PICTURE = Path(__file__).parent / "report.png"
 _WIDTH, _HEIGHT = 1120, 1470
 _NUM_COLOURS = 192
-"""The page has flat colours, so a palette makes the picture a third of its size and shows the same."""
+"""The picture gets a palette of this many colours. This makes the file a third of its size, and it looks the same."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,7 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _screenshot(page: Path) -> bytes:
-    """Returns the top of a page as a PNG: the verdict, and what each source kept and lost."""
+    """Returns a screenshot (PNG) of the top of the page, which shows the verdict, and the kept and lost documents of
+    each source.
+    """
     browser = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     with import_module("playwright.sync_api").sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])

@@ -1,4 +1,4 @@
-"""Writes those tables in the documents that are generated from the code: ``make docs``, or ``python -m
+"""Updates the tables in the documents that are generated from the code: ``make docs``, or ``python -m
 docs.make_tables``.
 
 A table is between two comments of a page: ``<!-- table: NAME -->`` and ``<!-- end of table -->``. Everything outside of
@@ -32,9 +32,9 @@ from pipeline.sources.source import UNKNOWN_FORM, AnyStep, Source
 ROOT = Path(__file__).parents[1]
 _TABLE = re.compile(r"(<!-- table: ([^\n]+) -->\n)(.*?)(<!-- end of table -->)", re.DOTALL)
 _MAX_DEFAULT_CHARS = 40
-"""If a default is longer than this, the table shows its number of values instead."""
+"""If the default of a setting has more characters than this, the table shows only the number of its values."""
 Writer = Callable[[str], Iterable[str]]
-"""A function that makes the lines of a table. Its argument is the table that is now in the page."""
+"""A function that yields the lines of a table. Its argument is the text of the table in the page now."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,7 +91,9 @@ def _tables(root: Path) -> Iterator[tuple[str, dict[str, Writer]]]:
 
 
 def _unplaced() -> Iterator[str]:
-    """Yields one row per step that is used only if a configuration file names it."""
+    """Yields one row per step that no source uses by default. Such a step runs only if a configuration file names
+    it.
+    """
     yield from _head("step", "rule", "settings (default)", "from", "reasons")
     for step in (*UNPLACED, *OPTIONAL_STEPS.values()):
         yield _row(f"`{step.NAME}`", rule_of(step), _settings(step), _cite(step), _names(reasons_of(step)))

@@ -25,7 +25,8 @@ class Outcome:
     verdict: pa.Array
     """string; the reason to drop the document, null if the document is kept."""
     columns: Mapping[str, pa.Array] = field(default_factory=dict)
-    """Columns that replace columns of the batch (``text``, ``language``), and the added columns in ``COLUMNS``."""
+    """Columns by name. A column of the batch (``text``, ``language``) is replaced. The columns of ``COLUMNS`` are
+    added."""
     detail: pa.Array | None = None
     """string; the number or name that led to the verdict, null if the document is kept."""
     signals: Mapping[str, pa.Array] = field(default_factory=dict)
@@ -53,7 +54,7 @@ class Step(ABC):
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     """The columns that ``apply`` adds, with their types."""
     NEEDS: ClassVar[tuple[str, ...]] = ()
-    """The columns that ``apply`` needs, except those that every source has."""
+    """The columns that ``apply`` needs, besides the columns that every source has."""
     REASONS: ClassVar[tuple[str, ...]] = ()
     """The reasons for which ``apply`` can drop documents."""
     CITE: ClassVar[str] = "ours"
@@ -61,7 +62,7 @@ class Step(ABC):
     EVIDENCE: ClassVar[pa.Schema | None] = None
     """The columns of :attr:`Outcome.evidence`; None if ``apply`` never returns evidence."""
     HAS_KERNELS: ClassVar[bool] = False
-    """True if ``apply`` runs compiled loops (:mod:`filters.compiled`). The compiler takes memory in each process."""
+    """True if ``apply`` runs compiled loops (:mod:`filters.compiled`). Compiling them takes memory in each process."""
 
     @abstractmethod
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:

@@ -46,8 +46,9 @@ class UrlEntries:
     def matched(self, url: str) -> str | None:
         """Returns the entry that matches an address, or None if there is none.
 
-        An entry matches if it is the host of the address, a parent domain of this host, the path of the address, or a
-        parent folder of this path.
+        An entry of the file ``domains`` matches if it is the address's host or a parent domain of this host. An entry
+        of the file ``urls`` matches if it is the address itself, the address without its query, or a parent folder of
+        the address.
         """
         key = url_key(url)
         if not key:
@@ -71,7 +72,8 @@ def _domains_of(host: str) -> Iterator[str]:
 
 
 def _paths_of(key: str) -> Iterator[str]:
-    """Yields an address, the address without its query, and its parent folders: ``a.org/b/c``, then ``a.org/b``."""
+    """Yields the key of an address, the key without its query, and the keys of its parent folders: ``a.org/b/c``, then
+    ``a.org/b``."""
     yield key
     path = key.partition("?")[0]
     while "/" in path:

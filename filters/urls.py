@@ -8,12 +8,13 @@ from urllib.parse import quote, unquote, urlsplit
 _SAFE = "!$&'()*+,;=:@/~"
 _TRACKING = re.compile(r"^(?:utm_[a-z]+|fbclid|gclid|gclsrc|dclid|msclkid|mc_[ce]id|igshid)(?:=|$)", re.IGNORECASE)
 _PLAIN_HOST = re.compile(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?:/[!-Z^-~]*)?")
-"""Matches an address with a lower-case host and no brackets, whose host needs no parsing."""
+"""Matches a simple address, whose host is found without parsing: the host is in lower case, and there are no brackets.
+"""
 _DEFAULT_PORTS = frozenset({"80", "443"})
 
 
 def url_key(url: str) -> str:
-    """Returns the part of an address that identifies its page; empty if the address has no host.
+    """Returns the key of an address: the part that identifies its page. The result is empty if the address has no host.
 
     The key has no scheme, ``www.``, default port, fragment, tracking parameters or final slash. The host is in lower
     case and ASCII, and percent escapes are unified.
@@ -37,7 +38,7 @@ def url_key(url: str) -> str:
 
 
 def site_of(url: str) -> str:
-    """Returns an address's host without ``www.``; empty if it has none.
+    """Returns the host of an address without ``www.``. The result is empty if the address has no host.
 
     >>> site_of("https://www.Example.org:443/a"), site_of("http://[broken"), site_of("no address")
     ('example.org', '', '')

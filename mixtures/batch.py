@@ -13,7 +13,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 PADDING = -1
-"""Marks padding in ``segment_sources``, which otherwise holds indices into ``TokenStream.source_names``."""
+"""The value for padding in ``segment_sources``. All other values are indices into ``TokenStream.source_names``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +24,12 @@ class Batch:
     """int64 (int32 in the batches for Grain), shape (sequences, seq_len + 1). The inputs are ``[:, :-1]``, the labels
     are ``[:, 1:]``."""
     segment_begins: Array
-    """int64: indices into ``input_ids.ravel()`` at which segments begin. Every sequence begins with a new segment. Rows
-    have seq_len + 1 tokens, so these are not the cumulative lengths that attention kernels take
-    (:meth:`cu_seqlens`)."""
+    """int64: indices into ``input_ids.ravel()`` at which segments begin. Every sequence begins with a new segment.
+    Attention kernels need the result of :meth:`cu_seqlens` instead, because they see only seq_len tokens per row."""
     segment_sources: Array
     """int8: the source of each segment, as an index into ``TokenStream.source_names``. Padding is -1."""
     sequences: Array
-    """int64: the number of each sequence in the stream."""
+    """int64: the number that identifies each sequence in the stream."""
 
     def spread(self, values: Array) -> Array:
         """Returns an array shaped like ``input_ids`` in which every token has the value of its segment.
@@ -45,12 +44,15 @@ class Batch:
         return np.asarray(values.repeat(lengths).reshape(self.input_ids.shape))
 
     def segment_numbers(self) -> Array:
-        """Returns the number of each segment within its sequence, from 0: int32, one per segment."""
+        """Numbers the segments of each sequence from 0. Returns int32, one value per segment."""
         rows = self.segment_begins // self.input_ids.shape[1]
         return np.asarray((np.arange(len(rows)) - rows.searchsorted(rows)).astype(np.int32))
 
     def segment_ids(self) -> Array:
-        """Returns the number of each token's segment within its sequence, from 0: int32, shaped like ``input_ids``."""
+        """Returns, for each token, the number of its segment: int32, shaped like ``input_ids``.
+
+        The segments of each sequence are numbered from 0.
+        """
         return self.spread(self.segment_numbers())
 
     def positions(self) -> Array:
@@ -60,9 +62,9 @@ class Batch:
         return np.asarray(np.subtract(indices, begins, out=begins))
 
     def sources(self) -> Array:
-        """Returns the number of each token's source: int8, shaped like ``input_ids``. Padding is -1.
+        """Returns, for each token, the index of its source in ``TokenStream.source_names``. Padding is -1.
 
-        With these numbers, a training can compute a separate loss for each source.
+        The array is int8 and shaped like ``input_ids``. A training can use it to compute a loss per source.
         """
         return self.spread(self.segment_sources)
 
@@ -109,7 +111,10 @@ class Batch:
 
 @lru_cache(maxsize=4)
 def _indices(size: int) -> Array:
-    """Returns the numbers from 0 to ``size`` - 1: int32, read-only. Batches of one loader have the same size."""
+    """Returns the numbers from 0 to ``size`` - 1: int32, read-only.
+
+    The result is cached, because almost all batches of a loader have the same size.
+    """
     indices = np.arange(size, dtype=np.int32)
     indices.setflags(write=False)
     return indices

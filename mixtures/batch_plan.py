@@ -1,4 +1,4 @@
-"""Holds the tokens of several batches, which were found in the shards together, and makes each batch on request."""
+"""Holds the tokens of several batches, and makes each batch on request. The tokens are looked up all at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 class BatchPlan:
     """Holds the tokens of several batches, and makes each batch on request.
 
-    To find many sequences in the shards at once costs much less time per sequence than to find one batch at a time.
+    Looking up the sequences of many batches at once takes much less time than looking up each batch separately.
     """
 
     def __init__(self, found: PackedSegments, sequences: Array, num_rows: Sequence[int]) -> None:
@@ -24,8 +24,8 @@ class BatchPlan:
 
         Args:
             found: the tokens and segments of the sequences.
-            sequences: the numbers of the sequences.
-            num_rows: the number of sequences of each batch.
+            sequences: the number that identifies each sequence in the stream.
+            num_rows: for each batch, how many sequences it gets.
         """
         self._found, self._sequences = found, sequences
         self._ends = np.concatenate([[0], np.cumsum(num_rows)]).astype(np.int64)
@@ -41,7 +41,7 @@ class BatchPlan:
         return (self.batch(number) for number in range(len(self)))
 
     def batch(self, number: int, dtype: type[np.integer[Any]] = np.int64) -> Batch:
-        """Makes the batch with this number. ``dtype`` is the type of its ids."""
+        """Returns the batch with this number, counted from 0. ``dtype`` is the type of its ids."""
         found, first, last = self._found, int(self._ends[number]), int(self._ends[number + 1])
         segments = slice(int(found.ends[first]), int(found.ends[last]))
         return Batch(

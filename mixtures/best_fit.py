@@ -33,9 +33,7 @@ class RowPlan:
     lengths: Array
     """int64: the number of tokens in each piece."""
     ends: Array
-    """int64: where each row ends, as an index into the pieces. The first value is 0, before the end of the first
-    row.
-    """
+    """int64: row r has the pieces from index ``ends[r]`` to before ``ends[r + 1]``. ``ends[0]`` is 0."""
 
     @property
     def num_rows(self) -> int:
@@ -113,8 +111,8 @@ class _Filling(NamedTuple):
     def rooms_left(self) -> list[tuple[int, int]]:
         """Returns how many tokens stay free in the rows of this step: two pairs (free tokens, number of rows).
 
-        The first pair is for rows into which no further piece of this size fits. The second is for a last row with
-        fewer pieces.
+        The first pair is about the rows that are filled until no further piece of this size fits. The second pair is
+        about the last row, if the pieces run out before it is filled.
         """
         filled, rest = divmod(self.num_pieces, self.per_row)
         return [(self.room - self.per_row * self.size, filled), (self.room - rest * self.size, 1 if rest else 0)]

@@ -28,7 +28,7 @@ the weights would not add up to 100."""
 _BY_SOURCE = ("weights", "epochs", "max_epochs", "validation", "parts")
 """The keys of ``mixture`` whose values are mappings of sources to values."""
 _NOT_SOURCES = ("temperature", "sources", "share", "tokens")
-"""The keys in these mappings that are no sources, because the mapping is about all sources."""
+"""Keys that these mappings may have instead of names of sources. They apply to all sources."""
 
 
 def read_config(path: str) -> dict[str, Any]:
@@ -51,8 +51,8 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
     """Returns the recipe that the file names (or the default). Keys of the file replace those of the recipe.
 
     Args:
-        inputs: the sources that have input. If the weights are computed from the sources' sizes (``temperature``) and
-            no sources are listed, they are computed for these sources (default: the recipe's sources).
+        inputs: the sources that have input (default: the recipe's sources). They are needed if the file has a
+            ``temperature`` and lists no sources. Then these sources get weights, which depend on their sizes.
 
     Raises:
         ValueError: the result is not a valid recipe.
@@ -113,8 +113,8 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
 def check_sources(config: Mapping[str, Any], known: Iterable[str]) -> None:
     """Checks that the names under ``mixture`` and ``sources`` in a configuration file are sources.
 
-    Without this check a misspelt weight would be reported as a wrong ``max_epochs``, because the limits still have the
-    right name.
+    Without this check, a misspelt name under ``weights`` would cause a misleading error about ``max_epochs``, where the
+    name is spelt correctly.
 
     Raises:
         SettingError: a name is not a source. The message suggests the most similar name.
@@ -215,8 +215,9 @@ def _sources(mixture: Any) -> list[str]:
 def _of_weights(base: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the recipe ``base`` without the values that the weights (or epochs) in the file ``own`` replace.
 
-    If the file has weights or epochs, the recipe's are removed. If a source of the recipe is not among those in the
-    file, the other values about this source are removed too.
+    If the file has weights or epochs, the recipe's are removed. If the file has epochs, the recipe's ``max_epochs``
+    are removed too. If the file has no weight or epochs for one of the recipe's sources, all values
+    about this source are removed.
     """
     mixture, laid = base.get("mixture"), own.get("mixture")
     if not isinstance(mixture, Mapping) or not isinstance(laid, Mapping) or not _sources(laid):

@@ -65,11 +65,11 @@ def read_yaml(name_or_path: str | Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def naming_file(name_or_path: str | Path | None) -> Iterator[None]:
-    """Names the file in the message of every ValueError inside the block, and the line if it is known. Does nothing if
-    the name is None, because there is no file then.
+    """Names the file in the message of every ValueError inside the block, and the line if it is known. If the name
+    is None, there is no file, and the message stays the same.
 
-    If the error knows the place of the setting, and the file has this setting, the message names its line. The file may
-    name another file as its recipe. Then a setting that only the other file has is found there.
+    A `SettingError` knows which setting is wrong. If the file has this setting, the message names its line. If only
+    the file's recipe has the setting, the message names the recipe and the line in it.
 
     >>> from mixtures.setting_error import SettingError
     >>> with naming_file("llama"):

@@ -14,8 +14,8 @@ from tokenizer.encoder_settings import EncoderSettings
 def find_tokenizer(shard: Path) -> Path:
     """Returns the path of the tokenizer's file. The file is in the shard's folder or in the folder above it.
 
-    If a folder has both ``tokenizer.model`` and ``tokenizer.json``, the path of ``tokenizer.model`` is returned. The
-    other file is a conversion of it.
+    If a folder has both ``tokenizer.model`` and ``tokenizer.json``, returns the path of ``tokenizer.model``.
+    ``tokenizer.json`` is then a conversion of that file.
 
     Raises:
         ValueError: neither folder has a tokenizer.

@@ -16,8 +16,8 @@ from tokenizer.numbers import number_of
 T = TypeVar("T")
 
 _OF_SHARES = ("_share", "_overlap", "_score", "threshold")
-"""The ends of the names of settings that are shares or scores. With a limit above 1, a step would drop nothing, or
-everything."""
+"""If a setting's name ends like this, its value is a share or a score and may not be above 1. With a larger value, a
+step would drop nothing, or everything."""
 _WORDS = {
     int: "a whole number",
     float: "a number",

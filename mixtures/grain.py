@@ -1,8 +1,8 @@
 """Provides the packed sequences as a random-access data source for Grain: an object with ``len()`` and ``[]``.
 
 The records are in the loader's order, so Grain must not shuffle them. A saved state counts the sequences that were
-read, as a state of `Loader` does. So each of the two classes can load the states of the other, with any number of
-processes.
+read, as a state of `Loader` does. So a state of `Loader` can be loaded by `PackedSource` and the other way round.
+The number of processes may change.
 """
 
 from __future__ import annotations
@@ -114,8 +114,8 @@ class PackedSource:
         return self._about
 
     def state_after(self, num_records: int) -> dict[str, int | str]:
-        """Returns the state after ``num_records`` records, which are counted over all processes together. `Loader` can
-        load this state too.
+        """Returns the state after ``num_records`` records. The records of all processes are counted. `Loader` can load
+        this state too.
         """
         return self._loader.state_after(num_records)
 
@@ -134,7 +134,7 @@ def _whole(batch: Batch) -> dict[str, Any]:
 
 
 class _Ahead:
-    """Reads several batches at once, if the records are requested at regular distances.
+    """Reads several batches at once, if the records are requested at regular intervals.
 
     For example, with n processes, each process requests every n-th record. Other records may be requested at any time,
     but they take longer. Threads may share this object.
@@ -165,8 +165,8 @@ class _Ahead:
     def _expected(self, number: int) -> range:
         """Returns the steps whose batches are read together with the batch of step ``number``.
 
-        If this step and the last two requested steps are at equal distances, the next steps at the same distance are
-        read, too. Otherwise only this step is read.
+        If the intervals between this step and the last two requested steps are equal, the next steps at this interval
+        are read too. Otherwise only this step is read.
         """
         distance = number - self._last[-1] if self._last else 0
         if distance < 1 or self._last[0] != number - 2 * distance:

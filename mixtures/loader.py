@@ -1,9 +1,9 @@
 """Reads the shards of a run as packed batches, without Beam and without torch.
 
 The training documents form one stream of tokens. By default it is split into sequences of ``seq_len + 1`` tokens.
-Sequence i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``. Neighbouring sequences share one token (the last
-of one is the first of the next), so every token except the stream's first is a label exactly once. Tokens at the end
-that do not fill a sequence are left out. ``packing="best_fit"`` packs whole documents instead.
+Sequence i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``, inclusive. Neighbouring sequences share one
+token (the last of one is the first of the next), so every token except the stream's first is a label exactly once.
+Tokens at the end that do not fill a sequence are left out. ``packing="best_fit"`` packs whole documents instead.
 
 Sequences are shuffled, because a long book fills many of them in a row. Local shards are memory-mapped, so their
 sequences are shuffled over the whole stream. Shards in an object store are fetched, so their sequences are shuffled
@@ -39,7 +39,7 @@ State = Mapping[str, int | str]
 """A loader's state, which contains only numbers and short texts."""
 
 _PLAN_TOKENS = 2**23
-"""About this many tokens are looked up together. They take 16 MB (32 MB if the vocabulary needs four bytes a token)."""
+"""About this many tokens are looked up together. They take 16 MB (32 MB if an id takes four bytes)."""
 _NO_END = 2**62
 
 
@@ -228,7 +228,10 @@ class Loader:
                 )
 
     def _check_steps(self, state: State) -> None:
-        """Raises ValueError if the saved loader had steps of another size. Then all workers' states are needed."""
+        """Raises ValueError if the saved loader had another number of sequences or tokens per step.
+
+        In this case, the states of all workers are needed.
+        """
         theirs = int(state.get("step_sequences", self._step_sequences))
         if theirs != self._step_sequences or state["seq_len"] != self.settings.seq_len:
             raise ValueError(

@@ -38,8 +38,9 @@ class LoaderSettings:
     `seq_len` itself. Sequences are shuffled in cells of this length. So a state can be loaded with any `seq_len` that
     divides `max_seq_len`."""
     skip_sequences: Sequence[tuple[int, int]] = ()
-    """Ranges (first, end) of places in the order that are left out. Places count from the beginning of the first pass.
-    With B sequences per step over all ranks, step N holds the places from N * B to before (N + 1) * B."""
+    """The sequences to leave out, as ranges (first, end) of places in the order of sequences. Place 0 is the first
+    sequence of the first pass. With B sequences per step over all ranks, step N holds the places from N * B to before
+    (N + 1) * B."""
     accept_other_data: bool = False
     """True accepts a state that was saved on different data. The loader then continues at the same place in the new
     data.

@@ -25,8 +25,8 @@ from tokenizer.os_errors import check_is_folder
 FORMAT = 1
 NAME = "manifest.json"
 NEW_MANIFEST = ".manifest.forget.json"
-"""The name of a temporary file of ``mixtures.forget``. It holds the new manifest, and under ``renames`` the shards to
-rename, until all of them are renamed.
+"""The name of a temporary file of ``mixtures.forget``. It holds the new manifest, and lists the shards to rename
+under ``renames``. It is deleted when all these shards are renamed.
 """
 
 
@@ -64,8 +64,8 @@ def build_manifest(
         ends: for each source whose last epoch is partial, the document in which this epoch ends.
         validation: the shards of held-out documents, by source.
         about: entries that are copied into the file unchanged: ``created``, ``software``, ``models`` and ``inputs``.
-            If evaluation sets were searched for, there is also ``decontamination``. If sources are divided, there is
-            also ``parts``: the column (``by``), the ``values`` and what is ``left_out``, for each divided source.
+            ``decontamination`` is added if evaluation sets were searched for. ``parts`` is added if sources are
+            divided. For each divided source, it has the column (``by``), its ``values``, and what is ``left_out``.
         held_out: how much of each source is held out for validation: a ``share``, or a number of ``tokens``. For
             ``tokens``, the documents are held out in the order of their hashes, until ``last_document``.
         stages: the descriptions of earlier stages by :func:`stage_of`, in the order of the training.
@@ -257,7 +257,7 @@ def _is_counts(value: Any) -> bool:
 
 
 Form = Mapping[str, Callable[[Any], bool]]
-"""Says which keys an entry must have. Each key has a function that checks the key's value."""
+"""Maps each key of an entry to a function that checks the key's value."""
 _FORM: Form = {
     "recipe": _is_text,
     "seed": lambda value: type(value) is int,
@@ -286,7 +286,7 @@ _LATER_SOURCE_FORM: Form = {
     "end_document": lambda value: value is None or _is_text(value),
     "held_out": _is_mapping,
 }
-"""Keys of an entry about a source that outputs of earlier versions lack."""
+"""Optional keys in the entry about a source. Outputs of earlier versions lack these keys."""
 _PARTS_FORM: Form = {"by": _is_text, "values": lambda value: isinstance(value, list), "left_out": _is_counts}
 _HELD_FORM: Form = {"documents": _is_count, "tokens": _is_count, "shards": lambda value: isinstance(value, list)}
 _TOKENIZER_FORM: Form = {

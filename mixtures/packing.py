@@ -32,7 +32,7 @@ class PackedSegments:
     sources: Array
     """The source of each segment, as an index into ``TokenStream.source_names``."""
     ends: Array
-    """The end of each sequence's segments, as an index into `begins`. The first value is 0."""
+    """Sequence i has the segments from index ``ends[i]`` to before ``ends[i + 1]``. ``ends[0]`` is 0."""
 
 
 def joined(parts: Sequence[PackedSegments]) -> PackedSegments:
@@ -95,7 +95,7 @@ class _Pieces:
     begins: Array
     sources: Array
     tokens: list[Array]
-    """The tokens of each piece, as a part of the mapped shard."""
+    """The tokens of each piece, as a view of the mapped shard."""
 
     @classmethod
     def of(cls, stream: TokenStream, firsts: Array, rows: Array, done: Array, width: int) -> _Pieces:

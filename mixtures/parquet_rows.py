@@ -1,6 +1,6 @@
 """Reads Parquet files so that damage is noticed. Every reader of Parquet in this project goes through this module.
 
-Pages have checksums if the writer wrote any, and pyarrow checks them only on request. The headers of pages and the
+A writer may give pages checksums. pyarrow compares them only on request. The headers of pages and the
 footer have no checksums. If one bit changes there, rows can be lost without an error. So this module also counts rows.
 """
 

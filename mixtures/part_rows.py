@@ -34,7 +34,7 @@ class Rows(NamedTuple):
     ids: pa.Array
     num_tokens: np.ndarray
     places: np.ndarray
-    """The rows of the batch that have these documents."""
+    """The index of each of these documents in the batch."""
 
 
 def rows_by_part(rule: PartRule | None, source: str, batch: pa.RecordBatch, num_tokens: np.ndarray) -> Iterator[Rows]:
@@ -54,7 +54,7 @@ def rows_by_part(rule: PartRule | None, source: str, batch: pa.RecordBatch, num_
 
 
 def part_numbers(rule: PartRule, values: pa.Array) -> np.ndarray:
-    """Returns the place of each value in the rule's weights, or -1 if the rule leaves the value out.
+    """Returns, for each value, its index in the rule's weights, or -1 if the rule leaves the value out.
 
     >>> from decimal import Decimal
     >>> rule = PartRule(by="language", weights={"en": Decimal(2), "other": Decimal(1)})

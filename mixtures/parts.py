@@ -5,7 +5,7 @@
 A part consists of a source's clean documents that have the same value in one column. Its name is ``SOURCE:VALUE``, for
 example ``github:python``. ``SOURCE:other`` contains all documents whose value is not named, including documents without
 a value. In the shards, the plan and the manifest, the parts are listed instead of their source. Documents are still
-held out, ordered and chosen by the hashes of their source, so a document's place does not depend on the parts.
+held out, ordered and chosen by the hashes of their source, so the order of documents does not depend on the parts.
 """
 
 from __future__ import annotations
@@ -181,7 +181,8 @@ def take_parts(mixture: Mapping[str, Any], number: Number) -> tuple[dict[str, An
     ``max_epochs``, a divided source may have a mapping from values to limits.
 
     Args:
-        number: converts a value of YAML to a number. The first argument of this function names the value in errors.
+        number: a function that converts a value of YAML to a number. It is called with the name of the value, for error
+            messages, and the value.
 
     Returns:
         The mixture with one number per source, and the rule of each source that is divided.

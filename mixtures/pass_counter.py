@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _MAX_PASSES = 64
-"""The file lists the workers of this many passes. A data set has fewer iterators than this at the same time."""
+"""The file lists the workers of this many most recent passes. A data set never has so many iterators at once."""
 
 
 class PassCounter:

@@ -220,7 +220,7 @@ def _alike(sources: Mapping[str, object]) -> dict[str, Decimal]:
 
 
 def _epochs(value: Any, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Returns how many epochs of each source are allowed. The recipe has one number for all sources, or a number by
+    """Returns how many epochs of each source are allowed. The recipe has one number for all sources, or one per
     source. A source that is not named gets 1."""
     if isinstance(value, Mapping):
         named = {str(s): _decimal(f"max_epochs of {s}", v, f"mixture.max_epochs.{s}") for s, v in value.items()}

@@ -1,4 +1,4 @@
-"""Defines three settings of a recipe: the documents held out for validation, the size of shards, a paper's figures."""
+"""Defines three settings of a recipe: what is held out for validation, the size of shards, and a paper's figures."""
 
 from __future__ import annotations
 

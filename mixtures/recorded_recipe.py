@@ -37,7 +37,7 @@ def recipe_of_record(data: Mapping[str, Any]) -> Recipe:
     """Returns a recipe from the values of its fields, as a run records them.
 
     Raises:
-        ValueError: the recipe derives its weights from the tokens of parts, which the record does not have.
+        ValueError: the recipe derives its weights from the tokens of parts. The record lacks these numbers.
         KeyError, TypeError: the record is not that of a recipe.
     """
     mixture: dict[str, Any] = {key: data[key] for key in ("weights", "max_epochs", "tokens", "missing")}

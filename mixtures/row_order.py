@@ -39,8 +39,8 @@ class RowOrder(Protocol):
     """Number of rows per epoch."""
 
     def numbers(self, places: Array) -> Array:
-        """Returns the numbers of the rows that are read at these places. Place 0 is read first. The places count on
-        through all epochs.
+        """Returns the numbers of the rows that are read at these places. Place 0 is read first. The first place of an
+        epoch follows the last place of the epoch before.
         """
 
     def find(self, numbers: Array) -> PackedSegments:
@@ -58,7 +58,7 @@ class RowOrder(Protocol):
         """Returns the number of rows per epoch that this stream would have with another seq_len."""
 
     def place_of(self, state: Mapping[str, Any]) -> int:
-        """Returns the place at which training resumes, if its state was saved with another seq_len."""
+        """Returns the place at which a training continues from a state that was saved with another seq_len."""
 
 
 def make_row_order(stream: TokenStream, settings: LoaderSettings) -> RowOrder:
@@ -87,7 +87,7 @@ class _Cache:
 
 
 class ConcatenatedRows:
-    """Cuts the stream every seq_len tokens: row i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``.
+    """Cuts the stream every seq_len tokens: row i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``, inclusive.
 
     Neighbouring rows form a cell of max_seq_len tokens, and neighbouring cells form a window. The cells of a window are
     shuffled. The rows of a cell stay in order. So the order of the cells is the same for every seq_len.
@@ -163,9 +163,9 @@ class _ShardRows:
     places: Array
     """int64: for each piece, the place of its first token in the block."""
     sources: Array
-    """int8: the source of each piece. Padding has `PADDING`."""
+    """int8: the source of each piece. For padding, it is `PADDING` (-1)."""
     ends: Array
-    """int64: where each row ends, as an index into the pieces. A 0 comes before the end of the first row."""
+    """int64: row r has the pieces from index ``ends[r]`` to before ``ends[r + 1]``. ``ends[0]`` is 0."""
 
     @classmethod
     def of(cls, stream: TokenStream, shard: int, seq_len: int) -> _ShardRows:
@@ -194,8 +194,9 @@ class _ShardRows:
 class BestFitRows:
     """Packs the documents of each shard into rows with the best-fit decreasing method, and shuffles the rows.
 
-    The shards are shuffled, and the rows within each shard. Each shard is a random sample of the whole mixture, so this
-    mixes the sources well enough. Each shard is packed separately, which adds only little padding.
+    The order of the shards is shuffled, and so is the order of the rows within each shard. Each
+    shard is a random sample of the whole mixture, so this mixes the sources well enough. Each shard is packed
+    separately, which adds only little padding.
     """
 
     def __init__(self, stream: TokenStream, settings: LoaderSettings) -> None:
@@ -278,7 +279,7 @@ class BestFitRows:
         return int(self._count(seq_len).sum())
 
     def place_of(self, state: Mapping[str, Any]) -> int:
-        """Returns the place at which training resumes, if its state was saved with another seq_len.
+        """Returns the place at which a training continues from a state that was saved with another seq_len.
 
         This is the beginning of the next shard, because another seq_len gives other rows. The rest of the current shard
         is skipped in this epoch.

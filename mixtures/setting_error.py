@@ -18,7 +18,7 @@ class SettingError(ValueError):
 
 
 def place_of(error: ValueError, default: str) -> str:
-    """Returns the place of the setting that an error is about. Returns ``default`` if the error does not know it.
+    """Returns the place in the file of the setting that is wrong. Returns ``default`` if the error does not have it.
 
     >>> place_of(ValueError("x"), "corpora.mine"), place_of(SettingError("x", "corpora.mine.files"), "corpora.mine")
     ('corpora.mine', 'corpora.mine.files')

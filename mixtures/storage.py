@@ -103,8 +103,8 @@ class RemoteStorage:
 
     @property
     def _here(self) -> _OfProcess:
-        """The client and the fetched shards of this process. A forked worker does not use its parent's; it makes its
-        own.
+        """The client and the fetched shards of this process. A forked worker makes new ones, and does not use those
+        of its parent.
         """
         if self._mine is None or self._mine.pid != os.getpid():
             self._inherited = (

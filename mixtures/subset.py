@@ -160,6 +160,8 @@ class Begun:
         """Describes the part of an epoch that earlier stages used, if ``last_doc_id`` is the last document that they
         used.
 
+        In the example, the hash of the last document is one of the two hashes.
+
         >>> first, second = sorted(order_hashes(0, "books", ["11", "1342"], 0).tolist())
         >>> Begun.at(0, "books", 0, "11").last_hash in (first, second)
         True
@@ -182,8 +184,8 @@ def shard_bounds(tokens_by_bucket: Counts, num_shards: int) -> Hashes:
 
     ``tokens_by_bucket`` is the :func:`histogram` of the hashes that order the documents. A document that occurs several
     times is counted each time. A bucket is 1/65,536 of the range of hashes. The tokens of a bucket are assumed to be
-    spread evenly over its hashes. A bound is wrong by at most one document, plus the error of this assumption in its
-    bucket. The bounds do not change the order itself.
+    spread evenly over its hashes. So the bounds are not exact, and shards differ a little in size. The bounds do not
+    change the order of the documents.
 
     In this example, all buckets have equally many tokens, so the bounds are at 1/4, 2/4 and 3/4 of the range:
 
@@ -231,6 +233,6 @@ def held_out_by_tokens(
     """Returns a mask of the documents that are held out for validation, if the recipe holds out a number of tokens.
 
     Whole documents are held out, in the order of their hashes, up to and including the last document in ``end``.
-    Together they have at least the wanted number of tokens. No shorter choice in this order would have enough.
+    Together they have at least the wanted number of tokens. Without the last document, they would have fewer.
     """
     return np.asarray(tokens_kept(hashes, doc_ids, num_tokens, end) > 0)

@@ -182,8 +182,8 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
         return self._loader_of_process().pass_number if self._is_state_of_worker else None
 
     def _check_ranks(self) -> None:
-        """Raises ValueError if torch.distributed now gives another rank, because it was initialised after this object
-        was made.
+        """Raises ValueError if torch.distributed gives another rank than this object has. This happens if it was
+        initialised after this object was made.
         """
         if self._are_ranks_given or get_worker_info() is not None:
             return

@@ -34,8 +34,8 @@ class WeightRule:
     temperature: Decimal | None = None
     """A source's weight is proportional to tokens ** temperature: 1 follows the sizes, 0 weights all sources alike."""
     fixed: Mapping[str, Fraction] = field(default_factory=dict)
-    """The weights of the sources. They are set if the available tokens determine only the weights of parts. With
-    ``parts`` and a temperature, ``fixed`` only names the sources."""
+    """The weights of the sources, if only the weights of parts depend on the available tokens. With ``parts`` and a
+    temperature, ``fixed`` only names the sources."""
     parts: Mapping[str, PartRule] = field(default_factory=dict)
     """The rules of divided sources, by source. If any are given, `weights` returns weights of parts."""
 
@@ -104,8 +104,8 @@ def rounded(exact: Mapping[str, Fraction], places: int = PRINTED_PLACES) -> dict
 
 
 def shown(exact: Mapping[str, Fraction]) -> dict[str, Decimal]:
-    """Returns percentages rounded to at most nine decimals, without trailing zeros. If a result would be 0, it is
-    0.000000001.
+    """Returns percentages rounded to at most nine decimals, without trailing zeros. A result of 0 is
+    replaced by 0.000000001.
 
     >>> {s: f"{w:f}" for s, w in shown({"a": Fraction(60), "b": Fraction(40)}).items()}
     {'a': '60', 'b': '40'}

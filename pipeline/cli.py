@@ -1,8 +1,9 @@
-"""Runs the command ``llama-mixture``. It has every command of this project as a subcommand. It also prints the scripts
-with which shells complete its commands.
+"""Runs the command ``llama-mixture``. Every command of this project is a subcommand of ``llama-mixture``. The
+subcommand ``completion`` prints a script for a shell. With this script, the shell completes the subcommands and their
+flags.
 
 For example, ``llama-mixture plan --stats out`` is the same as ``python -m mixtures.plan --stats out``. Only the module
-of the given command is imported, so an error in a flag is reported at once.
+of the given subcommand is imported, because importing all modules takes seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Describes a command: its module, and a line of help. The module has the functions ``main`` and
+    """Describes a subcommand: the module that runs it, and one line of help. The module has the functions ``main`` and
     ``build_parser``.
     """
 
@@ -34,7 +35,7 @@ class Command:
     flags: tuple[str, ...] = ()
     """Flags that are always passed to the command, in addition to the user's flags."""
     file: str = "__main__"
-    """The file in the module's package that has ``main``; empty if the module itself is a file."""
+    """The file that has ``main``, if the module is a package. Empty if the module is a file."""
 
     @property
     def code(self) -> Any:
@@ -88,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def usage() -> str:
-    """Returns the list of all commands.
+    """Returns the text of ``llama-mixture --help``. It has one line per subcommand.
 
     >>> print(usage().splitlines()[0])
     usage: llama-mixture COMMAND [FLAGS]
@@ -105,7 +106,7 @@ def usage() -> str:
 
 
 def _completion(words: Sequence[str]) -> int:
-    """Prints the script that completes the commands and their flags in a shell."""
+    """Prints the completion script of the shell that ``words`` names. Returns the exit status."""
     if len(words) != 1 or words[0] not in SHELLS:
         print(f"{DISTRIBUTION}: completion {'|'.join(SHELLS)}: name the shell; for example\n"
               f'  eval "$({DISTRIBUTION} completion bash)"', file=sys.stderr)  # fmt: skip

@@ -1,4 +1,5 @@
-"""Prints the passes that a run will make over a source's text, and the data that each pass sends to the dedups.
+"""Prints what a run will do with a source: how often the run reads the source's text (each time is a pass), and which
+keys each pass sends to the dedups.
 
 python -m pipeline.run --explain books
 """
@@ -81,7 +82,7 @@ def _read(segment: Segment, source: Source) -> Iterator[str]:
 
 
 def _label(segment: Segment, source: Source) -> str:
-    """Returns the name that ``pipeline.clean.source_graph`` gives to a pass."""
+    """Returns the name of a pass in the Beam graph. ``pipeline.clean.source_graph`` uses the same name."""
     if segment.index == 0:
         return source.join.FIRST_PASS if source.join else "read"
     names = [step.NAME for step in segment.local] or ["hash" if segment.dedups else "write"]

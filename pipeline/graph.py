@@ -1,7 +1,7 @@
 """Defines the whole Beam graph of a run: all jobs in order, and the outputs of each step.
 
-There are five jobs. Each job is a Beam pipeline. It writes files, and finally a marker that says that the files are
-complete. So each job can be run again alone.
+There are five jobs. Each job is a Beam pipeline that writes files. When the files are complete, a small file (a marker)
+records this. So each job can be run again alone.
 
     clean      input files -> documents -> steps -> clean/, dropped/, stats/  (pipeline.clean.source_graph)
     sample     clean/ -> a sample of texts to train a tokenizer on  (if no tokenizer is given and there is much text)
@@ -55,8 +55,9 @@ def _indexes(
 ) -> Iterator[Mapping[str, Any]]:
     """Yields the indexes that ``job`` reads. An index has the keys of another source's documents.
 
-    The files of an index are a PCollection of (number of the index, part). If a job of this run writes a file, the
-    PCollection has this file only when that job is done.
+    An index is a set of files, one per part (output file) of the other source. Yields PCollections of (number of the
+    index, number of the part). If this run cleans the other source, its parts are in the PCollection only after they
+    are written.
     """
     for number, index in enumerate(job.kept):
         writers = cleaned.get(index.source, ()) if not index.output else ()

@@ -92,7 +92,8 @@ def run(settings: Settings) -> None:
 
     Raises:
         ValueError: the request is wrong. The error is a PlanError if the sources have too few tokens for the mixture.
-        RunFailed: the input has too many bad records, a source is held back, or the engine failed.
+        RunFailed: the input has too many bad records; a near dedup removed more documents of a source than the settings
+            allow; or the engine failed.
     """
     started = time.monotonic()
     engine = choose_engine(settings.beam_args)  # refuses a wrong engine before any input is listed

@@ -34,7 +34,8 @@ class Workplace:
     """Runs the Beam jobs that make up one run. Holds the paths of the run's temporary folders."""
 
     probes: tuple[tuple[str, str], ...] = ()
-    """Pairs of a flag and the path of a file in the flag's folder. Remote workers check that they see each file."""
+    """Pairs (flag, path). The flag names a folder, and the path is that of a test file in this folder. Remote workers
+    check that they see each file."""
 
     def __init__(self, engine: Engine, spill_dir: str, progress_dir: str | None, display: Display) -> None:
         self.engine, self.spill_dir, self.progress_dir, self._display = engine, spill_dir, progress_dir, display
@@ -111,8 +112,8 @@ def workplace(settings: Settings, engine: Engine, layout: Layout, display: Displ
 @contextlib.contextmanager
 def _probes(layout: Layout, spill: str) -> Iterator[tuple[tuple[str, str], ...]]:
     """Writes a test file into the output folder and one into the spill folder. Remote workers check that they see both
-    files, so a folder that they cannot reach is reported early. Yields pairs of a flag and the path of the file in the
-    flag's folder.
+    files, so a folder that they cannot reach is reported early. Yields one pair per file: the flag that names the
+    folder, and the path of the file.
 
     First deletes the file that a killed run left in the output folder.
     """

@@ -1,8 +1,8 @@
 """Kills runs at random moments and resumes them: ``python -m tests.kill_and_resume [--moments 10] [--seed 0]``.
 
-For each signal and number of workers: a run over a small corpus is ended after a random time and started again. The
-second run must end with status 0 and give the bytes of an undisturbed run. Printed: the first run's status and the
-seconds until it ended.
+For each signal and number of workers, starts a run on a small corpus, sends the signal after a random time, and starts
+the run again. The second run must end with status 0 and write the same bytes as an undisturbed run. Prints the status
+of the first run, and the seconds from the signal to its end.
 """
 
 from __future__ import annotations
@@ -25,43 +25,45 @@ from small import Small, make, shard_sums
 
 STATUS = {"KILL": -9, "TERM": 143, "INT": 130}
 BEGUN_S = 0.5
-"""Before, Python itself starts. It answers SIGINT with a traceback."""
+"""No signal is sent in the first 0.5 seconds. Python itself starts then, and would print a traceback for SIGINT."""
 
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """What came of one killed and resumed run."""
+    """Describes a run that was killed and resumed."""
 
     seconds: float
-    """From the start to the signal."""
+    """The time from the start of the run to the signal."""
     status: int
     end_seconds: float
-    """From the signal to the end of the process."""
+    """The time from the signal to the end of the process."""
     fault: str
 
 
 def command(small: Small, out: Path, num_workers: int) -> list[str]:
-    """The command of a run with a number of workers."""
+    """Returns the command of a run with ``num_workers`` workers."""
     args = [a for a in small.args(out) if not a.startswith("--direct_num_workers")]
     return [sys.executable, "-m", "pipeline.run", *args, f"--direct_num_workers={num_workers}"]
 
 
 def undisturbed(small: Small, out: Path, num_workers: int) -> tuple[float, dict[str, str]]:
-    """Returns the seconds and the shards of a run that nobody disturbs."""
+    """Makes a run without disturbing it. Returns its seconds and the checksums of its shards."""
     begun = time.monotonic()
     subprocess.run(command(small, out, num_workers), check=True, capture_output=True, timeout=600)
     return time.monotonic() - begun, shard_sums(out)
 
 
 def heed_signals() -> None:
-    """Undoes what the shell of a job in the background, or nohup, has set: that signals are ignored."""
+    """Makes this process react to SIGINT and SIGTERM. A shell or nohup may have made background processes ignore
+    them.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def kill_and_resume(small: Small, out: Path, *, name: str, num_workers: int, seconds: float,
                     sums: dict[str, str]) -> Killed:  # fmt: skip
-    """Ends a run after some seconds and starts it again."""
+    """Starts a run, sends it a signal after ``seconds``, and starts the run again. Returns what happened."""
     temporary = out.with_name(out.name + "-tmp")
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary)}
@@ -89,7 +91,7 @@ def kill_and_resume(small: Small, out: Path, *, name: str, num_workers: int, sec
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs all; 1 if any run is at fault."""
+    """Makes all runs and prints the results. Returns 1 if any run has a fault, else 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.kill_and_resume", description=str(__doc__).split("\n\n")[0])
     parser.add_argument("--moments", type=int, default=10, help="per signal and number of workers (default: 10)")
     parser.add_argument("--signals", default="KILL,TERM,INT")

@@ -1,7 +1,8 @@
-"""Writes the flags of the installed Apache Beam into ``pipeline/settings/beam_flags.json``.
+"""Writes the flags of the installed Apache Beam into ``pipeline/settings/beam_flags.json``: ``python -m
+tests.make_beam_flags``.
 
-Run ``python -m tests.make_beam_flags``. The command compares a flag with this list, because importing Beam takes
-seconds and a misspelt flag should be answered at once. A test compares the file with the installed Beam.
+A run checks its flags with this list, so that it reports a misspelt flag immediately. Importing Beam would take
+seconds. A test compares the list with the installed Beam.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ FILE = Path(__file__).parents[1] / "pipeline" / "settings" / "beam_flags.json"
 
 
 def beam_flags() -> list[dict[str, Any]]:
-    """Returns Beam's flags: names, the type of their value, its number and its choices, where Beam says so."""
+    """Returns Beam's flags: the names of each flag and, if Beam declares them, the type, number and choices of its
+    values.
+    """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for options in _subclasses(PipelineOptions):
         options._add_argparse_args(parser)

@@ -1,7 +1,7 @@
 """Writes ``tests/golden/settings.json``: the settings of every reader, join and step, in order, with their defaults.
 
-``python -m tests.make_settings`` (or ``make golden``). A fingerprint knows a setting by its position, and leaves out
-settings that are the default; see ``pipeline/output/fingerprint.py``.
+Run ``python -m tests.make_settings`` or ``make golden``. Fingerprints depend on the order of settings, and leave out
+settings that have their default; see ``pipeline/output/fingerprint.py``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parent / "golden" / "settings.json"
 
 
 def settings_now() -> dict[str, dict[str, Any]]:
-    """Maps each value that is fingerprinted to its data version and its settings."""
+    """Returns a dict. The key names a reader, join or step; the value has its data version and its settings."""
     found = {}
     for name, source in SOURCES.items():
         parts = {"reader": source.reader, "join": source.join, **{step.NAME: step for step in source.steps}}

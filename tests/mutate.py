@@ -2,9 +2,12 @@
 
     python -m tests.mutate --mutants 1500 [--seed 0] [--sources arxiv,books]
 
-Law: the run ends with status 0 or, past a ceiling, 1, without a traceback; every document of a sound file is there and
-unchanged; every damaged file is named in ``dropped/``, unless it gives exactly its documents. What breaks the law is
-printed with the seed and number of the file, from which it can be made again, and kept below ``--folder``.
+Three rules must hold. The run ends with status 0 and without a traceback. Each sound file gives the same documents as
+without damaged files. Each damaged file that gives other documents than before is named in ``dropped/``, unless its
+form has no checksums.
+
+Each violation is printed with the seed and the number of the file, so that the file can be made again. If there is a
+violation, the files are kept (see ``--folder``).
 """
 
 from __future__ import annotations
@@ -31,13 +34,17 @@ from tests.mutated_forms import FORMS, WITHOUT_CHECKSUM, mark
 
 MUTATIONS = ("flip", "truncate", "duplicate", "splice", "zero", "overwrite")
 _KEPT_STEPS = frozenset({"duplicate_id", "wikitext", "latex", "licence"})
-"""All other steps are off: they judge texts, and the law is about reading them."""
+"""The steps that stay on, because they make the texts. All other steps judge texts, and here only the reading is
+tested.
+"""
 NUM_SOUND = 2
-"""Sound files per form."""
+"""Number of sound files per form."""
 
 
 def mutated(data: bytes, other: bytes, kind: str, chosen: random.Random) -> bytes:
-    """Returns damaged content. ``other`` is another file of the same form, for splices."""
+    """Returns ``data`` with one random damage of the given kind. The kind ``splice`` continues with ``other``, another
+    file of the same form.
+    """
     at = chosen.randrange(len(data))
     size = chosen.randrange(1, max(2, len(data) // 4))
     if kind == "flip":
@@ -56,28 +63,30 @@ def mutated(data: bytes, other: bytes, kind: str, chosen: random.Random) -> byte
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One input file."""
+    """Describes one input file."""
 
     number: int
     form: str
     name: str
     kind: str
-    """How it was damaged; empty: sound."""
+    """How the file was damaged; empty if it is sound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run over the files gave."""
+    """Holds what a run over the files returned: exit status, printed text, and documents."""
 
     status: int
     output: str
     texts: dict[str, str]
     named: str
-    """All locations of rejected records, joined."""
+    """The locations of all rejected records, one per line."""
 
 
 def write_files(source: str, folder: Path, *, num_mutants: int, seed: int) -> tuple[list[File], Path, Path]:
-    """Writes all files twice: whole into ``whole``, damaged ones beside the same sound ones into ``damaged``."""
+    """Writes all files into ``whole``. Writes the same files into ``damaged``, some of them damaged. Returns the files
+    and the two folders.
+    """
     files: list[File] = []
     whole, damaged = folder / "whole", folder / "damaged"
     for path in (whole, damaged):
@@ -100,7 +109,7 @@ def write_files(source: str, folder: Path, *, num_mutants: int, seed: int) -> tu
 
 
 def clean(source: str, inputs: Path, out: Path) -> Result:
-    """Runs the clean phase with nothing but the steps that make texts."""
+    """Runs the clean phase with only those steps that make texts."""
     steps: dict[str, object] = {step.NAME: False for step in SOURCES[source].steps if step.NAME not in _KEPT_STEPS}
     if source == "stack_exchange":
         steps["join"] = {"num_sites": 1_000_000}
@@ -126,7 +135,7 @@ def clean(source: str, inputs: Path, out: Path) -> Result:
 
 
 def faults(source: str, folder: Path, *, num_mutants: int, seed: int) -> tuple[int, list[str]]:
-    """Returns how many files were damaged, and what breaks the law."""
+    """Returns the number of damaged files, and a list of messages about broken rules."""
     files, whole, damaged = write_files(source, folder, num_mutants=num_mutants, seed=seed)
     before, after = clean(source, whole, folder / "out-whole"), clean(source, damaged, folder / "out-damaged")
     num_damaged = sum(bool(file.kind) for file in files)
@@ -153,7 +162,7 @@ def faults(source: str, folder: Path, *, num_mutants: int, seed: int) -> tuple[i
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs all sources; 1 if anything breaks the law."""
+    """Runs all sources. Returns 1 if a rule is broken, else 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutate", description=str(__doc__).split("\n\n")[0])
     parser.add_argument("--mutants", type=int, default=1500, help="of all sources together (default: 1500)")
     parser.add_argument("--seed", type=int, default=0)

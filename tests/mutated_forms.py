@@ -1,4 +1,6 @@
-"""Small files of every container, codec and schema that the sources read, each of its own content."""
+"""Makes small files in every container, compression and schema that the sources read. Each file has different
+content.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 DOCUMENTS = 4
-"""Documents per file: damage in one must leave the others."""
+"""Number of documents per file. It is above one, because damage in one document must not affect the others."""
 _WORDS = [
     "river",
     "stone",
@@ -40,12 +42,12 @@ _WORDS = [
 
 
 def mark(number: int) -> str:
-    """The word by which all documents of a file are known."""
+    """Returns a word that occurs in all documents of file ``number``, and in no other file."""
     return f"zq{number}qz"
 
 
 def text(number: int, document: int, *, num_words: int = 120) -> str:
-    """Prose of a document of a file."""
+    """Returns the text of a document in file ``number``."""
     chosen = random.Random(f"{number} {document}")
     words = [f"part{document}", *(chosen.choice(_WORDS) for _ in range(num_words))]
     lines = [" ".join(words[i : i + 12]) for i in range(0, len(words), 12)]
@@ -227,7 +229,10 @@ FORMS: dict[str, dict[str, Make]] = {
         "d{}.stackexchange.com.7z": lambda n: _seven_zip(n, py7zr.FILTER_DEFLATE),
     },
 }
-"""By source and the pattern of a file's name: what makes the file of a number."""
+"""The functions that make files, by source and by the pattern of the file's name. The argument is the number of the
+file.
+"""
 WITHOUT_CHECKSUM = ("f{}.tar", "f{}-deflate.avro", "f{}-snappy.parquet", "f{}-zstd.parquet")
-"""Forms in which some content has no checksum: a changed byte of it may be a changed document, as in any text file.
-Of Parquet that is the footer; pages have one."""
+"""Forms in which some content has no checksum. A changed byte in it may silently change a document, as in any text
+file. In Parquet, only the footer has no checksum.
+"""

@@ -1,4 +1,6 @@
-"""Real files that are broken: each is named or read rightly, those beside it unharmed, nothing leaves the output."""
+"""Tests a run over real files that are broken. Each is named or read correctly, sound files are not affected, and
+nothing is written outside the output folder.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ CLIMBING, WHOLE = "arxiv/verbatim/relative_path.tar.gz", "arxiv/verbatim/1911.02
 
 
 def listing(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every file below a folder but for the output, with its size and time of writing."""
+    """Returns a dict from every file in a folder to its (size, modification time). The folder ``out`` is left out."""
     found = {}
     for path, folders, names in os.walk(folder):
         if Path(path) == folder:
@@ -45,7 +47,7 @@ def listing(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 class Run:
-    """What a run over the broken files left."""
+    """Runs the clean phase over the broken files, and reads its output."""
 
     def __init__(self, root: Path, data: Path) -> None:
         self.out, self.data = root / "out", data
@@ -67,7 +69,9 @@ class Run:
         return rows
 
     def named(self, source: str) -> dict[str, list[str]]:
-        """Reasons of records by their place, which is told below the folder of data."""
+        """Returns a dict from the location of each rejected record to its reasons. Locations are relative to the folder
+        of data.
+        """
         found: dict[str, list[str]] = {}
         for row in self.rows("dropped", source):
             if row["stage"] == "records":
@@ -75,7 +79,7 @@ class Run:
         return found
 
     def decided(self, source: str) -> dict[str, str]:
-        """Of every document: ``kept``, or the stage that dropped it."""
+        """Returns a dict from the id of each document to ``kept``, or to the stage that dropped it."""
         said = {row["id"]: row["stage"] for row in self.rows("dropped", source) if row["stage"] != "records"}
         return said | {row["id"]: "kept" for row in self.rows("clean", source)}
 
@@ -112,7 +116,7 @@ def test_every_record_that_is_broken_is_named_with_its_place(run: Run) -> None:
 
 
 def test_what_is_odd_but_whole_is_read(run: Run) -> None:
-    """Dates that are none, chunks that are none, urls with spaces: no reason to lose a page."""
+    """Invalid dates, wrong chunk headers, and urls with spaces are no reasons to lose a page."""
     read = Counter(url for url in (row["url"] for row in run.rows("clean", "common_crawl")) if url)
     read.update(i for i, stage in run.decided("common_crawl").items() if stage != "kept")
     places = run.named("common_crawl")
@@ -126,7 +130,7 @@ def test_what_is_odd_but_whole_is_read(run: Run) -> None:
 
 
 def test_the_pages_beside_the_broken_ones_are_unharmed(run: Run, tmp_path: Path) -> None:
-    """Alone or among broken files, a whole file gives the same documents; what is decided of them is of their text."""
+    """A sound file gives the same documents alone as among broken files."""
     args = [f"--input=common_crawl={run.data / WET}", f"--output={tmp_path}/out", "--phase=clean"]
     assert main([*args, f"--models={models_folder()}", "--direct_num_workers=1"]) == 0
     alone = {row["id"] for kind in ("clean", "dropped") for row in pq.read_table(tmp_path / "out" / kind).to_pylist()}

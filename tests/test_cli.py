@@ -1,4 +1,4 @@
-"""The command ``llama-mixture``: every command under one name, answers at once, completion, exit statuses."""
+"""Tests the command ``llama-mixture``: its subcommands, fast answers, completion and exit statuses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ CLI = [sys.executable, "-m", "pipeline.cli"]
 
 @pytest.fixture(autouse=True)
 def names_stay_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forgets the names of commands after each test, because other tests look at the help of the same commands."""
+    """Resets the stored names of commands after each test, because other tests read the help texts of the same
+    commands.
+    """
     monkeypatch.setattr(program, "_called_as", {})
 
 
@@ -102,7 +104,7 @@ ANSWERED_AT_ONCE = [
     ["estimate", "--input=books=nowhere/*"], ["explain", "boks"], ["report", "nowhere"], ["report", "tests"],
     ["report", "nowhere", "nowhere"], ["report", "{output}", "--set=boks.x=1"], ["report", "{output}", "--set=x"],
 ]  # fmt: skip
-"""Requests that no data is needed to answer."""
+"""Requests that can be answered without data."""
 
 
 LOADED_AT_EXIT = """
@@ -116,7 +118,7 @@ runpy.run_module("pipeline.cli", run_name="__main__", alter_sys=True)
 
 
 def loaded(*words: str) -> tuple[int, set[str]]:
-    """Runs a command, or a script, in a new process. Returns its exit status, and the modules that it has imported."""
+    """Runs a command, or a script, in a new process. Returns its exit status, and the names of the imported modules."""
     done = run(sys.executable, "-c", LOADED_AT_EXIT, *words)
     mark, *modules = done.stderr.splitlines()[-1].split()
     assert mark == "LOADED", done.stderr
@@ -125,7 +127,9 @@ def loaded(*words: str) -> tuple[int, set[str]]:
 
 @pytest.mark.parametrize("words", ANSWERED_AT_ONCE, ids=" ".join)
 def test_flags_are_answered_before_anything_large_is_imported(words: list[str], tmp_path: Path) -> None:
-    """Beam takes two seconds to import, pyarrow and NumPy a few tenths. None of them is needed for an answer."""
+    """Importing Beam takes two seconds, and pyarrow or NumPy a few tenths of a second. An answer about flags needs none
+    of them.
+    """
     (tmp_path / "stats").mkdir()
     (tmp_path / "stats" / "books.json").write_text("{}")
     (tmp_path / "weights.yaml").write_text("mixture: {weights: {books: 60, arxiv: 50}}")
@@ -138,7 +142,9 @@ def test_flags_are_answered_before_anything_large_is_imported(words: list[str], 
 
 @pytest.mark.parametrize("text", ["sources: {books: {nea_dedup: {}}}", "run: {sample_doc: 1}", "dedup: {across: [x]}"])
 def test_settings_are_refused_before_beam_is_imported(text: str, tmp_path: Path) -> None:
-    """The steps of the sources need NumPy and pyarrow, but not Beam."""
+    """Wrong settings of sources and steps are reported before Beam is imported. To check them, NumPy and pyarrow are
+    needed.
+    """
     (tmp_path / "run.yaml").write_text(f"recipe: llama\n{text}\nmixture: {{missing: share}}\n")
     status, modules = loaded("run", f"--config={tmp_path}/run.yaml", "--input=books=setup.py")
     assert (status, "pyarrow" in modules, "apache_beam" in modules) == (2, True, False)
@@ -153,14 +159,16 @@ def test_the_example_of_a_training_answers_without_torch(flag: str, status: int)
 
 
 def test_a_large_import_is_seen() -> None:
-    """The same look at a request that needs data, and so the libraries."""
+    """A request that needs data imports the libraries. This shows that the tests above would notice such an import."""
     status, modules = loaded("verify", "nowhere")
     assert status == 2
     assert {"numpy", "pyarrow"} <= modules
 
 
 def test_an_answer_takes_little_time() -> None:
-    """Compared with the interpreter itself, because the machine may be busy. That takes 0.04 s alone."""
+    """The time of an answer is compared with that of an empty Python program (0.04 s), because the machine may be
+    busy.
+    """
     alone = min(cpu_seconds(sys.executable, "-c", "pass")[0] for _ in range(3))
     for words in (["run", "--help"], ["run", "--outptu=x"]):
         took, done = min((cpu_seconds(*CLI, *words) for _ in range(3)), key=lambda one: one[0])
@@ -205,7 +213,7 @@ def test_a_log_file_has_what_was_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flag", ["--dry-run", "--dry_run"])
 def test_a_dry_run_starts_nothing(flag: str, tmp_path: Path) -> None:
-    """``--dry_run`` is also the name of a flag of Beam, which a local run would ignore."""
+    """Beam also has a flag ``--dry_run``. A local run would ignore it, so it must not be passed on to Beam."""
     (tmp_path / "book.txt").write_text("The tide rises and the tide falls. " * 400)
     out = tmp_path / "out"
     done = run(*CLI, "run", flag, f"--input=books={tmp_path}/book.txt", f"--output={out}")

@@ -1,4 +1,6 @@
-"""``--explain`` prints the passes that a run makes: every transform that it names is in the graph, in this order."""
+"""Tests that ``--explain`` prints the passes that a run makes. Every transform that it names is in the graph, in this
+order.
+"""
 
 from __future__ import annotations
 

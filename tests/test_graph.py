@@ -1,4 +1,4 @@
-"""The outline of the graph is equal to the golden file, so that every change of the graph is seen."""
+"""Compares the outline of the graph with the golden file, so that every change of the graph is noticed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_graph_is_the_golden_one(maker: ModuleType, outline: str) -> None:
 
 
 def test_batches_of_documents_are_never_elements(outline: str) -> None:
-    """Texts are spilled. Stages send each other references, keys and counts, as bytes and numbers."""
+    """Texts are spilled to files. Stages send each other only references, keys and counts, as bytes and numbers."""
     grouped = [line for line in outline.splitlines() if line.startswith("    ") and "IterableCoder" in line]
     assert len(grouped) > 20
     assert "RecordBatchCoder" not in outline

@@ -1,7 +1,7 @@
-"""The import rules: no cycle between files, none between packages, and packages import only downwards.
+"""Tests the rules of imports: no cycles between files or packages, and each package imports only packages below it.
 
-A *room* is what stands directly in one of the four packages: a file, or a folder with all that is in it. Commands
-(``__main__.py``) stand above everything: they import what they like, and nothing imports them.
+A *room* is a file, or a folder with everything in it, directly inside one of the four packages. A command
+(``__main__.py``) may import everything, and nothing may import a command.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("filters", "tokenizer", "mixtures", "pipeline")
-"""From the bottom up: each may import those before it."""
+"""The packages from bottom to top. Each may import those before it in this list."""
 PIPELINE_ROOMS = (
     "failures", "files", "output", "sources", "settings", "engine", "progress", "models", "clean", "run_job",
     "preflight", "tokenize", "mix", "graph", "scale", "estimate", "explain", "report", "phases", "job_service", "run",
     "schema", "cli",
 )  # fmt: skip
-"""From the bottom up: each may import those before it. CONTRIBUTING.md explains the order."""
+"""The rooms of ``pipeline`` from bottom to top. Each may import those before it in this list. CONTRIBUTING.md explains
+the order.
+"""
 
 Graph = Mapping[str, frozenset[str]]
 
 
 def import_graph(root: Path) -> Graph:
-    """Maps every module of the four packages to those that it imports, anywhere in the file."""
+    """Returns a dict from every module of the four packages to the modules that it imports, anywhere in its file."""
     files = {name: path for package in PACKAGES for name, path in _modules(root, package)}
     return {
         name: frozenset(_imported(path, files)) - {name}
@@ -57,7 +59,7 @@ def room(module: str) -> str:
 
 
 def rooms(graph: Graph) -> Graph:
-    """The same graph between rooms. The ``__init__`` of a package of rooms is a room of its own."""
+    """Returns the graph of imports between rooms instead of modules. The ``__init__`` of a package counts as a room."""
     found: dict[str, set[str]] = {}
     for module, imports in graph.items():
         found.setdefault(room(module), set()).update(room(other) for other in imports)
@@ -75,7 +77,7 @@ def cycle_of(graph: Graph) -> list[str]:
 
 
 def upward_imports(graph: Graph) -> list[str]:
-    """Lists the imports from a room to one above it, and the rooms that have no place in the order."""
+    """Returns messages about imports from a higher room, and about rooms that are missing in the order."""
     levels = {package: (number, -1) for number, package in enumerate(PACKAGES)}
     wrong = []
     for name in sorted({room(module) for module in graph if module.startswith("pipeline.")}):
@@ -113,7 +115,7 @@ def test_nothing_imports_a_command() -> None:
 
 @pytest.fixture
 def planted(tmp_path: Path) -> Path:
-    """A small tree that keeps the rules."""
+    """Writes a small tree of packages that follows all rules. Returns its folder."""
     for name, text in {
         "filters/step.py": "",
         "tokenizer/encode.py": "",

@@ -1,4 +1,4 @@
-"""A small form of ``python -m tests.mutate``: one run per source over damaged files beside sound ones."""
+"""Runs ``python -m tests.mutate`` with few files: one run per source, over damaged files beside sound ones."""
 
 from __future__ import annotations
 

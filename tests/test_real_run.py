@@ -1,4 +1,4 @@
-"""Runs all seven sources on real input, from published files to verified shards."""
+"""Tests a run of all seven sources on real input, from published files to verified shards."""
 
 from __future__ import annotations
 

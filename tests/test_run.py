@@ -1,4 +1,6 @@
-"""The command as a user types it, on the sample: what comes out, that it repeats to the byte, and that it continues."""
+"""Tests the command on the sample, as a user types it: its results, that a second run gives the same bytes, and that it
+resumes.
+"""
 
 from __future__ import annotations
 
@@ -109,7 +111,9 @@ def test_repetitions_have_other_places(sample: Path) -> None:
 
 
 def test_every_shard_is_a_fair_sample(sample: Path) -> None:
-    """Each source's tokens in a shard lie within four standard deviations of drawing its documents at random."""
+    """Each source's tokens in a shard are within four standard deviations of what a random choice of its documents
+    would give.
+    """
     rows = rows_of(sample)
     shards = sorted({r["shard"] for r in rows})
     assert len(shards) > 5

@@ -1,4 +1,4 @@
-"""Settings keep their position and their default, because a fingerprint relies on both."""
+"""Tests that settings keep their position and their default, because fingerprints rely on both."""
 
 from __future__ import annotations
 

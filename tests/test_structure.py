@@ -1,4 +1,4 @@
-"""Tests the rules of the code: imports, sizes, names, declared requirements, and the files that each source needs."""
+"""Tests the rules for the code: imports, sizes, names, declared requirements, and the files that each source needs."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ PACKAGES = ("filters", "tokenizer", "mixtures", "pipeline")
 CODE = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
 
 MAX_FILE_LINES = 340
-"""The hard limit. The aim is about 300."""
+"""The largest number of lines in a code file. The aim is about 300."""
 MAX_FUNCTION_LINES = 75
-"""The hard limit. The aim is about 50."""
+"""The largest number of lines in a function. The aim is about 50."""
 MAX_PARAMETERS = 10
 
 NOT_DECLARED = {
     "torch", "array_record", "gigatoken", "transformers", "datasets", "fsspec", "langdetect", "google", "grpc",
 }  # fmt: skip
-"""Imported modules that are not in REQUIRES: optional packages of an extra, which are imported only where they are
-needed, and two dependencies of Apache Beam (google, grpc), which chooses their versions."""
+"""Imported modules that REQUIRES does not contain. Most belong to optional packages (extras), which are imported only
+where they are needed. Two (google, grpc) are dependencies of Apache Beam, which chooses their versions.
+"""
 
 
 @cache
@@ -42,7 +43,7 @@ def tree(path: Path) -> ast.Module:
 
 @cache
 def nodes(path: Path) -> tuple[ast.AST, ...]:
-    """Returns all nodes of a file, walked once for all tests."""
+    """Returns all nodes of a file's syntax tree. The result is cached for all tests."""
     return tuple(ast.walk(tree(path)))
 
 
@@ -98,7 +99,7 @@ print(json.dumps(said))
 
 
 def test_what_is_loaded_with_each_package() -> None:
-    """Indirect imports count too. A trainer does not install Beam."""
+    """Indirect imports count too. For example, a program that trains does not need Beam."""
     done = subprocess.run([sys.executable, "-c", _LOADED], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
@@ -117,7 +118,9 @@ def test_filters_have_no_clock_and_no_chance() -> None:
 
 
 def test_parquet_is_read_in_one_place_and_every_page_gets_a_checksum() -> None:
-    """Without checksums a damaged byte would silently change a document; the one place checks them and counts rows."""
+    """Without checksums, a damaged byte would silently change a document. Only one file reads Parquet; it checks the
+    checksums and counts the rows.
+    """
     readers, writers = set(), []
     for path in CODE:
         for node in nodes(path):
@@ -143,12 +146,14 @@ def test_nothing_is_unpickled_evaluated_or_hashed_by_chance() -> None:
 
 
 SWALLOWS = {"filters/compiled.py": 1, "pipeline/sources/stack_exchange/seven_zip.py": 1}
-"""The number of handlers of all exceptions that do not raise. The first does without stored machine code, of whatever
-kind its damage is. The second passes the error to a thread that raises it."""
+"""The number of handlers per file that catch all exceptions and do not raise. The handler in compiled.py continues
+without stored machine code, whatever its damage is. The one in seven_zip.py passes the error to a thread that raises
+it.
+"""
 
 
 def test_no_error_is_swallowed() -> None:
-    """``except Exception`` may add information and raise, but never continue."""
+    """A handler of ``except Exception`` may add information and raise again, but must not continue."""
     found: Counter[str] = Counter()
     for path in CODE:
         for node in nodes(path):
@@ -180,7 +185,7 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_names_are_suggested_in_one_place() -> None:
-    """So that all messages say it alike, and no refused name goes without."""
+    """Only one file suggests names. So all suggestions have the same wording."""
     found = [str(p.relative_to(ROOT)) for p in CODE if "get_close_matches" in p.read_text("utf-8")]
     assert found == ["tokenizer/did_you_mean.py"]
 
@@ -200,7 +205,7 @@ def test_the_head_of_every_package_shows_its_flow_its_parts_and_an_example(head:
 
 
 def shipped_or_committed() -> Iterator[Path]:
-    """Yields every text file of the checkout that is committed, or would be."""
+    """Yields every text file of the checkout that git tracks, or that it does not ignore."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -237,7 +242,7 @@ FORBIDDEN = [
 
 
 PUBLISHERS = re.compile(r"\{_RAW\}open" + r"ai/")
-"""The address of a publisher of evaluation sets."""
+"""Matches the address of a publisher of evaluation sets."""
 
 
 def test_no_file_mentions_the_machine_where_it_was_written() -> None:
@@ -271,7 +276,7 @@ def distribution(requirement: str) -> str:
 
 @cache
 def installed() -> Mapping[str, list[str]]:
-    """Maps every installed module to its distributions."""
+    """Returns a dict from every installed module to the distributions that contain it."""
     return packages_distributions()
 
 
@@ -343,7 +348,7 @@ def test_every_source_of_the_sample_has_its_part() -> None:
 
 
 def test_the_paper_s_weights() -> None:
-    """Touvron et al. 2023, Table 1."""
+    """Compares the weights with Touvron et al. 2023, Table 1."""
     recipe = yaml.safe_load((ROOT / "mixtures" / "recipes" / "llama.yaml").read_text())
     assert recipe["mixture"]["weights"] == {
         "common_crawl": 67.0, "c4": 15.0, "github": 4.5, "wikipedia": 4.5, "books": 4.5, "arxiv": 2.5,

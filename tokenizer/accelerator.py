@@ -97,7 +97,9 @@ class Gigatoken:
 
 
 def is_panic(error: BaseException) -> bool:
-    """Returns True if ``error`` is a panic of a library written in Rust. Such an error is not an ``Exception``."""
+    """Returns True if ``error`` is a panic (a crash of a library written in Rust). Such an error is not an
+    ``Exception``.
+    """
     return type(error).__name__ == "PanicException"
 
 

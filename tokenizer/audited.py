@@ -1,7 +1,8 @@
-"""Encodes with gigatoken, and compares a part of the texts with this project's own encoder as long as the run lasts.
+"""Encodes with gigatoken. As long as the run lasts, also encodes every 256th text with this project's own encoder, and
+compares the ids.
 
-The comparison before a run (:mod:`tokenizer.proof`) sees a megabyte of text. A run encodes a million times as much.
-Both encoders are much faster than SentencePiece, so every 256th text can be encoded twice.
+The comparison before a run (:mod:`tokenizer.proof`) covers a megabyte of text. A run encodes a million times as much.
+Both encoders are much faster than SentencePiece, so there is time to encode every 256th text twice.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ def nearest(name: object, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     small letters count as equal.
 
     Args:
-        cutoff: the least similarity, from 0 to 1. The default is that of :mod:`difflib`.
+        cutoff: a name is returned only if its similarity is at least this, from 0 to 1. The default is that of
+            :mod:`difflib`.
 
     >>> nearest("Boks", ["books", "arxiv"]), nearest("pdf", ["books", "arxiv"])
     ('books', '')

@@ -185,7 +185,7 @@ class Encoder:
 
 
 def _codec(data: bytes, settings: EncoderSettings) -> Codec:
-    """Loads a tokenizer's file. The kind of the file is recognised by its content."""
+    """Loads a tokenizer's file. The content of the file decides which kind it is."""
     if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
         return HuggingFaceCodec(data, is_fast=settings.fast == "auto")
     if is_rank_file(data):
@@ -194,7 +194,7 @@ def _codec(data: bytes, settings: EncoderSettings) -> Codec:
 
 
 def _among(control: Any) -> str:
-    """Returns a text that ends an error message. It lists the control tokens of the file."""
+    """Returns the end of an error message: a list of the file's control tokens."""
     names = list(control)
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return f" (its control tokens are {', '.join(names[:8])}{more})" if names else " (it has no control token)"

@@ -33,8 +33,9 @@ Array = np.ndarray[Any, Any]
 _WINDOW_BYTES = 4 * 2**20
 """Text is processed in windows of about this size, to limit memory. The lengths of the documents do not matter."""
 _MIN_MERGER_PARTS = 4_000
-"""If there are fewer parts than this, SentencePiece is faster (measured). A round of merges takes as long for few rows
-as for many."""
+"""If there are fewer parts than this, SentencePiece is faster (measured). A round of merges takes about the same time
+for few parts as for many.
+"""
 _MAX_MERGER_PART_CHARS = 48
 """SentencePiece encodes the parts that are longer than this (base64, lines of Chinese without a place to split). Its
 time grows only as n log n.

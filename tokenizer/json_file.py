@@ -147,8 +147,8 @@ def _loaded(content: Mapping[str, Any], data: bytes) -> Any:
 
 
 def _fault(content: Mapping[str, Any]) -> str:
-    """Returns a message that names the part of the file that the library cannot read. To find it, loads each part
-    alone.
+    """Returns a message that names the part of the file that the library cannot read. To find this part, loads each
+    part alone.
     """
     for key, name in _PARTS.items():
         for part in _leaves(content.get(key)):
@@ -184,6 +184,6 @@ def _is_taken(parts: Mapping[str, Any]) -> bool:
 
 
 def _without_control(content: Mapping[str, Any]) -> str:
-    """Returns the file without its special tokens, because gigatoken would find them in texts."""
+    """Returns the file's text without its special tokens. With them, gigatoken would find special tokens in texts."""
     added = [token for token in content.get("added_tokens") or () if not token.get("special")]
     return json.dumps({**content, "added_tokens": added, "post_processor": None, "truncation": None, "padding": None})

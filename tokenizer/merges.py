@@ -17,7 +17,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 _NONE = np.int32(2**31 - 1)
-"""The value of a pair that does not merge. It is greater than the number of any symbol."""
+"""Marks a pair that does not merge. This number is greater than the number of any symbol."""
 _MAX_CODEPOINT = 0x110000
 _HASH = np.uint64(0x9E3779B97F4A7C15)
 _VALUE_BITS = 20

@@ -1,5 +1,5 @@
-"""Says in one line what the operating system refused, such as a write to a full disk, and with which exit status a
-command ends then.
+"""Describes an error of the operating system, such as a full disk, in one line. Also chooses the exit status of the
+command that failed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OF_REQUEST = (PermissionError, FileNotFoundError, FileExistsError, NotADirector
 
 
 def is_of_disk(error: OSError) -> bool:
-    """True if the disk is the cause, and not a network or a wrong path.
+    """True if the disk is the cause of the error, and not a network or a wrong path.
 
     >>> is_of_disk(OSError(errno.ENOSPC, "No space left on device")), is_of_disk(ConnectionResetError())
     (True, False)
@@ -53,7 +53,8 @@ def check_is_folder(folder: str) -> None:
 
 
 def described(error: OSError, place: str) -> str:
-    """Returns what happened, where, and what to do. ``place`` is the path to name if the error does not know its own.
+    """Returns a message: what happened, where, and what to do. The message names the path in ``error``, or ``place`` if
+    ``error`` has no path.
 
     >>> described(OSError(errno.ENOSPC, "No space left on device"), "models")
     'models: No space left on device; free some space, or name a folder on another disk'

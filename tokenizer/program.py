@@ -19,7 +19,9 @@ def name_of(module: str) -> str:
 
 
 def set_name(module: str, name: str) -> None:
-    """Stores the name under which a command was called, if it was not called as ``python -m MODULE``."""
+    """Stores the name under which a command was called. A command that is called as ``python -m MODULE`` needs no
+    stored name.
+    """
     _called_as[module] = name
 
 

@@ -16,8 +16,9 @@ from typing import TypeVar
 _EVERY_S = 10.0
 """The number of seconds between two lines, as in a run's log (our choice)."""
 _FIRST_S = 1.0
-"""The number of seconds of work before its first line (our choice). So a request that is refused at once prints only
-its error."""
+"""In the first second of work (our choice), no line is printed. So a request that is refused at once prints only its
+error.
+"""
 _Item = TypeVar("_Item")
 
 

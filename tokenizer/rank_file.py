@@ -146,8 +146,8 @@ class TiktokenCodec:
 
 
 def _check_complete(ranks: Mapping[bytes, int], special: Mapping[str, int]) -> None:
-    """Raises ValueError if one of the 256 bytes is not a token, if a rank below the largest rank is missing, or if two
-    tokens have the same id.
+    """Raises ValueError in three cases: one of the 256 bytes is not a token, a rank below the largest rank is missing,
+    or two tokens have the same id.
     """
     if not ranks:
         raise ValueError("the tokenizer's rank file is empty")

@@ -3,7 +3,8 @@
     python benchmarks/judges/github.py --contents GLOB --files GLOB --licenses GLOB --clean GLOB
 
 The exports are JSON lines (gzip or not). ``--clean`` names Parquet files with ``id``, ``text``, ``repo_name``,
-``path``, ``license``. One line is printed for each fault, with its count and the first few files:
+``path``, ``license``. The script prints one line per kind of fault, with its count and the first few files. The kinds
+are:
 
 - licence_wrong: no repository with this file has the recorded licence, or the licence is not mit, bsd-* or apache-*
 - header_left: the comments before the first code still contain ``Copyright`` with a year, the name of a licence, or

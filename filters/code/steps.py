@@ -229,7 +229,7 @@ def content_hash(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeQuality(Step):
-    """Drops files with long lines or few alphanumeric characters. (The paper names these criteria, but no limits.)"""
+    """Drops files with long lines or few alphanumeric characters. The paper names these criteria, but no limits."""
 
     NAME: ClassVar[str] = "code_quality"
     DATA_VERSION: ClassVar[int] = 1

@@ -23,14 +23,14 @@ MAX_DEPTH = 200
 """Maximum depth of nested macro texts. Ours: TeX allows 200 levels of input, and papers use fewer than 10."""
 MAX_CALL_CHARS = 8_192
 """One call may add this many characters, plus 16 times the length of its arguments. Ours: in 63 papers no shorthand
-adds more than 800 characters; macros that add more draw figures. A text of one character can double 13 times."""
+adds more than 800 characters; macros that add more draw figures. A macro can double one character 13 times."""
 MAX_CALL_EXPANSIONS = 1_000
 """One call may expand this many macros, plus one per character of its arguments (an argument can be a whole section).
-Ours: the 63 papers need up to 50."""
+Ours: in 63 papers, no call expands more than 50 macros."""
 WORK_CHARS_BASE = 2_000_000
 WORK_PER_CHAR = 6
-"""Budget of all calls together, per character of the document. Real papers need far less. A hostile source of 20 MB
-takes under half a minute."""
+"""Characters that all calls together may write per character of the document, besides ``WORK_CHARS_BASE``. Each call
+costs 100 characters extra. Real papers need far less. A hostile source of 20 MB takes under half a minute."""
 _PUSH_COST_CHARS = 100
 _MAX_FAILURES = 3
 _MAX_GLANCE_CHARS = 500
@@ -43,14 +43,13 @@ _ONE_TOKEN = re.compile(r"\s*(?:\\[A-Za-z]+|\\?.)?\s*\Z", re.DOTALL)
 
 @dataclass(slots=True)
 class Expanded:
-    """Holds the expanded text, the numbers of calls expanded and given up, and the names that the source defines."""
+    """Holds the expanded text, and the numbers of calls that were expanded (``num_expanded``) and given up."""
 
     text: str
     num_expanded: int = 0
     num_left: int = 0
     own_names: frozenset[str] = frozenset()
-    """Names that the source defines. ``saved_names`` are left out, because the text can use these names in their
-    original meaning."""
+    """Names that the source defines, except ``saved_names``: the text can use these in their original meaning."""
 
 
 Handler = Callable[["Expander", int], bool]
@@ -71,9 +70,9 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result = Expanded("")
         self.failures: dict[str, int] = {}
         self.branches: list[Frame] = []
-        """The places at which reading continues after a branch. A test outside of all macros has chosen each branch."""
+        """For each open branch of a test outside of all macros, the place at which reading continues after it."""
         self.switches: dict[str, bool] = {}
-        """The states of the switches of etoolbox and ifthen that the source declares, by name."""
+        """The value of each switch that the source declares with etoolbox or ifthen. The key is the switch's name."""
         self.is_global = False
         self.last_load = max(text.rfind(command) for command in LOADS)
         self.math = MathMode()
@@ -161,7 +160,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.push(filled, macro, name, is_one=is_one)
 
     def _has_budget(self, num_chars: int) -> bool:
-        """Charges ``num_chars`` to the budgets of the document and the call. Returns False if one is spent."""
+        """Charges ``num_chars`` to the budgets of the document and the call. Returns False if either is spent."""
         self.work_left -= num_chars + _PUSH_COST_CHARS
         if self.stack:
             self.call.chars -= num_chars
@@ -172,7 +171,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return self.work_left >= 0
 
     def _open_call(self, name: str, start: int, end: int) -> bool:
-        """Begins a call, unless another call is in progress. Returns True if another call is in progress."""
+        """Begins a call if none is in progress. Returns True if the new call is inside another call."""
         if self.stack:
             return True
         self.math_before = self.math.state()
@@ -228,14 +227,14 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result.num_left += 1
 
     def outside(self, start: int) -> int | None:
-        """Returns ``start`` if the command at this position is outside of all macros, else None.
+        """Returns ``start`` if the command that begins there is outside of all macros, else None.
 
         Call this method before reading the command's arguments, because reading them can leave the macro's text.
         """
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Gives up the macro call whose text has a test that cannot be read. Outside of macros, only returns False."""
+        """Gives up the call of a macro with an unreadable test, and returns True. Outside of macros, returns False."""
         if outside is not None:
             return False
         self.give_up()
@@ -285,7 +284,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos, self.token, self.frame_name = filled, 0, token, name
 
     def _stop_expanding(self) -> None:
-        """Makes the expander leave all further macros unexpanded. It is called when the document's budget is spent."""
+        """Leaves all further macros unexpanded. This method is called when the document's budget is spent."""
         self.give_up(for_good=True)
         for name, meaning in self.meanings.items():
             if isinstance(meaning, Macro):
@@ -302,8 +301,9 @@ class Expander(ArgumentReader, Scopes, Writer):
     def give_up(self, *, for_good: bool = False, culprit: str = "") -> None:
         """Gives up the call in progress: removes its output and writes its name as in the source.
 
-        ``culprit`` is the macro that cannot be expanded, by default the macro whose text is being read. If ``culprit``
-        is in an argument of the call, only ``culprit`` stays unexpanded from now on, and the call is repeated.
+        ``culprit`` is the name of the macro that cannot be expanded, by default the macro whose text is being read. If
+        ``culprit`` is in an argument of the call, only ``culprit`` stays unexpanded from now on, and the call is
+        repeated. Later calls of the macro are expanded until three have failed, or not at all if ``for_good``.
         """
         call = self.call
         culprit = culprit or self.frame_name

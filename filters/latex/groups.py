@@ -1,5 +1,5 @@
-r"""Contains small tools for LaTeX source. They find brace groups, whole lines and matches outside of comments, and join
-pieces of text.
+r"""Contains small functions for LaTeX source. They find brace groups, whole lines and matches outside of comments, and
+join pieces of text.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def ends_in_word(text: str) -> bool:
 
 
 def would_glue(before: str, after: str) -> bool:
-    r"""Returns True if ``before`` ends in the name of a command and ``after`` begins with a letter, which would become
-    a part of the name.
+    r"""Returns True if ``before`` ends in a command's name and ``after`` begins with a letter. Joined directly, the
+    letter would become a part of the name.
 
     >>> would_glue(r"{\small", "note"), would_glue("small", "note"), would_glue(r"\small", "1")
     (True, False, False)
@@ -104,7 +104,8 @@ def would_glue(before: str, after: str) -> bool:
 
 
 def join_pieces(pieces: Iterable[str]) -> str:
-    r"""Joins pieces that were not adjacent. Adds a space if a letter would otherwise extend a command's name.
+    r"""Joins pieces of a source that were not adjacent in it. Adds a space between two pieces if the second begins with
+    a letter that would extend a command's name at the end of the first.
 
     Each command's name must be inside one piece.
 

@@ -47,7 +47,8 @@ _INPUT_PATH = re.compile(r"\\def\s*\\input@path\s*\{((?:\s*\{[^{}]{0,200}\}){1,2
 _MAX_BODY_CHARS = 600
 """Longest text of a paper's own command that reads a file. Ours: such commands consist of a heading and an input."""
 _MAX_LEARNED_CHARS = 200_000
-"""A paper's own commands are searched for in this many characters of a file. Ours: they are defined in the preamble."""
+"""Number of characters at a file's beginning that are searched for definitions of file-reading commands. Ours: such
+commands are defined in the preamble."""
 MAX_OWN_COMMANDS = 100
 MAX_FOLDERS = 20
 
@@ -155,7 +156,7 @@ class InputCommands:
         return None if found is None else InputCommand(self._plain(found[1]), found.end())
 
     def _read_if_exists(self, text: str, command: str, found: re.Match[str]) -> InputCommand | None:
-        r"""Reads ``\InputIfFileExists{file}{text before it}{text if there is no file}``, or ``\IfFileExists``.
+        r"""Reads ``\InputIfFileExists{file}{text before the file}{text if the file is missing}``, or ``\IfFileExists``.
 
         ``\IfFileExists`` reads a file only if its second argument contains a command that reads a file.
         """
@@ -203,10 +204,10 @@ class InputCommands:
 
 
 def opaque_end(text: str, match: re.Match[str], verbatim: Verbatim, unclosed: set[str]) -> int:
-    """Returns the position where the search for file-reading commands continues after ``match``.
+    """Returns the position where the search for file-reading commands continues after ``match``, or -1 if ``match``
+    itself may be such a command.
 
-    For example, if ``match`` begins verbatim text, the search continues at the end of that text. If ``match`` itself
-    may be a file-reading command, returns -1.
+    For example, if ``match`` begins verbatim text, the search continues at the end of that text.
     """
     environment, inline = match["environment"], match["inline"]
     if environment is not None:

@@ -1,8 +1,9 @@
 r"""Separates LaTeX code from comments and from verbatim text, before all other passes.
 
 One pass over the source removes comments. Some text must not be read as LaTeX (``verbatim``, listings, ``\verb``, a URL
-with a percent sign). The pass replaces such text by a placeholder, its *seal*. So every later pass sees only code.
-TeX's own rules apply: ``\%`` is no comment, nor is a ``%`` inside a seal. The time is linear in the text.
+with a percent sign). The pass seals such text: it replaces the text by a placeholder. So every later pass sees only
+code. TeX's own rules apply: ``\%`` does not begin a comment, and a ``%`` inside sealed text does not either. The time
+is linear in the text.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Code:
     num_comments: int = 0
 
     def unseal(self, text: str) -> str:
-        """Replaces each placeholder in a text by the verbatim text for which it stands. The expansion can have copied
-        or dropped some placeholders.
+        """Replaces each placeholder in a text by its verbatim text. A placeholder can occur several times or not at
+        all, because the expansion of macros copies and drops text.
         """
         if "\x00" not in text:
             return text
@@ -61,8 +62,9 @@ def strip_comments(text: str) -> Code:
     r"""Removes every comment and seals verbatim text.
 
     A comment on a line of its own is removed with its line. A comment after code is removed from the ``%`` on. The
-    line's end stays if the comment has words. After a bare ``%``, the line's end and the next line's indentation are
-    removed, as in TeX, unless that would join two words (TeX would join them).
+    line's end stays if the comment has words. After a bare ``%`` (a comment without words), the line's end and the next
+    line's indentation are removed, as in TeX. There is one exception: if this would join two words, the line's end
+    stays (TeX would join the words).
 
     >>> strip_comments("50\\% of it % no\n  % gone\nis \\verb|%| a%\n  \\b").text
     '50\\% of it \nis \x000\x00 a\\b'

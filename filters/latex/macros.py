@@ -43,7 +43,7 @@ _WHITESPACE = " \t\n"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """Says how one argument of a macro is read.
+    """Describes how one argument of a macro is read.
 
     ``kind`` is a letter: ``m`` for a group or token; ``o`` for an optional argument between ``opens`` and ``closes``;
     ``s`` for an optional token; ``u`` for all text before a delimiter; ``l`` for a literal text that must follow and

@@ -64,9 +64,9 @@ def find_main(
 ) -> str | None:
     r"""Returns the path of the file that TeX would be started on; None if no file looks like TeX.
 
-    ``declared`` and ``ignored`` are the main file and the ignored files that the project's own 00README names.
-    ``stems_with_bbl`` are the paths of ``.bbl`` files without their ending. arXiv asks for one ``.bbl``, named like the
-    main file.
+    A project can contain a file 00README with instructions for arXiv. ``declared`` is the main file that it names, and
+    ``ignored`` are the files that it excludes. ``stems_with_bbl`` are the paths of the ``.bbl`` files (lists of
+    references) without their ending. They help, because arXiv asks authors for a ``.bbl`` named like the main file.
 
     >>> find_main({"sec.tex": "\\section{A}", "ms.tex": "\\documentclass{x}\\begin{document}", "x.sty": ""})
     'ms.tex'
@@ -102,8 +102,8 @@ _Rank = tuple[bool, bool, int, bool, bool, bool, bool, bool, int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class _Halves:
-    """Says which halves of a document a file contains (the document class, and the beginning of the text), and which
-    files it reads."""
+    """Describes which of the two halves of a document a file contains, and which files it reads. The first half has the
+    document class. The second half has the beginning of the text."""
 
     document_class: str | None
     has_begin: bool
@@ -114,8 +114,8 @@ class _Halves:
         return self.document_class is not None
 
     def with_inputs(self, by_stem: Mapping[str, _Halves]) -> _Halves:
-        """Returns the halves of a document that this file and the files that it reads contain together. Some papers
-        have their document class in a separate preamble file.
+        """Returns the halves that this file contains together with the files that it reads. This is needed, because
+        some papers have their document class in a separate preamble file.
         """
         if self.has_class == self.has_begin:
             return self
@@ -167,8 +167,8 @@ def _kind(path: str, text: str, halves: _Halves, included: frozenset[str]) -> in
 
 
 def _rank(path: str, text: str, kind: int, whole_chars: int, *, has_bbl: bool) -> _Rank:
-    """Returns a sort key for a file; the file with the largest key is the main file. ``whole_chars`` is the length of
-    the file and of all files that it reads.
+    """Returns a sort key for a file; the file with the largest key is the main file. ``whole_chars`` is the total
+    length in characters of the file and of all files that it reads.
     """
     base = posixpath.basename(path)
     name = _stem(base)

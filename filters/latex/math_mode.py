@@ -1,7 +1,7 @@
 r"""Tracks whether TeX would be in a formula at the end of a growing output. The time is linear.
 
-``\ensuremath`` and ``\ifmmode`` need this information. A formula never continues over an empty line. So if the author
-or this module makes a mistake, the mistake has no effect after the paragraph.
+``\ensuremath`` and ``\ifmmode`` need this information. A formula never continues after an empty line. So a mistake of
+the author or of this module has no effect after the end of its paragraph.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class MathMode:
         self._is_display = False
 
     def state(self) -> tuple[int, bool, bool]:
-        """Returns the state for :meth:`restore`."""
+        """Returns the current state, so that :meth:`restore` can go back to it."""
         return self.num_read, self._is_inline, self._is_display
 
     def restore(self, state: tuple[int, bool, bool]) -> None:

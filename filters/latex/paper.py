@@ -29,7 +29,8 @@ _HEADING_LINE = re.compile(
 _WORD = re.compile(r"\\(?:[A-Za-z@]+(?:\[[^\]\n]{0,100}\])?|.)|([^\W\d_]{2})")
 _COMMAND_NAME = re.compile(r"\\([A-Za-z]+)")
 _MAX_NAMES_LOOKED_FOR = 300
-"""If a paper defines more names than this, one pass over all commands of the text counts the uses of all names."""
+"""If a paper defines more names than this, the uses of all names are counted in one pass over all commands of the text.
+Otherwise, the text is searched once for each name."""
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -43,7 +44,7 @@ class PaperText:
     num_macros_expanded: int
     """Number of expanded calls of users' macros, including calls inside the texts of other macros."""
     num_macros_left: int
-    """How often the cleaned text still uses commands that the paper's own files define."""
+    """Number of uses, in the cleaned text, of commands that the paper's own files define."""
     num_headings: int
     num_lead_chars: int
 
@@ -123,12 +124,14 @@ class Latex(Step):
     """
 
     keep_abstract: bool = False
-    """Keeps title and abstract before the body. The paper removes "everything before the first section"."""
+    """Keeps title and abstract before the body. Off by default, because the LLaMA paper removes "everything before the
+    first section"."""
     drop_appendix: bool = False
-    """Cuts the paper at its appendix. The paper names only the bibliography, so appendices stay by default."""
+    """Cuts a paper at its appendix. Off by default, because the LLaMA paper removes only the bibliography at the end.
+    """
     no_sections: Literal["keep", "drop"] = "keep"
-    """``keep`` removes only the front matter of papers without headings (physics letters). ``drop`` drops such
-    papers."""
+    """What happens to papers without headings, such as physics letters. ``keep`` removes only their front matter.
+    ``drop`` drops them."""
 
     NAME: ClassVar[str] = "latex"
     CITE: ClassVar[str] = "the paper"
@@ -172,5 +175,5 @@ class DetectPaperLanguage(DetectLanguage):
     """Fills in the language of papers, judged by their first characters. Drops nothing."""
 
     max_chars: int = 10_000
-    """Number of characters that the model reads. Ours: of 63 papers, 61 are prose. These characters are enough to
-    detect the language of all 61, and reading them takes a fifth of the time that whole papers take."""
+    """Number of characters at a paper's beginning that the model reads. Ours: of 63 papers, 61 are prose. This many
+    characters are enough to detect the language of all 61, and take a fifth of the time that whole papers take."""

@@ -25,11 +25,11 @@ MAX_READ_CHARS = 2 * MAX_ASSEMBLED_CHARS
 """Maximum number of characters read, including unused text. Ours. A file that is read several times is counted each
 time."""
 MAX_INPUTS = 2_000
-"""Maximum number of commands of one paper that read a file. Ours: if every file reads two files, the number doubles at
+"""Maximum number of file-reading commands in one paper. Ours: if every file reads two files, the number doubles at
 every level.
 """
 MAX_INPUT_DEPTH = 60
-"""Maximum number of files open inside each other. Ours: TeX Live itself allows 15."""
+"""Maximum depth of files that read other files. Ours: TeX Live itself allows 15."""
 _MAX_SEAM_CHARS = 200
 _END_DOCUMENT = re.compile(r"\\end\s?\{document\}")
 _CONDITIONAL = re.compile(r"\\(if[A-Za-z@]*|fi|@ifundefined|IfFileExists|[^A-Za-z])(?![A-Za-z@])|[{}]", re.DOTALL)
@@ -37,7 +37,8 @@ _NO_CONDITIONALS = words(
     "iff ifthenelse ifbool iftoggle ifdef ifundef ifcsdef ifcsundef ifstrequal ifstrempty ifblank ifdefempty ifdefvoid"
     " ifnumcomp ifnumequal ifdimcomp ifinlist ifboolexpr"
 )
-r"""Commands that begin with ``\if`` but are no conditionals of TeX: they take groups and have no ``\fi``."""
+r"""Commands whose names begin with ``if``, but which are no conditionals of TeX: they take their branches as groups,
+and have no ``\fi``."""
 
 
 @dataclass(slots=True)
@@ -82,7 +83,8 @@ class _Assembler:
         self.num_inputs = 0
         self.open_files: list[str] = []
         self.has_class = False
-        """True after a file with a document class was read. If the main file is a wrapper, it reads that file."""
+        """True after the first file with a document class was read. This file is the main file, or a file that the main
+        file reads. A later file with a document class is a complete document, of which only the body is read."""
         self.is_at_letter = False
         self.verbatim = Verbatim()
         self.commands = InputCommands(posixpath.splitext(posixpath.basename(main))[0])
@@ -140,7 +142,8 @@ class _Assembler:
         self.open_files.pop()
 
     def _document_part(self, text: str) -> str:
-        r"""Returns a file's text, or only its body if the file is a complete document that another file reads."""
+        r"""Returns a file's text. If the file is a complete document that another document reads, returns only its
+        body."""
         found = first_match(CLASS, text) if "\\document" in text else None
         if found is None:
             return text
@@ -155,7 +158,8 @@ class _Assembler:
 
     @staticmethod
     def _test_depth(text: str, start: int, end: int, depth: int) -> int:
-        """Returns the number of tests and groups that are open at ``end``. At ``start``, ``depth`` of them are open."""
+        """Returns the number of tests and groups that are open at ``end``. ``depth`` is the number that are open at
+        ``start``."""
         for token in _CONDITIONAL.finditer(text, start, end):
             name = token[1]
             if token[0] == "{" or (name and name.startswith("if") and name not in _NO_CONDITIONALS):

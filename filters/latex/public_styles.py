@@ -1,6 +1,6 @@
 r"""Distinguishes a paper's own macro files from public files, which authors submit but did not write.
 
-Many papers share the commands of public files, so these commands are not expanded.
+Many papers use the commands of public files, so these commands are not expanded.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ _REFERENCES = re.compile(
 """Matches titles of reference lists. The group ``review`` matches titles that sections of prose can also have."""
 _STEMS = ("renc", "bibliogra", "literatu", "n c e s", "encias")
 _STEMS_NOT_ASCII = ("rênc", "литератур", "библиогра", "文献", "文獻")
-"""Lower-case pieces of the names above. Each of the names contains one of these pieces. Lines without any of the pieces
-are skipped."""
+"""Lower-case parts of the names of reference lists that are not ASCII. Each such name contains one of these parts.
+Lines that contain none of them, and none of ``_STEMS``, are skipped."""
 _HAND_HEADING = re.compile(
     r"\\(?:centerline|leftline|line|bf|textbf|bfseries|sc|textsc|large|Large|LARGE|beginsection|begin\{center\}|underline"
     r"|underbar|it|em|sl|bigbf|section|heading|head|newsec|subhead|mainhead|sectionhead|chapter|noindent|bigskip)"
@@ -67,7 +67,8 @@ class Named:
     start: int
     end: int
     is_section: bool
-    """True for the heading of a section, False for the heading of a paragraph and for a heading made by hand."""
+    """True for the heading of a section. False for the heading of a paragraph, and for a heading made without a heading
+    command."""
     is_review: bool
 
 
@@ -121,7 +122,7 @@ def _is_heading_line(body: str, line: str, start: int, end: int) -> bool:
 def is_list(content: str, heading: Named) -> bool:
     """Returns True if the text after a heading "References" is a list of references.
 
-    Marks such as ``[1]``, years and names of journals speak for a list. Commands that cite speak for prose.
+    Marks such as ``[1]``, years and names of journals are signs of a list. Citation commands are signs of prose.
     """
     if not _WORD.search(_COMMAND_AND_ARGUMENTS.sub(" ", content)):
         return heading.is_section

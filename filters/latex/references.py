@@ -67,8 +67,8 @@ _HAND_STOPS = re.compile(
     r"|(?:list[ \t]+of[ \t]+(?:figures|tables))|captions?\b|legends?\b|appendi(?:x|ces)\b|acknowledge?ments?\b)",
     re.IGNORECASE | re.MULTILINE,
 )
-r"""A list without an end mark ends at a line that this pattern matches: the caption of a figure, or an appendix heading
-made by hand.
+r"""Matches a line at which a list without an end mark ends: the caption of a figure, or the heading of an appendix that
+is made without a heading command.
 """
 _ARGUMENT = re.compile(r"\*?[ \t]*\n?[ \t]*(?:\[[^\[\]]{0,500}\]\s{0,3})?(?:\{[^{}]{0,2000}\})?")
 _LIST_ENVIRONMENT = re.compile(
@@ -91,8 +91,8 @@ MAX_ENTRY_CHARS = 4_000
 r"""Longest AMSTeX entry ``\ref ... \endref``. Ours: entries have up to ten lines."""
 WORK_CHARS_BASE = 4_000_000
 WORK_PER_CHAR = 20
-"""Budget for finding the ends of lists. For each character of the body, this many characters may be searched. Ours: a
-paper has one or two lists."""
+"""Budget for finding the ends of lists: the number of characters that may be searched, per character of the body. Ours:
+a paper has one or two lists."""
 _MAX_CONTENT_CHARS = 400_000
 """Number of characters examined after a heading. Ours: the longest lists of references have 200,000 characters."""
 

@@ -12,8 +12,8 @@ from typing import Any
 from filters.latex.macros import Environment, Macro
 
 LOADS = ("\\usepackage", "\\RequirePackage", "\\documentclass", "\\documentstyle")
-"""Commands that load a package or class. If the source has freed a name by ``\\let\\x\\relax``, the package can define
-that name.
+"""Commands that load a package or class. A loaded package can define a name that the source has freed by
+``\\let\\x\\relax``.
 """
 Meaning = Macro | Callable[[Any, int], bool]
 """A macro, or the handler of a command that the expansion executes."""

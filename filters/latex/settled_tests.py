@@ -107,7 +107,8 @@ def _number(source: str, constants: Constants) -> int | None:
 def _settle_characters(text: str, pos: int, constants: Constants) -> tuple[bool | None, int]:
     r"""Evaluates ``\if``, which compares the next two characters after macros are replaced by their values.
 
-    ``\if0`` at a line's end compares 0 with a space. A command that the source does not define never equals a digit.
+    At the end of a line, ``\if0`` compares 0 with a space. A command that the source does not define is never equal to
+    a digit.
     """
     first, pos = _character(text, _skip_blanks(text, pos), constants)
     if not first or first[0] == "\\":

@@ -22,8 +22,8 @@ MAX_HEADING_CHARS = 2000
 MAX_FRONT_CHARS = 20_000
 r"""Longest ``\abstract{...}``. Ours: ten times the length that arXiv accepts."""
 _MAX_FRONT_RATIO = 20
-r"""In a paper without headings, the last mark of the front matter is ignored if less than a twentieth of the text
-follows this mark. Ours: some authors put ``\maketitle`` at the end."""
+r"""In a paper without headings, the last command of the front matter is ignored if the text after it is less than a
+twentieth of the whole text. Ours: some authors put ``\maketitle`` at the end."""
 _MAX_TRIES = 50
 """Maximum number of titles and front-matter commands examined. Ours: keeps the time linear on hostile sources."""
 

@@ -24,8 +24,8 @@ def _declare_switch(expander: Expander, start: int) -> bool:
 
 
 def _set_switch(value: bool | None) -> Handler:
-    """Returns a handler that sets a switch to ``value``. If ``value`` is None, the text after the switch's name is the
-    value."""
+    """Returns a handler that sets a switch to ``value``. If ``value`` is None, the handler reads the value from the
+    text after the switch's name."""
 
     def handle(expander: Expander, start: int) -> bool:
         match = _SWITCH_NAME.match(expander.text, expander.pos)

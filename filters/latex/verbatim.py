@@ -31,7 +31,7 @@ _LANGUAGE_COMMANDS = words("mintinline mint SaveVerb")
 """Commands with an argument (a language, a name) before the verbatim text."""
 _MAX_INLINE_CHARS = 4096
 r"""Number of characters searched for the end of ``\verb`` or ``\url``. TeX ends ``\verb`` at the end of the line. URLs
-have under 2,048."""
+have under 2,048 characters."""
 _MAX_UNREAD = 200
 """After this many unreadable definitions of environments, no further definitions are read, so that the time stays
 linear."""
@@ -100,7 +100,8 @@ _DECLARES = (
         ),
     ),
 )
-"""Declarations: (words, pattern). A text that matches the pattern contains at least one of the words."""
+"""Declarations as pairs (words, pattern). Each text that matches the pattern contains at least one of the words, so
+other texts need not be searched."""
 _DECLARED_IN_BODY = ("newenvironment{", "\\exclude", "\\newminted")
 """If the text after the preamble contains one of these words, the whole text is searched for declarations. Otherwise
 only the preamble is searched."""
@@ -240,7 +241,7 @@ def _read_groups(text: str, pos: int) -> list[str]:
 
 
 def inline_end(text: str, command: str, pos: int) -> int:
-    r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}`` whose arguments begin at ``pos``, or -1.
+    r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}``. Its arguments begin at ``pos``.
 
     Returns -1 if no verbatim text begins there, or if it does not end on the same line, as TeX requires of ``\verb``.
 

@@ -1,4 +1,4 @@
-r"""Collects the output of an expansion piece by piece, and checks the end of the output before a piece is added."""
+r"""Collects the output of an expansion piece by piece. Before it adds a piece, it checks the end of the output."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from filters.latex.one_argument import MAX_BEFORE_CHARS, takes_token
 
 _MAX_BEFORE_PIECES = 4
 _GLANCE_CHARS = 24
-"""Before a letter or digit is written, this many characters are searched backwards for a command. Commands with longer
-names take no argument."""
+"""Before a letter or digit is written, this many characters at the end of the output are searched for a command that
+takes an argument. Commands with longer names take no argument."""
 _MAY_END_COMMAND = " \n\t}])*"
 
 

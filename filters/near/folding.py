@@ -1,9 +1,9 @@
 """Folds the characters of many texts by a table: lower-cases letters, removes accents, and replaces other signs by
 spaces. The result is the same as that of :func:`filters.books.overlap.normalise`, which folds one text at a time.
 
-The folding of a character does not depend on its neighbours, with one exception: the lower case of a Greek capital
-sigma depends on its place in the word. So the table has one entry per character, and texts with a capital sigma are
-folded one at a time, before the table is used.
+The folding of a character does not depend on its neighbours, so the table has one entry per character. The Greek
+capital sigma is an exception: its lower case depends on its place in the word. So texts with a capital sigma are folded
+one at a time, before the table is used.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ SIGMAS = "\u03a3\U0001d6ba\U0001d6f4\U0001d72e\U0001d768\U0001d7a2"
 """The capital sigma, and all characters whose Unicode decomposition is a capital sigma."""
 _NUM_CODES = 0x110000
 _PAGE_BITS = 8
-"""The table is filled in pages of 256 characters, when a text first has a character of a page. A text has characters of
-few pages, and all pages together take two seconds."""
+"""Characters are grouped into pages of 2 to the power of this number. A page of the table is filled when a text has a
+character of this page for the first time. Texts need few pages, and filling all pages would take two seconds."""
 
 
 class FoldTable(NamedTuple):
-    """Maps each character to the bytes that remain of it. The arrays are never changed, so threads can share them."""
+    """Maps each character to the bytes that replace it. The arrays are never changed, so threads can share them."""
 
     entries: npt.NDArray[np.int32]
-    """The place in ``pool`` at which the entry of a character begins; 0 if its page is not filled yet."""
+    """For each code point, the index in ``pool`` at which its entry begins; 0 if the entry is not filled in yet."""
     pool: npt.NDArray[np.uint8]
-    """The entries: the number of bytes, then the bytes. The first 256 places have the bytes of ASCII characters, and
-    each byte from 128 to 255 as it is, for texts that were folded before."""
+    """The entries, one after another: a number of bytes, then these bytes. The first 256 values are no entries. They
+    are the replacements of the bytes 0 to 255: of the ASCII characters, and of the bytes from 128 on, which stay
+    unchanged."""
 
 
 _filling = threading.Lock()
@@ -40,7 +41,7 @@ _table = FoldTable(np.zeros(0, np.int32), np.zeros(0, np.uint8))
 
 
 def fold_table(texts: Iterable[str] = ()) -> FoldTable:
-    """Returns the table of this process. The characters of ``texts`` have entries.
+    """Returns the table of this process, after adding the missing entries for the characters of ``texts``.
 
     >>> table = fold_table(["\u00c9"])
     >>> start = int(table.entries[0xC9])
@@ -72,7 +73,7 @@ def _with_pages(table: FoldTable, pages: Iterable[int]) -> FoldTable:
 
 
 def has_sigma(text: str) -> bool:
-    """True if a text must be folded by :func:`filters.books.overlap.folded`, because it has a capital sigma.
+    """Returns True if a text must be folded by :func:`filters.books.overlap.folded`, because it has a capital sigma.
 
     >>> has_sigma("\u039f\u0394\u039f\u03a3"), has_sigma("Caf\u00e9")
     (True, False)

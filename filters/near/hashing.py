@@ -28,10 +28,11 @@ _13, _16 = np.uint32(13), np.uint32(16)
 _A, _E, _O, _U, _SPACE = 97, 101, 111, 117, 32
 
 DONE, FULL, UNKNOWN = 0, 1, 2
-"""Why :func:`hash_ngrams` returns: all texts are hashed; ``grams`` is full; or the table lacks a character."""
+"""The reasons for which :func:`hash_ngrams` returns: all texts are hashed, ``grams`` is full, or the table has no entry
+for a character."""
 _FEW = 16
-"""If one document has more than this many times the n-grams of another document, the n-grams of the smaller one are
-looked up in the larger one, instead of reading both."""
+"""If one array is more than this many times as long as the other, each number of the shorter array is searched for in
+the longer array. Otherwise, both arrays are read from start to end."""
 
 
 class Texts(NamedTuple):
@@ -42,7 +43,7 @@ class Texts(NamedTuple):
     ends: Ends
     """Text ``i`` is ``data[ends[i]:ends[i + 1]]``."""
     is_folded: npt.NDArray[np.bool_]
-    """True for texts in which only ASCII characters are still to be normalised."""
+    """True for texts that were folded before, except for their ASCII characters."""
 
 
 class Tables(NamedTuple):
@@ -60,14 +61,15 @@ class Found(NamedTuple):
     ends: Ends
     """The n-grams of text ``i`` are ``grams[ends[i]:ends[i + 1]]``. The caller sets ``ends[0]`` to 0."""
     ring: Hashes
-    """Space for the hashes of as many words as an n-gram has."""
+    """Scratch space for the hashes of the words of one n-gram."""
 
 
 @kernel
 def hash_ngrams(texts: Texts, tables: Tables, found: Found, first: int) -> tuple[int, int]:
     """Hashes the word n-grams of texts in one pass, from text number ``first`` on.
 
-    Returns the number of the text that the caller must begin with in the next call, and the reason.
+    Returns two numbers. The first is the number of the text with which the next call must begin. The second is the
+    reason for returning: ``DONE``, ``FULL`` or ``UNKNOWN``.
     """
     data, text_ends, is_folded = texts
     entries, pool, byte_values = tables
@@ -142,8 +144,8 @@ def hash_ngrams(texts: Texts, tables: Tables, found: Found, first: int) -> tuple
 
 @kernel
 def drop_repetitions(grams: Hashes, ends: Ends) -> None:
-    """Removes repetitions from the sorted n-grams of each text. Moves the n-grams to the beginning of ``grams``, and
-    changes ``ends``.
+    """Removes repeated n-grams from the sorted n-grams of each text. Moves the n-grams that stay to the beginning of
+    ``grams``, and changes ``ends`` accordingly.
     """
     count, start = 0, ends[0]
     for text in range(ends.size - 1):
@@ -162,9 +164,10 @@ def lowest_permuted(
     hashes: npt.NDArray[np.uint32], ends: Ends, factors: npt.NDArray[np.uint32], summands: npt.NDArray[np.uint32],
     signatures: npt.NDArray[np.uint32],
 ) -> None:  # fmt: skip
-    """Lowers the numbers of each document's signature to the smallest permuted hashes of the document.
+    """Computes each document's signature. Number ``i`` of a signature is the smallest value that permutation ``i``
+    gives for a hash of the document. Before the call, all bits of ``signatures`` must be 1.
 
-    Hashes are first mixed by the 32-bit finaliser of MurmurHash3, as datasketch does.
+    Before the permutations, the bits of each hash are mixed by the 32-bit finaliser of MurmurHash3, as in datasketch.
     """
     for document in range(ends.size - 1):
         signature = signatures[document]
@@ -180,7 +183,7 @@ def lowest_permuted(
 
 @kernel
 def count_shared(one: Hashes, other: Hashes) -> int:
-    """Counts the numbers that two arrays share. Both arrays must be sorted and without repetitions."""
+    """Returns how many numbers two arrays share. Both arrays must be sorted and without repetitions."""
     small, large = (one, other) if one.size <= other.size else (other, one)
     shared, place = 0, 0
     if large.size > _FEW * small.size:

@@ -37,6 +37,8 @@ def nominate_kept(
         new_keys: the keys of new documents. ``new[i]`` is the number of the document that has ``new_keys[i]``.
         new_lengths: the length of each new document, by number.
 
+    In the example, kept document 1 and both new documents have the key 7:
+
     >>> def array(*values): return np.array(values)
     >>> (found,) = nominate_kept(
     ...     array(5, 7), array(0, 1), array(90, 80), array(7, 8, 7), array(0, 0, 1), array(70, 60)
@@ -67,12 +69,13 @@ def nominate_kept(
 
 
 def _nearest(kept: Numbers, starts: Numbers, sizes: Numbers, is_common: np.ndarray, bounds: Numbers) -> Numbers:
-    """Finds eight kept documents for each entry with a common key: those with the lengths nearest to its document's
-    length.
+    """Finds, for each entry with a common key, the eight kept documents whose lengths are nearest to the length of the
+    entry's document.
 
     An entry is a key of a new document. A key is common if more than 64 kept documents have it. These documents are
-    sorted by length, so the eight stand side by side, and only the place of the first one is returned. ``bounds`` has
-    one number per entry: how many kept documents are at least as long as the entry's document.
+    sorted by length, so the eight are neighbours in ``kept``. The result has one index per entry: the index of the
+    first of the eight. ``bounds`` has one number per entry: how many kept documents are at least as long as the entry's
+    document.
     """
     found = np.zeros_like(starts)
     common = np.flatnonzero(is_common)

@@ -66,7 +66,8 @@ def permutations(num_perm: int, seed: int) -> Permutations:
 
 
 class Bands(NamedTuple):
-    """Says how LSH splits a signature into bands. LSH uses the signature's first ``num_bands * num_rows`` numbers."""
+    """Describes how LSH splits a signature: into ``num_bands`` bands of ``num_rows`` numbers each. These are the first
+    numbers of the signature. Any further numbers are not used."""
 
     num_bands: int
     num_rows: int
@@ -76,7 +77,7 @@ class Bands(NamedTuple):
 def bands_of(threshold: float, num_perm: int) -> Bands:
     """Returns the bands that ``datasketch.MinHashLSH`` chooses for signatures of ``num_perm`` numbers.
 
-    ``threshold`` is the Jaccard similarity from which pairs should be found.
+    Pairs with a Jaccard similarity of at least ``threshold`` should be found.
 
     >>> bands_of(0.5, 64)
     Bands(num_bands=14, num_rows=4)

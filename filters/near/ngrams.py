@@ -18,7 +18,8 @@ from filters.near.folding import fold_table, has_sigma
 from filters.near.hashing import DONE, FULL, Found, Tables, Texts, count_shared, drop_repetitions, hash_ngrams
 
 _BYTES_PER_NGRAM = 4
-"""The space for n-grams is first one per this many bytes. Texts with shorter words get more space."""
+"""The array of n-grams first has room for one n-gram per this many bytes of text. If the texts need more, the array is
+enlarged."""
 
 
 def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
@@ -43,7 +44,7 @@ def ngram_sets(texts: Sequence[str], *, ngram_words: int) -> list[Hashes]:
 
 
 def _hashed(texts: Sequence[str], ngram_words: int) -> Found:
-    """Returns the hashes of the n-grams of each text, in the order of the text."""
+    """Returns the hashes of each text's n-grams, in the order in which they occur in the text."""
     is_folded = np.array([has_sigma(text) for text in texts], np.bool_)
     encoded = [
         folded(text, {}) if is_done else text.encode("utf-8", "surrogatepass")

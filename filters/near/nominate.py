@@ -19,8 +19,8 @@ from filters.books.overlap import Hashes
 Numbers = npt.NDArray[np.int64]
 
 MAX_DOCUMENTS_PER_KEY = 64
-"""If more than this number of documents share a key, the key is called common. Our choice: with 64 documents, a key
-makes at most 2,016 pairs."""
+"""A key that more documents than this share is called common. Our choice: a key that 64 documents share makes 2,016
+pairs."""
 NUM_LEADERS = 8
 """Each document with a common key is paired with this many documents that have the key: the documents with the first
 ranks (our choice)."""
@@ -106,8 +106,8 @@ def nominate(
 
 
 def _of_common(documents: Numbers, num_leaders: int, num_neighbours: int) -> Numbers:
-    """Returns the pairs for a key that many documents share: each document with the leaders, and with those just before
-    it."""
+    """Returns the pairs for a key that many documents share. Each document is paired with the leaders, and with the
+    ``num_neighbours`` documents just before it."""
     leader, follower = np.triu_indices(num_leaders, 1, documents.size)
     found = [np.stack([documents[leader], documents[follower]], axis=1)]
     for distance in range(1, num_neighbours + 1):

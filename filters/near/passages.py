@@ -2,12 +2,12 @@
 
     texts -> windows (a hash for each of some places) -> compared elsewhere -> the repeated windows -> cut
 
-A window is a part of a text with a fixed number of bytes. The bytes at a place decide whether a window begins there
-(winnowing; Schleimer, Wilkerson and Aiken 2003): from every :data:`STRIDE` neighbouring pieces of eight bytes,
-the piece with the smallest hash begins a window. So two texts that share a passage have the same windows in it. A
-shared passage of at least ``num_bytes + STRIDE - 1`` bytes contains at least one whole window, and windows cover all of
-it except for at most ``STRIDE - 1`` bytes at each end. The first and the last bytes of a text are windows too, so
-windows cover all of a copy of a text.
+A window is a part of a text with a fixed number of bytes, ``num_bytes``. Only the bytes around a place decide whether a
+window begins there (winnowing; Schleimer, Wilkerson and Aiken 2003): of every :data:`STRIDE` neighbouring pieces of
+eight bytes, the piece with the smallest hash begins a window. So two texts that share a passage have the same windows
+in it. A shared passage of at least ``num_bytes + STRIDE - 1`` bytes contains at least one whole window, and windows
+cover all of it except for at most ``STRIDE - 1`` bytes at each end. The first and the last ``num_bytes`` bytes of a
+text are windows too. So if two texts are equal, their windows cover them completely.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ import xxhash
 Array = np.ndarray[Any, Any]
 
 STRIDE = 128
-"""The number of pieces from which one is chosen. Windows begin about every 64 bytes."""
+"""From this many neighbouring pieces of eight bytes, one is chosen to begin a window. On average, a window begins every
+64 bytes."""
 PIECE_BYTES = 8
 BORDER_BYTES = 128
 """A cut is moved by at most this many bytes, so that it does not divide a line or a word."""
@@ -76,7 +77,8 @@ def windows_of(texts: pa.Array, num_bytes: int) -> Windows:
 
 
 def _beginnings(text: memoryview, num_bytes: int) -> Array:
-    """Returns the places at which windows of a text begin: the chosen places, the first place and the last one."""
+    """Returns the indexes of the bytes at which windows of a text begin: the chosen places, the first possible place
+    and the last possible place."""
     last = len(text) - num_bytes
     if last < 0:
         return np.empty(0, np.int64)
@@ -92,8 +94,8 @@ def _beginnings(text: memoryview, num_bytes: int) -> Array:
 
 
 def _chosen(text: memoryview) -> Array:
-    """Returns the places of the smallest hashes. The low half of each number is a place, so that of equal hashes the
-    first is the smallest."""
+    """Returns the place of the piece with the smallest hash, for every ``STRIDE`` neighbouring pieces. If several
+    hashes are equal, the first one counts as the smallest: the low half of each number is replaced by its place."""
     hashes = np.ndarray(len(text) - PIECE_BYTES + 1, "<u8", text, strides=(1,)) * _FACTOR
     hashes ^= hashes >> np.uint64(29)
     hashes *= _FACTOR
@@ -108,8 +110,8 @@ def _chosen(text: memoryview) -> Array:
 
 
 def _are_thinned(places: Array, pieces: Array) -> Array:
-    """Returns True for the places to keep. In a run of equal pieces, such as a line of dashes, each place would begin a
-    window. There, one in :data:`STRIDE` places is kept.
+    """Returns a boolean per place: True if the place is kept. In a run of equal pieces, such as a line of dashes, a
+    window would begin at each place. In such a run, only one of every :data:`STRIDE` places is kept.
 
     The places are counted from the end of the run. So two texts keep the same places before a shared passage, even if
     their runs have different lengths.
@@ -150,14 +152,17 @@ class CutTexts:
 def cut_passages(texts: pa.Array, windows: Windows, is_repeated: Array, num_bytes: int) -> CutTexts:
     """Cuts the passages that are covered by repeated windows.
 
-    If a window repeats an earlier window of its text that is kept, the bytes of the earlier one are not cut. The two
-    overlap in a text such as a long run of zeros, and its first ``num_bytes`` bytes stay.
+    If a window repeats an earlier window of the same text, and the earlier window is kept, no byte of the earlier
+    window is cut. The two windows can overlap, for example in a long run of zeros. Then the first ``num_bytes`` bytes
+    of the run stay.
 
     Args:
         texts: the texts of ``windows``.
         windows: the result of :func:`windows_of`.
         is_repeated: True for the windows to cut, one value per window.
         num_bytes: the length of a window, in bytes.
+
+    In the example, two repeated windows of 150 bytes together cover the line of 200 letters:
 
     >>> texts = pa.array(["A head.\\n" + "x" * 200 + "\\nA tail.\\n"])
     >>> windows = Windows(np.zeros(2, np.uint64), np.array([6, 60]), np.array([0, 2]))
@@ -202,9 +207,10 @@ _BLANKS = b" \t\r\n\v\f"
 
 
 def begin_of_cut(data: bytes, place: int) -> int:
-    """Returns where a cut may begin: at the next line, else at the next word, else at the next character.
+    """Returns where a cut may begin: at the beginning of the next line, else of the next word, else of the next
+    character.
 
-    The result is at or after ``place``. A line or word counts if it begins within :data:`BORDER_BYTES`.
+    The result is at or after ``place``. The beginning of a line or word counts if it is within :data:`BORDER_BYTES`.
 
     >>> begin_of_cut(b"one two\\nthree", 2), begin_of_cut(b"one two", 2), begin_of_cut("é".encode() * 9, 3)
     (8, 4, 4)
@@ -224,8 +230,9 @@ def begin_of_cut(data: bytes, place: int) -> int:
 
 
 def end_of_cut(data: bytes, place: int) -> int:
-    """Returns where a cut may end: where the last line before ``place`` begins, else the last word, else the last
-    character. The result is at or before ``place``.
+    """Returns where a cut may end: at the beginning of the line that contains ``place``, else of the word, else of the
+    character. The result is at or before ``place``. The beginning of a line or word counts if it is within
+    :data:`BORDER_BYTES`.
 
     >>> end_of_cut(b"one\\ntwo three", 9), end_of_cut(b"one two", 6), end_of_cut("é".encode() * 9, 3)
     (4, 4, 2)

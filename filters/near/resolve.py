@@ -3,7 +3,7 @@
 Documents are ordered by rank. Documents of the source that is first in the list of sources come first. Within a source,
 the documents with the most n-grams come first. Documents with equally many n-grams are ordered by a hash of all their
 columns, including the id and the text. So the order does not depend on the division into files or on the number of
-workers. Only if two documents are equal in all these respects, the place where they were read decides.
+workers. If two documents are equal in all these respects, the place where they were read decides.
 
 The decisions are made in this order. A document is removed if a verified pair links it to an earlier document that is
 kept. So a document is never removed because it overlaps a document that is itself removed. For example, if A overlaps B
@@ -69,6 +69,8 @@ def resolve(edges: Iterable[tuple[bytes, bytes, float, Edge]]) -> Iterator[tuple
     Args:
         edges: tuples of (rank of the document that may be removed, rank of an earlier document, overlap, any value),
             sorted by the first element.
+
+    In the example, b overlaps a, and c overlaps b. Only b is removed, because c overlaps no document that is kept:
 
     >>> a, b, c = (rank_of(0, n, b"x", b"") for n in (9, 8, 7))
     >>> [(removed == b, kept == a) for removed, kept, _, _ in resolve([(b, a, 0.9, ()), (c, b, 0.9, ())])]

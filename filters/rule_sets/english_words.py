@@ -33,7 +33,7 @@ _SYMBOLS = (
     "\u2600-\u266e\u2670-\u2767\u2794-\u27bf\u2800-\u28ff\u2b00-\u2b2f\u2b45\u2b46\u2b4d-\u2b73\u2b76-\u2b95"
     "\u3004\u3012\u3013\u3020\u4dc0-\u4dff\ufffc\ufffd\U0001f000-\U0001f3fa\U0001f400-\U0001faff"
 )
-"""The symbols that occur in texts, from Unicode's category So."""
+"""The symbols of Unicode's category So that occur in texts, as ranges of a regular expression."""
 _ICON = f"[{_SYMBOLS}]"
 _LETTER = r"[^\W\d_²³¹¼-¾⁰-₟]"
 _CASELESS = "\u0591-\u05f4\u0620-\u064a\u066e-\u06d5\u0900-\u097f\u0980-\u09ff\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff"
@@ -52,8 +52,8 @@ _URL = re.compile(
     r"(?::\d{2,5})?(?:[/?#]\S*)?"
 )
 MAX_URL_CHARS = 4096
-"""Longer runs of characters are not tested for being an address, because the regular expression would take too long
-(our choice)."""
+"""Longer runs of characters are never recognised as a URL, because the regular expression would take too long (our
+choice)."""
 _INFIX = re.compile(
     rf"\.\.+|…|{_ICON}|(?<=[0-9])[+\-*^](?=[0-9-])|(?<=[{_LOWER}{_CLASS_QUOTES}])\.(?=[{_UPPER}{_CLASS_QUOTES}])"
     rf"|(?<={_LETTER}),(?={_LETTER})|(?:(?<={_LETTER})|(?<=[0-9]))(?:-|–|—|--|---|——|~)(?={_LETTER})"
@@ -87,10 +87,10 @@ def _split(chunk: str, known: Exceptions) -> tuple[str, ...]:
 
 
 def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Corrects the split of a run that contains an exception. For example, ``come--Mr.`` contains the exception
-    ``Mr.``.
+    """Corrects the split of a run that contains an exception (a string that the general rules split wrongly). For
+    example, ``come--Mr.`` contains the exception ``Mr.``.
 
-    If neighbouring words together form an exception, the words of the exception's correct split replace them.
+    If neighbouring words together form an exception, they are replaced by the words of its correct split.
     """
     if len(words) < 2:
         return words
@@ -120,10 +120,10 @@ def _with_exceptions_inside(words: tuple[str, ...]) -> tuple[str, ...]:
 
 @cache
 def _runs() -> Mapping[str, tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]]:
-    """Returns the exceptions that the general rules split into several words, but in the wrong places.
+    """Returns the exceptions that the general rules split into several words, but not into the correct ones.
 
-    The result is a dict. Its key is the first word of a wrong split. Its value has a pair for each exception with this
-    first word: the words of the wrong split, and the words of the correct split.
+    The result is a dict. A key is the first word of a wrong split. Its value has one pair for each exception whose
+    wrong split begins with this word: the words of the wrong split, and the words of the correct split.
     """
     found: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {}
     for text, parts in exceptions().items():
@@ -195,19 +195,20 @@ def _unit() -> re.Pattern[str]:
 
 
 def units() -> list[str]:
-    """Returns the units, currencies and the plus sign. They are words of their own at the end of a run of characters,
-    after a number."""
+    """Returns the units, the currencies and the plus sign. After a number at the end of a run of characters, each of
+    them is split off as a separate word."""
     return [*sorted(_data()["units"].split(), key=len, reverse=True), "US$", "C$", "A$", *_CURRENCY, "+"]
 
 
 def first_pairs() -> frozenset[str]:
-    """Returns the first two words, joined, of every sequence of words that `split` replaces by an exception's words."""
+    """Returns one string per wrong split of an exception (see ``_runs``): the first two words of the wrong split,
+    joined."""
     return frozenset("".join(pattern[:2]) for runs in _runs().values() for pattern, _ in runs)
 
 
 def character_classes() -> dict[str, str]:
-    """Returns the classes of characters in the patterns above by name. Each class is a regular expression that matches
-    one character."""
+    """Returns a dict from the name of a class of characters, such as "prefix", to a regular expression that matches one
+    character of this class."""
     return {
         "prefix": _PREFIX_CLASS,
         "suffix": f"[{re.escape(''.join(sorted(_SUFFIX_CHARS)))}]",

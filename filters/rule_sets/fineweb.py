@@ -20,8 +20,9 @@ _CODE = "datatrove `FineWebQualityFilter`"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FineWebQuality(Step):
-    """Drops pages in which too few lines end like a sentence, too many lines are short, too many characters are in
-    repeated lines, or the number of line ends per word is as large as in a list. Blank lines are not counted.
+    """Drops pages for one of four reasons: too few lines end like a sentence, too many lines are short, too many
+    characters are in repeated lines, or there are too many line ends per word (as in a list). Blank lines are not
+    counted.
     """
 
     HAS_KERNELS: ClassVar[bool] = True
@@ -37,14 +38,14 @@ class FineWebQuality(Step):
     )
 
     min_ending_lines: float = 0.12
-    """Least share of lines that end with a mark that ends sentences."""
+    """Smallest share of lines whose last character ends a sentence, such as a full stop."""
     max_short_lines: float = 0.67
     """Largest share of short lines."""
     short_line_chars: int = 30
-    """Length up to which a line is short, in characters."""
+    """A line is short if it has at most this many characters."""
     max_repeated_chars: float = 0.01
-    """Largest share of characters in lines that occurred before. The value is from FineWeb's code; the paper says
-    0.1."""
+    """Largest share of a page's characters that may be in lines that occurred before on the page. The value is from
+    FineWeb's code; the paper says 0.1."""
     max_line_ends_per_word: float = 0.3
     """Largest number of line ends per word. This rule is in FineWeb's code, but not in the paper."""
 

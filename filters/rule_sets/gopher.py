@@ -59,9 +59,9 @@ class GopherQuality(Step):
     max_ellipsis_lines: float = 0.3
     """Largest share of lines that end with an ellipsis."""
     min_letter_words: float = 0.8
-    """Least share of words that contain a letter."""
+    """Smallest share of words that contain a letter."""
     min_stop_words: int = 2
-    """Least number of different ``stop_words`` on a page."""
+    """Smallest number of different ``stop_words`` on a page."""
     stop_words: tuple[str, ...] = ("the", "be", "to", "of", "and", "that", "have", "with")
     """The default is the paper's list. It fits only English."""
     are_marks_words: bool = True
@@ -131,16 +131,17 @@ class GopherRepetition(Step):
     max_repeated_paragraphs: float = 0.3
     """Largest share of paragraphs that occurred before on the page."""
     max_repeated_paragraph_chars: float = 0.2
-    """Largest share of characters in paragraphs that occurred before on the page."""
+    """Largest share of a page's characters that may be in paragraphs that occurred before on the page."""
     max_repeated_lines: float = 0.3
     """Largest share of lines that occurred before on the page."""
     max_repeated_line_chars: float = 0.2
-    """Largest share of characters in lines that occurred before on the page."""
+    """Largest share of a page's characters that may be in lines that occurred before on the page."""
     max_top_ngrams: tuple[float, ...] = (0.20, 0.18, 0.16)
-    """Largest shares of characters in all copies of the most frequent run of words, for runs of 2, 3 and 4 words."""
+    """Limits for runs of 2, 3 and 4 words, in this order. Each is the largest share of a page's characters that all
+    copies of the most frequent run of this length may have together."""
     max_repeated_ngrams: tuple[float, ...] = (0.15, 0.14, 0.13, 0.12, 0.11, 0.10)
-    """Largest shares of characters in runs of words that occurred before on the page, for runs of 5, 6, 7, 8, 9 and 10
-    words."""
+    """Limits for runs of 5, 6, 7, 8, 9 and 10 words, in this order. Each is the largest share of a page's characters
+    that may be in runs of this length that occurred before on the page."""
 
     def __post_init__(self) -> None:
         if len(self.max_top_ngrams) != len(TOP_LENGTHS) or len(self.max_repeated_ngrams) != len(REPEATED_LENGTHS):

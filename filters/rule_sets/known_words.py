@@ -1,4 +1,5 @@
-"""Prepares the tables that the kernels of ``splitting`` need, and splits the runs of characters that they leave."""
+"""Prepares the tables that the kernels (compiled functions) of ``splitting`` need. Splits the runs of characters that
+these kernels cannot split."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ _KINDS = {"prefix": PREFIX, "suffix": SUFFIX, "icon": ICON, "lower": LOWER, "upp
 
 @cache
 def known() -> Known:
-    """Returns the strings that the kernels search for."""
+    """Returns the table of the strings that the kernels search for."""
     exceptions, strings = english_words.exceptions(), Strings()
     uses: dict[str, int] = dict.fromkeys(exceptions, EXCEPTION)
     for first in english_words.first_pairs():
@@ -71,7 +72,9 @@ def known() -> Known:
 
 @cache
 def kinds() -> Kinds:
-    """Returns the kinds of each character. They are those of the regular expressions in ``english_words``.
+    """Returns an array with one value per code point. Each bit of a value says whether the character belongs to one
+    kind, for example to the marks that are split off at the start of a run (``PREFIX``). The kinds are the classes of
+    characters in ``english_words``.
 
     >>> bool(kinds()[ord("a")] & ALPHA), bool(kinds()[ord("(")] & PREFIX), bool(kinds()[ord("a")] & SUFFIX)
     (True, True, False)
@@ -90,8 +93,8 @@ def kinds() -> Kinds:
 
 
 def split_all(strings: Strings, first: int) -> tuple[Ints, Ints]:
-    """Splits the strings from the number ``first`` on. Returns the ends of all words in the strings' characters, and
-    the number of words of each string.
+    """Splits the strings from number ``first`` on. Returns two arrays: the end of each word, as an index in
+    ``strings.codes``, and the number of words of each string.
 
     >>> strings = Strings()
     >>> for text in ("don't", "example.com,"):

@@ -1,8 +1,8 @@
-"""Counts the lines and paragraphs of texts, those that are copies of earlier ones, and their marks.
+"""Counts the lines and paragraphs of texts, the copies of earlier lines and paragraphs, and marks such as bullets.
 
-There are three kinds of lines. Gopher's quality rules count those of ``str.splitlines``. Gopher's repetition rules
-split at runs of newlines, so a text that begins with a newline has an empty first line. FineWeb's rules count the lines
-that contain more than white space.
+There are three definitions of a line. Gopher's quality rules count the lines that ``str.splitlines`` returns. Gopher's
+repetition rules split a text at runs of newlines, so a text that begins with a newline has an empty first line.
+FineWeb's rules count the lines that contain more than white space.
 """
 
 from __future__ import annotations
@@ -22,15 +22,16 @@ _SPACE, _BREAK, _END = 1, 2, 4
 _NEWLINE, _RETURN, _HASH, _DOT, _ELLIPSIS, _HYPHEN, _BULLET = 0x0A, 0x0D, 0x23, 0x2E, 0x2026, 0x2D, 0x2022
 _FACTOR, _MASK = 0x1000193, (1 << 38) - 1
 _LOW, _LOW_FACTORS, _HIGH_FACTORS = (1 << 31) - 1, (0x9E3779B1, 0xC2B2AE3D), (0x85EBCA6B, 0x27D4EB2F)
-"""All products have at most 63 bits."""
+"""The constants of :func:`last_mix`. They are small enough that all of its products have at most 63 bits."""
 _PROBES = 16
-"""The search for copies gives up the hash table after so many slots per part. Usually, it looks at about two."""
+"""The search for copies stops using the hash table if it has looked at more than this many slots per part of the text.
+Usually, it looks at about two."""
 
 Kinds = npt.NDArray[np.uint8]
 
 
 class Counts(NamedTuple):
-    """Holds counts of each document."""
+    """Holds arrays with one count per document."""
 
     chars: Ints
     hashes: Ints
@@ -38,13 +39,13 @@ class Counts(NamedTuple):
     split_lines: Ints
     """Lines of ``str.splitlines``."""
     bullet_lines: Ints
-    """Those that begin with a bullet."""
+    """Lines of ``str.splitlines`` that begin with a bullet."""
     ellipsis_lines: Ints
-    """Those that end with an ellipsis."""
+    """Lines of ``str.splitlines`` that end with an ellipsis."""
     paragraphs: Ints
     """Parts of the stripped text between runs of two or more newlines."""
     repeated_paragraphs: Ints
-    """Those that are equal to an earlier paragraph."""
+    """Paragraphs that are equal to an earlier paragraph of the same text."""
     repeated_paragraph_chars: Ints
     lines: Ints
     """Parts of the text between runs of newlines."""
@@ -53,14 +54,14 @@ class Counts(NamedTuple):
     full_lines: Ints
     """Lines that contain more than white space."""
     ending_lines: Ints
-    """Those whose last character is a mark that ends sentences."""
+    """Lines with more than white space whose last character is a mark that ends sentences."""
     short_lines: Ints
     repeated_full_line_chars: Ints
     newlines: Ints
 
 
 def counts_of(texts: pa.Array, *, short_chars: int = 30) -> Counts:
-    """Returns the counts of documents. Lines up to ``short_chars`` characters are short.
+    """Returns the counts of each document. A line is short if it has at most ``short_chars`` characters.
 
     >>> found = counts_of(pa.array(["- one\\n\\n- one\\n\\nTwo.", ""]))
     >>> found.bullet_lines.tolist(), found.repeated_lines.tolist(), found.paragraphs.tolist(), found.chars.tolist()
@@ -85,7 +86,8 @@ def _rows(counts: Ints, rows: Ints) -> Ints:
 
 @cache
 def kinds() -> Kinds:
-    """Returns the kinds of each character: white space, ends of lines, marks that end sentences.
+    """Returns an array with one value per code point. Three bits of a value say whether the character is white space,
+    ends a line, or is a mark that ends sentences.
 
     >>> np.flatnonzero(kinds()[:128] & _BREAK).tolist(), bool(kinds()[ord(".")] & _END)
     ([10, 11, 12, 13, 28, 29, 30], True)
@@ -101,7 +103,8 @@ def kinds() -> Kinds:
 
 @kernel
 def count_texts(codes: Codes, starts: Ints, kinds: Kinds, short_chars: int, counts: Ints) -> None:
-    """Writes the counts of each text, in the order of the fields of ``Counts``."""
+    """Writes the counts of each text into its row of ``counts``. The columns have the order of the fields of
+    ``Counts``."""
     for document in range(len(starts) - 1):
         start, end = starts[document], starts[document + 1]
         row = counts[document]
@@ -125,7 +128,8 @@ def count_texts(codes: Codes, starts: Ints, kinds: Kinds, short_chars: int, coun
 
 @kernel
 def read_lines(codes: Codes, start: int, end: int, kinds: Kinds, parts: Ints, row: Ints) -> int:
-    """Writes the start, the end and a hash of each line that is not empty. Returns the number of these lines.
+    """Writes the start, the end and a hash of each line that is not empty into ``parts``. Returns the number of these
+    lines.
 
     Also counts hash signs, ellipses, and the lines of ``str.splitlines``. Three full stops are an ellipsis.
     """
@@ -157,9 +161,10 @@ def read_lines(codes: Codes, start: int, end: int, kinds: Kinds, parts: Ints, ro
 
 @kernel
 def count_split_lines(codes: Codes, start: int, end: int, kinds: Kinds, has_breaks: bool, row: Ints) -> None:
-    """Counts lines as ``str.splitlines`` does, and those that begin with a bullet or end with an ellipsis.
+    """Counts the lines of ``str.splitlines``, the lines that begin with a bullet, and the lines that end with an
+    ellipsis.
 
-    Without ``has_breaks``, the text is one line. It can have a newline at its end.
+    If ``has_breaks`` is False, the text is one line, with or without a newline at its end.
     """
     at = start
     while at < end:
@@ -185,7 +190,8 @@ def count_split_lines(codes: Codes, start: int, end: int, kinds: Kinds, has_brea
 
 @kernel
 def count_full_lines(codes: Codes, kinds: Kinds, short_chars: int, parts: Ints, row: Ints) -> None:
-    """Counts the lines that contain more than white space. The ends of copies are negative."""
+    """Counts the lines that contain more than white space. In ``parts``, the end of a line is negative if the line is a
+    copy of an earlier line."""
     for number in range(parts.shape[1]):
         start, end = parts[0, number], abs(parts[1, number])
         at = start
@@ -224,7 +230,7 @@ def count_paragraphs(codes: Codes, start: int, end: int, kinds: Kinds, parts: In
 
 @kernel
 def last_mix(value: int) -> int:
-    """Returns a hash all of whose bits depend on all bits of the value."""
+    """Mixes a value: returns a hash in which every bit depends on all bits of the value."""
     value = (value & _LOW) * _LOW_FACTORS[0] ^ (value >> 31) * _HIGH_FACTORS[0]
     value ^= value >> 32
     value = (value & _LOW) * _LOW_FACTORS[1] ^ (value >> 31) * _HIGH_FACTORS[1]
@@ -233,10 +239,12 @@ def last_mix(value: int) -> int:
 
 @kernel
 def count_copies(codes: Codes, parts: Ints, row: Ints, column: int) -> None:
-    """Counts the parts that are equal to earlier parts, and their characters. Makes the ends of these parts negative.
+    """Counts the copies (parts that are equal to an earlier part) and their characters. Makes the ends of copies
+    negative.
 
-    The rows of ``parts`` are starts, ends and hashes. Equal hashes only say which parts to compare. A text can contain
-    parts that were chosen for their hashes. Such parts are sorted, so the time does not become quadratic.
+    The rows of ``parts`` are starts, ends and hashes. Parts with equal hashes are compared character by character. If a
+    malicious text contains many different parts with equal hashes, the parts are sorted instead, so the time never
+    becomes quadratic.
     """
     count = parts.shape[1]
     if count < 2:
@@ -251,9 +259,10 @@ def count_copies(codes: Codes, parts: Ints, row: Ints, column: int) -> None:
 
 @kernel
 def find_copies(codes: Codes, parts: Ints) -> int:
-    """Makes the ends of copies negative. Returns the number of slots it looked at, or -1 if they were too many.
+    """Finds copies with a hash table, and makes their ends negative. Returns the number of slots that were looked at,
+    or -1 if there were too many.
 
-    If different parts have one hash, each compared character counts as a slot.
+    If two different parts have the same hash, each character of the later part also counts as a slot.
     """
     count, size, probes = parts.shape[1], 4, 0
     while size < 2 * count:
@@ -279,7 +288,8 @@ def find_copies(codes: Codes, parts: Ints) -> int:
 
 @kernel
 def sort_copies(codes: Codes, parts: Ints) -> None:
-    """Makes the ends of copies negative. Merges sorted stretches, so the order of equal parts stays the same."""
+    """Finds copies by sorting the parts, and makes their ends negative. The sort is a merge sort, so equal parts stay
+    in the order of the text."""
     count, width = parts.shape[1], 1
     order, merged = np.empty(count, np.int64), np.empty(count, np.int64)
     for number in range(count):
@@ -305,7 +315,8 @@ def sort_copies(codes: Codes, parts: Ints) -> None:
 
 @kernel
 def difference(codes: Codes, parts: Ints, one: int, two: int) -> int:
-    """Returns 0 if two parts are equal. Otherwise the number is negative if the first part sorts first."""
+    """Compares two parts. Returns 0 if they are equal, a negative number if part ``one`` sorts first, and a positive
+    number if part ``two`` sorts first."""
     start, ahead = parts[0, one], parts[0, two] - parts[0, one]
     size = parts[1, one] - start
     if parts[1, two] - parts[0, two] != size:

@@ -26,5 +26,5 @@ TERMINAL_MARKS = _terminal_marks()
 PUNCTUATION = frozenset(_PUNCTUATION_MARKS) | TERMINAL_MARKS | frozenset(
     chr(c) for first, end in ((0, 9), (11, 13), (13, 32), (127, 160)) for c in range(first, end)
 )  # fmt: skip
-"""Punctuation marks and control characters. A run of only these is not a word (datatrove, utils/text.py
-``PUNCTUATION_SET``)."""
+"""Punctuation marks and control characters. A run that consists only of these characters is not a word (datatrove,
+utils/text.py ``PUNCTUATION_SET``)."""

@@ -1,8 +1,9 @@
 """Counts the characters in repeated runs of words.
 
-A run of n words can be repeated only where a run of n - 1 words is repeated, at its place and a word later. So repeated
-runs of n words are searched for only at these places. Runs are compared by the numbers of their words or of their two
-shorter runs, so equal hashes never make runs equal.
+A run of n words can be repeated only if two shorter runs are repeated: its first n - 1 words and its last n - 1 words.
+So a repeated run of n words is searched for only where repeated runs of n - 1 words begin at a word and at the next
+word. Equal runs have equal numbers. Two runs are equal only if their two shorter runs (for n = 2, their two words) have
+the same numbers. So different runs with equal hashes are never mixed up.
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ TOP_LENGTHS = (2, 3, 4)
 REPEATED_LENGTHS = (5, 6, 7, 8, 9, 10)
 _LAST_TOP, _LONGEST = 4, 10
 _LOW, _LOW_FACTORS, _HIGH_FACTORS = (1 << 31) - 1, (0x9E3779B1, 0xC2B2AE3D), (0x85EBCA6B, 0x27D4EB2F)
-"""All products have at most 63 bits."""
+"""The constants of :func:`hash_of`. They are small enough that all of its products have at most 63 bits."""
 _PROBES = 16
-"""The search for equal runs gives up the hash table after so many slots per run. Usually, it looks at about two."""
+"""The search for equal runs stops using the hash table if it has looked at more than this many slots per run. Usually,
+it looks at about two."""
 
 
 def chars_in_runs(words: Words) -> Ints:
-    """Returns a row for each document: for runs of 2, 3 and 4 words the characters in all copies of the most frequent
-    run, for runs of 5 to 10 words the characters in runs that occurred before.
+    """Returns one row per document with nine numbers of characters, one for each length of a run from 2 to 10 words.
+    For 2, 3 and 4 words, it is the number of characters in all copies of the most frequent run. For 5 to 10 words, it
+    is the number of characters in runs that occurred before in the document.
 
-    Of equally frequent runs, the first one counts, and its spaces count (datatrove ``find_top_duplicate``). For longer
-    runs, a document is read from its start. After a repeated run, reading continues at the word after the run, so no
-    character counts twice, and spaces do not count (``find_all_duplicate``). If a document has too few words for a run,
-    the number is 0.
+    For the most frequent run, the spaces between its words count. If several runs are equally frequent, the first one
+    is taken (datatrove ``find_top_duplicate``). For runs of 5 to 10 words, spaces do not count. After a repeated run,
+    reading continues at the word after the run, so no character counts twice (``find_all_duplicate``). If a document
+    has too few words for a run, the number is 0.
 
     >>> from filters.rule_sets.words import words_of
     >>> import pyarrow as pa
@@ -47,9 +50,11 @@ def chars_in_runs(words: Words) -> Ints:
 
 @kernel
 def measure_runs(ids: Codes, starts: Ints, ends: Ints, bounds: Ints, slots: Codes, found: Ints) -> None:
-    """Writes a row for each document. ``bounds`` are the places of the words in the characters of all words.
+    """Writes the row of each document into ``found`` (see :func:`chars_in_runs`). ``bounds`` gives the length of each
+    distinct word: word number ``i`` has ``bounds[i + 1] - bounds[i]`` characters.
 
-    ``slots`` needs at least twice as many places as the longest document has words.
+    ``slots`` is scratch space. Its length must be a power of two, and at least twice the number of words of the longest
+    document.
     """
     longest = 0
     for document in range(len(starts)):
@@ -86,10 +91,11 @@ def measure_runs(ids: Codes, starts: Ints, ends: Ints, bounds: Ints, slots: Code
 def group_runs(
     places: Ints, groups: Ints, slots: Codes, keys: Ints, counts: Ints, firsts: Ints, new_groups: Ints
 ) -> int:
-    """Gives equal runs equal numbers, in the order of their first places. Returns how many numbers there are.
+    """Numbers the runs that begin at ``places``: equal runs get equal numbers, in the order of their first occurrence.
+    Returns how many different runs there are, or -1 if the hash table needs too many steps.
 
-    A run's key consists of the groups of the two shorter runs in it. A text can contain words that were chosen for
-    their hashes. If too many slots are looked at, the result is -1.
+    A run's key consists of the numbers (``groups``) of the two shorter runs in it. The table needs too many steps only
+    if a malicious text contains many runs with equal hashes.
     """
     size = 4
     while size < 2 * len(places):
@@ -116,7 +122,7 @@ def group_runs(
 
 @kernel
 def hash_of(key: int) -> int:
-    """Returns a number all of whose bits depend on all bits of the key."""
+    """Returns a hash of the key. Every bit of the hash depends on all bits of the key."""
     value = (key & _LOW) * _LOW_FACTORS[0] ^ (key >> 32) * _HIGH_FACTORS[0]
     value ^= value >> 32
     value = (value & _LOW) * _LOW_FACTORS[1] ^ (value >> 31) * _HIGH_FACTORS[1]
@@ -125,7 +131,8 @@ def hash_of(key: int) -> int:
 
 @kernel
 def sort_runs(places: Ints, groups: Ints, counts: Ints, firsts: Ints, new_groups: Ints) -> int:
-    """Does the same as ``group_runs``, but sorts the keys. It is slower, but its time has a limit for every text."""
+    """Does the same as ``group_runs``, but sorts the keys instead of using a hash table. It is slower for normal texts,
+    but not quadratic for any text."""
     keys, leaders = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
     for index in range(len(places)):
         keys[index] = int(groups[places[index]]) << 32 | int(groups[places[index] + 1])
@@ -160,7 +167,7 @@ def top_chars(chars: Ints, counts: Ints, firsts: Ints, length: int) -> int:
 
 @kernel
 def keep_repeated(places: Ints, counts: Ints, groups: Ints) -> int:
-    """Moves the places of repeated runs to the front. Returns their number."""
+    """Moves the places at which repeated runs begin to the front of ``places``. Returns their number."""
     kept = 0
     for place in places:
         if counts[groups[place]] > 1:
@@ -171,8 +178,8 @@ def keep_repeated(places: Ints, counts: Ints, groups: Ints) -> int:
 
 @kernel
 def keep_followed(places: Ints) -> int:
-    """Moves the places to the front that are followed by the next place. A longer run can be repeated only there.
-    Returns their number."""
+    """Keeps each place if the next word is also in ``places``, because a longer run can be repeated only there. Moves
+    these places to the front. Returns their number."""
     kept = 0
     for index in range(len(places) - 1):
         if places[index + 1] == places[index] + 1:
@@ -183,7 +190,7 @@ def keep_followed(places: Ints) -> int:
 
 @kernel
 def repeated_chars(places: Ints, groups: Ints, seen: Ints, chars: Ints, length: int) -> int:
-    """Returns the number of characters in runs that occurred before. The first places in ``seen`` are overwritten."""
+    """Returns the number of characters in runs that occurred before in the document. ``seen`` is scratch space."""
     found, behind = 0, 0
     for place in places:
         seen[groups[place]] = 0

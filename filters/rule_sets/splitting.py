@@ -1,8 +1,8 @@
 """Splits runs of characters without spaces into words, many at once, exactly as ``english_words.split`` does.
 
-The kernels follow the steps of ``english_words``: exceptions, then marks at both ends, then marks inside. They leave a
-run to ``english_words`` if it is long, if it can be an address of an unusual form, or if two neighbouring words in it
-can form an exception. Fewer than one different run of a hundred is left.
+The kernels (compiled functions) follow the steps of ``english_words``: exceptions, then marks at both ends, then marks
+inside. They leave a run to ``english_words`` in three cases: it is long, it can be a URL of an unusual form, or
+neighbouring words in it can form an exception. This is less than one percent of the different runs.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from filters.rule_sets.texts import Codes, Ints
 MAX_CHARS = 1_000
 """Longer runs are left to ``english_words`` (our choice), so that the kernels need only a fixed scratch space."""
 LEFT = -1
-"""The number of words of a run that is left to ``english_words``."""
+"""Stored instead of the number of words for a run that is left to ``english_words``."""
 
 ALPHA, PREFIX, SUFFIX, ICON, LOWER, UPPER = (1 << bit for bit in range(6))
 QUOTE, LETTER, BEFORE_DOT, DIGIT, INFIX = (1 << bit for bit in range(6, 11))
@@ -26,35 +26,38 @@ EXCEPTION, PAIR, UNIT = 1, 2, 4
 _HYPHEN, _DOT, _DASH, _LONG_DASH, _ELLIPSIS, _DEGREE = 0x2D, 0x2E, 0x2013, 0x2014, 0x2026, 0xB0
 _APOSTROPHE, _ROUND_APOSTROPHE, _COMMA, _PLUS, _DOLLAR, _SLASH = 0x27, 0x2019, 0x2C, 0x2B, 0x24, 0x2F
 _MAX_LABEL = 63
-"""Addresses with a longer label are left to ``english_words``, which takes labels of up to 63 or 64 characters."""
+"""Longest label of a URL's host in characters (``example`` is a label of ``example.com``). URLs with a longer label are
+left to ``english_words``, which accepts labels of up to 63 or 64 characters."""
 
 Kinds = npt.NDArray[np.uint16]
 
 
 class Known(NamedTuple):
-    """Holds the exceptions, the pairs of words that can begin one, and the units, in a hash table."""
+    """Holds the strings that the kernels search for, in a hash table: the exceptions, the pairs of words with which a
+    wrongly split exception begins, and the units."""
 
     codes: Codes
     bounds: Ints
     """The start of the first string in ``codes``, then the end of each string."""
     slots: Codes
-    """Numbers of strings, plus one. Free slots are 0."""
+    """The hash table: in each slot, a string's number plus one. Free slots are 0."""
     uses: npt.NDArray[np.uint8]
-    """For each string, whether it is an exception, a pair, a unit, or several of these."""
+    """For each string, its uses as bits: ``EXCEPTION``, ``PAIR``, ``UNIT``, or several of them."""
     part_bounds: Ints
-    """The index in ``parts`` of each string's first word, then the end."""
+    """The index in ``parts`` of each string's first word, then the length of ``parts``."""
     parts: Ints
-    """The lengths of each exception's words."""
+    """The lengths of the words of all exceptions, in characters."""
     filters: npt.NDArray[np.uint8]
-    """The uses of the strings by length, then by the last six bits of the first and of the last character."""
+    """Two tables that exclude most strings quickly. ``filters[0, length, bits]`` has the uses of the known strings with
+    this length whose first character ends in these six bits. ``filters[1]`` has the same for the last character."""
 
 
 @kernel
 def split_strings(codes: Codes, bounds: Ints, kinds: Kinds, known: Known, ends: Ints, counts: Ints) -> int:
-    """Splits strings. Writes the ends of all words, and the number of words of each string, or ``LEFT``. Returns the
-    number of ends.
+    """Splits strings. Writes the end of each word into ``ends``. Writes the number of words of each string into
+    ``counts``, or ``LEFT``. Returns the number of ends that were written.
 
-    ``ends`` needs as many places as the strings have characters.
+    ``ends`` must be at least as long as the number of characters of all strings.
     """
     scratch = np.empty(2 * MAX_CHARS, np.int64)
     used = 0
@@ -69,7 +72,7 @@ def split_strings(codes: Codes, bounds: Ints, kinds: Kinds, known: Known, ends: 
 
 @kernel
 def split_one(codes: Codes, start: int, end: int, kinds: Kinds, known: Known, ends: Ints) -> int:
-    """Splits a string. Returns the number of words, and writes their ends."""
+    """Splits one string. Writes the ends of its words into ``ends``. Returns the number of words, or ``LEFT``."""
     if end - start > MAX_CHARS:
         return LEFT
     number = find(codes, start, end, known, EXCEPTION)
@@ -130,7 +133,7 @@ def hash_of(codes: Codes, start: int, end: int) -> int:
 
 @kernel
 def find(codes: Codes, start: int, end: int, known: Known, use: int) -> int:
-    """Returns the number of a known string with this use, or -1."""
+    """Returns the number of the known string ``codes[start:end]``. Returns -1 if it is not known or lacks this use."""
     size = end - start
     if size <= 0 or size >= known.filters.shape[1]:
         return -1
@@ -153,7 +156,7 @@ def find(codes: Codes, start: int, end: int, known: Known, use: int) -> int:
 
 @kernel
 def add_parts(start: int, number: int, known: Known, ends: Ints, count: int) -> int:
-    """Writes the ends of an exception's words. Returns the new number of words."""
+    """Appends the ends of an exception's words to the first ``count`` ends. Returns the new ``count``."""
     for part in range(known.part_bounds[number], known.part_bounds[number + 1]):
         start += known.parts[part]
         ends[count] = start
@@ -163,7 +166,7 @@ def add_parts(start: int, number: int, known: Known, ends: Ints, count: int) -> 
 
 @kernel
 def prefix_size(codes: Codes, start: int, end: int, kinds: Kinds) -> int:
-    """Returns the length of the mark at the start, or 0."""
+    """Returns the length of the mark at the start of ``codes[start:end]``, or 0 if there is none."""
     code = codes[start]
     if kinds[code] & PREFIX:
         return 1
@@ -183,7 +186,7 @@ def prefix_size(codes: Codes, start: int, end: int, kinds: Kinds) -> int:
 
 @kernel
 def suffix_size(codes: Codes, start: int, end: int, kinds: Kinds, known: Known) -> int:
-    """Returns the length of the longest mark or unit at the end, or 0."""
+    """Returns the length of the longest mark or unit at the end of ``codes[start:end]``, or 0 if there is none."""
     if start >= end:
         return 0
     code, before = codes[end - 1], codes[end - 2] if end - 2 >= start else 0
@@ -208,8 +211,9 @@ def suffix_size(codes: Codes, start: int, end: int, kinds: Kinds, known: Known) 
 
 @kernel
 def is_plain_address(codes: Codes, start: int, end: int) -> bool:
-    """Returns True only if ``english_words`` takes the string for an address: after an optional ``https://``, labels of
-    ASCII letters and digits with full stops between them, a last label of small letters, and nothing or a path."""
+    """Returns True if the string is a URL of a simple form. ``english_words`` recognises each such string as a URL. The
+    form is: an optional ``https://`` or similar; labels of ASCII letters and digits with full stops between them; a
+    last label of lower-case letters; and an optional path."""
     at, label, num_labels, is_small = start, start, 0, True
     while at < end:
         code = codes[at]
@@ -236,8 +240,8 @@ def is_plain_address(codes: Codes, start: int, end: int) -> bool:
 
 @kernel
 def can_be_address(codes: Codes, start: int, end: int, kinds: Kinds) -> bool:
-    """Returns False only if ``english_words`` does not take the string for an address: no full stop has two small
-    letters after it, and there are fewer than three full stops."""
+    """Returns False if ``english_words`` cannot recognise the string as a URL. This is the case if the string has fewer
+    than three full stops, and none of them is followed by two lower-case letters."""
     num_dots = 0
     for at in range(start, end):
         if codes[at] == _DOT:
@@ -249,7 +253,8 @@ def can_be_address(codes: Codes, start: int, end: int, kinds: Kinds) -> bool:
 
 @kernel
 def split_inside(codes: Codes, start: int, end: int, kinds: Kinds, ends: Ints, count: int) -> int:
-    """Splits at the marks between letters and digits. Returns the new number of words."""
+    """Splits ``codes[start:end]`` at the marks between letters and digits. Writes the ends of the words into ``ends``,
+    from index ``count`` on. Returns the new number of ends."""
     word, at = start, start
     while at < end:
         size = infix_size(codes, start, at, end, kinds) if kinds[codes[at]] & INFIX else 0
@@ -270,7 +275,7 @@ def split_inside(codes: Codes, start: int, end: int, kinds: Kinds, ends: Ints, c
 
 @kernel
 def infix_size(codes: Codes, start: int, at: int, end: int, kinds: Kinds) -> int:
-    """Returns the length of the mark that separates words here, or 0."""
+    """Returns the length of the mark at ``at`` if it separates two words, else 0."""
     code = codes[at]
     before = kinds[codes[at - 1]] if at > start else 0
     after = kinds[codes[at + 1]] if at + 1 < end else 0

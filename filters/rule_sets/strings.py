@@ -1,7 +1,8 @@
-"""Gives equal strings equal numbers. Strings are parts of an array of characters, so no Python string is made.
+"""Numbers strings: equal strings get equal numbers. The strings are slices of an array of characters, so no Python
+string is made.
 
-The numbers are exact: two strings have the same number only if all of their characters are equal. Hashes only say
-where to search. A new string gets the next number, so the numbers do not depend on the hashes.
+The numbers are exact: two strings have the same number only if all of their characters are equal. Hashes are used only
+to find strings quickly. A new string gets the next number, so the numbers do not depend on the hashes.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ _FACTOR = 0x1000193
 _MASK = (1 << 38) - 1
 """Hashes have 38 bits, so that their products with the 25 bits of the factor fit into 63 bits."""
 _SHORT = 8
-"""Strings of up to so many ASCII characters are their own keys."""
+"""A string of at most this many ASCII characters is its own key: the key contains the characters instead of a hash."""
 _LOW, _LOW_FACTOR, _HIGH_FACTOR = (1 << 31) - 1, 0x9E3779B1, 0x85EBCA6B
 _NUM_STRINGS, _SEED, _NEEDED = range(3)
 SEED = 0x25_45F4_914F
-"""The start of every hash (our choice)."""
+"""The value with which the computation of every hash begins (our choice)."""
 
 
 class Arrays(NamedTuple):
@@ -33,17 +34,19 @@ class Arrays(NamedTuple):
     bounds: Ints
     """The start of the first string in ``codes``, then the end of each string."""
     keys: Ints
-    """The key of each string. For a short string, it contains the characters. For other strings, it is a hash, as a
-    negative number."""
+    """The key of each string. The key of a short ASCII string contains its characters, and is positive. The key of any
+    other string is made from a hash, and is negative."""
     slots: Ints
     """The hash table, with two entries per slot: a key, and a string's number plus one. The number is 0 in a free slot.
     At least half of the slots are free."""
     state: Ints
-    """The number of strings, the seed of hashes, and the number of characters of a string that had no room."""
+    """Three numbers: the number of strings, the seed of the hashes, and the length in characters of the last string for
+    which there was no room."""
 
 
 class Strings:
-    """Holds different strings, and their numbers."""
+    """Stores distinct strings. The number of a string is its position in the order in which the strings were added,
+    from 0."""
 
     def __init__(self, num_strings: int = 1 << 16, num_chars: int = 1 << 19) -> None:
         self.arrays = _empty(num_strings, num_chars)
@@ -67,7 +70,7 @@ class Strings:
         return self.arrays.codes[: self.num_chars]
 
     def text(self, number: int) -> str:
-        """Returns a string."""
+        """Returns the string with this number."""
         start, end = self.arrays.bounds[number : number + 2]
         return self.arrays.codes[start:end].tobytes().decode("utf-32-le")
 
@@ -82,7 +85,7 @@ class Strings:
         return int(self.numbers(codes, np.zeros(1, np.int64), np.array([len(codes)]))[0])
 
     def numbers(self, codes: Codes, starts: Ints, ends: Ints) -> Codes:
-        """Returns the numbers of the strings ``codes[start:end]``, and adds the new ones."""
+        """Returns the numbers of the strings ``codes[starts[i]:ends[i]]``. Adds the strings that are new."""
         assert len(starts) == len(ends)
         assert not len(ends) or (starts.min() >= 0 and ends.max() <= len(codes))
         numbers, keys = np.empty(len(starts), np.int32), np.empty(len(starts), np.int64)
@@ -108,7 +111,7 @@ class Strings:
 
 
 def codes_of(text: str) -> Codes:
-    """Returns the characters of a text as numbers.
+    """Returns the code points of a text's characters.
 
     >>> codes_of("aé").tolist()
     [97, 233]
@@ -129,14 +132,14 @@ def _empty(num_strings: int, num_chars: int) -> Arrays:
 
 @kernel
 def write_keys(codes: Codes, starts: Ints, ends: Ints, seed: int, keys: Ints) -> None:
-    """Writes the key of each string."""
+    """Writes the key of each string into ``keys``."""
     for index in range(len(starts)):
         keys[index] = key_of(codes, starts[index], ends[index], seed)
 
 
 @kernel
 def look_up(arrays: Arrays, keys: Ints, numbers: Codes) -> None:
-    """Writes the number of the first string with the same key, or -1.
+    """Writes for each key the number of the first stored string with this key into ``numbers``, or -1 if there is none.
 
     The loop does nothing else, so that the processor can wait for several places of the hash table at once.
     """
@@ -151,7 +154,7 @@ def look_up(arrays: Arrays, keys: Ints, numbers: Codes) -> None:
 
 @kernel
 def check_long(arrays: Arrays, codes: Codes, starts: Ints, ends: Ints, keys: Ints, numbers: Codes) -> None:
-    """Replaces the number by -1 where only the hashes are equal, but not the strings."""
+    """Compares each string with the stored string of equal hash. If they differ, replaces the number by -1."""
     for index in range(len(keys)):
         number = numbers[index]
         if keys[index] < 0 and number >= 0 and not is_equal(arrays, number, codes, starts[index], ends[index]):
@@ -162,8 +165,8 @@ def check_long(arrays: Arrays, codes: Codes, starts: Ints, ends: Ints, keys: Int
 def number_strings(
     arrays: Arrays, codes: Codes, starts: Ints, ends: Ints, keys: Ints, numbers: npt.NDArray[np.int32], first: int
 ) -> int:
-    """Writes the numbers of the strings whose number is -1, from the ``first`` one on, and adds new strings. Returns
-    the index of the first string without a number. It is below ``len(starts)`` if there is no room for that string."""
+    """Finds the numbers of the strings whose number is still -1, from index ``first`` on. Adds the strings that are
+    new. If there is no room for a new string, returns its index. Otherwise returns ``len(starts)``."""
     state, slots, bounds = arrays.state, arrays.slots, arrays.bounds
     seed, mask = state[_SEED], len(slots) // 2 - 1
     for index in range(first, len(starts)):
@@ -194,7 +197,8 @@ def number_strings(
 
 @kernel
 def key_of(codes: Codes, start: int, end: int, seed: int) -> int:
-    """Returns a positive number that contains all characters, or a negative number that is a hash."""
+    """Returns the key of the string ``codes[start:end]``. For a short ASCII string, it is a positive number that
+    contains all characters. For any other string, it is a negative number made from a hash."""
     key = 1
     if end - start <= _SHORT:
         at = start
@@ -211,7 +215,7 @@ def key_of(codes: Codes, start: int, end: int, seed: int) -> int:
 
 @kernel
 def first_slot(key: int, seed: int) -> int:
-    """Returns a number whose last bits are the first slot to search."""
+    """Returns a number whose lowest bits are the index of the slot at which the search for the key begins."""
     value = abs(key) ^ seed
     value = (value & _LOW) * _LOW_FACTOR ^ (value >> 31) * _HIGH_FACTOR
     return value ^ value >> 29
@@ -219,7 +223,7 @@ def first_slot(key: int, seed: int) -> int:
 
 @kernel
 def is_equal(arrays: Arrays, number: int, codes: Codes, start: int, end: int) -> bool:
-    """Returns True if a string with this number consists of these characters."""
+    """Returns True if the stored string with this number is equal to ``codes[start:end]``."""
     begin = arrays.bounds[number]
     if arrays.bounds[number + 1] - begin != end - start:
         return False
@@ -231,7 +235,7 @@ def is_equal(arrays: Arrays, number: int, codes: Codes, start: int, end: int) ->
 
 @kernel
 def fill_slots(arrays: Arrays) -> None:
-    """Writes all strings into an empty hash table."""
+    """Enters the keys and numbers of all strings into an empty hash table."""
     slots, mask = arrays.slots, len(arrays.slots) // 2 - 1
     for number in range(arrays.state[_NUM_STRINGS]):
         key = arrays.keys[number]

@@ -1,7 +1,7 @@
 """Reads the characters of a column of texts, and recognises texts that were measured before.
 
-A step drops documents before the next step runs. So the next step's texts are often the last texts without some of
-them. Their measurements are then taken from the last ones, instead of being made again.
+Several steps measure the same documents, one step after another. Between two steps, only some documents are dropped. So
+the texts of a step are often a part of the previous step's texts, and their stored measurements are used again.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import pyarrow as pa
 from filters.compiled import kernel
 
 GROUP_BYTES = 1 << 18
-"""Documents are measured in groups of about this size, or one by one (our choice). The numbers of a group's characters
-stay in the processor's cache."""
+"""Documents are measured in groups of at most this many bytes; a longer document is a group of its own (our choice).
+The code points of such a group fit into the processor's cache."""
 MAX_CODE = 0x10FFFF
-"""The largest number of a character."""
+"""The largest code point of Unicode."""
 _REPLACEMENT = 0xFFFD
 _BLOCK = 64
 
@@ -32,16 +32,17 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Holds the characters of neighbouring documents as numbers."""
+    """Holds the characters of consecutive documents as code points."""
 
     codes: Codes
     starts: Ints
-    """The index in ``codes`` of each document's first character, then the end of the last document."""
+    """The index in ``codes`` of each document's first character, then the index after the last document's last
+    character."""
 
 
 def bytes_of(column: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
-    """Returns the bytes of a column of strings, and the index of each document's first byte, then the end of the last
-    document. Nothing is copied except the indexes.
+    """Returns two arrays for a column of strings: its bytes, and the offsets of the strings. String ``i`` has the bytes
+    from ``offsets[i]`` to ``offsets[i + 1]``. Only the offsets are copied.
 
     >>> data, starts = bytes_of(pa.array(["a", "", "é"]))
     >>> starts.tolist(), bytes(data[1:3]).decode()
@@ -78,9 +79,11 @@ def groups_of(column: pa.Array) -> Iterator[Texts]:
 
 @kernel
 def decode(data: npt.NDArray[np.uint8], starts: Ints, codes: Codes, code_starts: Ints) -> int:
-    """Writes the characters of UTF-8 texts, and where each text begins and ends. Returns the number of characters.
+    """Decodes UTF-8 texts. Writes the code points into ``codes``, and the offsets of the texts in ``codes`` into
+    ``code_starts``. Returns the number of characters.
 
-    ``codes`` needs as many places as the texts have bytes, ``code_starts`` as many as ``starts``.
+    ``codes`` must be at least as long as the texts in bytes. ``code_starts`` must be as long as ``starts``, and begin
+    with 0.
     """
     used = 0
     for document in range(len(starts) - 1):
@@ -108,8 +111,9 @@ _last = threading.local()
 
 
 def remembered(key: str, column: pa.Array, measure: Callable[[pa.Array], _T], take: Callable[[_T, Ints], _T]) -> _T:
-    """Returns ``measure(column)``. If the column has the texts of the last call with this key, or some of them in the
-    same order, the last result is used. ``take`` selects rows of a result.
+    """Returns ``measure(column)``. The last measured column of each key is stored with its result. If it contains all
+    texts of the new column, in the same order, nothing is measured: the function selects rows of the stored result with
+    ``take(result, rows)``.
 
     >>> column, calls = pa.array(["a", "b", "c"]), []
     >>> def lengths(texts):
@@ -133,7 +137,7 @@ def remembered(key: str, column: pa.Array, measure: Callable[[pa.Array], _T], ta
 
 
 def forget() -> None:
-    """Forgets the last texts of all keys."""
+    """Removes the stored texts and results of all keys."""
     _last.__dict__.clear()
 
 
@@ -141,7 +145,8 @@ def forget() -> None:
 def find_rows(
     data: npt.NDArray[np.uint8], starts: Ints, wanted: npt.NDArray[np.uint8], wanted_starts: Ints, rows: Ints
 ) -> bool:
-    """Writes for each wanted text its row among the texts. Returns False if a text is not there, or not in order."""
+    """Finds each wanted text among the texts, and writes its row into ``rows``. Returns False if a wanted text is
+    missing or the order differs."""
     row, num_rows = 0, len(starts) - 1
     for number in range(len(rows)):
         first = wanted_starts[number]

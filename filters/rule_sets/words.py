@@ -1,9 +1,9 @@
-"""Splits many documents into words at once, and represents words as numbers. Properties of a word are looked up only
-once.
+"""Splits many documents into words at once, and represents words as numbers. Properties of a word, such as its length,
+are computed only once.
 
 When a run of characters without spaces occurs for the first time, it is split, and the result is stored in a table. If
-the table is too large before a batch, an empty table replaces it, so that memory is bounded. No result depends on the
-table's contents.
+the table is too large when a batch begins, it is replaced by an empty table. This limits the memory. No result depends
+on the table's contents.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from filters.rule_sets.strings import Strings
 from filters.rule_sets.texts import MAX_CODE, Codes, Ints, Texts, groups_of, remembered
 
 MAX_CHUNKS = 1 << 20
-"""The largest number of different runs of characters in a table (our choice). So many runs take about 150 MB."""
+"""If a table has more different runs of characters than this, it is replaced before the next batch (our choice). A
+table of this size takes about 150 MB."""
 MAX_CHARS = 16 << 20
-"""The largest number of characters in all runs of a table together (our choice)."""
+"""If the runs of a table have more characters than this together, it is replaced before the next batch (our choice)."""
 _SPACE, _PUNCTUATION, _ALPHA = 1, 2, 4
 _IS_WORD, _HAS_LETTER = 1, 2
 
@@ -37,34 +38,35 @@ Kinds = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Holds the words and marks of a batch."""
+    """Holds the words of a batch of documents, as numbers. Punctuation marks also count as words here."""
 
     ids: Codes
     """The number of each word. Equal words have equal numbers."""
     starts: Ints
     """The index in ``ids`` of each document's first word."""
     ends: Ints
-    """The index in ``ids`` behind each document's last word."""
+    """The index in ``ids`` after each document's last word."""
     num_words: Ints
-    """For each document, the number of words that do not consist of punctuation marks."""
+    """For each document, the number of words that do not consist only of punctuation marks."""
     num_chars: Ints
-    """For each document, the number of characters in these words."""
+    """For each document, the number of characters in the words that ``num_words`` counts."""
     num_with_letter: Ints
     """For each document, the number of words that contain a letter."""
     table: _Table
 
     @property
     def num_all(self) -> Ints:
-        """The number of words and marks of each document."""
+        """For each document, the number of words, including punctuation marks."""
         return self.ends - self.starts
 
     @property
     def bounds(self) -> Ints:
-        """The start of the first word in the characters of all words, then the end of each word."""
+        """The offsets of the distinct words in their joined characters. For example, word 0 has ``bounds[1]``
+        characters."""
         return self.table.words.bounds
 
     def take(self, rows: Ints) -> Words:
-        """Returns the words of some documents."""
+        """Returns the words of the documents with these row numbers."""
         starts, ends = self.starts[rows], self.ends[rows]
         num_words, num_chars = self.num_words[rows], self.num_chars[rows]
         return replace(self, starts=starts, ends=ends, num_words=num_words, num_chars=num_chars,
@@ -85,24 +87,24 @@ class Words:
 
 
 class _Table:
-    """Numbers the runs of characters without spaces, and stores the numbers of the words of each run."""
+    """Stores the distinct runs of characters without spaces. For each run, stores the numbers of its words."""
 
     def __init__(self) -> None:
         self.chunks, self.words = Strings(), Strings()
         self._bounds, self._ids = np.zeros(1, np.int64), np.zeros(0, np.int32)
-        """Of each run, the index of its first word in ``_ids``; and the numbers of the words of all runs. The arrays
-        have free places at their ends."""
+        """``_ids`` has the numbers of the words of all runs, one run after another. ``_bounds`` has the index in
+        ``_ids`` of each run's first word. Both arrays have unused elements at their ends."""
         self._kinds = np.zeros(0, np.uint8)
         self._num_chunks, self._num_words = 0, 0
 
     @property
     def is_full(self) -> bool:
-        """True if the table should be replaced by an empty one."""
+        """True if the table is too large, and should be replaced by an empty table."""
         return len(self.chunks) > MAX_CHUNKS or self.chunks.num_chars > MAX_CHARS
 
     def ids_of(self, texts: Texts) -> tuple[Codes, Ints]:
-        """Returns the numbers of the words of documents. Also returns the index of each document's first word, and
-        then the end of the last document."""
+        """Returns two arrays: the numbers of all words of the documents, and the offsets of the documents. Document
+        ``i`` has the words from ``offsets[i]`` to ``offsets[i + 1]``."""
         num_chars, num_docs = len(texts.codes), len(texts.starts) - 1
         places = np.empty((2, (num_chars + num_docs) // 2 + 1), np.int64)
         doc_bounds = np.zeros(num_docs + 1, np.int64)
@@ -116,7 +118,8 @@ class _Table:
         return ids[:used].copy(), bounds
 
     def counts_of(self, ids: Codes, bounds: Ints) -> Ints:
-        """Returns three counts of each document: words, characters of words, and words and marks with a letter."""
+        """Returns one row per document with three counts: words that are not only punctuation marks, characters of
+        these words, and words that contain a letter."""
         counts = np.zeros((len(bounds) - 1, 3), np.int64)
         count_words(ids, bounds, self.words.bounds, self._kinds, counts)
         return counts
@@ -141,7 +144,8 @@ _A = TypeVar("_A", Ints, Codes, Kinds)
 
 
 def _with_room(array: _A, size: int) -> _A:
-    """Returns the array, or a longer copy if it has fewer than ``size`` places. Its length doubles at least."""
+    """Returns the array if it has at least ``size`` elements. Otherwise returns a copy that is long enough, and at
+    least twice as long as the array."""
     if size <= len(array):
         return array
     longer = np.zeros(max(size, 2 * len(array)), array.dtype)
@@ -153,7 +157,8 @@ _tables = threading.local()
 
 
 def words_of(texts: pa.Array) -> Words:
-    """Returns the words of documents. If the last documents contained these documents, the words are not counted again.
+    """Returns the words of documents. If the documents of the last call contained all these documents in the same
+    order, the last result is used again.
 
     >>> words = words_of(pa.array(["Don't stop.", "Stop"]))
     >>> words.num_all.tolist(), words.num_words.tolist(), words.num_chars.tolist()
@@ -190,7 +195,8 @@ def _words_of(texts: pa.Array) -> Words:
 
 @cache
 def kinds() -> Kinds:
-    """Returns the kinds of each character: white space, punctuation marks, letters.
+    """Returns an array with one value per code point. Three bits of a value say whether the character is white space, a
+    punctuation mark or a letter.
 
     >>> bool(kinds()[ord("é")] & _ALPHA), bool(kinds()[ord("\u3000")] & _SPACE), bool(kinds()[ord("!")] & _PUNCTUATION)
     (True, True, True)
@@ -204,9 +210,11 @@ def kinds() -> Kinds:
 
 @kernel
 def find_chunks(codes: Codes, starts: Ints, kinds: Kinds, places: Ints, doc_bounds: Ints) -> int:
-    """Writes where the runs of characters without spaces begin and end. Returns their number.
+    """Finds the runs of characters without spaces. Writes their starts and ends into the two rows of ``places``.
+    Returns the number of runs.
 
-    A run ends with its document. ``places`` needs (characters + documents) / 2 columns.
+    Writes the offsets of the documents, counted in runs, into ``doc_bounds``. No run continues into the next document.
+    ``places`` needs at least (number of characters + number of documents) / 2 columns.
     """
     count = 0
     for document in range(len(starts) - 1):
@@ -226,8 +234,8 @@ def find_chunks(codes: Codes, starts: Ints, kinds: Kinds, places: Ints, doc_boun
 
 @kernel
 def copy_ids(table_ids: Codes, table_bounds: Ints, numbers: Codes, doc_bounds: Ints, ids: Codes, bounds: Ints) -> int:
-    """Writes the numbers of the words of each run, one run after another, and where each document ends. Returns the
-    number of words."""
+    """Writes the numbers of the words of all runs into ``ids``, one run after another. Writes where each document ends
+    in ``ids`` into ``bounds``. Returns the number of words."""
     used = 0
     for document in range(len(doc_bounds) - 1):
         for index in range(doc_bounds[document], doc_bounds[document + 1]):
@@ -241,7 +249,8 @@ def copy_ids(table_ids: Codes, table_bounds: Ints, numbers: Codes, doc_bounds: I
 
 @kernel
 def classify_words(codes: Codes, bounds: Ints, kinds: Kinds, first: int, word_kinds: Kinds) -> None:
-    """Writes the kinds of the words from the number ``first`` on."""
+    """Writes the kinds of the words from number ``first`` on: whether a word is more than punctuation marks, and
+    whether it contains a letter."""
     for number in range(first, len(bounds) - 1):
         kind = 0
         for at in range(bounds[number], bounds[number + 1]):
@@ -254,7 +263,8 @@ def classify_words(codes: Codes, bounds: Ints, kinds: Kinds, first: int, word_ki
 
 @kernel
 def count_words(ids: Codes, bounds: Ints, word_bounds: Ints, word_kinds: Kinds, counts: Ints) -> None:
-    """Counts the words of each document, their characters, and the words and marks that contain a letter."""
+    """Counts, for each document, the words that are not only punctuation marks, the characters of these words, and the
+    words that contain a letter."""
     for document in range(len(bounds) - 1):
         num_words, num_chars, num_with_letter = 0, 0, 0
         for at in range(bounds[document], bounds[document + 1]):
@@ -268,8 +278,8 @@ def count_words(ids: Codes, bounds: Ints, word_bounds: Ints, word_kinds: Kinds, 
 
 @kernel
 def count_different(ids: Codes, starts: Ints, ends: Ints, places: Codes, last: Ints, found: Ints) -> None:
-    """Counts the different wanted words of each document. ``places`` has a place in ``last`` for each wanted word, and
-    -1 for all other words."""
+    """Counts how many of the wanted words occur in each document. ``places`` has one value per word: an index in
+    ``last`` for a wanted word, and -1 for any other word."""
     for document in range(len(starts)):
         for at in range(starts[document], ends[document]):
             place = places[ids[at]]

@@ -1,5 +1,5 @@
-"""Contains two steps. One drops the pages of Wikipedias in languages that are not wanted. The other drops pages whose
-converted text has no prose.
+"""Contains two steps. The first drops the pages of Wikipedias that are not in a given list. The second drops pages
+whose converted text has no prose.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class WikiLanguages(Step):
 class Article(Step):
     """Drops a page if nothing follows its title, or if no line has at least three words.
 
-    Input columns: ``text`` as :class:`filters.wikitext.page.Wikitext` writes it, ``title``, ``_is_disambiguation``.
+    Input columns: ``text`` (written by :class:`filters.wikitext.page.Wikitext`), ``title``, ``_is_disambiguation``.
     """
 
     NAME: ClassVar[str] = "article"
@@ -71,7 +71,7 @@ class Article(Step):
     REASONS: ClassVar[tuple[str, ...]] = ("empty_article", "disambiguation", "no_prose")
 
     is_disambiguation_dropped: bool = False
-    """True to drop disambiguation pages, too. Off by default, because the paper has no such rule."""
+    """If True, disambiguation pages are dropped, too. Off by default, because the LLaMA paper has no such rule."""
     min_body_words: int = 1
     """Fewest words after the title. Ours: a page with nothing but its title has no content."""
     min_longest_line_words: int = 3

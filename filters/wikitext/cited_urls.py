@@ -1,7 +1,7 @@
 """Finds the URLs that a Wikipedia page cites.
 
-The pages at these URLs are the positive examples from which the classifier of references is trained. This classifier
-recognises web pages that Wikipedia could cite.
+The pages at these URLs are positive examples for the training of a classifier (:mod:`filters.reference`). It recognises
+web pages that Wikipedia could cite.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Lays out the lines of a page: headings, lists, code. Removes sections of apparatus, and lead-ins without their list.
+"""Lays out the lines of a page: headings, lists, code. Removes sections of apparatus, and lead-ins whose list is
+missing.
 
 A section of apparatus contains references or external links. A lead-in is a line that announces a table or list, such
 as "The members are:". If the table or list was removed, the lead-in is removed, too.
@@ -135,7 +136,7 @@ class _Layout:
                 self.write(plain(line, self.rules), line)
 
     def add_preformatted(self, raw: str) -> None:
-        """Adds a line of preformatted text, without the indentation that all lines of its block have."""
+        """Adds a line of preformatted text. Removes the indentation that all lines of the block share."""
         self.numbers.clear()
         line = without_quotes(raw[self.indent :].rstrip()).replace(BREAK, "\n").replace(REMOVED_BLOCK, "")
         if line.strip():
@@ -207,7 +208,8 @@ class _Layout:
     def write(self, line: str, source: str) -> None:
         """Writes a line, after the headings that waited for text to follow them. A line without words is not written.
 
-        If the line before is a lead-in ("The members are:") and what it announces was removed, removes it first.
+        If the line before is a lead-in ("The members are:") and the announced list or table was removed, first removes
+        the lead-in.
         """
         if len(line) < MAX_EMPTY_CHARS and is_empty(line):
             self.is_block_removed = True
@@ -228,7 +230,8 @@ class _Layout:
         out.append(line)
 
     def _write_lead_in(self, line: str) -> None:
-        """Writes the headings that waited for text, and then a line. Remembers a line that ends with a colon."""
+        """Writes the headings that waited for text, and then the line. If the line ends with a colon, remembers it as a
+        lead-in."""
         out = self.out
         num_lines, headings = len(out), self.pending.copy()
         for _, heading in headings:

@@ -28,8 +28,8 @@ class TextRules:
     """Holds the punctuation rules that differ between languages."""
 
     is_semicolon_spaced: bool = False
-    """True for French, which writes a space before ``;``. In all other languages, such a space remains where a template
-    was removed."""
+    """True for French, which writes a space before ``;``. In all other languages, such a space is the trace of a
+    removed template, and is removed."""
 
 
 def plain(line: str, rules: TextRules) -> str:
@@ -61,7 +61,7 @@ def plain(line: str, rules: TextRules) -> str:
 
 
 def is_empty(line: str) -> bool:
-    """Returns True if the line has no words: it is empty, or only signs, or only a URL."""
+    """Returns True if the line has no words: it is empty, or consists only of signs or of one URL."""
     if len(line) < MAX_EMPTY_CHARS and HELD_OPEN not in line:
         return _ONLY_SIGNS.fullmatch(line) is not None or (
             ("://" in line or "www." in line) and _ONLY_LINK.fullmatch(line) is not None
@@ -107,8 +107,9 @@ def without_quotes(line: str) -> str:
 def _miscounted(pieces: list[str], runs: list[int]) -> int | None:
     """Returns the index of the ``'''`` that is an apostrophe before an italic ``''``, as in ``l'''Équipe''``.
 
-    The line has an odd number of bold marks and of italic marks, so one ``'''`` is not meant as bold. If possible,
-    it is one after a word of one letter. Returns None if the line has no ``'''``.
+    This function is called for a line with an odd number of bold marks and an odd number of italic marks. In such a
+    line, one ``'''`` is not a bold mark. A ``'''`` after a word of one letter is the first choice. Returns None if the
+    line has no ``'''``.
     """
 
     def candidates() -> Iterator[tuple[int, int]]:

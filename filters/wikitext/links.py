@@ -52,7 +52,7 @@ _PROJECTS = frozenset(
 
 
 def resolve_links(text: str, syntax: WikiNames) -> str:
-    """Replaces every ``[[...]]`` by the words that it shows, innermost links first. Removes brackets without a pair.
+    """Replaces every ``[[...]]`` by the words that it shows, innermost links first. Removes unpaired brackets.
 
     >>> from filters.wikitext.wiki_names import syntax
     >>> resolve_links("[[Pear|pears]] and [[apple]]s[[File:A.jpg|thumb|A [[b]]]][[Category:C]]", syntax("en"))

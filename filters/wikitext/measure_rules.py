@@ -77,7 +77,8 @@ def unit_of(code: str) -> str:
 
 
 def _convert(call: TemplateCall) -> str:
-    """Returns a measure in the author's unit, without its conversion: ``{{convert|10|to|17|m|ft}}`` shows "10 to 17 m".
+    """Returns a measure in the author's unit, without the converted value: ``{{convert|10|to|17|m|ft}}`` shows "10 to
+    17 m".
 
     >>> _convert(TemplateCall(["5", "ft", "8+1/2", "in", "m"], {}, "en"))
     '5 ft 8 1/2 in'
@@ -247,7 +248,7 @@ def _date_text(call: TemplateCall) -> str:
 
 
 def _old_style_date(call: TemplateCall) -> str:
-    """Returns a date, and the same day in the Julian calendar (O.S.).
+    """Returns a date, and the same day in the Julian calendar (marked O.S. for "Old Style").
 
     ``{{OldStyleDate|7 April|1870|26 March}}`` shows "7 April [O.S. 26 March] 1870". All wikis except the English wiki
     show the Julian date first.

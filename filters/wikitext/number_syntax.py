@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 _POINT_LANGUAGES = frozenset({"en"})
-"""Languages that write 1,234.5. The languages of the other Wikipedias that the paper names have a decimal comma."""
+"""Languages that write 1,234.5. All other languages in the LLaMA paper's list of Wikipedias have a decimal comma."""
 _THOUSANDS = dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), ".") | {"en": ","}
 """Separator between groups of three digits. Wikis not listed use a space (MediaWiki's ``$separatorTransformTable``)."""
 _MIN_DIGITS_TO_GROUP = dict.fromkeys(("bg", "es", "pl", "pt"), 5)

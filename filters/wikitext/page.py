@@ -43,8 +43,8 @@ _UNSPACED = TextRules()
 def wikitext_to_text(
     wikitext: str, *, names: WikiNames, title: str = "", unknown: UnknownTemplates | None = None
 ) -> str:
-    """Returns the article's words without its markup. ``title`` is only used to replace ``{{PAGENAME}}``. It is not
-    added before the article.
+    """Returns the article's words without its markup. ``title`` is only used to replace ``{{PAGENAME}}``. The result
+    does not begin with the title.
 
     Keeps paragraphs, headings, lists, the words of links, formulas and code. Removes pictures with their captions,
     tables, references, comments, categories, templates without words, headings without text, and the apparatus at the
@@ -77,8 +77,8 @@ def is_disambiguation(wikitext: str, names: WikiNames) -> bool:
 class Wikitext(Step):
     """Converts a page's wikitext to text: title, blank line, article. Drops pages longer than MediaWiki can store.
 
-    Input columns: ``text`` (wikitext), ``title``, ``language``. Optional: ``_namespaces``, the wiki's own
-    names for files and categories, as its dump lists them.
+    Input columns: ``text`` (wikitext), ``title``, ``language``. Optional input column: ``_namespaces``, the names of
+    the wiki's namespaces for files and categories, as its dump lists them.
     """
 
     NAME: ClassVar[str] = "wikitext"
@@ -96,9 +96,9 @@ class Wikitext(Step):
     characters. The time is linear: the worst known input (a page of ``{{}}``) takes under 2 s per million characters.
     """
     is_citing: bool = False
-    """True to fill the column ``cited_urls`` with the URLs that each page cites (:mod:`filters.wikitext.cited_urls`).
-    The classifier of references is trained on the pages at these URLs. Finding the URLs takes half as long as the
-    conversion. If False, the column is null."""
+    """If True, the column ``cited_urls`` contains the URLs that each page cites (:mod:`filters.wikitext.cited_urls`).
+    If False, the column is null. The classifier of :mod:`filters.reference` is trained on the pages at these URLs.
+    Finding the URLs takes half as long as the conversion."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Converts every page. Drops pages over ``max_wikitext_chars`` without converting them."""

@@ -10,7 +10,7 @@ import re
 from html.entities import html5
 
 HELD_OPEN, HELD_CLOSE = "\x02", "\x03"
-"""The marks before and after the number of a text that was set aside."""
+"""In a page, the number of a text that was set aside is between these two marks."""
 PIPE, EQUALS = "\x04", "\x05"
 """Marks for a ``|`` or ``=`` that belongs to the words (``{{!}}``) and must not separate a template's arguments."""
 REMOVED_BLOCK = "\x06"
@@ -21,7 +21,8 @@ BREAK = "\x07"
 
 _CONTROL = bytes(code for code in (*range(0x20), 0x7F) if chr(code) not in "\t\n\r")
 _NO_WIDTH = ("\u00ad", "\u200b", "\u200e", "\u200f", "\u2060", "\ufeff", "\ufffe", "\uffff")
-"""Characters without width that no reader sees. Joiners are not among them, because they are part of the spelling."""
+"""Characters without width that no reader sees. The list does not contain joiners, because they are part of the
+spelling."""
 _BRACKETS = re.compile(r"[{}\[\]]{2,}")
 _HELD = re.compile(f"{HELD_OPEN}([0-9]+){HELD_CLOSE}")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")

@@ -18,13 +18,14 @@ class TemplateCall:
     language: str
 
     def get(self, number: int) -> str:
-        """Returns an argument without a name, or an empty string if it is missing. The first such argument has the
-        number 1.
+        """Returns the argument with this number, or an empty string if it is missing. Arguments without a name are
+        numbered from 1.
         """
         return self.positional[number - 1] if 0 < number <= len(self.positional) else ""
 
     def first_named(self, *names: str) -> str:
-        """Returns the first argument among ``names`` that is not empty, or an empty string."""
+        """Returns the argument with the first of ``names`` that is given and not empty. If there is none, returns an
+        empty string."""
         return next((value for name in names if (value := self.named.get(name))), "")
 
 

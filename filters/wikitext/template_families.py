@@ -1,7 +1,8 @@
-"""Finds how a template is written as text. Its name is looked up first in the table of its wiki, then in families.
+"""Finds how a template is written as text. The template's name is looked up first in the table of its wiki, then in
+families.
 
-A family is a regular expression that matches many names, for example those of the templates for all languages or for
-all centuries. A table could not list so many names.
+A family is a regular expression that matches the names of many similar templates, for example one template per language
+or per century. A table could not list so many names.
 """
 
 from __future__ import annotations

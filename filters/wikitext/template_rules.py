@@ -56,7 +56,7 @@ def _language_words(call: TemplateCall) -> str:
 
 
 def _german_words(call: TemplateCall) -> str:
-    """Returns foreign words with their transliteration (``d``) and meaning (``b``).
+    """Returns foreign words with their transliteration (argument ``d``) and meaning (argument ``b``).
 
     ``{{arF|اسم|d=ism|b=Name}}`` shows "اسم, DMG ism, ‚Name‘".
     """
@@ -155,7 +155,7 @@ def _list(call: TemplateCall) -> str:
 
 
 def _coordinates(call: TemplateCall) -> str:
-    """Returns coordinates: ``{{coord|33|6|39|N|117|9|13|W}}`` shows "33°6′39″N 117°9′13″W".
+    """Returns geographical coordinates: ``{{coord|33|6|39|N|117|9|13|W}}`` shows "33°6′39″N 117°9′13″W".
 
     Returns an empty string if the page shows the coordinates only beside its title.
     """
@@ -188,8 +188,8 @@ def _country(call: TemplateCall) -> str:
 
 
 def _country_if_named(call: TemplateCall) -> str:
-    """Returns "Francia" for ``{{bandiera|Francia|nome}}``. Without ``nome``, the template shows only a flag and has no
-    words."""
+    """Returns a country's name if the template shows it: ``{{bandiera|Francia|nome}}`` shows "Francia". Without
+    ``nome``, the template shows only a flag, so the result is empty."""
     is_named = call.get(2).lower() in ("nome", "nombre", "nom", "name") or call.named.get("nome")
     return _country(call) if is_named else ""
 

@@ -18,7 +18,8 @@ _TABLE = 0
 
 @dataclass(slots=True)
 class Span:
-    """Describes where a template, a parameter (``{{{1}}}``) or a table begins and ends. The braces belong to it."""
+    """Describes where a template, a parameter (``{{{1}}}``) or a table begins and ends. Its opening and closing marks
+    are inside the span."""
 
     start: int
     end: int
@@ -67,11 +68,11 @@ def find_spans(text: str) -> list[Span]:
 
 @dataclass(slots=True)
 class _OpenMarks:
-    """Holds the opening marks that are not closed yet. One run of braces can open several templates."""
+    """Holds the opening marks for which no closing mark was found yet. One run of braces can open several templates."""
 
     starts: list[int]
     counts: list[int]
-    """For each run, the number of braces that are still open. For a table, ``_TABLE``."""
+    """For each run of opening braces, the number of braces that are not closed yet. For a table, ``_TABLE``."""
     num_tables: int
     found: list[Span]
 

@@ -82,7 +82,7 @@ class _Renderer:
     find: Callable[[str], Rendering | None]
 
     def render(self, start: int, end: int, index: int, depth: int) -> str:
-        """Returns the text from ``start`` to ``end``, with the words of its templates instead of the templates.
+        """Returns the text from ``start`` to ``end``. Each template in it is replaced by the words that it shows.
 
         ``index`` is the place of the first of these templates in ``spans``.
         """
@@ -169,9 +169,9 @@ def _guess(name: str, call: TemplateCall, *, is_set_apart: bool) -> str:
     """Guesses the words of an unknown template from its arguments. If the guess would be doubtful, returns an empty
     string.
 
-    The rule is ours. It guesses in four cases: The arguments are a language code and one text. One text is in a script
-    that the wiki's language does not use. The template has a single argument, and stands where a word of the sentence
-    would stand. The template is named after a country.
+    The rule is ours. It guesses in four cases. First, the arguments are a language code and one text. Second, the
+    template's only argument is in a script that the wiki's language does not use. Third, the template has only one
+    argument, and is in the position of a word of the sentence. Fourth, the template is named after a country.
     """
     words = [word for word in call.positional if word]
     if not words and not call.named:
@@ -242,7 +242,7 @@ def _field(name: str, call: TemplateCall, title: str) -> str:
 
 
 def _protect(text: str) -> str:
-    """Replaces each ``|`` and ``=`` in a text with a placeholder. An enclosing template then does not take them as
+    """Replaces each ``|`` and ``=`` in a text with a placeholder, so that an enclosing template does not read them as
     separators."""
     if "|" in text:
         text = text.replace("|", PIPE)

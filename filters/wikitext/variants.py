@@ -1,5 +1,5 @@
-"""Resolves language variants ``-{...}-``. Wikis with two scripts use them for text that stays in one script, and for
-text that differs between the scripts.
+"""Resolves language variants ``-{...}-``. A wiki that can be read in two scripts (Serbian: Cyrillic and Latin) uses
+them for text that must not be converted, and for text that differs between the scripts.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _MAX_NESTED = 10
 
 
 def resolve_variants(text: str, language: str) -> str:
-    """Replaces ``-{...}-`` by its text. If it has texts in two scripts, the first one is used. Removes ``-{`` and
-    ``}-`` that have no counterpart.
+    """Replaces each ``-{...}-`` by its text. If it has texts in two scripts, the first text is used. Removes unpaired
+    ``-{`` and ``}-``. The text of a wiki without variants stays unchanged.
 
     >>> resolve_variants("a -{R|Windows}- -{sr-ec: б; sr-el: b}- c-{H|sr-ec:x;sr-el:y}- -{d\\ne}-", "sr")
     'a Windows б c d\\ne'

@@ -69,8 +69,8 @@ def language_of_wiki(code: str) -> str:
 
 
 def redirect_words(language: str) -> tuple[str, ...]:
-    """Returns the words that begin a redirect page, in lower case without ``#``. The result includes the English
-    word."""
+    """Returns the words with which a redirect page can begin on the language's wiki, in lower case and without ``#``.
+    The English word is always included."""
     table = _table("redirects")
     return (*table["all"], *table.get(language, ()))
 
@@ -116,7 +116,7 @@ class MonthNames:
     pattern: str
     """A date with ``{d}``, ``{m}`` and ``{y}`` in place of day, month and year."""
     inflected: tuple[str, ...]
-    """The names in the form that they have after a day: "7 апреля"."""
+    """The names in the grammatical form that follows a day's number, as in "7 апреля"."""
     alone: tuple[str, ...]
 
 
@@ -192,10 +192,10 @@ def unpack_namespaces(packed: str) -> list[tuple[int, str]]:
 
 @functools.lru_cache(maxsize=64)
 def _templates(language: str) -> dict[str, Rendering]:
-    """Returns how each template is written as text on one language's wiki, by the template's name.
+    """Returns a dict from the names of templates to how the templates are written as text on the wiki of this language.
 
-    Some templates are the same on all wikis. If the language has its own template of that name, its own is used. An
-    empty value means that the template shows nothing on this wiki.
+    Some templates are the same on all wikis. If the language's table also contains the name of such a template, this
+    table is used. An empty value means that the template shows nothing on this wiki.
     """
     table = _table("templates")
     renderings: dict[str, Rendering] = {}

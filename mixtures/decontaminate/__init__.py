@@ -6,7 +6,7 @@ An item is one example of a set: its question, passage or code, and the answer.
 
 - ``settings``: defines the sets, their columns, and the action for documents that contain an item.
 - ``read_sets``: reads the items of a set from JSON lines or Parquet.
-- ``table``: writes and opens the file of an index, which the pipeline and this command map into memory.
+- ``table``: writes and opens the file of an index, which all searching processes map into memory.
 - ``summary``: counts the hits of each set and item, and lists the items that were not found.
 - ``search``: searches finished shards in several processes.
 - ``certificate``: writes the files that record the search and its result (``python -m mixtures.decontaminate``).

@@ -29,8 +29,8 @@ from mixtures.inspect.documents import ShownDocument, Wanted, documents
 SHARD_HITS_SCHEMA = pa.schema(
     [*HITS_SCHEMA, pa.field("shard", pa.string()), pa.field("row", pa.int64()), pa.field("epoch", pa.int64())]
 )
-"""The columns of a table of hits in shards. They are the columns of the clean phase's table, the shard, and the
-document's row in the shard."""
+"""The columns of a table of hits in shards. The clean phase's table has the same columns, except for the last three:
+the shard, the document's row in the shard, and its epoch."""
 _BATCH_CHARS = 1 << 20
 _BATCH_DOCS = 1024
 _READ_BYTES = 8 << 20
@@ -99,7 +99,7 @@ def search_shard(task: ShardTask) -> SearchedShard:
 
 
 def _batches(found: Iterator[ShownDocument]) -> Iterator[list[ShownDocument]]:
-    """Yields the documents in batches of bounded size. A larger document is alone in its batch."""
+    """Yields the documents in batches of bounded size. A document above the bound gets its own batch."""
     held: list[ShownDocument] = []
     num_chars = 0
     for one in found:

@@ -77,7 +77,7 @@ class DecontaminationSettings:
 
 
 def parse_settings(given: Any, where: str = KEY, *, folder: Path | None = None) -> DecontaminationSettings:
-    """Returns the settings that parsed YAML contains: a mapping, or only the list of sets.
+    """Returns the settings from parsed YAML. The YAML is a mapping of settings, or only the list of sets.
 
     Args:
         given: the mapping or list. ``sets`` in the mapping may also be the path of a YAML file with the list.

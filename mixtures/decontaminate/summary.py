@@ -118,10 +118,10 @@ class Summary:
             yield pa.RecordBatch.from_pylist(held, schema=ITEMS_SCHEMA)
 
     def _states(self) -> list[int]:
-        """Returns for each item how it can be found, as an index into ``STATES``.
+        """Returns, for each item, how well a search can find it, as an index into ``STATES``.
 
-        An item can have several pieces (question, passage, code). The piece that is easiest to find counts. An item
-        without a piece is "too short".
+        An item can have several pieces (question, passage, code). The piece that is easiest to find determines
+        the state. An item without a piece is "too short".
         """
         states = np.full(self._index.num_items, 255, dtype=np.uint8)
         counts = np.diff(self._index.item_starts)
@@ -130,7 +130,11 @@ class Summary:
         return states.tolist()  # type: ignore[no-any-return]
 
     def sets(self, checksums: dict[str, str]) -> list[dict[str, Any]]:
-        """Returns the manifest's entry about each set: its name, version, checksum, actions and counts."""
+        """Returns the manifest's entry about each set.
+
+        An entry has the set's name, version, checksum, actions and counts, and up to 20 ids of items that cannot be
+        searched for.
+        """
         states = np.array(self._states(), dtype=np.uint8)
         said = []
         for number, rules in enumerate(self._index.sets):

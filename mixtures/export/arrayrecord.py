@@ -53,6 +53,8 @@ def write_arrayrecord(storage: LocalStorage, one: Output, target: Path) -> list[
 def example(doc_id: str, source: str, ids: np.ndarray[Any, Any]) -> bytes:
     """Returns one document as a serialized ``tf.train.Example``.
 
+    In the example, the last six of the printed bytes are the text ``doc_id``, the name of the first feature.
+
     >>> example("a", "c4", np.array([1, 300], np.uint16)).hex()[:24]
     '0a340a0f0a06646f635f6964'
     """
@@ -74,7 +76,10 @@ def example(doc_id: str, source: str, ids: np.ndarray[Any, Any]) -> bytes:
 
 
 def _varints(ids: np.ndarray[Any, Any]) -> bytes:
-    """Encodes the ids as protobuf varints: seven bits per byte, lowest first; bit 8 means that more bytes follow."""
+    """Encodes the ids as protobuf varints.
+
+    Each byte stores seven bits of the id, the lowest bits first. Its highest bit is 1 if more bytes follow.
+    """
     wide = ids.astype(np.uint64)[:, None] >> np.arange(0, 35, 7, dtype=np.uint64)
     is_there = wide > 0
     is_there[:, 0] = True

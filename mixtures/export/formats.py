@@ -1,4 +1,4 @@
-"""Names the formats of ``mixtures.export``. The flags need the names before anything large is imported."""
+"""Names the formats of ``mixtures.export``. The command's flags need them, so this module imports nothing large."""
 
 from __future__ import annotations
 

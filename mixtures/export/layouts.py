@@ -64,8 +64,8 @@ def export(
         folder: the run's output folder.
         form: one of :data:`mixtures.export.formats.FORMATS`.
         validation_source: if given, the held-out documents of this source are exported instead of the training stream.
-        shards_per_file: number of shards in one output (its data files and index). The default is one. For megatron
-            and mds it is all shards, because their readers open a single index.
+        shards_per_file: number of shards that are written into one output. An output has its own index. The default
+            is one shard. For megatron and mds, the default is all shards, because their readers open a single index.
 
     Returns:
         The written files. The index of each output comes after its ids.

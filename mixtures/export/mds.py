@@ -18,7 +18,7 @@ from mixtures.export.files import Output, WholeFiles, batches, little
 from mixtures.storage import LocalStorage
 
 SHARD_BYTES = 1 << 26
-"""The largest size of a shard (MDSWriter's default). A larger document is alone in its shard."""
+"""Largest size of the samples in a shard, in bytes (MDSWriter's default). A larger document gets its own shard."""
 
 
 def write_mds(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
@@ -72,8 +72,8 @@ def write_mds(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
 
 
 def _sample(doc_id: str, source: str, ids: np.ndarray[Any, Any]) -> bytes:
-    """Encodes one sample. The array of ids begins with a byte that says how many axes it has and how wide its length
-    is. Then come the length and the ids."""
+    """Encodes one sample. The value ``tokens`` begins with a byte that gives the number of axes (1) and the width of
+    the length. The length and the ids follow."""
     code = next(code for code in range(4) if len(ids) < 1 << (8 << code))
     shape = len(ids).to_bytes(1 << code, "little")
     values = (doc_id.encode(), source.encode(), bytes([1 << 2 | code]) + shape + bytes(little(ids)))

@@ -4,14 +4,18 @@
     string, index/ -> search: candidate blocks -> token_match -> decoded rows -> hits
 
 - ``grams``: samples pieces of a text. Every string of 20 bytes or more contains at least one sampled piece.
-- ``common``: counts which pieces are common in a shard. A rarer piece beside them is sampled instead.
+- ``common``: counts which pieces are common in a shard. The sample prefers rarer pieces.
 - ``limits``: the shortest string that can be found, and the largest size of an index.
 - ``postings``: stores, in nearly the least possible space, which blocks of rows contain which pieces.
 - ``checked_file``: reads parts of an index, and compares their checksums.
 - ``index``: makes and reads the index of one shard, with the checksum of the shard that it was made from.
+- ``same_time``: shows whether a shard was written or copied after its index was made. Its checksum is compared then.
+- ``make``: makes the indexes that are missing or outdated.
 - ``token_match``: finds the rows of a block that may contain a string, without decoding the tokens of each row.
 - ``urls``: looks up a url in the clean documents.
-- ``search``: looks a string up, decodes the rows that may contain it, and compares; or scans all shards.
+- ``search``: looks a string up, decodes the rows that may contain it, and compares. It can also scan all shards.
+
+In the example, all pieces that are sampled from a part of the text are also sampled from the whole text.
 
 >>> from mixtures.find.common import count_common
 >>> from mixtures.find.grams import minima

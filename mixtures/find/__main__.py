@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 from mixtures.find.limits import GRAIN_BYTES, MAX_SHARE
 from tokenizer.interrupts import as_command
+from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
 if TYPE_CHECKING:
     from mixtures.find.search import FoundRow
+    from mixtures.shards import ShardInfo
 
 # The functions import the search themselves, because that imports NumPy and pyarrow, which takes tenths of a second.
 
@@ -25,12 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     wrong.
     """
     args = build_parser().parse_intermixed_args(argv)
+    num_hits = 0
     try:
         if args.make_index:
             return _make(args.folder, args.workers)
         if args.n < 0:
             raise ValueError(f"-n {args.n} is negative; 0 lists all")
-        num_hits = 0
         for hit in _hits(args):
             num_hits += 1
             if args.as_json:
@@ -44,17 +46,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except ValueError as error:
-        print(f"mixtures.find: {error}", file=sys.stderr)
+        print(f"mixtures.find: {error}{_is_incomplete(num_hits)}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"mixtures.find: {described(error, args.folder)}{_is_incomplete(num_hits)}", file=sys.stderr)
+        return status_of(error)
     if not num_hits:
         print("mixtures.find: no row of the training and validation shards", file=sys.stderr)
         return 1
     return 0
 
 
+def _is_incomplete(num_hits: int) -> str:
+    """Returns what an error means for the rows that were listed before it."""
+    return f"; the rows listed before ({num_hits:,}) are right, but there may be more" if num_hits else ""
+
+
 def _make(folder: str, num_workers: int) -> int:
     from mixtures.find.index import index_path
-    from mixtures.find.search import Finder, make_indexes
+    from mixtures.find.make import make_indexes
+    from mixtures.find.search import Finder
 
     written = make_indexes(folder, num_workers=num_workers)
     finder = Finder(folder)
@@ -73,7 +84,15 @@ def _hits(args: argparse.Namespace) -> Iterator[FoundRow]:
         raise ValueError("give one of a string, --id or --url")
     from mixtures.find.search import Finder
 
-    finder = Finder(args.folder)
+    def before_compare(shards: Sequence[ShardInfo]) -> None:
+        size = sum(info.bytes for info in shards)
+        print(
+            f"mixtures.find: comparing the checksums of {len(shards):,} shards ({size:,} bytes), which were written or "
+            f"copied after their indexes were made; --make-index does this for all later searches",
+            file=sys.stderr,
+        )
+
+    finder = Finder(args.folder, before_compare=before_compare)
     if args.url is not None:
         return finder.ids(finder.ids_of_url(args.url, args.clean))
     if args.id is not None:
@@ -99,7 +118,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog=name_of("mixtures.find"),
         description="Lists the rows of the training and validation shards that hold a string, or are of a document. "
         f"Needs an index beside the shards (at most {MAX_SHARE} of their size), which --make-index makes, and makes "
-        "again for shards that have changed. Exit status: 0 found, 1 nothing found, 2 wrong request.",
+        "again for shards that have changed. Rows are listed as they are found: if an index or a shard later turns out "
+        "to be damaged, those before it are right, and status 2 and a line on stderr say that there may be more. "
+        "Exit status: 0 found, 1 nothing found or a disk failed, 2 wrong request or damaged files.",
     )
     parser.add_argument("folder", metavar="DIR", help="the output folder of a run")
     parser.add_argument(

@@ -1,6 +1,6 @@
 """Reads parts of a file in which every 64 KiB have a checksum. A part is compared with its checksums when it is used.
 
-An index is far too large to be read whole for one search, and a flipped bit in it would hide rows without a word.
+An index is too large to be read completely for each search. Without checksums, a flipped bit could silently hide rows.
 
 Layout: the content; then the checksum of each 64 KiB of the content (xxh3, uint64, little-endian); then the checksum of
 these checksums.
@@ -23,6 +23,8 @@ _SUM_BYTES = 8
 def with_checksums(content: bytes) -> bytes:
     """Returns the content followed by its checksums.
 
+    In the example, 5 bytes of content get two checksums of 8 bytes each.
+
     >>> len(with_checksums(b"index"))
     21
     """
@@ -31,7 +33,7 @@ def with_checksums(content: bytes) -> bytes:
 
 
 def checksum_bytes(content_bytes: int) -> int:
-    """Returns the size of the checksums of a content, in bytes."""
+    """Returns how many bytes the checksums take that are added to a content of ``content_bytes`` bytes."""
     return (-(-content_bytes // SEGMENT_BYTES) + 1) * _SUM_BYTES
 
 
@@ -48,7 +50,7 @@ class CheckedFile:
         size = path.stat().st_size
         num_segments = -(-(size - _SUM_BYTES) // (SEGMENT_BYTES + _SUM_BYTES))
         self.num_bytes: int = size - (num_segments + 1) * _SUM_BYTES
-        """The size of the content."""
+        """The size of the content in bytes, without the checksums."""
         if self.num_bytes <= 0:
             raise self.damaged()
         self._data = np.memmap(path, np.uint8, "r")
@@ -73,7 +75,7 @@ class CheckedFile:
         return self._data[begin:end]
 
     def damaged(self) -> ValueError:
-        """Returns the error for this file."""
+        """Returns the error to raise if this file is damaged."""
         return ValueError(f"{self._path} is damaged, or an index of another version: make it again with --make-index")
 
 

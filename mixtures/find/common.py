@@ -25,7 +25,7 @@ _KEY_BITS = 24
 _LEVEL_BITS = 2
 _KEY_SHIFT = np.uint32(HASH_BITS - _KEY_BITS)
 _SHARES = (1 / 128, 1 / 32, 1 / 8)
-"""A piece has level 1, 2 or 3 if at least this fraction of the counted blocks contains it."""
+"""Smallest share of the counted blocks that contain a piece of level 1, of level 2, and of level 3."""
 _MIN_BLOCKS = 16
 """A common piece occurs in at least this many of the counted blocks. Pieces with equal keys are counted together, so
 small counts mean nothing."""
@@ -49,7 +49,7 @@ class CommonPieces:
         return np.where(found >> np.uint32(_LEVEL_BITS) == keys, found & np.uint32(MAX_LEVEL), np.uint32(0))
 
     def table(self) -> LevelTable:
-        """Returns a table of 16 MB that answers the same question many times faster."""
+        """Returns a table (16 MB) whose method `levels` gives the same results many times faster."""
         return LevelTable(self.entries[:])
 
 
@@ -66,7 +66,7 @@ class LevelTable:
 
 
 def count_common(texts: Iterable[bytes], *, most_entries: int) -> CommonPieces:
-    """Counts the pieces of texts. Returns the common pieces: the most common first if there are too many.
+    """Counts the pieces of texts. Returns the common pieces. If there are too many, only the most common are kept.
 
     Args:
         texts: the texts of the counted blocks, one text per block.

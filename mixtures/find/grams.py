@@ -31,7 +31,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Levels(Protocol):
-    """Tells how common pieces are."""
+    """Knows how common each piece is in a shard. `common.CommonPieces` and `common.LevelTable` have this method."""
 
     def levels(self, pieces: Array) -> Array:
         """Returns the level of each piece, from 0 (rare) to `MAX_LEVEL`: uint32. ``pieces`` are results of
@@ -58,7 +58,7 @@ def hashes(data: bytes) -> Array:
 
 def minima(data: bytes, common: Levels) -> Array:
     """Returns the sampled pieces of a text as numbers (uint32, sorted, distinct). A text of fewer than 20 bytes has
-    none. ``common`` tells how common pieces are.
+    none. ``common`` knows the level of each piece.
     """
     found = [
         _of_chunk(data[first : first + _CHUNK_BYTES + GRAIN_BYTES - 1], common)
@@ -76,8 +76,8 @@ def _of_chunk(data: bytes, common: Levels) -> Array:
 
 
 def _mixed(numbers: Array) -> Array:
-    """Mixes 32-bit numbers, so that the upper bits of a result depend on all bits of its number. Different numbers have
-    different results.
+    """Mixes the bits of each 32-bit number. The upper bits of the result depend on all bits of the number. Different
+    numbers give different results.
     """
     mixed = numbers.copy()
     for factor in (0x85EBCA6B, 0xC2B2AE35):  # the finaliser of MurmurHash3

@@ -75,11 +75,11 @@ class ShardIndex:
     common: CommonPieces
     """The common pieces of the shard. They decide which pieces of a text are sampled."""
     numbers: Numbers
-    """The pairs of bucket and block, each as one number."""
+    """The pairs of bucket and block, each as the number ``bucket * num_blocks + block``."""
 
     @classmethod
     def read(cls, path: Path, *, is_whole: bool = False) -> ShardIndex:
-        """Opens the file of an index. ``is_whole`` compares all of its checksums at once.
+        """Opens the file of an index. If ``is_whole`` is True, compares all checksums now, not when they are used.
 
         Raises:
             ValueError: the file is damaged or incomplete, or has a different version.
@@ -121,9 +121,9 @@ class ShardIndex:
         return found
 
     def rows(self, blocks: Array) -> list[tuple[int, int]]:
-        """Returns the ranges of rows that these blocks contain: the first row and the row after the last.
+        """Returns the ranges of rows in these blocks. A range is a pair: its first row, and the row after its last.
 
-        Neighbouring blocks have one range. ``blocks`` is sorted.
+        Neighbouring blocks are joined into one range. ``blocks`` is sorted.
         """
         is_first = np.diff(blocks, prepend=-2) != 1
         lasts = blocks[np.append(is_first[1:], True)]
@@ -175,7 +175,7 @@ def make_index(shard: Path, info: ShardInfo, encoder: Encoder) -> ShardIndex:
 
 
 def _common_pieces(shard: Path, info: ShardInfo, encoder: Encoder) -> CommonPieces:
-    """Counts the pieces of every n-th block, and returns the common ones."""
+    """Returns the common pieces of a shard. Counts pieces in about 2,048 blocks, at regular distances."""
     step = 1 + info.tokens // BLOCK_TOKENS // COUNTED_BLOCKS
 
     def texts() -> Iterator[bytes]:
@@ -190,8 +190,11 @@ def _common_pieces(shard: Path, info: ShardInfo, encoder: Encoder) -> CommonPiec
 
 
 def _slots(batch: pa.RecordBatch, begin: int) -> tuple[Array, int]:
-    """Returns two values: the slot of each row in a batch, which is (place of its first token) // 8,192, and the place
-    after the batch's last token. ``begin`` is the place of the batch's first token in the shard."""
+    """Returns the slot of each row in a batch, and the position in the shard at which the next batch begins.
+
+    A row's slot is the position of its first token in the shard, divided by 8,192 and rounded down. ``begin`` is the
+    position of the batch's first token.
+    """
     lengths = pc.list_value_length(batch.column("input_ids")).to_numpy().astype(np.int64)
     ends = begin + np.cumsum(lengths)
     return (ends - lengths) // BLOCK_TOKENS, int(ends[-1]) if len(ends) else begin
@@ -200,7 +203,7 @@ def _slots(batch: pa.RecordBatch, begin: int) -> tuple[Array, int]:
 def _numbers(found: Array, slots: Array, bucket_bits: int) -> Array:
     """Returns the sorted, distinct numbers ``bucket * num_blocks + block``.
 
-    An index has millions of numbers, so they are computed in parts and replace ``found``.
+    There are millions of numbers. To save memory, they are computed in parts and written into the array ``found``.
 
     Args:
         found: each piece's hash (32 bits), followed by its slot (32 bits). The array is overwritten.
@@ -231,8 +234,10 @@ def id_hash(doc_id: str) -> int:
 
 
 def _bucket_bits(count: int, num_blocks: int, room: int) -> int:
-    """Returns how many bits of a piece's hash choose its bucket: as many as fit, up to the number where more bits would
-    hardly help. The numbers of the index may take ``room`` bytes.
+    """Returns how many bits of a piece's hash choose its bucket.
+
+    The result is as large as possible, unless more bits would hardly make searches faster. The numbers of the index may
+    take at most ``room`` bytes.
     """
     bits = 0
     while bits < _MAX_BUCKET_BITS and (num_blocks << bits) < count * _FEW_FALSE_BLOCKS:

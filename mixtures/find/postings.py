@@ -1,4 +1,4 @@
-"""Stores sorted distinct numbers in about ``2 + log2(range / numbers)`` bits each, and finds the numbers in a range.
+"""Stores sorted distinct numbers in about ``2 + log2(range / count)`` bits each, and finds the numbers in a range.
 
 The encoding is Elias-Fano (Vigna 2013, "Quasi-succinct indices"). The low bits of each number are stored unchanged. The
 high bits form a unary bitmap, in which number i with high part h sets bit h + i. The place of every 512th zero is
@@ -53,7 +53,7 @@ class Numbers:
         return values[(values >= begin) & (values < end)]
 
     def _zero(self, number: int) -> int:
-        """Returns the place in the bitmap of the zero with this number. The first zero has the number 0."""
+        """Returns the index of a zero bit in the bitmap of high bits. The zeros are numbered from 0."""
         place = int(self.samples[number // _SAMPLE_ZEROS])
         left = number % _SAMPLE_ZEROS
         while left:

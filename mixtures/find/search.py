@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,16 @@ import pyarrow as pa
 
 from mixtures.decoder import load_decoder
 from mixtures.find.checked_file import CheckedArray
-from mixtures.find.index import FOLDER, ShardIndex, id_hash, index_path, make_index
+from mixtures.find.index import ShardIndex, id_hash, index_path
 from mixtures.find.limits import GRAIN_BYTES
+from mixtures.find.same_time import has_time_of
 from mixtures.find.token_match import TokenMatch
 from mixtures.find.urls import ids_in_part
-from mixtures.folder_lock import only_writer
 from mixtures.manifest import read_manifest, shard_infos, tokenizer_name, validation_infos
 from mixtures.parts import is_of, source_of
 from mixtures.shards import ShardInfo, read_batches
 from mixtures.storage import LocalStorage
-from mixtures.stream import check_shard, check_sizes, check_sum, one_line
+from mixtures.stream import check_sizes, check_sum, one_line
 from tokenizer.encode import Encoder
 
 Array = np.ndarray[Any, Any]
@@ -31,7 +30,8 @@ Array = np.ndarray[Any, Any]
 _SEARCHED_ROWS = 256
 """Rows are searched in parts. A part has at most this many rows."""
 _FIRST_TOKENS, _MOST_TOKENS = 1 << 15, 1 << 19
-"""About how many tokens are searched at once: first few, because the first hits may be enough, then twice as many."""
+"""About how many tokens are searched at once. The first search is small, because its hits may be enough. Each further
+search has twice as many tokens, up to ``_MOST_TOKENS``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,15 @@ class FoundRow:
 class Finder:
     """Finds rows in the training and validation shards of an output on a local disk."""
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(
+        self, folder: str | Path, *, before_compare: Callable[[Sequence[ShardInfo]], None] | None = None
+    ) -> None:
         """Reads the manifest and checks the shards' sizes.
+
+        Args:
+            folder: the output folder of a run.
+            before_compare: is called before a search compares the checksums of shards, which takes about one second per
+                gigabyte. It gets these shards.
 
         Raises:
             ValueError: the folder has no finished output, or a shard does not match the manifest.
@@ -67,6 +74,8 @@ class Finder:
         check_sizes(LocalStorage(self.folder), self.infos)
         self._encoder: Encoder | None = None
         self._match: tuple[str, TokenMatch | None] | None = None
+        self._before_compare = before_compare
+        self._compared: set[str] = set()
 
     def encoder(self) -> Encoder:
         """Returns the output's tokenizer. Raises ValueError if the shards were made with a different tokenizer."""
@@ -82,7 +91,8 @@ class Finder:
         """Yields the rows whose decoded text contains exactly this string. Searches one shard after another.
 
         Raises:
-            ValueError: the string has fewer than `GRAIN_BYTES` bytes, or a shard has no index.
+            ValueError: the string has fewer than `GRAIN_BYTES` bytes, or a shard has no index, or has changed since
+                its index was made.
         """
         data = wanted.encode()
         if len(data) < GRAIN_BYTES:
@@ -90,7 +100,7 @@ class Finder:
                 f"{wanted!r} has {len(data)} bytes: the index finds strings of at least {GRAIN_BYTES}; "
                 "--scan finds shorter ones by decoding all shards"
             )
-        indexes = [self._index(info) for info in self.infos]
+        indexes = self._indexes()
         encoder = self.encoder()
         for info, index in zip(self.infos, indexes, strict=True):
             blocks = index.candidates(data)
@@ -115,9 +125,9 @@ class Finder:
                 sources.
 
         Raises:
-            ValueError: a shard has no index.
+            ValueError: a shard has no index, or has changed since its index was made.
         """
-        indexes = [self._index(info) for info in self.infos]
+        indexes = self._indexes()
         for info, index in zip(self.infos, indexes, strict=True):
             with self._open(info) as shard:
                 for source, doc_id in wanted:
@@ -146,6 +156,22 @@ class Finder:
             found += [(path.name, doc_id) for part in parts for doc_id in ids_in_part(part, url)]
         return found
 
+    def _indexes(self) -> list[ShardIndex]:
+        """Returns the index of each shard. A shard that was written or copied after its index was made can have other
+        content of the same size. So its checksum is compared, once per `Finder`.
+        """
+        indexes = [self._index(info) for info in self.infos]
+        unsure = [info for info in self.infos if not self._is_sure(info)]
+        if unsure and self._before_compare is not None:
+            self._before_compare(unsure)
+        for info in unsure:
+            check_sum(LocalStorage(self.folder), info)
+            self._compared.add(info.path)
+        return indexes
+
+    def _is_sure(self, info: ShardInfo) -> bool:
+        return info.path in self._compared or has_time_of(index_path(self.folder, info), self.folder / info.path)
+
     def _index(self, info: ShardInfo) -> ShardIndex:
         path = index_path(self.folder, info)
         again = f"make it with python -m mixtures.find --make-index {self.folder}"
@@ -169,7 +195,7 @@ class Finder:
                     yield shard.hit(row, text)
 
     def _token_match(self, wanted: str, encoder: Encoder) -> TokenMatch | None:
-        """Returns an object that finds the string in ids; None if only decoded rows can show whether it is there."""
+        """Returns an object that finds the string in ids. Returns None if only decoded text can be searched."""
         if self._match is None or self._match[0] != wanted:
             pieces = None if "\ufffd" in wanted else encoder.codec.piece_bytes()  # it may replace bytes not in UTF-8
             self._match = wanted, TokenMatch(pieces, wanted.encode()) if pieces is not None else None
@@ -218,8 +244,10 @@ class _OpenShard:
             yield from _rows_with(parts, match)
 
     def _parts(self, first: int, end: int) -> Iterator[tuple[int, Array, Array]]:
-        """Divides the rows from ``first`` to before ``end`` into parts, so that each part lies in one batch. Yields
-        three values per part: its first row, its ids, and the place in the ids where each row ends."""
+        """Divides the rows from ``first`` to before ``end`` into parts, so that each part lies in one batch.
+
+        Yields three values per part: the number of its first row, its ids, and the index in them where each row ends.
+        """
         while first < end:
             number = int(self._ends.searchsorted(first, "right"))
             if number not in self._arrays:
@@ -279,51 +307,3 @@ def _rows_of_id(shard: _OpenShard, id_rows: Array | CheckedArray, doc_id: str) -
         found += [int(id_rows[low])] if there == doc_id else []
         low += 1
     return found
-
-
-def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
-    """Makes the index of every shard that has none or an outdated one. Deletes indexes that belong to no shard.
-
-    Args:
-        num_workers: number of processes. Each process needs memory of about six times the size of a shard.
-
-    Returns:
-        The index files that were written.
-
-    Raises:
-        ValueError: a shard does not match the manifest, or another process is changing the folder.
-    """
-    Finder(folder).encoder()
-    with only_writer(Path(folder)):
-        return _make_missing(Finder(folder), num_workers)
-
-
-def _make_missing(finder: Finder, num_workers: int) -> list[Path]:
-    wanted = {index_path(finder.folder, info): info for info in finder.infos}
-    for path in (finder.folder / FOLDER).rglob("*"):
-        if path.is_file() and path not in wanted:
-            path.unlink()
-    missing = [info for path, info in wanted.items() if not _is_current(path, info)]
-    if num_workers <= 1 or len(missing) <= 1:
-        return list(map(_make_one, repeat(finder), missing))
-    with ProcessPoolExecutor(min(num_workers, len(missing))) as pool:
-        return list(pool.map(_make_one, repeat(finder), missing))
-
-
-def _is_current(path: Path, info: ShardInfo) -> bool:
-    try:
-        return ShardIndex.read(path, is_whole=True).sha256 == info.sha256
-    except (OSError, ValueError):
-        return False
-
-
-def _make_one(finder: Finder, info: ShardInfo) -> Path:
-    storage, path = LocalStorage(finder.folder), index_path(finder.folder, info)
-    check_shard(storage, info, finder.manifest)
-    check_sum(storage, info)
-    made = make_index(finder.folder / info.path, info, finder.encoder())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(made.as_bytes())
-    temporary.replace(path)
-    return path

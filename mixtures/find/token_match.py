@@ -4,12 +4,12 @@ An occurrence of the string lies inside one token. Or it begins in one token, co
 a last token. So three questions about each id are answered before the search:
 
 - If the string begins in this token, at which places of the string can the next token begin?
-- At which places does the string contain the whole token?
-- From which places on does the rest of the string fit the beginning of the token?
+- At which places does the string contain this whole token?
+- From which places on is the rest of the string the beginning of this token?
 
 Each answer is a set of places in the string, and is stored as the bits of one number. The first pass over the array
-only asks whether an id can begin an occurrence, and whether the next id can continue or end one. This is so at few
-places, and only they are examined further.
+only checks whether an id can begin an occurrence, and whether the next id can continue or end it. Only the few ids for
+which both are true are examined further.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ class TokenMatch:
 
 
 def _padded(flags: Array) -> pa.Array:
-    """Returns an Arrow array (uint8) with one value for each id. It has a value for every number of 16 bits, because
-    looking up numbers is much faster if they need not be compared with the length of the table.
+    """Returns an Arrow array (uint8) with one value for each id. It is padded to at least 65,536 values. So every
+    16-bit id has a value, and can be looked up without a check of the table's length, which is much faster.
     """
     table = np.zeros(max(len(flags), 1 << 16), np.uint8)
     table[: len(flags)] = flags

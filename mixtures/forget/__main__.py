@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _index_again(folder: str) -> int:
     """Makes the index of ``mixtures.find`` again, after documents were removed. Returns the exit status."""
-    from mixtures.find.search import make_indexes
+    from mixtures.find.make import make_indexes
 
     try:
         make_indexes(folder)
@@ -71,7 +71,7 @@ def _index_again(folder: str) -> int:
 
 
 def _what_is_left(folder: str) -> str:
-    """Returns what a removal that broke off has done, and which command finishes it."""
+    """Returns a message about an interrupted removal: what is done, and which command finishes the rest."""
     from mixtures.manifest import NEW_MANIFEST
 
     if (Path(folder) / NEW_MANIFEST).is_file():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -135,9 +136,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status_of(error)
     if not num_shown:
         kind = "files" if any(path.suffix == ".parquet" for path in files) else "shards"
-        print(f"mixtures.inspect: no document of {len(files)} {kind} matches", file=sys.stderr)
+        hint = "" if wanted.is_dropped else _dropped_hint(args.files, args.id)
+        print(f"mixtures.inspect: no document of {len(files)} {kind} matches{hint}", file=sys.stderr)
         return 1
     return 0
+
+
+def _dropped_hint(paths: Sequence[str], doc_id: str | None) -> str:
+    """Returns the command that looks for a document among the dropped ones, if it was looked up by its id in an
+    output that has dropped documents.
+    """
+    folders = [Path(path, "dropped") for path in paths if Path(path, "dropped").is_dir()]
+    if doc_id is None or not folders:
+        return ""
+    return f"; it may have been dropped: python -m mixtures.inspect {folders[0]} --id {shlex.quote(doc_id)}"
 
 
 def build_parser() -> argparse.ArgumentParser:

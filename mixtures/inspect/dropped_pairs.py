@@ -1,5 +1,6 @@
-"""Finds the pairs of near dedups that write no files in ``dedup/``, such as the near dedup of books. The rows of the
-removed documents in ``dropped/`` name the kept documents.
+"""Finds near-duplicate pairs for the sources whose near dedup writes no files in ``dedup/``, such as books.
+
+The pairs are read from ``dropped/``. There, the row of a removed document names the kept document.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ def sources_of(output: Path) -> list[str]:
 
 
 def dropped_pairs(output: Path, source: str | None, names: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-    """Yields lists of pairs, each a row like those of ``dedup/``. The Jaccard similarity and the number of shared
-    n-grams are None, because ``dropped/`` does not have them.
+    """Yields lists of pairs. A pair is a dict with the columns of the files in ``dedup/``. The Jaccard similarity and
+    the number of shared n-grams are None, because ``dropped/`` does not have them.
 
     Args:
         source: the source of the removed documents; None for all sources in ``names``.

@@ -15,7 +15,7 @@ _OF_OUTPUT = (("shards", "validation"), ("clean",), ("dropped",))
 
 
 def files_of(paths: Sequence[str | Path], *, is_dropped: bool = False) -> list[Path]:
-    """Returns the files with these paths. For a folder, returns all shards and Parquet files in it.
+    """Returns the files with these paths. For a folder, returns the files with documents in it.
 
     Args:
         is_dropped: True to take only the files of ``dropped/`` if a folder is the output of a run.
@@ -52,8 +52,8 @@ def _below(folder: Path) -> list[Path]:
 
 
 def finder(files: Sequence[Path], tokenizer: str | None) -> Callable[[Wanted], Iterator[ShownDocument]]:
-    """Returns a function that yields the wanted documents of all files. It raises ValueError for names that do not
-    occur.
+    """Returns a function that yields the wanted documents of all files. It raises ValueError if the files
+    have no such source, stage or reason.
     """
     shards = [path for path in files if path.suffix != ".parquet"]
     encoder = load_decoder(tokenizer or find_tokenizer(shards[0])) if shards else None

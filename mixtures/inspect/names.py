@@ -64,14 +64,14 @@ def _of_parquet(path: Path) -> set[str]:
 
 
 def _of_shard(path: Path) -> set[str]:
-    """Returns the sources of the mixture. Every shard lists all of them, also those of which it has no document."""
+    """Returns the sources of the mixture. Every shard lists all sources, even if it has no document of a source."""
     reader = pa.ipc.open_file(pa.memory_map(str(path)))
     return set(reader.get_batch(0).column("source").dictionary.to_pylist()) if reader.num_record_batches else set()
 
 
 def _stages(files: Iterable[Path]) -> dict[str, set[str]]:
     """Returns the stages of an output, each with the reasons for which it dropped documents. Returns an empty dict if
-    there are no statistics of one of the sources.
+    the statistics of any source are missing.
     """
     found: dict[str, set[str]] = {}
     for folder in dict.fromkeys(path.parent for path in files):

@@ -39,7 +39,11 @@ class Pager:
         self.num_shown = 0
 
     def run(self, ask: Callable[[str], str]) -> None:
-        """Shows the first document and runs commands until ``q`` or the end of input."""
+        """Shows the first document and runs commands until ``q`` or the end of input.
+
+        Args:
+            ask: prints the prompt that it is given, and returns the line that the user types.
+        """
         self._forward()
         while True:
             try:

@@ -3,7 +3,7 @@
 The pairs are in ``dedup/`` of a run's output. The near dedup of books writes no such files; its pairs are in
 ``dropped/books`` (:mod:`mixtures.inspect.dropped_pairs`). The text of the kept document is in ``clean/``. The text of
 the removed document is in ``dropped/`` only if the sample of dropped texts contains it. Words outside all n-grams that
-the two texts share are printed in brackets. Of long texts the first difference is shown.
+the two texts share are printed in brackets. A long text is shown from shortly before the first difference on.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def marked(text: str, other: str, *, max_chars: int | None = None, ngram_words: 
 def _words(text: str) -> tuple[list[bytes], list[int], list[str]]:
     """Splits a text at white space into pieces, and each piece into normalised words.
 
-    Returns the words of all pieces, for each word the index of its piece, and the pieces.
+    Returns three lists: the words, the index of each word's piece, and the pieces.
     """
     pieces = text.split()
     words, owners = [], []

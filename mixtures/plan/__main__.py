@@ -84,8 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _recipe(config: str | None, stats: str | None) -> tuple[Recipe, str]:
-    """Returns the recipe to plan, and its name for messages. Without ``--config`` this is the recipe of the run that
-    made the statistics, and else the paper's.
+    """Returns the recipe to plan, and its name for messages. Without ``--config``, this is the recipe of the run that
+    made the statistics. If there is no such recipe, it is ``llama``.
     """
     if config is not None:
         return recipe_of_file(config), config

@@ -23,7 +23,7 @@ from mixtures.weights import percentages
 __all__ = ["Plan", "PlanError", "SourcePlan", "SourceTokens", "deal", "epochs_to_weights", "format_table", "plan"]
 
 _MAX_CANDIDATES = 20_000
-"""If the limits on epochs limit the length of the stream, at most this many lengths are tried, from the longest
+"""If limits on epochs make the stream shorter than wanted, at most this many lengths are tried, from the longest
 down.
 """
 
@@ -199,8 +199,8 @@ def _longest(weights: Mapping[str, Fraction], limits: Mapping[str, int], most: i
     """Returns the length, in tokens, of the longest stream in which no source exceeds its limit. The result is at most
     ``most``.
 
-    If the exact share of every source is within its limit, the stream always fits. A slightly longer stream fits if the
-    share of the limiting source is rounded down. So these few lengths are tried, from the longest down.
+    A stream fits if the exact share of every source is within its limit. A slightly longer stream may fit too, because
+    the share of the limiting source may be rounded down. So these few lengths are tried, from the longest down.
     """
     parts = _whole(weights)
     total = sum(parts.values())

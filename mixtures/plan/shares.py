@@ -35,8 +35,8 @@ class SourcePlan:
 
     @property
     def first_epoch(self) -> int:
-        """The number of the epoch that this stream's first tokens of the source belong to. It is 0 unless the mixture
-        continues another mixture."""
+        """The epoch in which the source's tokens in this stream begin, counted from 0. It is 0 if the mixture does not
+        continue another mixture."""
         return self.begin_tokens // self.available_tokens
 
     @property

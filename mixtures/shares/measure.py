@@ -1,8 +1,9 @@
 """``python -m mixtures.shares DIR``: checks that the mixture is the same everywhere in an output.
 
 The command prints four shares of the tokens per source: the planned share; the share in the whole output; the share in
-the shard that differs most from the whole output; and the share at the beginning of the loader's stream. The first two
-differ by less than one token. The other two show how well the shuffle mixes the sources.
+the shard that differs most from the whole output; and the share at the beginning of the loader's stream. The planned
+share and the share in the whole output differ by less than one token. The other two shares show how well the shuffle
+mixes the sources.
 """
 
 from __future__ import annotations

@@ -55,8 +55,7 @@ _KEY = np.dtype([("high", np.uint64), ("low", np.uint64)])
 def verify(folder: str | Path) -> Iterator[str]:
     """Checks an output folder. Yields one line per fault, and nothing if there is no fault.
 
-    At most one record batch and 16 million keys are in memory, whatever the size of the output. A key is a document's
-    hash.
+    At most one record batch and 16 million keys are in memory, for any size of output. A key is a document's hash.
 
     Raises:
         ValueError: the folder has no manifest.

@@ -4,8 +4,10 @@
 
 - ``runner``: chooses the runner, and runs a job on this machine.
 - ``group_bytes``: groups bytes by key. A group may be larger than memory. All dedups, joins and shuffles use it.
-- ``unit_list``: reads a list of units from a file, so that the graph stays small.
-- ``worker``, ``same_code``: the program of a remote worker, and the check that the worker has the driver's code.
+- ``unit_list``: reads a list of units (pieces of the input) from a file. Such a list can be too large for the graph of
+  a job.
+- ``worker``: the program of a worker process. ``same_code``: checks that a remote worker has the code of the launcher
+  (the process that started the run).
 - ``boot``: starts a worker for an external engine where there is no Docker.
 - ``notebook``: makes Beam run jobs in a notebook in the same way as in a script.
 - ``known_failures``: explains errors for which Beam reports no cause.

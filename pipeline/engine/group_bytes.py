@@ -36,7 +36,8 @@ _MIN_CHUNK_BYTES = 64 << 10
 _KEYS_PER_REFERENCE = 8  # a million (file, key) pairs must not become a million elements
 
 _WRITE_BYTES = 256 << 10
-"""Payloads are joined into pieces of about this many bytes. Each piece is then written and added to the checksum."""
+"""Payloads are joined until they have about this many bytes. The joined bytes are then written and added to the
+checksum."""
 
 Pair = tuple[int, bytes]
 Run = tuple[str, int, int, int]
@@ -154,7 +155,8 @@ def _write(file: BinaryIO, digest: Any, pieces: list[bytes]) -> int:
 class _Spill(beam.DoFn):
     """Collects (key, payload) pairs in a buffer. A full buffer is sorted and written to one file.
 
-    For each file, yields references to the places of its keys. A reference covers eight adjacent keys.
+    For each file, yields (number, reference). A reference covers eight adjacent keys, and the number is ``key // 8``.
+    The reference has the name of the file, and the byte range and checksum of each key's payloads.
     """
 
     def __init__(self, num_keys: int, spill_dir: str, buffer_bytes: int) -> None:
@@ -231,9 +233,10 @@ class MergedRuns:
 class SortedHere(MergedRuns, ObservableMixin):  # type: ignore[misc]
     """Iterates over the sorted payloads of one key, which are in temporary files of this process.
 
-    The process deletes the files when the next key is requested, so the next step must be able to read them before. If
+    The process deletes the files when the next key is requested. Before that, the next step must get the payloads. If
     the next step runs in this process, it reads the files. If the engine encodes the payloads for another process, they
-    are copied to the folder that all workers share. Flink and Spark encode them before every step with a side input.
+    are copied to the folder that all workers share. Flink and Spark encode the payloads before every step with a side
+    input.
 
     The class is an ObservableMixin only to prevent needless copies. To measure the size of elements, Beam encodes a
     sample of them, and encoding copies the payloads. Beam does not encode an ObservableMixin to measure its size.

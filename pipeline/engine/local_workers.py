@@ -1,7 +1,7 @@
 """Starts the worker processes of the local runner, watches them, and ends them when the run ends.
 
-Beam's own code has two problems. If a worker could not start, Beam waits for ever. If the user presses Ctrl-C, the
-workers receive the signal too.
+Beam's own code has two problems. If a worker could not start, Beam waits for ever; with this module, the run ends. If
+the user presses Ctrl-C, the workers receive the signal too; with this module, they ignore it.
 """
 
 from __future__ import annotations

@@ -65,7 +65,8 @@ class Engine:
     def options_of(self, job: str) -> PipelineOptions:
         """Returns the Beam options for one job of the run.
 
-        On Dataflow, a user finds a job by its name. So each job of the run gets a different name.
+        On Dataflow, a user finds a job by its name. So each job of the run gets a different name there. On other
+        runners, all jobs have the same options.
         """
         if not self.is_dataflow:
             return self.options
@@ -76,7 +77,7 @@ class Engine:
 class LocalRunner(fn_api_runner.FnApiRunner):
     """Beam's local runner, with our own worker program.
 
-    The pipeline creates an object of this class. If it passed the name "DirectRunner" instead, Beam would first try to
+    A job gets an object of this class as its runner. If a job named "DirectRunner" instead, Beam would first try to
     download its runner Prism.
     """
 
@@ -99,9 +100,9 @@ measured on the sample) costs more time than it saves."""
 
 
 WORKER_CACHE_MILLIS = 60_000
-"""For how long Flink and Spark keep a worker process that has nothing to do (--environment_cache_millis). By default
-they end it after each stage, and starting Python for the next stage takes seconds: a run of two of the sample's sources
-on Spark started 107 workers instead of 5, and took twice as long."""
+"""The milliseconds for which Flink and Spark keep an idle worker process (--environment_cache_millis). By default they
+end the process after each stage, and starting Python for the next stage takes seconds. For example, two sources of the
+sample were run on Spark. With the default, Spark started 107 workers instead of 5, and the run took twice as long."""
 
 
 def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> Engine:

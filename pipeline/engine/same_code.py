@@ -1,10 +1,10 @@
 """Checks that remote workers run the same code as the launcher and see its files. The launcher is the process that
 started the run.
 
-The launcher computes the fingerprint that is stored with the output. A worker might run last week's code. Without a
-check there would be no error, and the output of the old code would be stored with this fingerprint. So the launcher
-sends a checksum of its code, and the versions of the packages that affect the output. On each worker, the first step of
-a job compares both with the worker's own.
+The launcher stores a fingerprint (a hash of settings and data versions) with the output. A worker might run last week's
+code. Without a check there would be no error, and the output of the old code would get the fingerprint of the new code.
+So the launcher sends a checksum of its code, and the versions of the packages that affect the output. On each worker,
+the first step of a job compares them with the code and the packages of the worker.
 
 Two machines can have folders with the same path and still not share a folder. So the launcher also writes a file into
 each folder that all machines must share, and each worker checks that it sees this file.
@@ -51,7 +51,8 @@ class WorkerNeeds:
     code: dict[str, str]
     """The value that :func:`identity` returned in the launcher."""
     probes: tuple[tuple[str, str], ...] = ()
-    """Pairs of a flag that names a folder, and the path of a file that the launcher wrote into this folder."""
+    """Pairs (flag, path). The flag names a folder, and the path is that of a file that the launcher wrote into this
+    folder."""
 
 
 class Job(beam.Pipeline):

@@ -41,5 +41,5 @@ def _units(path: str, needs: WorkerNeeds | None) -> Iterator[UnitElement]:
 
 
 UnitElement = tuple[int, int, Unit]
-"""A tuple of three elements: the unit's number in its source; the number of the chunk, if the unit was unpacked; and
-the unit."""
+"""A tuple (number of the unit in its source, number of the chunk, unit). A chunk is a part of an unpacked container
+file, such as a .7z file. If nothing was unpacked, the chunk's number is 0."""

@@ -1,5 +1,7 @@
-"""Runs a worker process of the local runner. It is Beam's own program with three changes: the worker ends when the
-run ends, it logs less, and it asks the runner less often for signs of life.
+"""Runs a worker process. The local runner starts it, or :mod:`pipeline.engine.boot` starts it for another engine.
+
+It is Beam's own program with three changes. A worker of the local runner ends when the run ends. Every worker logs
+less, and asks the runner less often for signs of life.
 """
 
 from __future__ import annotations

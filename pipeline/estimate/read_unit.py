@@ -29,12 +29,12 @@ from pipeline.tokenize.part_column import part_values
 TokenCount = Callable[[pa.Array], float]
 """The type of a function that returns the number of tokens of some texts."""
 SAMPLE_DOCS = 500
-"""The reading of a unit stops after this many documents. There are two exceptions: if the reader has already read half
-of the unit, or has unpacked a whole chunk, it continues to the end. The reason is that all bytes that were read are
-counted, so their documents must be counted too."""
+"""The largest number of documents to read from a unit. There are two exceptions. If the reader has already read half of
+the bytes of the unit, it reads the rest. If it has unpacked a chunk of the unit, it reads the whole chunk. In both
+cases these bytes are counted, so their documents must be counted too."""
 _BYTES_PER_TOKEN = 4.0
-"""The number of bytes per token that is assumed if tokens are not counted (our choice). With a tokenizer of 32,000
-pieces, English text has about this number.
+"""The number of bytes per token that is assumed if tokens are not counted (our choice). English text has about this
+many bytes per token with a vocabulary of 32,000 pieces.
 """
 _PART_OF_ANOTHER = "part-of-another/"
 
@@ -110,8 +110,8 @@ class Sampler:
     """The rule that divides the source; None if parts are not counted."""
 
     def sample(self, unit: Unit, deadline: float) -> Sampled:
-        """Runs the filters on the documents at the beginning of a unit, and returns the counts. Stops at
-        ``deadline``.
+        """Runs the filters on the documents at the beginning of a unit, and returns the counts. Stops at ``deadline``,
+        a time of ``time.monotonic()`` in seconds.
         """
         counts: list[int] = []
         started = time.process_time()

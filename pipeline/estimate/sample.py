@@ -30,7 +30,9 @@ the input, because files differ.
 
 @dataclass(frozen=True, slots=True)
 class PartEstimate:
-    """Holds the estimate of one part of a divided source, scaled up like the estimate of the source."""
+    """Holds the estimate of one part of a divided source. Like the estimate of the source, it is scaled up to the whole
+    input.
+    """
 
     num_docs: float
     num_tokens: int
@@ -64,14 +66,14 @@ class SourceEstimate:
     upper bounds.
     """
     ngram_key_bytes: float
-    """The bytes of the keys that documents send to near dedups."""
+    """The total size in bytes of the keys that documents send to near dedups."""
     left_out: tuple[str, ...]
     """Steps that were not run, because their models are missing."""
     is_unknown: bool
     """True if no document was found in the part that was read."""
     is_unfiltered: bool
     """True if the source has filters after a join. A join cannot run on a part of the input, so these filters are not
-    run. The numbers are upper bounds."""
+    run. Then the numbers of documents and of bytes are upper bounds."""
     parts: Mapping[str, PartEstimate]
     """The estimates of a divided source's parts, by the name of the part, in the order of the recipe. Empty if the
     source is not divided. Also empty if a step that an estimate does not run fills the dividing column: a join, a
@@ -91,7 +93,8 @@ def estimate_source(
     The dedups are not run, so the estimated numbers of documents and of bytes are upper bounds.
 
     Args:
-        times: the size of the real input, divided by the size of the given input. All numbers are multiplied by it.
+        times: the size of the real input, divided by the size of the given input. All numbers are multiplied by this
+            quotient.
         count: a function that counts the tokens of texts. The default assumes four bytes per token.
         rule: the rule by which the recipe divides the source into parts; None if the source is not divided.
     """
@@ -144,8 +147,8 @@ def estimate_source(
 def _has_column(made: PreparedSource, by: str) -> bool:
     """True if an estimate can see ``by``, the column whose values divide the source into parts.
 
-    An estimate runs no joins and no dedups, and leaves out steps whose models are missing. It cannot see the columns
-    that these fill.
+    An estimate does not run joins, dedups and steps whose models are missing. It cannot see a column that such a join,
+    dedup or step fills.
     """
     source = made.source
     if source.join is not None and source.join.KEY_COLUMNS:
@@ -181,7 +184,7 @@ def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) ->
     was read, the error is 0.
 
     Args:
-        sampled: (weight, text per byte) of each unit.
+        sampled: one tuple per unit: (weight, bytes of text per stored byte).
         share_read: the share of the input that was read, in bytes.
 
     In the first example, all units have the same text per byte. In the second, the whole input was read.

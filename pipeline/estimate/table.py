@@ -58,7 +58,7 @@ def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> No
 
 
 def _foreseen(recipe: Recipe, found: Sequence[SourceEstimate]) -> Recipe:
-    """Returns a recipe that divides only those sources whose parts could be estimated."""
+    """Returns the recipe with a change: it divides only those sources whose parts could be estimated."""
     known = {e.source for e in found if e.parts}
     return dataclasses.replace(recipe, parts={s: rule for s, rule in recipe.parts.items() if s in known})
 

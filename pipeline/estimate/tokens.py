@@ -1,5 +1,5 @@
-"""Counts tokens for an estimate. If the run has no tokenizer yet, the number is computed from the size of the
-vocabulary that will be trained.
+"""Counts tokens for an estimate. If the run has no tokenizer yet, the number of tokens is computed from two numbers:
+the bytes of the text, and the size of the vocabulary that will be trained.
 """
 
 from __future__ import annotations

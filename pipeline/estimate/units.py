@@ -1,4 +1,6 @@
-"""Writes sizes and times with units that fit them, because an estimate can be of a few kilobytes or of a petabyte."""
+"""Writes sizes and times as short texts. The unit depends on the number, because an input can have a few kilobytes or a
+petabyte.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ _MANY_SECONDS, _MANY_MINUTES = 120, 120
 
 
 def size(num_bytes: float) -> str:
-    """Returns a number of bytes with three significant digits.
+    """Returns a number of bytes as text, with three significant digits.
 
     >>> size(7_660), size(31_500_000), size(4.5e12), size(12), size(999_999)
     ('7.66 kB', '31.5 MB', '4.5 TB', '12 B', '1,000 kB')
@@ -19,7 +21,7 @@ def size(num_bytes: float) -> str:
 
 
 def cpu_time(hours: float) -> str:
-    """Returns a time in seconds, minutes or hours.
+    """Returns a time as text, in seconds, minutes or hours. ``hours`` is the time in hours.
 
     >>> cpu_time(0.0000022), cpu_time(0.01), cpu_time(0.5), cpu_time(3.217), cpu_time(12_345.6), cpu_time(0)
     ('under 1 s', '36 s', '30 min', '3.22 h', '12,346 h', '0 s')

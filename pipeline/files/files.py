@@ -36,7 +36,7 @@ def _file_systems() -> Any:
 
 
 def _raw() -> str:
-    """Returns Beam's name for bytes that are neither compressed nor decompressed."""
+    """Returns Beam's compression type for files that Beam must not compress or decompress."""
     from apache_beam.io.filesystem import CompressionTypes
 
     return cast(str, CompressionTypes.UNCOMPRESSED)

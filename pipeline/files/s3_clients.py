@@ -2,7 +2,7 @@
 
 Beam makes a new client of the library boto3 for every call on an ``s3://`` path. Making a client takes 0.15 to 0.3 s of
 CPU time. This module makes the client only once, with the arguments that Beam passes, and all threads share it. Beam
-wraps the client in an object that stores a read position, so this wrapper cannot be shared. Beam still makes a new
+wraps the client in an object that stores a read position. This wrapper cannot be shared, so Beam still makes a new
 wrapper for each call.
 """
 

@@ -135,8 +135,8 @@ class SpillFile:
     One bundle (elements that Beam processes together) writes one file. If the bundle fails, the file remains until the
     spill folder is deleted at the end of the run, but no reference to it is used.
 
-    References go to readers only through a grouping. A grouping waits until bundles have ended, so the file is closed
-    by then.
+    Readers get references only after a grouping. A grouping waits until the bundles before it have ended, and each
+    bundle closes its file at its end. So the file is closed before it is read.
     """
 
     def __init__(self, folder: str) -> None:

@@ -1,8 +1,7 @@
-"""Reads files in a cloud's store, and tells errors of the store from damage of the file.
+"""Reads files in a cloud's store. Readers can distinguish an error of the store from a damaged file.
 
-Readers report damaged data as rejected records, and some errors of a store look like damage: a timeout is an OSError,
-as is the error of a broken bzip2 block. So every error of a store gets a class of its own, which no reader takes for
-damage.
+Readers report damaged data as rejected records. Some errors of a store look like damage: both a timeout and a broken
+bzip2 block raise OSError. So every error while a store's file is read is raised as StoreError, which is not an OSError.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from http import HTTPStatus
 from typing import Any, BinaryIO, cast
 
 _BUFFER_BYTES = 1 << 16
-"""Small, because the clients of the stores have larger buffers of their own."""
+"""The number of bytes that are buffered per file. It is small, because the stores' clients have larger buffers."""
 
 
 class StoreError(Exception):

@@ -1,10 +1,10 @@
 """Runs the job service and the pools of workers.
 
 The hosts share a file system or a store, and each has this package installed. Shuffled data goes through the memory of
-the serving host, so this service is meant for tens of GB. For more data, use Dataflow, Flink or Spark. Beam's own
-portable job service has four limits, which this module removes. It has only one worker. It requests this worker from
-only one address. If a worker was killed, it waits for ever. It does not pass the options of the run to the workers of a
-pool.
+the serving host, so this service is meant for tens of GB. For more data, use Dataflow, Flink or Spark. This module
+removes four limits of Beam's own portable job service. Beam's service has only one worker, and it requests this worker
+from only one address. If a worker was killed, the service waits for ever. It does not pass the options of the run to
+the workers of a pool.
 """
 
 from __future__ import annotations

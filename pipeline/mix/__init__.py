@@ -5,7 +5,7 @@
 - ``phase``: runs the jobs and writes the manifest last.
 - ``earlier_stages``: reads where earlier mixtures ended, for a mixture that continues them.
 - ``earlier_parts``: finds where the parts of a source continue, if earlier stages divided the source differently.
-- ``replaced``: tells which finished shards a run is about to replace.
+- ``replaced``: makes the messages about finished shards that a run is about to replace.
 - ``forgotten``: refuses a mixture if it would contain documents that were removed from earlier shards.
 - ``job``: the settings of each job. ``work``: the size of a job, for the progress display.
 - ``count_held_out``: counts the documents and tokens that are held out for validation.

@@ -1,5 +1,5 @@
-"""Counts the tokens of each source that are held out for validation. The number of epochs is computed afterwards from
-the remaining tokens.
+"""Counts, for each source, the tokens that are held out for validation and the tokens that remain. Later, the number of
+epochs is computed from the remaining tokens.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ class CountHeldOut(beam.PTransform):
     """Counts held-out and remaining documents and tokens. Takes (source, token file). Outputs the path of one file,
     which has these counts for each source.
 
-    What is held out of a source is either a share of its documents or a number of tokens. A number of tokens means all
-    documents up to a cut (the last held-out document in the order of hashes). If the recipe divides a source into
-    parts, each part has its own counts. Documents that belong to no part are counted for the source.
+    The recipe holds out either a share of a source's documents or a number of its tokens. For a number of tokens, all
+    documents up to a cut are held out (the cut is the last held-out document in the order of hashes). If the recipe
+    divides a source into parts, each part has its own counts. Documents that belong to no part are counted for the
+    source.
     """
 
     def __init__(self, job: CountJob) -> None:
@@ -90,7 +91,7 @@ class _CountPart(beam.DoFn):
 
 
 def _add_values(values: Counter[str], column: pa.Array) -> None:
-    """Adds to ``values`` how many documents have each value of a column.
+    """Counts how many documents have each value of a column, and adds the counts to ``values``.
 
     To limit memory, the counts of rare values are discarded if there are too many values.
     """

@@ -1,9 +1,9 @@
-"""Finds where the parts of a source continue if earlier stages divided the source differently.
+"""Finds where the parts of a source continue, if earlier stages divided the source differently.
 
 A stage is one mixture in a series of mixtures that continue each other. After a stage, each part of a source has a
 place: an epoch, and the last document that was taken in this epoch. If a later stage divides a part into smaller parts,
 each smaller part continues at the place of the part that contained it. If a later stage joins documents that stopped at
-different places, the new part is refused. It would repeat some documents and skip others.
+different places, the new part is refused. Such a part would repeat some documents and skip others.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ WHOLE = ValueSet(by="", values=frozenset())
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Holds a set of documents and its place: the epoch in which it continues, and what was taken of this epoch."""
+    """Holds a set of documents and its place: the epoch in which the documents continue, and the part of this epoch
+    that earlier stages took.
+    """
 
     values: ValueSet
     epoch: int
@@ -94,8 +96,8 @@ def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str,
 def moved(places: Sequence[Place], new: Sequence[Place]) -> tuple[Place, ...]:
     """Returns where the documents of a source continue after one more stage.
 
-    ``places`` says where they continued before the stage. ``new`` says where the documents that the stage used continue
-    now. All other documents keep their place.
+    ``places`` says where all documents continued before the stage. ``new`` has only the documents that the stage used,
+    and says where they continue after the stage. All other documents keep their place.
     """
     left = list(places)
     for one in new:

@@ -46,12 +46,14 @@ class Earlier:
     held_out: Mapping[str, HoldOut | None] = field(default_factory=dict)
     """The validation rule of each source of the earlier stages; None if nothing of the source is held out."""
     cuts: Mapping[str, Cut] = field(default_factory=dict)
-    """Maps each source to its last held-out document. Only sources whose rule is a number of tokens have an entry."""
+    """Maps each source to its last held-out document. A source has an entry only if the validation rule holds out a
+    number of its tokens, not a share of its documents."""
 
     def available(self, source: str, tokens: int, documents: int, taken_tokens: int = 0) -> SourceTokens:
         """Returns the number of tokens and documents of a source, and the number of tokens that earlier stages took.
 
-        The last number also counts the epochs that are complete, so it can be larger than the first.
+        Earlier stages may have taken the whole source several times, once per epoch. So the number of tokens that they
+        took can be larger than the number of tokens of the source.
         """
         return SourceTokens(tokens, documents, self.epochs.get(source, 0) * tokens + taken_tokens)
 
@@ -86,8 +88,8 @@ def earlier_of(
         rules: how this mixture's recipe divides sources.
 
     Raises:
-        ValueError: the documents of a part stopped at different places. Or an earlier version of the pipeline made the
-            mixture, and it does not record where its sources end.
+        ValueError: the documents of a part continue at different places; or the mixture was made by an earlier version
+            of the pipeline, which did not record where each source ends.
     """
     seed = int(manifest["seed"])
     places: dict[str, tuple[Place, ...]] = {}
@@ -143,7 +145,8 @@ def _rule(said: Mapping[str, Any]) -> HoldOut | None:
 
 
 def _cut(source: str, last_document: str) -> Cut:
-    """Returns the cut of a source: the point in the order of hashes after its last held-out document.
+    """Returns the cut of a source. The held-out documents are those up to the cut, in the order of their hashes.
+    ``last_document`` is the last of them.
 
     Whole documents are held out, so the token counts of the cut have no meaning.
     """

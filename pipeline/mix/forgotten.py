@@ -17,8 +17,8 @@ def check_forgotten(folders: Iterable[str | None], exclude: str | None) -> None:
     The texts of forgotten documents are still in ``clean/``. Without the list, a new mixture would contain them again.
 
     Args:
-        folders: the outputs with these earlier shards. Their clean documents are mixed again, or their mixture is
-            continued or replaced.
+        folders: the output folders with the earlier shards. The new mixture uses their clean documents, continues their
+            mixture, or replaces it.
         exclude: the file of ``--exclude``.
 
     Raises:

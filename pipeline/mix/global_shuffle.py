@@ -1,5 +1,7 @@
 """Runs the global shuffle. A document occurs once per epoch. The shuffle sends each occurrence to a place in the
 shards, and a hash determines the place.
+
+A stage is one mixture in a series of mixtures that continue each other.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ def _bounds(tokens_by_place: bytes, num_shards: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _SubsetHashes:
-    """Returns the hashes by which the documents of the last, partial epoch are chosen: the smallest hashes first.
+    """Returns one hash per document. The last, partial epoch takes the documents with the smallest hashes.
 
     Each epoch has different hashes. A document has the same hash whether or not its source is divided into parts. So if
     an earlier stage did not divide the source, the parts continue where that stage stopped.

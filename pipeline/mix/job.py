@@ -1,4 +1,7 @@
-"""Describes the jobs of the mix phase as plain values, without Beam."""
+"""Describes the jobs of the mix phase as plain values, without Beam.
+
+A stage is one mixture in a series of mixtures. Each stage continues the earlier stages.
+"""
 
 from __future__ import annotations
 
@@ -18,27 +21,28 @@ from pipeline.tokenize.parts import Parts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CountJob:
-    """Describes the job that counts, for each source, the documents and tokens that are held out and those that
-    remain.
+    """Describes the job that counts documents and tokens. For each source, it counts the held-out ones and the
+    remaining ones.
     """
 
     parts: tuple[Parts, ...]
     """The token files, by source."""
     shares: Mapping[str, Decimal]
     wanted_tokens: Mapping[str, int]
-    """The number of tokens to hold out, for each source whose rule is a number of tokens. The number is at most the
-    number of tokens in the source."""
+    """The number of tokens to hold out, by source. It is at most the number of tokens in the source. A source has an
+    entry only if the recipe holds out a number of its tokens, not a share of its documents."""
     result_path: str
     cuts: Mapping[str, Cut] = field(default_factory=dict)
-    """Maps a source to the last document that an earlier stage held out. Only sources whose rule is a number of tokens
-    have an entry.
+    """Maps a source to the last document that an earlier stage held out. A source has an entry only if the recipe holds
+    out a number of its tokens, not a share of its documents.
     """
     begun: Mapping[str, Begun] = field(default_factory=dict)
     """Maps a source to the part of an epoch that an earlier stage took. Sources without a partial epoch have no
     entry.
     """
     seed: int = 0
-    """The seed of the stages. The seed orders the documents within an epoch that an earlier stage began."""
+    """The seed, which is the same in all stages. It decides the order of the documents in an epoch that an earlier
+    stage began."""
     rules: Mapping[str, PartRule] = field(default_factory=dict)
     """The rules by which sources are divided. If a source is divided, ``begun`` and the counts have one entry per
     part.
@@ -50,8 +54,8 @@ class SourceShare:
     """Holds what the plan says about one source. A source that the recipe divides has one such entry per part."""
 
     whole_epochs: int
-    """The number of complete epochs, including epochs of earlier stages. This is also the number of the last, partial
-    epoch, because epochs are numbered from 0."""
+    """The number of complete epochs, including epochs of earlier stages. Epochs are numbered from 0, so the last,
+    partial epoch has this number."""
     remainder_tokens: int
     """The number of tokens in the last, partial epoch. The epoch consists of the documents with the smallest hashes.
     The last of these documents is cut.
@@ -85,17 +89,18 @@ class MixJob:
     shares: Mapping[str, SourceShare]
     """Maps each source to its share. A divided source has one entry per part instead."""
     source_names: tuple[str, ...]
-    """All sources and parts of the recipe, sorted. These names are the dictionary of the shards' source column."""
+    """The names of all sources and parts of the recipe, sorted. The source column of the shards is dictionary-encoded
+    with these names."""
     seed: int
     num_shards: int
     num_validation_shards: Mapping[str, int]
-    """Maps each source to its number of validation shards. A divided source also has only one entry."""
+    """Maps each source to its number of validation shards. A divided source has one entry, not one per part."""
     output: str
     vocab_size: int
     metadata: Mapping[str, str]
     result_path: str
-    """The path of the result file. When all shards are complete, the manifest's lines about them are written to this
-    file."""
+    """The path of the result file. When all shards are complete, the job writes the manifest's entries about the shards
+    to this file."""
     shuffle: Shuffle
     progress_dir: str | None = None
     version: int = MIX_VERSION

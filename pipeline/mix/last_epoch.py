@@ -1,7 +1,7 @@
 """Finds the document and the token at which a subset of a source ends.
 
-A subset has a wanted number of tokens, for example those of the last epoch. It takes the documents in the order of
-their hashes.
+A subset consists of the first documents in the order of their hashes. Its number of tokens is given, for example the
+number of tokens of the last epoch.
 
 First, a histogram of all hashes shows in which bucket of hashes the subset ends. Then the documents of this bucket are
 compared.

@@ -1,4 +1,7 @@
-"""Runs the mix phase: makes the plan from the token counts, runs the jobs, and writes the manifest last."""
+"""Runs the mix phase: makes the plan from the token counts, runs the jobs, and writes the manifest last.
+
+A mixture can continue earlier mixtures. Then each of these mixtures is called a stage.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,8 @@ class Counted:
     parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Maps each divided source to the counts of its parts, in the form of the statistics."""
     values: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-    """The most common values of the column by which a source is divided, with their numbers of documents."""
+    """Maps each divided source to the most common values of the column that divides it, with their numbers of
+    documents."""
 
     def about_held_out(self) -> dict[str, dict[str, Any]]:
         """Returns the manifest's entries about the held-out documents.
@@ -136,8 +140,8 @@ def _about_parts(source: str, rule: PartRule, found: Mapping[str, Any]) -> dict[
 def _was_counted(marker: Mapping[str, Any], rule: HoldOut | None) -> bool:
     """True if the tokenize phase has already counted the documents that this rule holds out.
 
-    It can only count a share of the documents. If the rule is a number of tokens, the documents are not known before
-    all tokens are counted.
+    That phase counts them if the rule is a share of the documents. If the rule is a number of tokens, all tokens must
+    be counted before it is known which documents are held out.
     """
     share = None if rule is None or rule.share is None else str(rule.share)
     return (rule is None or rule.tokens is None) and marker["validation_share"] == share
@@ -147,8 +151,8 @@ def read_earlier(settings: Settings) -> Earlier:
     """Returns what this mixture needs from the mixture that it continues.
 
     Raises:
-        ValueError: the earlier mixture is not complete, one of its own earlier stages was replaced, or the settings
-            contradict it (a different seed).
+        ValueError: the earlier mixture is not complete; a stage that it continues is missing or was replaced; or the
+            settings have a different seed.
     """
     folder = settings.continue_from
     if folder is None:

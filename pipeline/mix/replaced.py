@@ -1,4 +1,4 @@
-"""Tells the user which finished shards a run is about to replace."""
+"""Makes the messages about finished shards that a run is about to replace."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pipeline.output.paths import Layout
 
 
 def outdated(layout: Layout) -> str:
-    """Returns a message for the user if complete shards are there and the run is about to clean a source again; an
-    empty string if there are none.
+    """Returns a message for a run that is about to clean a source again: the complete shards in the output will no
+    longer match the clean documents. Returns an empty string if the output has no complete shards.
     """
     manifest = read_whole_manifest(layout)
     if manifest is None:
@@ -21,8 +21,8 @@ def outdated(layout: Layout) -> str:
 
 
 def replaced(layout: Layout) -> str:
-    """Returns a message for the user if the new mixture will replace complete shards; an empty string if there are
-    none.
+    """Returns a message for the user: the new mixture will replace the complete shards in the output. Returns an empty
+    string if the output has no complete shards.
     """
     manifest = read_whole_manifest(layout)
     if manifest is None:

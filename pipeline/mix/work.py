@@ -7,7 +7,7 @@ from pipeline.progress.work import Work
 
 
 def mix_work(job: MixJob) -> dict[str, Work]:
-    """Returns the amount of work of the two stages: the token files to read, and the shards to write.
+    """Returns the amount of work of the two stages of the job: the first reads token files, the second writes shards.
 
     Both stages have the same weight, because each takes about half of the job's time.
     """

@@ -4,7 +4,8 @@
 
 - ``paths``: the paths inside an output folder.
 - ``markers``: record that a stage of the run is complete, and with which settings it was made.
-- ``fingerprint``: computes a hash of settings and data versions. Names of classes or fields do not change the hash.
+- ``fingerprint``: computes a hash of settings and data versions. If a class or a field is renamed, the hash stays the
+  same.
 - ``lock``: refuses a second run in the same folder.
 
 >>> from pipeline.output.paths import Layout

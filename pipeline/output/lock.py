@@ -43,8 +43,8 @@ _WRITTEN = frozenset(
 def _is_of_a_run(output: str) -> bool:
     """True if a run wrote this folder, although the folder has no ``.work``.
 
-    Every run makes a folder ``.work``. The user may have deleted it. Then the new run may still write into the output,
-    and starts from the beginning.
+    Every run makes a folder ``.work``. If the user deleted ``.work``, a new run may still write into the output folder.
+    It starts from the beginning.
     """
     try:
         manifest = json.loads(read_bytes(join(output, "manifest.json")))
@@ -82,8 +82,8 @@ def check_output(output: str) -> None:
     """Checks that the output folder is new, empty, or the output of a run. Writes nothing.
 
     Raises:
-        ValueError: the folder contains files that are not from a run, and a run could overwrite them; or its name is a
-            pattern.
+        ValueError: the folder contains files that are not from a run, and a run could overwrite them; or the name of
+            the folder contains ``*``, ``?`` or ``[``.
     """
     if any(mark in output for mark in "*?["):
         raise ValueError(f"--output {output}: '*', '?' and '[' stand for patterns; name a folder without them")
@@ -121,8 +121,9 @@ def only_run(layout: Layout) -> Iterator[None]:
     """Checks that the output folder can be written, and locks it against a second run on this machine. A second run
     would delete the spill files of this run.
 
-    If the request is refused before anything is made, a new folder is deleted again, with the lock in it. Other runs
-    may begin in the folder meanwhile: they make it again.
+    The lock is a file in the output folder. If the request is refused before any work is done, this function deletes
+    what it made: the lock, and the output folder if it is new. Other runs may begin in the folder
+    meanwhile: they make it again.
 
     Raises:
         ValueError: a second run has locked the folder, or :func:`check_writable` refuses it.
@@ -172,7 +173,7 @@ def _is_file(file: BinaryIO, path: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """Remembers what an output folder on this machine had before a run, to restore this if the run is refused."""
+    """Remembers the names in an output folder before a run. If the run is refused, deletes what the run has made."""
 
     output: str
     names: frozenset[str] | None
@@ -193,7 +194,7 @@ class _Before:
         return cls(output, None if is_new else frozenset(names), parent)
 
     def restore(self) -> None:
-        """Deletes the folder ``.work`` if the run has made it and nothing else.
+        """Deletes the folder ``.work`` if the run has made nothing but this folder.
 
         The lock is deleted last, because another run can begin as soon as the lock is gone. The folder stays if the
         other run has already made a file in it.
@@ -209,7 +210,7 @@ class _Before:
             os.rmdir(work)
 
     def remove_empty_folders(self) -> None:
-        """Removes the output folder and the folders above it that the run has made, if they are empty."""
+        """Removes empty folders that the run has made: the output folder, and folders above the output folder."""
         folder = os.path.abspath(self.output)
         if self.names is not None:
             return

@@ -1,4 +1,6 @@
-"""Writes and reads markers. A marker records that a step is complete, and what the step's files were made from."""
+"""Writes and reads markers. A marker is a small file. It records that a step of the run is complete, and what the
+step's files were made from. A part is one of these files; its name has a number.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def _checksum(marker: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PartSpan:
-    """Selects the parts of one dump in a folder. The parts have the numbers ``first`` to ``end`` - 1."""
+    """Selects the parts of one dump (one of several inputs of a source). They have the numbers ``first`` to ``end`` - 1
+    in ``folder``.
+    """
 
     folder: str
     first: int
@@ -57,15 +61,17 @@ def is_done(path: str, fingerprint: str, folders: Mapping[str, str | PartSpan] |
     An equal fingerprint means that the inputs, the settings and the data version of the step have not changed.
 
     Args:
-        folders: the folders that contain the step's parts, by name. The marker has the state of each folder under the
-            same name.
+        folders: the folders that contain the step's parts, by name. The marker has the state of each folder
+            (:func:`state_of`) under the same name.
     """
     marker = read_marker(path)
     return marker is not None and marker.get("fingerprint") == fingerprint and are_whole(marker, folders or {})
 
 
 def are_whole(marker: Mapping[str, Any], folders: Mapping[str, str | PartSpan]) -> bool:
-    """True if the folders have exactly the parts that the step wrote: none is missing, shortened or added."""
+    """True if the folders have exactly the parts that the step wrote, with the same sizes. No part may be missing,
+    shortened or added.
+    """
     return all(marker.get("parts", {}).get(name) == state_of(folder) for name, folder in folders.items())
 
 

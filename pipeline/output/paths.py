@@ -20,8 +20,8 @@ class Layout:
     folder. None if this run cleans documents itself.
     """
     tokens_from: frozenset[str] = frozenset()
-    """The sources whose token files are also read from ``clean_from``. The run in that folder used the same tokenizer
-    as this run.
+    """The sources whose token files are read from ``clean_from``. This is possible if the earlier run used the same
+    tokenizer as this run.
     """
 
     @property
@@ -51,8 +51,7 @@ class Layout:
     def index(self, source: str) -> str:
         """Returns the folder for the index of a source (the keys of its clean documents).
 
-        When a later source is cleaned, its documents are looked up in this index, to find those that this source has
-        already.
+        When a later source is cleaned, the index shows which of its documents ``source`` already has.
         """
         return join(self.clean_output, "dedup", "index", source)
 

@@ -15,7 +15,8 @@ _NUMBERS = {
     "us-central": [1], "us-east": [1, 4, 5], "us-south": [1], "us-west": [1, 2, 3, 4],
 }  # fmt: skip
 REGIONS = tuple(f"{area}{number}" for area, numbers in _NUMBERS.items() for number in numbers)
-"""The regions of Google Cloud. A known area with an unknown number is accepted too. Google's service checks the number.
+"""The regions of Google Cloud. A region has an area and a number, such as ``europe-west4``. A known area with an
+unknown number is accepted too, because Google may add regions. Google's service checks the number.
 """
 
 _GB_PER_VCPU = {

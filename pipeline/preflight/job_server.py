@@ -143,7 +143,8 @@ def addresses(engine: Engine) -> list[tuple[str, str]]:
     """Returns (flag, HOST:PORT) for each server that must answer before a job can be submitted.
 
     If the user names a running job server, only this server must answer. The master of the cluster is left out, because
-    the job server is connected to it.
+    the job server is connected to the master. If Spark has several masters, the first one must answer. Flink's master
+    ``[local]`` is not a server:
 
     >>> from pipeline.engine.runner import choose_engine
     >>> addresses(choose_engine(["--runner=SparkRunner", "--spark_master_url=spark://one:7077,two:7077"]))

@@ -1,9 +1,16 @@
 """Estimates how much memory a run will need, and refuses a local run that does not fit.
 
-A worker process needs memory for six things. They are Beam and its libraries; the compiler of kernels, if a step has
-kernels (compiled loops); models that processes cannot share; buffers of the groupings in one pass; one bucket of line
-hashes while it is sorted; and one batch and its copies while steps run. None of the six grows with the input. A larger
-input has more buckets, but not larger buckets (``pipeline.clean.sizing.scale_of``).
+A worker process needs memory for:
+
+- Beam and its libraries,
+- the compiler of kernels (compiled loops), if a step has kernels,
+- models that processes cannot share,
+- buffers of the groupings in one pass,
+- one bucket of line hashes (a group of hashes that are sorted together),
+- one batch of documents, and its copies while steps run.
+
+None of these grows with the input. A larger input has more buckets, but not larger buckets
+(``pipeline.clean.sizing.scale_of``).
 """
 
 from __future__ import annotations
@@ -34,23 +41,23 @@ BUFFER_BYTES = 4 * (32 << 20)
 and one is for dropped rows. Each buffer takes 32 MB.
 """
 BATCH_BYTES = 160 << 20
-"""Memory in bytes of a batch with 8 MB of text while steps run: its columns, edited copies, and Python strings of the
-longest document.
+"""Memory in bytes that a batch with 8 MB of text needs while steps run. It includes the columns of the batch, edited
+copies, and Python strings of the longest document.
 """
 BYTES_PER_LINE = 17 * 4
 """Memory in bytes per line in a bucket. The hash, place and flag of a line take 17 bytes. While the bucket is sorted,
-there are three more copies of them.
+there are three more copies of these 17 bytes.
 """
 BYTES_PER_KEY = 24 * 5
 """Memory in bytes per key in a bucket of a near dedup. A key takes 24 bytes, and about 77 bytes more
 while the bucket is sorted (measured). This number is a little larger."""
 KEYS_PER_LINE = 0.75
-"""The number of keys of a near dedup (bands and sampled n-grams) per line of text. A document of 2.2 kB has 36 keys and
-about 50 lines (measured on 12,000 documents)."""
+"""The number of keys of a near dedup per line of text. The keys are hashes of bands (groups of MinHash values) and of
+sampled n-grams. A document of 2.2 kB has 36 keys and about 50 lines (measured on 12,000 documents)."""
 DRIVER_BYTES = 250 << 20
 TEXT_PER_INPUT_BYTE = 5
-"""A stored byte of a join's input unpacks to at most this many bytes of text. Such an input is for example posts (XML
-in 7z).
+"""The largest number of bytes of text per stored byte of input, for sources with a join. An example of such an input is
+a 7z archive of posts in XML.
 """
 SORTED_BYTES_PER_LINE = 2 * 25
 _MAPPED = (".arpa.bin", ".evals")
@@ -67,8 +74,8 @@ class Need:
     fetched_bytes: int
     """Bytes of models that are copied to the machine's disk."""
     sort_bytes: int
-    """Bytes of the largest group that a process sorts on its disk. The disk is used for sorting only if the payloads go
-    through the engine.
+    """Bytes of the largest group that a process sorts in files on its disk. This happens only if the engine shuffles
+    the payloads (as Dataflow does).
     """
 
     def machine_bytes(self, num_processes: int) -> int:
@@ -79,8 +86,8 @@ def foresee(sources: Iterable[tuple[Source, Mapping[str, Any], Scale, int]], *, 
     """Estimates the memory and disk that a machine needs for the clean phase. The mix phase needs less.
 
     Each item of ``sources`` has four values: a source, the paths of its models, its scale (the numbers of parts and
-    buckets), and the stored bytes of its input. ``is_compiled`` says that steps use compiled loops where they also have
-    a form in NumPy.
+    buckets), and the stored bytes of its input. ``is_compiled`` is True if the run uses compiled loops for those models
+    that can also be computed with NumPy.
     """
     private: dict[str, int] = {}
     mapped: dict[str, int] = {}

@@ -16,11 +16,11 @@ from pipeline.settings.request import Request
 def check_places(request: Request) -> None:
     """Checks what a request names on this machine: models, inputs, the output folder, and outputs of earlier runs.
 
-    Places in stores are checked later, because the check needs Beam. The check writes nothing.
+    Paths in object stores are checked later, because their check needs Beam. This function writes nothing.
 
     Raises:
-        ValueError: a folder or a file does not exist, the output is no output of a run, or a source that the mixture
-            needs has neither input nor clean documents.
+        ValueError: a folder or a file does not exist; the output folder has files that no run wrote; or a source of the
+            mixture has neither input nor clean documents.
     """
     flags = request.flags
     if flags.explain is not None:
@@ -46,7 +46,7 @@ def check_places(request: Request) -> None:
 
 
 def no_clean_documents(source: str, layout: Layout) -> str:
-    """Returns the message about a source that is to be mixed and has no finished clean documents."""
+    """Returns the message about a source without finished clean documents that the user wants to mix."""
     return (
         f"{source}: there are no finished clean documents in {layout.clean_output}; "
         f"run it with --phase=clean --input {source}=GLOB first, or take {source} out of the recipe"
@@ -61,7 +61,8 @@ def check_mixable(recipe: Recipe, names: Container[str], layout: Layout) -> None
         names: the sources of the run, which have input.
 
     Raises:
-        ValueError: a source has neither, and the recipe does not give its weight to the others.
+        ValueError: a source has neither input nor clean documents, and the recipe does not give the weight of a missing
+            source to the other sources (``missing: share``).
     """
     if recipe.missing != "error":
         return

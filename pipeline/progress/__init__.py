@@ -3,7 +3,8 @@
     workers -> ticks: small files -> display: table, or lines in a log
     output folder -> closing_table; run_record, worker_time -> .work/run.json -> report
 
-- ``ticks``: workers append their progress to files; the driver adds it up.
+- ``ticks``: workers append their progress to files, and the driver (the process that started the run) adds up the
+  numbers.
 - ``work``: the amount of work of each stage. ``display``: shows how much of the work is done.
 - ``log_file``: writes the file of ``--log-file``.
 - ``closing_table``: the table at the end of a run.

@@ -33,7 +33,8 @@ HEADER = (
 def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
     """Returns one row per source. The columns are those of :data:`HEADER`.
 
-    Seconds are summed over all workers. MB/s are megabytes of stored input per second.
+    The seconds are those of cleaning and tokenizing, summed over all workers. MB/s are megabytes of stored input per
+    such second.
     """
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     record = _load(f"{layout.work}/run.json")
@@ -65,12 +66,12 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
 
 
 def names(settings: Settings) -> list[str]:
-    """Returns the sources of the recipe, and then those of the run that have no weight in it."""
+    """Returns the sources of the recipe, and then the sources of the run that have no weight in the recipe."""
     return [*settings.recipe.weights, *without_weight(settings)]
 
 
 def without_weight(settings: Settings) -> list[str]:
-    """Returns the sources that are cleaned and not mixed, because the recipe has no weight for them."""
+    """Returns the sources that the run cleans but does not mix, because the recipe has no weight for them."""
     return [name for name in settings.sources if name not in settings.recipe.weights]
 
 
@@ -143,8 +144,8 @@ def dropped_all(source: str, stats: dict[str, Any]) -> str:
 
 
 def told_of_validation(settings: Settings, manifest: Mapping[str, Any]) -> str:
-    """Returns a warning about the sources that were to have documents held out for validation, and have none. Returns
-    an empty string if there are no such sources.
+    """Returns a warning about sources without validation documents, although the recipe holds out a share of them. This
+    can happen if the source has few documents. Returns an empty string if there are no such sources.
     """
     none = not_held_out(settings.recipe.validation, manifest) if manifest else []
     if not none:
@@ -172,7 +173,9 @@ def excluded(stats: Iterable[dict[str, Any]]) -> int:
 
 
 def summary(layout: Layout, settings: Settings, *, seconds: float, report: str, made: Plan | None) -> dict[str, Any]:
-    """Returns the closing table as values, for ``--json``. Values of a phase that did not run are left out."""
+    """Returns the content of the closing table by name, for ``--json``. Values of a phase that did not run are left
+    out.
+    """
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     record = _load(f"{layout.work}/run.json")
     sources: dict[str, Any] = {}

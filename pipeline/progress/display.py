@@ -53,8 +53,8 @@ class StageRow:
     def left_s(self) -> float | None:
         """The estimated number of seconds until the stage is done; None if too little is done for an estimate.
 
-        The estimate assumes that the stage goes on at its speed so far. Between two steps of progress it counts down,
-        so it does not grow while a large file is read.
+        The estimate assumes that the stage goes on at its speed so far. While a large file is read, there is no
+        progress; then the estimate counts down. In the example, three of four files were done after 12 seconds:
 
         >>> [StageRow("books: read", 3, 9, 0, 12.0, Work(4, 0), idle_s).left_s for idle_s in (0.0, 1.0)]
         [4.0, 3.0]
@@ -65,7 +65,8 @@ class StageRow:
 
     @property
     def done(self) -> str:
-        """The number of units (files or parts) that are done. If the number of all units is known, it follows.
+        """The number of units (files or parts) that are done, as text. If the number of all units is known, the text
+        also has this number.
 
         >>> StageRow("books: read", 3, 9, 0, 1.0, Work(12, 0)).done
         '3 of 12'
@@ -76,15 +77,15 @@ class StageRow:
 
 
 def counted_down(seconds: float, share: float, idle_s: float) -> float | None:
-    """Returns the estimated number of seconds until some work is done. It is 0 if the work is done.
+    """Returns the estimated number of seconds until some work is done; 0 if it is done.
 
     Args:
         seconds: the time from the start of the work to its last progress.
-        share: the share of the work that was done by then, above 0 and at most 1.
-        idle_s: the time since then, which is subtracted.
+        share: the share of the work that was done at the last progress, above 0 and at most 1.
+        idle_s: the time since the last progress. It is subtracted from the estimate.
 
     Returns:
-        None if the time is over and the work is not done. It is then slower than before, and nobody knows how much.
+        None if the estimated time is over and the work is not done. Then the work has become slower.
 
     >>> [counted_down(10.0, 0.5, idle_s) for idle_s in (0.0, 4.0, 11.0)], counted_down(9.0, 1.0, 3.0)
     ([10.0, 6.0, None], 0.0)
@@ -117,8 +118,8 @@ class Display:
 
     @contextlib.contextmanager
     def job(self, name: str, progress_dir: str | None, *, work: Mapping[str, Work] | None = None) -> Iterator[None]:
-        """Shows a job until it ends. If the amounts of work of stages are known, ``work`` has them by the stage's
-        label.
+        """Shows the progress of a job until the job ends. ``work`` maps the label of a stage to its amount of work, for
+        stages whose amount is known.
         """
         started = time.monotonic()
         board = _Board(name, work or {}, started)
@@ -141,7 +142,7 @@ class _Board:
         self.name, self.work, self.started = name, work, started
         self._sums: dict[str, Counter[str]] = {}
         self._times: dict[str, tuple[float, float]] = {}
-        """Two times per stage: when the stage first made progress, and when it last did."""
+        """Maps each stage to two times: the time of its first progress, and the time of its last progress."""
         self._lock = threading.Lock()
 
     def update(self, sums: Mapping[str, Mapping[str, int]]) -> None:

@@ -1,4 +1,6 @@
-"""Writes the file of ``--log-file``. It has the progress, the warnings and the errors of a run, with times."""
+"""Writes the log file that ``--log-file`` names. The file has the progress, the warnings and the errors of a run, with
+times.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,8 @@ def log_to(path: str | None) -> None:
 
 
 def note(text: str, *, level: int = logging.INFO) -> None:
-    """Writes the lines of a text into the file of ``--log-file``, each with the time. Does nothing if the run has no
-    log file.
+    """Writes a text into the log file that ``--log-file`` names. Each line gets the time. Does nothing if the run has
+    no log file.
     """
     if _LOG.handlers:
         for line in text.splitlines():

@@ -34,7 +34,8 @@ class Measured:
     jobs: dict[str, float] = field(default_factory=dict)
     """The wall-clock seconds of each job that ran."""
     stages: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
-    """The busy seconds of all workers, by job, source and part of the graph."""
+    """The seconds for which workers were busy, summed over all workers. The keys are the job, the source, and the part
+    of the source's graph (such as ``read``)."""
 
 
 def record_path(layout: Layout) -> str:
@@ -122,8 +123,8 @@ def settings_said(settings: Settings) -> dict[str, Any]:
 
 
 def _steps(totals: Totals) -> dict[str, dict[str, dict[str, float]]]:
-    """Returns how much each step of each source did: the documents and bytes that it got, and its seconds over all
-    workers.
+    """Returns three numbers for each step of each source: the documents and bytes that the step got, and the seconds
+    that it took, summed over all workers.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
     for label, counts in totals.stages.items():

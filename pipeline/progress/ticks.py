@@ -1,4 +1,6 @@
-"""Reports the progress of a local run. Workers append to small files, and the driver adds up and shows the numbers."""
+"""Reports the progress of a local run. Workers append numbers to small files. The driver (the process that started the
+run) adds the numbers up and shows them.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ labels."""
 def tick(
     folder: str | None, stage: str, *, documents: int = 0, num_bytes: int = 0, units: int = 0, busy_s: float = 0.0
 ) -> None:
-    """Reports to the driver that a piece of work is done.
+    """Reports progress to the driver: adds these numbers to the sums of a stage.
 
     The driver's sums are approximate: if Beam repeats work that failed, the work is reported twice.
     """

@@ -18,7 +18,7 @@ documents other settings would keep, and compares runs.
 - ``figures``, ``charts``, ``run_tables``, ``page_documents``: make the remaining parts of the page. ``build``: joins
   all parts.
 - ``near_dedups``: shows the documents that a near dedup removed.
-- ``eval_sets``: makes a page for each evaluation set that was searched for.
+- ``eval_sets``: makes a page for each evaluation set that the run searched for in the documents.
 - ``failed``: writes the report of a run that failed.
 - ``dataset_card``: writes the ``README.md`` of the output.
 - ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with changed settings.

@@ -16,8 +16,8 @@ from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns its exit status: 0 if it succeeded, 1 if it failed (a full disk), 2 if the
-    request was wrong."""
+    """Runs the command. Returns its exit status: 0 if it succeeded, 1 if it failed (for example because the disk is
+    full), 2 if the request was wrong."""
     args = build_parser().parse_args(argv)
     try:
         _run(args)
@@ -110,7 +110,8 @@ def build_parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="a setting as under `sources:` in the config file; SOURCE.FIELD=VALUE for every step that "
-        "has it, SOURCE.STEP=off, and common_crawl.perplexity.head=N or .middle=N where a bucket ends; repeatable",
+        "has it (a list in brackets: wikipedia.wiki_languages.wikis=[en,de]), SOURCE.STEP=off, "
+        "and common_crawl.perplexity.head=N or .middle=N where a bucket ends; repeatable",
     )
     parser.add_argument(
         "--page", action="store_true",

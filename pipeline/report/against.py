@@ -75,7 +75,7 @@ def _sentences(other: RunState, this: RunState, num_settings: int) -> Iterator[s
 
 
 def _change(before: int, now: int) -> str:
-    """Returns a text about the change from the first number to the second.
+    """Returns a text about the change from ``before`` to ``now``. The text begins with ``now``.
 
     >>> _change(100, 90), _change(5, 5), _change(0, 7)
     ('90, 10 fewer than 100 (10 %)', '5, as before', '7, 7 more than 0')
@@ -109,8 +109,8 @@ def _dropped(state: RunState) -> Mapping[tuple[str, str, str], int]:
 
 
 def _bars(other: RunState, this: RunState) -> Iterator[dict[str, Any]]:
-    """Yields two bars for each source that is in both runs, with a list of the losses that differ. A bar shows which
-    share of the source's documents one run kept, and which shares it dropped for which reason.
+    """Yields two bars for each source that is in both runs, with a list of the losses that differ. One bar belongs to
+    each run. It shows the share of the source's documents that the run kept, and one share per drop reason.
 
     Each drop reason has the same shade in both bars.
     """

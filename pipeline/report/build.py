@@ -39,7 +39,8 @@ MAX_PAGE_BYTES = 5_000_000
 _SCRIPTS = ("search.js", "cards.js", "export.js", "page.js")
 """The files of the page's script. A file comes after the files that it uses."""
 _SAMPLE_BUDGETS = (3_400_000, 2_000_000, 800_000, 200_000)
-"""Limits for the documents in the page, in bytes. If the page is too large with one limit, the next limit is tried."""
+"""Limits for the documents in the page, in bytes, largest first. If the page is too large with one limit, the next
+limit is tried."""
 
 
 def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES, other: str | None = None) -> str:

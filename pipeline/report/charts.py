@@ -135,7 +135,7 @@ def _draw_line(axes: Any, line: LimitLine, number: int, top: float, edges: Float
 
 
 def bin_edges(data: Histogram) -> tuple[Floats, bool]:
-    """Returns the edges of the bars of a histogram, and True if its axis is logarithmic.
+    """Returns the edges of the bars of a histogram. The second value is True if the axis is logarithmic.
 
     >>> edges, is_log = bin_edges(Histogram("x", np.array([0.1, 0.9]), np.empty(0), np.empty(0)))
     >>> float(edges[0]), float(edges[-1]), is_log
@@ -188,7 +188,7 @@ class Bar:
     text: str
     colour: str = "kept"
     mark: float | None = None
-    """The intended value. A vertical line marks it. None to draw no line."""
+    """The intended value, which a vertical line marks. None to draw no line."""
 
 
 def bars(bars_: Sequence[Bar], *, alt: str, width: float = 5.2) -> str:
@@ -265,8 +265,8 @@ def short_bytes(num_bytes: int) -> str:
 
 
 def percent(value: float) -> str:
-    """Returns a percentage with one decimal. A small percentage keeps two digits, so that only zero is shown as 0. A
-    percentage below 0.001 is shown as ``< 0.001``.
+    """Returns a percentage as text, without the sign. It is rounded to one decimal. A percentage below 0.1 is rounded
+    to two significant digits instead, and one below 0.001 becomes ``< 0.001``. So only zero becomes ``0``.
 
     >>> percent(13.0081), percent(100.0), percent(0.0), percent(0.0412), percent(3.3e-6)
     ('13', '100', '0', '0.041', '< 0.001')
@@ -277,8 +277,8 @@ def percent(value: float) -> str:
 
 
 def _figure(width: float, height: float, *, left: float, bottom: float) -> tuple[Figure, Any]:
-    """Returns a figure of this size, and its axes. The margins are fixed. Otherwise matplotlib would have to draw
-    everything once to compute them, and then once more.
+    """Returns a figure of this size, and its axes. All sizes are in inches. The margins are given, because matplotlib
+    would draw everything twice if it had to compute them.
     """
     figure = Figure(figsize=(width, height))
     FigureCanvasSVG(figure)

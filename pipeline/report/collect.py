@@ -62,7 +62,7 @@ class Group:
     """A description of the kept documents, shown in the page."""
     limit: Limit | None = None
     is_paired: bool = False
-    """True if the lists are paired: the kept document at an index belongs to the dropped document at this index."""
+    """True if the lists ``dropped`` and ``kept`` are paired: ``kept[i]`` is the original of the copy ``dropped[i]``."""
 
 
 @dataclass(slots=True)
@@ -121,15 +121,15 @@ def collect(
 
 @dataclass(frozen=True, slots=True)
 class Deciding:
-    """Finds the passage of a document because of which a step dropped or kept the document."""
+    """Finds the passage that made a step drop or keep a document."""
 
     scores: Mapping[str, Any]
     hits: Mapping[str, tuple[Span, ...]]
     """The places at which evaluation items were found, by the id of the document."""
 
     def passage(self, reason: str, document: NearestDocument) -> Passage:
-        """Returns the passage that belongs to a drop reason, for example the line with a curly bracket. The passage is
-        searched for in dropped and in kept documents.
+        """Returns the passage that belongs to a drop reason, for example the line with a curly bracket. ``document``
+        can be a dropped or a kept one.
         """
         if document.doc_id in self.hits:
             return Passage(self.hits[document.doc_id], "the evaluation item")
@@ -169,8 +169,8 @@ def _dropped_texts(
 def _mark_kept(groups: Sequence[Group], deciding: Deciding) -> None:
     """Shortens the kept documents in the groups to excerpts, and marks a passage in each of them.
 
-    If a group pairs each copy with its original, the marks are on the passages that both have. The copies are marked
-    too. Otherwise, the drop reason of the group decides which passage is marked.
+    The drop reason of the group decides which passage is marked. There is one exception: if a group pairs each copy
+    with its original, the passages that both have are marked in both documents.
     """
     unmarked: dict[int, NearestDocument] = {}  # the page stores a document once if it is the same in all groups
     for group in groups:

@@ -74,7 +74,8 @@ def _value(stats: Mapping[str, Any] | None, path: Sequence[str]) -> int | None:
 
 
 def _pair(a: int | None, b: int | None) -> tuple[str, str, str]:
-    """Returns three texts: the two numbers, and the relative change from the first to the second.
+    """Returns three texts: the two numbers, and the change from ``a`` to ``b``. The change is in percent of ``a``. If
+    ``a`` is 0, the change is ``b``.
 
     >>> _pair(100, 90), _pair(None, 5), _pair(0, 2)
     (('100', '90', '-10.0 %'), ('-', '5', ''), ('0', '2', '+2'))

@@ -76,7 +76,8 @@ def _judges(layout: Layout, source: Source) -> list[str]:
 
 
 def _marks(tokenizer: Mapping[str, Any]) -> str:
-    """Returns a phrase that says whether each document starts with the bos id and ends with the eos id.
+    """Returns a phrase that says whether each document starts with the bos id and ends with the eos id. The id -1 means
+    that the tokenizer does not add this token:
 
     >>> _marks({"bos_id": -1, "eos_id": 2})
     'eos included, no bos'
@@ -118,8 +119,8 @@ def _funnel(layout: Layout, name: str) -> Mapping[str, int] | None:
 
 
 def _languages(layout: Layout, names: list[str]) -> list[str]:
-    """Returns the languages of a sample of the documents, most common first. Languages of less than 0.1 % of a source
-    are left out.
+    """Returns the languages of a sample of the documents, most common first. For each source, languages of less than
+    0.1 % of the sampled documents are left out. All programming languages are listed as ``code``.
     """
     docs: Counter[str] = Counter()
     for name in names:

@@ -62,8 +62,8 @@ def explain_stage(source: SourceState, stage: str) -> Explanation:
 
 
 def rule_of(step: Any) -> str:
-    """Returns the rule of a step or a reader. The rule is the text ``RULE`` or ``rule`` if the step or reader has one.
-    Otherwise it is the first paragraph of the docstring.
+    """Returns the rule of a step or a reader. The rule is the attribute ``RULE`` or ``rule``. If there is no such
+    attribute, the rule is the first paragraph of the docstring.
 
     >>> from pipeline.sources import SOURCES
     >>> rule_of(SOURCES["common_crawl"].steps[0])

@@ -9,8 +9,8 @@ from pipeline.report import write_report
 
 
 def report_of_failed(output: str, say: Callable[[str], None]) -> None:
-    """Writes the report and prints its path. If this fails too, prints why: the error of the run itself comes after it
-    and matters more.
+    """Writes the report of a failed run, and prints the path of the report. If the report cannot be written, prints why
+    and raises no error. The caller then reports the error of the run, which matters more.
 
     Args:
         say: a function that prints a line.

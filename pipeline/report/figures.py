@@ -124,7 +124,7 @@ def constants(found: Collected) -> list[str]:
 
 
 def _the_only(*groups: Floats) -> float | None:
-    """Returns the value that all documents have in common. Returns None if the documents have different values, and 0
+    """Returns the value of a signal if all documents have the same value; None if they have different values. Returns 0
     if there are no documents.
     """
     values = np.concatenate([g for g in groups if len(g)] or [np.zeros(1)])
@@ -180,8 +180,10 @@ def _notes(limits: Sequence[Limit]) -> list[str]:
 
 
 def _weight(state: SourceState, found: Collected) -> float:
-    """Returns how much a dropped document counts in a chart, relative to a kept one. Kept and dropped documents are
-    sampled at different rates, so one document of each sample stands for a different number of documents.
+    """Returns the weight of a sampled dropped document in a chart. A sampled kept document has the weight 1.
+
+    Kept and dropped documents can be sampled at different rates. For example, if all kept documents and every second
+    dropped document were read, the weight is 2.
     """
     if state.stats is None or not found.clean.num_docs or not found.dropped.num_docs:
         return 1.0

@@ -161,8 +161,8 @@ def _counts_up_to(step: AnyStep) -> float | None:
 
 
 def _of_language(step: Language) -> Iterator[Limit]:
-    """Yields the limit of the language score for languages in general, then the limit of each language that has its
-    own.
+    """Yields limits of the language score. The first limit is for all languages without a limit of their own. After it,
+    there is one limit for each language that has its own.
     """
     own = tuple(sorted(step.min_scores))
     every = Limit(stage=step.NAME, reason="low_language_score", signal="language_score", op="<", value=step.min_score,

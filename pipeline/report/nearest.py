@@ -1,7 +1,8 @@
 """Chooses kept documents that the page shows beside dropped ones.
 
-If a drop reason compares a signal (a measured number) with a limit, these are the kept documents nearest to the limit.
-For other reasons, these are random documents. Beside a dropped copy, the page shows its original.
+Some drop reasons compare a signal (a measured number) with a limit. For these reasons, the page shows the kept
+documents nearest to the limit. For a dropped copy, the page shows its original. For all other reasons, it shows random
+kept documents.
 """
 
 from __future__ import annotations

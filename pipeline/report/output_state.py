@@ -152,8 +152,8 @@ def _source_as_it_was(
 ) -> Source | None:
     """Returns a source with the steps that it had in the run.
 
-    The run recorded the user's declaration of the source. This record is ``declared``, and the steps come from it. If
-    nothing was recorded, the steps come from the recipe.
+    ``declared`` is the user's declaration of the source, as the run recorded it. The steps come from ``declared``. If
+    nothing was recorded (None), the steps come from the recipe.
     """
     if declared is None and recipe is not None:
         steps = recipe.sources.get(name, {}).get("steps")

@@ -74,8 +74,8 @@ def samples_of(collected: Sequence[tuple[str, Collected]], counts: dict[tuple[st
 
 
 def _least_bytes(groups: Sequence[tuple[str, Group]], excerpt_chars: int, most: int) -> int:
-    """Returns a number of bytes that the texts need at least. If this number is already too large, the caller does not
-    pack the documents at all.
+    """Returns a lower bound for the number of bytes that the texts need. If this bound is already too large, the caller
+    does not pack the documents in this way.
     """
     return sum(min(len(s.text), excerpt_chars) for _, g in groups for s in g.dropped[:most])
 

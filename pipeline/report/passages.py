@@ -39,7 +39,7 @@ _NO_LETTERS = re.compile(r"(?<!\w)[^\W_]*\d[\d.,:/%-]*|[^\w\s]{2,}")
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Holds the parts of a text because of which a step dropped or kept the document."""
+    """Holds the parts of a text that made a step drop or keep the document."""
 
     spans: tuple[Span, ...] = ()
     """The marked parts, in the order of the text. The parts do not overlap."""
@@ -112,8 +112,8 @@ def _repeated_words(number: int, *, only_top: bool) -> Find:
 
 
 def _share_without(pattern: str) -> Callable[[str], float]:
-    """Returns a function that scores a line: the number of its characters that do not match ``pattern``. Lines with
-    fewer than 60 characters get a lower score.
+    """Returns a function that computes the score of a line. The score is the number of characters that do not match
+    ``pattern``. Lines with fewer than 60 characters get a lower score.
     """
     compiled = re.compile(pattern)
     return lambda line: (len(line) - len(compiled.findall(line))) * min(1.0, len(line) / 60)
@@ -162,8 +162,8 @@ FINDERS: Mapping[str, Find] = {
 def by_reason(reason: str, text: str, detail: str = "") -> Passage:
     """Finds the passage in a text that belongs to a drop reason, for example the line with a curly bracket.
 
-    If there is no search for the reason, ``detail`` is searched for. This is the note of the step that dropped the
-    document, for example a word from a list.
+    If :data:`FINDERS` has no function for the reason, ``detail`` is searched for in the text. The step that dropped the
+    document wrote ``detail``, for example a word from a list.
 
     >>> by_reason("curly_bracket", "Text.\\nif (a) {").spans
     ((6, 14),)
@@ -212,7 +212,8 @@ def merged(spans: Iterator[Span] | Sequence[Span]) -> tuple[Span, ...]:
 
 def worst_window(text: str, score: Score, *, is_high_bad: bool, says: str) -> Passage:
     """Finds the part of a text that gets the worst score. The text is divided into windows: consecutive lines with
-    about 240 characters in all. The result is empty if fewer than two windows have a score.
+    about 240 characters in all. The result is empty if fewer than two windows have a score. In the example, the score
+    of a window is the number of ``bad`` plus 0.5:
 
     >>> text = "good " * 60 + "\\n" + "bad " * 70
     >>> worst_window(text, lambda part: part.count("bad") + 0.5, is_high_bad=True, says="score").says

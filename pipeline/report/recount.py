@@ -43,7 +43,7 @@ class Recount:
     """Maps each stage to a number of documents: those that the stage dropped in the run but would now pass. The
     verdicts of later stages are unknown."""
     surely_back: int = 0
-    """The number of documents in ``come_back`` that no later stage could drop."""
+    """The number of documents in ``come_back`` that the last stage had dropped. No later stage can drop them."""
     other_reason: Counter[tuple[str, str]] = field(default_factory=Counter)
     """The number of documents whose stage or drop reason changes, by the new (stage, reason)."""
     unknown_kept: Counter[str] = field(default_factory=Counter)
@@ -109,8 +109,8 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
 
 
 def _pass_shares(one: SourceState) -> dict[str, float]:
-    """Computes a share for each stage: of the documents that the stage kept, the share that also passed all later
-    stages. For the last stage the share is 1.
+    """Returns one share per stage: how many of the documents that the stage kept also passed all later stages in the
+    run. For the last stage the share is 1.
     """
     shares: dict[str, float] = {}
     passed = 1.0
@@ -212,8 +212,8 @@ def _count_dropped(
 
 
 def scaled(found: Recount) -> Recount:
-    """Returns the recount with larger numbers, if only a part of the output was read. The new numbers are estimates for
-    the whole output.
+    """Returns a recount with numbers for the whole output. If only a part of the output was read, the numbers are
+    scaled up, so they are estimates.
     """
     if found.share_read >= 1:
         return found

@@ -100,8 +100,8 @@ _KNOWN_FIELDS: Mapping[str, frozenset[str]] = {
     "C4TooLong": frozenset({"max_chars"}),
     BadWords.__name__: frozenset(),
 }
-"""Maps a step to those of its settings that change a limit on a signal. Steps whose limits are all in a table of rules
-have no entry."""
+"""Maps the class name of a step to the settings of the step that change a limit on a signal. A step has no entry if all
+its limits are in a table of rules."""
 
 
 def _rules_differ(change: Change) -> bool:
@@ -157,7 +157,8 @@ def _by_limits(change: Change, documents: Documents) -> Verdicts:
 def _broken(
     limit: Limit, was: Sequence[Limit], documents: Documents, dropped: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Returns two masks: the documents that break a limit, and the documents for which the signal cannot decide.
+    """Returns two masks of documents. In the first, True means that the document breaks ``limit``. In the second, True
+    means that the signal does not show whether the document breaks it.
 
     If a document has no signal and the step did not drop it, the step did not check the document. The documents of the
     published C4 are an example. With the new settings, the step is assumed not to check such a document either.

@@ -1,5 +1,5 @@
-"""Parses the values of the flag ``--set``. They change settings of a run's steps for a recount (an estimate without a
-new run). Each changed step is returned together with the step as it was before.
+"""Parses the values of the flag ``--set``. These values change settings of a run's steps for a recount (an estimate
+without a new run). The result has each changed step, before and after the change.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from pipeline.settings.source_settings import configured
 from tokenizer.did_you_mean import did_you_mean
 
 _BUCKET_ENDS = {"head": 0, "middle": 1}
-"""``perplexity.head`` and ``perplexity.middle`` change the ends of the buckets. These are not settings of the step, but
-parts of its model."""
+"""Maps the name of a perplexity bucket to the index of its end in the model's cut-offs. The names ``perplexity.head``
+and ``perplexity.middle`` in ``--set`` change these ends. The ends belong to the model and are not settings of the step.
+"""
 
 
 def parse_changes(state: RunState, settings: Sequence[str]) -> dict[str, list[Change]]:

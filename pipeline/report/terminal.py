@@ -117,8 +117,8 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
 
 
 def _available(state: RunState, name: str) -> SourceTokens | None:
-    """Returns how many tokens and documents a source, or a part of a source, has for training. Returns None if the
-    tokens were not counted.
+    """Returns the number of tokens and documents that are left for training. ``name`` is a source or a part of a
+    source. Returns None if the tokens were not counted.
 
     If there is no manifest, nothing was mixed yet. Then the number includes the tokens that are held out for
     validation.

@@ -35,7 +35,8 @@ _LEAST_DOCS = 20
 about a step."""
 _FEW_DOCS = 100
 _NEAR = 0.5
-"""If removals reach this share of a ceiling, the page says that the ceiling is near."""
+"""A remark is made if a number reaches this share of a limit at which the run stops. Such limits are those on bad
+records, on unreadable files, and on the documents that a near dedup removes."""
 _GOOD_EPOCHS = 4.0
 """Data that is repeated up to four times is nearly as good as new data (Muennighoff et al. 2023, arXiv:2305.16264)."""
 _SAME_SHARE = 0.005
@@ -141,7 +142,7 @@ def _limiting(mixture: Mapping[str, Any], *, is_asked: bool) -> Iterator[Remark]
 
 
 def losses(state: RunState) -> list[Loss]:
-    """Returns the largest losses in all sources, the largest first. A loss is the documents that a stage of a source
+    """Returns the largest losses of all sources, in descending order. A loss is the documents that a stage of a source
     dropped for one reason.
     """
     found = []

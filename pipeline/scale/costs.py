@@ -46,13 +46,14 @@ class SourceScale:
     num_passes: int
     """Number of times that the text is spilled and read again."""
     spilled: float
-    """Average share of the text that a pass spills."""
+    """Average share of the text that a pass writes to spill files (work files on disk)."""
     keys_per_doc: int
     shuffles_text: bool = False
     """True if a join shuffles the texts (answers to their question, contents to their files)."""
     dedups_lines: bool = False
     num_dumps: int = 1
-    """Number of dumps. Each dump is cleaned separately. First it reads the keys that earlier dumps wrote."""
+    """Number of dumps. Each dump is cleaned separately. Before a dump is cleaned, the keys that earlier dumps wrote are
+    read."""
 
     @property
     def mb_per_s(self) -> float:
@@ -178,7 +179,7 @@ def mix_stage(num_tokens: float, width: int = 2) -> Stage:
 
 
 def ledger(sources: Sequence[SourceScale]) -> tuple[float, float]:
-    """Returns how many rows the folder ``dropped`` has (one per dropped document), and how many stored bytes."""
+    """Returns the number of rows in the folder ``dropped`` (one per dropped document), and their stored bytes."""
     rows = sum(s.num_docs * s.dropped_docs for s in sources)
     return rows, rows * LEDGER_ROW_BYTES
 

@@ -22,8 +22,8 @@ def clean_mb_per_s(source: str) -> float | None:
     """Returns the speed at which a source was cleaned, in MB of text per CPU second. Returns None if the source was not
     measured.
 
-    The MB are those of the text before the first step. The CPU time includes reading, all steps, the dedups and
-    writing.
+    MB of text means the size of the text before the first step. The CPU time includes reading, all steps, the dedups
+    and writing.
 
     >>> clean_mb_per_s("c4") > 0, clean_mb_per_s("my_corpus")
     (True, None)

@@ -1,9 +1,9 @@
 """Simulates a shuffle, to find how much fuller the largest bucket gets than the average bucket. The simulation computes
 counts for a billion keys without creating the keys.
 
-A key is the hash of a line. How often a line occurs depends on its rank (Zipf's law): the second line occurs less often
-than the first, and so on. The count of the first line is given. A batch of documents sends each hash at most once,
-which limits the counts of frequent lines.
+A key is the hash of a line. The most frequent line has rank 1, the second most frequent line has rank 2, and so on. How
+often a line occurs is computed from its rank (Zipf's law) and from the given count of the most frequent line. A batch
+of documents sends each hash at most once, which limits the counts of frequent lines.
 
 A hash decides the bucket of a key. Frequent keys are put into buckets one by one. For the many rare keys, the numbers
 of keys per bucket are drawn from a multinomial distribution. The shuffle that mixes documents is simulated in the same
@@ -57,7 +57,8 @@ def skew(
 ) -> Skew:
     """Simulates a shuffle, and returns a description of the buckets. ``num_keys`` keys are distributed over the buckets
     at random. How often a key occurs follows Zipf's law. The most frequent key occurs ``most`` times; a key that would
-    occur more often than ``cap`` occurs ``cap`` times. ``ratio`` compares the largest bucket with the mean.
+    occur more often than ``cap`` occurs ``cap`` times. ``ratio`` is the size of the largest bucket divided by the mean
+    size.
 
     >>> found = skew("x", num_keys=10**6, num_buckets=64, exponent=1.0, most=1e5, cap=1e9)
     >>> found.largest >= found.hottest_key == 1e5

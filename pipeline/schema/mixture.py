@@ -44,8 +44,8 @@ def mixture_schema() -> Schema:
 
 
 def _by_source(divided: Schema) -> Schema:
-    """Returns the schema of a mapping from sources to numbers. If a source is divided into parts by a column, a mapping
-    with the schema ``divided`` can stand in place of its number.
+    """Returns the schema of a mapping from sources to numbers. If a source is divided into parts by a column, its value
+    can also be a mapping with the schema ``divided``.
     """
     return {"type": "object", "additionalProperties": {"anyOf": [NUMBER, divided]}}
 

@@ -1,5 +1,5 @@
-"""Converts the type of a setting (such as ``int | None``) to JSON Schema. The rules are those by which
-``mixtures.from_yaml.converted`` reads the setting from YAML.
+"""Converts the type of a setting (such as ``int | None``) to JSON Schema. ``mixtures.from_yaml.converted`` reads
+settings from YAML by the same rules.
 """
 
 from __future__ import annotations

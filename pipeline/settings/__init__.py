@@ -9,7 +9,7 @@
 - ``source_names``: says which sources a run has, and from which files it reads them.
 - ``source_settings``: applies settings to a source's reader, join and steps.
 - ``dedup_settings``: limits how much a near dedup may remove.
-- ``inputs``: lists the files that a source's globs match. ``globs``: tells which surely match none.
+- ``inputs``: lists the files that a source's globs match. ``globs``: finds globs that surely match no file.
 - ``bundled_sample``: the sample corpus that comes with the package.
 - ``named_values``: checks that languages, wikis, licences and sites exist.
 

@@ -94,8 +94,8 @@ class AcrossSettings:
         """Returns the sources of a run. If a source is compared with earlier sources, the dedup across sources is added
         as its last step.
 
-        An earlier source may be missing in this run. The documents are compared with it nevertheless, because the run
-        that cleaned it stored its index (the keys of its documents).
+        An earlier source may be missing in this run. The documents are compared with the missing source nevertheless:
+        an earlier run has cleaned this source, and stored its index (the keys of its documents).
         """
         found = dict(sources)
         for number, name in enumerate(self.across):

@@ -206,6 +206,8 @@ def _check_beam_args(args: Sequence[str]) -> None:
             raise ValueError(f"{name} is not a flag of this command or of Apache Beam{hint}")
     stray = parser.parse_known_args(list(args))[1]
     if stray:
+        if stray[0].endswith((".yaml", ".yml")):
+            raise ValueError(f"{stray[0]!r} belongs to no flag; did you mean --config {stray[0]}?")
         raise ValueError(f"{stray[0]!r} belongs to no flag; put values that hold spaces or globs in quotes")
 
 

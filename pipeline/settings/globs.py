@@ -1,4 +1,4 @@
-"""Tells which globs surely match nothing, without listing any folder."""
+"""Finds globs that surely match nothing, without listing any folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def nothing_matches(source: str, glob: str) -> str:
 def is_surely_empty(glob: str) -> bool:
     """True if a glob on this machine can match nothing, because a folder in it does not exist.
 
-    Other globs are listed later. A path with ``@`` is a list of files with a prefix, and is not judged here.
+    False means that the glob may match files; a later step lists them. False is also returned for paths in stores, and
+    for paths with ``@``, which can name a list of files.
 
     >>> is_surely_empty("/nowhere/books/*.txt"), is_surely_empty("/*"), is_surely_empty("gs://bucket/x")
     (True, False, False)

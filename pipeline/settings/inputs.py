@@ -1,5 +1,5 @@
-"""Lists the files that a source's globs match, sorted and without duplicates. Also computes the fingerprint of such a
-list (a hash).
+"""Lists the files that a source's globs match, sorted and without duplicates. Also computes a fingerprint (a hash) of
+such a list.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def _without_output(
     """Returns the matched files without those below ``output``. If the glob itself begins with ``output``, returns all
     matched files.
 
-    A user may put the output folder inside the input folder. If the run were then continued, it would read its own
-    output.
+    A user may put the output folder inside the input folder. A second run of the same command would then read the
+    output as input.
     """
     if output is None or is_local(glob) != is_local(output):
         return matched

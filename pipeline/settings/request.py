@@ -1,7 +1,8 @@
 """Reads the flags and the configuration file of a run, and checks all that can be checked without a large library.
 
 This module imports neither Beam nor the sources, because such imports take seconds. So a file that does not exist, an
-unknown source or wrong weights are reported at once. :mod:`pipeline.settings.settings` makes the settings of it.
+unknown source or wrong weights are reported at once. :mod:`pipeline.settings.settings` makes the settings of the run
+from the request.
 """
 
 from __future__ import annotations

@@ -64,7 +64,8 @@ class Settings:
     models: str | None
     tokenizer: str | None
     encoder: EncoderSettings
-    """Says if documents get the tokens bos and eos. Has the settings that a tokenizer's rank file does not contain."""
+    """The settings of the tokenizer. They say whether documents get the tokens bos and eos. They also have what a
+    tiktoken rank file does not contain, such as the pattern."""
     retrain_tokenizer: bool
     num_tokens: int | None
     phase: Phase
@@ -182,8 +183,9 @@ def _across(config: Mapping[str, Any], known: Mapping[str, Source], output: str)
 
 
 def _check_mixed(across: AcrossSettings, names: Sequence[str], recipe: Recipe) -> None:
-    """Checks that every source of the run in ``dedup.across`` has a weight. Without a weight it would not be mixed, but
-    later sources would still lose the documents that it has too.
+    """Checks that every source of the run in ``dedup.across`` has a weight. A source without a weight is not mixed.
+    Later sources would still lose the documents that they share with this source, so these documents would be missing
+    from the mixture.
     """
     for name in across.across:
         if name in names and name not in recipe.weights:

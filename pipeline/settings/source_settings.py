@@ -24,7 +24,7 @@ def configured(source: Source, settings: Mapping[str, Any]) -> Source:
     ``settings`` maps names to settings. A name is ``reader``, ``join``, ``steps`` or the name of a step. If a step has
     the value False (``off``), it is left out. ``steps`` is a list of steps that replaces the source's own list. Then
     the settings of steps apply to the steps of the new list. ``near_dedup`` and ``passage_dedup`` need not be in a
-    list. The value True (``on``) or a mapping of its settings adds such a step at the end.
+    list. To add one of them at the end, give it the value True (``on``) or a mapping of settings.
 
     Raises:
         ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known names.

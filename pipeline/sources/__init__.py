@@ -1,18 +1,19 @@
-"""Defines how raw files become documents: all sources, in one explicit table. This package does not use Beam.
+"""Defines the sources of the mixture, and how their raw files become documents. All sources are in one table,
+``SOURCES``. This package does not use Beam.
 
     files -> reader.units -> units -> reader.read -> documents | Rejected | rows for a join -> steps
 
 - ``source``: defines what a source is. Read it first.
-- ``dedup_steps``: the steps that need all documents of a source.
+- ``dedup_steps``: the dedups (steps that remove duplicates). They compare the documents of a source with each other.
 - ``min_hash_step``: the near dedup that any source can have.
 - ``passage_step``: the dedup that cuts long passages which several documents share.
 - ``optional_steps``: the dedups that a configuration file can add to any source.
-- ``across_step``: the dedup across sources, and against earlier runs.
+- ``across_step``: the dedup that compares a source with other sources and with earlier runs.
 - One file or folder per source: see the table ``SOURCES`` below.
 - ``formats``: file formats that several sources share.
 - ``corpora``: sources that a configuration file declares.
-- ``all_steps``: every step by name. A configuration file lists steps by these names.
-- ``all_sources``: collects the sources of a run, from the table and from the configuration file.
+- ``all_steps``: finds steps by the names that a configuration file lists.
+- ``all_sources``: collects the sources of a run: those of the table, and those of the configuration file.
 
 >>> [step.NAME for step in SOURCES["stack_exchange"].steps]
 ['duplicate_id', 'detect_language']
@@ -41,8 +42,8 @@ _MODULES = {
 
 
 class _Sources(Mapping[str, "Source"]):
-    """Imports the module of a source only when the source is looked up. To check its flags, the command needs only the
-    names.
+    """Maps the name of a source to the source. The source's module is imported only when the source is looked up. So
+    the command line can be checked quickly, because the check needs only the names.
     """
 
     def __getitem__(self, name: str) -> Source:

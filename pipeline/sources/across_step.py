@@ -1,8 +1,9 @@
-"""Defines the dedup across sources. This step drops documents that an earlier source or an earlier run already has.
+"""Defines the dedup across sources. This step drops a document if an earlier source or an earlier run has the same
+document or a similar one.
 
-The code that runs the step is in ``pipeline/clean/dedup/across.py``. ``dedup: across`` in the configuration file lists
-the sources in order. A source in this list gets the step if a different source is before it, or if an earlier run is
-compared too (:mod:`pipeline.settings.dedup_settings`).
+The code that runs the step is in ``pipeline/clean/dedup/across.py``. In the configuration file, ``dedup: across`` lists
+sources in order. Every source in this list gets the step, except the first. The first source gets it only if ``dedup:
+against`` names an earlier run (:mod:`pipeline.settings.dedup_settings`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ ACROSS = "across_sources"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcrossDedup(DedupStep):
-    """Drops a document if a kept document of an earlier source has the same text, or contains more than ``max_overlap``
-    of the document's word n-grams.
+    """Drops a document if a kept document of an earlier source has the same text or a similar text. A text is similar
+    to a kept text if the share of its word n-grams that the kept text also has is above ``near.max_overlap``. With
+    ``near.measure: jaccard``, the Jaccard similarity of the two texts must be above this value.
 
     Earlier sources are the sources before this one in ``dedup: across``, and all sources of the outputs in ``dedup:
     against``. Documents of this source are not compared with each other.
@@ -31,14 +33,15 @@ class AcrossDedup(DedupStep):
     EQUAL: ClassVar[str] = "duplicate_across_sources"
     NEAR: ClassVar[str] = "near_duplicate_across_sources"
     SIGNAL: ClassVar[str] = "across_overlap"
-    """The name of the signal of dropped documents. The signal is the overlap with the kept document, in the chosen
-    ``measure``. It is 1 for equal texts."""
+    """The name of a signal (a number that is stored for a document). Only dropped documents have this signal. It is the
+    overlap with the kept document, by the ``measure`` of ``near``. It is 1 for equal texts.
+    """
 
     NAME: str = ACROSS
     before: tuple[str, ...] = field(default=(), compare=False)
-    """The names of the sources with which the documents are compared, in order."""
+    """The names of the earlier sources, in order. The documents are compared with the documents of these sources."""
     exact: bool = True
-    """True drops equal texts."""
+    """True to drop documents whose text is equal to a kept text."""
     near: MinHashDedup | None = field(default_factory=MinHashDedup)
     """The settings of the search for near duplicates; None to drop only equal texts."""
     DATA_VERSION: int = 1
@@ -65,9 +68,9 @@ class AcrossDedup(DedupStep):
         return f"per document, also of the stored indexes of {', '.join(self.before)}: {keys}; the id and the address"
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Estimates how many bytes the documents of this source send to the step. A document sends keys (hashes that
-        are compared) and a card (its id and where it is stored). The keys of earlier sources are read from stored
-        indexes and are not included.
+        """Estimates how many bytes are sent between workers for the documents of this source. For each document, its
+        keys (hashes that are compared) and a card (its id and where it is stored) are sent. The keys of earlier sources
+        are not included, because they are read from stored indexes.
         """
         near = 0.0 if self.near is None else self.near.key_bytes(num_docs, text_bytes)
         return near + num_docs * (KEY_BYTES if self.near is not None else KEY_BYTES + CARD_BYTES)
@@ -77,8 +80,10 @@ class AcrossDedup(DedupStep):
         return True
 
     def index_rule(self) -> Mapping[str, Any]:
-        """Returns everything that the content of an index depends on. An index stores the keys of a source's documents
-        for later comparisons. Two indexes can be compared if their rules are equal.
+        """Returns the settings that determine the content of an index. An index stores the keys (hashes) of a source's
+        documents for later comparisons. Two indexes can be compared only if their rules are equal.
+
+        The example has only two entries, because the settings of ``near`` are absent.
 
         >>> AcrossDedup(near=None).index_rule()
         {'version': 1, 'near': False}
@@ -92,4 +97,6 @@ class AcrossDedup(DedupStep):
 
 
 INDEX_VERSION = 1
-"""The version of the format and the content of an index. An index of another version is refused."""
+"""The version of the indexes: of their format and of how their content is computed. An index of a different version is
+refused.
+"""

@@ -13,7 +13,8 @@ from pipeline.sources.source import Source
 
 
 def all_sources(corpora: Mapping[str, Any]) -> dict[str, Source]:
-    """Returns the sources defined in code, then the declared sources in the order of their declarations.
+    """Returns all sources by name: first the sources defined in code, then the sources that ``corpora`` declares.
+    ``corpora`` is the section of this name in a configuration file.
 
     Raises:
         ValueError: a declaration is invalid, or a source defined in code has the same name.
@@ -28,12 +29,13 @@ def all_sources(corpora: Mapping[str, Any]) -> dict[str, Source]:
 
 
 def with_steps(source: Source, given: Any) -> Source:
-    """Returns the source with the steps that a configuration file lists, in place of its own list.
+    """Returns a copy of a source with different steps. ``given`` is the list of steps in a configuration file.
 
-    The list may name the source's own steps, and any filter or dedup that :mod:`pipeline.sources.all_steps` knows.
+    The list can contain the steps that the source has by default, and every filter or dedup that
+    :mod:`pipeline.sources.all_steps` knows.
 
     Raises:
-        ValueError: the list is invalid, or lacks ``duplicate_id``.
+        ValueError: the list is invalid, or does not contain ``duplicate_id``.
 
     >>> from pipeline.sources import SOURCES
     >>> [step.NAME for step in with_steps(SOURCES["books"], ["duplicate_id", "gutenberg"]).steps]
@@ -47,11 +49,12 @@ def with_steps(source: Source, given: Any) -> Source:
 
 
 def source_of_output(name: str, declared: Mapping[str, Any] | None) -> Source | None:
-    """Returns a source as an earlier run used it, or None if this version has no source of this name.
+    """Returns a source with the declaration that an earlier run recorded. Returns None if the run recorded no
+    declaration and no source of this name is defined in code.
 
     Args:
         name: the name of the source.
-        declared: the source's declaration that the earlier run recorded, or None if it recorded no declaration.
+        declared: the part of the earlier run's configuration file that defines the source; None if there was none.
 
     Raises:
         ValueError: the recorded declaration is not valid in this version.

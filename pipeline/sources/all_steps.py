@@ -1,4 +1,4 @@
-"""Collects all steps by name, so that a configuration file can list the steps of a source. An example of such a list:
+"""Finds steps by name. A configuration file can list the steps of a source by these names. An example of such a list:
 
 ::
 
@@ -33,25 +33,29 @@ def _all_filters() -> dict[str, Step]:
 
 
 FILTERS: Mapping[str, Step] = _all_filters()
-"""Every filter with its defaults, by name."""
+"""Maps the name of each filter to the filter with its default settings."""
 DEDUPS: Mapping[str, DedupStep] = {
     "line_dedup": LineDedup(rule="Removes lines that several documents share."),
     **OPTIONAL_STEPS,
 }
-"""The dedups that need no settings, by name. The exact dedup is left out, because it needs a setting, ``key``."""
+"""Maps the names of dedups to the dedups with their default settings. The exact dedup is missing, because its setting
+``key`` has no default.
+"""
 
 
 def steps_named(where: str, given: Any, own: Mapping[str, AnyStep]) -> tuple[AnyStep, ...]:
-    """Converts a list in a configuration file to steps with their settings.
+    """Returns the steps that a list in a configuration file names, with their settings.
 
     Args:
-        where: the name of the list for messages.
+        where: the name of the list, for error messages.
         given: the list in the configuration file.
-        own: the source's own steps, by name. The list can name these steps too. If a step in :data:`FILTERS` or a dedup
-            has the same name, the source's own step is used.
+        own: the steps that the source has by default, by name. The list can name these steps too. They take precedence
+            over filters and dedups of the same name.
 
     Raises:
         ValueError: a step or a setting is unknown, or two steps have the same name.
+
+        The name of an exact dedup is ``duplicate_`` and its key.
 
     >>> [step.NAME for step in steps_named("steps", ["language", {"exact_dedup": {"key": "url"}}], {})]
     ['language', 'duplicate_url']

@@ -1,8 +1,9 @@
-"""C4 (15 % of the mixture): reads the published JSON, or makes C4 from WET files by the rules of TensorFlow Datasets.
+"""C4 (15 % of the mixture): reads the published JSON, or makes C4 from WET files (texts of CommonCrawl's pages) by the
+rules of TensorFlow Datasets. These rules are in the module ``c4_utils``.
 
-Published C4 is only deduplicated by url, because its publishers have already applied every rule. Pages of WET files
-pass all rules of ``c4_utils`` in the original order (:mod:`filters.c4.lines_and_pages`). A run can read both kinds of
-files together. The column ``_form`` contains the kind of file that a document is from (``json`` or ``wet``).
+The publishers of C4 have already applied every rule, so published C4 is only deduplicated by url. Pages of WET files
+pass all rules of ``c4_utils`` in the original order (:mod:`filters.c4.lines_and_pages`). One run can read both kinds of
+files. The column ``_form`` says from which kind of file a document is: ``json`` or ``wet``.
 
 The id is the url and the time of the fetch, ``URL@TIMESTAMP``. If a page was fetched twice, there are two records with
 different ids, and the step ``duplicate_url`` keeps the newer record. If the same record is read twice, the step
@@ -51,8 +52,10 @@ def split_hash(document_id: str) -> int:
     """Returns a hash of a document's id. The documents with the smallest hashes are held out for validation.
 
     The original C4 (c4.py) holds out the pages for which ``md5(url_key(url)) % 1000`` is 0. This function gives these
-    pages the smallest hashes. So a ``validation`` share of 0.001 holds out exactly the pages of the original split. A
-    larger share holds out more pages in addition. A smaller share holds out only some of these pages.
+    pages the smallest hashes. So with a ``validation`` share of 0.001, exactly the pages of the original split are held
+    out. With a larger share, more pages are held out too. With a smaller share, only some of these pages are held out.
+
+    The two ids in the example have equal hashes, because ``url_key`` of their urls is equal.
 
     >>> split_hash("https://www.example.com/a/1@2019-04-20T00:00:00Z") == split_hash("http://example.com/a/1/@")
     True
@@ -64,7 +67,8 @@ def split_hash(document_id: str) -> int:
 
 def page_text(block: str, *, is_header_like_dropped: bool = True) -> str:
     r"""Returns the lines of a WET record, stripped and without empty lines (c4_utils ``split_wet_file``). By default,
-    lines that begin like a header are dropped too, as in the example.
+    lines that begin like a header are dropped too. In the example, the second line is dropped because it begins with
+    ``Content-``.
 
     >>> page_text("  One.\r\n\r\nContent-based filters\nTwo.")
     'One.\nTwo.'
@@ -187,8 +191,8 @@ def _string(value: object) -> str | None:
 
 
 def c4_source(*, is_for_published: bool = False, english: C4English | None = None) -> Source:
-    """Returns the source C4. The publishers of C4 have already applied its rules, so the steps apply them only to pages
-    of WET files. If ``is_for_published`` is True, the steps apply the rules to published C4 again.
+    """Returns the source C4. By default, its steps apply the rules of C4 only to pages of WET files, because published
+    C4 has already passed the rules. If ``is_for_published`` is True, the steps also apply the rules to published C4.
     """
     return Source(
         name="c4",

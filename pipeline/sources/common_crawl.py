@@ -35,18 +35,20 @@ from pipeline.sources.source import DataLicence, Document, InputFile, Opener, Re
 _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc": "warc"}
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 _UNSTRIPPED_LINE = re.compile(r"\n(?:(?<=[^\S\n]\n)|(?=[^\S\n]))")
-"""Matches a line end with white space next to it. CommonCrawl has already removed such white space, except from
-``<pre>`` (ia-web-commons, ExtractingParseObserver.handleTextNode and appendParagraphSeparator). The search is three
-times as fast as splitting, stripping and joining all lines, because the pattern begins with a literal character.
+"""Matches a line end with white space next to it. If a page has no match, its lines need not be stripped. CommonCrawl
+has already removed such white space, except from
+``<pre>`` (ia-web-commons, ExtractingParseObserver.handleTextNode and appendParagraphSeparator). The search takes a
+third of the time of splitting, stripping and joining all lines.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommonCrawlReader(Reader):
-    """Reads pages as CCNet does. Lines are stripped. The first line is the title and not part of the text.
+    """Reads the pages of WET files (text) and WARC files (HTML).
 
-    In WARC files (HTML), the title is the page's ``<title>`` instead. The column ``digest`` is a hash of the extracted
-    text, as it is in WET files. So pages with equal text have equal digests.
+    WET files are read as in CCNet: lines are stripped, and the first line is the title and not part of the text. In
+    WARC files, the title is the page's ``<title>``. For both kinds of files, the column ``digest`` is a hash of the
+    text, so pages with equal texts have equal digests.
     """
 
     DATA_VERSION: ClassVar[int] = 2
@@ -73,11 +75,11 @@ class CommonCrawlReader(Reader):
     dump: str = ""
     """The dump (``CC-MAIN-YYYY-WW``) to use for files whose paths do not name a dump."""
     is_main_content: bool = True
-    """True to leave out navigation, footers and similar parts of a page. Only for HTML."""
+    """True to leave out navigation, footers and similar parts of a page. The setting affects only WARC files (HTML)."""
     group_files: int = 1750
-    """Number of files per group, for the scope ``group`` of the line dedup. The files of a dump are sorted, and a group
-    is this many consecutive files. The value is from CCNet (cc_net/mine.py): with hash_in_mem=50 and num_shards=1600, a
-    group is 1/32 of a dump, and a dump has 56,000 files.
+    """Number of files per group. With the scope ``group``, the line dedup compares only documents of the same group.
+    The files of a dump are sorted, and each group has this many consecutive files. The value is from CCNet
+    (cc_net/mine.py): there, a group is 1/32 of a dump (hash_in_mem=50, num_shards=1600), and a dump has 56,000 files.
     """
 
     def __post_init__(self) -> None:
@@ -87,8 +89,8 @@ class CommonCrawlReader(Reader):
             raise ValueError(f"dump must be a name of letters, digits, '-' and '_', not {self.dump!r}")
 
     def expand(self, given: str, open_file: Opener) -> list[str] | None:
-        """Returns the files that a published list names; None if ``given`` is not such a list. A list is a file such as
-        ``wet.paths.gz``. ``LIST@PREFIX`` means that PREFIX is put before each path in the file LIST.
+        """Returns the paths in a published list of files, such as ``wet.paths.gz``. Returns None if ``given`` is not
+        such a list. If ``given`` is ``LIST@PREFIX``, PREFIX is put before each path in the file LIST.
         """
         found = paths_list_of(given)
         return None if found is None else expand_paths_list(found[0], open_file, prefix=found[1])

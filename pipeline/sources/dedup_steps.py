@@ -1,7 +1,8 @@
-"""Defines the steps that need all documents of a source: exact, line and near dedup.
+"""Defines the dedups (steps that remove duplicates): exact, line and near dedup. A dedup compares the documents of a
+source with each other.
 
-A step here only holds settings, as a filter does, and does not use Beam. The code that runs the steps is in
-``pipeline/clean/dedup``, with one file per kind of dedup. The table ``KINDS`` there maps each class below to this code.
+The classes here only hold settings, and do not use Beam. The code that runs the steps is in ``pipeline/clean/dedup``,
+with one file per kind of dedup. The table ``KINDS`` there maps each class below to this code.
 """
 
 from __future__ import annotations
@@ -27,31 +28,32 @@ class DedupStep:
     __slots__ = ()
 
     NAME: str
-    """The name of the stage in configuration files, ``dropped/`` and ``stats/``."""
+    """The name of the step in configuration files, and in the output folders ``dropped/`` and ``stats/``."""
     DATA_VERSION: int
     FIXED: ClassVar[frozenset[str]] = frozenset({"NAME", "DATA_VERSION", "reason", "rule", "cite"})
     """Fields that a configuration file cannot set."""
     rule: str
     """One or two sentences about what the step does, for the table in ``docs/recipe.md``. ``rule`` and ``cite`` are not
-    settings, so they do not affect comparisons or the fingerprint.
+    settings. They do not affect whether two steps are equal, or the fingerprint of a run.
     """
     cite: str
     """The origin of the rule, such as a paper. It is shown in the same table."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """The reasons for which the step drops documents."""
+        """The names of the reasons for which the step drops documents, such as ``near_duplicate``."""
         raise NotImplementedError
 
     def chains_with(self, following: object) -> bool:
-        """True if this step and the following one can share a pass over the documents. That pass computes the keys
-        (hashes that are compared) of both steps.
+        """True if the keys (hashes that are compared) of this step and of the step ``following`` can be computed in one
+        pass over the documents.
         """
         return False
 
     parts: ClassVar[str] = ""
-    """The parts of texts that the step removes from documents that it keeps: ``lines`` or ``passages``. Empty if it
-    changes no text."""
+    """What the step removes from the texts of documents that it keeps: ``lines`` or ``passages``. Empty if the step
+    changes no text.
+    """
 
     @property
     def edits_text(self) -> bool:
@@ -60,40 +62,40 @@ class DedupStep:
 
     @property
     def compares_lines(self) -> bool:
-        """True if the step compares the lines (or other parts) of different documents. Then a worker holds a bucket (a
-        part of all hashes) in memory, and the estimate of a run's memory includes it.
+        """True if the step compares lines or passages of different documents. Then a worker holds a bucket (a part of
+        all hashes) in memory. The estimate of a run's memory includes this bucket.
         """
         return False
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Estimates how many bytes of keys (hashes of n-grams or of windows) the documents send to the step. Hashes of
-        lines and of single columns are not included.
+        """Estimates how many bytes of keys are sent between workers. Keys are hashes of n-grams or of passages. Hashes
+        of lines and of whole columns are not included.
         """
         return 0.0
 
     @property
     def leaves_keys(self) -> bool:
-        """True if the step writes the keys (hashes) of each dump into files. A dump is one crawl of CommonCrawl. When a
-        newer dump is added later, it is compared with the keys in these files.
+        """True if the step writes the keys (hashes that are compared) of each dump to files. A dump is, for example,
+        one crawl of CommonCrawl. When a newer dump is added later, its keys are compared with the keys in these files.
         """
         return False
 
     @property
     def travels(self) -> str:
-        """A few words about the data that the step sends between machines. Texts are never sent. ``--explain`` prints
-        these words.
+        """Text that says what data the step sends between machines. The texts of documents are never sent.
+        ``--explain`` prints this text.
         """
         raise NotImplementedError
 
     @property
     def names_kept(self) -> bool:
-        """True if the step notes the id of the kept document in the column ``detail`` of a dropped document."""
+        """True if the step stores the id of the kept document in the column ``detail`` of each dropped document."""
         return False
 
     @property
     def needs_earlier_dumps_only(self) -> bool:
-        """True if the decisions about the documents of a dump (one crawl) depend only on this dump and on earlier ones.
-        Then a newer dump can be added later without changing these decisions.
+        """True if the decisions about the documents of a dump depend only on this dump and on earlier dumps. Then a
+        newer dump can be added later, and the earlier decisions stay the same.
         """
         return False
 
@@ -103,24 +105,24 @@ class DedupStep:
         return {}
 
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset()
-    """Settings whose effect can be computed without a new run. A run stores signals (measurements). They show which
-    documents would be affected if one of these settings changes.
+    """The names of settings whose new values can be tried without a new run. The effect of a new value is computed from
+    the signals (measured numbers) that a run stores for its documents.
     """
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The limits on signals (measured numbers). If a document's signal exceeds the limit, the step drops the
-        document. If the step measures nothing, the result is empty.
+        """The limits on signals (numbers that the step measures for each document). A document is dropped if its signal
+        is above the limit. Empty if the step measures nothing.
         """
         return ()
 
     def may_fall_above(self, before: Self) -> float | None:
-        """Returns a limit that shows which kept documents this step might drop after a change of its settings.
-        ``before`` is the step with the old settings.
+        """Returns a limit on the signal of documents that a run kept. ``before`` is the step with the settings of this
+        run. This step has new settings.
 
-        A document that the run kept might now be dropped if its signal is above the limit. Not all such documents would
-        be dropped. Of two similar documents a dedup drops only one, and a run does not store which. Returns None if no
-        kept document would be dropped.
+        With the new settings, a kept document may be dropped if its signal is above the limit. It is not certain that
+        it is dropped: a dedup drops only one of two similar documents, and the run did not store which one. Returns
+        None if the new settings drop none of the kept documents.
         """
         return None
 
@@ -139,8 +141,8 @@ def check_columns(step: str, columns: Collection[str], **settings: str | None) -
 
 
 def check_scope(step: str, scope: str, words: Collection[str], columns: Collection[str]) -> None:
-    """Checks the setting ``scope``, which says which documents are compared. Raises ValueError if it is neither one of
-    the given words nor a column of the source.
+    """Checks the setting ``scope``, which says which documents are compared. Raises ValueError if its value is not in
+    ``words`` and is not the name of a column of the source.
     """
     scopes = {*words, *columns, *(name.removeprefix("_") for name in columns)}
     if scope not in scopes:
@@ -149,11 +151,12 @@ def check_scope(step: str, scope: str, words: Collection[str], columns: Collecti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactDedup(DedupStep):
-    """Keeps one document per value of the ``key`` column. All documents with a null key are kept.
+    """Keeps one document per value of the column ``key``. Documents with a null in this column are all kept.
 
     If ``newest`` names a column, the document with the greatest value in this column is kept. If ``earliest`` names a
-    column, the document with the smallest value is kept. Documents with a null in this column come last. If two values
-    are equal, the document whose id has the smaller hash is kept. The order of reading never matters.
+    column, the document with the smallest value is kept. A document with a null in the named column is kept only if all
+    its duplicates have a null there too. If two values are equal, or if no column is named, the document whose id has
+    the smallest hash is kept. The order in which documents are read never matters.
     """
 
     NAME: str
@@ -197,23 +200,24 @@ class ExactDedup(DedupStep):
 
     @property
     def is_ordered(self) -> bool:
-        """True if ``newest`` or ``earliest`` decides which document is kept. Otherwise only the hashes of the ids
-        decide.
+        """True if ``newest`` or ``earliest`` names the column that decides which document is kept. False if only the
+        hashes of the ids decide.
         """
         return bool(self.newest or self.earliest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineDedup(DedupStep):
-    """Removes lines that several documents share. If a line is repeated inside one document, the first copy is kept.
+    """Removes lines that several documents share. If a line is repeated inside only one document, the first copy in
+    this document is kept.
 
-    - ``keep``: if two of the compared documents contain a line, ``ccnet`` removes it from every document. ``first``
-      keeps it in one document: the one whose ``rank`` column has the smallest MD5 (C4's rule, where ``rank`` is the
-      url).
+    - ``keep``: what happens if two or more of the compared documents contain the same line. With ``ccnet``, the line is
+      removed from all of them. With ``first``, one document keeps the line: the document whose value in the column
+      ``rank`` has the smallest MD5. (This is C4's rule, where ``rank`` is the url.)
     - ``lines``: the function in ``filters.ccnet.line_hashes`` that computes the hashes of lines.
-    - ``scope``: which documents are compared. ``all`` compares all documents. ``document`` only removes repeated lines
-      inside a document. The name of a column compares only documents with the same value in this column. The ``_`` at
-      the beginning of a column's name can be left out (``group`` for ``_group``).
+    - ``scope``: which documents are compared. With ``all``, these are all documents. With ``document``, each document
+      is compared only with itself. With the name of a column, these are documents with the same value in this column. A
+      ``_`` at the beginning of the name can be left out (``group`` for ``_group``).
     """
 
     parts: ClassVar[str] = "lines"
@@ -234,7 +238,7 @@ class LineDedup(DedupStep):
             raise ValueError(f"{self.NAME}: lines must be one of {', '.join(LINE_HASHES)}, not {self.lines!r}")
 
     def hashed(self, texts: pa.Array) -> LineHashes:
-        """Returns the hashes of all lines of texts."""
+        """Returns the hashes of all lines of each text."""
         return LINE_HASHES[self.lines](texts)
 
     def num_hashes(self, texts: pa.Array) -> pa.Array:
@@ -264,20 +268,19 @@ class LineDedup(DedupStep):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearDedup(DedupStep):
-    """Keeps one of two documents whose word n-grams overlap by more than ``max_overlap``.
+    """Compares documents by their word n-grams (sequences of ``ngram_words`` words). If two documents overlap by more
+    than ``max_overlap``, one of them is dropped.
 
     The overlap is the number of shared n-grams divided by the number of n-grams of the smaller document.
     """
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The name of the signal. The signal of a dropped document is its overlap with the document that was kept instead.
-    The signal of a kept document is its largest overlap with any other kept document.
+    """The name of a signal (a number that is stored for a document). For a dropped document, it is the overlap with the
+    document that was kept instead. For a kept document, it is the largest overlap with a different kept document.
     """
     REPORTED: ClassVar[float] = 0.5
-    """Overlaps of at least this value are stored as a signal. Ours: the value is below ``max_overlap``, but above
-    overlaps that occur by chance.
-    """
+    """The smallest overlap that is stored as a signal. Ours: unrelated documents have smaller overlaps by chance."""
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.9

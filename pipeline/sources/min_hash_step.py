@@ -1,5 +1,5 @@
-"""Defines a near dedup (it drops documents that are mostly equal) that any source can have. This module has its
-settings and its rule. The code that runs it is in ``pipeline/clean/dedup``.
+"""Defines the near dedup that any source can have. A near dedup drops documents that are almost equal to a kept
+document. This module has the settings. The code that runs the dedup is in ``pipeline/clean/dedup``.
 """
 
 from __future__ import annotations
@@ -16,41 +16,50 @@ from pipeline.sources.dedup_steps import DedupStep, check_scope
 
 ALL = "all"
 KEY_BYTES, CARD_BYTES = 24, 170
-"""The bytes of a key with the rank of its document, and of a card (an address, an id, a host and a reference)."""
+"""Sizes in bytes of what workers exchange. A key is a hash, sent with the rank of its document. A card describes a
+document: its id, its host, and where its text and its n-grams are stored.
+"""
 TEXT_BYTES_PER_NGRAM = 6.5
-"""The bytes of text per distinct word 5-gram: 17.8 MB of pages, code and books have 2.74 million (measured)."""
+"""The average number of bytes of text per distinct word 5-gram (a sequence of five words). We measured 2.74 million
+distinct 5-grams in 17.8 MB of pages, code and books.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinHashDedup(DedupStep):
-    """Drops a document if more than ``max_overlap`` of its word n-grams are also in one kept document.
+    """Drops a document if its overlap with a kept document is above ``max_overlap``. The overlap is the share of common
+    word n-grams (sequences of ``ngram_words`` words), by the chosen ``measure``.
 
-    MinHash signatures and samples of n-grams find pairs of documents that may be similar. Then all n-grams of both
-    documents are compared. The document with more n-grams is kept. If both have equally many n-grams, the document with
-    the smaller hash (of id, text and further columns) is kept. Documents with fewer than ``min_ngrams`` n-grams are not
-    compared.
+    Pairs of documents that may be similar are found first, by MinHash signatures and by samples of n-grams. Then all
+    n-grams of the two documents are compared. The document with more n-grams is kept. If both have the same number, the
+    document with the smaller hash (of id, text and further columns) is kept. Documents with fewer than ``min_ngrams``
+    n-grams are not compared.
     """
 
     REASON: ClassVar[str] = "near_duplicate"
     SIGNAL: ClassVar[str] = "overlap"
-    """The name of the signal. Only dropped documents have it. It is the overlap with the kept document, in the chosen
-    ``measure``.
+    """The name of a signal (a number that is stored for a document). Only dropped documents have this signal. It is the
+    overlap with the kept document, by the chosen ``measure``.
     """
     COUNTED_SETTINGS: ClassVar[frozenset[str]] = frozenset({"max_overlap"})
     GROUP_SIZE: ClassVar[str] = "near_dedup_group_size"
-    """The name of a column. For a kept document, the column contains the size of its group: 1 + the number of documents
-    that were dropped as its duplicates.
+    """The name of a column of kept documents. It contains 1 + the number of documents that were dropped as duplicates
+    of this document.
     """
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.8
-    """A document with a larger overlap is dropped."""
+    """A document is dropped if its overlap with a kept document is above this value. The value must be at least 0.3 and
+    below 1.
+    """
     measure: Literal["containment", "jaccard"] = "containment"
-    """``containment``: shared n-grams / n-grams of the smaller document. ``jaccard``: shared n-grams / distinct n-grams
-    of both documents together."""
+    """How the overlap of two documents is computed. ``containment``: the number of shared n-grams divided by the number
+    of n-grams of the smaller document. ``jaccard``: the number of shared n-grams divided by the number of distinct
+    n-grams of both documents together. Each distinct n-gram of a document is counted once.
+    """
     scope: str = ALL
-    """``all``, or the name of a column. With a column, only documents with an equal value in this column are
-    compared.
+    """The documents that are compared with each other. With ``all``, these are all documents. With the name of a
+    column, these are documents with the same value in this column.
     """
     ngram_words: int = 5
     method: Literal["both", "minhash", "sampled"] = "both"
@@ -58,13 +67,13 @@ class MinHashDedup(DedupStep):
     document. Sampling misses very short documents.
     """
     threshold: float = 0.5
-    """A Jaccard similarity. From it, ``datasketch.MinHashLSH`` computes the number of bands. MinHash finds most pairs
-    that are more similar than this value.
+    """A Jaccard similarity. MinHash finds most pairs of documents that are more similar than this value.
+    ``datasketch.MinHashLSH`` computes from this value how many bands a signature is split into.
     """
     num_perm: int = 64
     seed: int = 1
     keep_one_in: int = 16
-    """The sample of a document contains about one in ``keep_one_in`` of its n-grams."""
+    """A sample contains about one of every ``keep_one_in`` n-grams of a document."""
     min_ngrams: int = 10
     DATA_VERSION: int = 1
     rule: str = field(default="", compare=False)
@@ -115,8 +124,9 @@ class MinHashDedup(DedupStep):
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
         """Estimates how many bytes the workers exchange for this dedup.
 
-        For each document they exchange its MinHash bands, its sampled n-grams, and a card (its id, place, host and
-        reference). The example is one document of 2,234 bytes.
+        For each document, the workers exchange keys and one card. The keys are the hashes of its MinHash bands and of
+        its sampled n-grams. The card contains its id, its host, and where its text and its n-grams are stored. The
+        example estimates the bytes for one document with 2,234 bytes of text.
 
         >>> round(MinHashDedup().key_bytes(1, 2234))
         1022

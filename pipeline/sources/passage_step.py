@@ -1,5 +1,7 @@
-"""Defines the dedup of passages, which cuts long passages that several documents share. This module holds its
-settings.
+"""Defines the dedup of passages. It finds long passages that several documents share, and removes them from all of
+these documents except one. This module has the settings. The code that runs the dedup is in ``pipeline/clean/dedup``.
+
+The dedup compares windows: parts of a text with a fixed number of bytes (:mod:`filters.near.passages`).
 """
 
 from __future__ import annotations
@@ -15,37 +17,43 @@ from filters.near.passages import STRIDE, windows_of
 from pipeline.sources.dedup_steps import DedupStep, check_scope
 
 KEY_BYTES = 16
-"""The bytes of a window's hash and of its document's rank."""
+"""The size in bytes of what is sent per window: the window's hash, and the rank of its document."""
 WINDOW_DISTANCE = 67.5
-"""The average distance of two windows, in bytes: 67.5 on 100 MB of web pages (measured)."""
+"""The average number of bytes from the beginning of a window to the beginning of the next. We measured it on 100 MB of
+web pages.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassageDedup(DedupStep):
-    """Cuts a passage out of a document if another document has the same bytes and keeps them. If a passage is repeated
-    inside one document, the first copy is kept.
+    """Removes a passage from a document if a different document contains the same bytes and keeps them. If a passage is
+    repeated inside one document, the first copy is kept.
 
-    Every byte that is cut lies in a string of ``min_bytes`` bytes that another document or an earlier place of the same
-    document has. Every string of at least ``min_bytes`` + 127 bytes that is in two places is found. At most 127 bytes
-    at each of its ends remain, and then the cut is moved inwards to the border of a line or a word. A document of which
-    only white space remains is dropped.
+    A passage of fewer than ``min_bytes`` bytes is never removed. A passage of at least ``min_bytes`` + 127 bytes is
+    always found. At each end of a passage, up to 127 bytes may remain. Up to 128 more bytes may remain there, because
+    the removed part begins and ends between two lines or words if possible. A document is dropped if only white space
+    remains of it.
     """
 
     REASON: ClassVar[str] = "no_text_left"
     SIGNAL: ClassVar[str] = "repeated_bytes"
-    """The name of the signal: the number of bytes that were cut."""
+    """The name of a signal (a number that is stored for a document): how many bytes were removed."""
     parts: ClassVar[str] = "passages"
     rank: ClassVar[str] = "id"
-    """The column that decides who keeps a passage: the document whose value there has the smallest MD5."""
+    """The name of a column. If several documents share a passage, the document whose value in this column has the
+    smallest MD5 keeps it.
+    """
     keep: ClassVar[str] = "first"
-    """One of the compared documents keeps a passage, as with this value of ``LineDedup.keep``."""
+    """``first``: one of the documents that share a passage keeps it. :class:`LineDedup` has a setting of the same name.
+    """
 
     NAME: str = "passage_dedup"
     min_bytes: int = 500
-    """The length of the shortest passage that is cut, in bytes of UTF-8. 500 is OLMo 3's value."""
+    """The length of the shortest passage that is removed, in bytes of UTF-8. The default is from OLMo 3."""
     scope: str = "all"
-    """The documents that are compared. With ``all``, these are all documents. With ``document``, each document is
-    compared only with itself. With the name of a column, documents with equal values in this column are compared."""
+    """The documents that are compared with each other. With ``all``, these are all documents. With ``document``, each
+    document is compared only with itself. With the name of a column, documents with equal values in this column are
+    compared."""
     DATA_VERSION: int = 1
     rule: str = field(default="", compare=False)
     cite: str = field(default="Lee et al. 2022 (arXiv:2107.06499); 500 bytes: OLMo 3; search ours", compare=False)
@@ -55,12 +63,14 @@ class PassageDedup(DedupStep):
             raise ValueError(f"{self.NAME}: min_bytes must be at least {STRIDE}, not {self.min_bytes}")
 
     def hashed(self, texts: pa.Array) -> LineHashes:
-        """Returns the hashes of the windows of texts (:mod:`filters.near.passages`)."""
+        """Returns the hashes of all windows of each text. A window is a part of a text with ``min_bytes`` bytes."""
         found = windows_of(texts, self.min_bytes)
         return LineHashes(found.hashes, found.doc_offsets)
 
     def num_hashes(self, texts: pa.Array) -> pa.Array:
-        """Returns 0 for each text: a document that is not compared needs no windows."""
+        """Returns 0 for each text. The step uses this method for documents that are not compared, and such documents
+        need no windows.
+        """
         return pa.array([0] * len(texts), pa.int64())
 
     @property
@@ -72,7 +82,11 @@ class PassageDedup(DedupStep):
         return "per 64 bytes of text: a hash and the document's rank (16 bytes)"
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Estimates how many bytes the workers exchange for this dedup: a hash and a rank for each window.
+        """Estimates how many bytes the workers exchange for this dedup. For each window, they exchange a hash and a
+        rank.
+
+        The example estimates the bytes for one document with 2,234 bytes of text. With the scope ``document``, nothing
+        is exchanged.
 
         >>> round(PassageDedup().key_bytes(1, 2234)), PassageDedup(scope="document").key_bytes(1, 2234)
         (546, 0.0)

@@ -17,11 +17,11 @@ from filters.step import Step
 from pipeline.sources.dedup_steps import DedupStep
 
 UNKNOWN_FORM = "unknown_form"
-"""If a file is in an unsupported format, this is the kind of its unit, and the reason for rejecting it."""
+"""The ``kind`` of a unit for a file in an unsupported format. It is also the reason for which this file is rejected."""
 
 Document = dict[str, Any]
-"""A document as a reader yields it. The keys are ``id``, ``text``, optionally ``language``, and the reader's own
-columns. The id is made from the content of the record, never from its place in the input.
+"""A document as a reader yields it. The keys are ``id``, ``text``, optionally ``language``, and the columns in
+``Reader.COLUMNS``. The id depends only on the record, never on where the record is in the input.
 """
 
 
@@ -35,7 +35,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unit:
-    """Describes the smallest piece of input that one worker reads on its own: a file, or a byte range of a file."""
+    """Describes the smallest piece of input that one worker reads on its own: a file, or a part of a file."""
 
     path: str
     num_bytes: int
@@ -43,26 +43,27 @@ class Unit:
     """The format or role of the file (``wet``, ``warc``, ``contents``, ...). Each reader defines its own kinds."""
     start: int = 0
     end: int | None = None
-    """The end of a range that begins at ``start``; None for the end of the file. Each reader defines which records
-    belong to a range.
+    """The end of the part of the file that begins at ``start``; None if the part reaches to the end of the file. Each
+    reader defines the meaning of these numbers, such as byte offsets.
     """
     origin: str = ""
     """The container from which the bytes were unpacked; empty if they were not unpacked from a container."""
     group: int = 0
-    """The number of the unit's group of files. Some readers put files into groups; otherwise the number is 0."""
+    """The number of the group of files that the unit belongs to. It is 0 if the reader does not put files into groups.
+    """
 
     @property
     def location(self) -> str:
-        """The file that messages about this unit name: the container from which the unit was unpacked, or the unit's
-        file.
+        """The file that messages about this unit name. If the unit was unpacked from a container, it is the container.
+        Otherwise it is the file at ``path``.
         """
         return self.origin or self.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """Describes a record that did not become a document. The run counts it among its ``records``, and writes a row
-    about it to the folder ``dropped/``.
+    """Describes a record that did not become a document (a rejection). The run includes rejections in its count
+    ``records``, and writes one row per rejection to the folder ``dropped/``.
     """
 
     location: str
@@ -82,8 +83,8 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """Holds a record that is only a part of a document. A join makes documents from such records. A record is for
-    example a file or a licence (GitHub), or a post (Stack Exchange).
+    """Holds a record that is only a part of a document, such as a licence (GitHub) or a post (Stack Exchange). A
+    :class:`Join` makes documents from these records.
     """
 
     table: str
@@ -100,7 +101,7 @@ class Opener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Holds consecutive complete records that were unpacked from a container (such as a .7z)."""
+    """Holds some consecutive records that were unpacked from a container (such as a .7z). All of them are complete."""
 
     kind: str
     origin: str
@@ -117,8 +118,8 @@ class Reader(ABC):
     __slots__ = ()
 
     DATA_VERSION: ClassVar[int] = 1
-    """Version of the reader's output. Increase it if a change of the code gives different documents for the same input
-    and settings. Explain the change in CHANGELOG.
+    """Version of the reader's output. Increase it if the changed code gives different documents for the same input and
+    settings. Explain the change in ``CHANGELOG.md``.
     """
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {}
     """The columns that ``read`` adds to documents, with their types. If a name begins with ``_``, the column is not
@@ -130,17 +131,19 @@ class Reader(ABC):
     CITE: ClassVar[str] = "ours"
     """The origin of the rule in ``RULE``, for the same table."""
     BROKEN: ClassVar[tuple[str, ...]] = ()
-    """The reasons for rejecting broken records. These count towards the limits at which a run stops."""
+    """The reasons for rejecting broken records. Broken records count towards the limits at which a run stops."""
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ()
     """The reasons for rejecting records that are intact but are not documents, such as a redirect or a PDF."""
     CONTAINERS: ClassVar[frozenset[str]] = frozenset()
-    """The kinds of units that a single task must unpack (such as a .7z). ``unpack`` splits such a unit into chunks. The
-    pipeline writes the chunks to spill files. Each chunk becomes a new unit, and ``read`` reads it. Many tasks read
-    these units in parallel. The ``path`` of such a unit is a spill file. Its ``origin`` and ``kind`` are those of the
-    chunk.
+    """The kinds of units that are containers (such as a .7z), which a single task must unpack. ``unpack`` splits a
+    container into chunks, and the pipeline writes the chunks to temporary files (spill files). Each chunk becomes a new
+    unit: its ``path`` is the spill file, and its ``origin`` and ``kind`` are those of the chunk. Many tasks read these
+    new units in parallel, with ``read``.
     """
     HAS_DUMPS: ClassVar[bool] = False
-    """True if the files are published in dumps over time. Then a newer dump is cleaned without reading older dumps."""
+    """True if the files are published in dumps (dated releases). Then a newer dump is cleaned without reading older
+    dumps again.
+    """
 
     @abstractmethod
     def knows(self, path: str) -> bool:
@@ -151,7 +154,7 @@ class Reader(ABC):
         """Splits files into units (input that one worker reads). All given files have names that :meth:`knows` accepts.
 
         Raises:
-            ValueError: a file is not supported, or a file that belongs to the given files is missing.
+            ValueError: a file is not supported, or a needed file is missing.
         """
 
     @abstractmethod
@@ -161,8 +164,8 @@ class Reader(ABC):
         """
 
     def unpack(self, unit: Unit, open_file: Opener) -> Iterator[Chunk | Rejected]:
-        """Yields the content of a container (such as a .7z) in chunks of about 8 MB. A record is never split between
-        two chunks.
+        """Unpacks a container (such as a .7z). Yields its content in chunks of about 8 MB. Each chunk has only complete
+        records.
         """
         raise NotImplementedError(f"{type(self).__name__} names no containers")
 
@@ -199,21 +202,23 @@ class Join:
     __slots__ = ()
 
     STAGES: ClassVar[tuple[str, ...]] = ()
-    """The names of the join's own stages. Documents pass these stages before the first step."""
+    """The names of stages that belong to the join. Documents pass these stages before the first step."""
     OPENS_BATCHES: ClassVar[bool] = False
-    """True if the join writes documents to spill files. The first steps then read batches of documents from these
-    files.
+    """True if the join writes documents to temporary files (spill files). Then the first steps read batches of
+    documents from these files.
     """
     FIRST_PASS: ClassVar[str] = "read"
-    """The name of the first pass over the joined documents, as ``--explain`` prints it. Not used if ``OPENS_BATCHES``
-    is True.
+    """The name that ``--explain`` prints for the first pass over the joined documents. It is not printed if
+    ``OPENS_BATCHES`` is True.
     """
     EXPLAINED: ClassVar[tuple[str, ...]] = ()
     """Lines that describe what the join does. ``--explain`` prints them."""
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
     """The kinds of units that have rows but no documents. An estimate of a run does not read such units."""
     KEY_COLUMNS: ClassVar[tuple[str, ...]] = ()
-    """The columns in which a record and its document have equal values. Empty if records are documents."""
+    """Columns of records. A record and the document that is made from it have equal values in these columns. Empty if
+    each record is a document.
+    """
 
 
 AnyStep = Step | DedupStep
@@ -236,7 +241,7 @@ UNKNOWN_LICENCE = DataLicence("not known here", "look at where it came from", ""
 class Source:
     """Defines one source of documents: how its files are read, and which steps its documents pass, in order.
 
-    Some steps are dedups (they remove duplicates). These may be at any place among the steps.
+    Some steps are dedups (they remove duplicates). A dedup can come before or after any other step.
     """
 
     name: str
@@ -252,9 +257,9 @@ class Source:
     numbers are held out for validation. None means a hash of the id, the same function for all sources.
     """
     declared: Mapping[str, Any] | None = field(default=None, compare=False)
-    """The part of the configuration file that defines this source. If the source is a declared corpus, this is its
-    declaration. If the source is defined in code, this is the list ``steps`` that replaces its steps. None if the file
-    has neither.
+    """The part of the configuration file that defines this source; None if the file has no such part. For a declared
+    corpus, it is the declaration. For a source defined in code, it is the mapping with the key ``steps``, whose list
+    replaces the source's steps.
     """
 
     def __post_init__(self) -> None:

@@ -25,8 +25,9 @@ def check_kept(recipe: Recipe, layout: Layout, sources: Sequence[str]) -> None:
         sources: the sources of the mixture that have clean documents.
 
     Raises:
-        PlanError: a source has no document, and the recipe does not give its weight to the others. The message has a
-            table of all sources, and says which step dropped the documents and what to do.
+        PlanError: a source has no document, and the recipe does not give the weight of such a source to the other
+            sources (``missing: share``). The message has a table of all sources, and says which step dropped the
+            documents and what to do.
     """
     if recipe.missing != "error":
         return

@@ -20,7 +20,7 @@ class HeldOut:
     """Selects the documents of a source to hold out for validation.
 
     Either a share of all documents is held out, or the documents whose hashes come before a cut. A cut names the last
-    document that is held out, and how many of its tokens count. Without a share and a cut, no document is held out.
+    document that is held out. Without a share and a cut, no document is held out.
     """
 
     share: Decimal | None = None

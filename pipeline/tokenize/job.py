@@ -34,8 +34,8 @@ class TokenJob:
     """The clean files to tokenize."""
     tokenizer_path: str
     encoder: EncoderSettings
-    """The settings of the tokenizer. They are complete: the tokenizer was already loaded and compared with its
-    reference library."""
+    """The settings of the tokenizer, including those that were read from the tokenizer itself. The tokenizer was
+    already compared with its reference library."""
     tokens_dir: str
     validation_share: Decimal | None
     """The share of documents to hold out. If it is not None, the held-out documents and tokens are counted during

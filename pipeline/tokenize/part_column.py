@@ -66,8 +66,8 @@ def part_values(batch: pa.RecordBatch, column: str) -> pa.Array:
 def in_mixture(batch: pa.RecordBatch, rule: PartRule | None) -> pa.RecordBatch:
     """Returns a batch without the documents that the recipe leaves out of the mixture.
 
-    ``rule`` divides the source into parts by the values of a column. If it has no part for all values that it does not
-    name, documents with such values are left out.
+    ``rule`` divides the source into parts by the values of a column. If the rule has a part ``other``, this part has
+    the documents with all values that the rule does not name. Without a part ``other``, these documents are left out.
     """
     if rule is None or rule.has_other:
         return batch

@@ -108,10 +108,10 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
 
 
 def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
-    """Returns a layout (the paths of a run's files) that can also read token files from the earlier output
-    ``clean_from``.
+    """Returns the layout (the paths of a run's files) with a change. For some sources, the paths of token files are in
+    the earlier output ``clean_from``.
 
-    If this run would write the same token files for a source as the earlier run, it reads those of the earlier run.
+    These are the sources for which this run would write the same token files as the earlier run.
     """
     assert layout.clean_from is not None
     fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)
@@ -218,7 +218,9 @@ def write_parts_into_stats(layout: Layout, parts: Mapping[str, Mapping[str, Any]
 
 
 def write_tokens_into_stats(layout: Layout, sources: Iterable[str]) -> None:
-    """Adds two counts to the statistics file of each source: its tokens, and its excluded documents."""
+    """Adds two counts to the statistics file of each source: the tokens of the source, and the documents that the
+    exclusion list removed in the mix phase.
+    """
     for source in sources:
         if not exists(layout.stats(source)):
             continue

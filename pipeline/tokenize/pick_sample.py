@@ -29,7 +29,7 @@ _REMEDY = "run the same command again: the sample is drawn again"
 
 
 def exclusions_file(folder: str) -> str:
-    """Returns the path of the list of documents that the user excludes. The file exists only if the user gave such a
+    """Returns the path of the file that lists the documents to exclude. The file exists only if the user gave such a
     list.
     """
     return join(folder, "exclude.txt")

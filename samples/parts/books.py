@@ -157,8 +157,8 @@ def _zip(members: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def _directory_listing() -> str:
-    """Returns the listing of a folder. The sample stores it under the name of a book, so that a run must find that it
-    is none.
+    """Returns the listing of a folder. The sample stores it under the name of a book. A run must recognise that it is
+    not a book.
     """
     lines = ["total 20480"]
     for number in range(90101, 90161):

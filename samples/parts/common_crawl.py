@@ -24,7 +24,7 @@ _STOCK_WORDS = "cheap best online free new top deals buy sale price discount rev
 
 @dataclass(frozen=True, slots=True)
 class Dress:
-    """Holds the navigation and notices that a site puts around each of its pages."""
+    """Holds the navigation and the notices of a site, which appear on each of its pages."""
 
     above: tuple[str, ...]
     below: tuple[str, ...]
@@ -44,7 +44,9 @@ def dresses() -> dict[str, Dress]:
 
 
 def dressed(found: Iterable[Page]) -> list[Page]:
-    """Returns the pages with their site's navigation. A site without a navigation of its own gets that of ``*``."""
+    """Returns the pages with their site's navigation. If a site has no navigation, its pages get that of the entry
+    ``*``.
+    """
     known = dresses()
     return [known.get(page.url.split("/")[2], known["*"]).on(page) for page in found]
 
@@ -209,7 +211,8 @@ def _odd_response(name: str, head: str, body: bytes) -> bytes:
 
 
 def _http(place: int, page: str) -> tuple[bytes, bytes]:
-    """Returns (payload, HTTP message). The payload is the page's bytes, and the message is how a server sends them.
+    """Returns (payload, HTTP message). The payload is the page as bytes. The message is what a server sends for this
+    page.
 
     There are five forms of message. They differ in encoding, transfer or compression. The number ``place`` chooses one
     of them.
@@ -274,7 +277,7 @@ def _cut_a_member(members: list[bytes]) -> list[bytes]:
 
 
 def _lie_and_zero(members: list[bytes]) -> list[bytes]:
-    """Damages three records. The header of one states too many bytes, and the header of another too few. In the third,
+    """Damages three records. The first one's header states too many bytes, and the second one's too few. In the third,
     forty bytes are set to zero.
     """
     longer, shorter, zeroed = len(members) // 4, len(members) // 2, 3 * len(members) // 4

@@ -67,7 +67,7 @@ def seven_zip(path: Path, name: str, content: bytes) -> None:
 
 
 def pick(key: str, among: int) -> int:
-    """Returns a number from 0 to below ``among``. It looks random, but depends only on ``key``."""
+    """Returns a number from 0 to ``among`` - 1. It looks random, but depends only on ``key``."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % among
 
 

@@ -1,4 +1,6 @@
-"""What the rehearsals of many machines share: the code and its input, local runs to compare with, and Google."""
+"""Fixtures for tests of runs on many machines: a copy of the code, its input, local runs to compare with, and a fake
+Google.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ def models(checkout: Checkout) -> Path:
 
 @pytest.fixture(scope="session")
 def local_run(checkout: Checkout, models: Path) -> Path:
-    """All seven sources, one process, on this machine's disk."""
+    """Returns the output of a local run of all seven sources, in one process."""
     out = checkout.work / "local"
     done = checkout.run(
         "--config", checkout.config("all"), "--models", str(models), "--output", str(out), "--direct_num_workers=1",
@@ -43,7 +45,7 @@ def local_run(checkout: Checkout, models: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def small_run(checkout: Checkout, models: Path) -> Path:
-    """Two sources, one process."""
+    """Returns the output of a local run of two sources, in one process."""
     out = checkout.work / "local-small"
     done = checkout.run(
         "--config", small_config(checkout), "--models", str(models), "--output", str(out), "--direct_num_workers=1",
@@ -55,7 +57,9 @@ def small_run(checkout: Checkout, models: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def worker_python(checkout: Checkout) -> str:
-    """An environment without our package. Its dependencies are this one's, unless CLOUD_FULL_INSTALL is set."""
+    """Returns the Python of a virtual environment without this project's package. The environment uses the dependencies
+    that are installed here. If CLOUD_FULL_INSTALL is set, it is empty.
+    """
     folder = checkout.work / "worker"
     venv.create(folder, with_pip=True)
     if not os.environ.get("CLOUD_FULL_INSTALL"):
@@ -71,7 +75,7 @@ def worker_python(checkout: Checkout) -> str:
 
 @pytest.fixture
 def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Google on loopback, with a bucket, and credentials that only it accepts."""
+    """Starts a fake Google with an empty bucket. Also sets credentials that only this fake Google accepts."""
     pytest.importorskip("google.cloud.storage", reason="apache-beam[gcp] is not installed")
     from fake_google import Google, serve
 

@@ -1,7 +1,7 @@
-"""Google on loopback: a store (the JSON interface), a token server, and Dataflow's jobs, which are really run.
+"""Plays Google on this machine: a store (its JSON interface), a token server, and Dataflow.
 
-One server plays all of them. The store keeps objects in memory. A job that is posted is written down and then run
-by the program that the test names; it is done when that program ends well, and failed otherwise.
+One server does all three. The store keeps objects in memory. A posted Dataflow job is recorded. Then a function that
+the test gives really runs the job. The job is done if this run succeeds, and failed if not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ TIME = "2026-01-01T00:00:00.000Z"
 
 @dataclass
 class Job:
-    """A job as it was posted, and how far it is."""
+    """Holds a posted job and its state."""
 
     number: int
     request: bytes
@@ -56,18 +56,22 @@ class Job:
 
 @dataclass
 class Google:
-    """All that the server holds."""
+    """Holds the server's objects, uploads, jobs and requests."""
 
     port: int = 0
     objects: dict[str, dict[str, tuple[bytes, int]]] = field(default_factory=lambda: defaultdict(dict))
-    """By bucket and name: content and generation."""
+    """Maps a bucket's name and an object's name to (content, generation). The generation is the store's version
+    number.
+    """
     uploads: dict[str, tuple[str, str, bytearray]] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     run_job: Callable[[Job], subprocess.CompletedProcess[str]] | None = None
-    """Runs a job; without it every job is done at the third look."""
+    """Runs a job. If it is None, nothing is run, and each job is done when its state is requested for the third
+    time.
+    """
     requests: list[str] = field(default_factory=list)
     refuses: bool = False
-    """Answers 401 to everything: credentials that are not accepted."""
+    """If true, the store answers each request with status 401, as if it did not accept the credentials."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     generation: int = 1
     _sorted: dict[str, tuple[tuple[int, int], list[str]]] = field(default_factory=dict)
@@ -94,7 +98,7 @@ class Google:
         return sorted(n for n in self.objects[bucket] if n.startswith(start))
 
     def sorted_names(self, bucket: str) -> list[str]:
-        """All names of a bucket; sorted again only when there are other ones."""
+        """Returns the names of all objects in a bucket, sorted. Sorts them only if they changed since the last call."""
         with self.lock:
             key = (self.generation, len(self.objects[bucket]))
             if self._sorted.get(bucket, (None, []))[0] != key:
@@ -126,20 +130,20 @@ class Google:
 
 @functools.lru_cache(maxsize=256)
 def crc32c(data: bytes) -> str:
-    """As the store writes it: base64 of the big-endian number."""
+    """Returns the CRC-32C of the data as Google's store writes it: the big-endian number in base64."""
     import google_crc32c
 
     return base64.b64encode(google_crc32c.value(data).to_bytes(4, "big")).decode()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers for the store, the token server and Dataflow."""
+    """Answers requests to the store, the token server and Dataflow."""
 
     protocol_version = "HTTP/1.1"
     google: Google
 
     def log_message(self, *_: object) -> None:
-        """Nothing: the requests are in ``Google.requests``."""
+        """Prints nothing, because ``Google.requests`` lists the requests."""
 
     def do_GET(self) -> None:
         self._answer()
@@ -299,7 +303,7 @@ def _resumed(google: Google, upload: str, headers: dict[str, str], body: bytes) 
 
 
 def _parts(headers: dict[str, str], body: bytes) -> tuple[bytes, bytes]:
-    """The two parts of a multipart upload, byte for byte."""
+    """Returns the bodies of the two parts of a multipart upload, unchanged."""
     kind = headers.get("Content-Type", headers.get("content-type", ""))
     boundary = b"--" + re.search(r"boundary=[\"']?([^\"';]+)", kind)[1].encode()  # type: ignore[index]
     found = [part.split(b"\r\n\r\n", 1)[1] for part in body.split(boundary)[1:3]]
@@ -345,7 +349,7 @@ def _dataflow(google: Google, method: str, found: re.Match[str], body: bytes) ->
 
 
 class QuietServer(http.server.ThreadingHTTPServer):
-    """Says nothing of a client that is gone."""
+    """Prints no error if a client closes its connection early."""
 
     daemon_threads = True
 
@@ -355,7 +359,7 @@ class QuietServer(http.server.ThreadingHTTPServer):
 
 
 def serve(google: Google) -> http.server.ThreadingHTTPServer:
-    """Starts the server in a thread of this process; ``google.port`` is where."""
+    """Starts the server in a thread of this process. Stores its port in ``google.port``."""
     handler = type("BoundHandler", (Handler,), {"google": google})
     server = QuietServer(("127.0.0.1", 0), handler)
     google.port = server.server_address[1]

@@ -1,6 +1,7 @@
-"""Hosts played by network namespaces: a driver and workers, each with its own address, name table and processes.
+"""Plays several hosts on this machine with network namespaces: a driver and its workers. Each host has an address, a
+table of host names and processes, which the other hosts do not share.
 
-``Hosts.exec`` runs a program on one of them. They share this machine's disk, as hosts share a network's.
+``Hosts.exec`` runs a program on one host. All hosts share this machine's disk, like real hosts with a network disk.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 
 class NotPermitted(Exception):  # noqa: N818 - the name says what it is
-    """This machine lets nobody make network namespaces; says why."""
+    """Raised if this machine does not allow network namespaces. The message says why."""
 
 
 def _ip(*args: str) -> None:
@@ -30,11 +31,13 @@ _NUMBERS = itertools.count()
 
 @dataclass
 class Hosts:
-    """Namespaces on one bridge, gone at the end."""
+    """Makes one network namespace per host, all on one bridge. The end of the ``with`` block deletes them."""
 
     names: Sequence[str]
     number: int = field(default_factory=lambda: (os.getpid() * 8 + next(_NUMBERS)) % 25_000)
-    """Of its own: what is deleted goes some time later."""
+    """A number in the names of the namespaces. Each instance has a different number, because the system deletes a
+    namespace with some delay.
+    """
 
     @property
     def prefix(self) -> str:
@@ -87,7 +90,7 @@ class Hosts:
         subprocess.run(["ip", "link", "del", f"{self.prefix}br"], capture_output=True, check=False)
 
     def exec(self, name: str, command: Sequence[str], env: Mapping[str, str], **kwargs: Any) -> subprocess.Popen[str]:
-        """Starts a program on a host, which also has the host's name."""
+        """Starts a program on a host. The program sees the host's name as the name of its machine."""
         whole = [
             "ip", "netns", "exec", self.namespace(name), "unshare", "--uts", "sh", "-c",
             f'hostname {name}.test; exec "$@"', "sh", *command,
@@ -101,7 +104,7 @@ class Hosts:
         return [int(line) for line in done.stdout.split()]
 
     def sent_bytes(self, name: str) -> int:
-        """What has gone over the host's own wire, both ways."""
+        """Returns the number of bytes that the host has sent and received over its network interface."""
         found = 0
         for side in ("rx_bytes", "tx_bytes"):
             path = f"/sys/class/net/{self.prefix}v{self.names.index(name)}/statistics/{side}"

@@ -1,4 +1,6 @@
-"""What the rehearsals share: a snapshot of the code with its sample as input, runs of it, made-up credentials."""
+"""Helpers for tests of runs on many machines: a copy of the code with the sample as its input, runs of this copy, and
+made-up credentials.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +17,12 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BUCKET = "rehearsal"
 LOADED = "common_crawl", "books"
-"""The sources of the shorter rehearsals: models, line dedup, near dedup."""
+"""The sources of the short tests. They use models, the line dedup and the near dedup."""
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """A copy of the code, so that nobody edits it while its checksum travels; and runs of it."""
+    """Holds a copy of the code, and runs it. Nobody edits the copy during a test, so its checksum does not change."""
 
     root: Path
     work: Path
@@ -37,7 +39,9 @@ class Checkout:
         )
 
     def input_flags(self, prefix: str = "", sources: tuple[str, ...] | None = None) -> list[str]:
-        """The inputs below a store's prefix, or where they lie."""
+        """Returns the ``--input`` flags of a run. The inputs are in the folder ``prefix`` of a store, or on the disk if
+        ``prefix`` is empty.
+        """
         flags = []
         for source, paths in self.inputs.items():
             if sources is None or source in sources:
@@ -47,7 +51,7 @@ class Checkout:
         return flags
 
     def config(self, name: str, weights: dict[str, float] | None = None) -> str:
-        """The sample's recipe, or some of its sources."""
+        """Writes a configuration with the recipe ``sample`` and, if given, other weights. Returns its path."""
         path = self.work / f"{name}.yaml"
         text = "recipe: sample\n"
         if weights:
@@ -57,7 +61,7 @@ class Checkout:
 
 
 def make_checkout(work: Path) -> Checkout:
-    """Copies the code and makes the sample's input, both below a folder."""
+    """Copies the code into the folder ``work``, and makes the sample's input there."""
     root = work / "checkout"
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "*.so")
     for name in ("pipeline", "filters", "mixtures", "tokenizer", "samples"):
@@ -77,7 +81,7 @@ def make_checkout(work: Path) -> Checkout:
 
 
 def shard_sums(manifest: dict[str, Any]) -> list[str]:
-    """The checksums of all shards, training and validation."""
+    """Returns the checksums of all training and validation shards."""
     held = [shard for one in manifest["validation"].values() for shard in one["shards"]]
     found = [shard["sha256"] for shard in [*manifest["shards"], *held]]
     assert len(found) > 1
@@ -89,7 +93,7 @@ def small_config(checkout: Checkout) -> str:
 
 
 def write_key(folder: Path, url: str) -> Path:
-    """A service account's key, made up; its tokens come from loopback."""
+    """Writes a made-up key of a service account, which gets its tokens from the server at ``url``. Returns the path."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 

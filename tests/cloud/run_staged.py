@@ -1,11 +1,11 @@
-"""Plays Dataflow's workers: runs a posted job with nothing but what was staged for it.
+"""Plays Dataflow's workers: runs a posted job, and uses only the files that were staged (uploaded) for it.
 
     python run_staged.py REQUEST.json WORKER_PYTHON FOLDER NUM_WORKERS
 
-The pipeline and every dependency are fetched from the store by the addresses in the request, checked against their
-checksums, and the sdist is installed into the workers' environment as Beam's boot program does it. Beam's own local
-runner then hands the work to processes of that environment, over the engine's own shuffle: this proves the code and
-the staging, not Google's service.
+The request contains the addresses of the pipeline and of every dependency in the store. The script fetches them, and
+compares each dependency with its checksum. It installs the sdist (our code) into the workers' environment, like Beam's
+boot program. Then Beam's local runner distributes the work to processes of this environment. This tests our code and
+the staging, but not Google's service.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_hand
 
 
 def pipeline_of(request: dict[str, Any]) -> beam_runner_api_pb2.Pipeline:
-    """The pipeline that the request names."""
+    """Returns the pipeline whose address is in the request."""
     url = request["environment"]["sdkPipelineOptions"]["options"]["pipelineUrl"]
     return beam_runner_api_pb2.Pipeline.FromString(read(url))
 
@@ -39,7 +39,9 @@ def read(url: str) -> bytes:
 
 
 def fetch_dependencies(pipeline: beam_runner_api_pb2.Pipeline, folder: Path) -> list[str]:
-    """Fetches what the environments depend on, each once, checked; returns the names."""
+    """Fetches every dependency of the pipeline's environments once, and compares it with its checksum. Returns the file
+    names.
+    """
     names = []
     for environment in pipeline.components.environments.values():
         for dependency in environment.dependencies:
@@ -55,10 +57,10 @@ def fetch_dependencies(pipeline: beam_runner_api_pb2.Pipeline, folder: Path) -> 
 
 
 def install(names: list[str], folder: Path, worker_python: str) -> None:
-    """Installs the sdist into the workers' environment, once for all jobs that stage the same one.
+    """Installs the sdist into the workers' environment. Does nothing if another job already installed the same sdist.
 
-    A test's environment already has the dependencies, in the versions that the sdist pins; with CLOUD_FULL_INSTALL set
-    it is empty, and pip gets them.
+    Usually the environment already has the dependencies, in the versions that the sdist requires. If CLOUD_FULL_INSTALL
+    is set, the environment is empty, and pip downloads them.
     """
     sdist = folder / "workflow.tar.gz"
     assert sdist.name in names, f"nothing to install among {names}"

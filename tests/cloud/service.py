@@ -17,7 +17,9 @@ from rehearsal import Checkout
 
 @contextmanager
 def job_service(checkout: Checkout, log: Path, *, before_pool: Sequence[str] = ()) -> Iterator[list[str]]:
-    """Yields the flags of a run on the service. ``before_pool`` stands before the command of the pool."""
+    """Starts the service. Yields the flags of a run that uses it. The command of the pool gets the prefix
+    ``before_pool``.
+    """
     port, pool_port, pool = _ports(3)
     env = {**os.environ, "PYTHONPATH": str(checkout.root)}
     module = [sys.executable, "-m", "pipeline.job_service"]

@@ -1,4 +1,6 @@
-"""A submission to Dataflow, as far as it can be made without it: what is staged, what is posted, and that it runs."""
+"""Tests a submission to Dataflow with a fake Google: which files are staged, which job is posted, and whether the job
+runs.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def pipeline_of(google: Any, job: Any) -> Any:
 
 
 def dependencies(pipeline: Any) -> dict[str, tuple[str, str]]:
-    """(url, sha256) by staged name."""
+    """Returns a dict from the staged name of each dependency to its (url, sha256)."""
     from apache_beam.portability.api import beam_runner_api_pb2 as api
 
     found = {}

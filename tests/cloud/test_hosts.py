@@ -1,4 +1,4 @@
-"""Several hosts: Beam's job service and worker pools in network namespaces."""
+"""Tests runs on several hosts, which are network namespaces: Beam's job service on one, worker pools on the others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def manifest_of(out: Path) -> dict[str, Any]:
 
 @dataclass
 class Cluster:
-    """A driver's host with the job service, and two hosts with a worker pool each."""
+    """Describes a driver's host with the job service, and two hosts with one worker pool each."""
 
     hosts: Hosts
     checkout: Checkout
@@ -47,7 +47,7 @@ class Cluster:
         )
 
     def workers(self, name: str) -> list[int]:
-        """The processes of a host that work, without the pool that starts them."""
+        """Returns the ids of a host's worker processes, without the pool that starts them."""
         found = []
         for pid in self.hosts.processes(name):
             try:

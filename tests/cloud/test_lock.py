@@ -1,4 +1,4 @@
-"""The list of the workers' packages: an image that was built from it must have all that the package requires."""
+"""Tests the list of packages for the workers: an image that is built from it has all packages that ours requires."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOCK = ROOT / "docker" / "requirements.lock"
 
 
 def faults(lock: str) -> list[str]:
-    """Returns the requirements of setup.py that a list lacks, or has in a version that does not fit."""
+    """Returns the requirements of setup.py that are missing in the list, or whose listed version does not fit."""
     pins = dict(line.split("==") for line in lock.splitlines() if line and not line.startswith("#"))
     wanted = [Requirement(text) for text in runpy.run_path(str(ROOT / "docker" / "lock.py"))["requirements_of_setup"]()]
     return [
@@ -24,7 +24,9 @@ def faults(lock: str) -> list[str]:
 
 
 def test_the_lock_has_every_requirement_of_the_package() -> None:
-    """The image is built without looking for further requirements, so a missing one is missing in the worker."""
+    """The list is complete. The image is built only from the list, so a worker would lack a package that is missing
+    there.
+    """
     lock = LOCK.read_text("utf-8")
     assert faults(lock) == []
     (line,) = [line for line in lock.splitlines() if line.startswith("numba==")]

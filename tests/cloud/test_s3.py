@@ -1,4 +1,6 @@
-"""The same command on an s3:// store, played by moto: input, output and models, and dumps that published lists name."""
+"""Tests a run whose input, models and output are in an s3:// store, which moto plays. Also tests dumps that published
+lists name.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ def test_everything_on_s3(
     checkout: Checkout, models: Path, small_run: Path, store: Store, engine: str, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """With the job service the groups are on s3:// too, and the workers must know the address of the store."""
+    """With the job service, files with groups are on s3:// too. So the workers must know the address of the store."""
     monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "cache"))
     store.put_folder(checkout.work / "input", "input")
     store.put_folder(models, "models")
@@ -53,7 +55,7 @@ def test_everything_on_s3(
 
 
 def wet(dump: str) -> bytes:
-    """Ten pages of a dump, five of them crawled again in every dump."""
+    """Returns a WET file with ten pages. Five of them are equal in every dump."""
     out = []
     for number in range(10):
         words = " ".join(
@@ -68,7 +70,7 @@ def wet(dump: str) -> bytes:
 
 
 def test_dumps_that_lists_name(checkout: Checkout, store: Store) -> None:
-    """Published lists with the store's prefix; the second dump is added to an output that has the first."""
+    """Published lists work with the store's prefix. A second run adds a dump to the output of the first run."""
     for dump in DUMPS:
         name = f"crawl-data/{dump}/segments/1/wet/0.warc.wet.gz"
         store.put(name, wet(dump))

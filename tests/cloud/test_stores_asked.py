@@ -1,4 +1,6 @@
-"""Credentials and buckets are asked before anything is listed, built or sent: one line for each that is wrong."""
+"""Tests that credentials and buckets are checked before anything is listed, built or sent. Each fault gives one
+line.
+"""
 
 from __future__ import annotations
 

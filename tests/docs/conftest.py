@@ -21,12 +21,12 @@ import pytest
 
 @dataclass
 class Web:
-    """The served files, and the requests that were made."""
+    """Holds the served files, and records the requests that were made."""
 
     files: Mapping[str, bytes]
-    """The files by address, without ``https://``."""
+    """Maps the address of each file, without ``https://``, to its content."""
     paid_hosts: frozenset[str]
-    """Hosts that only answer requests with the header for requester-pays."""
+    """The hosts that answer a request only if it has the header for requester-pays."""
     environment: dict[str, str] = field(default_factory=dict)
     requested: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
@@ -79,7 +79,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:
-        """Logs nothing: ``requested`` has it."""
+        """Prints nothing, because ``Web.requested`` lists the requests."""
 
 
 @pytest.fixture

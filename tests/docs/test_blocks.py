@@ -25,7 +25,7 @@ def runnable(page: Path) -> list[tuple[str, str]]:
 
 
 WITH_BLOCKS = [page for page in PAGES if runnable(page) and page.name != "quickstart.md"]
-"""The pages with blocks. The quickstart has a test of its own, because its blocks need its downloads."""
+"""The pages with blocks. The quickstart has a separate test, because its blocks need its downloads."""
 
 
 def environment() -> dict[str, str]:

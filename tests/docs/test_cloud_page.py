@@ -1,4 +1,4 @@
-"""The commands of docs/cloud.md are accepted as they are written."""
+"""Tests that ``pipeline.run`` accepts the commands of docs/cloud.md as they are written there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def commands() -> list[list[str]]:
-    """The arguments of every ``python -m pipeline.run`` of the page."""
+    """Returns the arguments of every ``python -m pipeline.run`` on the page."""
     found = []
     for block in _BLOCK.findall(PAGE.read_text("utf-8")):
         for line in block.replace("\\\n", " ").splitlines():

@@ -135,7 +135,7 @@ def test_every_flag_of_the_run_is_in_a_document() -> None:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_the_recipe_has_every_step_setting_and_reason(name: str) -> None:
-    """The steps are in order, and each row has the step's settings and reasons."""
+    """The table lists the steps in the order of the code. Each row names all settings and reasons of its step."""
     rows = [line for line in section("docs/recipe.md", name).split("\n") if line.startswith("|")]
     row_of = {cells[1].strip(): line for line in rows if len(cells := line.split("|")) > 2}
     steps = SOURCES[name].steps
@@ -167,7 +167,7 @@ def test_the_formats_have_every_column(name: str) -> None:
 
 
 def record_reasons() -> set[str]:
-    """Returns every reason that is a literal where the code rejects a record."""
+    """Returns the reasons for which the code rejects records, as far as they are literals in the code."""
     found: set[str] = set()
     files = [*(ROOT / "pipeline/sources").rglob("*.py"), ROOT / "pipeline/clean/joins/licences.py"]
     for path in files:
@@ -194,7 +194,7 @@ def test_the_formats_have_every_reason_of_records() -> None:
 
 
 def test_no_reason_of_records_is_only_declared() -> None:
-    """Every declared reason occurs in the code that rejects records."""
+    """Every reason that a reader declares also occurs where the code rejects a record."""
     code = "".join(path.read_text("utf-8") for path in (ROOT / "pipeline").rglob("*.py"))
     declared = {reason for s in SOURCES.values() for reason in (*s.reader.BROKEN, *s.reader.NOT_BROKEN)}
     assert len(declared) > 60
@@ -260,7 +260,7 @@ def test_every_dependency_has_its_line() -> None:
 
 
 def messages() -> list[str]:
-    """Returns every string of the code. Filled-in parts are ellipses, and adjacent strings are joined."""
+    """Returns every string in the code. An ellipsis replaces each inserted value, and adjacent strings are joined."""
 
     def text(node: ast.expr) -> str:
         if isinstance(node, ast.Constant):

@@ -1,4 +1,6 @@
-"""Applies ``docs/extending.md`` to a copy of the project, runs the project's tests there, and runs the pipeline."""
+"""Applies the changes of ``docs/extending.md`` to a copy of the project. Then runs the project's tests and the pipeline
+in this copy.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def page() -> str:
 
 
 def patched(text: str, diff: str) -> str:
-    """Returns the text with a diff of a few lines applied, which must fit at exactly one place."""
+    """Returns the text with a short diff applied. The lines that the diff changes must occur exactly once in the
+    text.
+    """
     lines = diff.splitlines(keepends=True)
     before = "".join(line[1:] for line in lines if line[0] in " -")
     after = "".join(line[1:] for line in lines if line[0] in " +")
@@ -35,7 +39,7 @@ def patched(text: str, diff: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, a git repository of its own, with everything that the page adds to it."""
+    """Makes a copy of the project with its own git repository, and adds everything that the page describes."""
     copy = tmp_path_factory.mktemp("extended") / "project"
     shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*_NOT_COPIED))
     git(copy, "init", "-q")
@@ -60,7 +64,7 @@ def python(project: Path, *args: str) -> subprocess.CompletedProcess[str]:
 
 
 def passed(project: Path, *args: str) -> int:
-    """Runs tests of the copy, which must pass. Returns their number."""
+    """Runs tests of the copy. Fails if one of them fails, else returns the number of tests."""
     done = python(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", *args)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-500:]
     return int(re.search(r"(\d+) passed", done.stdout)[1])  # type: ignore[index]

@@ -55,7 +55,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def from_sample(folder: Path) -> dict[str, bytes]:
-    """Returns the sample's files, by the name of the page's downloads."""
+    """Returns files of the sample, by the kind of the file that they replace: ``wet``, ``wiki``, ``tar``, ``site``."""
     (dump,) = folder.glob("wikipedia/itwiki-*.xml")
     (site,) = folder.glob("stack_exchange/wood*.7z")
     wets = sorted(folder.glob("common_crawl/CC-MAIN-2019-09/segments/*/wet/*.warc.wet.gz"))
@@ -69,7 +69,7 @@ def from_sample(folder: Path) -> dict[str, bytes]:
 
 
 def from_real(folder: Path) -> dict[str, bytes]:
-    """Returns the same with real pages, articles, papers and posts."""
+    """Returns files with real texts, by the same names as :func:`from_sample`."""
     dump = bz2.decompress((folder / "wikipedia/wrapped-dev/plwiki-20220620-pages-articles.xml.bz2").read_bytes())
     return {
         "wet": sorted((folder / "commoncrawl/wrapped/wet").glob("*.gz"))[0].read_bytes(),
@@ -80,13 +80,13 @@ def from_real(folder: Path) -> dict[str, bytes]:
 
 
 def slovene(xml: str, language: str) -> str:
-    """Returns a dump with the header of the Slovene Wikipedia, which the reader looks at."""
+    """Returns the dump of another language with the header of the Slovene Wikipedia. The reader needs this header."""
     assert xml.count(f'xml:lang="{language}"') == 1
     return xml.replace(f'xml:lang="{language}"', 'xml:lang="sl"').replace(f"{language}wiki", "slwiki")
 
 
 def published(data: dict[str, bytes]) -> dict[str, bytes]:
-    """Returns a file for every address that the page or its commands request."""
+    """Returns a dict from every address that the page or its commands request to a file."""
     models = ROOT / "samples" / "models"
     cc_net = "dl.fbaipublicfiles.com/cc_net/lm/"
     cutoffs = "raw.githubusercontent.com/facebookresearch/cc_net/bda555bd1cf1ee2e0b925363e62a61cd46c8b60d/cc_net/data/"
@@ -195,7 +195,7 @@ def test_the_estimate_looks_as_the_page_shows_it(tmp_path: Path) -> None:
 
 
 def test_a_download_that_is_not_there_is_an_error(tmp_path: Path, loopback_web: Web) -> None:
-    """Without ``-f`` curl would write the server's error page into the data."""
+    """The page's curl commands use ``-f``. Without ``-f``, curl would store the server's error page as data."""
     web = loopback_web({"data.commoncrawl.org/x": b""})
     lines = [line for language, _, body in blocks() if language == "sh" for line in body.splitlines()]
     curls = [shlex.split(line) for line in lines if line.startswith("curl ")]

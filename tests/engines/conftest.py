@@ -1,4 +1,4 @@
-"""What the tests on real engines share: the code with its input, local runs to compare with, and the engines."""
+"""Fixtures for tests on real engines: a copy of the code, its input, local runs to compare with, and the engines."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from spark import Spark  # noqa: E402
 from started import Started, process_workers  # noqa: E402
 
 CACHE = Path(os.environ.get("ENGINES_CACHE", ROOT / ".cache" / "engines"))
-"""Where downloaded and built engines stay between runs of the tests."""
+"""The folder in which downloaded and built engines are kept for later runs of the tests."""
 PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism"
 _BUILD_SECONDS = 1800
 
@@ -45,13 +45,13 @@ def models(checkout: Checkout) -> Path:
 
 @pytest.fixture(scope="session")
 def local_run(checkout: Checkout, models: Path) -> Path:
-    """All seven sources, one process, on this machine's disk."""
+    """Returns the output of a local run of all seven sources, in one process."""
     return _local(checkout, models, checkout.config("all"), "local", checkout.input_flags())
 
 
 @pytest.fixture(scope="session")
 def small_run(checkout: Checkout, models: Path) -> Path:
-    """Two sources, one process, on this machine's disk."""
+    """Returns the output of a local run of two sources, in one process."""
     return _local(checkout, models, small_config(checkout), "small", checkout.input_flags(sources=LOADED))
 
 
@@ -65,7 +65,7 @@ def _local(checkout: Checkout, models: Path, config: str, name: str, inputs: lis
 
 @pytest.fixture(scope="session")
 def prism() -> Path:
-    """Beam's Prism of the same version as Beam's Python package, built from its Go module."""
+    """Builds Beam's Prism from its Go module, in the version of the installed Beam. Returns the program."""
     version = metadata.version("apache-beam")
     program = CACHE / f"prism-{version}" / "prism"
     if program.exists():
@@ -83,20 +83,20 @@ def prism() -> Path:
 
 @pytest.fixture
 def slurm(tmp_path: Path) -> Iterator[Slurm]:
-    """A real Slurm with two nodes."""
+    """Starts a real Slurm with two nodes."""
     yield from _started("Slurm", lambda: Slurm(tmp_path / "slurm"))
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
-    """A real Spark with two workers and Beam's job server."""
+    """Starts a real Spark with two workers and Beam's job server."""
     folder = tmp_path_factory.mktemp("spark")
     yield from _started("Spark", lambda: Spark(folder, engine_home(CACHE, SPARK), job_server(CACHE, "spark")))
 
 
 @pytest.fixture(scope="session")
 def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
-    """A real Flink with two TaskManagers and Beam's job server."""
+    """Starts a real Flink with two TaskManagers and Beam's job server."""
     folder = tmp_path_factory.mktemp("flink")
     yield from _started("Flink", lambda: Flink(folder, engine_home(CACHE, FLINK), job_server(CACHE, "flink")))
 
@@ -105,7 +105,7 @@ _T = TypeVar("_T", Slurm, Spark, Flink)
 
 
 def _started(name: str, make: Callable[[], _T]) -> Iterator[_T]:
-    """Starts an engine, and ends it after the tests. Skips them if this machine cannot have it."""
+    """Starts an engine, and ends it after the tests. If the engine cannot run on this machine, skips the tests."""
     try:
         cluster = make()
         cluster.__enter__()
@@ -119,13 +119,15 @@ def _started(name: str, make: Callable[[], _T]) -> Iterator[_T]:
 
 @pytest.fixture
 def workers(tmp_path: Path, checkout: Checkout) -> list[str]:
-    """The flags for workers that the engine starts with the boot program."""
+    """Returns the flags of a run whose workers the engine starts with the boot program."""
     return process_workers(tmp_path, sys.executable, checkout.root)
 
 
 @pytest.fixture
 def runs() -> Iterator[list[Started]]:
-    """Runs that a test starts. What still runs after the test is ended."""
+    """Yields a list to which a test appends the runs that it starts. After the test, ends all runs that still
+    continue.
+    """
     started: list[Started] = []
     yield started
     for run in started:

@@ -1,4 +1,4 @@
-"""Starts the servers of an engine on this machine, each as a process group of its own, and ends them by their id."""
+"""Starts and ends the servers of an engine on this machine. Each server has a separate process group."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ class Unavailable(RuntimeError):  # noqa: N818 - the name says what it is
 
 @dataclass
 class Daemons:
-    """Running servers below one folder: their outputs are in its ``log``."""
+    """Starts and ends servers. Their output is in the subfolder ``log`` of ``folder``."""
 
     folder: Path
     _daemons: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict, kw_only=True)
 
     @property
     def env(self) -> dict[str, str]:
-        """The environment of every server."""
+        """The environment variables of every server."""
         return dict(os.environ)
 
     def start(self, name: str, command: Sequence[str], **env: str) -> None:
-        """Starts a server under a name. Its output is appended to ``log/NAME.out``."""
+        """Starts a server, which gets the given name. Its output is appended to ``log/NAME.out``."""
         (self.folder / "log").mkdir(parents=True, exist_ok=True)
         with open(self.folder / "log" / f"{name}.out", "ab") as log:
             self._daemons[name] = subprocess.Popen(
@@ -55,7 +55,9 @@ class Daemons:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def until(self, is_so: Callable[[], bool], seconds: float, complaint: str) -> None:
-        """Waits until a server is ready. Raises Unavailable with the complaint and the ends of the logs."""
+        """Waits until ``is_so`` returns True. After ``seconds`` raises Unavailable; the message has ``complaint`` and
+        the ends of the logs.
+        """
         end = time.monotonic() + seconds
         while not is_so():
             if time.monotonic() > end:
@@ -74,7 +76,7 @@ def free_ports(number: int) -> list[int]:
 
 
 def free_range(number: int) -> int:
-    """Returns the first of some neighbouring ports on which nothing listens."""
+    """Returns the first of ``number`` consecutive ports on which nothing listens."""
     while True:
         (first,) = free_ports(1)
         try:

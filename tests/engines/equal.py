@@ -1,4 +1,4 @@
-"""What must be equal in two outputs, whichever engines wrote them."""
+"""Compares the outputs of two runs on different engines."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _COMPARED = ("clean", "dropped", "stats", "shards", "validation")
 
 
 def checksums(out: Path) -> dict[str, str]:
-    """The checksum of each file that a run leaves for its user. Reports contain times, so they are not compared."""
+    """Returns a dict from the path of each file to its checksum. Reports are left out, because they contain times."""
     paths = [p for name in _COMPARED for p in (out / name).rglob("*") if p.is_file()]
     paths += out.glob("tokenizer.*")
     found = {str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest() for p in paths}
@@ -20,13 +20,13 @@ def checksums(out: Path) -> dict[str, str]:
 
 
 def leftovers(out: Path) -> list[str]:
-    """Files that a run must not leave: unfinished ones, spilled ones, and probes."""
+    """Returns the files that a run should have deleted: incomplete files, spilled files, and probes."""
     kinds = re.compile(r"\.tmp$|/spill-|/probe-")
     return sorted(str(p) for p in out.rglob("*") if p.is_file() and kinds.search(str(p)))
 
 
 def assert_equal(out: Path, expected: Path) -> None:
-    """Fails with the names of the files that differ, are missing, or are left over."""
+    """Fails if a file differs, is missing, or should have been deleted. The message names these files."""
     here, there = checksums(out), checksums(expected)
     assert sorted(n for n in {*here, *there} if here.get(n) != there.get(n)) == []
     assert leftovers(out) == []

@@ -1,4 +1,6 @@
-"""A real Flink on one machine: a session cluster of two TaskManagers, each with its address, and its job server."""
+"""Starts a real Flink on this machine: a session cluster with two TaskManagers, and Beam's job server. Each TaskManager
+has its own address.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ appender.console.layout.pattern=%d %p %c{1} - %m%n
 
 @dataclass
 class Flink(Daemons):
-    """A cluster of two TaskManagers with two slots each. One alone has the slots of a run."""
+    """Starts and ends a cluster of two TaskManagers. Each has two slots, which is enough for a whole run."""
 
     home: Path
     job_server: Path
@@ -57,7 +59,7 @@ class Flink(Daemons):
 
     @property
     def flags(self) -> list[str]:
-        """The flags that choose this engine."""
+        """The flags of a run on this engine."""
         return ["--runner=FlinkRunner", f"--job_endpoint=localhost:{self.ports[2]}", "--parallelism=2"]
 
     def back(self, name: str) -> None:
@@ -68,11 +70,11 @@ class Flink(Daemons):
         self._java(name, memory, main, *(word for setting in settings for word in ("-D", setting)))
 
     def num_ended(self) -> int:
-        """Returns the number of tasks that have ended, of all jobs."""
+        """Returns the number of finished tasks, summed over all jobs."""
         return self.log("jobmanager").count("switched from RUNNING to FINISHED")
 
     def hosts(self) -> set[str]:
-        """Returns the addresses of the TaskManagers that have worked."""
+        """Returns the addresses of the TaskManagers that have finished a task."""
         return {host for name, host in _HOSTS.items() if "switched from RUNNING to FINISHED" in self.log(name)}
 
     def _asked(self, what: str) -> dict[str, Any]:

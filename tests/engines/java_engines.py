@@ -1,6 +1,6 @@
-"""Gets Spark, Flink, and Beam's job servers for them: jars from their packages on PyPI, and from Maven.
+"""Gets Spark and Flink from their packages on PyPI, and builds Beam's job servers for them with Maven.
 
-Everything is stored in the cache of the engines' tests, and made once.
+The results are stored in the cache of the engines' tests, so each is made only once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ POM = ROOT / "cluster" / "job_server.xml"
 SPARK = "pyspark==3.5.9"
 FLINK = "apache-flink-libraries==1.19.3"
 BEAM = "2.62.0"
-"""The newest version of Beam of which both runner libraries and all that they need could be had."""
+"""The version of Beam for the job servers. It is the newest version that could be built for both engines."""
 JAVA_OPENS = tuple(
     f"--add-opens=java.base/{name}=ALL-UNNAMED"
     for name in (
@@ -29,13 +29,16 @@ JAVA_OPENS = tuple(
         "sun.nio.ch", "sun.nio.cs", "sun.security.action", "sun.util.calendar",
     )
 )  # fmt: skip
-"""The packages of Java 17 that Spark and Flink open. Their own start scripts, which the packages on PyPI lack, name the
-same ones."""
+"""Flags that let Spark and Flink use internal packages of Java 17. Usually the start scripts of Spark and Flink set
+these flags, but the packages on PyPI have no start scripts.
+"""
 _SECONDS = 1800
 
 
 def engine_home(cache: Path, requirement: str) -> Path:
-    """Returns a folder with the jars of Spark (in ``jars``) or Flink (in ``lib``), from the package's sdist on PyPI."""
+    """Downloads Spark's or Flink's sdist from PyPI. Returns a folder with its jars: in ``jars`` (Spark) or ``lib``
+    (Flink).
+    """
     home = cache / requirement.replace("==", "-")
     if home.exists():
         return home
@@ -51,7 +54,7 @@ def engine_home(cache: Path, requirement: str) -> Path:
 
 
 def job_server(cache: Path, kind: str) -> Path:
-    """Returns Beam's job server for ``spark`` or ``flink``, one jar, built with Maven."""
+    """Builds Beam's job server for ``spark`` or ``flink`` with Maven. Returns its jar."""
     versions = f"{SPARK if kind == 'spark' else FLINK}-{BEAM}".replace("==", "-")
     jar = cache / f"beam-{kind}-job-server-{versions}.jar"
     if jar.exists():

@@ -1,6 +1,6 @@
-"""A real Slurm on one machine: its controller, and a daemon per node, each with an address of its own on loopback.
+"""Starts a real Slurm on this machine: its controller, and one daemon per node. Each node has its own loopback address.
 
-Everything is below one folder: nothing in /etc, /var or /run is used or changed.
+All files are in one folder. Nothing in /etc, /var or /run is used or changed.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from daemons import Daemons, Unavailable, free_ports
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "sinfo")
 DEBIAN = "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge"
 _NODE_TIMEOUT = 20
-"""Seconds after which the controller takes a silent node for lost."""
+"""If a node is silent for this many seconds, the controller counts it as lost."""
 
 
 _EXPIRE = 10
-"""Seconds that a credential is good for. A job that is queued again waits for so long (Slurm's default is 120)."""
+"""A credential is valid for this many seconds. A job that is queued again waits this long (Slurm's default is 120)."""
 
 
 @dataclass
 class Slurm(Daemons):
-    """A cluster with some nodes, all of this machine."""
+    """Starts and ends a cluster whose nodes all run on this machine."""
 
     nodes: tuple[str, ...] = ("n1", "n2")
     cpus: int = 2
@@ -109,7 +109,7 @@ class Slurm(Daemons):
         return sum(map(int, done.stdout.split()))
 
     def kill(self, node: str) -> None:
-        """Kills the daemon of a node and everything that runs on the node, as if the machine were switched off."""
+        """Kills a node's daemon and everything that runs on the node, as if the machine were switched off."""
         self.end(node, signal.SIGKILL)
         self._kill_steps(node)
 
@@ -118,7 +118,9 @@ class Slurm(Daemons):
         self.start(node, ["slurmd", "-D", "-N", node, "-f", str(self.conf)])
 
     def _kill_steps(self, node: str) -> None:
-        """Kills the steps of a node with their processes. Each has the names of the node and of this cluster's file."""
+        """Kills all processes that belong to a node of this cluster. Finds them by two environment variables that Slurm
+        sets.
+        """
         wanted = {f"SLURMD_NODENAME={node}".encode(), f"SLURM_CONF={self.conf}".encode()}
         for path in Path("/proc").glob("[0-9]*/environ"):
             try:

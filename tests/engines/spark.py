@@ -1,4 +1,6 @@
-"""A real Spark on one machine: a standalone master, two workers with addresses of their own, and Beam's job server."""
+"""Starts a real Spark on this machine: a standalone master, two workers, and Beam's job server. Each worker has its own
+address.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ _HOSTS = {"w1": "127.0.0.2", "w2": "127.0.0.3"}
 
 @dataclass
 class Spark(Daemons):
-    """A cluster of two workers with one core each."""
+    """Starts and ends a cluster of two workers with one core each."""
 
     home: Path
     job_server: Path
@@ -46,7 +48,7 @@ class Spark(Daemons):
 
     @property
     def flags(self) -> list[str]:
-        """The flags that choose this engine."""
+        """The flags of a run on this engine."""
         return ["--runner=SparkRunner", f"--job_endpoint=localhost:{self.ports[2]}"]
 
     def start_job_server(self) -> None:
@@ -63,7 +65,7 @@ class Spark(Daemons):
         self.until(lambda: answers(self.ports[2]), 60, "Beam's job server did not start")
 
     def back(self, name: str, before: Sequence[str] = ()) -> None:
-        """Starts a worker. ``before`` is put before its command."""
+        """Starts a worker. Its command gets the prefix ``before``."""
         self._java(
             name, "org.apache.spark.deploy.worker.Worker", "--host", _HOSTS[name], "--cores", "1", "--memory", "3000m",
             "--work-dir", f"{self.folder}/work-{name}", "--webui-port", "0", f"spark://127.0.0.1:{self.ports[0]}",
@@ -71,11 +73,11 @@ class Spark(Daemons):
         )  # fmt: skip
 
     def num_ended(self) -> int:
-        """Returns the number of tasks that have ended, of all jobs."""
+        """Returns the number of finished tasks, summed over all jobs."""
         return self.log("job_server").count(": Finished task ")
 
     def hosts(self) -> set[str]:
-        """Returns the addresses of the workers that have worked."""
+        """Returns the addresses of the workers that have finished a task."""
         return set(re.findall(r"Finished task \S+ in stage \S+ \(TID \d+\) in \d+ ms on (\S+)", self.log("job_server")))
 
     def _alive(self) -> int:

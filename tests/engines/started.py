@@ -1,4 +1,4 @@
-"""A run that was started and is watched, so that its engine can be disturbed in the middle."""
+"""Starts a run and watches it, so that a test can disturb its engine in the middle."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rehearsal import LOADED, ROOT, Checkout, small_config
 
 
 class Started:
-    """A run of a checkout. Its output is in ``OUT.log``."""
+    """Starts a run with the code of a checkout. The log of the run is in ``OUT.log``."""
 
     def __init__(self, checkout: Checkout, out: Path, flags: Sequence[str]) -> None:
         self.out, self.log_path = out, out.with_suffix(".log")
@@ -37,7 +37,7 @@ class Started:
         return self.log.strip().splitlines()[-1]
 
     def wait_until(self, is_so: Callable[[], bool], seconds: float = 400) -> None:
-        """Waits while the run goes on. Fails if it ends before."""
+        """Waits until ``is_so`` returns True. Fails if the run ends before, or if it takes more than ``seconds``."""
         end = time.monotonic() + seconds
         while not is_so():
             assert self._process.poll() is None, f"ended before\n{self.log[-3000:]}"
@@ -45,7 +45,7 @@ class Started:
             time.sleep(0.1)
 
     def wait(self, seconds: float = 600) -> int:
-        """Waits for the end. Returns the status."""
+        """Waits for the end of the run. Returns its exit status."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -53,20 +53,21 @@ class Started:
             raise AssertionError(f"still running after {seconds} s\n{self.log[-3000:]}") from None
 
     def kill(self) -> None:
-        """Ends the run if it still runs."""
+        """Ends the run if it still continues."""
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
 
 
 def small_flags(checkout: Checkout, models: Path) -> list[str]:
-    """Returns the flags of a run of two sources."""
+    """Returns the flags of a run of two sources, without an engine."""
     return ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
 
 
 def process_workers(folder: Path, python: str, root: Path, variables: Mapping[str, str] | None = None) -> list[str]:
-    """Returns the flags for workers that the boot program starts with a Python and a checkout. Their logs are in
-    ``folder/workers``. ``variables`` are set for the workers."""
+    """Returns the flags of a run whose workers are started by the boot program. The workers use the Python ``python``,
+    the code in ``root``, and the environment variables ``variables``. Their logs are in ``folder/workers``.
+    """
     more = "".join(f" {name}='{value}'" for name, value in (variables or {}).items())
     boot = folder / "boot.sh"  # some engines start it without this process's environment
     boot.write_text(
@@ -78,7 +79,9 @@ def process_workers(folder: Path, python: str, root: Path, variables: Mapping[st
 
 
 def with_tiny_buffers(checkout: Checkout, folder: Path) -> Checkout:
-    """Returns a copy of the checkout in which a sorted group is held in memory only up to 2 kB, not 32 MB."""
+    """Returns a copy of the checkout with smaller buffers: at most 2 kB of a sorted group are held in memory, not 32
+    MB.
+    """
     root = folder / "tiny"
     shutil.copytree(checkout.root, root, ignore=shutil.ignore_patterns("__pycache__"))
     module = root / "pipeline" / "engine" / "group_bytes.py"

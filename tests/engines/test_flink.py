@@ -1,4 +1,4 @@
-"""The whole run on a real Flink with two TaskManagers, which are killed in the middle."""
+"""Tests a whole run on a real Flink with two TaskManagers. A TaskManager is killed during the run."""
 
 from __future__ import annotations
 

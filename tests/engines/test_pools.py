@@ -1,4 +1,4 @@
-"""Workers that do not see the run's folder end the run in one line, before anything that looks whole is written."""
+"""Tests that a run ends with one line if a worker does not see the run's folder. No output may look complete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(600)]
 
 @pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root and unshare")
 def test_a_worker_with_a_disk_of_its_own_is_told(checkout: Checkout, models: Path, tmp_path: Path) -> None:
-    """The worker's host has a folder of the same name, which is another folder: a mount namespace of its own."""
+    """The worker sees a different, empty folder at the path of the run's folder. A mount namespace does this."""
     out = tmp_path / "shared" / "out"
     out.parent.mkdir()
     private = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{out.parent}" && exec "$@"', "sh"]

@@ -1,4 +1,6 @@
-"""The whole run on Beam's Prism: another implementation of fusion and of the data plane than the local runner."""
+"""Tests a whole run on Beam's Prism. Its fusion and its data plane are implemented differently from the local
+runner's.
+"""
 
 from __future__ import annotations
 

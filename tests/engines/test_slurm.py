@@ -1,4 +1,4 @@
-"""The script for Slurm in a real Slurm of two nodes: the whole run, a lost node, and the time limit."""
+"""Tests the Slurm script on a real Slurm with two nodes: a whole run, a lost node, and the time limit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEM
 
 
 class Submitted:
-    """A run that was submitted with two sources."""
+    """Submits a run of two sources, and watches it."""
 
     def __init__(self, slurm: Slurm, checkout: Checkout, models: Path, out: Path, *flags: str) -> None:
         self.slurm, self.out, self.log_path = slurm, out, out.with_suffix(".log")
@@ -50,7 +50,7 @@ class Submitted:
             time.sleep(0.5)
 
     def wait(self, seconds: float = 900) -> None:
-        """Waits until the job has ended well."""
+        """Waits until the job has succeeded."""
         self.wait_until(lambda: self.slurm.field_of(self.job, "JobState") == "COMPLETED", seconds)
 
     def is_cleaning(self) -> bool:

@@ -1,4 +1,6 @@
-"""The whole run on a real Spark with two workers, which are killed; and clusters that are not ready for a run."""
+"""Tests a whole run on a real Spark with two workers, which are killed. Also tests clusters that are not ready for a
+run.
+"""
 
 from __future__ import annotations
 
@@ -76,7 +78,7 @@ def test_workers_without_this_package(spark: Spark, checkout: Checkout, models: 
 def test_a_folder_that_only_the_driver_sees(
     spark: Spark, workers: list[str], checkout: Checkout, models: Path, tmp_path: Path
 ) -> None:
-    """One worker's host has a folder of the same name, which is another folder: a mount namespace of its own."""
+    """One worker sees a different, empty folder at the path of the run's folder. A mount namespace does this."""
     out = tmp_path / "shared" / "out"
     out.parent.mkdir()
     spark.end("w1")
@@ -107,6 +109,6 @@ def test_a_master_that_is_gone(  # the last test: the cluster is lost
 
 
 def assert_unfinished(run: Started) -> None:
-    """Fails if the output of a failed run looks complete, or if more than one line says what is wrong."""
+    """Fails if the output of a failed run looks complete, or if its log contains an ERROR line or a traceback."""
     assert not (run.out / "manifest.json").exists()
     assert [line for line in run.log.splitlines() if line.startswith(("ERROR", "Traceback"))] == []

@@ -1,4 +1,4 @@
-"""The notebook runs from its first cell to its last, as a reader would run it, and shows what its text says."""
+"""Tests that the notebook runs from its first cell to its last, and that its outputs are what its text says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The picture of the losses is one well-formed SVG that says the numbers."""
+"""Tests that the picture of the losses is one well-formed SVG file with the right numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Listings, indexes and stubs go, each under its reason; books of all kinds stay."""
+"""Tests the quality rules of books: listings, indexes and stubs are dropped, each with its reason. Books of all kinds
+are kept.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Language, perplexity and reference: what the models are asked, and what is made of their answers."""
+"""Tests language, perplexity and reference: which texts the models get, and how their answers are used."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GERMAN = "Der Hummer ist rot und lebt im Meer, wo er über die Felsen läuft und
 
 
 class Fixed:
-    """A fastText model that always gives the same answer, and remembers what it was asked."""
+    """Plays a fastText model. It always gives the same answer, and records the texts that it gets."""
 
     def __init__(self, label: str, probability: float) -> None:
         self.answer = [(probability, label)]
@@ -48,7 +48,7 @@ class Fixed:
 
 
 class Words:
-    """Pieces that are words."""
+    """Plays a SentencePiece model whose pieces are words."""
 
     def encode(self, text: bytes, out_type: type) -> list[bytes]:
         assert out_type is bytes
@@ -193,7 +193,9 @@ def test_perplexity_by_hand(tiny: PerplexityModel) -> None:
     "space", [char for char in map(chr, range(128, 0x110000)) if char.isspace() and char != "\x85"]
 )
 def test_a_piece_with_another_kind_of_space_counts_as_several(tiny: PerplexityModel, space: str) -> None:
-    """cc_net/perplexity.py counts ``len(line.split())``, while KenLM takes the piece for one unknown word."""
+    """If a piece contains an unusual space, CCNet (cc_net/perplexity.py) counts it as several words, with
+    ``len(line.split())``. KenLM scores it as one unknown word.
+    """
     assert tiny.perplexity(f"the x{space}y") == round(10 ** ((0.2 + 0.2 + 2.0 + 1.0) / 4), 1)
     assert tiny.perplexity(f"the{space}") == tiny.perplexity("the")  # stripped
 

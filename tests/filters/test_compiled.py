@@ -1,4 +1,6 @@
-"""Kernels: stored machine code belongs to one content of a file, and is not needed."""
+"""Tests kernels (compiled functions). Machine code is stored for one content of a file, and never used for another.
+Kernels also work without stored code.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ CALL = "import mine; print(mine.plus(1))"
 
 
 def run(folder: Path, code: str = CALL, **environment: str) -> str:
-    """Runs a line in a process whose modules lie in a folder. Returns what it printed."""
+    """Runs ``code`` in a new process that can import the modules in ``folder``. Returns what it printed."""
     paths = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "PYTHONDONTWRITEBYTECODE": "1", "NUMBA_CACHE_DIR": ""}
     command = [sys.executable, "-c", code]
     return subprocess.run(
@@ -36,14 +38,14 @@ def run(folder: Path, code: str = CALL, **environment: str) -> str:
 
 
 def write(folder: Path, added: int) -> None:
-    """Writes the module. Its size and its time are always the same."""
+    """Writes the module. Its size and its modification time are always the same."""
     path = folder / "mine.py"
     path.write_text(FILE.format(added=added))
     os.utime(path, (1_000_000_000, 1_000_000_000))
 
 
 def test_machine_code_of_another_content_is_not_taken(tmp_path: Path) -> None:
-    """Installed files can have one size and one time in two versions."""
+    """Two versions of an installed file can have the same size and the same modification time."""
     write(tmp_path, 1)
     assert run(tmp_path) == "2"
     stored = set((tmp_path / "__pycache__").iterdir())
@@ -64,7 +66,9 @@ def test_a_kernel_calls_kernels_of_its_file(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_replaced_after_the_import_stores_nothing(tmp_path: Path) -> None:
-    """Else the machine code of the old content would be found under the hash of the new one."""
+    """If a process stored its machine code after the file was replaced, the code of the old content would get the hash
+    of the new content.
+    """
     write(tmp_path, 1)
     again = f"import pathlib; p = pathlib.Path('mine.py'); p.write_text({FILE.format(added=2)!r})"
     code = (
@@ -86,7 +90,9 @@ def test_a_damaged_file_of_machine_code_is_not_used(tmp_path: Path, ending: str,
 
 
 def test_each_type_of_argument_has_files_of_its_own(tmp_path: Path) -> None:
-    """Two processes that store code for two types at once would mix up the files of one name."""
+    """The machine code for each type of argument has its own file name. Otherwise two processes could overwrite each
+    other's files.
+    """
     write(tmp_path, 1)
     assert run(tmp_path) == "2"
     before = {path: path.read_bytes() for path in (tmp_path / "__pycache__").iterdir()}
@@ -106,7 +112,7 @@ def test_threads_that_call_a_kernel_first_leave_it_whole(tmp_path: Path) -> None
 
 
 def test_without_a_folder_for_machine_code(tmp_path: Path) -> None:
-    """Root may write everywhere, so the folders are files here."""
+    """Root may write into any folder. So this test puts files where the folders would be."""
     write(tmp_path, 1)
     (tmp_path / "__pycache__").write_text("")
     (tmp_path / "home").write_text("")
@@ -130,7 +136,7 @@ def kernels(tree: ast.Module) -> Iterator[ast.FunctionDef]:
 
 
 def foreign_names(code: str) -> list[str]:
-    """Returns the names in kernels that come from another file of ours."""
+    """Returns the names that kernels use but that are imported from another file of this project."""
     tree = ast.parse(code)
     ours = {"filters", "pipeline", "mixtures", "tokenizer"}
     imported = {
@@ -149,7 +155,7 @@ def foreign_names(code: str) -> list[str]:
 
 
 def test_kernels_use_names_of_their_own_file_only() -> None:
-    """Stored machine code is found by the content of the kernel's own file."""
+    """Stored machine code is found by the hash of the kernel's file. So a kernel must not depend on other files."""
     files = [p for package in ("filters", "tokenizer", "mixtures", "pipeline") for p in (ROOT / package).rglob("*.py")]
     assert {str(p): foreign_names(p.read_text("utf-8")) for p in files if foreign_names(p.read_text("utf-8"))} == {}
     planted = (

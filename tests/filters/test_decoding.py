@@ -1,4 +1,6 @@
-"""Decoding: proofs before declarations before guesses, and a bad byte that stays a single bad byte."""
+"""Tests decoding. What the bytes prove counts more than a declared encoding, and a declared encoding more than a guess.
+One bad byte becomes only one bad character.
+"""
 
 from __future__ import annotations
 

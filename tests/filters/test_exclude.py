@@ -1,4 +1,6 @@
-"""Takedowns and opt-outs: whatever names a document by id, url or host, keeps it out; nothing else does."""
+"""Tests the removal of documents whose owners ask for it. A listed id, url or host removes its documents, and nothing
+else does.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The wrapping goes, in the wordings of fifty years, and nothing of a book with it."""
+"""Tests that Gutenberg's header and footer are removed, in all wordings of fifty years, and that no text of a book is
+removed.
+"""
 
 from __future__ import annotations
 

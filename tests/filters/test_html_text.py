@@ -1,4 +1,6 @@
-"""HTML to text: every rule of the table, both ways to the same text, nothing lost, nothing hostile slow."""
+"""Tests the conversion of HTML to text: every rule of the table, both parsers give the same text, no text is lost, and
+hostile pages do not take long.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ def test_case(case: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_case_by_way_of_the_browser_parser(case: dict[str, str]) -> None:
-    """What lexbor makes of the fragment reads the same; it has its own way with NUL."""
+    """The text is the same if lexbor parses the HTML first. NUL is left out, because lexbor handles it differently."""
     assert _mended_text(case["html"].replace("\0", "").replace("\r\n", "\n")) == case["text"]
 
 
@@ -55,7 +57,7 @@ FRAGMENTS = st.recursive(
 
 
 class _Words(HTMLParser):
-    """The fragment's characters, by Python's own parser."""
+    """Collects the text of an HTML fragment with Python's own parser."""
 
     def __init__(self) -> None:
         super().__init__()

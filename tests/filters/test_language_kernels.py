@@ -1,4 +1,4 @@
-"""Sums by compiled loops are NumPy's, whatever the texts, and wherever a block of words ends."""
+"""Tests that compiled loops compute the same sums as NumPy, for any text, and wherever a block of words ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def forms() -> tuple[WordSums, CompiledWordSums]:
 
 
 def are_equal(numpy: TextSums, compiled: TextSums, *, is_long: bool = False) -> None:
-    """Sums of texts whose words all fit into a block are equal. Both forms leave the others to fastText."""
+    """Fails if the sums of a text differ. With ``is_long``, texts with a word that does not fit into a block are not
+    compared, because both forms leave these texts to fastText.
+    """
     asked = compiled.is_asked if is_long else np.zeros(len(compiled.is_asked), bool)
     assert numpy.is_asked.tolist() == compiled.is_asked.tolist()
     assert numpy.num_rows[~asked].tolist() == compiled.num_rows[~asked].tolist()
@@ -71,7 +73,7 @@ def test_words_have_the_same_sums_to_the_last_bit(forms: Any) -> None:
 
 @pytest.mark.parametrize("char", ["a", "é", "日", "😀"])
 def test_a_block_may_end_anywhere(forms: Any, char: str) -> None:
-    """Words of one character fill a block up to some place, and then follows a word of several characters."""
+    """Words of one character fill a block nearly to its end. Then comes a word of several characters."""
     size = len(char.encode()) + 2
     fillings = [f"{char} " * ((BLOCK_BYTES - room) // size) + f"x{'y' * (room % size)} " for room in range(3 * size)]
     array = pa.array([f"{filling}{char * 3} the sea" for filling in fillings])
@@ -82,7 +84,9 @@ def test_a_block_may_end_anywhere(forms: Any, char: str) -> None:
 @pytest.mark.parametrize("size", [BLOCK_BYTES - 4, BLOCK_BYTES - 3, BLOCK_BYTES - 2, BLOCK_BYTES - 1, BLOCK_BYTES,
                                   2 * BLOCK_BYTES, 1 << 20])  # fmt: skip
 def test_a_word_that_does_not_fit_into_a_block_is_left_to_fasttext(forms: Any, size: int) -> None:
-    """``\\x01`` has few n-grams with a row, so only the size of the word is the cause."""
+    """The word consists of U+0001, which has few n-grams in the model. So only the size of the word can be the
+    reason.
+    """
     word = "\x01" * size
     array = pa.array([word, f"the {word}", f"the sea {word} the sea", "the sea"])
     numpy, compiled = (form.sum_texts(array) for form in forms)

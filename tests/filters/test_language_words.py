@@ -1,4 +1,6 @@
-"""fastText's answers by sums over words are fastText's own, whatever the texts and whatever stands beside them."""
+"""Tests that the fast language detection, by sums over words, gives fastText's answers. Neither the text nor its
+neighbours in the batch change this.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,11 @@ CASES = Path(__file__).parents[1] / "cases/common_crawl"
 SENTENCES: list[tuple[str, str]] = json.loads((CASES / "languages.json").read_text("utf-8"))
 SEPARATORS = " \n\r\t\v\f\0"
 NO_SEPARATORS = "\x1c\x1d\x1e\x1f\x85\xa0\u2028\u3000"
-"""What Python takes for space, or for the end of a line, and fastText for letters."""
+"""Characters that are spaces or line ends for Python, but letters for fastText."""
 
 
 class Counted:
-    """A fastText model that counts how often it is asked."""
+    """Wraps a fastText model, and counts its calls."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.f, self.num_asked = model, self, 0
@@ -45,7 +47,7 @@ class Counted:
 
 @pytest.fixture(scope="module")
 def packed() -> Any:
-    """lid.176.ftz"""
+    """Returns the model ``lid.176.ftz``."""
     return fasttext.load_model(str(find_models(None)["language"]))
 
 
@@ -68,7 +70,9 @@ def to_two_decimals(least: Any, most: Any) -> Any:
 
 
 def agree(model: Any, sums: WordSums, texts: list[str], line_end: str = "") -> int:
-    """Fails unless every text has fastText's own answer, to two decimals; returns how many it was asked for."""
+    """Fails if a text gets another language than from fastText, or a score that differs in the first two decimals.
+    Returns the number of texts that were left to fastText.
+    """
     ours, counted = both(model, sums)
     languages, scores = ours.top_all(pa.array(texts, pa.string()), to_two_decimals, line_end)
     theirs = [LanguageModel(model).top(text, line_end) for text in texts]
@@ -105,7 +109,7 @@ def test_any_texts_have_fasttexts_answer(packed: Any, sums: WordSums, given_text
 
 @pytest.mark.parametrize("line_end", ["", " "])
 def test_languages_are_told_as_fasttext_tells_them(packed: Any, sums: WordSums, line_end: str) -> None:
-    """Also mixed: two languages in turn, where scores are low and a second language is near."""
+    """Also tests mixed texts. Their scores are low, and a second language has nearly the same score."""
     rng = random.Random(0)
     mixed = [" ".join(rng.choices([text for _, text in SENTENCES], k=rng.randint(1, 6))) for _ in range(400)]
     agree(packed, sums, [text for _, text in SENTENCES] + mixed, line_end)
@@ -114,7 +118,9 @@ def test_languages_are_told_as_fasttext_tells_them(packed: Any, sums: WordSums, 
 
 @pytest.mark.parametrize("times", [1, 30, 1000, 30_000])
 def test_a_float32_sum_of_one_word_over_and_over_is_fasttexts(packed: Any, sums: WordSums, times: int) -> None:
-    """There fastText's sum is off in one direction; the error that is allowed for covers it."""
+    """If a text repeats one word, all rounding errors of fastText's sum have the same direction. Our bound of the error
+    includes this case.
+    """
     rng = random.Random(times)
     all_words = [word for _, text in SENTENCES for word in text.split()]
     repeated = [" ".join(rng.choices(all_words, k=rng.choice([1, 1, 2, 5]))) + " " for _ in range(40)]
@@ -126,7 +132,9 @@ def test_a_float32_sum_of_one_word_over_and_over_is_fasttexts(packed: Any, sums:
 
 
 def test_two_languages_as_likely_as_each_other_are_left_to_fasttext(packed: Any, sums: WordSums) -> None:
-    """Its own sum may put either first."""
+    """If two languages are equally likely, the rounding error of fastText's sum decides which one comes first. So such
+    a text is left to fastText.
+    """
     text = {language: text.replace("\n", " ") for language, text in SENTENCES}
     mixed = [f"{text['en']} " * 1000 + f"{text['pt']} " * (540 + number) for number in range(30)]
     guesses = sums.guess(pa.array(mixed))
@@ -150,7 +158,9 @@ def test_two_languages_as_likely_as_each_other_are_left_to_fasttext(packed: Any,
     ids=lambda text: text[:8] + str(len(text)),
 )
 def test_a_sum_that_fasttext_is_far_off_at(packed: Any, sums: WordSums, text: str) -> None:
-    """Words whose repetition brings its sum as far off as any, to which labels that are near are the most sensitive."""
+    """The texts repeat words for which fastText's sum has the largest errors. Such errors matter most if two languages
+    have nearly the same score.
+    """
     agree(packed, sums, [text])
     guesses = sums.guess(pa.array([text]))
     assert np.abs(guesses.probabilities[0] - LanguageModel(packed).top(text)[1]) <= guesses.errors[0]
@@ -202,7 +212,7 @@ def test_real_pages_have_fasttexts_answer(packed: Any, sums: WordSums, corpus_da
 
 
 def train(folder: Path, num_other_labels: int = 0, **how: Any) -> Callable[..., Any]:
-    """Trains a small classifier and returns what quantizes and stores it."""
+    """Trains a small classifier. Returns a function that quantizes it, stores it, and loads it again."""
     lines = [(lang, line) for lang, text in SENTENCES[:8] for line in text.split("\n") for _ in range(20)]
     # More labels than 255, or an output matrix cannot be quantized.
     lines += [(f"x{number}", f"no language {number}") for number in range(num_other_labels)]
@@ -251,7 +261,7 @@ def test_models_of_another_kind_answer_for_themselves(
 
 
 def with_entries(folder: Path, change: Callable[[bytes], bytes]) -> tuple[Any, str]:
-    """A small model whose file was changed behind fastText's back."""
+    """Trains a small model, and changes the bytes of its file. Returns the loaded model and its path."""
     _, path = train(folder)(cutoff=400)
     content = Path(path).read_bytes()
     changed = change(content)
@@ -261,7 +271,9 @@ def with_entries(folder: Path, change: Callable[[bytes], bytes]) -> tuple[Any, s
 
 
 def first_key(content: bytes) -> int:
-    """Where the table of n-grams begins: behind the last entry, of 10 bytes behind its name."""
+    """Returns the offset of the table of n-grams. The table follows the last entry. An entry is a name and 10 more
+    bytes.
+    """
     size = int.from_bytes(content[64:68], "little")
     at = 64 + 28
     for _ in range(size):
@@ -293,7 +305,7 @@ def test_a_file_that_ends_in_its_head_is_told(tmp_path: Path, num_bytes: int) ->
 
 
 def test_a_cut_model_is_named_when_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """fastText reads memory that was never written where its file is cut, and may find it good."""
+    """fastText reads uninitialised memory after the end of a truncated file, and may accept it."""
     model, path = train(tmp_path)(cutoff=400)
     monkeypatch.setattr("pipeline.models.load._load_fasttext", lambda path: model)
     Path(path).write_bytes(Path(path).read_bytes()[:100])

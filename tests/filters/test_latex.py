@@ -1,4 +1,6 @@
-"""LaTeX: comments, conditionals, macros and cuts, by cases and by laws; the peers' known faults among them."""
+"""Tests the LaTeX steps (comments, conditionals, macros, cuts) with single cases and with properties that hold for any
+text. Some cases are known faults of other programs.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from filters.latex.structure import cut_paper, find_title
 
 CASES = json.loads((Path(__file__).parents[1] / "cases" / "arxiv" / "latex.json").read_text(encoding="utf-8"))
 SECONDS_FOR_A_HOSTILE_MB = 8.0
-"""A machine that is busy with other work included; a real paper of a MB takes a tenth of a second."""
+"""The limit allows for a busy machine. A real paper of 1 MB takes a tenth of a second."""
 
 
 def paper(body: str, preamble: str = "") -> str:

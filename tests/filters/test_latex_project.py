@@ -1,4 +1,6 @@
-"""A project's files to one source: the main file, inputs in place, shipped styles."""
+"""Tests how a project's files become one source: the main file is found, inputs are inserted, and styles that come with
+the paper are used.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,7 @@ def test_inputs_that_multiply_are_bounded() -> None:
 
 
 def test_a_wrapper_that_sets_options_is_where_tex_starts() -> None:
-    """A book with many print forms: each sets its size and reads the main file in."""
+    """A book has several print formats. For each format, a small file sets the size and inputs the main file."""
     files = {
         "book-a4.tex": "\\def\\size{a4}\\input{main}",
         "main.tex": "\\documentclass{book}\\begin{document}" + "y" * 99 + "\\end{document}",

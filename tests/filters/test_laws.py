@@ -1,7 +1,9 @@
-"""The laws that every step of every source keeps; the table is looped over, so that a new source is held to them too.
+"""Tests rules that every step of every source must follow. The tests loop over the table of sources, so they include
+new sources.
 
-An empty column gives an empty answer; no document depends on its neighbours; a slice gives the slice of the answer;
-every reason that a step names is reached by a case of ``tests/cases/laws`` (a file a source, a document a reason).
+For an empty column, the result is empty. No document's result depends on its neighbours. A slice of a batch gets the
+same results as in the whole batch. Each reason of a step occurs in a case of ``tests/cases/laws``, which has one file
+per source and one document per reason.
 """
 
 from __future__ import annotations
@@ -61,7 +63,7 @@ ODD_TEXTS = (
 
 @functools.cache
 def models() -> Mapping[str, Any]:
-    """The sample's own models under every key that a step of the table asks for."""
+    """Returns the sample's models, by the keys with which steps request them."""
     folder = models_folder()
     loaded = {key: load(key, path) for key, path in find_models(str(folder)).items()}
     loaded["tokenizer"] = load("tokenizer", str(folder / "en.sp.model"))
@@ -79,7 +81,9 @@ def cases_of(name: str) -> list[dict[str, Any]]:
 
 
 def schema_before(name: str, index: int) -> pa.Schema:
-    """The columns that a batch has when it reaches a step: the base, the reader's, and what steps before it add."""
+    """Returns the columns of a batch when it reaches a step: the base columns, the reader's, and those that earlier
+    steps add.
+    """
     source = ALL[name]
     columns = dict(source.reader.COLUMNS)
     for step in source.steps[:index]:
@@ -99,7 +103,9 @@ def batch_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.RecordB
 
 
 def text_of(written: Any) -> str:
-    """A case's text: as it stands, or ``[[piece, times], ...]`` where it is long."""
+    """Returns the text of a case. A long text is stored as ``[[piece, times], ...]``: each piece is repeated ``times``
+    times.
+    """
     return written if isinstance(written, str) else "".join(piece * times for piece, times in written)
 
 
@@ -108,7 +114,7 @@ def rows_of(name: str, step: Any) -> list[dict[str, Any]]:
 
 
 def corpus(name: str, index: int) -> pa.RecordBatch:
-    """All documents of the step's cases, and texts that no source is likely to have."""
+    """Returns a batch with the documents of all cases of a step, and with texts that are unlikely in any source."""
     rows = rows_of(name, ALL[name].steps[index])
     return batch_of([*rows, *({"text": text} for text in ODD_TEXTS)], schema_before(name, index))
 
@@ -119,7 +125,9 @@ def apply(step: Any, batch: pa.RecordBatch) -> Outcome:
 
 
 def answers(outcome: Outcome) -> dict[str, list[str]]:
-    """Everything a step said, by what it is; as text, so that NaN equals itself and 1 is not 1.0."""
+    """Returns everything in a step's outcome, by name. Values are converted to text, so that NaN equals NaN and 1
+    differs from 1.0.
+    """
     said = {"verdict": outcome.verdict, **{f"column {n}": a for n, a in outcome.columns.items()}}
     said |= {f"signal {n}": a for n, a in outcome.signals.items()}
     if outcome.detail is not None:

@@ -1,4 +1,4 @@
-"""Lines have equal hashes if CCNet takes them for the same line; marked lines are dropped."""
+"""Tests that two lines have equal hashes if CCNet treats them as equal, and that marked lines are dropped."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TEXT = st.text(st.one_of(ODD, st.characters(blacklist_categories=("Cs",)), st.ju
 
 
 def normalised(line: str) -> str:
-    """CCNet's rule by the character, as its paper's code states it."""
+    """Applies CCNet's normalisation, one character at a time, as the code of its paper does."""
     out = []
     for char in line.strip().lower():
         if unicodedata.category(char) == "Nd":
@@ -41,7 +41,9 @@ def normalised(line: str) -> str:
 
 
 def classes(keys: list[Any]) -> list[int]:
-    """Each key's first place: two lists are the same partition if these are equal."""
+    """Returns for each key the index of its first occurrence. If this is equal for two lists, the same keys are equal
+    in both.
+    """
     first: dict[Any, int] = {}
     return [first.setdefault(key, at) for at, key in enumerate(keys)]
 
@@ -96,7 +98,9 @@ def test_no_documents() -> None:
 
 
 def test_hashes_are_part_of_the_output() -> None:
-    """Other numbers would need a new data version: what one run hashed another may compare."""
+    """If the hashes change, a new data version is needed, because one run may compare its hashes with those of another
+    run.
+    """
     assert ccnet_hashes(pa.array(["Page 12", ""])).hashes.tolist() == [13500947186603657200, 3244421341483603138]
 
 
@@ -121,7 +125,9 @@ def test_one_line_of_5_mb_and_many_empty_lines() -> None:
 
 @pytest.fixture(scope="module")
 def cc_net() -> Callable[[str], ModuleType]:
-    """Loads a module of CCNet's own code, which is no part of this project."""
+    """Returns a function that loads a module of CCNet's own code from a checkout. CCNet is not a part of this
+    project.
+    """
     root = os.environ.get("CC_NET_REPO")
     if not root:
         pytest.skip("CC_NET_REPO is not set: nothing to compare with (a checkout of facebookresearch/cc_net)")

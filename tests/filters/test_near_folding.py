@@ -1,4 +1,6 @@
-"""Tests the table that folds characters: it gives the bytes of folding one character at a time."""
+"""Tests the table that folds characters (to lower case, without accents). It gives the same bytes as folding one
+character at a time.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ def entry(table: FoldTable, character: str) -> bytes:
 
 
 def test_characters_of_all_scripts() -> None:
-    """All characters up to U+33FF, and 60 random pages of the others."""
+    """Tests all characters up to U+33FF, and 60 random blocks of 256 higher code points."""
     pages = random.Random(1).sample(range(0x34, 0x1100), 60)
     characters = ALL[: 0x3400 - 128] + [chr(code) for page in pages for code in range(page << 8, (page + 1) << 8)]
     table = fold_table(characters)

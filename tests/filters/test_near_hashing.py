@@ -46,7 +46,7 @@ def packed(texts: Sequence[str], *, width: int, space: int) -> tuple[Texts, Foun
 
 
 def hashed_in_order(text: str, width: int) -> list[int]:
-    """Returns the hashes of the n-grams of a text in their order, computed with numpy."""
+    """Returns the hashes of a text's n-grams, in the order of the text, computed with numpy."""
     words, _ = word_hashes(b" " + normalise(text))
     return ngram_hashes(words, width).tolist() if words.size >= width else []
 
@@ -82,7 +82,7 @@ def test_hashing_stops_where_space_or_a_table_entry_is_missing(function: type[ha
 
 
 def test_characters_in_random_neighbourhoods() -> None:
-    """Characters stand beside random others, in texts of 500 characters."""
+    """Puts random characters next to each other, in texts of 500 characters."""
     shuffled = random.Random(1).sample(range(0x110000), 20_000)
     texts = ["".join(map(chr, shuffled[at : at + 500])) for at in range(0, len(shuffled), 500)]
     for text, found in zip(texts, ngram_sets(texts, ngram_words=1), strict=True):

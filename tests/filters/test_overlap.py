@@ -1,4 +1,6 @@
-"""Overlap of content: words as editions spell them, sampling, candidates, and which of the overlapping stays."""
+"""Tests the overlap of books: words in the spellings of several editions, sampling, candidates, and which of two books
+is kept.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Windows of texts depend on the text alone, a shared passage shares its windows, and cuts respect lines and words."""
+"""Tests the windows of the passage dedup. They depend only on the text, and texts that share a passage share windows.
+If possible, a cut begins and ends between lines or words.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def words(seed: int, num_bytes: int) -> str:
 
 
 def windows_by_hand(text: str) -> list[tuple[int, bytes]]:
-    """Returns each window as a place and its bytes."""
+    """Returns (position, bytes) of each window in a text."""
     found = windows_of(pa.array([text]), NUM_BYTES)
     data = text.encode()
     assert len(found.hashes) == len(found.begins) == found.doc_offsets[-1]
@@ -68,9 +70,10 @@ def test_windows_of_a_shared_passage_cover_it(seed: int, before: str, after: str
 @pytest.mark.parametrize("more", [1, 5, 64, 127, 700])
 @pytest.mark.parametrize("pieces", [["-", " ", "0, ", "| --- "], [chr(code) for code in range(0x21, 0x800)]])
 def test_a_shared_passage_that_begins_with_a_run_shares_a_window(pieces: list[str], more: int) -> None:
-    """Neither its run nor its rest has room for a window, so only a window across both can be shared.
+    """Neither the run nor the text after it is long enough for a window, so a shared window must cross their border.
 
-    Whether windows begin at all places of a run depends on the hash of its piece, so many pieces are tried.
+    A run is a repeated piece. The hash of the piece decides whether windows begin everywhere in the run. So many pieces
+    are tried.
     """
     for piece in pieces:
         before = piece * (more // len(piece.encode()) + 1)
@@ -96,7 +99,7 @@ def test_of_a_text_that_repeats_itself_the_first_window_stays(text: str) -> None
 
 
 def test_windows_are_few() -> None:
-    """About one in 64 bytes of varied text, one in 128 bytes where one piece is repeated."""
+    """Varied text has one window per 64 bytes, and a repeated piece has one per 128 bytes (roughly)."""
     varied, plain = words(1, 200_000), "-" * 200_000
     assert 200_000 / 75 < len(windows_by_hand(varied)) < 200_000 / 55
     assert len(windows_by_hand(plain)) <= 200_000 / STRIDE + 1

@@ -1,4 +1,6 @@
-"""The kernels of the rule sets: the same as plain Python on hostile input, exact although they use hashes."""
+"""Tests the kernels of the rule sets: on hostile input they give the same results as plain Python, even if hashes
+collide.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ def test_splits_are_those_of_python(chunks: list[str]) -> None:
 
 @pytest.mark.slow
 def test_most_runs_are_split_by_kernels() -> None:
-    """Otherwise the test above would compare Python with itself."""
+    """The kernels split most strings, and do not leave them to Python. Otherwise the test above would compare Python
+    with itself.
+    """
     chunks = ["plain", "don't", "(U.K.,", "well-known?!", "https://example.com/a", "3.5km", "A.B", "end.", "“so”"]
     table = strings.Strings()
     for chunk in chunks:
@@ -113,7 +117,9 @@ def test_numbers_of_strings(parts: list[str], num_strings: int, num_chars: int) 
 
 
 def words_of_four(slot: int | None) -> list[str]:
-    """Returns 4-letter words. With a slot, all of them have this slot of 1,024 if the last step is ``h ^ h >> 19``."""
+    """Returns many words of four letters. With a ``slot``, returns only words that a weak hash (with the last step ``h
+    ^ h >> 19``) puts into this slot of a table of 1,024 slots.
+    """
     letters = np.arange(97, 123)
     found = np.stack(np.meshgrid(*[letters] * 4, indexing="ij"), -1).reshape(-1, 4)
     hashes = np.zeros(len(found), np.int64)
@@ -124,7 +130,7 @@ def words_of_four(slot: int | None) -> list[str]:
 
 
 def parts_of(chunks: list[str]) -> tuple[Any, Any]:
-    """Returns the characters of lines, and the starts, ends and hashes of these lines."""
+    """Returns the characters of the given lines, and an array with the starts, ends and hashes of the lines."""
     codes = strings.codes_of("\n".join(chunks))
     parts, row = np.zeros((3, len(chunks)), np.int64), np.zeros(17, np.int64)
     assert lines.read_lines.python(codes, 0, len(codes), lines.kinds(), parts, row) == len(chunks)
@@ -156,7 +162,7 @@ def test_sorting_finds_the_copies_that_the_hash_table_finds(chunks: list[str]) -
 
 @pytest.mark.parametrize("size", [3, 200])
 def test_equal_hashes_do_not_make_the_search_quadratic(size: int) -> None:
-    """Of long lines, few pairs may be compared."""
+    """All lines get the same hash. Even so, only few pairs of lines may be compared."""
     chunks = [chunk.rjust(size, "x") for chunk in words_of_four(None)]
     chunks += chunks[:50]
     codes, parts = parts_of(chunks)
@@ -169,7 +175,7 @@ def test_equal_hashes_do_not_make_the_search_quadratic(size: int) -> None:
 
 
 def probes_of(groups: list[tuple[int, int]]) -> int:
-    """Returns how many slots are looked at to insert different keys."""
+    """Returns the number of table slots that are read to insert all keys, which are different."""
     mask, slots, count = 2 * len(groups) - 1, set[int](), 0
     for one, two in groups:
         slot = repetition.hash_of.python(one << 32 | two) & mask
@@ -184,7 +190,9 @@ def probes_of(groups: list[tuple[int, int]]) -> int:
 
 @pytest.mark.parametrize("shift", range(8))
 def test_runs_chosen_for_their_hashes_spread(shift: int) -> None:
-    """With a shift of 3, the last step ``key ^ key >> 29`` gave all of them one hash."""
+    """The keys are chosen to have equal hashes in a weak hash function: one with the last step ``key ^ key >> 29``, if
+    ``shift`` is 3.
+    """
     assert probes_of([(number, 987_654 ^ number << shift) for number in range(1024)]) < 3 * 1024
 
 

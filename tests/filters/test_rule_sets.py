@@ -146,7 +146,9 @@ def test_quality_without_marks(text: str) -> None:
 
 
 def test_prose_with_many_marks() -> None:
-    """Nearly all words between spaces contain a letter, but a fifth of the words and marks do not."""
+    """Nearly every string between two spaces contains a letter. But if punctuation marks count as words, a fifth of the
+    words have no letter.
+    """
     prose = 'He said: "No (not now), Tom\'s here; yes - in 1990, too."\n'
     prose += "And that should be useful, with luck, to many. " * 5
     words = prose.split()

@@ -1,4 +1,4 @@
-"""Tests the hosts of addresses: a plain address gives the same host as a parsed one."""
+"""Tests the host of an address: for a simple address, the fast way gives the same host as a parser."""
 
 from __future__ import annotations
 

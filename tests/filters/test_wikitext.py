@@ -1,4 +1,4 @@
-"""Tests of the conversion of wikitext: cases, laws on any input, work that stays linear."""
+"""Tests the conversion of wikitext: single cases, properties that hold for any text, and linear time."""
 
 from __future__ import annotations
 
@@ -251,7 +251,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pages_take_linear_time(name: str) -> None:
-    """The worst of these takes under a second per 400,000 characters; anything quadratic takes minutes."""
+    """The slowest page takes less than one second per 400,000 characters. With quadratic time it would take minutes."""
     start = time.process_time()
     text = wikitext_to_text(HOSTILE[name], names=syntax("sr"))
     cited_urls(HOSTILE[name])

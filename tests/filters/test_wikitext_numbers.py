@@ -1,4 +1,4 @@
-"""Numbers and braces in wikitext: laws that hold for every input."""
+"""Tests numbers and braces in wikitext, with properties that hold for any input."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRACTION = st.from_regex(r"[0-9]{1,6}", fullmatch=True)
 
 
 def value_of(text: str, language: str) -> Decimal:
-    """Reads a number as a reader of the language does."""
+    """Returns the value of a number that is written in the style of a language."""
     decimal = "." if language == "en" else ","
     return Decimal(re.sub(r"[^0-9" + decimal + "]", "", text).replace(decimal, "."))
 
@@ -67,7 +67,7 @@ def test_other_words_are_no_numbers(typed: str) -> None:
 
 @st.composite
 def nested(draw: st.DrawFn, depth: int = 0) -> str:
-    """Draws well-formed templates, some with empty last arguments, inside one another."""
+    """Draws a well-formed template that may contain other templates. The last arguments may be empty."""
     arguments = draw(st.lists(st.sampled_from(["", "a", "b=c", "\n"]), max_size=3))
     if depth < 3:
         arguments += draw(st.lists(nested(depth + 1), max_size=2))

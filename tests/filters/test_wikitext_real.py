@@ -1,4 +1,4 @@
-"""Tests of quality on real pages, counted by judges that import nothing of ours."""
+"""Tests the quality of converted real pages. The judges that count the faults import nothing of this project."""
 
 from __future__ import annotations
 

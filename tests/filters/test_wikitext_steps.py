@@ -1,4 +1,4 @@
-"""Tests of the steps of Wikipedia: their columns, verdicts and details, for each document by itself."""
+"""Tests Wikipedia's steps: columns, verdicts and details. Each document is judged independently of the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts of words made in arrays equal those of Python's own functions, on any text."""
+"""Tests that word counts computed with arrays equal those of Python's own functions, for any text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small finished output: shards, validation, tokenizer and manifest, as a run leaves them."""
+"""Fixtures with a small finished output: shards, validation shards, tokenizer and manifest, as a run writes them."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ from tokenizer.train.training import TrainSettings, train
 SOURCES = ("wikipedia", "books", "c4")
 
 Rows = list[tuple[str, str, int, list[int]]]
-"""source, id, epoch, token ids"""
+"""A list of documents as (source, id, epoch, token ids)."""
 
 
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
-    """A tokenizer of 600 pieces."""
+    """Returns a tokenizer with 600 pieces."""
     texts = list(pydoc_data.topics.topics.values())[:30]
     return Encoder.load(train(texts, None, TrainSettings(vocab_size=600)).model)
 
 
 @pytest.fixture(scope="session")
 def rows(encoder: Encoder) -> Rows:
-    """Documents of three sources; of one the second epoch too, in which the last is cut at a token."""
+    """Returns documents of three sources, in random order. Books also occur in a second epoch, with one truncated
+    document.
+    """
     return rows_of(encoder)
 
 
 @pytest.fixture(scope="session")
 def rows_by() -> Callable[[Encoder], Rows]:
-    """Makes the same documents with another tokenizer."""
+    """Returns a function that makes the documents of ``rows`` with another tokenizer."""
     return rows_of
 
 
 def rows_of(encoder: Encoder) -> Rows:
-    """Encodes the documents of `rows`."""
+    """Makes the documents of ``rows``, encoded with a tokenizer."""
     texts = list(pydoc_data.topics.topics.items())
     made: Rows = []
     for i, (name, text) in enumerate(texts):
@@ -59,7 +61,7 @@ def rows_of(encoder: Encoder) -> Rows:
 
 
 def batch_of(rows: Rows, kind: pa.DataType) -> pa.RecordBatch:
-    """Rows as a writer gets them."""
+    """Returns documents as a record batch for the writer of shards. ``kind`` is the type of the ids."""
     return pa.record_batch(
         {
             "input_ids": pa.array([ids for *_, ids in rows], pa.list_(kind)),
@@ -72,24 +74,26 @@ def batch_of(rows: Rows, kind: pa.DataType) -> pa.RecordBatch:
 
 @pytest.fixture
 def output(tmp_path: Path, encoder: Encoder, rows: Rows) -> Path:
-    """The folder of a run."""
+    """Returns the folder of a finished output with the documents ``rows``."""
     return write_output(tmp_path / "out", encoder, rows)
 
 
 @pytest.fixture(scope="session")
 def make_output(encoder: Encoder) -> Callable[[Path, Rows], Path]:
-    """Writes rows as an output folder."""
+    """Returns a function that writes documents as an output folder."""
     return lambda folder, rows: write_output(folder, encoder, rows)
 
 
 @pytest.fixture(scope="session")
 def write_output_of() -> Callable[[Path, Encoder, Rows], Path]:
-    """Writes rows of any tokenizer as an output folder."""
+    """Returns a function that writes documents of any tokenizer as an output folder."""
     return write_output
 
 
 def write_output(folder: Path, encoder: Encoder, rows: Rows, num_shards: int = 5) -> Path:
-    """Writes shards of almost equal numbers of rows, one held-out shard, and the manifest."""
+    """Writes shards with almost equal numbers of documents, one held-out shard, and the manifest. Returns the
+    folder.
+    """
     for name in ("shards", "validation"):
         (folder / name).mkdir(parents=True)
     metadata = ShardMetadata(

@@ -1,4 +1,6 @@
-"""Best-fit packing: no document is cut that fits, nothing is lost or repeated, and any place is found again."""
+"""Tests best-fit packing: no document that fits into a sequence is cut, no token is lost or repeated, and loading can
+resume anywhere.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ Rows = list[tuple[str, str, int, list[int]]]
 
 
 def best_fit_by_hand(sizes: list[int], capacity: int) -> list[int]:
-    """The rooms left in the rows, one piece at a time: the longest first, each into the fullest row that holds it."""
+    """Packs in the simplest way: the longest document first, each into the fullest sequence that has room. Returns the
+    free room of each sequence, sorted.
+    """
     rooms: list[int] = []
     for size in sorted(sizes, reverse=True):
         fitting = [room for room in rooms if room >= size]
@@ -68,7 +72,9 @@ def test_rows_begin_with_a_document(lengths: list[int], seq_len: int) -> None:
 
 
 def test_padding_of_documents_as_they_are_distributed() -> None:
-    """Lengths of a log-normal distribution, as web pages have: under 1 % of padding at 2,048 and 4,096 tokens."""
+    """Document lengths are log-normal, as in web pages. Under 1 % of the tokens are padding, with sequences of 2,048
+    and of 4,096 tokens.
+    """
     lengths = (2 + np.random.default_rng(1).lognormal(6, 1.1, 20_000)).astype(np.int64)
     for seq_len in (2_048, 4_096):
         plan = pack(lengths, seq_len)

@@ -1,4 +1,6 @@
-"""Whatever byte of a shard or value of a manifest is wrong: a command says so in one line a fault, and never dies."""
+"""Tests damaged outputs. Whichever byte of a shard or value of a manifest is wrong, each command prints one line per
+fault and does not crash.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,14 @@ from tokenizer.train.training import TrainSettings, train
 
 SHARD = "shards/train-00001-of-00005.arrow"
 MAY_BE = ("sources", "validation", "shards", "cut_document", "path", "end_document", "held_out")
-"""Keys whose values may be none, or are not read."""
+"""Keys of the manifest that may be missing, or whose values are not read."""
 WRONG = ("is gone", None, -1, "x", [], {}, [1], 1.5, True, 10**30)
 
 
 def load(output: Path) -> int:
-    """The loader, over all shards; 2 where it refuses, as a command does."""
+    """Reads all batches with the loader. Returns 0; 2 if the loader raises ValueError; -1 if its message has several
+    lines.
+    """
     try:
         for batch in Loader(output, LoaderSettings(seq_len=256, batch_size=4)):
             assert batch.sources().shape == batch.input_ids.shape
@@ -74,7 +78,7 @@ def test_a_flipped_bit_never_ends_in_a_crash(
 
 
 def rewritten(output: Path, **said: str) -> None:
-    """The shard as another run would have written it, its line in the manifest brought up to date."""
+    """Changes the metadata of a shard, and updates the shard's entry in the manifest."""
     with pa.OSFile(str(output / SHARD)) as file:
         table = pa.ipc.open_file(file).read_all()
     metadata = {**table.schema.metadata, **{name.encode(): value.encode() for name, value in said.items()}}
@@ -156,7 +160,7 @@ def test_the_tokenizer_of_another_run(output: Path, capsys: pytest.CaptureFixtur
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Where a value stands in the manifest: of a list only the first."""
+    """Yields the path of each value in the manifest. Of a list, only the first element is visited."""
     inner = value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
     for key, one in inner:
         yield (*path, key)

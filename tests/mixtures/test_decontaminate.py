@@ -1,4 +1,6 @@
-"""Tests the reading of evaluation sets, the file of their index, and the search and certificate of finished shards."""
+"""Tests decontamination: reading evaluation sets, writing their index, and searching finished shards, with the
+certificate about the result.
+"""
 
 from __future__ import annotations
 
@@ -187,9 +189,9 @@ def random_items(number: int, num_words: int) -> list[Item]:
 
 @pytest.mark.slow
 def test_a_large_set_stays_within_15_bytes_per_ngram() -> None:
-    """Checks the limit of 300 MB for 20 million n-grams on a set of 1/16 of that size.
+    """Checks the limit of 300 MB for 20 million n-grams, with a set of 1/16 of that size.
 
-    The tables have sizes that are powers of two, so the smaller set leaves the same share of them unused.
+    The sizes of the tables are powers of two. So in the smaller set, the same share of the tables is unused.
     """
     index = build_index([EvalSet(SetRules(name="large"), random_items(12_500, 105))])
     assert len(index.seeds.places) == 1_250_000
@@ -233,7 +235,7 @@ def test_items_that_cannot_be_found_are_listed(tmp_path: Path) -> None:
 
 
 def sets_for(output: Path, tmp_path: Path, rows: list[tuple[str, str, int, list[int]]], encoder: Any) -> Path:
-    """Writes a set with the words of a document that is in the shards, and an item that is not in them."""
+    """Writes an evaluation set with two items from a document of the shards, and one item that is in no shard."""
     text = encoder.decode(rows[0][3]).split()
     items = [
         {"k": "there", "q": " ".join(text[20:60]), "p": ""},

@@ -1,4 +1,6 @@
-"""Other trainers' layouts, read back byte for byte by hand here, and by the peers' own readers where they are."""
+"""Tests exports to the formats of other trainers. Plain code here reads each file byte by byte; the other project's
+reader reads it too, if it is installed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ Rows = list[tuple[str, str, int, list[int]]]
 
 @pytest.fixture
 def ordered(rows: Rows) -> Rows:
-    """The rows in the order of the shards."""
+    """Returns the documents in the order of the shards."""
     return [row for shard in range(5) for row in rows[shard::5]]
 
 
@@ -236,7 +238,9 @@ def test_mds_own_reader(exported: Callable[[str], list[Path]], ordered: Rows) ->
 
 @pytest.mark.train
 def test_arrayrecords_own_reader(exported: Callable[[str], list[Path]], ordered: Rows) -> None:
-    """Grain's reader, and protobuf's own parser with the published messages of tf.train.Example."""
+    """Reads the export with Grain, and parses its records with protobuf and the published definition of
+    tf.train.Example.
+    """
     grain = pytest.importorskip("grain", reason="make test-train installs it")
     parse = _example_parser()
     data = grain.sources.ArrayRecordDataSource([str(path) for path in exported("arrayrecord")])

@@ -1,11 +1,15 @@
-"""Tests finding strings, ids and urls with the index: same hits as a full scan, clear messages without an index."""
+"""Tests the search for strings, ids and urls with an index. It finds the same rows as a full scan. Without an index,
+the message says what to do.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +26,9 @@ from mixtures.find.common import CommonPieces, count_common
 from mixtures.find.grams import hashes, minima
 from mixtures.find.index import _numbers
 from mixtures.find.limits import GRAIN_BYTES, MAX_SHARE
+from mixtures.find.make import make_indexes
 from mixtures.find.postings import encode, encoded_bytes
-from mixtures.find.search import Finder, FoundRow, make_indexes
+from mixtures.find.search import Finder, FoundRow
 from mixtures.find.token_match import TokenMatch
 from tokenizer.encode import Encoder
 
@@ -164,7 +169,9 @@ def test_a_damaged_index_is_named(output: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_a_flipped_byte_of_an_index_hides_no_row(output: Path, rows: Rows, encoder: Encoder) -> None:
-    """A search that does not read the byte finds all rows; one that reads it names the file."""
+    """If a search does not read the damaged byte, it finds all rows. If it reads the byte, it names the damaged
+    file.
+    """
     path = make_indexes(output)[0]
     right = path.read_bytes()
     strings = [encoder.decode(row[3])[100:160] for row in rows[:4]]
@@ -196,6 +203,91 @@ def test_a_damaged_index_is_made_again(output: Path, monkeypatch: pytest.MonkeyP
             assert make_indexes(output) == [path]
             assert path.read_bytes() == right
     assert make_indexes(output) == []
+
+
+def test_a_shard_rewritten_with_equal_size_gives_no_hits(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_indexes(output)
+    info = Finder(output).infos[0]
+    shard = output / info.path
+    right = shard.read_bytes()
+    (hit, *_) = Finder(output).scan(" the ")
+    for request in (["a string that is long enough"], ["--id", hit.doc_id], ["--make-index"]):
+        shard.write_bytes(right[: len(right) // 2] + bytes([right[len(right) // 2] ^ 1]) + right[len(right) // 2 + 1 :])
+        assert main([str(output), *request]) == 2
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert f"{shard} has checksum" in said.err.splitlines()[-1]
+        shard.write_bytes(right)
+
+
+def test_a_copied_output_is_searched_after_its_checksums_are_compared(
+    output: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_indexes(output)
+    copy = tmp_path / "copy"
+    shutil.copytree(output, copy, copy_function=shutil.copyfile)
+    (hit, *_) = Finder(copy).scan(" the ")
+    wanted = [str(copy), "--id", hit.doc_id]
+    assert main(wanted) == 0
+    said = capsys.readouterr()
+    assert "comparing the checksums of 6 shards" in said.err
+    assert said.err.count("\n") == 1
+    assert make_indexes(copy) == [], "the indexes are right, so none is made again"
+    assert main(wanted) == 0
+    again = capsys.readouterr()
+    assert (again.out, again.err) == (said.out, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "hint"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "free some space"),
+        (PermissionError(errno.EACCES, "Permission denied"), 2, "give this user the right"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory"), 2, ""),
+    ],
+)
+def test_an_error_of_the_disk_is_one_line_and_leaves_no_half_index(
+    output: Path,
+    error: OSError,
+    status: int,
+    hint: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def refuse(path: Path, data: bytes) -> int:
+        with path.open("wb") as sink:
+            sink.write(data[:10])
+        raise error
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    assert main([str(output), "--make-index", "--workers", "1"]) == status
+    said = capsys.readouterr().err
+    assert (error.strerror or "") in said
+    assert hint in said
+    assert said.count("\n") == 1
+    assert not [path for path in (output / "index").rglob("*") if path.is_file()]
+
+
+def test_hits_before_a_damaged_index_are_said_to_be_incomplete(
+    output: Path, rows: Rows, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_indexes(output)
+    finder = Finder(output)
+    first = next(finder.scan(" the "))
+    assert first.text is not None
+
+    def broken(self: Finder, wanted: str) -> Iterator[FoundRow]:
+        yield first
+        raise ValueError("the index of a later shard is damaged")
+
+    monkeypatch.setattr(Finder, "text", broken)
+    assert main([str(output), first.text[:60], "--ids-only"]) == 2
+    said = capsys.readouterr()
+    assert said.out == f"{first.doc_id}\n"
+    assert said.err == (
+        "mixtures.find: the index of a later shard is damaged; the rows listed before (1) are right, "
+        "but there may be more\n"
+    )
 
 
 def test_an_id_that_the_tokenizer_lacks_is_named(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -279,7 +371,7 @@ def test_the_numbers_of_an_index_are_computed_in_parts(bits: int, monkeypatch: p
 
 
 def test_the_memory_for_an_index_grows_only_with_its_pieces() -> None:
-    """Four times as many pieces need no more memory, apart from the 8 bytes of each piece."""
+    """An index with four times as many pieces needs the same memory, apart from 8 bytes per piece."""
     extra = []
     for count in (1 << 22, 1 << 24):
         found = np.random.default_rng(1).integers(0, 2**63, count).astype(np.uint64)
@@ -329,7 +421,9 @@ PIECES = [b"", b"a", b"b", b"ab", b"ba", b"aab", b"\xc3", b"\xa9", b"abab", b"a"
 
 @given(st.lists(st.integers(0, len(PIECES) - 1), max_size=60), st.data())
 def test_tokens_in_which_a_string_begins_are_found(ids: list[int], data: st.DataObject) -> None:
-    """Against the joined bytes: every occurrence is found, and of strings of up to 32 bytes nothing else."""
+    """Compares the tokens with a search in the joined bytes. Every occurrence is found. For strings of up to 32 bytes,
+    nothing else is found.
+    """
     text = b"".join(PIECES[one] for one in ids)
     begin = data.draw(st.integers(0, max(0, len(text) - 1)))
     wanted = text[begin : begin + data.draw(st.integers(1, 50))] or b"ab"
@@ -344,14 +438,16 @@ def test_tokens_in_which_a_string_begins_are_found(ids: list[int], data: st.Data
 
 
 def test_a_string_with_a_replacement_character_is_found(indexed: Path, rows: Rows, encoder: Encoder) -> None:
-    """A document that was cut within a character ends with U+FFFD, which no id holds."""
+    """If a document was truncated inside a character, its text ends with U+FFFD. No token id has these bytes."""
     assert Finder(indexed)._token_match("\ufffd and much more of it", encoder) is None
     match = Finder(indexed)._token_match("and more than twenty bytes", encoder)
     assert match is not None
 
 
 def test_common_pieces_are_kept_only_without_anything_else() -> None:
-    """So that a phrase beside an indentation is not looked up by the indentation, which is everywhere."""
+    """A run of spaces is kept as a piece only if the 20 bytes around it have no less common piece. Otherwise an
+    indented phrase would be looked up by its indentation, which occurs in very many documents.
+    """
     texts = [b" " * 100 + b"%07d is in one text alone" % number for number in range(200)]
     common = count_common(texts, most_entries=1_000)
     spaces = set(minima(b" " * 100, common).tolist())

@@ -1,4 +1,6 @@
-"""Tests removing documents from finished shards: other rows do not change, and the manifest records the removal."""
+"""Tests the removal of documents from finished shards. Other rows do not change, and the manifest records the
+removal.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ import pytest
 import mixtures.forget.removal
 import mixtures.manifest
 from mixtures.find.__main__ import main as find
-from mixtures.find.search import Finder, make_indexes
+from mixtures.find.make import make_indexes
+from mixtures.find.search import Finder
 from mixtures.forget.__main__ import main
 from mixtures.forget.removal import finish, forget
 from mixtures.inspect.documents import Wanted, documents
@@ -119,7 +122,7 @@ def test_twice_is_two_entries_and_all_of_a_shard_may_go(output: Path, rows: Rows
 def test_an_index_that_cannot_be_made_is_told_apart_from_the_removal(
     output: Path, rows: Rows, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The documents are out, and the message must not read as if they were not."""
+    """The documents are removed, although the new index cannot be written. The message must say both."""
     make_indexes(output)
     doc_id = rows[0][1]
 
@@ -127,7 +130,7 @@ def test_an_index_that_cannot_be_made_is_told_apart_from_the_removal(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr("mixtures.find.search.make_indexes", full)
+        patched.setattr("mixtures.find.make.make_indexes", full)
         assert main([str(output), "--id", doc_id]) == 1
     said = capsys.readouterr()
     assert "1 document out:" in said.out
@@ -171,7 +174,7 @@ def test_a_source_that_the_output_does_not_have(output: Path, capsys: pytest.Cap
 
 
 def everything(output: Path) -> list[tuple[str, str]]:
-    """Returns the source and the id of every row of the shards."""
+    """Returns (source, id) of every row of the shards."""
     found = []
     for path in sorted(output.rglob("*.arrow")):
         table = pa.ipc.open_file(path).read_all()
@@ -291,7 +294,7 @@ def test_a_killed_removal_gets_its_notice_once(output: Path, rows: Rows) -> None
 
 
 def child(code: str, *args: str) -> subprocess.Popen[str]:
-    """A process of its own that runs Python code, and prints a line when it has begun."""
+    """Starts a process that runs Python code. Its input and output are pipes."""
     command = [sys.executable, "-c", textwrap.dedent(code), *args]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
 
@@ -338,7 +341,9 @@ def test_a_second_command_waits_for_its_turn(
 def test_a_run_in_the_folder_is_not_disturbed(
     output: Path, rows: Rows, kind: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A run locks .work/lock: alone if it writes to the folder, with others if it reads it as --from."""
+    """A run locks .work/lock. The lock is exclusive if the run writes into the folder, and shared if it reads it
+    (--from).
+    """
     (output / ".work").mkdir()
     with (output / ".work/lock").open("w") as lock:
         fcntl.flock(lock, kind)
@@ -369,7 +374,9 @@ KILLED = """
 
 @pytest.mark.slow
 def test_a_command_that_is_killed_anywhere_is_done_by_the_next(output: Path, rows: Rows) -> None:
-    """Killed before the new shards are complete, it has changed nothing; killed later, it is finished."""
+    """If the command is killed before the new shards are complete, nothing has changed. If it is killed later, the next
+    command finishes its work.
+    """
     ids = [name for _, name, _, _ in rows[:6]]
     whole = output.parent / "whole"
     shutil.copytree(output, whole)

@@ -1,4 +1,4 @@
-"""Tests the data source for Grain: its records, their formats, and its states with any number of ranks."""
+"""Tests the data source for Grain: its records, their formats, and resuming from a state with any number of ranks."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_pipeline_of_grain(out: Path, ranks: int) -> None:
 
 @pytest.mark.train
 def test_a_state_of_grain(out: Path) -> None:
-    """Grain's own checkpoint resumes in the middle of a pass, with batches that Grain makes."""
+    """Grain builds batches from our single sequences. Grain's own checkpoint resumes in the middle of a pass."""
     grain = pytest.importorskip("grain", reason="make test-train installs it")
 
     def batches() -> Any:
@@ -143,7 +143,9 @@ def test_a_state_of_grain(out: Path) -> None:
 def test_batches_are_those_of_the_loader_of_the_rank(
     out: Path, packing: Any, ranks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In order, which is looked up ahead, and in any other order; two plans at least; pickled, and in threads."""
+    """Reads the batches in order (they are read ahead then) and in other orders, in a pickled copy and in threads. The
+    data needs at least two packing plans.
+    """
     monkeypatch.setattr("mixtures.loader._PLAN_TOKENS", 3_000)
     settings = replace(SETTINGS, packing=packing, epochs=2, skip_sequences=[(5, 7)])
     source = PackedSource(out, settings, form="batch")

@@ -1,4 +1,4 @@
-"""Looking into shards: what is printed is the document, its source, and where it stands."""
+"""Tests the command that prints documents from shards: each with its text, its source, and its shard and row."""
 
 from __future__ import annotations
 
@@ -54,6 +54,19 @@ def test_documents_are_chosen_by_source_text_and_number(says: Says) -> None:
     status, out, err = says("{out}", "--id", "nowhere")
     assert (status, out) == (1, "")
     assert "no document of 6 shards matches" in err
+
+
+def test_a_dropped_document_is_looked_for_among_the_dropped(
+    tmp_path: Path, encoder: Encoder, make_output: Callable[[Path, Rows], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = make_output(tmp_path / "out", [("books", "kept", 0, encoder.encode("a kept book"))])
+    missing = [str(out), "--id", "a b"]
+    assert main(missing) == 1
+    assert capsys.readouterr().err.endswith("shards matches\n"), "nothing was dropped"
+    (out / "dropped" / "books").mkdir(parents=True)
+    assert main(missing) == 1
+    command = f"python -m mixtures.inspect {out}/dropped --id 'a b'"
+    assert capsys.readouterr().err.endswith(f"matches; it may have been dropped: {command}\n")
 
 
 def test_what_cannot_be_printed_is_spelled(

@@ -1,4 +1,6 @@
-"""What was in a step: the documents that the loader gave, by the numbers of the training."""
+"""Tests the command that lists the documents of a training step: they are those that the loader returned in this
+step.
+"""
 
 from __future__ import annotations
 

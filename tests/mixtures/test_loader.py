@@ -1,4 +1,4 @@
-"""The trainer's side: every token to exactly one place, whatever the ranks, workers, windows and interruptions."""
+"""Tests the loader: each token is returned exactly once, with any ranks, workers, shuffle windows and interruptions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Rows = list[tuple[str, str, int, list[int]]]
 def small(
     tmp_path_factory: pytest.TempPathFactory, rows: Rows, make_output: Callable[[Path, Rows], Path]
 ) -> tuple[Path, Rows]:
-    """An output whose shards hold many record batches, and its rows in the order of the stream."""
+    """Returns an output whose shards have many record batches, and its documents in the order of the stream."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mixtures.shards, "MAX_BATCH_TOKENS", 3_000)
         folder = make_output(tmp_path_factory.mktemp("small") / "out", rows)
@@ -35,7 +35,9 @@ def small(
 
 
 def flat(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The stream by hand: ids, number of the document, place in it, source (as sorted)."""
+    """Computes the stream in the simplest way. Returns four arrays with one entry per token: its id, the number of its
+    document, its position in the document, and the number of its source in the sorted list of sources.
+    """
     names = sorted({row[0] for row in rows})
     ids = np.concatenate([row[3] for row in rows])
     lengths = [len(row[3]) for row in rows]
@@ -282,7 +284,7 @@ def test_a_permutation_has_every_number_once(size: int, key: int) -> None:
 
 
 def test_a_permutation_mixes() -> None:
-    """Neighbours land anywhere: the mean distance of a random order is a third of its length."""
+    """Neighbours get places that are far apart: in a random order, their mean distance is a third of the length."""
     size = 1_000_003
     placed = Permutation(size, key=5)(np.arange(20_000))
     distance = np.abs(np.diff(placed)).mean() / size

@@ -1,4 +1,4 @@
-"""Paging through documents: what is typed, and what is shown."""
+"""Tests paging through documents: the keys that a user types, and what is shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Weights below a source: what a recipe may say, the exact division, and which documents belong to a part."""
+"""Tests weights for parts of a source: what a recipe may contain, the exact division of tokens, and which documents
+belong to a part.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +112,9 @@ def test_a_part_without_tokens_leaves_its_share_to_its_source() -> None:
 
 @st.composite
 def divided(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, SourceTokens], dict[str, Fraction]]:
-    """Relative weights of some sources, their tokens by part, and each part's exact share of the stream."""
+    """Draws three dicts: relative weights of some sources and their parts, the available tokens of each part, and the
+    exact share of each part in the stream.
+    """
     weights: dict[str, Any] = {}
     available: dict[str, SourceTokens] = {}
     shares: dict[str, Fraction] = {}

@@ -1,4 +1,6 @@
-"""The pass counter: workers of one iteration get one number, in whatever processes they live and die."""
+"""Tests the pass counter. All workers of one iteration over the data get the same number, even if worker processes end
+and others start.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ def test_an_iteration_that_began_earlier_and_arrives_late_keeps_its_number() -> 
 
 
 def test_the_same_name_again_is_another_pass() -> None:
-    """A random generator that is seeded alike before every pass gives the iterations one name."""
+    """If a random generator gets the same seed before every pass, all passes have the same name."""
     counter = PassCounter()
     assert [counter.join("seed 0", worker) for worker in (0, 1, 1, 0, 0, 1)] == [0, 0, 1, 1, 2, 2]
 

@@ -1,4 +1,6 @@
-"""The plan: exact to the token, within the epochs, the longest there is; and what is said where it cannot be made."""
+"""Tests the plan of a mixture. It is exact to the token, obeys the limit of epochs, and is as long as possible. If
+there is no plan, the message says why.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def recipe(weights: dict[str, str], epochs: str = "2", tokens: int = 10**9, miss
 
 @st.composite
 def weight_maps(draw: st.DrawFn) -> dict[str, str]:
-    """Weights of up to two decimals that add up to 100."""
+    """Draws weights with up to two decimals that add up to 100."""
     cuts = sorted({*draw(st.sets(st.integers(1, 9_999), max_size=6)), 10_000})
     parts = [b - a for a, b in zip([0, *cuts], cuts, strict=False)]
     return {f"s{i}": f"{part / 100:.2f}" for i, part in enumerate(parts)}
@@ -147,7 +149,7 @@ def test_what_the_recipe_does_not_know_is_named() -> None:
 
 
 def test_the_papers_numbers() -> None:
-    """Unique tokens implied by Table 1 at 1.4T, in billions."""
+    """Compares the unique tokens, in billions, that the paper's Table 1 implies for a training on 1.4T tokens."""
     unique = unique_tokens(load_recipe("llama"), 1_400_000_000_000)
     assert {s: f"{float(n) / 1e9:.1f}" for s, n in unique.items()} == {
         "common_crawl": "852.7",
@@ -284,7 +286,9 @@ def test_a_configuration_without_a_length_is_planned_too(tmp_path: Path, capsys:
 
 @pytest.mark.parametrize("num_tokens", [100, 599, 605, 606, 5_000])
 def test_a_length_is_exact_or_at_most_whoever_gives_it(num_tokens: int) -> None:
-    """With the same ``length`` the recipe's tokens and the command's give the same plan, or the same error."""
+    """The number of tokens can come from the recipe or from the command. The plan, or the error, is the same for
+    both.
+    """
     have = {"web": SourceTokens(1_000, 10), "books": SourceTokens(30, 3)}
     for length in ("exact", "at_most"):
         of_recipe = replace(recipe({"web": "90", "books": "10"}, tokens=num_tokens), length=length)
@@ -330,7 +334,7 @@ def test_of_a_runs_configuration_file_the_recipe_is_read(stats: Path, capsys: py
 
 
 def test_a_continued_mixture_has_less_left(stats: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What stages took, and what was forgotten of them since, counts as used."""
+    """Tokens that earlier stages used count as used, even if their documents have been removed since then."""
     recipe = tmp_path / "two.yaml"
     recipe.write_text("name: two\nmixture: {weights: {c4: 50, books: 50}, tokens: 1_000_000_000_000, max_epochs: 1}\n")
     command = ["--config", str(recipe), "--stats", str(stats)]
@@ -352,6 +356,6 @@ def test_a_continued_mixture_has_less_left(stats: Path, tmp_path: Path, capsys: 
 
 
 def _totals(table: str) -> int:
-    """The tokens of the whole stream."""
+    """Returns the number of tokens of the whole stream from the printed table."""
     (line,) = (line.split() for line in table.splitlines() if line.startswith("total"))
     return int(line[4].replace(",", ""))

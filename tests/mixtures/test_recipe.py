@@ -1,4 +1,4 @@
-"""Recipes: the ones that ship, and what is wrong with those that cannot be meant."""
+"""Tests recipes: the included ones load, and a wrong one gets a message about its fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Shards in the two stores themselves: s3fs against moto's server, gcsfs against a store of ours, both on loopback."""
+"""Tests shards in two kinds of stores on this machine: s3fs reads from moto's server, and gcsfs from a fake store of
+this project.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,13 @@ BUCKET = "shards"
 
 
 class Store:
-    """A store with an output in it: its URL, and how often each shard was asked for."""
+    """Holds the URL of an output in a store, and the requests that the store got."""
 
     def __init__(self, url: str, requests: list[str]) -> None:
         self.url, self._requests = url, requests
 
     def num_fetched(self) -> int:
-        """Requests for the bytes of training shards."""
+        """Returns the number of requests for the content of training shards."""
         return sum("GET" in r and "train-0" in r for r in self._requests)
 
 

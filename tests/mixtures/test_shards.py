@@ -1,4 +1,4 @@
-"""The shard's file: what stands in it, that its bytes depend on the rows alone, and what it refuses."""
+"""Tests the file of a shard: its content, that its bytes depend only on the rows, and which rows are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Shares of the sources: of the whole, the worst shard and the beginning of the stream, counted by hand."""
+"""Tests the command that measures the sources' shares: in all shards, in the worst shard, and at the beginning of the
+stream. The expected shares are counted by plain code.
+"""
 
 from __future__ import annotations
 

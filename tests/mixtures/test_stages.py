@@ -1,4 +1,6 @@
-"""A loader that runs through stages: exact resume in each, with any ranks, workers, packing and length."""
+"""Tests a loader that reads several stages one after the other. It resumes exactly in each stage, with any ranks,
+workers, packing and length.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ NUM_RANDOM_CASES = int(os.environ.get("NUM_RESUME_CASES", "150"))
 def stages(
     tmp_path_factory: pytest.TempPathFactory, rows: Rows, make_output: Callable[[Path, Rows], Path]
 ) -> list[Path]:
-    """Three stages of different sizes; the second has no books, the third is longer than the others together."""
+    """Returns three stages of different sizes. The second has no books. The third is longer than the first two
+    together.
+    """
     folder = tmp_path_factory.mktemp("stages")
     parts = [rows[:12], [row for row in rows[12:30] if row[0] != "books"], rows[30:]]
     outs = [make_output(folder / name, part) for name, part in zip(("one", "two", "three"), parts, strict=True)]
@@ -45,7 +49,9 @@ def stages(
 
 
 def rows_given(loaders: list[Loader], num_steps: int) -> list[Any]:
-    """The rows of the first steps of all ranks and workers, in the order of the steps and ranks."""
+    """Returns the sequences of the first ``num_steps`` steps, from all ranks and workers, in the order of the steps and
+    then of the ranks.
+    """
     running: list[Iterator[Any]] = [iter(loader) for loader in loaders]
     workers = loaders[0].place.num_workers
     found = []
@@ -98,7 +104,9 @@ def test_an_epoch_is_all_stages_in_an_order_of_its_own(stages: list[Path], packi
 @pytest.mark.parametrize("num_ranks", [1, 2, 3, 8])
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_every_rank_count_reads_the_same_tokens(stages: list[Path], packing: Any, num_ranks: int) -> None:
-    """The step at which a run stops, and the ranks with which it goes on, change no token: over all stage borders."""
+    """A run stops at any step and resumes with any number of ranks. It reads the same tokens, also across the borders
+    of stages.
+    """
     settings = replace(SETTINGS, packing=packing)
     stream = open_stages(stages[2])
     whole = whole_of(stream, settings)
@@ -195,7 +203,9 @@ def test_inspect_lists_a_step_of_an_earlier_stage(stages: list[Path], capsys: py
 
 @pytest.mark.slow
 def test_random_resumes_over_packings_and_stages(stages: list[Path]) -> None:
-    """Stops and goes on at random, with random ranks, workers, batches, packings and stages: no token may differ."""
+    """Stops and resumes at random, with random ranks, workers, batch sizes, packings and stages. The tokens must not
+    differ.
+    """
     chosen = random.Random(21)
     streams = [open_stages(out) for out in stages]
     wholes: dict[Any, list[Any]] = {}

@@ -1,4 +1,6 @@
-"""What a loader's state is taken by: the same data and order, and other batch sizes, lengths and skips of it."""
+"""Tests which loaders accept a state: those with the same data and order. Batch size, length and skipped sequences may
+differ.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def numbers(batches: Any) -> list[int]:
 
 
 def tokens_of(batches: list[Batch], seq_len: int) -> list[int]:
-    """The places in the stream of all input tokens, with window 0 and packing concatenate."""
+    """Returns the position in the stream of each input token of the batches. It follows from the numbers of the
+    sequences, if documents are concatenated and ``window_sequences`` is 0.
+    """
     return [n * seq_len + i for n in numbers(batches) for i in range(seq_len)]
 
 
@@ -40,7 +44,9 @@ def out(tmp_path_factory: pytest.TempPathFactory, rows: Rows, make_output: Calla
 def others(
     tmp_path_factory: pytest.TempPathFactory, rows: Rows, make_output: Callable[[Path, Rows], Path]
 ) -> dict[str, Path]:
-    """Outputs of equally many tokens: in another order, with one other token, and the same one again."""
+    """Returns outputs with equally many tokens: one in another order, one with one different token, and one that is
+    equal.
+    """
     folder = tmp_path_factory.mktemp("others")
     source, doc_id, epoch, ids = rows[5]
     changed = [*rows[:5], (source, doc_id, epoch, [*ids[:3], ids[3] - 1, *ids[4:]]), *rows[6:]]
@@ -156,7 +162,7 @@ def test_skipped_steps_are_left_out_and_the_rest_stays(out: Path, num_workers: i
 
 
 def test_skipping_after_the_fact_goes_back_and_around(out: Path) -> None:
-    """A training that broke at step 12 goes back to step 9 and leaves the data of the steps 10 to 12 out."""
+    """A training that failed in step 12 resumes after step 9, and skips the data of steps 10 to 12."""
     whole = [batch.sequences.tolist() for batch in Loader(out, SETTINGS)]
     state = Loader(out, SETTINGS).state_after(9)
     again = Loader(out, LoaderSettings(seq_len=64, batch_size=2, skip_sequences=[(20, 26)]))
@@ -201,7 +207,9 @@ def test_passes_follow_one_another(out: Path) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_one_workers_state_counts_steps_of_one_size(out: Path, batch_size: int) -> None:
-    """With another batch size one worker cannot know where the others are: half of the data would be repeated."""
+    """If the batch size changes, one worker's state does not say where the other workers are. Half of the data would be
+    repeated.
+    """
 
     def loader(worker: int, batch_size: int) -> Loader:
         place = Place(worker=worker, num_workers=2)

@@ -1,4 +1,6 @@
-"""Shards in a store: the same batches as from a disk, in bounded space, and every fault named."""
+"""Tests shards in a store: the batches are the same as from a disk, the space is limited, and a message names each
+fault.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from mixtures.stream import TokenStream
 
 @pytest.fixture
 def remote(output: Path) -> Iterator[str]:
-    """The output's URL in fsspec's store in memory."""
+    """Copies the output to fsspec's store in memory. Yields its URL."""
     store, root = fsspec.filesystem("memory"), f"/{uuid.uuid4().hex}"
     store.put(str(output), root, recursive=True)
     yield f"memory://{root}"
@@ -89,7 +91,7 @@ def test_a_shard_that_changed_is_named_when_it_comes(remote: str) -> None:
 
 
 def test_a_fork_waits_for_what_is_on_its_way(remote: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thread that held a lock while its process forked would leave it locked in the child for ever."""
+    """If a process forks while one of its threads holds a lock, the lock stays locked in the child forever."""
     stream, lock, fetch = TokenStream(remote), threading.Lock(), RemoteStorage._fetch
     assert isinstance(stream.storage, RemoteStorage)
 

@@ -1,4 +1,6 @@
-"""A subset chosen by hash: exact to the token, whatever the order and the parts the documents come in."""
+"""Tests a subset that is chosen by hashes. It is exact to the token, for any order of the documents and any division
+into parts.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ DOCS = st.dictionaries(
 
 
 def end_of(hashes: np.ndarray, ids: list[str], sizes: np.ndarray, wanted: int, num_parts: int) -> Cut:
-    """The cut as workers find it: histograms of parts added up, then the one bucket's documents."""
+    """Returns the end of the subset, computed as workers do it. First the histograms of all parts are added; then the
+    documents of one bucket are sorted.
+    """
     tokens = sum(histogram(hashes[i::num_parts], sizes[i::num_parts]) for i in range(num_parts))
     bucket, before = find_bucket(np.asarray(tokens), wanted)
     chosen = in_bucket(hashes, bucket)
@@ -101,7 +105,9 @@ def test_hashes_depend_on_everything_and_on_nothing_else() -> None:
 
 
 def test_the_order_is_what_it_was() -> None:
-    """These numbers must not change: they decide which documents are in a mixture and where."""
+    """The hashes of the documents must never change, because they decide which documents are in a mixture, and in which
+    order.
+    """
     got = order_hashes(0, "wikipedia", ["en:12", "de:7"], 0, purpose="order").tolist()
     assert got == [7095963956745727067, 5728264109196819355]
 

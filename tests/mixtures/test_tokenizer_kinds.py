@@ -1,4 +1,6 @@
-"""Everything that reads tokens reads those of a tokenizer.json and of a rank file: 70,000 ids, eos alone, uint32."""
+"""Tests all programs that read tokens with two more kinds of tokenizers, a tokenizer.json and a rank file. They have
+70,000 ids, so ids are uint32, and they have an eos but no bos.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ from mixtures.decontaminate.certificate import list_shards
 from mixtures.export.arrayrecord import example
 from mixtures.export.layouts import export
 from mixtures.find.__main__ import main as find
-from mixtures.find.search import Finder, FoundRow, make_indexes
+from mixtures.find.make import make_indexes
+from mixtures.find.search import Finder, FoundRow
 from mixtures.forget.removal import forget
 from mixtures.grain import IGNORED_LABEL, PackedSource
 from mixtures.inspect.__main__ import main as inspect
@@ -40,11 +43,11 @@ Rows = list[tuple[str, str, int, list[int]]]
 VOCAB_SIZE = 70_000
 TOPICS = list(pydoc_data.topics.topics.values())
 FIRST_WORD = 69_000
-"""Ids from here on are words, so that no shard fits uint16."""
+"""Ids from this number on are words. So each shard has ids that do not fit into uint16."""
 
 
 def byte_level_json() -> bytes:
-    """Returns a tokenizer.json of GPT-2's kind, in which everything that was learned has ids above 65,535."""
+    """Returns a tokenizer.json of GPT-2's kind. All pieces that were learned have ids above 65,535."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     made = Tokenizer(models.BPE())
@@ -64,7 +67,9 @@ def byte_level_json() -> bytes:
 
 
 def ranks_with_a_hole() -> bytes:
-    """Returns ranks that lack one number below the largest, which is that of the control token, as in p50k_base."""
+    """Returns a rank file in which one rank below the largest is missing. It is the id of the control token, as in
+    p50k_base.
+    """
     words = sorted({f" {word}".encode() for text in TOPICS[:9] for word in text.split() if word.isalpha()})[:200]
     parts = sorted({word[:k] for word in words for k in range(2, len(word) + 1)}, key=lambda part: (len(part), part))
     tokens = [bytes([byte]) for byte in range(256)]
@@ -105,7 +110,7 @@ def its_rows(one: Encoder, rows_by: Callable[[Encoder], Rows]) -> Rows:
 
 @pytest.fixture(scope="module")
 def texts(one: Encoder, its_rows: Rows) -> list[str]:
-    """Returns the text of every row. Each begins a document of `pydoc_data.topics`."""
+    """Returns the text of every row. Each text is the beginning of a text in `pydoc_data.topics`."""
     found = [one.decode(ids) for *_, ids in its_rows]
     known = {text[:4_000] for text in TOPICS}
     assert sum(text in known for text in found) >= len(found) - 1  # one is cut
@@ -309,7 +314,7 @@ def test_mds(out: Path, tmp_path: Path, its_rows: Rows) -> None:
 
 
 def test_arrayrecord(out: Path, tmp_path: Path, its_rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a writer that keeps the records: `test_an_example_is_protobuf` reads such a record, whatever its ids."""
+    """The writer is replaced by one that keeps the records. `test_an_example_is_protobuf` parses such a record."""
     records: list[bytes] = []
 
     class Writer:

@@ -1,4 +1,6 @@
-"""The trainer's own libraries: PyTorch's loaders, Hugging Face datasets, and the example, killed and resumed."""
+"""Tests libraries that trainers use: PyTorch's loaders and Hugging Face datasets. Also kills and resumes the training
+example.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +114,7 @@ def test_hugging_face_datasets_open_the_shards_as_they_are(output: Path, rows: R
 def trained(
     tmp_path_factory: pytest.TempPathFactory, rows: Rows, make_output: Callable[[Path, Rows], Path]
 ) -> tuple[Path, Path, list[dict[str, Any]]]:
-    """A run's output, and the losses of an unbroken training on it."""
+    """Trains on an output without interruption. Returns the folder of the training, the output, and the losses."""
     pytest.importorskip("transformers", reason="make test-train installs it")
     folder = tmp_path_factory.mktemp("train")
     output = make_output(folder / "out", rows)

@@ -1,4 +1,4 @@
-"""PackedSequences in a DataLoader: passes, ranks, and what attention of variable length is given."""
+"""Tests PackedSequences in a DataLoader: passes, ranks, and the arguments for attention of variable length."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def numbers(batches: Any) -> list[int]:
 
 
 def passes_of(output: Path, num_passes: int, **changed: Any) -> list[list[int]]:
-    """The passes by the plain loader."""
+    """Returns the numbers of the sequences of each pass, as the plain loader returns them."""
     loader = Loader(output, LoaderSettings(**{"seq_len": 200, "batch_size": 4, **changed}))
     found = []
     for number in range(num_passes):
@@ -186,7 +186,7 @@ def batches_of(output: Path, **changed: Any) -> list[Batch]:
 
 @pytest.mark.parametrize("packing", ["concatenate", "best_fit"])
 def test_cumulative_lengths_are_the_mask(output: Path, packing: str) -> None:
-    """Attention document by document, as kernels do with cu_seqlens, is attention under the block-diagonal mask."""
+    """Attention that treats each document alone, by ``cu_seqlens``, equals attention with the block-diagonal mask."""
     generator = torch.Generator().manual_seed(0)
     for batch in batches_of(output, packing=packing):
         made = tensors(batch)

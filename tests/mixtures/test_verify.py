@@ -1,4 +1,4 @@
-"""What is wrong with an output is found and named: by the command, and by the loader before training starts."""
+"""Tests that faults of an output are found and named, by the command and by the loader before training starts."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def of_no_run(output: Path) -> None:
 
 
 def rewritten(output: Path, schema: Callable[[Any], pa.Schema]) -> None:
-    """The shard with another schema, its line in the manifest brought up to date."""
+    """Changes the schema of a shard, and updates the shard's entry in the manifest."""
     with pa.OSFile(str(output / SHARD)) as file:
         reader = pa.ipc.open_file(file)
         made, table = schema(reader), reader.read_all()

@@ -26,7 +26,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
 
 @pytest.fixture(scope="session")
 def small_done(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the output of a whole run. Tests that change it use ``out``, a copy."""
+    """Returns the output of a whole run. Tests must not change it; they change ``out``, a copy."""
     out = tmp_path_factory.mktemp("done") / "out"
     assert small.run(out) == 0
     return out

@@ -1,4 +1,6 @@
-"""Documents for tests of near dedups, their n-grams in the simplest way, and the pairs that a run wrote."""
+"""Helpers for tests of near dedups: documents, a simple second implementation of n-grams, and the pairs that a run
+wrote.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ def edited(text: str, seed: str, num_edits: int) -> str:
 
 
 def grams(text: str) -> frozenset[tuple[str, ...]]:
-    """Returns the word 5-grams of ASCII texts, in the simplest way."""
+    """Returns the word 5-grams of an ASCII text, computed in the simplest way."""
     words = "".join(c if c.isalpha() else " " for c in text.lower()).split()
     words = [w.replace("ae", "a").replace("oe", "o").replace("ue", "u") for w in words]
     return frozenset(tuple(words[at : at + 5]) for at in range(len(words) - 4))

@@ -1,4 +1,4 @@
-"""A corpus of two sources that the whole pipeline runs on in a second or two, in this process."""
+"""Makes a corpus of two sources. The whole pipeline runs on it in a second or two, in this process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ sources: {books: {book_quality: {min_num_words: 50}}}
 
 
 def prose(seed: str, num_words: int) -> str:
-    """Returns sentences of common words. They depend on the seed alone."""
+    """Returns sentences of common words, which depend only on ``seed`` and ``num_words``."""
     chosen = random.Random(seed)
     known = _WORDS.split()
     words = [chosen.choice(known) for _ in range(num_words)]
@@ -52,7 +52,7 @@ def write_c4(path: Path, numbers: Sequence[int]) -> None:
 
 @dataclass(frozen=True)
 class Small:
-    """The folder of the corpus, and the arguments of the command that runs on it."""
+    """Holds the folder of the corpus, and returns the arguments of the command that runs on it."""
 
     root: Path
 
@@ -72,7 +72,7 @@ class Small:
 
 
 def make(root: Path) -> Small:
-    """Writes the corpus below ``root``."""
+    """Writes the corpus into the folder ``root``."""
     for folder in ("c4", "books"):
         (root / folder).mkdir(parents=True)
     for number in range(3):

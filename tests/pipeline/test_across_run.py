@@ -1,4 +1,6 @@
-"""Tests the dedup across sources by configuration: what it drops, resumes, compares with earlier runs, and refuses."""
+"""Tests runs whose configuration has a dedup across sources: what is dropped, resuming, comparison with earlier runs,
+and refused settings.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def edited(text: str, word: str) -> str:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Small:
-    """Returns the small corpus. C4 also has one whole book, one edited book, and a chapter of a third book."""
+    """Returns the small corpus. Some C4 pages contain text of books: a whole book, an edited book, and a chapter of a
+    third book.
+    """
     small = make(tmp_path / "in")
     books = [(small.root / "books" / f"book{n}.txt").read_text() for n in range(3)]
     books[0] = books[0].strip("\n")

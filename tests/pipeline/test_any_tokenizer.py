@@ -1,4 +1,6 @@
-"""Whole runs with a tokenizer.json and a rank file: 70,000 and 200,000 ids, eos alone, everything that reads tokens."""
+"""Tests whole runs with a tokenizer.json of 70,000 ids and a rank file of 200,000 ids, both with an eos and no bos.
+Also tests all programs that read the tokens.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ import tokenizers
 from small import CONFIG, Small, prose
 
 from mixtures.export.layouts import export
-from mixtures.find.search import Finder, make_indexes
+from mixtures.find.make import make_indexes
+from mixtures.find.search import Finder
 from mixtures.inspect.__main__ import main as inspect_main
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.verify.__main__ import main as verify
@@ -26,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 
 def byte_level(folder: Path, vocab_size: int) -> Path:
-    """Trains a tokenizer.json of GPT-2's kind, and moves what it learned to the upper end of a larger vocabulary."""
+    """Trains a tokenizer.json of GPT-2's kind. Moves the learned tokens to the highest ids of a larger vocabulary."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     made = Tokenizer(models.BPE())
@@ -48,7 +51,9 @@ def byte_level(folder: Path, vocab_size: int) -> Path:
 
 
 def rank_file(folder: Path, vocab_size: int) -> Path:
-    """Writes ranks: the bytes, tokens that no text has, and then words; one id is left for <|endoftext|>."""
+    """Writes a rank file: all bytes, then tokens that occur in no text, then words. One id is left for
+    <|endoftext|>.
+    """
     words = [b" the", *(f" {word}".encode() for word in sorted(set(prose("words", 300).split())))]
     parts = {word[:k] for word in words for k in range(2, len(word) + 1)}  # so that every word can be merged
     merged = sorted(parts, key=lambda part: (len(part), part))
@@ -85,7 +90,9 @@ def config(folder: Path, tokenizer: str, *, name: str = "own.yaml") -> Path:
 def made(
     request: pytest.FixtureRequest, small_done: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Path, int]:
-    """Returns an output with eos alone, its tokenizer's file as it was given, and the size of the vocabulary."""
+    """Returns (output, tokenizer file, vocabulary size) of a run whose documents end with eos and do not begin with
+    bos.
+    """
     folder = tmp_path_factory.mktemp("any")
     size = 70_000 if "json" in request.param else 200_000
     path = byte_level(folder, size) if size == 70_000 else rank_file(folder, size)

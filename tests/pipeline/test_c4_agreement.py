@@ -1,7 +1,7 @@
-"""Agreement with C4's own builder, end to end: every page, its text and its split.
+"""Compares our C4 with C4's own builder, from WET files to the result: every page, its text and its split.
 
-TensorFlow Datasets is no part of this project: TFDS_REPO names a checkout of tensorflow/datasets (or an unpacked wheel
-of ``tensorflow-datasets``), CORPUS_DATA the folder of real pages.
+TensorFlow Datasets is not a part of this project. TFDS_REPO is the path of a checkout of tensorflow/datasets, or of an
+unpacked wheel of ``tensorflow-datasets``. CORPUS_DATA is the folder of real pages.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ from pipeline.tokenize.held_out import HeldOut
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 BAD_WORDS = "gribble\nfamily secret\n  Capital\nañil\nc++\n"
-"""A list of our own: a phrase, a word with capitals (which never matches), letters and marks beyond ASCII."""
+"""A made-up list of bad words: a phrase, a word with capitals (which never matches), and characters beyond ASCII
+letters.
+"""
 WITH_A_WORD = (
     "It is a Gribble, is it not?",
     "A family secret (gribbles) it is, no more.",
@@ -41,7 +43,7 @@ WITH_A_WORD = (
 )
 
 Page = tuple[str, str, str]
-"""Url, date, text."""
+"""A page as (url, date, text)."""
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +72,11 @@ def real_texts(corpus_data: Path) -> list[str]:
 
 
 def pages_that_meet(texts: Sequence[str]) -> list[Page]:
-    """Makes pages of real texts that share lines, urls and splits, in every combination that the rules tell apart.
+    """Makes pages of real texts. They share lines, urls and splits in all combinations that matter to the rules.
 
-    Every page of an even number ends with some of twenty notices, so that each notice is in dozens of pages under urls
-    with and without ``www.``, last slash, https and tracking. Some pages are fetched twice, under another spelling of
-    their url. Some have a url of the validation split, a word of the list, or nothing but notices.
+    Every second page ends with some of twenty notices. So each notice is in dozens of pages, whose urls have or lack
+    ``www.``, a final slash, https and tracking parameters. Some pages are fetched twice, with two spellings of their
+    url. Some have a url of the validation split, contain a bad word, or consist only of notices.
     """
     rng = random.Random(5)
     notices = [f"This is the notice number {word} of the whole site." for word in ("one", "two", "three", "four")]
@@ -126,7 +128,7 @@ def write_wet(path: Path, pages: Sequence[Page]) -> None:
 
 
 def ours(wets: Path, bad_words: Path, out: Path) -> list[dict[str, Any]]:
-    """Runs the whole clean phase, with the original's language detector; adds each document's split."""
+    """Runs the whole clean phase with the original's language detector. Returns the documents, each with its split."""
     source = configured(SOURCE, {"c4_english": {"method": "langdetect"}})
     models = {"language": find_models(None)["language"], "bad_words": str(bad_words)}
     job = dataclasses.replace(toy.job_of(source, wets, out), models=models)
@@ -138,7 +140,7 @@ def ours(wets: Path, bad_words: Path, out: Path) -> list[dict[str, Any]]:
 
 
 def compare(peer: ModuleType, wets: Path, folder: Path) -> tuple[set[tuple[str, ...]], set[tuple[str, ...]]]:
-    """Returns both sides' pages: split, url, timestamp and text."""
+    """Returns two sets of pages, ours and the original's. A page is (split, url, timestamp, text)."""
     bad_words = folder / "words.txt"
     bad_words.write_text(BAD_WORDS, "utf-8")
     (folder / "theirs").mkdir()

@@ -1,4 +1,6 @@
-"""The dataset card: a head that hubs read, licences that say what they ask, names that break nothing."""
+"""Tests the dataset card: a header that dataset hubs can read, the sources' licences, and file names with special
+characters.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,7 @@ def test_odd_names_break_neither_head_nor_tables(small_done: Path, tmp_path: Pat
 
 
 def test_the_commands_of_the_card_work(small_done: Path) -> None:
-    """They run in the folder of the card, as it says."""
+    """The commands work in the folder of the card, as the card says."""
     text = (small_done / "README.md").read_text()
     commands = re.findall(r"`python -m ([^`]+)`", text)
     assert len(commands) == 2

@@ -1,4 +1,6 @@
-"""Work files never give anything but what was written: whatever byte is changed, wherever they are truncated."""
+"""Tests that reading a work file never returns wrong data, whichever byte is changed and wherever the file is
+truncated.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +117,7 @@ def test_what_was_written_is_read(make: Callable[[Path], Any], tmp_path: Path) -
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_no_changed_bit_changes_what_is_read(make: Callable[[Path], Any], tmp_path: Path) -> None:
-    """Every byte of a small file is changed once: the damage is reported, or nothing that is read differs."""
+    """Changes one bit of each byte in turn. Either the damage is reported, or the data that is read is unchanged."""
     path, read = make(tmp_path)
     sound, content = path.read_bytes(), read()
     faults = []
@@ -151,7 +153,7 @@ def test_a_vanished_token_file_is_reported(tmp_path: Path) -> None:
 @given(st.lists(st.lists(st.integers(0, 65535), max_size=9), max_size=9), st.data())
 @settings(deadline=None, max_examples=30)
 def test_tokens_that_are_not_read_are_not_checked(tmp_path_factory: Any, documents: list[list[int]], data: Any) -> None:
-    """Passes that need only ids and lengths read neither more nor less than these."""
+    """A pass that needs only ids and lengths reads only these."""
     path = tmp_path_factory.mktemp("t") / "tokens.arrow"
     rows = [{"doc_id": str(i), "input_ids": ids} for i, ids in enumerate(documents)]
     start = data.draw(st.integers(0, len(rows)))
@@ -214,7 +216,9 @@ def claims_fewer_rows(path: Path) -> None:
 
 
 def test_a_row_group_that_claims_fewer_rows_is_told(tmp_path: Path) -> None:
-    """Without this, the rest of the group would be missing, and every later row would be taken for another one."""
+    """A row group that claims too few rows is reported. Otherwise its last row would be missing, and the rows after it
+    would be mistaken for other rows.
+    """
     path, read = part_file(tmp_path)
     wanted = [(3, ""), (30, "")]
     assert [kept.document_id for kept, _ in kept_texts(str(path), wanted)] == ["d3", "d30"]

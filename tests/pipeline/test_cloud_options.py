@@ -1,4 +1,6 @@
-"""What a run on many machines needs and a user forgets, told before anything is sent."""
+"""Tests that flags which a run on many machines needs, but which a user may forget, are reported before anything is
+sent.
+"""
 
 from __future__ import annotations
 
@@ -197,7 +199,9 @@ def test_a_boot_program_is_named_in_json(listening: str) -> None:
 
 
 def test_options_of_the_runners(listening: str) -> None:
-    """Beam learns them from the job server, so its Python package would call them unknown."""
+    """Flink and Spark have options that only the job server knows. Beam's Python package would reject them as
+    unknown.
+    """
     flink = ["--execution_mode_for_batch=BATCH_FORCED", "--max_bundle_size", "100", "--object_reuse"]
     spark = ["--storage_level", "MEMORY_AND_DISK", "--bundle_size=0"]
     endpoint = f"--job_endpoint={listening}"

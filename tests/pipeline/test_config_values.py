@@ -1,4 +1,6 @@
-"""Configuration that would lose input in silence is refused in one line that names the file, the line and the key."""
+"""Tests that a configuration which would silently lose input is refused. One line names the file, the line and the
+key.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,7 @@ VALUES = st.recursive(
 @example({"0": "1E100"})
 @example({"0": "1E30"})
 def test_whatever_yaml_can_write_is_read_as_it_is(value: dict[str, object]) -> None:
-    """The checks refuse nothing that a program writes, as long as its numbers have a sensible size."""
+    """The checks accept all values that a program may write as YAML, if their numbers are of a reasonable size."""
     import yaml
 
     text = yaml.safe_dump(value, allow_unicode=True)
@@ -98,7 +100,9 @@ def test_whatever_yaml_can_write_is_read_as_it_is(value: dict[str, object]) -> N
 
 
 def _numbers(value: object) -> list[Decimal]:
-    """Texts such as 1E100 count too: YAML 1.1 reads them as texts, and a person means numbers."""
+    """Returns all numbers in a value. Texts such as 1E100 are included: YAML 1.1 reads them as text, but people mean
+    numbers.
+    """
     if isinstance(value, float | str):
         try:
             number = Decimal(str(value).strip().replace("_", ""))

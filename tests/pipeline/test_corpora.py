@@ -1,4 +1,4 @@
-"""Tests whole runs with an eighth and a ninth corpus from a configuration: counts, shards, report, card, resume."""
+"""Tests whole runs with two additional corpora from a configuration: counts, shards, report, card, and resuming."""
 
 from __future__ import annotations
 

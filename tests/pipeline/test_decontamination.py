@@ -1,4 +1,6 @@
-"""Tests whole runs that search for evaluation sets: dropped, cut and marked documents, evidence, report, dumps."""
+"""Tests whole runs that search for evaluation sets: dropped, cut and marked documents, their evidence, the report, and
+dumps.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def words(seed: str, num_words: int, first: int, last: int) -> str:
 
 
 def with_sets(small: Small, folder: Path, name: str = "config.yaml", action: str = "drop") -> Path:
-    """Writes a configuration with a set that drops pages (one of its items is nowhere) and a set that marks books."""
+    """Writes a configuration with two evaluation sets. Pages with items of the first set are dropped (by default), and
+    books with items of the second are marked. One item of the first set occurs nowhere.
+    """
     write_set(folder, "pages", {"p3": words("page 3", 90, 10, 40), "p7": words("page 7", 90, 5, 45), EVIL: NOWHERE})
     write_set(folder, "books", {"b0": words("book 0", 900, 100, 130)})
     sets = [

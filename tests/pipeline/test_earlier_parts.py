@@ -1,4 +1,6 @@
-"""Where the parts of a source continue, compared with a place for every single document."""
+"""Tests where the parts of a source continue in the next stage. A simple second implementation follows every single
+value.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from mixtures.parts import OTHER
 from pipeline.mix.earlier_parts import Place, moved, place_of, sets_of
 
 Division = list[str] | None
-"""The values of a stage's parts; None for a source that is not divided."""
+"""The values by which a stage divides a source into parts; None if the source is not divided."""
 VALUES = ("a", "b", "c", "d")
 
 divisions = st.none() | st.lists(st.sampled_from(["a", "b", "c", OTHER]), min_size=1, max_size=4, unique=True)
@@ -21,7 +23,7 @@ def rule(values: Division) -> dict[str, object] | None:
 
 
 def members(values: Division) -> dict[str, set[str]]:
-    """Returns the values that the documents of each part have, by the part's name."""
+    """Returns a dict from the name of each part to the values that its documents have."""
     if values is None:
         return {"s": set(VALUES)}
     rest = set(VALUES) - set(values)
@@ -29,7 +31,7 @@ def members(values: Division) -> dict[str, set[str]]:
 
 
 def epoch_of(name: str, values: Division, places: tuple[Place, ...]) -> int | str | None:
-    """Returns the epoch in which a part continues, None if it is new, or why it is refused."""
+    """Returns the epoch in which a part continues. Returns None if the part is new, or a message if it is refused."""
     try:
         place = place_of(name, sets_of("s", rule(values))[name], places)
     except ValueError as error:
@@ -39,7 +41,9 @@ def epoch_of(name: str, values: Division, places: tuple[Place, ...]) -> int | st
 
 @given(st.lists(divisions, min_size=1, max_size=6))
 def test_a_part_continues_where_all_its_documents_stopped(stages: list[Division]) -> None:
-    """Every stage moves all its parts. A part is refused only if it joins documents that earlier stages told apart."""
+    """In every stage all parts advance. A part is refused only if earlier stages put some of its documents into
+    different parts.
+    """
     places: tuple[Place, ...] = ()
     stopped: dict[str, int | None] = dict.fromkeys(VALUES)
     for number, values in enumerate(stages):

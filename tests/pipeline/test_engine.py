@@ -1,4 +1,4 @@
-"""Which engine runs the graph: the same on every machine, and none that loses data."""
+"""Tests the choice of the engine: it is the same on every machine, and no engine that may lose data is chosen."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def mode(args: list[str], **more: int) -> tuple[int, str]:
 
 @pytest.mark.parametrize("args", [[], ["--runner=DirectRunner"], ["--runner=FnApiRunner"]])
 def test_the_local_runner_is_taken_by_its_class(args: list[str]) -> None:
-    """By the name DirectRunner Beam would first try to download another engine."""
+    """If the engine were chosen by the name DirectRunner, Beam would first try to download another engine."""
     engine = choose_engine(args)
     assert issubclass(type(engine.runner), fn_api_runner.FnApiRunner)
     assert engine.num_workers == os.cpu_count()
@@ -56,7 +56,7 @@ def test_a_small_input_gets_no_more_processes_than_it_can_use(monkeypatch: pytes
 
 @pytest.mark.parametrize("runner", ["SparkRunner", "FlinkRunner"])
 def test_workers_are_kept_between_stages(runner: str) -> None:
-    """By default Spark and Flink end the workers after each stage."""
+    """Worker processes are kept for the next stage. By default, Spark and Flink would end them after each stage."""
     kept = [choose_engine([f"--runner={runner}", *more]).options.view_as(PortableOptions).environment_cache_millis
             for more in ([], ["--environment_cache_millis=5"])]  # fmt: skip
     assert [int(kept_millis) for kept_millis in kept] == [WORKER_CACHE_MILLIS, 5]

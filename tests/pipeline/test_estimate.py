@@ -1,4 +1,6 @@
-"""The estimate compared with the run that follows: error, bounds, without models, for a multiple of the input."""
+"""Compares an estimate with the run that follows: errors, bounds, an estimate without models, and an estimate of a
+multiple of the input.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def page(number: int, num_words: int) -> str:
 
 @pytest.fixture(scope="module")
 def skewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty files: most have a few long pages, some have many short ones, with less text per stored byte."""
+    """Returns a folder of forty files. Most have a few long pages. Every fifth file has many short pages, and less text
+    per stored byte.
+    """
     root = tmp_path_factory.mktemp("skewed")
     number = 0
     for index in range(NUM_FILES):
@@ -64,7 +68,9 @@ def estimate(root: Path, capsys: pytest.CaptureFixture[str], *more: str) -> dict
 
 @pytest.mark.slow
 def test_the_run_is_within_the_error_that_is_printed(skewed: Path, tmp_path: Path, capsys: Any) -> None:
-    """Of forty unlike files sixteen are read. The inputs have no duplicates, so the bounds are reached."""
+    """The estimate reads only some of the forty files, which differ. The inputs have no duplicates, so the run reaches
+    the bounds.
+    """
     said = estimate(skewed, capsys)["sources"]["c4"]
     assert main(asked(skewed, tmp_path / "out")) == 0
     capsys.readouterr()
@@ -118,7 +124,7 @@ def test_what_is_printed(skewed: Path, capsys: Any) -> None:
 
 
 def test_it_works_without_models(tmp_path: Path, capsys: Any) -> None:
-    """What a run refuses, because its models are missing, can be estimated: those steps let all documents pass."""
+    """A run without models is refused, but an estimate works. The steps without a model then keep all documents."""
     record = "WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://a.example/{0}\r\n"
     record += "WARC-Date: 2019-07-15T00:00:00Z\r\nWARC-Record-ID: <urn:uuid:{0}>\r\n"
     record += "Content-Type: text/plain\r\nContent-Length: {1}\r\n\r\n"
@@ -144,8 +150,8 @@ def test_it_works_without_models(tmp_path: Path, capsys: Any) -> None:
 
 
 def test_a_file_that_is_read_ahead_is_counted_to_its_end(tmp_path: Path, capsys: Any) -> None:
-    """A reader takes small files in at once. If counting stopped at the 500th document, the bytes of all others would
-    count as bytes without documents, and an upper bound would be too low.
+    """A reader reads a small file at once. If counting stopped at the 500th document, the bytes of the remaining
+    documents would count as bytes without documents. Then an upper bound would be too low.
     """
     (tmp_path / "run.yaml").write_text(CONFIG)
     rows = "".join(page(number, 12) for number in range(1500))
@@ -189,7 +195,9 @@ def test_units_without_bytes_are_spread_too() -> None:
 
 
 def test_rejected_rows_end_at_the_deadline() -> None:
-    """A unit of nothing but rejected rows would else be read to its end, whatever its size."""
+    """Reading stops at the deadline, even if a unit has only rejected rows. Otherwise such a unit would be read to its
+    end, however large it is.
+    """
     given = 0
 
     class OnlyRejected(CorpusReader):

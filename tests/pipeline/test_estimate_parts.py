@@ -1,4 +1,4 @@
-"""The estimate of the parts of a divided source, compared with the run that follows."""
+"""Compares the estimate of a divided source's parts with the run that follows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def code(number: int, ending: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of source code, of which the first have more Python than the last, and books."""
+    """Returns a folder with source code and books. The share of Python differs between the files of source code."""
     root = tmp_path_factory.mktemp("parts")
     for folder in ("github", "books"):
         (root / folder).mkdir()
@@ -102,7 +102,9 @@ def test_a_part_that_was_not_seen_is_named(root: Path, tmp_path: Path, capsys: p
 
 @pytest.mark.slow
 def test_a_column_that_a_join_fills_is_not_guessed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The sample's GitHub has its paths in a table of their own. Posts of Stack Exchange know their site."""
+    """In the sample's GitHub, a join adds the paths from another table, so the language of a file is unknown before.
+    Posts of Stack Exchange contain their site.
+    """
     config = tmp_path / "run.yaml"
     config.write_text(
         "recipe: sample\nmixture:\n  weights:\n"

@@ -1,4 +1,4 @@
-"""Tests the download of published evaluation sets from a local server, their size limits and their columns."""
+"""Tests the download of published evaluation sets from a local server: size limits and columns."""
 
 from __future__ import annotations
 

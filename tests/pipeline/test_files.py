@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and blobs in spill files."""
+"""Tests files that are written completely or not at all, and byte strings in spill files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def test_an_older_file_is_replaced(tmp_path: Path) -> None:
 
 
 def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
-    """A bundle may be tried twice at once: the file is that of one of them."""
+    """An engine may process the same elements twice at the same time. The file is then complete, from one of the two
+    writers.
+    """
     path = str(tmp_path / "file")
     with f.written_whole(path) as one, f.written_whole(path) as two:
         one.write(b"one")
@@ -73,7 +75,7 @@ def test_deleting(tmp_path: Path) -> None:
 
 
 def test_deleting_a_link_leaves_what_it_leads_to(tmp_path: Path) -> None:
-    """``clean`` may lie on another disk."""
+    """``clean`` may be a link to a folder on another disk."""
     other = tmp_path / "other"
     (other / "sub").mkdir(parents=True)
     (other / "keep").write_text("x")

@@ -1,4 +1,4 @@
-"""Files and lists of files on a web server that is busy, breaks off, or lies."""
+"""Tests files, and lists of files, on a web server that is busy, ends responses early, or sends wrong headers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATA = bytes(range(256)) * 12_000
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves ``files``; answers busy, breaks off or changes its mind as a test says."""
+    """Serves ``files``. A test can make it refuse requests, end responses early, or omit or change headers."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -193,7 +193,7 @@ NAMES = [f"crawl-data/CC-MAIN-2019-30/segments/1/wet/{n:05d}.warc.wet.gz" for n 
 
 @pytest.fixture
 def crawl(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A published dump of 20 files of 30 pages, on a server that is busy at every third request."""
+    """Serves a published dump of 20 files with 30 pages each. The server is busy at every third request."""
     monkeypatch.setattr(http_files.time, "sleep", lambda seconds: None)
     for file, name in enumerate(NAMES):
         server.files["/" + name] = b"".join(wet(100 * file + page) for page in range(30))

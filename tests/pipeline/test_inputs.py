@@ -1,4 +1,6 @@
-"""Inputs: files listed once, in one order; a share of them chosen by name; and a fingerprint of what they are."""
+"""Tests inputs: files are listed once and in one order, a share of them is chosen by name, and a fingerprint identifies
+them.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root may read everything, so the refusal is made here."""
+    """Root may read every folder. So this test simulates the refusal."""
     put(tmp_path, "in/a.txt", "in/closed/b.txt")
     scandir = os.scandir
 
@@ -183,7 +185,7 @@ def test_side_tables_are_kept_besides(tmp_path: Path) -> None:
 
 
 def test_names_that_are_no_files_are_reported(tmp_path: Path) -> None:
-    """Links to nothing and pipes match a glob or lie in a folder; opening a pipe would wait for ever."""
+    """A broken link or a pipe may match a glob or be in a folder. Opening a pipe would wait forever."""
     folder = tmp_path / "in"
     (folder / "deep").mkdir(parents=True)
     (folder / "a.txt").write_text("x")

@@ -1,4 +1,6 @@
-"""Commands end at a signal within seconds, in one line, with the shell's status; a worker that is gone ends the run."""
+"""Tests that a signal ends a command within seconds, with one line and the exit status that shells use. If a worker
+process disappears, the run ends too.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ sys.exit(as_command(main) if sys.argv.pop(1) == "command" else main())
 
 
 def heed_signals() -> None:
-    """Undoes what the shell of a job in the background, or nohup, has set: that signals are ignored."""
+    """Makes this process react to signals. A shell or nohup may have made background processes ignore them."""
     for number in STATUS:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
@@ -44,7 +46,7 @@ def start(command: list[str], tmp_path: Path) -> subprocess.Popen[str]:
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[int]:
-    """The worker processes of a run, by their session."""
+    """Returns the ids of a run's worker processes, which are in the session of the run."""
     found = subprocess.run(["ps", "-s", str(process.pid), "-o", "pid=,args="], capture_output=True, text=True).stdout
     lines = [line.split(maxsplit=1) for line in found.splitlines()]
     return [int(pid) for pid, args in lines if "pipeline.engine.worker" in args and "sh -c" not in args]
@@ -164,7 +166,7 @@ def test_the_statuses_are_documented() -> None:
 
 @pytest.mark.parametrize("module", COMMANDS)
 def test_every_command_ends_at_signals(module: str) -> None:
-    """Each runs its main function through ``as_command``; what that does is tested above."""
+    """Every command calls its main function through ``as_command``, which the tests above test."""
     folder = Path(__file__).parents[2] / module.replace(".", "/")
     path = folder / "__main__.py" if folder.is_dir() else folder.with_suffix(".py")
     assert "as_command(main" in path.read_text().partition('__name__ == "__main__"')[2]

@@ -1,4 +1,4 @@
-"""The memory of the compiler counts where a step needs it."""
+"""Tests that the memory of a worker includes the compiler's memory, but only if a step needs the compiler."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def test_compiled_forms_do_not_count_without_such_a_step() -> None:
                                   "filters.rule_sets.fineweb.FineWebQuality", "filters.ccnet.length.MinLength",
                                   "filters.books.quality.BookQuality"])  # fmt: skip
 def test_a_step_says_whether_it_has_kernels(name: str) -> None:
-    """The process prints whether the step says so, and whether the compiler was loaded."""
+    """A new process applies the step. It prints the step's HAS_KERNELS, and whether the compiler was loaded. The two
+    must agree.
+    """
     module, step = name.rsplit(".", 1)
     code = (
         f"import sys, pyarrow as pa; from {module} import {step} as S; "

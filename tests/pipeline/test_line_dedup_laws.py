@@ -1,4 +1,4 @@
-"""The line dedup as a run does it, against CCNet's and C4's rules applied line by line."""
+"""Compares the line dedup of a run with CCNet's and C4's rules, applied line by line."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from pipeline.sources.dedup_steps import LineDedup
 
 NUM_BUCKETS = 4
 Kept = tuple[list[str], list[int], list[int]]
-"""Texts, lines kept and lines before, by document."""
+"""Three lists with one entry per document: its text, the number of kept lines, and the number of lines before."""
 CCNET = LineDedup(lines="ccnet", keep="ccnet", scope="all")
 C4 = LineDedup(lines="c4", keep="first", scope="all", rank="url")
 
 
 def batches_of(texts: Sequence[str], sizes: Sequence[int]) -> Iterator[pa.RecordBatch]:
-    """Cuts documents into batches of these sizes and a last one for the rest."""
+    """Yields documents in batches of the given sizes. A last batch has the remaining documents."""
     ids = [f"id-{number}" for number in range(len(texts))]
     whole = pa.record_batch({"id": ids, "url": [f"http://{one}/" for one in ids], "text": pa.array(texts, pa.string())})
     at = 0
@@ -35,7 +35,9 @@ def batches_of(texts: Sequence[str], sizes: Sequence[int]) -> Iterator[pa.Record
 
 
 def both_passes(batches: Sequence[pa.RecordBatch], step: LineDedup) -> Kept:
-    """Runs the functions that the clean phase calls: keys of each batch, the verdicts of each bucket, the edit."""
+    """Calls the functions of the clean phase one after the other: keys of each batch, verdicts of each bucket, removal
+    of lines.
+    """
     buckets: dict[int, list[bytes]] = {}
     for number, batch in enumerate(batches):
         for bucket, payload in line_payloads(batch, number.to_bytes(BATCH_ID.size, "big"), step, NUM_BUCKETS):
@@ -57,7 +59,9 @@ def both_passes(batches: Sequence[pa.RecordBatch], step: LineDedup) -> Kept:
 
 
 def by_hand(batches: Sequence[pa.RecordBatch], step: LineDedup) -> Kept:
-    """Does the same a line at a time, on lines in which digits are all that CCNet folds besides case."""
+    """Does the same line by line. Of CCNet's normalisation it applies only case and digits, so the lines must need
+    nothing else.
+    """
     documents = [document for batch in batches for document in batch.to_pylist()]
 
     def key(line: str) -> str:
@@ -105,7 +109,7 @@ def test_both_passes_are_those_done_by_hand(step: LineDedup, texts: list[str], s
 
 
 def test_documents_without_a_url_share_no_line() -> None:
-    """They are ranked by their ids: with equal ranks a shared line would stay in each of them."""
+    """These documents are ranked by their ids. If their ranks were equal, each of them would keep a shared line."""
     rows = [{"id": name, "url": None, "text": "one line\nof " + name} for name in ("a", "b", "c")]
     batch = pa.RecordBatch.from_pylist(
         rows, schema=pa.schema({"id": pa.string(), "url": pa.string(), "text": pa.string()})

@@ -1,4 +1,6 @@
-"""Looking into an output: the whole folder, clean/ and dropped/, with our command and with Hugging Face's datasets."""
+"""Tests commands that show an output: the whole folder, clean/ and dropped/, with this project's command and with
+Hugging Face's datasets.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,7 @@ def test_dropped_documents_are_shown_with_their_reason(small_done: Path, capsys:
 
 
 def test_dropped_documents_are_chosen_by_stage_and_reason(small_done: Path, capsys: Any) -> None:
-    """Of the output folder, the files of ``dropped/`` are taken, although it has shards."""
+    """For the whole output folder, the command reads the files in ``dropped/`` and not the shards."""
     assert main([str(small_done), "--stage", "book_quality"]) == 0
     (head,) = heads(capsys)
     assert "dropped by book_quality: too_few_words" in head
@@ -92,7 +94,9 @@ def test_misspelt_names_are_refused(
 
 
 def test_pairs_of_books_are_those_of_dropped(small: Small, tmp_path: Path, capsys: Any) -> None:
-    """The near dedup of books writes no ``dedup/``. Of a long book the first difference is shown, not its beginning."""
+    """The near dedup of books writes no ``dedup/``, so the pairs come from ``dropped/``. A long book is shown from its
+    first difference on.
+    """
     folder = tmp_path / "books"
     folder.mkdir()
     text = prose("one book", 4000)

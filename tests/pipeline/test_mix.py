@@ -1,4 +1,6 @@
-"""The mixture's laws, on token files made by hand: exact shares, epochs, what is held out, one order, even shards."""
+"""Tests a mixture of made token files: exact shares, epochs, held-out documents, one fixed order, and shards of equal
+size.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,7 @@ from pipeline.tokenize.parts import Parts
 pytestmark = pytest.mark.slow
 
 LENGTHS = {"books": (40, 900), "common_crawl": (700, 60), "wikipedia": (90, 45)}
-"""documents, mean tokens of one"""
+"""For each source: the number of its documents, and their mean length in tokens."""
 RECIPE = Recipe(
     name="t",
     weights={"books": Decimal("22.5"), "common_crawl": Decimal("67"), "wikipedia": Decimal("10.5")},
@@ -39,11 +41,11 @@ RECIPE = Recipe(
 )
 HELD_TOKENS = {"common_crawl": 1_000, "books": 1}
 Row = tuple[str, str, int, int, str]
-"""source, id, epoch, tokens, shard"""
+"""A document in a shard as (source, id, epoch, number of tokens, shard)."""
 
 
 def documents() -> dict[str, list[list[int]]]:
-    """Token ids by source: of no two documents the same."""
+    """Returns a dict from each source to the token ids of its documents. No two documents are equal."""
     generator = np.random.default_rng(11)
     made: dict[str, list[list[int]]] = {}
     for source, (num_docs, mean) in LENGTHS.items():
@@ -81,7 +83,7 @@ def run(build: Any) -> None:
 
 
 class Mixed:
-    """One mixture of the documents: its plan, what was held out, and the rows as they stand."""
+    """Mixes the documents. Holds the plan, the held-out documents, and the rows in their order."""
 
     def __init__(self, folder: Path, *, num_parts: int = 3, num_shards: int = 7, seed: int = 5,
                  num_tokens: int | None = None) -> None:  # fmt: skip
@@ -184,7 +186,7 @@ def test_no_shard_depends_on_how_the_input_was_cut(mixed: Mixed, tmp_path: Path)
 
 
 def test_the_order_depends_on_seed_id_and_epoch_alone(mixed: Mixed, tmp_path: Path) -> None:
-    """Another length of stream and other shards: what stands in both stands in the same order."""
+    """The order of two documents is the same in a shorter stream and in other shards, but not with another seed."""
     order = [row[:3] for row in mixed.rows()]
     shorter = Mixed(tmp_path / "a", num_shards=3, num_tokens=mixed.plan.tokens // 3)
     other = [row[:3] for row in shorter.rows()]

@@ -1,4 +1,6 @@
-"""Truncated model files are refused at once, of every kind that a library reads; whole ones never are."""
+"""Tests truncated model files of every kind that a library reads. They are refused at once, and complete files never
+are.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ WORDS = [
 
 
 def write_corpus(path: Path) -> str:
-    """Lines of 300 labels, since fastText quantizes an output of at least 256."""
+    """Writes a training file with 300 labels. fastText quantizes the output matrix only if it has at least 256 rows."""
     chosen = random.Random(5)
     lines = [f"__label__{n % 300} " + " ".join(chosen.choices(WORDS, k=12)) for n in range(600)]
     path.write_text("\n".join(lines) + "\n")
@@ -49,7 +51,7 @@ FASTTEXT: dict[str, Callable[[Any], None]] = {
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A model of every kind, by its name."""
+    """Returns a dict from names to models, with one model of every kind."""
     import fasttext
 
     folder = tmp_path_factory.mktemp("models")
@@ -109,7 +111,7 @@ def test_a_file_without_labels_is_named(files: dict[str, Path], tmp_path: Path) 
 
 
 def test_names_that_another_language_model_does_not_have(files: dict[str, Path], tmp_path: Path) -> None:
-    """Its 300 labels are the numbers from 0 to 299."""
+    """The labels of the model are the numbers from 0 to 299, so it lacks most languages that the steps name."""
     shutil.copy(files["dense.bin"], tmp_path / "language.bin")
     shutil.copy(files["lid.176.ftz"], tmp_path / "lid.176.ftz")
     found = find_models(str(tmp_path))
@@ -158,7 +160,7 @@ def test_a_model_with_other_names_for_languages_is_told_with_the_line_that_renam
 def test_a_number_in_the_header_that_is_wrong_is_refused_or_harmless(
     files: dict[str, Path], name: str, tmp_path: Path
 ) -> None:
-    """The sizes in a header decide what a library allocates: none may be larger than the file."""
+    """The sizes in a header say how much memory a library allocates. So no size may exceed the size of the file."""
     data = files[name].read_bytes()
     sizes_at = 8 + 12 * 4 + 8
     for at in (8, 8 + 8 * 4, sizes_at, sizes_at + 4, sizes_at + 8, sizes_at + 20):
@@ -203,7 +205,7 @@ def test_documents_of_other_languages_are_skipped_and_counted() -> None:
 
 
 def test_pieces_are_trained_on_long_lines(tmp_path: Path) -> None:
-    """SentencePiece's trainer skips lines of more than 4,192 bytes; whoever hands it such a line must split it."""
+    """SentencePiece's trainer skips lines of more than 4,192 bytes. So the caller must split such lines."""
     import sentencepiece
 
     from tokenizer.train.sample import lines
@@ -220,7 +222,7 @@ def test_pieces_are_trained_on_long_lines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mark", ["__label__wiki", "__label__", "__label__python", "</s>"])
 def test_marks_of_fasttext_in_a_page_are_text(mark: str, tmp_path: Path) -> None:
-    """fastText takes a word with the prefix for a label wherever it is, and ends a line at ``</s>``."""
+    """fastText treats a word with the prefix ``__label__`` as a label anywhere, and ends a line at ``</s>``."""
     import fasttext
 
     pages = [Text(f"page {n} {mark} says {mark} more, x{mark} " + "x " * 600, url=f"http://s{n}.x/") for n in range(40)]

@@ -1,4 +1,6 @@
-"""Models in a store: fetched once a machine, checked against what the launcher saw, found by every process."""
+"""Tests models in a store. A machine fetches each model once, compares it with the launcher's checksum, and all its
+processes use it.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from pipeline.models.stored_files import PACKAGED, StoredFile, local_path, packa
 
 @pytest.fixture
 def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StoredFile:
-    """A file that stands for one in a store."""
+    """Returns a file that plays a file in a store."""
     monkeypatch.setenv("MODEL_CACHE_DIR", str(tmp_path / "cache"))
     path = tmp_path / "bucket" / "en.txt"
     path.parent.mkdir()

@@ -1,4 +1,4 @@
-"""Models: found, checked, loaded, fetched over a server on loopback, and trained."""
+"""Tests models: how they are found, checked, loaded, downloaded from a local server, and trained."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_models_folder_comes_before_what_is_packed(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def two_vocabularies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], list[str]]:
-    """Returns a folder with a SentencePiece model, its pieces, and as many other words."""
+    """Returns a folder with a SentencePiece model, the model's pieces, and equally many other words."""
     folder = tmp_path_factory.mktemp("vocabularies")
     words = [
         a + b + c + d for a in "bcdfgklmnprst" for b in "aeiou" for c in "bdgklmnprst" for d in ("en", "ast", "ul")
@@ -117,7 +117,9 @@ def two_vocabularies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, li
 def test_ngrams_of_other_pieces_are_refused(
     two_vocabularies: tuple[Path, list[str], list[str]], tmp_path: Path, share: float, fits: bool
 ) -> None:
-    """Every perplexity would be that of unknown words, and only the report would show it."""
+    """The KenLM model has other pieces than the SentencePiece model. Without this check, all words would count as
+    unknown, and only the report would show it.
+    """
     folder, pieces, others = two_vocabularies
     shutil.copy(folder / "en.sp.model", tmp_path)
     (tmp_path / "cutoff.csv").write_text(CUTOFFS)
@@ -144,7 +146,9 @@ def test_the_models_of_the_sample_fit() -> None:
 
 
 def test_a_language_model_whose_labels_are_no_languages(whole_folder: Path, tmp_path: Path) -> None:
-    """The steps that only fill in a language name none, so no name would be missed."""
+    """Steps that only fill in a language do not need particular labels. So a check for missing labels would not find
+    the fault.
+    """
     shutil.copy(whole_folder / "reference.bin", tmp_path / "language.bin")
     for step in (DetectLanguage(), C4English()):
         with pytest.raises(ValueError, match=r"language\.bin: its labels are no languages \((cc, wiki|wiki, cc)\)"):
@@ -235,7 +239,7 @@ def test_checksums(tmp_path: Path) -> None:
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves ``content``; breaks off, refuses or lies as a test says."""
+    """Serves ``content``. A test can make it refuse requests, end responses early, or ignore the header Range."""
 
     content = bytes(range(256)) * 400
     break_after: list[int] = []
@@ -309,7 +313,9 @@ def test_fetch_resumes_waits_and_writes_checksums(server: Server, tmp_path: Path
 
 
 def test_fetch_does_not_record_an_address_for_a_file_of_the_user(server: Server, tmp_path: Path) -> None:
-    """A model that was trained or copied there would count as published."""
+    """The user trained or copied this file. If an address were recorded for it, it would be mistaken for a published
+    model.
+    """
     said: list[str] = []
     (tmp_path / "en.sp.model").write_bytes(b"my own")
     fetch(Published("en.sp.model", address(server)), tmp_path, say=said.append)
@@ -322,7 +328,9 @@ def test_fetch_does_not_record_an_address_for_a_file_of_the_user(server: Server,
 def test_fetch_records_a_file_before_it_has_its_name(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process that is killed between the two leaves no file that looks like the user's own."""
+    """A download is first recorded, and then gets its final name. If the process is killed in between, no file looks
+    like a file of the user.
+    """
 
     def killed(source: Path, target: Path) -> None:
         if str(source).endswith(".part"):
@@ -491,7 +499,7 @@ sys.stdout.write(open({arpa!r}, encoding="utf-8").read())
 
 
 def test_train_lm_and_cutoffs_with_a_stand_in_for_lmplz(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The real program is exercised where it was built; here what goes into it and what is made of what comes out."""
+    """A small script plays the program lmplz. The test checks what the script gets, and what is made of its output."""
     lmplz = tmp_path / "bin" / "lmplz"
     lmplz.parent.mkdir()
     lmplz.write_text(FAKE_LMPLZ.format(python=sys.executable, arpa=str(ARPA)), "utf-8")
@@ -589,7 +597,7 @@ def test_programs_are_found(tmp_path: Path) -> None:
 def test_another_model_with_the_name_of_the_classifier_is_refused_before_the_run(
     whole_folder: Path, tmp_path: Path
 ) -> None:
-    """Only a worker would notice it otherwise."""
+    """The wrong model is reported before the run. Otherwise only a worker would notice it."""
     folder = tmp_path / "models"
     shutil.copytree(whole_folder, folder)
     corpus = tmp_path / "corpus"

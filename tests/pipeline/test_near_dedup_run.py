@@ -1,4 +1,6 @@
-"""Tests the near dedup by configuration: off by default, held back above a ceiling, accepted by a flag, reported."""
+"""Tests runs with a near dedup in the configuration. It is off by default. A run above the limit of removals stops,
+unless a flag accepts this. The report shows the result.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from pipeline.sources.min_hash_step import MinHashDedup
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Small:
-    """Returns the small corpus with ten pages of C4 in three more copies, each with another last line."""
+    """Returns the small corpus with three more copies of ten C4 pages. Each copy has a different last line."""
     small = make(tmp_path / "in")
     rows = [
         {

@@ -1,4 +1,4 @@
-"""What the command can be asked for, and the one line that a wrong request gets; nothing runs here."""
+"""Tests the flags of the command, and the line that a wrong request gets. Nothing runs here."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ run: {sample_docs: 0, max_bad_share: 1}
 
 
 def test_weights_of_the_file_are_meant_as_a_whole(tmp_path: Path) -> None:
-    """The paper's epochs by source stay for the sources that are left; those of the others go."""
+    """The paper's epochs stay only for the sources that the file gives a weight."""
     text = "{recipe: llama, mixture: {weights: {books: 60, wikipedia: 40}}}"
     recipe = with_config(tmp_path, text).recipe
     assert recipe.weights == {"books": Decimal(60), "wikipedia": Decimal(40)}
@@ -125,7 +125,8 @@ WRONG_FLAGS: list[tuple[list[str], str]] = [
     (["--outptu=x"], "did you mean --output?"),
     (["--direct_num_worker=2"], "did you mean --direct_num_workers?"),
     (["-x"], "-x is not a flag"),
-    (["stray"], "'stray' belongs to no flag"),
+    (["stray"], "'stray' belongs to no flag; put values that hold spaces or globs in quotes"),
+    (["mix.yaml"], "'mix.yaml' belongs to no flag; did you mean --config mix.yaml?"),
     (["--sources", "books,", "c4"], "'c4' belongs to no flag"),
     (["--direct_num_workers=many"], "--direct_num_workers: invalid int value"),
     (["--input", "books"], "write SOURCE=GLOB"),
@@ -210,7 +211,7 @@ WRONG_FILES: list[tuple[str, str]] = [
 
 
 def told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The line on stderr that a wrong request gets: one, with status 2, and nothing on stdout."""
+    """Makes a wrong request. Checks that the status is 2 and that stderr has exactly one line. Returns this line."""
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

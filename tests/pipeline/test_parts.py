@@ -1,4 +1,6 @@
-"""Whole runs in which a source is divided by a column: tokens, epochs, hold-out, stages and the tools afterwards."""
+"""Tests whole runs that divide a source into parts by a column: tokens, epochs, held-out documents, stages, and the
+commands that read the output.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from typing import Any
 import pytest
 from small import CONFIG, Small, manifest_of, rows_of, shard_sums
 
-from mixtures.find.search import Finder, make_indexes
+from mixtures.find.make import make_indexes
+from mixtures.find.search import Finder
 from mixtures.forget.removal import forget
 from mixtures.loader import Loader, LoaderSettings
 from mixtures.parts import source_of
@@ -42,7 +45,7 @@ def mix(out: Path, recipe: Path, *more: str) -> int:
 
 
 def part_of(doc_id: str) -> str:
-    """Returns the part of a page, whose id begins with its url."""
+    """Returns the name of the part to which a page belongs. The page's id contains its url."""
     return "c4:site0.example" if "//site0.example/" in doc_id else "c4:other"
 
 

@@ -1,4 +1,4 @@
-"""The dedup of passages as a run does it, against a search through all strings by hand."""
+"""Compares the passage dedup of a run with a simple search through all strings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def prose(draw: random.Random, num_words: int) -> str:
 
 
 def documents() -> dict[str, str]:
-    """Returns documents of which many share passages of 100 to 900 bytes, some of them twice in one document."""
+    """Returns documents. Many share passages of 100 to 900 bytes, and some contain a passage twice."""
     draw = random.Random(5)
     shared = [prose(draw, size) for size in (20, 40, 60, 90, 150) for _ in range(3)]
     found = {}
@@ -68,13 +68,15 @@ def run(
 
 
 class Repeats:
-    """Finds by hand the strings of one length that stand earlier."""
+    """Finds, in the simplest way, the strings of ``num_bytes`` bytes that already occurred in earlier text."""
 
     def __init__(self, num_bytes: int) -> None:
         self._num_bytes, self._seen = num_bytes, set[bytes]()
 
     def places(self, data: bytes) -> list[int]:
-        """Returns where such strings begin in the next document, and remembers the document's own strings."""
+        """Returns the offsets in the next document at which such strings begin. Then adds the document's own
+        strings.
+        """
         found = []
         for at in range(len(data) - self._num_bytes + 1):
             string = data[at : at + self._num_bytes]
@@ -85,7 +87,8 @@ class Repeats:
 
 
 def judged(texts: dict[str, str], kept: dict[str, str]) -> int:
-    """Checks each document by hand: what was cut is kept elsewhere, and what stands twice was cut.
+    """Checks each document in the simplest way. Every cut text is kept somewhere else, and every long text that occurs
+    twice was cut.
 
     Returns the number of bytes that were cut.
     """

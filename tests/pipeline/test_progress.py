@@ -1,4 +1,4 @@
-"""Progress: what workers tell, added up, and how it is shown; never a number that stands in an output."""
+"""Tests the progress of a run: the counts of the workers are added up and shown, but never affect the output."""
 
 from __future__ import annotations
 

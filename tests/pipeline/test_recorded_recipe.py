@@ -1,4 +1,4 @@
-"""The recipe that a run records is the recipe that it had, and ``mixtures.plan --stats`` plans with it."""
+"""Tests that the recipe in a run's record is the one that the run used, and that ``mixtures.plan --stats`` uses it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_record_of_something_else_is_none(text: str, tmp_path: Path) -> None:
 
 
 def test_the_plan_of_a_finished_run_is_that_of_its_recipe(small: Small, small_done: Path, capsys: Any) -> None:
-    """Not that of the paper, of which most sources are missing there."""
+    """The plan must not use the paper's recipe, because most of the paper's sources are missing in this output."""
     assert plan(["--stats", str(small_done)]) == 0
     own = capsys.readouterr().out
     assert own.endswith(f"recipe: small, of the run in {small_done}; --config FILE plans another one\n")

@@ -1,4 +1,4 @@
-"""The join of cited addresses with pages, on a made corpus whose answer is known."""
+"""Tests the join of cited addresses with pages, on a made corpus for which the result is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several mixtures of one clean corpus: the tokenizer stays, and each mixture may have a folder of its own."""
+"""Tests several mixtures of one clean corpus. The tokenizer is kept, and each mixture may have its own folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def other(tmp_path: Path) -> Path:
-    """The small corpus's recipe under another name, with other weights."""
+    """Writes the small corpus's recipe with another name and other weights. Returns its path."""
     path = tmp_path / "anneal.yaml"
     assert CONFIG.count("weights: {") == 1
     begin = CONFIG.index("weights: {")
@@ -47,7 +47,7 @@ def manifest_of(out: Path) -> dict[str, Any]:
 
 
 def files_of(out: Path) -> dict[str, tuple[int, int]]:
-    """Size and modification time of every file, but for the lock."""
+    """Returns a dict from every file except the lock to its (size, modification time)."""
     paths = [path for path in out.rglob("*") if path.is_file() and path.name != "lock"]
     return {str(path.relative_to(out)): (path.stat().st_size, path.stat().st_mtime_ns) for path in paths}
 
@@ -73,7 +73,9 @@ def test_asked_for_another_tokenizer_is_trained_and_that_is_said(out: Path, othe
 
 
 def test_without_shards_another_mixture_trains_another_tokenizer(small: Small, tmp_path: Path, other: Path) -> None:
-    """A run that was stopped before it had shards has nothing that would go on with the old ids."""
+    """If a run was stopped before it wrote shards, nothing depends on its tokenizer. So another mixture trains a new
+    one.
+    """
     out = tmp_path / "out"
     assert small.run(out, "--tokens=99999999") == 2  # the tokenizer is made, the mixture cannot be
     before = tokenizer_of(out)
@@ -203,7 +205,9 @@ def test_epochs_alone_make_whole_epochs(out: Path, tmp_path: Path) -> None:
 def test_a_new_mixture_does_not_bring_back_what_was_forgotten(
     out: Path, other: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    """Not in the same output, nor in one that is mixed from it, nor after a second document is forgotten."""
+    """The removed documents stay removed in the same output and in a new output that is mixed from it, also after a
+    second removal.
+    """
     gone = [documents_of(out)[place] for place in (0, -1)]
     for doc_id in gone:
         assert forget([str(out), "--id", doc_id]) == 0
@@ -225,7 +229,7 @@ def test_a_new_mixture_does_not_bring_back_what_was_forgotten(
 
 
 def documents_of(out: Path) -> list[str]:
-    """The ids in the shards, in order."""
+    """Returns the ids of the documents in the shards, in order."""
     found: list[str] = []
     for path in sorted((out / "shards").iterdir()):
         found += pa.ipc.open_file(path).read_all().column("doc_id").to_pylist()
@@ -233,7 +237,9 @@ def documents_of(out: Path) -> list[str]:
 
 
 def test_a_new_mixture_deletes_what_a_killed_removal_has_left(out: Path, other: Path) -> None:
-    """Else the next removal would put the old manifest over the new one."""
+    """A killed removal can leave a file with a manifest. The new mixture deletes it, because the next removal would
+    replace the new manifest by it.
+    """
     left = out / NEW_MANIFEST
     manifest = json.loads((out / "manifest.json").read_text())
     left.write_text(json.dumps({"manifest": {**manifest, "forgotten": []}, "renames": []}))
@@ -244,7 +250,9 @@ def test_a_new_mixture_deletes_what_a_killed_removal_has_left(out: Path, other: 
 def test_a_mixture_that_fails_is_not_taken_for_the_one_before(
     out: Path, other: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """The shards are deleted before the new ones are written, so the marker and the record of the old ones are, too."""
+    """The old shards are deleted before the new ones are written. So the old marker and the old record are deleted
+    too.
+    """
 
     def wrong(*_: Any, **__: Any) -> None:
         raise ValueError("the shards are not those of the plan")

@@ -1,4 +1,4 @@
-"""The report of a run: one page that opens with no network, on which nothing of the web's text runs."""
+"""Tests the report of a run. It is one page that needs no network, and no text from the web runs as code in it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVIL = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)
 
 
 class Page(HTMLParser):
-    """Tags with their attributes, and the text."""
+    """Parses a page. Holds its tags with their attributes, and its text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -1,4 +1,6 @@
-"""Thresholds without a second run: what the signals say is what a second run does; they say where they do not."""
+"""Compares a recount under other thresholds, which uses the recorded signals, with a second run. They agree, or the
+recount says that the signals are not enough.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ NUM_WORDS = (20, 60, 100, 200, 300, 500)
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
-    """Books of many lengths: some on either side of any limit."""
+    """Returns a corpus with books of many lengths, so that some are above and some below any limit."""
     corpus = make(tmp_path_factory.mktemp("corpus"))
     for number in NUM_WORDS:
         (corpus.root / "books" / f"of{number}.txt").write_text(prose(f"of {number}", number))

@@ -1,4 +1,4 @@
-"""Sources that another run cleaned in the same way are taken from its output."""
+"""Tests that a run takes a source from another run's output if that run cleaned the source in the same way."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stats(out: Path) -> dict[str, bytes]:
 
 
 def cleaned(said: str) -> list[str]:
-    """Returns the lines about what the clean phase took over or had already."""
+    """Returns the printed lines about sources that the clean phase did not have to clean."""
     return [line for line in said.splitlines() if line.startswith("clean: ") and ("taken" in line or "already" in line)]
 
 

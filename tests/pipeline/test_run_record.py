@@ -1,4 +1,4 @@
-"""What a run says of itself, and how far it is while it runs."""
+"""Tests what a run records about itself, and the progress that it shows."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_run_again_keeps_the_times_of_what_was_whole(small: Small, tmp_path: P
 def test_a_refused_request_leaves_the_record_of_a_finished_output(
     small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """More tokens than there are is a wrong request that is known only after the tokens were counted."""
+    """A request for too many tokens is wrong. But this is known only after the tokens are counted."""
     from pipeline.report.output_state import WHOLE, read_state
 
     out = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""What a run refuses, and how it ends when its input or a worker is at fault."""
+"""Tests which requests a run refuses, and how it ends if its input or a worker has a fault."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from tokenizer.train.training import TrainSettings, train
 def test_a_worker_s_error_is_ours_and_is_told_with_its_cause(
     small: Small, out: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """Even a ValueError: what the user asked for was right."""
+    """An error in a worker is a fault of the program, even if it is a ValueError. The message must not blame the user's
+    request.
+    """
     (step,) = [s for s in SOURCES["books"].steps if s.NAME == "book_quality"]
 
     def broken(*_: Any) -> None:
@@ -73,7 +75,9 @@ REFUSED = [
 def test_a_refused_request_leaves_nothing(
     flag: str, said: str, existed: int, small: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """Also those that are found late, when the output folder is locked."""
+    """A refused request leaves no file or folder, even if its fault is found late, when the output folder is already
+    locked.
+    """
     monkeypatch.setattr("pipeline.preflight.places.check_places", lambda request: None)
     (tmp_path / "e.txt").write_bytes(b"\xff\xfe\x00e")
     out = tmp_path / "a" / "b" / "out"
@@ -112,7 +116,7 @@ def test_only_one_run_at_a_time(small: Small, out: Path, capsys: Any) -> None:
 
 
 def test_a_source_that_the_mixture_needs_and_nobody_gives(small: Small, tmp_path: Path, capsys: Any) -> None:
-    """Said before hours of cleaning."""
+    """The missing input is reported before the run spends hours on cleaning."""
     assert small.run(tmp_path / "out", f"--input=c4={small.root}/c4") == 2
     assert "gives a weight to books, for which there is no input: add --input books=GLOB" in capsys.readouterr().err
     assert not (tmp_path / "out" / "clean").exists()
@@ -139,7 +143,9 @@ def test_files_that_are_not_what_they_should_be(
 
 @pytest.mark.parametrize("name", ["o[1]", "o*", "what?"])
 def test_an_output_whose_name_is_a_pattern(small: Small, tmp_path: Path, name: str, capsys: Any) -> None:
-    """What is listed below it would be another folder's, or nothing: finished parts would look gone, or whole."""
+    """The name of the output contains ``*``, ``?`` or ``[``. A listing of such a folder would find files of other
+    folders, or no files. So the run could not know which parts are finished.
+    """
     out = tmp_path / name
     assert small.run(out) == 2
     assert capsys.readouterr().err == (
@@ -179,7 +185,9 @@ def test_an_input_that_vanishes_is_one_line(small: Small, tmp_path: Path, monkey
 def test_a_source_of_which_nothing_is_left_is_told_with_its_own_numbers(
     small: Small, tmp_path: Path, capsys: Any
 ) -> None:
-    """No token is counted by then, so the table has none; and the report, which shows why, is written."""
+    """The run stops before it counts tokens, so the printed table has none. It still writes the report, which shows why
+    the source is empty.
+    """
     config = tmp_path / "config.yaml"
     config.write_text(CONFIG.replace("min_num_words: 50", "min_num_words: 500000"))
     out = tmp_path / "out"

@@ -1,4 +1,6 @@
-"""The table of what the paper's mixture costs: it adds up, follows its inputs, and names what stands out."""
+"""Tests the table of the costs of the paper's mixture. It adds up, it follows its inputs, and it names its largest
+items.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def test_every_source_of_the_paper_is_in_it() -> None:
 
 
 def test_the_funnel_gives_the_papers_sizes() -> None:
-    """Kept text is what Table 1 has on disk, in GB, within a tenth."""
+    """For each source, the computed size of the kept text differs from the paper's Table 1 (GB on disk) by at most a
+    tenth.
+    """
     table = {
         "common_crawl": 3300,
         "c4": 783,
@@ -43,7 +47,7 @@ def test_the_funnel_gives_the_papers_sizes() -> None:
 
 
 def test_speeds_are_those_of_the_measured_file() -> None:
-    """The file holds what ``benchmarks/whole_runs.py`` wrote. Its rates follow from its seconds and sizes."""
+    """``benchmarks/whole_runs.py`` wrote the file of rates. The rates in it follow from its seconds and sizes."""
     measured = json.loads(RATES_FILE.read_text())
     assert list(measured["sources"]) == [s.name for s in scale.SOURCES]
     for s in scale.SOURCES:

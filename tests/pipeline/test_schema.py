@@ -1,4 +1,4 @@
-"""The JSON Schema of configuration files: it is up to date, and agrees with the real reader."""
+"""Tests the JSON Schema of configuration files. It is up to date, and accepts the same files as the real reader."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def test_the_recipes_that_ship_are_accepted(name: str) -> None:
 
 ONLY_THE_READER = ("weights add up", "'bookz' is not a source", "c4", "max_bad_share must be from",
                    "sample_docs must be", "is too small", "there is no file", "nosuchrecipe", "not YAML")  # fmt: skip
-"""What a message of the reader says where no schema could know: sums, ranges, files, relations."""
+"""Parts of messages about faults that only the reader can find, and no schema: sums, ranges, missing files,
+relations.
+"""
 
 
 WRONG_FORMS = [body for body, said in WRONG_FILES if not any(one in said for one in ONLY_THE_READER)]
@@ -134,7 +136,9 @@ SCALARS = st.one_of(
 @example(bool, 1)
 @example(frozenset[str], [False])
 def test_the_schema_accepts_every_value_that_the_reader_converts(kind: Any, value: Any) -> None:
-    """And refuses what it does not, except for texts such as "1.5" that are a number, but not a whole one."""
+    """The schema also refuses what the reader refuses. There is one exception: it accepts some texts such as "1.5" for
+    a whole number.
+    """
     is_valid = Draft202012Validator(schema_of(kind)).is_valid(value)
     try:
         converted(value, kind, "x")

@@ -1,4 +1,6 @@
-"""Shares and scores are numbers from 0 to 1. A percentage would switch a step off, or make it drop everything."""
+"""Tests that shares and scores must be from 0 to 1. A percentage such as 80 would switch a step off, or make it drop
+everything.
+"""
 
 from __future__ import annotations
 

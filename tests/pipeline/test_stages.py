@@ -1,4 +1,6 @@
-"""Mixtures that continue one another: each source goes on where it stopped, and nothing else changes."""
+"""Tests mixtures that continue each other as stages. Each source continues where it stopped, and nothing else
+changes.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ def go_on(before: Path, output: Path, config: Path, *more: str) -> int:
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Three stages: a part of the first epoch, another part, and all that three epochs leave."""
+    """Returns three stages. The first two use parts of the first epoch. The third uses all that remains of three
+    epochs.
+    """
     root = tmp_path_factory.mktemp("stages")
     small = make(root / "small")
     outs = [root / name for name in ("one", "two", "three")]
@@ -51,12 +55,12 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture
 def first(stages: list[Path], tmp_path: Path) -> Path:
-    """A copy of the first stage."""
+    """Returns a copy of the first stage."""
     return Path(shutil.copytree(stages[0], tmp_path / "one"))
 
 
 def test_a_source_goes_on_where_it_stopped(stages: list[Path]) -> None:
-    """Every epoch of every source, over all stages, has each document at most once, in the order of the hashes."""
+    """Over all stages together, each epoch of a source has each document at most once, in the order of the hashes."""
     rows = [(number, *row) for number, out in enumerate(stages) for row in rows_of(out)]
     times = Counter((source, doc_id, epoch) for _, source, doc_id, epoch, _ in rows)
     assert set(times.values()) == {1}
@@ -129,7 +133,7 @@ def test_a_stage_made_again_is_the_same(stages: list[Path], first: Path, tmp_pat
 
 
 def test_a_number_of_tokens_stays_held_out_when_documents_come_in(tmp_path: Path) -> None:
-    """New documents with small hashes would push out some that were held out, if the number were counted anew."""
+    """If the held-out documents were chosen again, new documents with small hashes would replace some of them."""
     small = make(tmp_path / "small")
     config = recipe(tmp_path, "weights: {c4: 60, books: 40}", ("validation: {share: 0.1}", "validation: {tokens: 700}"))
     before = ["--config", str(config), *small.inputs(), "--direct_num_workers=1"]

@@ -1,4 +1,6 @@
-"""An error of a store is named as one: no reader takes a timeout for a damaged file, whose documents would be lost."""
+"""Tests that an error of a store is reported as such. If a reader mistook a timeout for a damaged file, the file's
+documents would be lost.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ ERRORS: tuple[Exception, ...] = (
 
 
 class Broken(io.BytesIO):
-    """A file of which only the first bytes and the last can be read."""
+    """Plays a file that can be read ``whole`` times. Each further read raises ``error``."""
 
     def __init__(self, data: bytes, error: Exception, *, whole: int) -> None:
         super().__init__(data)
@@ -125,7 +127,7 @@ def test_no_reader_takes_it_for_damage(
 def test_clean_documents_that_a_store_does_not_give_are_not_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Callable[..., Callable[[str], BinaryIO]]
 ) -> None:
-    """The advice for a damaged file is to delete it."""
+    """An error of the store must not count as a damaged file. The advice for a damaged file is to delete it."""
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "part.parquet")
     monkeypatch.setattr("pipeline.files.parquet_files.open_file", broken(TimeoutError("timed out")))
     with pytest.raises(StoreError):
@@ -155,7 +157,7 @@ def test_a_worker_s_error_is_explained() -> None:
 
 
 class NotFound(Exception):  # noqa: N818 - the name of the class that it stands for
-    """Stands for ``google.api_core.exceptions.NotFound``, which is no OSError."""
+    """Plays ``google.api_core.exceptions.NotFound``, which is not an OSError."""
 
     code = 404
 
@@ -195,7 +197,7 @@ def test_a_missing_file_of_a_flag_is_a_wrong_request(
 
 
 def test_a_store_that_does_not_answer_costs_the_report_only_its_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The run is finished by then."""
+    """The run is finished when its report is written. If a store does not answer, the report only lacks its models."""
 
     def silent(folder: str | None) -> dict[str, Any]:
         raise StoreError(str(folder), "timed out")

@@ -1,4 +1,4 @@
-"""The closing table of a run."""
+"""Tests the table that a run prints at its end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_every_number_is_that_of_the_files(small: Small, small_done: Path) -> No
 
 
 def test_after_the_clean_phase_there_is_no_share(small: Small, small_done: Path) -> None:
-    """Not even that of a mixture which an earlier run left."""
+    """After the clean phase, the table shows no shares, not even those of a mixture from an earlier run."""
     for line in table(small, small_done, "--phase=clean"):
         assert line["kept"]
         assert (line["share"], line["in the stream"], line["epochs"]) == ("", "", "")
@@ -63,7 +63,9 @@ def test_a_source_without_weight_has_a_line_and_a_sentence(
 def test_a_source_of_which_nothing_is_held_out_is_named(
     small: Small, small_done: Path, tmp_path: Path, capsys: Any
 ) -> None:
-    """A share of five books can come out as no book. Then its validation loss is measured on nothing."""
+    """A small share of five books may be no book at all. Then there is no document to measure the validation loss of
+    books.
+    """
     config = yaml.safe_load(Path(small.config).read_text())
     config["mixture"]["validation"] = {"c4": {"share": 0.3}, "books": {"share": 0.000001}}
     path = tmp_path / "config.yaml"

@@ -1,4 +1,6 @@
-"""The sample a tokenizer is trained on is the same whether the driver reads all text or workers pick out of it."""
+"""Tests the sample for training a tokenizer. It is the same whether the driver reads all text or workers choose
+texts.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,13 @@ from pipeline.tokenize.job import SampleJob
 from tokenizer.train.sample import Sample
 
 SOURCES = {"common_crawl": (70, 900, 40), "books": (20, 9_000, 9), "c4": (10, 30, 300)}
-"""weight, bytes of a document, documents"""
+"""For each source: its weight, the bytes of a document, and the number of documents."""
 URLS = ("https://www.crawl.example/{}", "https://other.example/{}")
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A run with clean documents of three sources in several parts."""
+    """Returns the settings of a run with a recipe of three sources."""
     lines = [f"    {source}: {weight}" for source, (weight, _, _) in SOURCES.items()]
     recipe = ["name: t", "mixture:", "  weights:", *lines, "  max_epochs: 4", "  tokens: 1000000"]
     (tmp_path / "recipe.yaml").write_text("\n".join(recipe) + "\n")
@@ -64,7 +66,7 @@ def layout(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Layout:
 
 
 class Runs:
-    """Runs jobs as the whole run does, and counts them."""
+    """Runs jobs as a whole run does, and records their names."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -108,7 +110,7 @@ def test_too_few_are_picked_again(settings: Settings, layout: Layout, monkeypatc
 
 
 def documents_of(sample: Sample) -> set[str]:
-    """The ids of the documents in a sample; texts stand in it without a space between them."""
+    """Returns the ids of the documents in a sample. The sample has no space between two texts."""
     found = re.findall(rf"({'|'.join(SOURCES)}) (\d+) é", "".join(sample.texts))
     return {f"{source}/{number}" for source, number in found}
 

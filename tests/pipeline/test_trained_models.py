@@ -1,4 +1,4 @@
-"""Tests the records of trained models: their content, and their way into the manifest and the report."""
+"""Tests the records of trained models: their content, and how they get into the manifest and the report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ sys.stdout.write(open({arpa!r}, encoding="utf-8").read())
 
 @pytest.fixture
 def models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """A language's models, trained on 150 documents."""
+    """Returns a folder with the models of one language, trained on 150 documents."""
     lmplz = tmp_path / "lmplz"
     lmplz.write_text(FAKE_LMPLZ.format(python=sys.executable, arpa=str(ARPA)), "utf-8")
     lmplz.chmod(lmplz.stat().st_mode | stat.S_IXUSR)
@@ -67,7 +67,7 @@ def test_a_record_says_the_size_and_the_date(models: Path) -> None:
 
 
 def test_a_replaced_file_has_no_record(models: Path) -> None:
-    """A record has the file's checksum: it does not describe a file that came later under the same name."""
+    """A record contains the file's checksum. So it does not count for another file with the same name."""
     table = (models / "cutoff.csv").read_text()
     (models / "cutoff.csv").write_text(table.replace("\n30,", "\n30,1"))
     with (models / "en.sp.model").open("ab") as file:
@@ -85,7 +85,9 @@ def test_a_replaced_file_has_no_record(models: Path) -> None:
 
 
 def test_a_column_beside_fetched_ones(models: Path, tmp_path: Path) -> None:
-    """After a column was added, the table is not the published one, and the next fetch takes it as it is."""
+    """The fetched table gets a second column. The table's checksum is removed, because the table is no longer the
+    published one. Each column still has its own origin.
+    """
     import hashlib
 
     fetched = "\n".join([",de", *(f"{p},{p}" for p in range(101))]) + "\n"
@@ -162,7 +164,9 @@ def test_training_prints_json(models: Path, tmp_path: Path, capsys: pytest.Captu
 
 
 def test_models_without_cutoffs_are_told_how_to_get_them(models: Path, tmp_path: Path, capsys: Any) -> None:
-    """Whoever has trained a model would not fetch another one for its table."""
+    """If cut-offs are missing for a trained model, the message names the command that makes them, and not a download of
+    another model.
+    """
     from pipeline.run import main as run
 
     (models / "cutoff.csv").unlink()

@@ -1,4 +1,6 @@
-"""A run over an earlier output runs only what is not complete, and the result has the bytes of a run from scratch."""
+"""Tests a run over an earlier output. It does only the work that is not complete, and writes the same bytes as a run
+from scratch.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 
 class Done:
-    """Records the jobs that a run starts, ``clean-books`` for example."""
+    """Records the jobs that a run starts, for example ``clean-books``."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.jobs: list[str] = []
@@ -219,7 +221,9 @@ DAMAGES: dict[str, tuple[list[Harm], list[str]]] = {
     "the tokenizer is gone": ([lambda out: remove(out / "tokenizer.model")], ["train"]),
     "the tokenizer is another": ([lambda out: (out / "tokenizer.model").write_bytes(b"x")], ["train"]),
 }
-"""Damages of an output, each with the jobs before the mix that repair it."""
+"""Ways to damage an output. Each has a list of functions that do the damage, and the jobs before the mix that repair
+it.
+"""
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -350,7 +354,7 @@ def test_takedowns_are_applied_in_both_phases(small: Small, small_done: Path, ou
 
 
 class _Killed(BaseException):
-    """Raised in place of SIGKILL, so that a run is stopped at an exact place."""
+    """Plays SIGKILL, so that a run stops at an exact place."""
 
 
 PLACES = (
@@ -360,13 +364,15 @@ PLACES = (
     "pipeline.phases.graph.mix",
     "pipeline.mix.phase.write_manifest",
 )
-"""The places where a run is stopped, in the order in which it reaches them."""
+"""The functions at which a run is stopped, in the order in which it calls them."""
 
 
 def test_what_is_killed_never_looks_finished(
     small: Small, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run with another setting over a complete output is stopped at each place in turn, and then runs to its end."""
+    """A run with another setting begins to replace a complete output. It is stopped at each place in turn, and finally
+    completed.
+    """
     config = with_config(small, tmp_path, "{min_num_words: 50}", "{min_num_words: 10}")
 
     def killed(*_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""The folders of a run on other machines: probes for the workers, and nothing left at the end."""
+"""Tests the folders of a run on other machines: workers prove that they see them, and nothing is left at the end."""
 
 from __future__ import annotations
 

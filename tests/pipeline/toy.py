@@ -126,7 +126,9 @@ def run_job(job: SourceJob, *, num_workers: int = 1) -> dict[str, Any]:
 
 
 def table(folder: str) -> list[dict[str, Any]]:
-    """The rows of a folder of Parquet files, their signals as mappings, in the order of their ids."""
+    """Returns the rows of a folder of Parquet files, sorted by id. The signals of a row become a dict from name to
+    value.
+    """
     rows = ds.dataset(folder, format="parquet").to_table().to_pylist()
     rows = [{**row, "signals": {one["name"]: one["value"] for one in row["signals"]}} for row in rows]
     return sorted(rows, key=lambda r: (r["id"], r["text"] or ""))

@@ -48,7 +48,7 @@ class Dropped:
 
 @dataclass
 class Part:
-    """A source of a run, as a test describes it."""
+    """Describes a source of a run, for the functions that write the run."""
 
     kept: Sequence[Kept] = ()
     dropped: Sequence[Dropped] = ()
@@ -66,7 +66,7 @@ def stages_of(name: str, part: Part) -> list[str]:
 
 
 def stats_of(name: str, part: Part) -> dict[str, Any]:
-    """Returns the statistics of the described documents, in the form of the pipeline."""
+    """Returns the statistics of the described documents, in the pipeline's format."""
     fell = Counter((d.stage, d.reason) for d in part.dropped if d.stage != RECORDS)
     alive = len(part.kept) + fell.total()
     documents = {"in": alive, "kept": len(part.kept), "dropped": fell.total()}
@@ -184,7 +184,7 @@ def write_run(root: Path, parts: dict[str, Part], *, is_finished: bool = True) -
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> Callable[..., Path]:
-    """Returns a function that writes a run into a folder of its own."""
+    """Returns a function that writes a run into a new folder."""
 
     def make(parts: dict[str, Part], name: str = "out", **more: Any) -> Path:
         return write_run(tmp_path / name, parts, **more)
@@ -193,7 +193,7 @@ def make_run(tmp_path: Path) -> Callable[..., Path]:
 
 
 def web_pages(number: int = 6) -> Part:
-    """Returns CommonCrawl pages near the limits: kept ones, too short ones, ones with a bad perplexity."""
+    """Returns CommonCrawl pages near the limits: some are kept, some are too short, and some have a bad perplexity."""
     kept = [
         Kept(f"k{n}", f"Kept page number {n}, which says a thing or two.", "en", page_signals(n, 400.0 + n))
         for n in range(number)
@@ -236,7 +236,9 @@ def describe() -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """Starts a headless Chromium without a network. With NEED_BROWSER (``make test-browser``) nothing is skipped."""
+    """Starts a headless Chromium without a network. If it is missing, tests are skipped, or fail if NEED_BROWSER is set
+    (``make test-browser``).
+    """
     lacking = pytest.fail if os.environ.get("NEED_BROWSER") else pytest.skip
     if find_spec("playwright") is None:
         lacking("playwright is not installed: no browser to look with")

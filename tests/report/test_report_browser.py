@@ -1,4 +1,4 @@
-"""Tests the page in a real browser, opened from a file without a network."""
+"""Tests the report in a real browser. The page is opened from a file, without a network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ Opened = Callable[..., Any]
 
 @pytest.fixture
 def open_page(browser: Any) -> Iterator[Opened]:
-    """Opens a page. At the end of the test, the console must be empty, and no request must have been made."""
+    """Yields a function that opens a page. After the test, the console must be empty, and the page must have made no
+    request.
+    """
     contexts, faults = [], []
 
     def opened(path: str, *, width: int = 1200, dark: bool = False, at: str = "") -> Any:
@@ -291,7 +293,9 @@ def test_it_can_be_used_with_a_keyboard_and_read_aloud(make_run: Make, pages: An
 
 
 def test_what_a_checker_of_accessibility_looks_for(make_run: Make, pages: Any, open_page: Opened) -> None:
-    """The rules that axe calls critical or serious, for the elements that the page has."""
+    """Checks the rules that the accessibility checker axe calls critical or serious, as far as they apply to this
+    page.
+    """
     page = open_page(write_report(str(make_run({"common_crawl": pages, "c4": pages}))))
     faults = page.evaluate(
         """() => {

@@ -1,4 +1,4 @@
-"""Every stage and every reason of every bundled source has a sentence on the page."""
+"""Tests that the report explains every stage and every reason of every bundled source in a sentence."""
 
 from __future__ import annotations
 

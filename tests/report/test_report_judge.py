@@ -1,4 +1,4 @@
-"""Tests recounts under other settings by stage, and changes that the signals cannot decide."""
+"""Tests recounts under other settings, stage by stage, and settings for which the recorded signals are not enough."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def recounted(out: Path, *settings: str, share: float = 1.0) -> Recount:
 
 
 def test_cut_offs_of_perplexity(make_run: Make, pages: Any) -> None:
-    """Kept: 400 to 405. Dropped as tail: 600 to 605. The middle ends at 520."""
+    """The kept pages have perplexities from 400 to 405. Pages from 600 to 605 were dropped as tail. The middle ends at
+    520.
+    """
     out = make_run({"common_crawl": pages})
     lower = recounted(out, "common_crawl.perplexity.middle=403")
     assert lower.fall == {("perplexity", "tail_perplexity"): 3}
@@ -43,7 +45,9 @@ def test_cut_offs_of_perplexity(make_run: Make, pages: Any) -> None:
 def test_without_token_files_documents_stand_for_them(
     make_run: Make, pages: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The manifest has 600 tokens of 6 documents, and half of the documents stay."""
+    """Without token files, tokens are estimated from documents. The 6 documents have 600 tokens, and half of them
+    stay.
+    """
     out = make_run({"common_crawl": pages})
     assert main([str(out), "--set", "common_crawl.perplexity.middle=403"]) == 0
     said = capsys.readouterr().out
@@ -152,7 +156,7 @@ def test_what_no_signal_knows_is_said(make_run: Make, describe: dict[str, Any], 
 
 
 def test_what_decides_before_the_first_step_is_refused(make_run: Make, describe: dict[str, Any]) -> None:
-    """No signal shows what a join would do with other settings."""
+    """New settings of a join are refused. A join comes before the first step, so no signal shows what it would do."""
     out = make_run({"stack_exchange": c4_pages(describe)})
     with pytest.raises(ValueError, match="join: this decides before the first step"):
         recounted(out, "stack_exchange.join.keep_unanswered=false")
@@ -212,7 +216,9 @@ def test_a_share_of_the_parts_is_scaled_up(make_run: Make, describe: dict[str, A
 
 
 def test_every_source_s_rules_are_known_as_limits() -> None:
-    """The signals with limits. A step with a new rule is covered without a change in the report."""
+    """Compares the signals that have limits with a list. If a step gets a new rule, the report shows it without a
+    change of the report's code.
+    """
     cutoffs = {"en": (3.0, 5.0)}
     found = {
         name: {limit.signal for step in source.steps for limit in limits_of(step, cutoffs)}

@@ -1,4 +1,4 @@
-"""Tests the page: it shows the numbers and texts of the run, and nothing from the input becomes markup."""
+"""Tests the report: it shows the numbers and texts of the run, and no text from the input becomes markup."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_page_shows_the_numbers_of_the_run(make_run: Make, pages: Any) -> No
 
 
 def test_the_source_that_limits_the_mixture_is_marked(make_run: Make, pages: Any) -> None:
-    """llama.yaml allows 1.10 epochs of common_crawl and 2.23 of books."""
+    """The recipe llama.yaml allows 1.10 epochs of common_crawl and 2.23 epochs of books."""
     out = make_run({"common_crawl": pages, "books": pages})
     assert "No source limits the length." in render(read_state(str(out)))
     path = out / "manifest.json"
@@ -212,7 +212,7 @@ def test_beside_a_duplicate_stands_the_copy_that_was_kept(make_run: Make, descri
 
 
 def test_an_output_whose_dropped_rows_have_no_language_is_shown(make_run: Make, pages: Any) -> None:
-    """Outputs of version 0.1.0 have no such column."""
+    """Outputs of version 0.1.0 do not have the column ``language``."""
     out = make_run({"common_crawl": pages})
     for part in (out / "dropped" / "common_crawl").iterdir():
         pq.write_table(pq.read_table(part).drop_columns(["language"]), part)
@@ -314,7 +314,7 @@ def test_a_yes_or_no_is_no_histogram(make_run: Make, describe: dict[str, Any]) -
 
 
 def test_bytes_a_token_by_source(make_run: Make, pages: Any) -> None:
-    """The tokens come from the token files, which exist while ``.work`` is kept."""
+    """The numbers of tokens come from the token files. These exist as long as ``.work`` is kept."""
     out = make_run({"common_crawl": pages, "books": pages})
     assert "Bytes per token, by source" not in render(read_state(str(out))), "no tokens are known"
     schema = pa.schema({"doc_id": pa.string(), "input_ids": pa.list_(pa.uint16())})

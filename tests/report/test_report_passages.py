@@ -1,4 +1,4 @@
-"""A document opens at the passage that decided, in dropped and in kept documents alike."""
+"""Tests that a document is shown from the passage that decided about it, whether the document was dropped or kept."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_what_two_copies_share_is_marked_in_both() -> None:
 
 
 class Surprise:
-    """A model that is surprised by capital letters."""
+    """Plays a model. Each capital letter makes a text's perplexity higher."""
 
     def perplexity(self, text: str) -> float | None:
         return 100.0 + sum(c.isupper() for c in text)
@@ -142,7 +142,9 @@ def test_kept_documents_near_a_limit_open_at_the_same_kind_of_passage(make_run: 
 
 
 def test_a_copy_stands_beside_its_own_original(make_run: Make, describe: dict[str, Any]) -> None:
-    """The original of the second copy is not in the output, so nothing stands beside it."""
+    """Each copy is shown next to its original. The original of the second copy is not in the output, so this copy is
+    shown alone.
+    """
     kept = [describe["Kept"]("a", "The first text."), describe["Kept"]("b", "The third text.")]
     fell = [
         describe["Dropped"](f"copy {n}", "duplicate_digest", "duplicate_digest", of, {}, f"Copy of {of}.")

@@ -1,4 +1,4 @@
-"""Tests the report of a run in a store. No code may take its paths for local ones."""
+"""Tests the report of a run in a store. No code may treat the store's paths as local paths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _opened: list[str] = []
 
 
 class Shelf(LocalFileSystem):
-    """A store whose file names begin with ``shelf://``. Only it can open them."""
+    """Plays a store whose paths begin with ``shelf://``. Only this class can open them."""
 
     root = ""
 

@@ -1,4 +1,4 @@
-"""Tests incomplete outputs: the report shows what exists, and says what is missing."""
+"""Tests the report of incomplete outputs: it shows what exists and says what is missing."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_a_manifest_of_another_version_is_told(make_run: Make, pages: Any) -> No
 
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_the_settings_that_a_run_records_are_read_again(source: Source) -> None:
-    """Also if the reader or the join has none."""
+    """Reads back the settings of all parts of a source, even if its reader or its join has no settings."""
     steps = {step.NAME: recorded(step) for step in source.steps}
     settings = {"reader": recorded(source.reader), "join": recorded(source.join), "steps": steps}
     assert _with_settings(source, json.loads(json.dumps(settings))) == source

@@ -1,4 +1,6 @@
-"""The first screen says in words how a run came out, and says nothing that its numbers do not say."""
+"""Tests the first screen of the report. It describes the result of a run in words, and all words agree with its
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -122,7 +124,9 @@ def test_a_model_that_is_tiny(make_run: Make, pages: Any, tmp_path: Path) -> Non
 
 
 def test_models_are_judged_by_what_they_were_trained_on(make_run: Make, pages: Any) -> None:
-    """The record of the training counts, not the size of the file; a model without one is of unknown size."""
+    """The record of the training counts, not the size of the file. A model without a record has an unknown amount of
+    training text.
+    """
     out = make_run({"common_crawl": pages})
     manifest = json.loads((out / "manifest.json").read_text())
     large = {"name": "en.arpa.bin", "bytes": 5_000_000_000}

@@ -1,4 +1,4 @@
-"""Makes the sample once, and reads its files with the standard library."""
+"""Makes the sample once. Reads its files with the standard library only."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def made(maker: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
 
 
 def members(data: bytes) -> list[tuple[bytes, bool]]:
-    """Yields (content, True if complete) of every gzip member. After a broken member the next one is searched for."""
+    """Returns (content, True if complete) of every gzip member. After a broken member, searches for the next one."""
     found = []
     while data:
         unpacker = zlib.decompressobj(31)
@@ -62,7 +62,7 @@ def members(data: bytes) -> list[tuple[bytes, bool]]:
 
 
 class Records:
-    """The records of a WET or WARC file, read byte by byte."""
+    """Reads the records of a WET or WARC file, byte by byte."""
 
     def __init__(self, path: Path) -> None:
         self.members = members(path.read_bytes())
@@ -96,7 +96,7 @@ class Records:
 
 
 class Sample:
-    """The parts of the sample that the checks look at."""
+    """Reads the parts of the sample that the checks need."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -123,7 +123,7 @@ class Sample:
         return rows
 
     def _dump(self, path: Path) -> list[tuple[str, str, str, bool]]:
-        """Yields (title, namespace, wikitext, True if a redirect) of every page."""
+        """Returns (title, namespace, wikitext, True if a redirect) of every page of a dump."""
         data = bz2.decompress(path.read_bytes()) if path.suffix == ".bz2" else path.read_bytes()
         name = "{http://www.mediawiki.org/xml/export-0.10/}"
         pages = []
@@ -159,5 +159,5 @@ class Sample:
 
 @pytest.fixture(scope="session")
 def sample(made: tuple[Path, dict[str, list[str]]]) -> Sample:
-    """Returns the sample for the checks."""
+    """Returns the parts of the sample that the checks need."""
     return Sample(made[0])

@@ -1,4 +1,4 @@
-"""Tests that the sample has every fault that ``samples/material/FAULTS.md`` lists, without the pipeline's code."""
+"""Tests that the sample has every fault that ``samples/material/FAULTS.md`` lists. Uses none of the pipeline's code."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SOURCES = ["common_crawl", "c4", "github", "wikipedia", "books", "arxiv", "stack
 _ROW = re.compile(r"^\| (\w+) \| (" + "|".join(SOURCES) + r") \|", re.MULTILINE)
 FAULTS = _ROW.findall((SAMPLES / "material" / "FAULTS.md").read_text("utf-8"))
 Sample = Any
-"""The type of the fixture ``sample``; its class is in conftest.py."""
+"""The class ``Sample`` in conftest.py, which cannot be imported here."""
 
 
 def blocks(path: Path) -> list[dict[str, Any]]:
@@ -42,7 +42,7 @@ MIRROR = "mirrors/tidewater-mirror"
 
 
 class Checks:
-    """One method per fault of FAULTS.md, with its name."""
+    """Has one method per fault in FAULTS.md. The method has the name of the fault."""
 
     def cut_member(self, s: Sample) -> None:
         assert s.wets[0].num_broken == 1

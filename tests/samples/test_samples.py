@@ -1,4 +1,6 @@
-"""Tests the sample: seven sources, the same bytes twice, only own texts, and models that separate prose from junk."""
+"""Tests the sample: it has seven sources, making it twice gives the same bytes, its texts are the project's own, and
+its models separate prose from junk.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,7 @@ def test_what_is_committed_is_small() -> None:
 
 @pytest.mark.real
 def test_nothing_of_the_real_input_is_in_the_material(corpus_data: Path) -> None:
-    """No 12 words in a row of the material occur in the real input's plain texts, dumps and posts."""
+    """No 12 consecutive words of the sample's material occur in the plain texts, dumps and posts of the real input."""
     material = {
         p: p.read_text("utf-8") for p in (SAMPLES / "material").rglob("*") if p.suffix in {".txt", ".wiki", ".tex"}
     }

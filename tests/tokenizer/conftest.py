@@ -1,4 +1,6 @@
-"""A small tokenizer of LLaMA's kind, and models of other kinds, trained on the Python language reference."""
+"""Fixtures: a small tokenizer of LLaMA's kind, and models of other kinds. All are trained on the Python language
+reference.
+"""
 
 from __future__ import annotations
 
@@ -46,13 +48,13 @@ _FAST_MODELS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="session")
 def topics() -> list[str]:
-    """The text to train on: 0.46 MB of English with code and tables."""
+    """Returns the texts for training: 0.46 MB of English, with code and tables."""
     return list(pydoc_data.topics.topics.values())
 
 
 @pytest.fixture(scope="session")
 def model(topics: list[str]) -> bytes:
-    """2,000 pieces, LLaMA's settings."""
+    """Returns a model with 2,000 pieces and LLaMA's settings."""
     return train(topics, None, TrainSettings(vocab_size=2000)).model
 
 
@@ -67,13 +69,15 @@ def _train(topics: list[str], **settings: Any) -> bytes:
 
 @pytest.fixture(scope="session", params=sorted(_OTHER_MODELS))
 def other_model(request: pytest.FixtureRequest, topics: list[str]) -> bytes:
-    """A model that the fast way does not cover."""
+    """Returns a model that the fast encoder does not support."""
     return _train(topics, **_OTHER_MODELS[request.param])
 
 
 @pytest.fixture(scope="session", params=sorted(_FAST_MODELS))
 def odd_fast_model(request: pytest.FixtureRequest, topics: list[str]) -> bytes:
-    """A model of LLaMA's kind but for one setting that changes where text can be cut."""
+    """Returns a model of LLaMA's kind with one different setting, which changes the places where a text can be
+    split.
+    """
     llama = {
         "model_type": "bpe",
         "byte_fallback": True,
@@ -87,7 +91,9 @@ def odd_fast_model(request: pytest.FixtureRequest, topics: list[str]) -> bytes:
 
 @pytest.fixture(scope="session", params=["spaces", "many"])
 def tied_model(request: pytest.FixtureRequest, model: bytes) -> bytes:
-    """A model in which pieces have equal scores: those of spaces only, as in LLaMA's own; or a third of all."""
+    """Returns a model in which several pieces have equal scores: either all pieces of spaces, as in LLaMA's model, or a
+    third of all pieces.
+    """
     parts, number = [], 0
     for field, wire, value in model_proto.fields(model):
         if field == 1 and isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""gigatoken encodes with a .model only while the project's own encoder agrees."""
+"""Tests that gigatoken encodes with a .model only as long as the project's own encoder gives the same ids."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tokenizer.proof import HOSTILE, proven
 
 
 class Other:
-    """Stands for gigatoken. It gives the ids of another encoder, and is wrong on one word."""
+    """Plays gigatoken. Returns the ids of another encoder, but wrong ids for one word."""
 
     name = "gigatoken 0"
 
@@ -46,7 +46,7 @@ def large(texts: list[str]) -> pa.Array:
 
 
 def encode_all(encoder: Audited, own: FastBpe, texts: list[str], sizes: list[int]) -> None:
-    """Encodes the texts in batches of the given sizes, and compares the ids with those of gigatoken's stand-in."""
+    """Encodes the texts in batches of the given sizes, and compares the ids with those of the class ``Other``."""
     begin = 0
     for size in sizes:
         batch = large(texts[begin : begin + size])
@@ -86,7 +86,9 @@ def test_where_gigatoken_differs_the_own_encoder_encodes(model: bytes) -> None:
 def test_a_difference_before_the_run_is_no_error(
     model: bytes, number: int, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The own encoder encodes, whether the proof or the audit meets the wrong text first."""
+    """The wrong text may be found by the proof or by the audit. In both cases, the project's own encoder is used
+    instead.
+    """
     monkeypatch.setattr(audited, "AUDITED_TEXTS", every)
     own = own_encoder(model)
     one = Encoder.load(model)

@@ -1,4 +1,4 @@
-"""The fast decoder gives SentencePiece's own text for any ids."""
+"""Tests that the fast decoder gives the same text as SentencePiece, for any ids."""
 
 from __future__ import annotations
 

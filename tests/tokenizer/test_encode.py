@@ -1,4 +1,4 @@
-"""Ids are SentencePiece's own, on every text and for every model."""
+"""Tests that the ids are the same as SentencePiece's, for every text and every model."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def reference_ids(model: bytes, texts: Sequence[str]) -> list[list[int]]:
 
 @pytest.fixture(params=["merged by SentencePiece", "merged by us", "small windows"])
 def encoder(request: pytest.FixtureRequest, model: bytes, monkeypatch: pytest.MonkeyPatch) -> Encoder:
-    """The fast encoder in each of its ways, without bos and eos."""
+    """Returns the fast encoder without bos and eos, in each of its modes."""
     if request.param != "merged by SentencePiece":
         monkeypatch.setattr(tokenizer.fast_bpe, "_MIN_MERGER_PARTS", 0)
     if request.param == "small windows":

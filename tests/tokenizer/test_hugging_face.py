@@ -1,4 +1,6 @@
-"""tokenizer.json gives the ids of tokenizer.model, or there is none."""
+"""Tests that a converted tokenizer.json gives the same ids as the tokenizer.model. If this is impossible, no file is
+written.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def readers() -> Any:
 
 @pytest.fixture(scope="session")
 def periodic_model() -> bytes:
-    """A model of runs and repeated patterns, in which many pieces overlap themselves."""
+    """Returns a model of repeated patterns. Many of its pieces overlap with themselves."""
     rng = random.Random(3)
     texts = ["".join(rng.choice(["aaa", "ab", "aba", "b", " a", "  ", "aab"]) for _ in range(40)) for _ in range(400)]
     return train(texts, None, TrainSettings(vocab_size=400, lower_vocab_size=True)).model
@@ -99,7 +101,9 @@ def test_transformers_reads_it(model: bytes, readers: Any, tmp_path: Path) -> No
 
 @pytest.mark.train
 def test_runs_of_spaces_with_equal_scores(tied_model: bytes, readers: Any, topics: list[str]) -> None:
-    """LLaMA's own pieces of spaces have one score; where other pieces share one, there is no tokenizer.json."""
+    """In LLaMA's model, only the pieces of spaces have equal scores. If other pieces have equal scores, there is no
+    tokenizer.json.
+    """
     if tokenizer_json(tied_model) is None:
         return
     check(tied_model, readers, [*HOSTILE, *(" " * n + "x" + " " * (40 - n) for n in range(40)), *topics[:5]])

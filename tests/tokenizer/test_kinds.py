@@ -1,4 +1,6 @@
-"""tokenizer.json and rank files: ids are the reference library's, text is text, and bad files are one line."""
+"""Tests tokenizer.json and rank files. Ids are the same as the reference library's, control tokens in texts are
+ordinary text, and a bad file gives a message of one line.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ PROPERTY = settings(max_examples=120, deadline=None, suppress_health_check=[Heal
 
 
 def byte_level(vocab_size: int, *, split: str | None, special: Sequence[str], **model: Any) -> Any:
-    """Trains a byte-level BPE: GPT-2's kind without `split`, LLaMA 3's with it."""
+    """Trains a byte-level BPE tokenizer: of LLaMA 3's kind if `split` is given, else of GPT-2's kind."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     made = Tokenizer(models.BPE(**model))
@@ -70,7 +72,9 @@ LLAMA_3_SPLIT = (
 
 
 def llama_3() -> str:
-    """LLaMA 3's kind: its pattern, words looked up whole, control tokens, one added token that is none."""
+    """Returns a tokenizer.json of LLaMA 3's kind: with its pattern, control tokens, an added token that is not a
+    control token, and words that are looked up before any merge.
+    """
     made = byte_level(1500, split=LLAMA_3_SPLIT, special=CONTROLS[:2], ignore_merges=True)
     made.add_tokens([tokenizers.AddedToken("<tool>", special=False)])
     made.post_processor = tokenizers.processors.TemplateProcessing(
@@ -80,12 +84,12 @@ def llama_3() -> str:
 
 
 def gpt_2() -> str:
-    """GPT-2's kind: one control token."""
+    """Returns a tokenizer.json of GPT-2's kind, with one control token."""
     return str(byte_level(1200, split=None, special=["<|endoftext|>"]).to_str())
 
 
 def metaspace() -> str:
-    """A unigram model with a normaliser that changes text, a metaspace and `<unk>`."""
+    """Returns a tokenizer.json of a unigram model with a normaliser that changes text, a metaspace and `<unk>`."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     made = Tokenizer(models.Unigram())
@@ -110,7 +114,7 @@ def json_text(request: pytest.FixtureRequest, made: dict[str, str]) -> str:
 
 @pytest.fixture(scope="session")
 def ranks(made: dict[str, str]) -> bytes:
-    """A rank file of GPT-2's kind of vocabulary: bytes first, then what was merged."""
+    """Returns a rank file like GPT-2's: first all bytes, then the merged tokens."""
     alphabet = byte_alphabet()
     vocab = json.loads(made["LLaMA 3"])["model"]["vocab"]
     tokens = [bytes([b]) for b in range(256)]
@@ -126,7 +130,7 @@ def rank_lines(tokens: Sequence[bytes]) -> bytes:
 
 
 def byte_alphabet() -> dict[str, int]:
-    """GPT-2's characters for bytes (``bytes_to_unicode`` of its encoder.py)."""
+    """Returns a dict from GPT-2's character for each byte to the byte (``bytes_to_unicode`` in its encoder.py)."""
     plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
     other = [byte for byte in range(256) if byte not in plain]
     return {chr(b): b for b in plain} | {chr(256 + i): b for i, b in enumerate(other)}
@@ -370,7 +374,7 @@ def test_a_file_that_gives_control_tokens_for_text_is_refused(made: dict[str, st
 
 
 class Wrong:
-    """An encoder that is wrong on one word."""
+    """Plays gigatoken. Returns wrong ids for one word."""
 
     name = "gigatoken 0"
 

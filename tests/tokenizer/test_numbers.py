@@ -1,4 +1,4 @@
-"""Numbers as people write them mean the same in every flag and every file."""
+"""Tests that a number as people write it means the same in every flag and every file."""
 
 from __future__ import annotations
 

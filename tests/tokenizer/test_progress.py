@@ -1,4 +1,4 @@
-"""Progress of long work: what is printed, and what is not."""
+"""Tests the progress of long work: what is printed, and what is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The trained model: LLaMA's settings in it, equal bytes from equal text, a sample that is bounded and weighted."""
+"""Tests the trained model: it has LLaMA's settings, equal text gives equal bytes, and the sample is limited and
+weighted.
+"""
 
 from __future__ import annotations
 
@@ -174,7 +176,9 @@ def test_the_command_on_clean_documents(tmp_path: Path, topics: list[str], capsy
 
 
 def test_the_command_takes_the_file_of_a_run(tmp_path: Path, topics: list[str]) -> None:
-    """The same file as ``pipeline.run --config``: with inputs, models, output and settings of the run."""
+    """The command reads the same file as ``pipeline.run --config``, which also has inputs, models, the output and
+    settings of the run.
+    """
     (tmp_path / "run.yaml").write_text(
         "inputs: {books: b/*.txt, arxiv: a/*.tar}\nmodels: m\noutput: o\nseed: 3\nrun: {sample_docs: 5}\n"
         "mixture: {weights: {books: 75, arxiv: 25}, max_epochs: 4, tokens: 1M}\n"

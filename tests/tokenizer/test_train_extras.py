@@ -1,4 +1,4 @@
-"""Reserved ids, a pad token and user-defined symbols: in the model, and in a tokenizer.json with equal ids."""
+"""Tests reserved ids, a pad token and user-defined symbols in the model, and in a tokenizer.json with the same ids."""
 
 from __future__ import annotations
 

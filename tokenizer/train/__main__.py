@@ -62,8 +62,8 @@ def _run(args: argparse.Namespace) -> TrainedTokenizer:
 
 
 def _clean_sample(folder: Path, recipe: Recipe, settings: TrainSettings) -> Sample:
-    """Draws the weighted sample from ``clean/<source>/*.parquet``. ``folder`` is the folder ``clean``, or the folder in
-    which ``clean`` is.
+    """Draws the weighted sample from ``clean/<source>/*.parquet``. ``folder`` is the folder ``clean`` itself, or the
+    folder that contains it.
     """
     root = folder / "clean" if (folder / "clean").is_dir() else folder
     if not root.is_dir():

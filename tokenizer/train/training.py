@@ -113,7 +113,7 @@ class TrainSettings:
     def said(self) -> dict[str, Any]:
         """Returns the settings that affect the model.
 
-        Settings that were added to LLaMA's, such as ``pad``, are left out if they have their default value.
+        Some settings, such as ``pad``, are left out if they have their default value.
 
         >>> "pad" in TrainSettings().said(), TrainSettings(pad=True).said()["pad"]
         (False, True)

@@ -4,7 +4,7 @@
 
 - ``reader``: the reader, the steps and the source.
 - ``paper_archive``: unpacks one paper's archive, with bounds on its size.
-- ``readme``: reads ``00README``. In this file a project names its main file.
+- ``readme``: reads ``00README``, a file that names the main TeX file of a paper.
 
 >>> from pipeline.sources.arxiv.reader import paper_id
 >>> paper_id("math0309117").arxiv_id

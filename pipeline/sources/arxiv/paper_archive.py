@@ -1,7 +1,7 @@
 """Unpacks the archive of one paper as a stream, with limited memory. Keeps only TeX files, and writes nothing to disk.
 
-arXiv stores a paper as ``ID.gz``. This is either a gzipped tar of all files in the project, or a single gzipped file of
-any format.
+arXiv stores a paper as ``ID.gz``. This is either a gzipped tar of a project (all files of the paper), or a single
+gzipped file of any format.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ MAX_TEX_BYTES = 20_000_000
 """The largest number of bytes of TeX in one paper. All TeX of a paper is in memory at once. Ours: the longest theses
 have 5 MB. Cleaning 20 MB takes less than half a minute."""
 MAX_MEMBERS = 20_000
-"""The largest number of files in one project. Ours: arXiv's largest projects have some thousand figures."""
+"""The largest number of files in one project. Ours: arXiv's largest projects have a few thousand figures."""
 BOMB_BASE_BYTES = 100_000_000
 MAX_RATIO = 200
-"""A paper may unpack to 100 MB plus 200 times its stored size. The format allows up to 1,032 times the stored size. The
-drawings in real papers reach 50 times.
+"""A paper may unpack to at most 100 MB plus ``MAX_RATIO`` times its stored size. gzip can unpack to 1,032 times the
+stored size. In real papers, drawings unpack to up to 50 times their stored size.
 """
 _PIECE_BYTES = 1 << 16
 _MAX_FILL_BYTES = 1 << 18
@@ -72,7 +72,7 @@ class BadPaperError(Exception):
 
 @dataclass(slots=True)
 class Project:
-    """Holds the TeX files of a paper, with their paths as keys. Also holds information about the archive."""
+    """Holds the TeX files of a paper, by their paths. Also holds information about the paper's archive."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     unsafe_names: list[str] = field(default_factory=list)
@@ -134,8 +134,8 @@ class Gunzip:
 
 
 def read_project(stream: Readable, project: Project) -> None:
-    """Reads ``ID.gz`` into ``project``: the TeX files, and the names of members with unsafe paths. These members are
-    not read.
+    """Reads ``ID.gz``, and adds its TeX files to ``project``. If a file's path leads out of the project's folder, only
+    its name is added (to ``unsafe_names``).
 
     Raises:
         BadPaperError: the content is not TeX or cannot be read. Then the caller must not use ``project``.

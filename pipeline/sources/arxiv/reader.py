@@ -1,9 +1,9 @@
 """arXiv: reads LaTeX sources from arXiv's bulk tars. Each paper is one document.
 
 ``arXiv_src_YYMM_NNN.tar`` contains ``YYMM/ID.gz`` (a project's gzipped tar, or one gzipped file), or ``ID.pdf`` for a
-paper without source. The reader joins the TeX files of a paper into one LaTeX text. If a file includes a second file,
-the content of the second file replaces the command that includes it. The step :class:`filters.latex.paper.Latex` cleans
-the joined text.
+paper without source. The reader joins the TeX files of a paper into one LaTeX text: each command that includes a file
+(such as ``\\input``) is replaced by the content of this file. The step :class:`filters.latex.paper.Latex` cleans the
+joined text.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _kind_and_stem(path: str) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArxivReader(Reader):
-    """Reads bulk tars or single papers. Each file is a unit, which a worker reads as a stream."""
+    """Reads bulk tars and single papers. Each input file is one unit: one worker reads the file, as a stream."""
 
     DATA_VERSION: ClassVar[int] = 2
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
@@ -133,8 +133,8 @@ class ArxivReader(Reader):
         return units
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
-        """Yields the papers in one input file. A tar contains one file per paper. If such a file is damaged or is not a
-        paper, a rejection with its name is yielded instead.
+        """Yields the papers in one input file. A tar contains one file per paper. If a file in the tar is damaged or is
+        not a paper, a rejection with the file's name is yielded instead of a document.
         """
         if unit.kind == "pdf":
             yield Rejected(location=unit.location, reason="pdf", is_bad=False)
@@ -220,8 +220,8 @@ def _document(project: Project, paper: PaperId, location: str) -> Document | Rej
 
 
 _MAX_AUTO_IGNORE_CHARS = 2_000
-"""A file that begins with ``%auto-ignore`` and has fewer characters than this is not a paper. It is a notice, for
-example of a withdrawal.
+"""If a file begins with ``%auto-ignore`` and has fewer characters than this, the file is not a paper. Then it is a
+notice, for example that the paper was withdrawn.
 """
 
 

@@ -1,4 +1,4 @@
-"""Reads arXiv's ``00README``. In this file a project names its main file, and files to ignore.
+"""Reads arXiv's ``00README``. This file names the main TeX file of a paper, and files to ignore.
 
 arXiv documents two formats (info.arxiv.org/help/00README.html). The first is JSON or YAML. It has a list ``sources``,
 whose items have a ``filename`` and a ``usage``. The second is the classic ``00README.XXX``, with lines ``NAME
@@ -25,7 +25,7 @@ _LINE = re.compile(r"^[ \t]*(?:\"([^\"\n]+)\"|(\S+))[ \t]+(toplevelfile|ignore)\
 _IS_YAML = re.compile(r"^\s*-?\s*(?:filename|usage|sources)\s*:", re.MULTILINE)
 _IS_TOML = re.compile(r"^\s*\[\[\s*sources\s*\]\]|^\s*sources\s*=", re.MULTILINE)
 _MAX_NESTING = 50
-"""The largest nesting depth of brackets. A parser calls itself once per level, so the depth must be limited. Ours: the
+"""The largest nesting depth of brackets. The limit is needed because a parser calls itself once per level. Ours: the
 documented format has three levels.
 """
 
@@ -60,7 +60,9 @@ def read_readme(text: str) -> Readme:
 
 
 def _structured(text: str) -> list[tuple[str, str]] | None:
-    """Returns (file, usage) pairs from JSON, YAML or TOML; None if the text is in none of these formats."""
+    """Returns one pair (file name, usage) per entry of a 00README in JSON, YAML or TOML. Returns None if the text is in
+    none of these formats.
+    """
     if _nesting(text) > _MAX_NESTING:
         return None
     try:

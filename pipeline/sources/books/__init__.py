@@ -1,10 +1,11 @@
 """Books: reads plain text files, archives of text files, and JSON lines.
 
-    .txt | .zip, .tar -> archives | .jsonl -> bytes -> text_and_header -> reader: one document per book
+    .txt, or .zip and .tar -> archives: members -> text_and_header: text, header -> reader: one document per book
+    .jsonl: rows with a text -> reader: one document per book
 
 - ``reader``: the reader, the steps and the source.
 - ``archives``: yields the members of a zip or tar, with bounds on their size.
-- ``zip_methods``: unpacks one member of a zip by its method, with a bound on its size.
+- ``zip_methods``: unpacks one member of a zip by its compression method, with a bound on its size.
 - ``chunks``: splits large archives and files, so that many tasks can read them.
 - ``text_and_header``: decodes a book, and reads title, author and language from its header.
 

@@ -1,5 +1,5 @@
-"""Reads the members of a zip or a tar one after the other, with limits on their size. This module keeps members in
-memory and writes no files.
+"""Reads the members of a zip or a tar (the files in it) one after the other, with limits on their size. Each member is
+read into memory. This module writes no files.
 
 A member's name is never used as a path, so a name such as ``../x`` does no harm. The name's ending decides the format,
 and locations in messages contain the name.
@@ -51,8 +51,8 @@ _GZIP_ERRORS = (gzip.BadGzipFile, zlib.error, isal_zlib.error, isal_zlib.IsalErr
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """Holds a file from an archive. ``data`` has at most one byte more than the limit. If this extra byte is there, the
-    file is too long, and the rest of it is missing.
+    """Holds a member (a file in an archive). ``data`` is the member's content. If the content has more bytes than the
+    limit, ``data`` has only its beginning, one byte more than the limit.
     """
 
     location: str
@@ -75,7 +75,9 @@ def _is_wanted(name: str, endings: tuple[str, ...]) -> bool:
 
 
 def unknown_form(location: str) -> Rejected:
-    """Returns a rejection for a file whose name has an unknown ending. Such a file does not count as broken."""
+    """Returns a rejection for a file. It says that the format is unknown, because the file's name has an unknown
+    ending. Such a file does not count as broken.
+    """
     return Rejected(location=location, reason="unknown_form", is_bad=False)
 
 

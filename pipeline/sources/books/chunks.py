@@ -16,18 +16,18 @@ from pipeline.sources.formats.json_lines import Row, parse_object
 from pipeline.sources.source import Chunk, Rejected
 
 CHUNK_BYTES = 8 << 20
-"""The size in bytes at which a chunk is full. The last member or line in a chunk may make the chunk larger. The readers
-limit members to 32 MB and lines to 64 MB.
+"""A chunk is full when it has at least this many bytes. Its last member or line can make it much larger: the readers
+allow members of up to 32 MB and lines of up to 64 MB.
 """
 MEMBERS, LINES = "members", "lines"
-"""The kinds of chunks."""
+"""The two kinds of chunks: chunks of members of an archive, and chunks of lines."""
 
 _HEAD = struct.Struct(">II")  # bytes of the name, bytes of the member
 
 
 def member_chunks(members: Iterable[ArchiveMember | Rejected], location: str) -> Iterator[Chunk | Rejected]:
-    """Packs the members of an archive into chunks. In a chunk, the name of each member comes before its content. If a
-    member could not be read, its rejection is yielded unchanged.
+    """Packs the members of an archive into chunks. A chunk has the name of each member before the member's content. A
+    rejection in ``members`` is yielded unchanged.
     """
     parts: list[bytes] = []
     num_bytes = 0
@@ -58,8 +58,8 @@ def members_of(file: BinaryIO, num_bytes: int, location: str) -> Iterator[Archiv
 
 
 def line_chunks(lines: Iterable[tuple[int, bytes] | Rejected], location: str) -> Iterator[Chunk | Rejected]:
-    """Packs consecutive lines into chunks. A chunk has the location of its first line (``FILE:LINE``) in the field
-    ``origin``. If a line could not be read, its rejection is yielded unchanged.
+    """Packs consecutive lines into chunks. The field ``origin`` of a chunk is the location of its first line,
+    ``FILE:LINE``. A rejection in ``lines`` is yielded unchanged.
     """
     parts: list[bytes] = []
     num_bytes = first = 0

@@ -37,8 +37,8 @@ _KINDS = {
     "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst", ".json.gz", ".json.zst"),
 }
 _LARGE = "large_"
-"""The kind of a large file begins with this prefix. One task unpacks a large file into chunks. Many tasks read the
-chunks.
+"""If a file is large, the ``kind`` of its unit begins with this prefix. One task unpacks a large file into chunks. Many
+tasks read the chunks.
 """
 _MEMBER_ENDINGS = (*_TEXT_ENDINGS, ".zip")
 _GUTENBERG_URL = re.compile(r"gutenberg\.org/(?:ebooks|etext|files)/(\d{1,6})\b")
@@ -61,11 +61,11 @@ class BooksReader(Reader):
     """
 
     max_book_bytes: int = 32 << 20
-    """The largest book in bytes. Ours: Gutenberg's longest book, a dictionary, has 29 MB. Longer files are not books,
-    but genomes or the digits of numbers.
+    """The largest book in bytes. Ours: Gutenberg's longest book is a dictionary of 29 MB. Longer files are not books.
+    They are genomes, or the digits of a number.
     """
     max_unit_bytes: int = 64 << 20
-    """The largest size in stored bytes of an archive or a file of lines that a single task reads. A larger file is
+    """The largest file that a single task reads, in stored (compressed) bytes. A larger archive or file of lines is
     unpacked into chunks, and many tasks read the chunks. Ours: one worker reads this many bytes in under a minute.
     """
 
@@ -174,8 +174,8 @@ class BooksReader(Reader):
                 yield found if isinstance(found, Rejected) else self._from_row(found[1], found[0])
 
     def _from_member(self, member: ArchiveMember | Rejected, *, is_nested: bool) -> Iterator[Document | Rejected]:
-        """Yields the book in a member. If the member is itself a zip, yields the books in this zip, but does not open a
-        third zip inside it.
+        """Yields the book in a member (a file in an archive). If the member is a zip, yields the books in this zip. A
+        zip inside this zip is not opened.
         """
         if isinstance(member, Rejected):
             yield member
@@ -231,8 +231,8 @@ class BooksReader(Reader):
 
 
 def _first_string(fields: Mapping[str, Any], *names: str) -> str | None:
-    """Returns the text in the first of the named fields that has one; None if no field has a text. The strings of a
-    list are joined to one text.
+    """Searches the named fields in order, and returns the first text that is not empty. Returns None if there is no
+    such text. If a field has a list, its strings are joined by ``; ``.
     """
     for name in names:
         value = fields.get(name)

@@ -16,8 +16,8 @@ _HEAD_BYTES = 32_768
 """A header is searched for in this many bytes. Ours: the longest header has 22,000 characters."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 MAX_CONTROL_SHARE = 0.01
-"""The largest share of control characters in a text. Up to this share, control characters (such as end-of-file marks or
-NULs) are removed. A file with a larger share is not text. The value is our choice.
+"""The largest share of control characters (such as NUL) in a text, from 0 to 1. If a file has a larger share, it is not
+text. Otherwise its control characters are removed. The value is our choice.
 """
 
 
@@ -30,9 +30,11 @@ class DecodedBook:
     feed.
     """
     encoding: str
-    """Python's name of the codec."""
+    """Python's name of the encoding from which the book was decoded."""
     decided_by: str = "proved"
-    """How the encoding was determined: ``proved``, ``declared`` or ``guessed``."""
+    """How the encoding was determined. ``proved``: the bytes show it, for example by a byte order mark. ``declared``:
+    the header declares it. ``guessed``: it is the most probable encoding.
+    """
     certainty: float = 1.0
     """The certainty of the encoding, from 0 to 1. The value is below 1 for some guesses."""
 
@@ -40,8 +42,8 @@ class DecodedBook:
 def decode(data: bytes) -> DecodedBook | None:
     r"""Decodes a book with ``filters.decoding``. Returns None if it is not text.
 
-    The declared encoding is from the Gutenberg header. If the encoding must be guessed, the language in the header
-    helps.
+    The Gutenberg header may declare the encoding. If the encoding must be guessed, the language that the header names
+    is used for the guess.
 
     >>> decode("Noël était déjà là\r\n".encode("latin-1"))
     DecodedBook(text='Noël était déjà là\n', encoding='cp1252', decided_by='guessed', certainty=1.0)
@@ -55,8 +57,8 @@ def decode(data: bytes) -> DecodedBook | None:
 
 
 def _declared(data: bytes) -> list[str]:
-    """Returns the names that may be the declared encoding of a book. If the header says ``Character set encoding: ISO
-    Latin-1``, these are ``ISO Latin-1``, ``ISO`` and ``Latin-1``.
+    """Returns possible names of the encoding that a book's header declares. For example, ``Character set encoding: ISO
+    Latin-1`` gives ``ISO Latin-1``, ``ISO`` and ``Latin-1``.
     """
     found = _DECLARED.search(data, 0, _HEAD_BYTES)
     if found is None:
@@ -86,7 +88,7 @@ class Header:
     title: str | None = None
     author: str | None = None
     language: str | None = None
-    """The ISO 639-1 code. The value is also None if the header names several languages."""
+    """The ISO 639-1 code of the language. None if the header names no language, or several."""
     gutenberg_id: int | None = None
 
 
@@ -103,7 +105,8 @@ _FIRST_LINE = re.compile(
 
 
 def header_of(text: str) -> Header:
-    """Reads title, author, language and number from the first 16,000 characters of a Gutenberg text.
+    """Reads title, author, language and Gutenberg number from the first 16,000 characters of a book. Without
+    ``Gutenberg`` in these characters, all fields are None.
 
     >>> header_of("The Project Gutenberg Etext of Some Book, by A. Body\\n\\nJune, 1998  [Etext #4321]\\n")
     Header(title='Some Book', author='A. Body', language=None, gutenberg_id=4321)

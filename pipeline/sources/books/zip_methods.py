@@ -76,8 +76,8 @@ def _unpacker(packed: IO[bytes], method: int) -> _Unpacker:
 
 
 def _lzma(packed: IO[bytes]) -> lzma.LZMADecompressor:
-    """Returns an unpacker for the LZMA data of a member. First reads the LZMA properties (the parameters of the
-    compression), which are stored before the data (APPNOTE.TXT, 5.8.8).
+    """Returns an unpacker for a member that is packed with LZMA. Reads the parameters of the compression, which are
+    stored before the packed data (APPNOTE.TXT, 5.8.8).
     """
     head = packed.read(4)
     size = struct.unpack("<H", head[2:4])[0] if len(head) == 4 else 0

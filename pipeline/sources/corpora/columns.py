@@ -23,8 +23,8 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
-"""The value that :func:`value_at` returns if a row has no value at the path. A null is a value, and the function
-returns it as None.
+"""The value that :func:`value_at` returns if a row has nothing at the path. If the row has a null there, the function
+returns None.
 """
 
 
@@ -70,8 +70,8 @@ def type_at(schema: pa.Schema, path: str) -> pa.DataType | None:
 
 
 def stored_path(schema: pa.Schema, path: str) -> str:
-    """Returns the beginning of a path, up to the first list. Parquet can read this part as a column, but not single
-    elements of a list.
+    """Returns the beginning of a path, up to the first list. This beginning names a column that Parquet can read.
+    Parquet cannot read single elements of a list.
 
     >>> stored_path(pa.schema({"a": pa.struct({"b": pa.list_(pa.string())})}), "a.b.0")
     'a.b'

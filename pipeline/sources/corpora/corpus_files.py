@@ -1,4 +1,6 @@
-"""Reads which files a declared source has. This module imports no reader, so that a run's flags are checked at once."""
+"""Reads the file patterns (globs) of a declared source. This module imports no reader, because an import is slow, and
+the command line should be checked quickly.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from mixtures.setting_error import SettingError
 
 
 def corpus_files(name: str, declaration: Any) -> tuple[str, ...]:
-    """Returns the globs of a declaration. If the declaration has none, the tuple is empty, and the command line must
-    give the globs.
+    """Returns the globs in a declaration, which match the files of the source. Returns an empty tuple if the
+    declaration has no globs. Then the command line must name the files.
 
     Raises:
         SettingError: ``files`` is neither a glob nor a list of globs.

@@ -22,8 +22,8 @@ UNIT_BYTES = 64 << 20
 """A Parquet file is split into units of about this many stored bytes, so that several workers can read it (our
 choice)."""
 MAX_FILES_SPLIT = 256
-"""If there are more files than this, Parquet files are not split (our choice). One unit per file is then enough for all
-workers. Splitting has a cost: the end of each file must be read before the run.
+"""If a source has more files than this, Parquet files are not split into several units (our choice). So many files keep
+all workers busy even with one unit per file. Splitting has a cost: the end of each file must be read before the run.
 """
 ROWS_LOOKED_AT = 100
 """JSON has no schema. So before a run, this many rows of the first JSON file are checked for the declared columns (our
@@ -60,13 +60,13 @@ class CorpusReader(Reader):
     id: tuple[str, ...] = ()
     """The paths whose values, joined by ``/``, are the id. If empty, the id is a hash of the text."""
     language: str = ""
-    """The path of the language. If it is empty, ``constants`` may set the language. Otherwise the language is ``und``
-    until a step detects it.
+    """The path of the language. If the path is empty, the language is the one in ``constants``. If there is none
+    either, the language is ``und`` (undetermined) until a step detects it.
     """
     columns: tuple[tuple[str, ...], ...] = ()
-    """All columns except the text, the id and the language. Each has a name, a type and a path."""
+    """All columns except the text, the id and the language. Each item is (name, type, path)."""
     constants: tuple[tuple[str, ...], ...] = ()
-    """Columns with the same value in all documents. Each has a name and a value."""
+    """Columns with the same value in all documents. Each item is (name, value)."""
     optional: tuple[str, ...] = ()
     """Names of columns that may be missing in a file. The values of a missing column are null."""
     max_text_bytes: int = 16 << 20
@@ -143,7 +143,7 @@ class CorpusReader(Reader):
         return self.form or form_of(path)
 
     def _paths(self) -> list[tuple[str, str]]:
-        """Returns (name, path) of each value that is read from a row. The text comes first."""
+        """Returns one pair (column, path) per value that is read from a row. The text is first."""
         named = [("text", self.text), *(("id", path) for path in self.id)]
         named += [("language", self.language)] if self.language else []
         return [*named, *((name, path) for name, _, path in self.columns)]

@@ -1,7 +1,7 @@
 """Reads the rows of JSON lines, Parquet and Arrow files. Each row is yielded with its location, for messages.
 
-If an Arrow file is damaged, the rest of the file after the damage is rejected, because Arrow has no marks that show
-where the next data begins. If a Parquet file is damaged, only the damaged row groups (blocks of rows) are rejected.
+If an Arrow file is damaged, everything after the damage is rejected, because Arrow has no marks at which reading could
+start again. If a Parquet file is damaged, only the damaged row groups (blocks of rows) are rejected.
 """
 
 from __future__ import annotations
@@ -79,8 +79,9 @@ def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
 
 
 def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]:
-    """Splits a Parquet file into units (pieces of work) of about ``num_bytes``. A unit consists of consecutive row
-    groups (blocks of rows), from ``start`` to ``end - 1``.
+    """Splits a Parquet file into units (pieces of work for one worker) of about ``num_bytes`` stored bytes. A unit has
+    consecutive row groups (blocks of rows). Its fields ``start`` and ``end - 1`` are the numbers of its first and its
+    last row group.
     """
     with open_file(file.path) as opened:
         try:

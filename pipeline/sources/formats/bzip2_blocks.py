@@ -4,9 +4,9 @@ A bzip2 stream consists of a header of four bytes, blocks of at most 900 kB each
 with a mark of 48 bits (the digits of pi) and the block's checksum. A mark can begin at any bit, not only at the first
 bit of a byte.
 
-This module searches for the marks. It makes a stream of one block from the bits between two marks: it shifts the bits
-to begin at a byte, puts a header before them, and puts an end mark after them. This stream can be unpacked, because a
-block does not depend on earlier blocks.
+This module searches for the marks. From the bits between two marks, it makes a stream with one block: it shifts the
+bits so that they begin at a byte, and adds a header and an end mark. This stream can be unpacked, because a block does
+not depend on earlier blocks.
 
 The bits of a mark can also occur inside a block by chance, once in 2^48 bits. So if a block does not unpack, the mark
 at its end may be a chance mark. Then the bits up to the following mark are added, and the longer block is unpacked.
@@ -36,8 +36,9 @@ MAX_UNPACKED_BYTES = 900_000 // 5 * 259
 Usually an unpacked block of text has 0.9 MB.
 """
 MAX_FALSE_MARKS = 2
-"""If a block does not unpack, at most this many marks after it are taken for chance marks and skipped. If it still does
-not unpack, the block is damaged. The probability of two chance marks is 2^-96.
+"""If a block does not unpack, the mark at its end may be a chance mark (bits inside the block that look like a mark).
+At most this many marks are skipped for this reason. If the block still does not unpack, it is damaged. The probability
+of two chance marks is 2^-96.
 """
 READ_BYTES = 256 << 10
 
@@ -46,17 +47,16 @@ _MARK_BITS = 48
 _END_BITS = 80  # bits of an end mark and its checksum; zeros follow up to the next byte
 _END_MARK = 0x177245385090
 _WINDOW_BYTES = 7
-"""A mark that does not begin at the first bit of a byte extends over this many bytes. The first and the last of them
-also contain other bits. The five bytes between them contain only bits of the mark, so the search looks for these five
-bytes.
+"""If a mark does not begin at the first bit of a byte, its 48 bits are in this many bytes. Only the five bytes in the
+middle contain nothing but bits of the mark. So the search looks for these five bytes.
 """
 
 
 class Kind(Enum):
-    """Says with which kind of mark a region begins."""
+    """The kind of mark with which a region begins."""
 
     HEAD = 0
-    """The region has no mark. It has the bits before the first mark."""
+    """The region begins with no mark. It has the bits before the first mark."""
     BLOCK = 0x314159265359
     END = _END_MARK
 
@@ -170,8 +170,10 @@ def _marks(buffer: bytearray, from_byte: int) -> list[tuple[int, int, Kind]]:
 
 
 def fault_behind(region: Region) -> str:
-    """Describes those bytes of a region that belong to no bzip2 stream; an empty string if there are none. Such bytes
-    can be before the first stream, between two streams, or at the end of the file.
+    """Returns a message about bytes in a region that belong to no bzip2 stream; an empty string if there are no such
+    bytes. They can be before the first stream, between two streams, or at the end of the file.
+
+    In the examples, ``BZh9`` is the header of a stream, and ``x`` belongs to no stream.
 
     >>> fault_behind(Region(Kind.HEAD, 0, 32, b"BZh9")), fault_behind(Region(Kind.HEAD, 0, 40, b"xBZh9"))
     ('', '1 bytes that are no bz2 stream')
@@ -239,8 +241,8 @@ class BlockUnpacker:
 
 
 def unpack_block(region: Region, following: Sequence[Region] = ()) -> tuple[bytes, int]:
-    """Returns the bytes of a block, and how many of the ``following`` regions belong to it. This number is nearly
-    always 0. It is larger if bits inside the block look like a mark by chance.
+    """Unpacks a block. Returns its bytes, and the number of regions in ``following`` that belong to the block. This
+    number is nearly always 0. It is larger if bits inside the block look like a mark by chance.
 
     Raises:
         OSError: the block is damaged.
@@ -277,9 +279,9 @@ def _joined(first: Region, second: Region) -> Region:
 
 
 def _shifted(region: Region) -> bytes:
-    """Returns the bits of the region, shifted so that the first bit is the first bit of a byte.
+    """Returns the bits of the region, shifted so that they begin at the first bit of a byte.
 
-    The last byte can also contain bits from after the region.
+    The last byte can also contain bits that come after the region.
     """
     shift = np.uint8(region.bit % 8)
     if not shift:

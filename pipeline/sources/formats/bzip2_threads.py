@@ -31,11 +31,12 @@ _BLOCKS_PER_THREAD = 2
 prepared. So no thread waits for input.
 """
 _AHEAD_BYTES = 4 << 20
-"""While a block waits for its turn, at most this many bytes are unpacked from it. A block of text unpacks to 0.9 MB,
-but a crafted block can unpack to 47 MB. Its remaining bytes are unpacked when it is the block's turn. So a waiting
-block takes under 12 MB (stored, shifted and unpacked bytes, and 3.6 MB for the decoder). With eight threads we measured
-110 MB of memory for text and 650 MB for zeros. Most of the 650 MB is py7zr's own, because it requests up to 128 MB per
-call.
+"""The largest number of bytes that are unpacked from a block before all earlier blocks are returned. The remaining
+bytes are unpacked after that. A block of text unpacks to 0.9 MB, but a crafted block can unpack to 47 MB. With this
+limit, a waiting block takes under 12 MB of memory (its stored, shifted and unpacked bytes, and 3.6 MB for the decoder).
+
+With eight threads we measured 110 MB of memory for text, and 650 MB for zeros. Most of the 650 MB is for py7zr, which
+requests up to 128 MB per call.
 """
 
 _Begun = tuple[BlockUnpacker, bytes]
@@ -48,10 +49,10 @@ def num_threads() -> int:
 
 
 class ThreadedUnpacker:
-    """Unpacks a sequence of streams. The caller feeds the stored bytes piece by piece.
+    """Unpacks one or more bzip2 streams that follow each other. The caller gives the stored bytes piece by piece.
 
     A damaged block raises OSError, as with ``bz2.BZ2Decompressor``. The error is raised only after all bytes before the
-    block were returned. So the bytes that are read from a damaged file do not depend on the speed of the threads.
+    damaged block were returned. So the result for a damaged file does not depend on the speed of the threads.
     """
 
     def __init__(self, pool: ThreadPoolExecutor, num_threads: int) -> None:
@@ -84,7 +85,7 @@ class ThreadedUnpacker:
         return out
 
     def _collect(self, max_length: int, *, has_more: bool) -> None:
-        """Moves finished blocks to the output, until there is enough output or an error."""
+        """Moves unpacked blocks to the output. Stops if there is enough output, or if a block is damaged."""
         while (
             self._error is None
             and self._begun
@@ -113,7 +114,7 @@ class ThreadedUnpacker:
             self._begun.append((region, self._pool.submit(_begin, region) if is_whole else None))
 
     def _take(self) -> bool:
-        """Moves the oldest block to the output. Returns False if this is not possible before more input has come."""
+        """Moves the oldest block to the output. Returns False if more input is needed first."""
         region, future = self._begun[0]
         if future is None:
             self._begun.popleft()
@@ -140,8 +141,8 @@ def _begin(region: Region) -> _Begun:
 
 
 def _unpacked_here(region: Region) -> bytes:
-    """Unpacks a region in the calling thread. The other threads unpack only complete blocks that have a mark after
-    them. This region is something else, for example a block at which the file ends.
+    """Unpacks a region in the calling thread. The other threads unpack only complete blocks with a mark after them.
+    This function is for all other regions, for example a block at the end of the file.
     """
     if region.kind is Kind.BLOCK:
         if region.is_cut:

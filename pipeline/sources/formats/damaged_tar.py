@@ -1,8 +1,8 @@
 """Reads a tar in one pass, and continues after damage.
 
-``tarfile`` silently stops at the first damaged header. This module reports the damage. It then searches for the next
-bytes that are a header with a right checksum. No files are written: the caller reads the content of a member as a
-stream, and a member's name is never used as a path.
+``tarfile`` silently stops at the first damaged header. This module reports the damage, and continues at the next header
+whose checksum is right. It writes no files. The caller reads the content of a member (a file in the tar) as a stream. A
+member's name is never used as a path.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TarDamage:
-    """Reports damage in a tar: its offset, and whether everything up to the end of the file is lost too."""
+    """Reports damage in a tar: the offset of the damage, and whether the rest of the file is lost too."""
 
     offset: int
     is_cut: bool
@@ -128,8 +128,9 @@ class TarStream:
         return None
 
     def _member(self, info: tarfile.TarInfo, offset: int) -> TarMember | None:
-        """Returns the next member. If its name or size is too long for the header, special records before the header
-        contain them. Returns None if no header follows these records.
+        """Returns the member whose header is ``info``. A name or a size that is too long for a header is stored in
+        special records before it. If ``info`` is such a record, the member's header is read too. Returns None if no
+        valid header follows the records.
         """
         name, num_bytes = "", None
         while info.type in (b"L", b"K", b"x", b"g", b"X"):

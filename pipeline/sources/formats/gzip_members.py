@@ -3,7 +3,8 @@
 A gzip file can consist of several members, which can be unpacked separately. CommonCrawl stores each record in its own
 member. Common readers stop at the first damaged member, or return a part of its record. This reader returns the data of
 a member only if its checksum is right. It reports damaged members and continues after them. To find the next member
-after damage, it looks for a gzip header, and then compares the first unpacked bytes.
+after damage, it searches for a gzip header, and checks that the data after this header unpack to the expected first
+bytes (such as ``WARC/``).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ MAGIC = b"\x1f\x8b\x08"
 _GZIP_WBITS = 31
 _BLOCK_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 14
-"""The number of bytes fed to zlib per call. At the end of a member, zlib copies the bytes that it did not use. So a
-call gets only about as many bytes as a member has.
+"""The number of bytes fed to zlib per call, about the size of a small member. More bytes would be slower: at the end of
+a member, zlib copies all bytes that it did not use.
 """
 _STREAM_PIECE_BYTES = 1 << 18
 _PROBE_BYTES = 4096
@@ -65,9 +66,7 @@ class StoredBytes:
 
 @dataclass(frozen=True, slots=True)
 class GzipMember:
-    """Describes a gzip member. If ``is_gap`` is True, the object instead describes bytes between two members that
-    cannot be unpacked.
-    """
+    """Describes a gzip member. If ``is_gap`` is True, it describes bytes that belong to no readable member."""
 
     start: int
     end: int

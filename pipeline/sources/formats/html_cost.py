@@ -53,8 +53,8 @@ MAX_ATTRIBUTE_PAIRS = 50_000_000
 _FEW_PAGE_TAGS = 8
 _NO_TAG, _RAW, _LONG = 0, 1, 2
 _RAW_GROUP, _LONG_GROUP = 2, 4
-"""Numbers of groups in :data:`TOKEN`. A match with one of them as ``lastindex`` is a raw element, or a tag with many
-attributes.
+"""Numbers of groups in :data:`TOKEN`. If ``lastindex`` of a match is the first number, the match is a raw element. If
+it is the second number, the match is a tag with many attributes.
 """
 _FIRST_NUMBER = 3
 _START_TAG = re.compile("<[a-zA-Z]")
@@ -89,7 +89,7 @@ class _Numbers(dict[str | int | None, int]):
 
 def is_too_costly(markup: str) -> bool:
     """True if Resiliparse could take too long to parse the page and to choose its main content. Too long means more
-    than some microseconds per character.
+    than a few microseconds per character.
 
     >>> is_too_costly("<div>" * 20_000), is_too_costly("<div>text</div>" * 10_000)
     (True, False)
@@ -128,10 +128,10 @@ class _Limits:
         self._max_reopened = SPARE_REOPENED + MAX_REOPENED_PER_CHAR * num_chars
 
     def are_kept(self, depth: int, num_formatting: int) -> bool:
-        """True if a page is within all limits.
+        """True if the page is within all limits.
 
-        ``depth`` is the estimated number of elements that are open at the same time. ``num_formatting`` is the
-        estimated number of formatting elements among them.
+        ``depth`` is the largest number of elements that are open at the same time. ``num_formatting`` is the largest
+        number of open formatting elements. Both are estimates.
         """
         return (
             depth <= self._max_depth
@@ -141,7 +141,8 @@ class _Limits:
 
 
 def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
-    """Removes each start tag that is directly followed by its end tag, together with this end tag, innermost first.
+    """Removes pairs of tags: a start tag and its end tag, with no other tag between them. Repeats this until there are
+    no such pairs.
 
     A start tag is a positive number. Its end tag has the same number with a minus sign. Returns the positions of the
     remaining tags, and the nesting depth of the removed tags.
@@ -151,8 +152,8 @@ def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
     """
     left: list[int] = []
     heights = [0]
-    """A list of nesting depths. The first is the depth of the tags that were removed before the first remaining tag.
-    Each further item is the depth of the tags that were removed after one remaining tag.
+    """Nesting depths of removed tags. The first item is the depth of the tags before the first remaining tag. Item
+    ``n`` is the depth of the tags directly after remaining tag number ``n``.
     """
     last = _NO_TAG
     for number, tag in enumerate(tags):

@@ -1,8 +1,8 @@
 """Reads the tags of a page in order, and keeps a list of the elements that are open. Builds no tree. The rules are
 those of the HTML standard (section 13.2.6).
 
-Some of the standard's rules for closing elements are left out. So an element stays open at least as long as in a
-parser.
+Some of the standard's rules for closing elements are left out. So an element may stay open longer here than in a
+parser, but never shorter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ UNSTACKED = _words(
     "area base basefont bgsound body br col embed frame head hr html image img input keygen link meta param "
     "source track wbr"
 )
-"""Tags that leave no element open, or only one per page."""
+"""Tags that are not counted, because they leave no element open, or only one element per page."""
 
 _FORMATTING = _words("b big code em font i nobr s small strike strong tt u")
 _MAX_EQUAL_FORMATTING = 3
@@ -48,7 +48,9 @@ _CLOSES_CELL = {
 _TABLE_ONLY = frozenset({"table", "template"})
 _CLOSES_SAME = frozenset({"button", "option", "optgroup", "a"})
 _TRANSPARENT = frozenset({"address", "div", "p"})
-"""Elements inside a list item. The parser can close the list item although one of these elements is still open."""
+"""If one of these elements is open inside a list item, the parser can nevertheless close the list item. All other
+special elements prevent this.
+"""
 _FOREIGN = frozenset({"svg", "math"})
 _LEAVES_FOREIGN = _words(
     "b big blockquote center code dd div dl dt em h1 h2 h3 h4 h5 h6 i li listing menu nobr ol p pre ruby s small "
@@ -129,7 +131,7 @@ class OpenElements:
             self._pop_to({name}, until=(_TABLE_ONLY if is_of_table else _SCOPE_MARKERS) - {name})
 
     def _close_formatting(self, name: str) -> None:
-        """Closes one formatting element. A parser keeps the elements inside it open, and so does this method."""
+        """Closes one formatting element. As in a parser, the elements inside it stay open."""
         for number in range(len(self._formatting) - 1, -1, -1):
             if self._formatting[number][0] == name:
                 if self._formatting[number][2] == self._num_markers:

@@ -30,8 +30,8 @@ TOKEN = re.compile(
     rf"|(?P<long>{_TAG_NAME}){_PART}*+>?"
     rf"|{_COMMENT}|[!?][^>]*+>?|/[^a-zA-Z>][^>]*+>?|/>)"
 )
-"""Matches one of four things: a raw element without its end tag; a tag; a tag with over 63 attributes; or a comment.
-The groups contain the names of elements. The name of an end tag begins with ``/``.
+"""Matches a raw element without its end tag, a tag, a tag with over 63 attributes, or a comment. The groups ``raw``,
+``tag`` and ``long`` contain the name of the element. The name of an end tag begins with ``/``.
 """
 _ATTRIBUTES = re.compile(_ATTRIBUTE)
 _BREAK = "\0"

@@ -34,8 +34,8 @@ coding.
 _MAX_WINDOW_BYTES = 8 << 20
 """The largest window of Zstandard for HTTP, 8 MB (RFC 9659)."""
 _TEXT_BYTES = 512
-"""To decide whether a body is text, this many bytes are checked for control characters. Ours: the probability that this
-many bytes of packed data contain no control character is 10^-25.
+"""To decide whether a body is text, its first bytes are checked for control characters. This is the number of these
+bytes. Ours: the probability that so many bytes of packed data contain no control character is 10^-25.
 """
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _BOMS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
@@ -47,7 +47,9 @@ _NONE = _words(
     "identity none null chunked gzip x-gzip zstd bzip2 x-bzip2 binary plain text text/html 7bit 8bit ascii "
     "us-ascii utf-8 utf8 iso-8859-1 windows-1252"
 ) | {""}
-"""Names that headers give as codings. They are ignored if the body does not begin with the mark of a coding."""
+"""Names in headers that are ignored. Some of them are no content codings. The others are codings such as gzip, whose
+data are recognised by their first bytes and not by the header.
+"""
 
 Unpack = Callable[[bytes, int], tuple[bytes, bool]]
 """A function that unpacks a body. It takes the body and ``max_bytes``. It returns at most ``max_bytes + 1`` bytes, and
@@ -102,7 +104,7 @@ def _by_mark(body: bytes) -> Unpack | None:
 
 
 def _by_name(body: bytes, name: str, max_bytes: int) -> bytes:
-    """Undoes a content coding by its name in the header. This is for codings whose data begin with no mark, such as
+    """Unpacks a body by the coding that a header names. This is for codings whose data begin with no mark, such as
     deflate.
 
     If the body does not unpack, but is text, returns the body unchanged. If it is not text either, raises HttpError.

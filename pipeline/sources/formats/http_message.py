@@ -22,7 +22,7 @@ _NUMBER_OF_LINE = re.compile(r"HTTP/\S*\s+(\d{1,9})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """Holds a response without its transfer and content codings."""
+    """Holds an HTTP response. Its body is unpacked: its chunks are joined, and codings such as gzip are undone."""
 
     status: int
     headers: dict[str, str]
@@ -33,9 +33,9 @@ class HttpResponse:
 def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
     """Parses the HTTP response in a WARC record. Returns its status, its headers and its unpacked body.
 
-    A record can contain several responses. Only the last one has a body. The earlier ones are skipped: interim
-    responses such as ``100 Continue``, and a proxy's ``200 Connection established``. A response is skipped if a status
-    line follows its header.
+    A record can contain several responses, but only the last response has a body. The earlier responses are skipped,
+    for example ``100 Continue`` or a proxy's ``200 Connection established``. A response is skipped if the status line
+    of the next response follows its header.
 
     Raises:
         HttpError: ``bad_http`` if there is no status line. ``http_body_too_large`` if the body unpacks to more than

@@ -29,19 +29,19 @@ JSON_LINES_BROKEN = (
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20
-"""The largest number of bytes of a line. Ours: the longest rows in the supported sources are files in BigQuery's
-tables. Such a file has at most 1 MiB, or 6 MiB when it is written in JSON.
+"""The largest number of bytes of a line. Ours: the longest lines in the supported sources are those of GitHub's files
+in BigQuery's exports. Such a file has at most 1 MiB, which becomes at most 6 MiB in JSON.
 """
 MAX_SKIPPED_BYTES = 4 << 30
-"""If a line has more bytes than this, the rest of the file is not read (our choice). Such a file has no lines, or was
-crafted to unpack to very many bytes.
+"""If a line has more bytes than this, the rest of the file is not read (our choice). Such a file has no line ends, or
+was crafted to unpack to very many bytes.
 """
 _GZIP_WBITS = 31
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
 _ZSTD_PIECE_BYTES = 2048
-"""The number of bytes fed to the library per call. The library has no limit on its output, so the input is kept small.
-Four bytes of a crafted file unpack to 128 kB, so this many bytes unpack to at most 64 MB.
+"""The number of bytes fed to the Zstandard library per call. The library does not limit its output, so its input must
+be small. Four bytes of a crafted file unpack to 128 kB, so this many bytes unpack to at most 64 MB.
 """
 _MAX_DAMAGED_MEMBERS = 64
 """After this many damaged members, the rest of the file is not read (our choice). The search after a damaged member can

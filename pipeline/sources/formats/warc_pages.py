@@ -23,8 +23,9 @@ WET_BROKEN = (*WARC_BROKEN, "not_utf8")
 WET_NOT_BROKEN = ("not_text",)
 HTML_BROKEN = (*WARC_BROKEN, "bad_http", "bad_http_body", "http_body_too_large")
 HTML_NOT_BROKEN = ("http_status", "not_html", "revisit")
-"""The four tuples above have the reasons for which this module rejects records of WET files, and HTML pages of WARC
-files. The reasons in the two ``_NOT_BROKEN`` tuples are for records that are intact but not wanted.
+"""The four tuples ``WET_BROKEN`` to ``HTML_NOT_BROKEN`` contain the reasons for which this module rejects records.
+``WET_`` means records of WET files, ``HTML_`` means records of WARC files. ``NOT_BROKEN`` means that the record is
+intact, but not wanted.
 """
 _PART_OF = re.compile(rb"^isPartOf:[ \t]*([\x21-\x7e]{1,100})[ \t]*\r?$", re.MULTILINE)
 _PAGELESS = frozenset({"warcinfo", "request", "metadata"})
@@ -75,9 +76,9 @@ class HtmlRecord:
 def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[WetRecord | Rejected]:
     """Yields the text of each page in a WET file, with or without gzip.
 
-    ``location`` is the file's name in rejections. It is given if ``path`` is a temporary file with bytes from a
-    container (such as an archive). Then it names the container. A record that is not a WET text is rejected as
-    ``not_text``. A text that is not UTF-8 is rejected as ``not_utf8``.
+    ``location`` is the name of the file in rejections; the default is ``path``. Use it if ``path`` is a temporary file
+    that was unpacked from a container (such as an archive). Then ``location`` is the container. A record that is not a
+    WET text is rejected as ``not_text``. A text that is not UTF-8 is rejected as ``not_utf8``.
     """
     part_of = ""
     for raw in read_raw_records(path, open_file, location or path):

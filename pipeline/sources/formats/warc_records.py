@@ -145,15 +145,15 @@ def _records_of_broken_member(stored: StoredBytes, member: GzipMember, location:
 
 
 class _Window:
-    """Holds the current part of a stream of unpacked bytes in ``data``. ``at`` is the position in ``data``."""
+    """Reads a stream of unpacked bytes. ``data`` is the part in memory, and ``at`` is the current position in it."""
 
     __slots__ = ("_is_member", "_more", "at", "base", "data")
 
     def __init__(self, more: Iterator[bytes], data: bytes | None = None) -> None:
         """Creates a window over the stream ``more``.
 
-        If ``data`` is given, it is a gzip member, and ``more`` yields the members after it. They are read only if a
-        record continues in them.
+        If ``data`` is given, it is the data of a gzip member, and ``more`` yields the data of the members after it.
+        These members are read only if a record continues in them.
         """
         self._more = more
         self._is_member = data is not None
@@ -178,7 +178,7 @@ class _Window:
         return missing <= 0
 
     def has_header(self) -> None:
-        """Reads until ``data`` has the complete header. Reads no more gzip members than needed."""
+        """Reads until the header of the record at ``at`` is complete. Reads no more gzip members than needed."""
         num_bytes = len(_STARTS_WITH)
         while self.has(num_bytes) and num_bytes < MAX_HEADER_BYTES:
             if not self.data.startswith(_STARTS_WITH, self.at) or _HEADER_END.search(self.data, self.at):
@@ -186,8 +186,8 @@ class _Window:
             num_bytes = len(self.data) - self.at + 1
 
     def has_gap(self, num_bytes: int) -> None:
-        """Reads until ``data`` has ``num_bytes`` bytes and the empty lines after them. Reads no more gzip members than
-        needed.
+        """Reads until ``data`` has ``num_bytes`` bytes after ``at``, and the empty lines that end a record. Reads no
+        more gzip members than needed.
 
         If a member ends with these empty lines, the record is complete, so the next member is not needed.
         """
@@ -225,9 +225,8 @@ class _BrokenRecordError(Exception):
 
 
 def _records(window: _Window, *, location: str, offset: int | None, fault: str) -> Iterator[RawRecord | Rejected]:
-    """Yields the records of a stream.
-
-    ``offset`` is the offset of the stream in the file; None if the stream is the whole file.
+    """Yields the records of a stream. ``offset`` is the offset of the stream in the file; None if the stream is the
+    whole file. ``fault`` is the damage of the gzip member that the stream is from; empty if it is intact.
     """
     while True:
         if not window.skip_newlines():
@@ -245,7 +244,7 @@ def _records(window: _Window, *, location: str, offset: int | None, fault: str) 
 
 
 def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[str, str], bytes]:
-    """Returns the headers and the content of the record at ``window.at``. Moves to its end. Raises if it is broken."""
+    """Returns the headers and the content of the next record, and moves past it. Raises an error if it is broken."""
     window.has_header()
     data, at = window.data, window.at
     if not data.startswith(_STARTS_WITH, at):
@@ -274,13 +273,13 @@ def _one_record(window: _Window, *, is_plain: bool, fault: str) -> tuple[dict[st
 
 
 def _is_proven(headers: dict[str, str], block: bytes, fault: str) -> bool:
-    """True if a record in a damaged member is complete. Its digest decides; without one, the kind of damage."""
+    """True if a record's digest is right, or if it has no digest and its gzip member is only truncated."""
     is_right = _is_digest_right(headers, block)
     return fault == "truncated_gzip" if is_right is None else is_right
 
 
 def _is_gap(following: bytes) -> bool:
-    """True if ``following`` begins with the two line ends between records, and a new record or nothing follows."""
+    """True if ``following`` begins with two line ends, and a new record or the end of the data comes next."""
     for gap in _GAPS:
         if following.startswith(gap):
             rest = following[len(gap) : len(gap) + len(_STARTS_WITH)]
@@ -289,7 +288,7 @@ def _is_gap(following: bytes) -> bool:
 
 
 def _is_end(headers: dict[str, str], block: bytes, following: bytes) -> bool:
-    """True if a record is complete, but the two line ends after it are missing. Its digest or the next bytes decide."""
+    """True if a record is complete, although not followed by two line ends. Its digest or the next bytes decide."""
     by_digest = _is_digest_right(headers, block)
     if by_digest is not None:
         return by_digest

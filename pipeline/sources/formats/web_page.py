@@ -51,7 +51,7 @@ def page_text(html: bytes, *, charset: str = "", is_main_content: bool = True) -
 
 
 def extracted(markup: str, *, is_main_content: bool) -> tuple[str, str]:
-    """Returns the title and the text of a decoded page."""
+    """Returns the title and the text of a page. ``markup`` is the decoded HTML."""
     if is_too_costly(markup):
         return text_between_tags(markup)
     tree = HTMLTree.parse(markup)

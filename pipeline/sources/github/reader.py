@@ -1,16 +1,17 @@
 """GitHub (4.5 % of the mixture): reads exports of BigQuery's ``github_repos``, as three tables or as one joined table.
 
 The tables are ``contents`` (id, content, size, binary), ``files`` (id, repo_name, path) and ``licenses`` (repo_name,
-license). A file's name says which table the file has. If it does not, the columns decide. A table with ``content`` and
-``path`` is a joined table. The id of a document is the id of its content (git's SHA-1). Some joined tables do not have
-this id. Then the id of a document is ``REPOSITORY/PATH``.
+license). The name of a file says which table the file contains. If the name says nothing, the columns decide. A table
+with ``content`` and ``path`` is a joined table. The id of a document is the id of its content (git's SHA-1). If a
+joined table lacks this id, the id of a document is ``REPOSITORY/PATH``.
 
 Files with equal content become one document. The document has the repository, path and licence of one of these files.
 :func:`choose_copy` chooses this file by three criteria. Files with a permissive licence come first. Among them, files
 whose path the filters accept come first. Among these, the file with the greatest hash of repository and path is chosen.
 
 In a joined table, each file is a document at first. Steps drop the documents with unwanted licences or paths. Then a
-dedup keeps the document with the greatest hash, which the column ``_choice`` contains. So the choice is the same.
+dedup keeps one document per content: the document with the greatest hash of repository and path (column ``_choice``).
+So the same file is chosen.
 """
 
 from __future__ import annotations
@@ -63,12 +64,12 @@ _SYMLINK_MODE = 0o120000
 
 
 Copy = tuple[str, str, str | None]
-"""One file with a given content: its repository, path and licence."""
+"""A file, as (repository, path, licence). Several files can have the same content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LicenceJoin(Join):
-    """Joins each content with one of the files that have this content, and each file with the licence of its
+    """Makes one document per content. Chooses one of the files with this content, and adds the licence of this file's
     repository.
 
     A content is the text of a file. Several files, also of different repositories, can have the same content.
@@ -171,8 +172,7 @@ class GitHubReader(Reader):
     )
 
     max_content_bytes: int = field(default=16 << 20)
-    """The largest content in bytes. Ours: larger files are not source code (BigQuery's table has no content over 1
-    MiB).
+    """The largest content in bytes. Ours: larger files are not source code. BigQuery's table has no content over 1 MiB.
     """
 
     def knows(self, path: str) -> bool:
@@ -227,13 +227,15 @@ class GitHubReader(Reader):
     def is_side_table(self, path: str) -> bool:
         """True if the file belongs to the table ``files`` or ``licenses``.
 
-        The join needs all rows of these tables. So they are read completely, even if the user requests only a share of
-        the input.
+        The join needs all rows of these tables. So these tables are read completely, even if a run reads only a share
+        of the input.
         """
         return table_by_name(path) in ("files", "licenses")
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | TableRow | Rejected]:
-        """Yields documents from ``contents`` and joined tables, and rows from ``files`` and ``licenses``."""
+        """Yields documents if the unit has the table ``contents`` or a joined table. Yields rows for the join if it has
+        the table ``files`` or ``licenses``.
+        """
         table, _, form = unit.kind.partition(".")
         if table not in NEEDED:
             raise ValueError(f"github: unknown kind of unit {unit.kind!r}")

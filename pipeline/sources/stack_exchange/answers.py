@@ -1,5 +1,5 @@
-"""Defines how a document is made from a question and its answers, and which sites are taken. This module does not use
-Beam.
+"""Defines how a document is made from a question and its answers, and from which sites questions are taken. This module
+does not use Beam.
 """
 
 from __future__ import annotations
@@ -46,16 +46,18 @@ class AnswerJoin(Join):
     CITE: ClassVar[str] = "the paper; layout: RedPajama v1"
 
     num_sites: int = 28
-    """The number of sites. LLaMA (arXiv 2302.13971, section 2.1): the 28 largest websites. Size is the number of posts,
-    as in RedPajama."""
+    """The number of sites to take, the largest first. LLaMA takes the 28 largest (arXiv 2302.13971, section 2.1). The
+    size of a site is its number of posts, as in RedPajama.
+    """
     sites: tuple[str, ...] = ()
     """The sites to take, of any size. If the list is empty, the largest sites are taken."""
     with_meta_sites: bool = True
     """True if a meta site (a site about a site) can be among the largest sites. RedPajama takes every large site."""
     layout: str = "redpajama"
-    """``redpajama``: ``Q: TITLE BODY``, then one line ``A: ANSWER`` per answer. ``pile`` is EleutherAI's layout: title,
-    body and answers are separated by empty lines, with one ``A:`` per answer. ``plain``: title, body and answers
-    without marks.
+    """The layout of a document. ``redpajama``: ``Q: TITLE BODY``, then one line ``A: ANSWER`` per answer. ``pile``
+    (EleutherAI's layout): ``Q:``, title and body, then ``A:`` and the text of each answer, all separated by empty
+    lines. ``plain``:
+    title, body and answers, without ``Q:`` and ``A:``.
     """
     keep_unanswered: bool = True
     keep_closed: bool = True

@@ -37,9 +37,7 @@ _QUESTION, _ANSWER = "1", "2"
 _POSTS = "Posts.xml"
 _CHUNK_BYTES = 8 << 20
 _SMALL_UNPACKED_BYTES = 64 << 20
-"""Every archive may unpack to this many bytes. ``max_unpack_ratio`` applies only to archives that unpack to more
-bytes.
-"""
+"""``max_unpack_ratio`` applies only to archives that unpack to more than this many bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +112,7 @@ class StackExchangeReader(Reader):
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """Splits files into units (input that one worker reads). An archive is one unit. A Posts.xml is split into
-        units of about ``unit_bytes`` bytes. A table without posts gets no unit.
+        units of about ``unit_bytes`` bytes. Files of tables without posts are skipped.
         """
         units: list[Unit] = []
         for file in files:
@@ -246,8 +244,8 @@ class StackExchangeReader(Reader):
 
 
 def _number(value: str | None) -> int | None:
-    """Converts a string to an int. Returns None if it is not a whole number, or if it has more than 18 digits (so that
-    the result fits an int64).
+    """Converts a string to an int. Returns None if the string is not a whole number, or if it has more than 18 digits.
+    A number of 18 digits always fits an int64.
     """
     if value is None or len(value) > 19:
         return None

@@ -23,8 +23,8 @@ from pipeline.sources.source import Rejected
 
 READ_BYTES = 1 << 20
 MAX_ROW_BYTES = 8 << 20
-"""The largest row in bytes. A longer row is skipped. Ours: the longest post has 30,000 characters of Markdown, and
-libxml2 accepts 10 MB.
+"""The largest row in bytes. A longer row is skipped. Ours: the longest post has 30,000 characters of Markdown. The
+parser, libxml2, accepts texts of up to 10 MB.
 """
 
 _ROW_START = re.compile(rb"<row(?=[\s/>])")
@@ -130,8 +130,7 @@ def row_blocks(
 
     The blocks have the rows that begin between ``start`` and ``end``. The last row can end after ``end``. If ``start``
     is 0, also reports faults before the first row. If the range contains the file's last row, also reports a truncated
-    file. The needed memory is a few times ``read_bytes``, or a few times the longest row (at most
-    ``MAX_ROW_BYTES``).
+    file. The memory is a few times ``read_bytes``, or a few times the length of the longest row if this is more.
 
     Args:
         base: None if the stream is a whole file. Otherwise the stream has only some complete rows of a file, and
@@ -186,9 +185,9 @@ def _block(data: bytes, starts: list[int], cut: int, data_at: int) -> RowBlock:
 
 
 def _faults_of_head(head: bytes, *, is_empty: bool, location: str) -> Iterator[Rejected]:
-    """Yields faults in the bytes before the first row.
+    """Yields rejections for faults in the bytes before the first row.
 
-    A DOCTYPE is reported and skipped. A file that is not a Posts.xml is rejected.
+    A DOCTYPE is reported, but reading continues. A file that is not a Posts.xml is rejected as a whole.
     """
     first = _ROW_START.search(head)
     before = head[: first.start()] if first else head

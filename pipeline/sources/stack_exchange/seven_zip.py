@@ -246,9 +246,10 @@ def members(archive: BinaryIO) -> list[tuple[str, int]]:
 
 @contextmanager
 def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[SevenZipStream]:
-    """Yields a member of an archive as a stream of unpacked bytes.
+    """Opens a member (a file in an archive) as a stream of unpacked bytes. Use it in a ``with`` statement.
 
-    At the end, raises the error of the stream if the archive did not cause it (but the disk, for example).
+    At the end of the ``with`` block, an error of the stream is raised if a damaged archive is not its cause (but the
+    disk, for example).
     """
     stream = SevenZipStream(archive, member, max_bytes=max_bytes)
     try:
@@ -262,8 +263,8 @@ def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[Seve
 def is_damage(error: BaseException) -> bool:
     """True if a damaged archive is the cause of an error. False if the cause is the disk or this program.
 
-    An error with an errno comes from the disk or the network. All other errors in ``DAMAGE`` come from the archive.
-    Codecs also have errors of their own, so every error that was raised inside py7zr or a codec counts as damage.
+    If an error has an errno, its cause is the disk or the network. All other errors in ``DAMAGE`` are caused by the
+    archive. An error of a different type counts as damage if py7zr raised it.
     """
     if not isinstance(error, Exception) or getattr(error, "errno", None) is not None:
         return False

@@ -47,8 +47,8 @@ def _without_kind(path: str) -> str:
 
 
 def unit_ends(dump: InputFile, indexes: Sequence[InputFile], open_file: Opener, *, max_unit_bytes: int) -> list[int]:
-    """Returns the byte offsets at which a dump is split into units, in rising order. The beginning and the end of the
-    dump are not among them.
+    """Returns the byte offsets at which a dump is split into units, in rising order. The result does not include the
+    beginning and the end of the dump.
     """
     index = index_of(dump, indexes)
     if index is None or index.num_bytes > MAX_INDEX_BYTES:

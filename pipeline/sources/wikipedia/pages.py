@@ -35,7 +35,8 @@ def pages_of(unit: Unit, stored: BinaryIO) -> Iterator[tuple[Page, int] | Reject
     """Yields (page, offset) for each page that begins in the unit's range of bytes. The last page can end after the
     range.
 
-    A fault is reported only by the unit whose range contains it. So no fault is reported twice.
+    Yields a rejection for each fault in the unit's range. Faults in the ranges of other units are not reported here, so
+    no fault is reported twice.
     """
     is_bz2 = unit.kind == "bz2"
     cutter = PageCutter(is_running=not is_bz2)
@@ -86,8 +87,8 @@ def _loss(unit: Unit, piece: StreamPiece, cutter: PageCutter) -> Rejected:
 
 
 def _end_of_file(unit: Unit, cutter: PageCutter, tail: bytes, *, has_pages: bool) -> Iterator[Rejected]:
-    """Yields the faults at the end of the file. The caller uses this function only for the unit that contains the
-    end.
+    """Yields a rejection for each fault at the end of the file. The caller uses this function only for the unit that
+    contains the end of the file.
     """
     if cutter.has_begun:
         if unit.end is None or cutter.offset < unit.end:

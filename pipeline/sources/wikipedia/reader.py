@@ -4,10 +4,10 @@ The files are named ``<lang>wiki-<date>-pages-articles[-multistream][N].xml*.bz2
 that several workers can read it. A unit consists of the pages that begin in a range of bytes. In a bz2 file, a page
 belongs to the range in which its first block begins. (This is the block that contains the first byte of the page.)
 
-Three places can name the language. The setting ``language`` comes first, then the wiki's code in the file's name
-(``dewiki-20220620-...``), then the code in the dump's header.
+The language is the setting ``language``. If it is empty, the language is the wiki's code in the file's name (``de`` in
+``dewiki-20220620-...``). If the name has no code, it is the code in the dump's header.
 
-The LLaMA paper used dumps from June to August 2022. Hyperlinks, comments and similar formatting were removed.
+The LLaMA paper used dumps from June to August 2022, and removed hyperlinks, comments and similar formatting.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class WikipediaReader(Reader):
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ("not_article", "redirect", "not_wikitext", "no_text", "header_language")
 
     language: str = ""
-    """The code of the Wikipedia (``de``) that all files are from. If empty, the name of each file decides."""
+    """The code of a Wikipedia, such as ``de``. If it is set, all files are from this Wikipedia. If it is empty, the
+    name of each file decides.
+    """
     max_unit_bytes: int = 64 << 20
     """The largest unit in stored bytes. Ours: a worker reads a unit of this size in some minutes."""
 

@@ -1,7 +1,7 @@
-"""Reads a dump from any place in the file. A bz2 file is unpacked block by block.
+"""Reads a dump from any byte offset. A bz2 file is unpacked block by block.
 
-In a bz2 file, reading begins at the first block after the given place. If some bytes cannot be unpacked, they are
-reported with their location, and reading continues at the next block.
+In a bz2 file, reading begins at the first block at or after the given offset. If some bytes cannot be unpacked, they
+are reported with their location, and reading continues at the next block.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class StreamPiece:
 
     event: Event
     offset: int
-    """An offset in the stored file. In plain XML it is the offset of the bytes. In bz2 it is the offset of the block
-    that contains the bytes. (The first block of a stream has the offset of the stream.) For a gap it is the offset of
-    the end mark before the gap. So a gap is reported by the unit that contains this end mark.
+    """An offset in the stored file. In plain XML, it is the offset of ``data``. In bz2, it is the offset of the block
+    from which ``data`` was unpacked. (For the first block of a stream, it is the offset of the stream.) For a gap, it
+    is the offset of the end mark before the gap. So the unit that contains this end mark reports the gap.
     """
     data: bytes = b""
     detail: str = ""
@@ -70,9 +70,9 @@ def read_bz2(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
 
     Damage raises no exception. It becomes a piece, and reading continues at the next block.
 
-    A block begins with a mark of 48 bits. By chance, the same bits can be inside a block (probability 2^-48 per bit).
-    If ``start`` is inside this block and before these bits, a new block seems to begin there. It cannot be unpacked, so
-    damage is reported although there is none.
+    In one very rare case, damage is reported although there is none. A block begins with a mark of 48 bits. By chance,
+    the same bits can also occur inside a block (probability 2^-48 per bit). If reading starts inside such a block,
+    before these bits, the bits are taken for the mark of a new block, which cannot be unpacked.
     """
     found = regions(file, max(0, start - HEADER_BYTES))
     coming = deque[Region]()
@@ -112,8 +112,8 @@ def _unpacked(region: Region, coming: deque[Region], found: Iterator[Region]) ->
 
 
 def _between(region: Region, *, is_start: bool) -> Iterator[StreamPiece]:
-    """Yields a fault if there are bytes before the first bzip2 stream, or between two streams, that belong to no
-    stream.
+    """Yields a fault if some bytes belong to no bzip2 stream. Such bytes can be before the first stream, or between two
+    streams.
     """
     if region.kind is Kind.HEAD and not is_start:
         return

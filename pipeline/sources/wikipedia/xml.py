@@ -44,12 +44,12 @@ class SiteInfo:
     wiki: str = ""
     """The code of the Wikipedia (``de``); empty if the header names no Wikipedia."""
     name: str = ""
-    """The ``dbname`` or ``sitename``, used in messages."""
+    """The ``dbname`` or ``sitename`` in the header, for messages."""
     namespaces: dict[int, str] = field(default_factory=dict)
 
     def namespace_of(self, title: str) -> int:
-        """Finds the namespace of a page by the prefix of its title (such as ``Talk:``). Returns its number; 0 if there
-        is no known prefix. Dumps without ``<ns>`` need this method.
+        """Returns the number of a page's namespace from the prefix of its title (such as ``Talk:``). Returns 0, the
+        namespace of articles, if the title has no known prefix. Use this method for dumps without ``<ns>``.
         """
         prefix, colon, _ = title.partition(":")
         if not colon:

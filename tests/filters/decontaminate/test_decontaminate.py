@@ -1,4 +1,4 @@
-"""Tests which changes of a text still let items of evaluation sets be found, and which items cannot be found."""
+"""Tests with which changes a text still contains findable items of evaluation sets, and which items cannot be found."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def test_the_span_is_the_place_in_the_text() -> None:
 
 
 def test_the_span_includes_an_answer_only_if_it_is_near() -> None:
-    """A cut removes everything from the question to the end of the span."""
+    """The span of a hit reaches from the question to the end of the answer if the answer is near, else to the end of
+    the question. A cut removes the span.
+    """
     for num_words, end in ((10, BOLTS.answer), (40, "take")):
         text = f"{BOLTS.question} {'word ' * num_words}{BOLTS.answer}"
         (hit,) = found_in(text, BOLTS)
@@ -126,7 +128,9 @@ def test_a_question_of_common_words_alone_is_not_searched_for_with_a_common_answ
 
 
 def test_each_question_of_a_template_is_found_at_every_place() -> None:
-    """Only one n-gram of such a question is its own, and only every third n-gram of a document is looked up."""
+    """The questions differ in one word. Only one n-gram of a question occurs in no other question, and only every third
+    n-gram of a document is looked up.
+    """
     names = ["hepatomegaly", "hypothyroidism", "monosomy", "scurvy", *(f"term{n}" for n in range(60))]
     items = [Item(id=n, question=f"Which of the following is true of {n}?", answer=f"fact about {n}") for n in names]
     index = index_of(*items)
@@ -136,7 +140,9 @@ def test_each_question_of_a_template_is_found_at_every_place() -> None:
 
 
 def test_each_question_of_a_template_with_two_places_is_found_everywhere() -> None:
-    """No run of three words is a question's own, and only one or two runs of six words are."""
+    """The questions differ in two words. A single question has no run of three words, and only one or two runs of six
+    words, that no other question has.
+    """
     items = [
         Item(
             id=f"{a} {b}",
@@ -154,7 +160,9 @@ def test_each_question_of_a_template_with_two_places_is_found_everywhere() -> No
 
 
 def test_a_text_that_repeats_itself_costs_no_more_than_another() -> None:
-    """Every place of such a text would be compared with every place of a piece that repeats the same words."""
+    """Both the text and the item repeat the same words. Without a limit, each position in the text would be compared
+    with each position in the item.
+    """
     piece = "la " * 37 + BOLTS.question + " 0" * 40 + " la di" * 30
     index = index_of(Item(id="1", question=piece, answer="x", passage=piece))
     texts = ["la " * 40_000, "0 " * 40_000, "la di " * 20_000, CLEAN + "la " * 40 + BOLTS.question + " 0" * 300]

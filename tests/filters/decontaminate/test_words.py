@@ -1,4 +1,4 @@
-"""The words of texts: their machine code gives what its Python function gives, whatever the text is."""
+"""Tests how texts are split into words: the machine code gives the same words as its Python function, for any text."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_arrays_have_room_for_the_words_of_every_text(text: str) -> None:
 def test_ngrams_of_machine_code_are_those_of_numpy(
     documents: list[list[int]], num_words: int, stride: int, data: st.DataObject
 ) -> None:
-    """The filter may contain too much, but never too little."""
+    """The fast filter may pass n-grams that are not in the set, but must never miss one that is."""
     hashed = np.array([word for document in documents for word in document], dtype=np.uint64)
     offsets = np.cumsum([0, *map(len, documents)]).astype(np.int64)
     every = np.array(

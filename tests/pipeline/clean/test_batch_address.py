@@ -1,4 +1,4 @@
-"""Batch ids sort as their numbers do, and spread batches evenly over the output parts."""
+"""Tests that batch ids are sorted by their numbers, and that batches are spread evenly over the output files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents in record batches: the coder, the size of batches, signals."""
+"""Tests record batches of documents: their encoding as bytes, their sizes, and their signals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def test_the_coder_gives_back_what_it_was_given(rows: list[dict[str, Any]]) -> N
 
 
 def test_the_bytes_of_a_slice_are_those_of_its_rows() -> None:
-    """The pickle of a slice contains its parent: 10 of 10,000 rows would take 10 MB."""
+    """A pickle of a slice contains the whole batch: 10 MB for 10 of 10,000 rows. Our encoding of the slice contains
+    only its 10 rows.
+    """
     parent = batch_of([{"id": str(i), "text": "x" * 1000 + str(i)} for i in range(10_000)])
     part = parent.slice(5000, 10)
     assert len(d.batch_to_bytes(part)) < 20_000 < len(pickle.dumps(part))

@@ -1,4 +1,4 @@
-"""Books through the whole clean phase: which are dropped as near duplicates, and which are not."""
+"""Tests books in the whole clean phase: which are dropped as near duplicates, and which are not."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 
 
 def words(number: int) -> list[str]:
-    """Returns random words. No five consecutive ones repeat."""
+    """Returns random words. No run of five words occurs twice."""
     return ["".join(_RANDOM.choices(_SYLLABLES, k=3)) for _ in range(number)]
 
 
 def overlapping(share: float) -> tuple[list[str], list[str]]:
-    """Returns books of 3,004 and 4,004 words. The longer contains this share of the 5-grams of the shorter."""
+    """Returns two books of 3,004 and 4,004 words. The longer one contains ``share`` of the 5-grams of the shorter
+    one.
+    """
     common = words(round(3000 * share) + 4)
     return common + words(3004 - len(common)), words(4004 - len(common)) + common
 
@@ -86,7 +88,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Any]
 
 
 def titles(job: Any) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    """Returns the names of the kept books by id, and the rows of the near duplicates by name."""
+    """Returns two dicts: the title of each kept book by its id, and the row in ``dropped/`` of each near duplicate by
+    its title.
+    """
     by_id = {book_id(text): title for title, text in BOOKS.items()}
     kept = {row["id"]: by_id[row["id"]] for row in toy.table(job.places.clean_dir)}
     gone = {
@@ -162,7 +166,7 @@ def test_neither_order_nor_engine_decides(
 
 
 class _Spill:
-    """Counts the bytes that would be written."""
+    """Plays a spill file. Counts the bytes that would be written."""
 
     num_bytes = 0
 
@@ -174,7 +178,9 @@ class _Spill:
 
 
 def test_the_bytes_of_a_book_in_the_shuffle_are_what_is_said() -> None:
-    """For a book of 500 kB, 16 kB are shuffled. 8 bytes per shingle are spilled, and only read again for candidates."""
+    """For a book of 500 kB, 16 kB are shuffled. 8 bytes per shingle (word 5-gram) are spilled, and are read again only
+    if the book is a candidate.
+    """
     text = " ".join(words(75_000))
     spill = _Spill()
     book = signature("book-0123456789abcdef", text, bytes(16), 5, spill)  # type: ignore[arg-type]

@@ -1,4 +1,6 @@
-"""C4 through the whole clean phase, from WET and from published JSON: every reason, and the choices of the original."""
+"""Tests C4 in the whole clean phase, from WET files and from published JSON: every reason, and choices that the
+original code makes.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,7 @@ OWN = "The {0} was built of stone in the old days. It has a tower and a gate. No
 GERMAN = "Das Haus steht am Ende der Straße und ist alt. Niemand wohnt darin seit vielen Jahren. Es regnet hinein."
 
 Page = tuple[str, str, str]
-"""The url, the day in April 2019, and the text of a page."""
+"""A page as (url, day in April 2019, text)."""
 
 PAGES: Sequence[Page] = (
     ("http://www.a.org/castle?utm_source=x", "20", OWN.format("older castle")),

@@ -1,7 +1,7 @@
 """Compares the output with that of CCNet's own code on the same real pages.
 
-Its repository is no part of this one: CC_NET_REPO names a checkout of facebookresearch/cc_net (its own requirements
-func_argparse, pandas and bs4 must be installed), CORPUS_DATA the folder of real pages.
+CCNet is not a part of this project. CC_NET_REPO is the path of a checkout of facebookresearch/cc_net. CCNet's
+requirements func_argparse, pandas and bs4 must be installed. CORPUS_DATA is the folder of real pages.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def pages(corpus_data: Path) -> list[Document]:
 
 @pytest.fixture(scope="module")
 def deduped(cc_net: Callable[[str], ModuleType], pages: list[Document]) -> list[dict[str, Any] | None]:
-    """Returns the pages after the two passes of CCNet's own code."""
+    """Returns the pages after the two passes of CCNet's line dedup; None for a page that CCNet drops."""
     dedup, hash_set = cc_net("dedup"), cc_net("flat_hash_set")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -82,7 +82,7 @@ def deduped(cc_net: Callable[[str], ModuleType], pages: list[Document]) -> list[
 def test_line_dedup_keeps_the_same_lines(
     corpus_data: Path, pages: list[Document], deduped: list[dict[str, Any] | None], tmp_path: Path
 ) -> None:
-    """A run with the line dedup alone, over all pages at once, writes the texts that CCNet's two passes leave."""
+    """A run with only the line dedup, over all pages at once, writes the same texts as CCNet's two passes."""
     others = {step.NAME: False for step in SOURCE.steps if step.NAME not in ("duplicate_id", "line_dedup")}
     source = configured(SOURCE, {**others, "line_dedup": {"scope": "all", "lines": "ccnet", "keep": "ccnet"}})
     job = toy.job_of(source, corpus_data / "commoncrawl/wrapped/wet", tmp_path / "out")
@@ -146,7 +146,7 @@ def test_perplexity_is_the_same(
 def test_the_recipe_of_cc_net_gives_what_cc_net_gives(
     cc_net: Callable[[str], ModuleType], corpus_data: Path, tmp_path: Path
 ) -> None:
-    """Runs both whole chains on the same files, and compares each page: text, language, score, perplexity, bucket."""
+    """Runs both chains of steps on the same files. Compares each page: text, language, score, perplexity and bucket."""
     sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
     try:
         peers, pages_of = importlib.import_module("cc_net_peer"), importlib.import_module("web_pages")

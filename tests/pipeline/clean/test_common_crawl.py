@@ -1,4 +1,6 @@
-"""CommonCrawl's clean phase: scopes and keep rules of the line dedup, pages crawled again, broken input."""
+"""Tests CommonCrawl's clean phase: the settings ``scope`` and ``keep`` of the line dedup, pages that were crawled
+again, and broken input.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,7 @@ def write_crawl(folder: Path) -> Path:
 
 
 def by_hand(scope: str, keep: str) -> dict[str, str]:
-    """Returns what is left of each page, computed line by line."""
+    """Computes line by line what the line dedup must keep. Returns a dict from each page to its remaining text."""
     scope_of = {
         "document": lambda dump, file, name: name,
         "group": lambda dump, file, name: (dump, file // 2),

@@ -1,4 +1,6 @@
-"""Compiled loops are chosen by the size of the input, and no output depends on the choice."""
+"""Tests that the size of the input decides whether compiled loops are used, and that the output does not depend on
+this.
+"""
 
 from __future__ import annotations
 

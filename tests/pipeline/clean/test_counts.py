@@ -1,4 +1,6 @@
-"""Counts are conserved: a stage keeps or drops all that it takes in, and the next stage takes in all that it keeps."""
+"""Tests that counts are consistent: a stage keeps or drops each document that it gets, and the next stage gets all
+documents that it keeps.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ REASONS = ("too_short", "low_score")
 
 @st.composite
 def runs(draw: st.DrawFn) -> tuple[dict[c.CountKey, int], int, int]:
-    """Draws the counts of a source that lost nothing, its documents written, and its dropped rows written."""
+    """Draws consistent counts of a source, and the numbers of documents and of dropped rows that it writes."""
     number = draw(st.integers(0, 50))
     counts: Counter[c.CountKey] = Counter({("s", c.READ_STAGE, c.DOCS_KEPT): number})
     dropped = 0

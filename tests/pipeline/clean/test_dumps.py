@@ -1,4 +1,6 @@
-"""CommonCrawl dump by dump: a newer dump is cleaned alone, and the output is that of a run over all dumps at once."""
+"""Tests CommonCrawl dump by dump. A newer dump is cleaned alone, and the output equals that of a run over all dumps at
+once.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ NUM_PAGES = 24
 
 
 def wet(dump: str, file: int) -> bytes:
-    """Returns pages of a dump: its own, some that every dump crawls again, a menu on all, and an id that returns."""
+    """Returns a WET file of a dump. Some pages occur only in this dump, and some in every dump. All have the same menu.
+    One record id occurs in several dumps.
+    """
     out = []
     for number in range(NUM_PAGES):
         is_again = number % 4 == 0
@@ -74,7 +78,7 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Crawl:
 
 @pytest.fixture(scope="module")
 def fresh(crawl: Crawl, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the output of a run over the first three dumps. Its tokenizer is used by all other runs."""
+    """Returns the output of a run over the first three dumps. All other runs use its tokenizer."""
     out = tmp_path_factory.mktemp("fresh") / "out"
     crawl.run(out, DUMPS[:3])
     shutil.copy(out / "tokenizer.model", crawl.root / "own.model")
@@ -84,7 +88,7 @@ def fresh(crawl: Crawl, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Returns the list of the jobs that run, which grows as they start."""
+    """Returns a list that gets the name of each job when the job starts."""
     jobs: list[str] = []
 
     def noting(name: str) -> Any:
@@ -189,7 +193,7 @@ def rows(out: Path, kind: str) -> list[tuple[Any, ...]]:
 
 
 def cleaned(out: Path) -> dict[str, Any]:
-    """Returns what the clean phase writes: documents, dropped documents with reasons, statistics."""
+    """Returns what the clean phase writes: documents, dropped documents with their reasons, and statistics."""
     stats = json.loads((out / "stats" / "common_crawl.json").read_text())
     return {
         "clean": rows(out, "clean"),
@@ -200,7 +204,7 @@ def cleaned(out: Path) -> dict[str, Any]:
 
 
 def everything(out: Path) -> dict[str, Any]:
-    """Returns everything that a user gets, including the shards."""
+    """Returns all results of a run, including the shards."""
     stats = json.loads((out / "stats" / "common_crawl.json").read_text())
     return cleaned(out) | {
         "num_tokens": stats["tokens"],
@@ -210,7 +214,7 @@ def everything(out: Path) -> dict[str, Any]:
 
 
 def parts(out: Path, numbers: Iterable[int]) -> dict[int, tuple[int, bytes]]:
-    """Returns, by number, when clean parts were written and what they contain."""
+    """Returns a dict from the number of a clean file to its (modification time, content)."""
     found = {int(p.name[5:10]): p for p in (out / "clean" / "common_crawl").iterdir()}
     return {n: (found[n].stat().st_mtime_ns, found[n].read_bytes()) for n in numbers}
 
@@ -312,7 +316,9 @@ def test_a_scope_over_all_dumps_cleans_all_at_once(crawl: Crawl, done: list[str]
 def test_what_a_dump_left_does_not_vouch_for_another(
     crawl: Crawl, fresh: Path, done: list[str], tmp_path: Path
 ) -> None:
-    """A dump is removed, and another gets the numbers of its parts. If it returns, it is cleaned and tokenized anew."""
+    """A dump is removed, and another dump gets the numbers of its files. If the first dump returns, it must be cleaned
+    and tokenized again.
+    """
     out, given = tmp_path / "out", f"--tokenizer={crawl.root}/own.model"
     shutil.copytree(fresh, out)
     crawl.run(out, (DUMPS[0], DUMPS[3]), given)
@@ -357,7 +363,9 @@ def test_a_file_of_another_form_belongs_to_the_dump_it_names(
 def test_keys_that_are_gone_are_missed(
     crawl: Crawl, fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """If a listing were empty, duplicates would be kept. So the numbers of keys written and read are compared."""
+    """If the listing of the key files were wrongly empty, duplicates would be kept. So the number of keys that were
+    written is compared with the number that were read.
+    """
     out = tmp_path / "out"
     shutil.copytree(fresh, out)
     monkeypatch.setattr("pipeline.clean.dedup.earlier_dumps._paths", lambda files: [])
@@ -384,7 +392,9 @@ def test_a_dump_is_named_like_a_file(dump: str) -> None:
 
 
 def run_across(crawl: Crawl, out: Path, dumps: Iterable[str], order: str) -> dict[str, Any]:
-    """Cleans dumps and C4, which has pages of two dumps. Returns the pairs by (removed source, removed id)."""
+    """Cleans dumps, and C4 with copies of pages from two dumps. Returns the pairs of duplicates by (removed source,
+    removed id).
+    """
     root = crawl.root / "across"
     root.mkdir(exist_ok=True)
     own = {**CONFIG["sources"], "c4": {"c4_lines": False, "line_dedup": False, "c4_sentences": False}}

@@ -1,4 +1,6 @@
-"""GitHub through the whole clean phase: three tables to join, a joined table, every reason, in any order."""
+"""Tests GitHub in the whole clean phase: three tables that are joined, a table that is already joined, every reason,
+and any order of the rows.
+"""
 
 from __future__ import annotations
 
@@ -177,7 +179,9 @@ def test_letters_a_token_are_judged_only_where_a_tokenizer_is_given(tmp_path: Pa
 
 
 def test_a_rank_file_is_read_with_its_settings(tmp_path: Path) -> None:
-    """Such a file names neither its pattern nor the control token, whose id is a hole in its ranks."""
+    """A rank file contains neither its pattern nor its control token. In this file, the control token's id is a rank
+    that is missing.
+    """
     write_tables(tmp_path / "in")
     tokens = [*(bytes([byte]) for byte in range(256)), b"12", b"123", b"1234", b"12345"]
     numbers = (rank + (rank >= 257) for rank in range(len(tokens)))

@@ -1,4 +1,4 @@
-"""Large files through the whole clean phase: the output does not depend on whether a task unpacks them first."""
+"""Tests large files in the whole clean phase. The output is the same whether or not a task first unpacks a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The ledger counts each dropped document and adds a row for it. Only a bounded sample of the rows has texts."""
+"""Tests the ledger, which counts each dropped document and writes a row for it. Only a limited sample of the rows has
+texts.
+"""
 
 from __future__ import annotations
 
@@ -92,7 +94,7 @@ def test_what_is_read_and_written_is_counted_in_documents_bytes_and_lines() -> N
 
 
 def dropped_rows(ids: list[str], reasons: list[str], sample_docs: int) -> pa.RecordBatch:
-    """Returns the rows that a ledger writes for a batch of which every document is dropped."""
+    """Returns the rows that a ledger writes for a batch in which every document is dropped."""
     batch = batch_of([f"text of {i}" for i in ids]).set_column(0, "id", pa.array(ids, pa.string()))
     ledger = Ledger("s", sample_docs)
     ledger.split("rules", batch, batch, pa.array(reasons, pa.string()), None)
@@ -105,7 +107,9 @@ IDS = st.lists(st.text("abcdef", min_size=1, max_size=4), unique=True, max_size=
 
 @given(IDS, st.integers(0, 5), st.integers(1, 7), st.randoms(use_true_random=False))
 def test_the_sample_is_the_same_however_the_rows_lie(ids: list[str], size: int, parts: int, random: Any) -> None:
-    """Each batch is sampled, then all batches together: the sample has the smallest hashes of each reason."""
+    """Each batch is sampled, and then all batches together. For each reason, the sample has the rows with the smallest
+    hashes.
+    """
     reasons = ["even" if len(i) % 2 == 0 else "odd" for i in ids]
     wanted = set()
     for reason in ("even", "odd"):

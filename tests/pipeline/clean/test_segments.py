@@ -1,4 +1,4 @@
-"""The steps of a source are split into passes at its dedups."""
+"""Tests how a source's steps are split into passes: a new pass begins at each dedup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The number of parts and buckets grows with the input, so that each worker holds a bounded amount."""
+"""Tests that the number of output files and buckets grows with the input, so that each worker holds a limited
+amount.
+"""
 
 from __future__ import annotations
 

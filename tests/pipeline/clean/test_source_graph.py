@@ -1,4 +1,6 @@
-"""The clean phase on a toy source with exact and line dedups: what is kept, what is dropped, and that counts agree."""
+"""Tests the clean phase on a toy source with exact dedups and a line dedup: kept documents, dropped documents, and
+consistent counts.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +77,7 @@ def test_texts_reasons_and_counts_together(tmp_path: Path) -> None:
 
 
 def test_an_id_may_begin_with_any_character(tmp_path: Path) -> None:
-    """The id of the kept document is the detail of the dropped one, and no byte of it is taken for a signal."""
+    """A dropped duplicate's detail is the id of the kept document. No byte of this id may be misread as a signal."""
     ids = ["\0", "\0" + "8 bytes!", "\x01", "\t", "\x7f", "ÿ", "\ufffe", "\U0010ffff"]
     rows = [
         {"id": name, "text": f"{letter} is said {age}", "url": name, "date": age}
@@ -122,7 +124,7 @@ def test_the_sample_of_dropped_texts_is_bounded(tmp_path: Path) -> None:
 
 
 class _LosesABatch(OpenBatches):
-    """Loses a batch between two stages, as Beam's local runner has done."""
+    """Loses a batch between two stages. Beam's local runner has had this fault."""
 
     def _batches(self, payloads: Any) -> Any:
         yield from list(super()._batches(payloads))[1:]

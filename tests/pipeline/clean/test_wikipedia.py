@@ -1,4 +1,6 @@
-"""Tests of Wikipedia in the whole clean phase: a dump in units, newer revisions in another, broken dumps."""
+"""Tests Wikipedia in the whole clean phase: a dump that is read in several units, a second dump with newer revisions,
+and broken dumps.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""If a share of the dropped documents gets a row, counts and sample are complete, and rows are equal in each run."""
+"""Tests runs in which only a share of the dropped documents gets a row. Counts and the sample are complete, and each
+run writes the same rows.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from pipeline.settings.settings import parse
 
 
 def documents(number: int) -> list[dict[str, Any]]:
-    """Returns documents of which every third has the word that the toy source drops."""
+    """Returns documents. Every third one contains the word for which the toy source drops a document."""
     return [
         {
             "id": f"d{i}",

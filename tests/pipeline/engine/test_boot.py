@@ -1,4 +1,4 @@
-"""The boot program learns from the engine's provision service what a worker needs to know."""
+"""Tests the program that starts workers. It asks the engine's provision service for the settings of the worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Grouping through files gives the same groups as the shuffle of the engine, sorted by bytes."""
+"""Tests that grouping through files gives the same groups as the engine's shuffle. The values of a group are sorted by
+their bytes.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,7 @@ def test_equal_groups_both_ways(parts: list[list[tuple[int, bytes]]]) -> None:
 
 @pytest.mark.parametrize("by_reference", [True, False])
 def test_a_group_can_leave_its_stage(tmp_path: Path, by_reference: bool) -> None:
-    """A Reshuffle stands for what Flink and Spark do before every step with a side input."""
+    """Flink and Spark materialise elements before every step with a side input. Here, a Reshuffle does the same."""
     pairs = [(i % 3, b"%06d" % i) for i in range(2000)]
     shuffle = Shuffle(str(tmp_path / "spill"), by_reference=by_reference)
     found = grouped([pairs], shuffle, broken=True, buffer_bytes=4 << 10)

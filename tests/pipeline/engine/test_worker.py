@@ -1,4 +1,4 @@
-"""A local worker that is busy for minutes does not lose its connection for log records."""
+"""Tests that a local worker keeps its connection for log records, even if it is busy for minutes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
 from pipeline.engine.worker import KEEPALIVE_MS, ask_rarely_whether_the_runner_lives
 
 _LEAST_MS = 300_000
-"""gRPC's servers close a connection that asks more often (``grpc.http2.min_ping_interval_without_data_ms``)."""
+"""A gRPC server closes a connection whose pings come more often than this
+(``grpc.http2.min_ping_interval_without_data_ms``).
+"""
 
 
 @pytest.fixture
@@ -30,7 +32,9 @@ def test_signs_of_life_are_asked_for_as_rarely_as_a_server_demands(options: dict
 
 
 def _states(server_least_ms: int, keepalive_ms: int, seconds: float) -> str:
-    """Holds a call open without data. Returns how it ended: empty if it is still open."""
+    """Keeps a call open without sending data. Returns the error that ended the call; empty if the call is still
+    open.
+    """
 
     class Silent(grpc.GenericRpcHandler):
         def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
@@ -63,6 +67,8 @@ def _states(server_least_ms: int, keepalive_ms: int, seconds: float) -> str:
 
 @pytest.mark.slow
 def test_a_server_closes_a_connection_that_asks_too_often(options: dict[str, int]) -> None:
-    """The same with hundredths of the times: Beam's 20 seconds against gRPC's five minutes, and this project's ten."""
+    """The test uses shorter times. First the client sends pings more often than the server allows (as with Beam's
+    defaults), then less often (as with this project's setting).
+    """
     assert "Too many pings" in _states(30_000, 1_000, 8)
     assert _states(3_000, 6_000, 20) == ""

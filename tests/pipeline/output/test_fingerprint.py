@@ -1,4 +1,4 @@
-"""A fingerprint identifies settings and versions, and no name of a class, a field or a file."""
+"""Tests that a fingerprint depends on settings and versions, but not on the names of classes, fields or files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipeline.sources.dedup_steps import ExactDedup, LineDedup
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Every:
-    """Settings of several kinds, each with a default."""
+    """Has settings of several types, each with a default."""
 
     DATA_VERSION: ClassVar[int] = 3
 

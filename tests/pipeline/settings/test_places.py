@@ -1,4 +1,4 @@
-"""An error of the configuration names the file, and the line if the file has the setting."""
+"""Tests that an error in the configuration names the file, and the line if the file contains the setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The ``sources:`` section of a configuration file sets the fields of readers, joins and steps, and only those."""
+"""Tests the ``sources:`` section of a configuration file. It can set the fields of readers, joins and steps, and
+nothing else.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ from pipeline.sources.source import Source
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Every:
-    """A reader with a setting of each type."""
+    """Plays a reader with one setting of each type."""
 
     DATA_VERSION: ClassVar[int] = 3
     COLUMNS: ClassVar[dict[str, Any]] = {}
@@ -113,7 +115,7 @@ def fields_of() -> Iterator[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(("name", "place", "field"), fields_of())
 def test_every_setting_of_every_source_can_be_set_from_a_file(name: str, place: str, field: str) -> None:
-    """Setting each default, as YAML has it, is accepted and changes nothing."""
+    """Sets each setting to its default, as YAML would write it. This is accepted and changes nothing."""
     source = SOURCES[name]
     parts = {"reader": source.reader, "join": source.join, **{s.NAME: s for s in source.steps}}
     default = getattr(parts[place], field)

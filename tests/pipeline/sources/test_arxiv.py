@@ -1,4 +1,4 @@
-"""arXiv's reader: tars made here with every fault that a tar can have, and the real papers with their figures."""
+"""Tests arXiv's reader: made tars with every fault that a tar can have, and real papers, whose numbers are known."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def tar_of(files: dict[str, bytes], *, form: int = tarfile.GNU_FORMAT) -> bytes:
 
 
 def read(name: str, data: bytes) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
-    """Documents, and (place, reason) of what was rejected."""
+    """Reads a tar. Returns the documents, and (location, reason) of each rejected record."""
 
     def open_file(path: str) -> BinaryIO:
         assert path == name
@@ -118,7 +118,9 @@ def test_names_that_lead_out_of_the_project_are_named_and_the_paper_goes_on() ->
 
 @pytest.mark.parametrize("mtime", [0, 2902713362])
 def test_a_damaged_header_does_not_lose_the_members_behind_it(mtime: int) -> None:
-    """With the second time, the signed sum of a member's bytes is 0, which is what an empty checksum says."""
+    """With the second ``mtime``, the signed sum of a member's bytes is 0. An empty checksum is also read as 0, so it
+    must not count as correct.
+    """
     members = {f"0101/hep-th010100{i}.gz": gzip.compress(TEX, mtime=mtime) for i in range(1, 4)}
     data = bytearray(tar_of(members))
     second = data.index(b"0101/hep-th0101002")

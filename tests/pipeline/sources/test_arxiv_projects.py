@@ -1,4 +1,4 @@
-"""arXiv: whole projects, packed as arXiv packs them, from the tar to the cleaned text."""
+"""Tests whole arXiv projects, from the tar (packed as arXiv does it) to the cleaned text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CASES: list[dict[str, Any]] = json.loads(
 
 
 def read(files: dict[str, str]) -> dict[str, Any]:
-    """Returns the one document of a project."""
+    """Returns the only document of a project."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, text in files.items():
@@ -43,7 +43,9 @@ def read(files: dict[str, str]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))
 def test_project(case: dict[str, Any]) -> None:
-    """The cleaned text has all of ``must`` and nothing of ``must_not``; white space counts once."""
+    """The cleaned text contains each text in ``must``, and none in ``must_not``. Several white-space characters count
+    as one.
+    """
     paper = clean_latex(read(case["files"])["text"])
     text = " ".join(paper.text.split())
     missing = [want for want in case["must"] if " ".join(want.split()) not in text]

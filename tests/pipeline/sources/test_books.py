@@ -1,4 +1,4 @@
-"""Books in every form they come in, in every encoding, whole and broken."""
+"""Tests books in all file formats and encodings, sound and broken."""
 
 from __future__ import annotations
 

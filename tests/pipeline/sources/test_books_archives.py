@@ -1,4 +1,6 @@
-"""Archives of books: damage costs what is damaged alone, and no method unpacks to more than is asked for."""
+"""Tests archives of books. Damage affects only the damaged books, and unpacking never returns more bytes than
+requested.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ def _text(name: str) -> str:
 
 
 def _tar(tar_format: int = tarfile.GNU_FORMAT, names: list[str] = _NAMES) -> tuple[bytes, list[int]]:
-    """Returns a tar of five books, and where each member's header begins."""
+    """Returns a tar of five books, and the offset of each member's header."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tar_format) as archive:
         for name in names:

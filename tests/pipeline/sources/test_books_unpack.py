@@ -1,4 +1,6 @@
-"""Large files of books: unpacked by one task into chunks, they give what they give when they are read at once."""
+"""Tests large files of books. If a task first unpacks them into chunks, the books are the same as if the files are read
+directly.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ FORMS: dict[str, tuple[str, bytes]] = {
 
 
 def spilled(path: str, data: bytes, **settings: Any) -> Iterator[dict[str, Any] | Rejected]:
-    """As the pipeline does: chunks are spilled, several in one file, and read back."""
+    """Unpacks a file and reads its chunks as the pipeline does. A chunk is a part of a spill file, between other
+    data.
+    """
     reader = BooksReader(max_unit_bytes=1, **settings)
     (unit,) = reader.units([InputFile(path, len(data))], lambda _: io.BytesIO(data))
     assert unit.kind in reader.CONTAINERS
@@ -134,7 +138,7 @@ def test_a_book_too_long_is_told_and_not_held(form: str) -> None:
 
 
 def test_damage_that_only_the_fast_library_tells_is_named() -> None:
-    """isal has errors of its own beside zlib's."""
+    """The fast library isal reports some errors that zlib does not have."""
     data = bytes(gzip.compress(tar_of({f"{n}.txt": book(20_000) for n in range(8)}), mtime=0))
     reasons = Counter[str]()
     for at in range(100, len(data) - 50, len(data) // 40):
@@ -164,7 +168,7 @@ def peak_of(work: Callable[[], Any]) -> int:
 
 def test_memory_is_a_chunk_whatever_the_archive_holds() -> None:
     class Endless(io.RawIOBase):
-        """A tar of a thousand books of 100 kB that stands nowhere in memory."""
+        """Plays a tar of a thousand books of 100 kB, which is never in memory as a whole."""
 
         body, position = book(20_000)[:100_000].ljust(100_352), 0
 

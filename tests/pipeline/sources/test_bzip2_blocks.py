@@ -1,4 +1,6 @@
-"""bzip2 by blocks: any cut of a dump gives the same pages, damage costs a block, threads give the same bytes."""
+"""Tests reading bzip2 by blocks. Any division of a dump into units gives the same pages, damage affects one block, and
+threads give the same bytes.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,7 @@ BLOCK = bytes.fromhex("314159265359")
 
 
 def in_pieces(data: bytes, num_bytes: int, level: int = 1) -> bytes:
-    """A stream for every so many bytes, wherever that cuts a page: what pbzip2 writes."""
+    """Compresses every ``num_bytes`` bytes as a separate stream, as pbzip2 does. A stream may end inside a page."""
     return b"".join(bz2.compress(data[at : at + num_bytes], level) for at in range(0, len(data), num_bytes))
 
 
@@ -132,7 +134,9 @@ def test_a_file_cut_short_gives_what_stands_before(form: str, data: st.DataObjec
 
 @pytest.mark.parametrize("per_stream", [1 << 30, 60_000])
 def test_xml_that_ends_early_is_told_once(per_stream: int) -> None:
-    """In a page that began in another unit's range, or behind it: each end is told by one unit."""
+    """A truncated page may begin in the range of one unit and end in the range of another. Only one of them reports the
+    early end.
+    """
     reasons = set()
     for end in range(101_400, 420_000, 9_700):
         packed = in_pieces(XML[:end], per_stream)
@@ -165,7 +169,9 @@ def test_pages_behind_a_damaged_block_are_read() -> None:
 
 
 def test_a_mark_that_stands_in_a_block_by_chance_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Marks of all 48 bits cannot be had by chance: a byte in the middle of each block is taken for one."""
+    """A block's mark has 48 bits, so it hardly ever occurs inside a block by chance. Here the search also reports a
+    false mark in the middle of each block.
+    """
     packed = PACKED["one stream of many blocks"]
     honest = list(regions(io.BytesIO(packed), 0))
     middles = {(region.offset + len(region.data) // 2) for region in honest if region.kind is Kind.BLOCK}
@@ -188,7 +194,7 @@ def test_a_mark_that_stands_in_a_block_by_chance_is_none(monkeypatch: pytest.Mon
 def threaded(
     packed: bytes, num_threads: int, sizes: list[int], max_length: int = -1, out: list[bytes] | None = None
 ) -> bytes:
-    """Fed in pieces of these sizes, over and over."""
+    """Unpacks a file with threads. The packed bytes are passed in pieces of the given sizes, which are used in turn."""
     out = [] if out is None else out
     at = turn = 0
     with ThreadPoolExecutor(num_threads) as pool:
@@ -218,7 +224,7 @@ def before_damage(packed: bytes, num_threads: int, sizes: list[int]) -> bytes:
 
 
 def is_named(error: OSError) -> bool:
-    """As bz2 itself names damage: an error number would be the disk's."""
+    """True if the error is about damaged data, as bz2 reports it. An error of the disk would have an error number."""
     return error.errno is None and bool(str(error))
 
 

@@ -1,4 +1,4 @@
-"""Reading published C4 and WET files."""
+"""Tests reading published C4 and WET files."""
 
 from __future__ import annotations
 

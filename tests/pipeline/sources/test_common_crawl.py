@@ -1,4 +1,4 @@
-"""CommonCrawl's reader: what of a record becomes what of a document."""
+"""Tests CommonCrawl's reader: which parts of a record become which parts of a document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Tests declared corpora: all formats give the same documents, and faults give a reason or a message of one line."""
+"""Tests corpora that a configuration declares. All formats give the same documents. A fault gives a reason or a message
+of one line.
+"""
 
 from __future__ import annotations
 
@@ -267,7 +269,7 @@ def test_a_declared_source_is_a_plain_value() -> None:
 
 
 def _read(path: Path) -> tuple[list[Any], list[Rejected]]:
-    """The documents and rejections of a file as a run reads it."""
+    """Reads a file as a run does. Returns its documents and its rejected records."""
     one = list(found(declared(), path))
     return [d for d in one if isinstance(d, dict)], [d for d in one if isinstance(d, Rejected)]
 
@@ -276,7 +278,9 @@ def _read(path: Path) -> tuple[list[Any], list[Rejected]]:
 def test_no_changed_bit_of_a_parquet_file_loses_a_document_without_a_word(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every byte is changed once. pyarrow ends the whole process for some of them if statistics of columns are read."""
+    """Changes one bit of each byte in turn. For some of these files, pyarrow would crash if it read the statistics of
+    the columns.
+    """
     monkeypatch.setattr(reader_module, "UNIT_BYTES", 100)
     path = tmp_path / "a.parquet"
     with pq.ParquetWriter(path, pa.Table.from_pylist(ROWS).schema, write_page_checksum=True) as writer:

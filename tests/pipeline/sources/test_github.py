@@ -1,4 +1,4 @@
-"""Reading BigQuery's exports of GitHub."""
+"""Tests reading BigQuery's exports of GitHub."""
 
 from __future__ import annotations
 
@@ -204,7 +204,9 @@ def is_row(one):
 
 @pytest.mark.slow
 def test_no_changed_bit_of_a_parquet_table_loses_a_row_without_a_word():
-    """Changes every byte once. Nothing else changes, or a rejection names the file, or an error names a column."""
+    """Changes one bit of each byte in turn. Each time, either all rows are still the same, or a rejection names the
+    file, or an error names a column.
+    """
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(CONTENTS), sink, row_group_size=2, write_page_checksum=True)
     sound = sink.getvalue()

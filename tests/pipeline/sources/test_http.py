@@ -1,4 +1,6 @@
-"""HTTP bodies in WARC records: codings, types, interim responses. What the bytes prove counts."""
+"""Tests HTTP bodies in WARC records: compression, content types, interim responses. The bytes count more than the
+headers.
+"""
 
 from __future__ import annotations
 

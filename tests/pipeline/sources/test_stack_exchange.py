@@ -1,4 +1,6 @@
-"""Dumps to posts: names, every form of row, every cut, every fault of the systems before, hostile XML."""
+"""Tests how a dump is converted to posts: file names, every form of a row, any division into units, known faults of
+other projects, and hostile XML.
+"""
 
 from __future__ import annotations
 

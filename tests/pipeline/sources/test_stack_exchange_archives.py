@@ -1,4 +1,6 @@
-"""Archives of dumps: unpacked as a stream, damaged, hostile; and the real dumps with their figures."""
+"""Tests archives of dumps: unpacking as a stream, damaged archives, hostile archives, and real dumps, whose numbers are
+known.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ def rejects_of(items: list[Any]) -> list[tuple[str, bool]]:
 
 
 def read_archive(path: Path, tmp_path: Path, reader: StackExchangeReader = READER) -> Iterator[TableRow | Rejected]:
-    """As the pipeline does: chunks are spilled, several in one file, and read back."""
+    """Unpacks an archive and reads its chunks as the pipeline does. A chunk is a part of a spill file, between other
+    data.
+    """
     spill = tmp_path / "spill"
     for unit in reader.units(files(path), open_file):
         assert unit.kind in reader.CONTAINERS
@@ -166,7 +170,9 @@ def test_damaged_archive(spoil: Callable[[bytes], bytes], filters: Any, tmp_path
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("filters", FILTERS.values(), ids=FILTERS)
 def test_damage_anywhere_is_the_archives_fault(filters: Any, seed: int, tmp_path: Path) -> None:
-    """PPMd's unpacker ends by a signal on some of these, zstd and brotli have errors of their own."""
+    """On some damaged archives, PPMd's unpacker ends its process by a signal, and zstd and brotli raise their own
+    errors.
+    """
     rng = random.Random(seed)
     path = pack(tmp_path / "a.stackexchange.com.7z", {"Posts.xml": many_rows(300)}, filters=filters)
     stored = bytearray(path.read_bytes())
@@ -207,7 +213,7 @@ def test_an_archive_of_utf16_is_read(codec: str, filters: Any, tmp_path: Path) -
 
 @pytest.fixture(scope="module")
 def seen() -> list[int]:
-    """How many bytes each number of threads gave."""
+    """Returns a list that gets the number of bytes that each number of threads unpacked."""
     return []
 
 
@@ -215,7 +221,7 @@ def seen() -> list[int]:
 def test_bzip2_is_unpacked_by_threads(
     num_threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[int]
 ) -> None:
-    """Of a solid archive of many blocks, the member in the middle; then with a byte of it changed."""
+    """Unpacks the middle member of a solid archive with many blocks. Then damages this member and unpacks it again."""
     monkeypatch.setattr(stack_exchange_7z, "num_threads", lambda: num_threads)
     made: list[ThreadedUnpacker] = []
 
@@ -319,7 +325,7 @@ def test_real_dumps_lose_nothing(corpus_data: Path) -> None:
 
 @pytest.mark.real
 def test_the_judge_finds_nothing_lost(corpus_data: Path, tmp_path: Path) -> None:
-    """Counted from the raw XML by a program that knows nothing of ours; one dump of each site."""
+    """The judge counts the posts in the raw XML, and shares no code with this project. One dump per site is read."""
     paths = [
         p for p in sorted(corpus_data.glob("stackexchange/*/Posts.xml")) if p.parent.name != "ai.stackexchange.com"
     ]

@@ -1,4 +1,4 @@
-"""Posts to documents: order, layouts, what is left out and why, the largest sites."""
+"""Tests how posts become documents: order, layouts, what is left out and why, and the largest sites."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ def test_layouts(layout: str, text: str) -> None:
 def test_answers_by_score_then_accepted_then_earliest_in_any_order(
     scores: list[int], accepted: int, rng: random.Random
 ) -> None:
-    """Scores are numbers (RedPajama and Data-Juicer sort them as text: 9 before 100)."""
+    """Answers are sorted by score, best first. Scores are compared as numbers. (RedPajama and Data-Juicer compare them
+    as text, so 9 comes before 100.)
+    """
     answers = [post(i, 1, score=score, text=str(i)) for i, score in enumerate(scores, start=2)]
     posts = [post(1, accepted_answer_id=accepted), *answers]
     rng.shuffle(posts)

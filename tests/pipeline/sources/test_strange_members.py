@@ -1,4 +1,4 @@
-"""Gzip members that are not what a file should hold, between those that are: a neighbour costs nothing."""
+"""Tests files with gzip members of unexpected content between sound members. The sound members are read as usual."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""WARC and WET reading: what is hurt is named, all else comes out unchanged."""
+"""Tests reading WARC and WET files. Each damaged record is named, and all other records are read unchanged."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def opener(data: bytes) -> Opener:
 
 
 def read(data: bytes, name: str = "a.warc.wet.gz") -> tuple[dict[str, str], list[Rejected]]:
-    """The texts by url, and what was rejected; the same page twice fails."""
+    """Reads a WET file. Returns the texts by url, and the rejected records. Fails if a page is returned twice."""
     texts: dict[str, str] = {}
     rejected = []
     for found in read_wet(name, opener(data)):
@@ -90,12 +90,12 @@ def starts_of(pieces: Sequence[bytes]) -> list[int]:
 
 
 def hurt_numbers(starts: Sequence[int], first: int, last: int) -> set[int]:
-    """The records that bytes ``first`` to ``last`` (exclusive) lie in."""
+    """Returns the numbers of the records that contain some of the bytes from ``first`` to ``last`` (exclusive)."""
     return {n for n in range(len(starts) - 1) if starts[n] < last and first < starts[n + 1]}
 
 
 def named_numbers(rejected: Sequence[Rejected], starts: Sequence[int]) -> set[int]:
-    """The records that the rejections name: by the place, and by the range of bytes that is told lost."""
+    """Returns the numbers of the records that the rejections name, by their location or by a range of lost bytes."""
     named: set[int] = set()
     for item in rejected:
         path, _, location = item.location.partition("@")

@@ -1,4 +1,4 @@
-"""Pages of HTML: their encodings, and what tags without end may cost."""
+"""Tests HTML pages: their encodings, and the time for pages with very many tags."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ COSTLY: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("name", COSTLY)
 def test_a_mebibyte_of_tags_costs_linear_time(name: str) -> None:
-    """Under a second on an idle machine; the limit here leaves room for a busy one."""
+    """On an idle machine this takes less than a second. The limit is higher, because the machine may be busy."""
     markup = f"<html><title>T</title>{PROSE}{COSTLY[name]()}"
     begun = time.process_time()
     page = page_text(markup.encode())

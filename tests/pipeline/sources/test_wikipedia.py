@@ -1,4 +1,4 @@
-"""Tests of reading Wikipedia's dumps: in units, damaged, truncated, misnamed; no page is lost without a report."""
+"""Tests reading Wikipedia's dumps: in units, damaged, truncated, with a wrong name. Each lost page is reported."""
 
 from __future__ import annotations
 
@@ -329,7 +329,7 @@ def open_stored(path: str) -> BinaryIO:
 
 
 class _Endless(io.RawIOBase):
-    """A dump of any length that is never in memory as a whole."""
+    """Plays a dump of any length, which is never in memory as a whole."""
 
     def __init__(self, num_bytes: int) -> None:
         self._head, self._page = HEADER.encode(), page(1, "Wort " * 2000).encode()

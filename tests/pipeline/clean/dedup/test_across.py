@@ -173,7 +173,7 @@ def test_the_outcome_depends_neither_on_files_nor_on_workers(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_hot_keys_are_linear_work(tmp_path: Path) -> None:
-    """Many kept pages of one template, and many new pages of it: each new page is compared with a few kept pages."""
+    """Many kept pages and many new pages share one template. Each new page is compared with only a few kept pages."""
     frame = prose("template", 90)
     kept = [doc(f"k{n}", f"{frame} {prose(f'kept {n}', 60)}") for n in range(200)]
     new = [doc(f"n{n}", f"{frame} {prose(f'new {n}', 60)}") for n in range(300)] + [{**kept[7], "id": "copy"}]
@@ -221,7 +221,7 @@ def test_the_pairs_of_a_key_are_bounded(num_kept: int) -> None:
 
 
 def test_a_key_of_very_many_new_documents_is_compared_in_blocks() -> None:
-    """The memory of a worker depends on a block, and not on the number of new documents."""
+    """The memory of a worker depends on the size of a block, and not on the number of new documents."""
     num_kept, num_new = 64, 100_000
     lengths, new = np.arange(num_kept, 0, -1) * 10, np.arange(num_new)
     blocks = nominate_kept(np.full(num_kept, 7), np.arange(num_kept), lengths, np.full(num_new, 7), new, new)

@@ -1,4 +1,6 @@
-"""Contests on packed keys keep the documents that comparing whole documents would keep."""
+"""Tests the exact dedups, which compare packed keys. They keep the same documents as a comparison of whole
+documents.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ def batch_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
 
 
 def survivors(rows: list[dict[str, Any]], batch_size: int) -> list[int]:
-    """Runs a chain of exact dedups on packed keys, as the transform does. Returns the rows that are kept."""
+    """Runs a chain of exact dedups on packed keys, as the pipeline does. Returns the numbers of the kept rows."""
     waiting: dict[int, list[bytes]] = defaultdict(list)
     for number, start in enumerate(range(0, len(rows), batch_size)):
         batch_id = BATCH_ID.pack(number, 0, 1)
@@ -65,7 +67,7 @@ def survivors(rows: list[dict[str, Any]], batch_size: int) -> list[int]:
 
 
 def plain_survivors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Applies the same rules to whole documents."""
+    """Applies the same rules to whole documents. Returns the kept documents."""
 
     def tie(row: dict[str, Any]) -> tuple[bytes, bytes]:
         return xxhash.xxh3_64_digest(row["id"].encode()), xxhash.xxh3_64_digest(row["text"].encode())

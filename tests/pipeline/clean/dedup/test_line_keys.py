@@ -1,4 +1,4 @@
-"""Packed line hashes remove the lines that comparing whole texts would remove."""
+"""Tests the line dedup, which compares packed hashes. It removes the same lines as a comparison of whole texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ DOCS = st.lists(LINES, min_size=1, max_size=8)
 def deduped(
     texts: list[str], step: LineDedup, batch_size: int, scopes: list[str | None] | None = None
 ) -> list[list[str]]:
-    """Runs both passes of the line dedup on packed hashes, as the transforms do."""
+    """Runs both passes of the line dedup on packed hashes, as the pipeline does. Returns the kept lines of each
+    text.
+    """
     batches = {}
     for number, start in enumerate(range(0, len(texts), batch_size)):
         part = texts[start : start + batch_size]

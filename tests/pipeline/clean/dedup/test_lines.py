@@ -1,4 +1,6 @@
-"""A bucket of lines that is split on disk gives the same verdicts as one in memory."""
+"""Tests that the line dedup gives the same verdicts if a bucket of line hashes is split on disk as if it is in
+memory.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Tests the near dedup of a source: what it removes, for which kept documents, and what it writes about it."""
+"""Tests the near dedup of one source: which documents it removes, which kept document it names for each, and what it
+writes.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def source(step: MinHashDedup = STEP) -> Source:
 
 
 def corpus() -> list[Doc]:
-    """Returns copies, edited copies, parts, menus around a text, templates with other data, chains, and others."""
+    """Returns documents with many kinds of similarity: copies, edited copies, excerpts, menus around a text, templates
+    with different data, and chains of edits. Some are similar to no other.
+    """
     found = [doc(f"alone {n}", prose(f"alone {n}", 90 + n)) for n in range(30)]
     for n in range(6):
         text = prose(f"base {n}", 200 + 7 * n)
@@ -55,7 +59,9 @@ def corpus() -> list[Doc]:
 
 
 def expected(documents: Sequence[Doc], step: MinHashDedup) -> dict[str, tuple[float, float, int, set[str]]]:
-    """Compares all pairs. Returns, by removed id: overlap, Jaccard, shared n-grams, the ids it may be removed for."""
+    """Compares all pairs of documents. Returns a dict from the id of each removed document to its (overlap, Jaccard
+    similarity, shared n-grams, ids of kept documents that may be named).
+    """
     sets = {d["id"]: grams(d["text"]) for d in documents}
     scopes = {d["id"]: "" if step.scope == "all" else d[step.scope] or "und" for d in documents}
     compared = [d for d in documents if len(sets[d["id"]]) >= step.min_ngrams]
@@ -202,7 +208,7 @@ def test_the_outcome_depends_neither_on_files_nor_on_workers_nor_on_buckets(tmp_
 
 
 def test_documents_equal_in_everything_are_told_apart(tmp_path: Path) -> None:
-    """A bad input has the same id many times. One document is kept."""
+    """A bad input has the same id many times. Each group of near duplicates still keeps exactly one document."""
     twin, other = doc("same", prose("twin", 100)), doc("same", prose("other", 100))
     stats = run([twin] * 300 + [other] * 2 + [doc("near", edited(twin["text"], "n", 1) + " " + prose("end", 30))],
                 tmp_path, files=3)  # fmt: skip

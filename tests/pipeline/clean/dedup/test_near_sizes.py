@@ -1,4 +1,6 @@
-"""Tests what near dedups send and hold, at one and at four times the input: the numbers of docs/scale.md."""
+"""Tests how many bytes near dedups send and hold, for the input and for four times the input. docs/scale.md contains
+these numbers.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,9 @@ def records(num_docs: int, first_byte: int, seed: int) -> np.ndarray:
 
 
 def peak_of(process: Callable[[Any], Iterator[Any]], payloads: list[tuple[int, bytes]], num_buckets: int) -> int:
-    """Returns the most bytes that are held for any bucket. Kernels are compiled before."""
+    """Processes each bucket, and returns the largest number of bytes held at once. Kernels are compiled before the
+    measurement.
+    """
     for _ in process((0, [payload for number, payload in payloads if number == 0])):
         pass
     most = 0
@@ -123,7 +127,9 @@ def test_a_worker_holds_one_bucket_of_keys_however_large_the_input(job: SourceJo
 
 
 def records_of_couples(num_pairs: int) -> np.ndarray:
-    """Returns the records of documents each of which shares one band with one other document."""
+    """Returns the records of pairs of documents. The two documents of a pair share one band, and nothing with
+    others.
+    """
     chosen = np.random.default_rng(3)
     found = np.zeros(2 * num_pairs, RECORD)
     found["key"] = np.tile(chosen.integers(0, 2**63, num_pairs, np.uint64) | np.uint64(1), 2)

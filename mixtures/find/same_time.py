@@ -1,0 +1,22 @@
+"""Marks an index with the modification time of its shard, which shows at no cost whether the shard was written since.
+
+The mark is the index file's own modification time. If the shard is written again or copied, the times differ, and the
+shard's checksum decides whether the index still fits.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def has_time_of(index: Path, shard: Path) -> bool:
+    """Returns True if the index has the modification time of the shard."""
+    return index.stat().st_mtime_ns == shard.stat().st_mtime_ns
+
+
+def set_time(index: Path, shard_time_ns: int) -> None:
+    """Gives an index the modification time of its shard, in nanoseconds. The caller reads the time before it reads the
+    shard. So a shard that is written meanwhile has another time.
+    """
+    os.utime(index, ns=(shard_time_ns, shard_time_ns))
