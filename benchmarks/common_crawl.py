@@ -69,7 +69,7 @@ class Used:
 
 
 def run_pipeline(config: dict[str, Any], paths: list[str], out: Path, models: str | None, processes: int = 1) -> Used:
-    """Runs the clean phase over WET files as a user does."""
+    """Runs the command of the clean phase over WET files, as a user does. Returns what it used."""
     out.mkdir(parents=True)
     (out / "config.yaml").write_text(json.dumps(config))
     command = [sys.executable, "-m", "pipeline.run", f"--config={out / 'config.yaml'}", "--phase=clean"]

@@ -75,7 +75,7 @@ def generated(pages: list[str], seed: int = 0) -> Iterator[str]:
 def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_file: int = 8 << 20) -> list[str]:
     """Writes pages with about ``text_bytes`` of text as WET files. Returns the paths of the files.
 
-    The files look like those of a crawl of 2019, because cc_net expects their headers in that order.
+    The records look like those of a crawl of 2019, because cc_net expects the headers in the order of that time.
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths, total, number = [], 0, 0

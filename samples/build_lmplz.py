@@ -35,7 +35,7 @@ BOOST_LIBRARIES = ("program_options", "thread", "chrono", "atomic", "container",
 
 
 _PERCENT = re.compile(r"\[ *(\d+)%\]")
-"""The progress that CMake prints before a line of the build."""
+"""Matches the progress that CMake prints before a line of the build."""
 _PERCENT_STEP = 10
 _TAIL_LINES = 25
 """The number of last lines of a failed program that are shown."""

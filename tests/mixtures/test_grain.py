@@ -143,8 +143,8 @@ def test_a_state_of_grain(out: Path) -> None:
 def test_batches_are_those_of_the_loader_of_the_rank(
     out: Path, packing: Any, ranks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reads the batches in order (they are read ahead then) and in other orders, in a pickled copy and in threads. The
-    data needs at least two packing plans.
+    """Reads the batches in order (the source then reads ahead), in other orders, from a pickled copy, and in threads.
+    The data needs at least two packing plans.
     """
     monkeypatch.setattr("mixtures.loader._PLAN_TOKENS", 3_000)
     settings = replace(SETTINGS, packing=packing, epochs=2, skip_sequences=[(5, 7)])

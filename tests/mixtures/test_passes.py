@@ -41,7 +41,9 @@ def test_an_iteration_that_began_earlier_and_arrives_late_keeps_its_number() -> 
 
 
 def test_the_same_name_again_is_another_pass() -> None:
-    """If a random generator gets the same seed before every pass, all passes have the same name."""
+    """If a random generator gets the same seed before every pass, all passes have the same name. They still get
+    different numbers.
+    """
     counter = PassCounter()
     assert [counter.join("seed 0", worker) for worker in (0, 1, 1, 0, 0, 1)] == [0, 0, 1, 1, 2, 2]
 

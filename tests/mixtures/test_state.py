@@ -207,8 +207,8 @@ def test_passes_follow_one_another(out: Path) -> None:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 4])
 def test_one_workers_state_counts_steps_of_one_size(out: Path, batch_size: int) -> None:
-    """If the batch size changes, one worker's state does not say where the other workers are. Half of the data would be
-    repeated.
+    """The state of a single worker counts steps. If the batch size changes, it does not say where the other workers
+    are, and half of the data would be repeated.
     """
 
     def loader(worker: int, batch_size: int) -> Loader:
