@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,23 @@ def small_done(small: Small, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("done") / "out"
     assert small.run(out) == 0
     return out
+
+
+@pytest.fixture(autouse=True)
+def shared_files_stay(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that changes the shared input or configuration, because the tests after it would see the change."""
+    if "small" not in request.fixturenames:
+        yield
+        return
+    shared: Small = request.getfixturevalue("small")
+    before = _files_of(shared)
+    yield
+    assert _files_of(shared) == before, "write a file of your own in tmp_path"
+
+
+def _files_of(small: Small) -> dict[str, tuple[int, int]]:
+    found = [path for path in small.root.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in found}
 
 
 @pytest.fixture

@@ -268,8 +268,9 @@ def test_a_run_that_cleans_again_says_which_shards_no_longer_count(small: Small,
     out = tmp_path / "out"
     assert small.run(out) == 0
     assert "no longer count" not in capsys.readouterr().err
-    small.config.write_text(CONFIG.replace("sources: {", "sources: {c4: {line_dedup: off}, "))
-    assert small.run(out, "--phase=clean") == 0
+    other = tmp_path / "other.yaml"
+    other.write_text(CONFIG.replace("sources: {", "sources: {c4: {line_dedup: off}, "))
+    assert small.run(out, f"--config={other}", "--phase=clean") == 0
     said = capsys.readouterr().err
     assert "shards of recipe small (seed 0, " in said
     assert f"tokens) in {out} are of other clean documents than this run writes, so they no longer count" in said
