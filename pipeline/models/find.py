@@ -164,8 +164,8 @@ def _check_kinds(source: str, steps: Sequence[object], needed: Mapping[str, Mode
         check_pairs(perplexity)
     judges = [step for step in steps if isinstance(step, Language | DetectLanguage)]
     named = {name for step in judges for name in _named(step)}
-    if isinstance(language, str) and not is_stored(language) and judges and not named:
-        check_is_language_model(local_path(language), source, judges[0])  # else the names themselves are looked up
+    if isinstance(language, str) and not is_stored(language) and not named:  # else the names themselves are looked up
+        check_is_language_model(local_path(language), source, judges[0] if judges else None)
     for step in steps:
         if isinstance(step, Language | DetectLanguage) and isinstance(language, str | StoredFile):
             _check_languages(source, step, language)

@@ -91,12 +91,13 @@ def _words_of_arpa(path: str) -> set[str]:
 _SPECIAL = {"<unk>", "<s>", "</s>"}
 
 
-def check_is_language_model(path: str, source: str, step: Language | DetectLanguage) -> None:
+def check_is_language_model(path: str, source: str, step: Language | DetectLanguage | None) -> None:
     """Checks that the labels of a fastText model are languages. A classifier of another kind would give documents
     labels that are not languages.
 
     Args:
-        source: the source that uses the model, and ``step`` its step. The message shows how to rename the labels.
+        source: the source that uses the model.
+        step: the source's step that can rename labels, for the message; None if it has no such step.
 
     Raises:
         ValueError: most labels are not codes of languages.
@@ -104,7 +105,7 @@ def check_is_language_model(path: str, source: str, step: Language | DetectLangu
     labels = labels_of(path)
     codes = [one for one in labels if one in LANGUAGES or _WITH_SCRIPT.fullmatch(one) or _ISO_639_3.fullmatch(one)]
     if len(codes) < _MIN_LANGUAGES * max(1, len(labels)):
-        if line := renaming_all(source, step, labels):
+        if step and (line := renaming_all(source, step, labels)):
             raise ValueError(
                 f"{path}: its labels ({', '.join(labels[:5])}) are not the names that other sources use for languages; "
                 f"rename them all, as in {line}"

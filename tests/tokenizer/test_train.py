@@ -206,7 +206,7 @@ def test_the_command_takes_the_file_of_a_run(tmp_path: Path, topics: list[str]) 
         (["--input", "{tmp}/short.txt"], "at most"),
         (["--input", "{tmp}/short.txt", "--vocab-size", "5"], "vocab_size 5 is too small"),
         (["--clean", "{tmp}"], "--clean needs --config"),
-        (["--clean", "{tmp}/absent", "--config", "llama"], "is not a folder"),
+        (["--clean", "{tmp}/absent", "--config", "llama"], "there is no such folder of cleaned documents"),
         (["--clean", "{tmp}", "--config", "llama"], "holds no SOURCE/"),
         (["--clean", "{tmp}", "--config", "{tmp}/absent.yaml"], "cannot read the recipe"),
         (["--input", "{tmp}/short.txt", "--config", "{tmp}/odd.yaml"], "tokenizer holds vocabulary"),
