@@ -162,7 +162,7 @@ def faults(source: str, folder: Path, *, num_mutants: int, seed: int) -> tuple[i
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs all sources. Returns 1 if a rule is broken, else 0."""
+    """Cleans damaged input of every source. Returns 1 if a rule is broken, else 0."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutate", description=str(__doc__).split("\n\n")[0])
     parser.add_argument("--mutants", type=int, default=1500, help="of all sources together (default: 1500)")
     parser.add_argument("--seed", type=int, default=0)

@@ -32,8 +32,8 @@ _TEXTS_AT_ONCE = 64
 _UNIT = 2.0**-24
 """Largest relative error of one float32 sum, product or quotient."""
 _ROUNDINGS_OF_A_PRODUCT = 20
-"""Number of roundings after the vectors were added up. It covers two computations: the mean, which gives a text's
-vector of 16 numbers, and the product of this vector with a node's vector.
+"""How many times a result is rounded after the vectors of a text's words were added up. Two computations follow the
+sum: the mean, which gives the text's vector of 16 numbers, and the product of this vector with a node's vector.
 """
 _LEAST_ERROR = 1e-5
 """Bound on the error that the logarithms and their sum cause in a probability. It is fifty times the largest error seen

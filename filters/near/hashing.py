@@ -2,7 +2,7 @@
 n-grams that two documents share. Numba compiles the functions when they are first called
 (:mod:`filters.compiled`).
 
-:mod:`filters.books.overlap` and :mod:`filters.near.minhash` define all numbers that these functions compute. The
+:mod:`filters.books.overlap` and :mod:`filters.near.minhash` explain what each result means. The
 callers check the sizes of all arrays.
 """
 

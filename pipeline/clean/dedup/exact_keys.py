@@ -145,7 +145,7 @@ class Layout:
     """The position of the first byte of the document's id. The id is the last part of the payload."""
 
     def is_of_earlier_dump(self, payload: bytes) -> bool:
-        """True if the payload is of a document that an earlier dump keeps (see :func:`earlier_payload`)."""
+        """True if the payload belongs to a document that was kept in an earlier dump (:func:`earlier_payload`)."""
         return payload.startswith(_NO_BATCH, self.address)
 
 
