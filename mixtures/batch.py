@@ -25,7 +25,8 @@ class Batch:
     are ``[:, 1:]``."""
     segment_begins: Array
     """int64: indices into ``input_ids.ravel()`` at which segments begin. Every sequence begins with a new segment.
-    Attention kernels need the result of :meth:`cu_seqlens` instead, because they see only seq_len tokens per row."""
+    These indices count seq_len + 1 tokens per row. The inputs have one token less, so attention kernels need the result
+    of :meth:`cu_seqlens` instead."""
     segment_sources: Array
     """int8: the source of each segment, as an index into ``TokenStream.source_names``. Padding is -1."""
     sequences: Array

@@ -48,7 +48,8 @@ class StreamPiece:
     offset: int
     """An offset in the stored file. In plain XML, it is the offset of ``data``. In bz2, it is the offset of the block
     from which ``data`` was unpacked. (For the first block of a stream, it is the offset of the stream.) For a gap, it
-    is the offset of the end mark before the gap. So the unit that contains this end mark reports the gap.
+    is the offset of the end mark before the gap. Several workers read units (parts) of one file. The worker whose unit
+    contains this end mark reports the gap, and no other.
     """
     data: bytes = b""
     detail: str = ""
