@@ -225,7 +225,7 @@ def test_a_stage_that_was_replaced_is_refused(small: Small, stages: list[Path], 
     assert go_on(copies[1], tmp_path / "three", config, f"--from={copies[0]}") == 2
     assert "its earlier stage in ../one was replaced by another mixture" in capsys.readouterr().err
     shutil.rmtree(copies[0])
-    with pytest.raises(ValueError, match=r"stage 1 of .* is not there"):
+    with pytest.raises(ValueError, match=r"stage 1 of .*: there is no such folder"):
         Loader(copies[1], LoaderSettings(seq_len=64, batch_size=2))
 
 
