@@ -51,7 +51,7 @@ class DedupStep:
         return False
 
     parts: ClassVar[str] = ""
-    """What the step removes from the texts of documents that it keeps: ``lines`` or ``passages``. Empty if the step
+    """Names the parts that the step removes from texts of kept documents: ``lines`` or ``passages``. Empty if the step
     changes no text.
     """
 

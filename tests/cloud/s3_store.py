@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rehearsal import shard_sums
 
 BUCKET = "rehearsal"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -33,6 +35,13 @@ class Store:
     def get(self, key: str) -> bytes:
         found: bytes = self.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         return found
+
+    def assert_finished(self, output: str, sums: object) -> None:
+        """Fails if the output has other shards than ``sums`` says, or if temporary files are left."""
+        assert shard_sums(json.loads(self.get(f"{output}/manifest.json"))) == sums
+        left = self.names(f"{output}/")
+        assert not [name for name in left if name.endswith(".tmp") or "/spill" in name or "/probe-" in name]
+        assert self.names("temp/") == []
 
     def names(self, prefix: str) -> list[str]:
         return [o["Key"] for o in self.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]

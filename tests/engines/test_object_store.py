@@ -37,11 +37,7 @@ def assert_everything_on_s3(
         *checkout.input_flags("s3://rehearsal/input", LOADED), timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    manifest = json.loads(store.get("out/manifest.json"))
-    assert shard_sums(manifest) == shard_sums(json.loads((small_run / "manifest.json").read_text()))
-    left = store.names("out/")
-    assert not [name for name in left if name.endswith(".tmp") or "/spill" in name or "/probe-" in name]
-    assert store.names("temp/") == []
+    store.assert_finished("out", shard_sums(json.loads((small_run / "manifest.json").read_text())))
 
 
 def test_everything_on_s3_with_spark(

@@ -1,5 +1,6 @@
-"""Every command under ``mixtures/``: a misspelt folder and an error of the disk are told in one line, with the right
-status."""
+"""Tests that every command under ``mixtures/`` prints one line for a misspelt folder and for an error of the disk, and
+that it ends with the right status.
+"""
 
 from __future__ import annotations
 
