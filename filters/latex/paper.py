@@ -130,7 +130,7 @@ class Latex(Step):
     """Cuts a paper at its appendix. Off by default, because the LLaMA paper removes only the bibliography at the end.
     """
     no_sections: Literal["keep", "drop"] = "keep"
-    """Chooses what to do with papers without headings, such as physics letters. ``keep`` removes only their front matter.
+    """Chooses what to do with papers without headings, such as letters. ``keep`` removes only their front matter.
     ``drop`` drops them."""
 
     NAME: ClassVar[str] = "latex"
