@@ -39,7 +39,7 @@ class PartRule:
     weights: Mapping[str, Decimal]
     """The weight of each value, relative to the source's other values. With ``is_epochs``, the epochs of each value."""
     is_epochs: bool = False
-    """True if each value gets tokens in proportion to its epochs times its available tokens."""
+    """True if ``weights`` holds epochs. The share of a value is then its epochs times its available tokens."""
     max_epochs: Mapping[str, Decimal] = field(default_factory=dict)
     """How often the tokens of each value may be in the stream. If empty, the source's limit applies to each value."""
 

@@ -13,8 +13,8 @@ import numpy as np
 import xxhash
 
 _ROUNDS = 6
-"""Number of rounds. Four rounds of a good function give a pseudo-random permutation (Luby and Rackoff 1988). Ours: for
-small n, two more rounds mix better."""
+"""Number of rounds. Four rounds of a good function give a pseudo-random permutation (Luby and Rackoff 1988). Our
+choice: for small n, two more rounds mix better."""
 _FACTORS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], np.uint64)
 
 Places = np.ndarray[Any, np.dtype[np.int64]]

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 _MAX_EXPONENT = 30
-"""Largest exponent, positive or negative. Ours: a number with a larger exponent is a typing error, and would take
+"""Largest exponent, positive or negative. Our choice: a number with a larger exponent is a typing error, and would take
 unlimited time as an exact decimal."""
 _SUFFIXES = {letter: Decimal(1000) ** power for power, letter in enumerate("KMBT", 1)}
 

@@ -20,13 +20,14 @@ from filters.latex.scopes import LOADS, Scopes
 from filters.latex.writer import Writer
 
 MAX_DEPTH = 200
-"""Maximum depth of nested macro texts. Ours: TeX allows 200 levels of input, and papers use fewer than 10."""
+"""Maximum depth of nested macro texts. Our choice: TeX allows 200 levels of input, and papers use fewer than 10."""
 MAX_CALL_CHARS = 8_192
-"""One call may add this many characters, plus 16 times the length of its arguments. Ours: in 63 papers no shorthand
-adds more than 800 characters; macros that add more draw figures. A macro can double one character 13 times."""
+"""One call may add this many characters, plus 16 times the length of its arguments. Our choice: in 63 papers no
+shorthand adds more than 800 characters; macros that add more draw figures. A macro can double one character 13
+times."""
 MAX_CALL_EXPANSIONS = 1_000
 """One call may expand this many macros, plus one per character of its arguments (an argument can be a whole section).
-Ours: in 63 papers, no call expands more than 50 macros."""
+Our choice: in 63 papers, no call expands more than 50 macros."""
 WORK_CHARS_BASE = 2_000_000
 WORK_PER_CHAR = 6
 """Characters that all calls together may write per character of the document, besides ``WORK_CHARS_BASE``. Each call

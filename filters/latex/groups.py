@@ -11,7 +11,8 @@ _BRACE = re.compile(r"[{}]|\\[^A-Za-z]", re.DOTALL)
 _PERCENT = re.compile(r"(?<!\\)(?:\\\\)*%")
 _ENDS_IN_WORD = re.compile(r"(?<!\\)(?:\\\\)*\\[A-Za-z@]+\Z")
 _TAIL_CHARS = 60
-"""Number of characters searched backwards for a command's name. Ours: the longest names in LaTeX have under 30."""
+"""Number of characters searched backwards for a command's name. Our choice: the longest names in LaTeX have under
+30."""
 
 
 def words(names: str) -> frozenset[str]:

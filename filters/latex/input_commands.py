@@ -45,10 +45,11 @@ _INNER_INPUT = re.compile(r"\\(?:@?input|include|subfile)\s*\{([^{}\n]{1,200})\}
 _ALIAS = re.compile(r"\\let\s*\\([A-Za-z]+)\s*=?\s*\\(input|include|@input|@@input|subfile)(?![A-Za-z@])")
 _INPUT_PATH = re.compile(r"\\def\s*\\input@path\s*\{((?:\s*\{[^{}]{0,200}\}){1,20}\s*)\}")
 _MAX_BODY_CHARS = 600
-"""Longest text of a paper's own command that reads a file. Ours: such commands consist of a heading and an input."""
+"""Longest text of a paper's own command that reads a file. Our choice: such commands consist of a heading and an
+input."""
 _MAX_LEARNED_CHARS = 200_000
-"""Number of characters at a file's beginning that are searched for definitions of file-reading commands. Ours: such
-commands are defined in the preamble."""
+"""Number of characters at a file's beginning that are searched for definitions of file-reading commands. Our choice:
+such commands are defined in the preamble."""
 MAX_OWN_COMMANDS = 100
 MAX_FOLDERS = 20
 

@@ -11,8 +11,8 @@ from filters.latex.expand import Expander, Handler
 from filters.latex.macros import Macro, read_group, skip_space
 
 MAX_ITEMS = 1_000
-"""Maximum number of turns of one loop. Ours: loops that define macros have one turn per letter of the alphabet, 52 at
-most."""
+"""Maximum number of turns of one loop. Our choice: loops that define macros have one turn per letter of the alphabet,
+52 at most."""
 _FOR = re.compile(r"\s*\\([A-Za-z@]+)\s*:=\s*")
 _FOREACH = re.compile(r"\s*\\([A-Za-z@]+)\s+in\s*")
 _DEFINES = re.compile(

@@ -29,7 +29,7 @@ PROTECTED_ENVIRONMENTS = words(
 """Environments that keep their standard meaning even if a source redefines them."""
 
 MAX_BODY_CHARS = 100_000
-"""Longest definition that is read. Ours: the longest body in the real papers has under 2,000 characters."""
+"""Longest definition that is read. Our choice: the longest body in the real papers has under 2,000 characters."""
 NO_VALUE = "-NoValue-"
 """The mark that xparse itself uses for a missing optional argument."""
 _PARAMETER = re.compile(r"\\.|##|#([1-9])", re.DOTALL)

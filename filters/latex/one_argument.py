@@ -25,8 +25,8 @@ _TAKES = {
 }
 _NUM_ARGUMENTS = {name: count for count, names in _TAKES.items() for name in names}
 MAX_BEFORE_CHARS = 200
-"""Number of characters searched backwards for a command and its first arguments. Ours: a first argument has under 100
-characters."""
+"""Number of characters searched backwards for a command and its first arguments. Our choice: a first argument has under
+100 characters."""
 _MAX_NAME_CHARS = 40
 
 

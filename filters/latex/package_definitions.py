@@ -26,7 +26,7 @@ _COUNT = re.compile(r"\s*\[\s*(\d)\s*\]")
 _DEFAULT = re.compile(r"\s*([1-9])\s*=\s*(\{[^{}]*\}|[^,{}]*)\s*(?:,|\Z)")
 _PLAIN_NAME = re.compile(r"\s*\{\s*([^\\{}#]{1,60}?)\s*\}")
 _MAX_CHARS = 10_000
-"""Longest definition by ``\\@namedef`` that is read. Ours: such definitions are shorthands of one line."""
+"""Longest definition by ``\\@namedef`` that is read. Our choice: such definitions are shorthands of one line."""
 _DELIMITER_SIZE = re.compile(r"\\delimsize(?![A-Za-z@])")
 _Defaults = Callable[[str, int], tuple[dict[int, str], int]]
 

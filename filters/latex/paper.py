@@ -175,5 +175,5 @@ class DetectPaperLanguage(DetectLanguage):
     """Fills in the language of papers, judged by their first characters. Drops nothing."""
 
     max_chars: int = 10_000
-    """Number of characters at a paper's beginning that the model reads. Ours: of 63 papers, 61 are prose. This many
-    characters are enough to detect the language of all 61, and take a fifth of the time that whole papers take."""
+    """Number of characters at a paper's beginning that the model reads. Our choice: of 63 papers, 61 are prose. This
+    many characters are enough to detect the language of all 61, and take a fifth of the time that whole papers take."""

@@ -19,17 +19,17 @@ from filters.latex.public_styles import is_public_input, is_public_style
 from filters.latex.verbatim import Verbatim, declared_verbatim
 
 MAX_ASSEMBLED_CHARS = 20_000_000
-"""Longest paper with all files that it reads, in characters. Ours: arXiv accepts 50 MB with figures; the longest theses
-have 5 MB of text."""
+"""Longest paper with all files that it reads, in characters. Our choice: arXiv accepts 50 MB with figures; the longest
+theses have 5 MB of text."""
 MAX_READ_CHARS = 2 * MAX_ASSEMBLED_CHARS
-"""Maximum number of characters read, including unused text. Ours. A file that is read several times is counted each
-time."""
+"""Maximum number of characters read, including unused text. Our choice. A file that is read several times is counted
+each time."""
 MAX_INPUTS = 2_000
-"""Maximum number of file-reading commands in one paper. Ours: if every file reads two files, the number doubles at
-every level.
+"""Maximum number of file-reading commands in one paper. Our choice: if every file reads two files, the number doubles
+at every level.
 """
 MAX_INPUT_DEPTH = 60
-"""Maximum depth of files that read other files. Ours: TeX Live itself allows 15."""
+"""Maximum depth of files that read other files. Our choice: TeX Live itself allows 15."""
 _MAX_SEAM_CHARS = 200
 _END_DOCUMENT = re.compile(r"\\end\s?\{document\}")
 _CONDITIONAL = re.compile(r"\\(if[A-Za-z@]*|fi|@ifundefined|IfFileExists|[^A-Za-z])(?![A-Za-z@])|[{}]", re.DOTALL)

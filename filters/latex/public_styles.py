@@ -48,7 +48,8 @@ _PUBLIC_HEADER = re.compile(
     re.IGNORECASE,
 )
 _HEADER_CHARS = 6_000
-"""Number of characters of a file that are searched for a licence. Ours: long licences have under 2,500 characters."""
+"""Number of characters of a file that are searched for a licence. Our choice: long licences have under 2,500
+characters."""
 
 
 def is_public_style(path: str, text: str) -> bool:

@@ -56,7 +56,7 @@ _COMMAND_AND_ARGUMENTS = re.compile(
 _WORD = re.compile(r"[^\W\d_]{2}")
 CITES = re.compile(r"\\[a-zA-Z]*cite[a-z]*(?![a-z])")
 MAX_LINE_CHARS = 300
-"""Longest line that can be a heading without a heading command. Ours: such a line is one word with its layout."""
+"""Longest line that can be a heading without a heading command. Our choice: such a line is one word with its layout."""
 _MAX_BEFORE_CHARS = 600
 
 

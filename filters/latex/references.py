@@ -88,13 +88,14 @@ _ENVIRONMENT_ENDS = re.compile(
     r"\\(begin|end)\s?\{([A-Za-z]+\*?)\}|\\[{}]|[{}]|\\(begingroup|bgroup|endgroup|egroup)(?![A-Za-z@])"
 )
 MAX_ENTRY_CHARS = 4_000
-r"""Longest AMSTeX entry ``\ref ... \endref``. Ours: entries have up to ten lines."""
+r"""Longest AMSTeX entry ``\ref ... \endref``. Our choice: entries have up to ten lines."""
 WORK_CHARS_BASE = 4_000_000
 WORK_PER_CHAR = 20
-"""Budget for finding the ends of lists: the number of characters that may be searched, per character of the body. Ours:
-a paper has one or two lists."""
+"""Budget for finding the ends of lists: the number of characters that may be searched, per character of the body. Our
+choice: a paper has one or two lists."""
 _MAX_CONTENT_CHARS = 400_000
-"""Number of characters examined after a heading. Ours: the longest lists of references have 200,000 characters."""
+"""Number of characters examined after a heading. Our choice: the longest lists of references have 200,000
+characters."""
 
 
 def remove_bibliography(body: str, *, dialect: Dialect = PLAIN) -> str:

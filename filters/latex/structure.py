@@ -15,17 +15,17 @@ from filters.latex.macros import read_bracket, read_group
 from filters.latex.references import LATEX, PLAIN, remove_bibliography
 
 MIN_LEAD_CHARS = 3840
-"""If at least this many characters precede the first heading, they can be the paper's main text. Ours: this is twice
-the length of the longest abstract that arXiv accepts (1,920 characters)."""
+"""If at least this many characters precede the first heading, they can be the paper's main text. Our choice: this is
+twice the length of the longest abstract that arXiv accepts (1,920 characters)."""
 MAX_HEADING_CHARS = 2000
-"""Longest title, including its notes. Ours: the longest titles on arXiv have about 300 characters."""
+"""Longest title, including its notes. Our choice: the longest titles on arXiv have about 300 characters."""
 MAX_FRONT_CHARS = 20_000
-r"""Longest ``\abstract{...}``. Ours: ten times the length that arXiv accepts."""
+r"""Longest ``\abstract{...}``. Our choice: ten times the length that arXiv accepts."""
 _MAX_FRONT_RATIO = 20
 r"""In a paper without headings, the last command of the front matter is ignored if the text after it is less than a
-twentieth of the whole text. Ours: some authors put ``\maketitle`` at the end."""
+twentieth of the whole text. Our choice: some authors put ``\maketitle`` at the end."""
 _MAX_TRIES = 50
-"""Maximum number of titles and front-matter commands examined. Ours: keeps the time linear on hostile sources."""
+"""Maximum number of titles and front-matter commands examined. Our choice: keeps the time linear on hostile sources."""
 
 _FRONT_MARK = re.compile(
     r"\\(?:maketitle|tableofcontents|endabstract|endfrontmatter|endtopmatter|endtitlepage|printAffiliationsAndNotice|end\s?\{(?:abstract|frontmatter"

@@ -36,7 +36,7 @@ _MAX_UNREAD = 200
 """After this many unreadable definitions of environments, no further definitions are read, so that the time stays
 linear."""
 _MAX_BODY_CHARS = 2000
-"""Longest definition of an environment that is read. Ours: definitions that hide text are one short line."""
+"""Longest definition of an environment that is read. Our choice: definitions that hide text are one short line."""
 
 _ALIAS_TARGETS = ("comment", "verb", "Verb", "spverb", "lstinline", "mintinline", "url", "path", "nolinkurl")
 _DECLARES = (

@@ -73,10 +73,10 @@ class Article(Step):
     is_disambiguation_dropped: bool = False
     """If True, disambiguation pages are dropped, too. Off by default, because the LLaMA paper has no such rule."""
     min_body_words: int = 1
-    """Fewest words after the title. Ours: a page with nothing but its title has no content."""
+    """Fewest words after the title. Our choice: a page with nothing but its title has no content."""
     min_longest_line_words: int = 3
-    """Fewest words in the longest line after the title. Ours: a page with only shorter lines consists of headings and
-    labels. The shortest known articles are one sentence of three words."""
+    """Fewest words in the longest line after the title. Our choice: a page with only shorter lines consists of headings
+    and labels. The shortest known articles are one sentence of three words."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Judges every page by its words after the title."""

@@ -11,7 +11,7 @@ import re
 from filters.wikitext.protected_text import decode_entities
 
 MAX_URL_CHARS = 2048
-"""Longest URL in characters. Ours: longer URLs belong to trackers and searches."""
+"""Longest URL in characters. Our choice: longer URLs belong to trackers and searches."""
 
 _I = re.IGNORECASE
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)

@@ -24,7 +24,8 @@ _LAST_SENTENCE = re.compile(r"(?:[^\W\d_]{3,}|[0-9]{4}|[)\]\"”»])[.!?][\"”�
 it can belong to an abbreviation."""
 _MAX_SENTENCE_CHARS = 2000
 _MAX_LEAD_IN_CHARS = 200
-"""Longest lead-in (a line that announces a table or list). Ours: a longer sentence says more than that, so it stays."""
+"""Longest lead-in (a line that announces a table or list). Our choice: a longer sentence says more than that, so it
+stays."""
 _MAX_LIST_DEPTH = 10
 _MAX_HEADING_LEVEL = 6
 _LIST_MARKS = "*#:;"

@@ -7,7 +7,7 @@ import re
 from filters.wikitext.wiki_names import WikiNames
 
 _MAX_OPEN = 40
-"""Maximum depth of nested links. Ours: a page with deeper nesting is broken, so the brackets of deeper links are
+"""Maximum depth of nested links. Our choice: a page with deeper nesting is broken, so the brackets of deeper links are
 removed.
 """
 _PLAIN = re.compile(r"\[\[(?![^|\]\[\n:]*+:)(?:[^\[\]|\n]++\|)?([^\[\]|\n]++)\]\]")

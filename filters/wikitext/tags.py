@@ -36,8 +36,8 @@ _HIDDEN = re.compile(
 _TAGS_OF = {name: re.compile(rf"<(/?){name}(?![A-Za-z0-9-])[^<>]*>", re.IGNORECASE) for name in _HIDING}
 _MAX_HIDDEN_CHARS = 20_000
 _MAX_UNCLOSED = 20
-"""Maximum number of hidden elements that are not closed. Ours: a page with more of them is broken, so only its tags are
-removed.
+"""Maximum number of hidden elements that are not closed. Our choice: a page with more of them is broken, so only its
+tags are removed.
 """
 _SMALL_SCRIPT = re.compile(r"<(su[bp])\b[^<>]*>([0-9+−-]{1,12})</\1\s*>", re.IGNORECASE)
 _INLINE = re.compile(

@@ -21,7 +21,7 @@ from pipeline.settings.bundled_sample import models_folder
 
 TINY_BYTES = 10_000_000
 """If a model has no record of its training and has fewer bytes than this, the report says that the model is tiny.
-Ours: CCNet's models have gigabytes per language.
+Our choice: CCNet's models have gigabytes per language.
 """
 _MAX_CHECKED_BYTES = 300_000_000
 """If a model has more bytes than this, its checksum is not computed again. The report compares the model's scores with

@@ -28,8 +28,8 @@ class RemovalCeilings:
     """
 
     max_removed_share: float = 0.5
-    """The largest share of a source's documents that may be removed. Ours: a dedup that removes a larger share has most
-    likely compared text from a template.
+    """The largest share of a source's documents that may be removed. Our choice: a dedup that removes a larger share
+    has most likely compared text from a template.
     """
     max_removed_share_of_language: float = 0.5
     max_removed_share_of_host: float = 1.0

@@ -280,7 +280,8 @@ class NearDedup(DedupStep):
     document that was kept instead. For a kept document, it is the largest overlap with a different kept document.
     """
     REPORTED: ClassVar[float] = 0.5
-    """The smallest overlap that is stored as a signal. Ours: unrelated documents have smaller overlaps by chance."""
+    """The smallest overlap that is stored as a signal. Our choice: unrelated documents have smaller overlaps by
+    chance."""
 
     NAME: str = "near_dedup"
     max_overlap: float = 0.9

@@ -137,8 +137,9 @@ def _with_shared_keys(records: np.ndarray) -> np.ndarray:
 
 
 def _slices(lows: np.ndarray) -> np.ndarray:
-    """Returns the slice of each document, from bits of the second half of its rank. These bits are a hash of the
-    document's place. So documents with equal texts can be in different slices.
+    """Returns the number of the slice to which each document belongs. The number is made of bits of the second half of
+    the document's rank. These bits are a hash of the document's place. So documents with equal texts can be in
+    different slices.
     """
     return lows >> np.uint64(52) & np.uint64(NUM_SLICES - 1)
 

@@ -16,10 +16,10 @@ from pipeline.sources.arxiv.readme import MAX_README_BYTES, Readme, read_readme
 from pipeline.sources.formats.damaged_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
 
 MAX_TEX_BYTES = 20_000_000
-"""The largest number of bytes of TeX in one paper. All TeX of a paper is in memory at once. Ours: the longest theses
-have 5 MB. Cleaning 20 MB takes less than half a minute."""
+"""The largest number of bytes of TeX in one paper. All TeX of a paper is in memory at once. Our choice: the longest
+theses have 5 MB. Cleaning 20 MB takes less than half a minute."""
 MAX_MEMBERS = 20_000
-"""The largest number of files in one project. Ours: arXiv's largest projects have a few thousand figures."""
+"""The largest number of files in one project. Our choice: arXiv's largest projects have a few thousand figures."""
 BOMB_BASE_BYTES = 100_000_000
 MAX_RATIO = 200
 """A paper may unpack to at most 100 MB plus ``MAX_RATIO`` times its stored size. gzip can unpack to 1,032 times the

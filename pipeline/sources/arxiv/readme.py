@@ -17,16 +17,16 @@ from typing import Any
 import yaml
 
 MAX_README_BYTES = 100_000
-"""At most this many bytes of a 00README are read. Ours: an entry takes under 100 bytes."""
+"""At most this many bytes of a 00README are read. Our choice: an entry takes under 100 bytes."""
 MAX_ENTRIES = 2_000
-"""The largest number of entries of a 00README. Ours: if a submission has more files than this, most of them are
+"""The largest number of entries of a 00README. Our choice: if a submission has more files than this, most of them are
 figures, not sources."""
 _LINE = re.compile(r"^[ \t]*(?:\"([^\"\n]+)\"|(\S+))[ \t]+(toplevelfile|ignore)\b", re.MULTILINE | re.IGNORECASE)
 _IS_YAML = re.compile(r"^\s*-?\s*(?:filename|usage|sources)\s*:", re.MULTILINE)
 _IS_TOML = re.compile(r"^\s*\[\[\s*sources\s*\]\]|^\s*sources\s*=", re.MULTILINE)
 _MAX_NESTING = 50
-"""The largest nesting depth of brackets. The limit is needed because a parser calls itself once per level. Ours: the
-documented format has three levels.
+"""The largest nesting depth of brackets. The limit is needed because a parser calls itself once per level. Our choice:
+the documented format has three levels.
 """
 
 

@@ -27,11 +27,11 @@ from pipeline.sources.formats.damaged_tar import TarDamage, TarStream
 from pipeline.sources.source import Rejected
 
 MAX_DIRECTORY_BYTES = 64 << 20
-"""The largest directory of a zip (its list of members), in bytes. Python holds the directory in memory. Ours: a zip
-with half a million books has a directory of this size.
+"""The largest directory of a zip (its list of members), in bytes. Python holds the directory in memory. Our choice: a
+zip with half a million books has a directory of this size.
 """
 MAX_EXPANSION = 200
-"""An archive may unpack to 64 MB plus this many times its stored size. Ours: text that is compressed with deflate
+"""An archive may unpack to 64 MB plus this many times its stored size. Our choice: text that is compressed with deflate
 unpacks to 3 to 10 times its stored size.
 """
 _FREE_BYTES = 64 << 20

@@ -61,12 +61,13 @@ class BooksReader(Reader):
     """
 
     max_book_bytes: int = 32 << 20
-    """The largest book in bytes. Ours: Gutenberg's longest book is a dictionary of 29 MB. Longer files are not books.
-    They are genomes, or the digits of a number.
+    """The largest book in bytes. Our choice: Gutenberg's longest book is a dictionary of 29 MB. Longer files are not
+    books. They are genomes, or the digits of a number.
     """
     max_unit_bytes: int = 64 << 20
     """The largest file that a single task reads, in stored (compressed) bytes. A larger archive or file of lines is
-    unpacked into chunks, and many tasks read the chunks. Ours: one worker reads this many bytes in under a minute.
+    unpacked into chunks, and many tasks read the chunks. Our choice: one worker reads this many bytes in under a
+    minute.
     """
 
     DATA_VERSION: ClassVar[int] = 3

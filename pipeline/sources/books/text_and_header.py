@@ -13,7 +13,7 @@ from filters import decoding
 
 _DECLARED = re.compile(rb"(?:character set encoding|text encoding)\s*:[ \t]*([^\r\n]{1,60})", re.IGNORECASE)
 _HEAD_BYTES = 32_768
-"""A header is searched for in this many bytes. Ours: the longest header has 22,000 characters."""
+"""A header is searched for in this many bytes. Our choice: the longest header has 22,000 characters."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 MAX_CONTROL_SHARE = 0.01
 """The largest share of control characters (such as NUL) in a text, from 0 to 1. If a file has a larger share, it is not

@@ -14,8 +14,8 @@ from typing import IO, Protocol
 
 _READ_BYTES = 64 << 10
 _MAX_DICTIONARY_BYTES = 256 << 20
-"""The largest LZMA dictionary in bytes. The dictionary is held in memory. Ours: at its strongest level, 7-Zip uses a
-dictionary of 64 MB.
+"""The largest LZMA dictionary in bytes. The dictionary is held in memory. Our choice: at its strongest level, 7-Zip
+uses a dictionary of 64 MB.
 """
 _NAMES = {1: "shrink", 6: "implode", 9: "deflate64", 93: "zstd", 95: "xz", 98: "ppmd"}
 

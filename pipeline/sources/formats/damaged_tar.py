@@ -18,8 +18,8 @@ _CHECKSUM = slice(148, 156)
 """The bytes of a header that contain its checksum."""
 _SKIP_BYTES = 1 << 20
 _MAX_NAME_BYTES = 1 << 16
-"""A long name is stored in a record of its own. This is the largest such record in bytes. Ours: paths have at most
-4,096 bytes on all common systems.
+"""A long name is stored in a record of its own. This is the largest such record in bytes. Our choice: paths have at
+most 4,096 bytes on all common systems.
 """
 _PAX_RECORD = re.compile(rb"\d+ (path|size)=([^\n]*)\n")
 

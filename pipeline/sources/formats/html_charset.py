@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 _MAX_BYTES = 8_192
-"""The number of bytes that are searched. Ours: browsers search the first 1,024 bytes before they show a page, and later
-bytes while the page loads. Pages with a long head declare their encoding after the first 1,024 bytes.
+"""The number of bytes that are searched. Our choice: browsers search the first 1,024 bytes before they show a page, and
+later bytes while the page loads. Pages with a long head declare their encoding after the first 1,024 bytes.
 """
 _COMMENT = re.compile(rb"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CHARSET = re.compile(

@@ -35,7 +35,7 @@ _MAX_WINDOW_BYTES = 8 << 20
 """The largest window of Zstandard for HTTP, 8 MB (RFC 9659)."""
 _TEXT_BYTES = 512
 """To decide whether a body is text, its first bytes are checked for control characters. This is the number of these
-bytes. Ours: the probability that so many bytes of packed data contain no control character is 10^-25.
+bytes. Our choice: the probability that so many bytes of packed data contain no control character is 10^-25.
 """
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _BOMS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")

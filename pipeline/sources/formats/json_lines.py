@@ -29,8 +29,8 @@ JSON_LINES_BROKEN = (
 GZIP_MAGIC = b"\x1f\x8b\x08"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 MAX_LINE_BYTES = 64 << 20
-"""The largest number of bytes of a line. Ours: the longest lines in the supported sources are those of GitHub's files
-in BigQuery's exports. Such a file has at most 1 MiB, which becomes at most 6 MiB in JSON.
+"""The largest number of bytes of a line. Our choice: the longest lines in the supported sources are those of GitHub's
+files in BigQuery's exports. Such a file has at most 1 MiB, which becomes at most 6 MiB in JSON.
 """
 MAX_SKIPPED_BYTES = 4 << 30
 """If a line has more bytes than this, the rest of the file is not read (our choice). Such a file has no line ends, or

@@ -25,7 +25,7 @@ MAX_RECORD_BYTES = 64 << 20
 """The largest record in bytes (our choice). CommonCrawl keeps at most 1 MiB of a page, and 5 MiB since
 CC-MAIN-2025-13."""
 MAX_HEADER_BYTES = 64 << 10
-"""The largest header in bytes. Ours: usual headers are a hundred times smaller."""
+"""The largest header in bytes. Our choice: usual headers are a hundred times smaller."""
 
 _STARTS_WITH = b"WARC/"
 _NEXT_RECORD = re.compile(rb"[\r\n]WARC/\d\.\d+\r?\n")

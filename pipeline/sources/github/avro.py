@@ -23,8 +23,8 @@ import zstandard
 MAGIC = b"Obj\x01"
 MAX_STORED_BLOCK_BYTES = 256 << 20
 MAX_BLOCK_BYTES = 512 << 20
-"""The largest number of bytes of an unpacked block. Ours: BigQuery writes blocks of about 64 kB, and a row on BigQuery
-has at most 100 MB.
+"""The largest number of bytes of an unpacked block. Our choice: BigQuery writes blocks of about 64 kB, and a row on
+BigQuery has at most 100 MB.
 """
 _HEADER_SCHEMA = {
     "type": "record",

@@ -172,7 +172,8 @@ class GitHubReader(Reader):
     )
 
     max_content_bytes: int = field(default=16 << 20)
-    """The largest content in bytes. Ours: larger files are not source code. BigQuery's table has no content over 1 MiB.
+    """The largest content in bytes. Our choice: larger files are not source code. BigQuery's table has no content over
+    1 MiB.
     """
 
     def knows(self, path: str) -> bool:

@@ -67,8 +67,8 @@ class AnswerJoin(Join):
     """
     max_text_chars: int = 10_000_000
     """The largest number of characters of a document. If an answer would make the text longer, this answer and all
-    answers after it are left out. Ours: the size of a document must be limited. The longest document of Stack Overflow
-    has less than a tenth of this limit.
+    answers after it are left out. Our choice: the size of a document must be limited. The longest document of Stack
+    Overflow has less than a tenth of this limit.
     """
 
     def __post_init__(self) -> None:

@@ -22,8 +22,8 @@ MB.
 _MAX_ORDER = 64
 _MIN_MEMORY_BYTES = 1 << 11
 _MAX_SECONDS = 120
-"""The largest number of seconds to unpack one piece. Ours: a piece unpacks to at most 128 MB, which takes about ten
-seconds.
+"""The largest number of seconds to unpack one piece. Our choice: a piece unpacks to at most 128 MB, which takes about
+ten seconds.
 """
 _PROGRAM = """
 import struct, sys

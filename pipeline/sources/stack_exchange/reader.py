@@ -90,8 +90,8 @@ class StackExchangeReader(Reader):
     unit_bytes: int = 32 << 20
     """The approximate size in bytes of the ranges into which a plain Posts.xml is split."""
     max_unpack_ratio: int = 200
-    """The highest ratio of unpacked to stored bytes. An archive that declares a higher ratio is refused. Ours: posts
-    have a ratio of about 5. Votes, the most repetitive table, have a ratio under 30.
+    """The highest ratio of unpacked to stored bytes. An archive that declares a higher ratio is refused. Our choice:
+    posts have a ratio of about 5. Votes, the most repetitive table, have a ratio under 30.
     """
     image_alt: bool = False
     """True to keep the alternative text of images."""

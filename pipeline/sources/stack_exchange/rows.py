@@ -23,8 +23,8 @@ from pipeline.sources.source import Rejected
 
 READ_BYTES = 1 << 20
 MAX_ROW_BYTES = 8 << 20
-"""The largest row in bytes. A longer row is skipped. Ours: the longest post has 30,000 characters of Markdown. The
-parser, libxml2, accepts texts of up to 10 MB.
+"""The largest row in bytes. A longer row is skipped. Our choice: the longest post has 30,000 characters of Markdown.
+The parser, libxml2, accepts texts of up to 10 MB.
 """
 
 _ROW_START = re.compile(rb"<row(?=[\s/>])")

@@ -17,8 +17,9 @@ from pipeline.sources.source import InputFile, Opener
 from pipeline.sources.wikipedia.streams import Event, read_bz2, read_plain
 
 MAX_INDEX_BYTES = 64 << 20
-"""The largest index that is read, in stored bytes. Ours: an index of this size is read in some seconds, before the run
-starts. The index of a complete English dump is larger. It is not read, and the dump is split into units of equal size.
+"""The largest index that is read, in stored bytes. Our choice: an index of this size is read in some seconds, before
+the run starts. The index of a complete English dump is larger. It is not read, and the dump is split into units of
+equal size.
 """
 
 _INDEX_NAME = re.compile(r"-index[0-9]*\.txt")

@@ -12,7 +12,7 @@ from pipeline.sources.wikipedia.streams import Event, StreamPiece, read_bz2, rea
 from pipeline.sources.wikipedia.xml import BrokenPageError, Page, PageCutter, SiteInfo, parse_page, parse_siteinfo
 
 _HEAD_BYTES = 1 << 20
-"""The header is searched for in this many bytes. Ours: a header has about 5 kB, or 20 kB in a large wiki."""
+"""The header is searched for in this many bytes. Our choice: a header has about 5 kB, or 20 kB in a large wiki."""
 _TAIL_BYTES = 64
 _PAGE_END = b"</page>"
 _END_TAG = b"</mediawiki>"

@@ -78,7 +78,7 @@ class WikipediaReader(Reader):
     name of each file decides.
     """
     max_unit_bytes: int = 64 << 20
-    """The largest unit in stored bytes. Ours: a worker reads a unit of this size in some minutes."""
+    """The largest unit in stored bytes. Our choice: a worker reads a unit of this size in some minutes."""
 
     def __post_init__(self) -> None:
         if self.language and self.language not in wiki_codes():

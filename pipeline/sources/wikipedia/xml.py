@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 MAX_PAGE_BYTES = 16 << 20
-"""The largest page in bytes. Ours: this is eight times MediaWiki's limit on a page's wikitext ($wgMaxArticleSize, 2,048
-kB). In a dump with histories, a page can be longer, but this reader does not support such dumps.
+"""The largest page in bytes. Our choice: this is eight times MediaWiki's limit on a page's wikitext ($wgMaxArticleSize,
+2,048 kB). In a dump with histories, a page can be longer, but this reader does not support such dumps.
 """
 
 _PAGE_OPEN = re.compile(rb"<page[\s>]")
