@@ -85,7 +85,7 @@ def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_f
         with path.open("wb") as sink:
             for page in pages:
                 block = (page.removesuffix("\n") + "\n").encode()  # cc_net expects CommonCrawl's final line end
-                sink.write(gzip.compress(_record(block, number), 1, mtime=0))
+                sink.write(gzip.compress(record_of(block, str(number)), 1, mtime=0))
                 number, size = number + 1, size + len(block)
                 if size >= bytes_a_file or total + size >= text_bytes:
                     break
@@ -94,12 +94,13 @@ def write_wets(folder: Path, pages: Iterator[str], *, text_bytes: int, bytes_a_f
     return paths
 
 
-def _record(block: bytes, number: int) -> bytes:
-    identity = hashlib.md5(str(number).encode()).hexdigest()
+def record_of(block: bytes, name: str) -> bytes:
+    """Returns a WET record of a page. ``name`` is unique among the pages, and its URL ends with it."""
+    identity = hashlib.md5(name.encode()).hexdigest()
     lines = [
         "WARC/1.0",
         "WARC-Type: conversion",
-        f"WARC-Target-URI: https://site{number % 997}.example/{number}",
+        f"WARC-Target-URI: https://site{int(identity[:6], 16) % 997}.example/{name}",
         "WARC-Date: 2019-02-15T19:15:59Z",
         f"WARC-Record-ID: <urn:uuid:{identity}>",
         f"WARC-Refers-To: <urn:uuid:{identity[::-1]}>",
