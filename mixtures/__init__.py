@@ -5,7 +5,8 @@
 What the pipeline uses:
 
 - ``recipe``, ``recipe_values``, ``config``: weights and limits, and the configuration file that may override them.
-- ``config_files``: reads these files, and names the file and the line in messages. ``setting_error``: such an error.
+- ``config_files``: reads the files of recipes and configurations, and adds the file and the line to error messages.
+- ``setting_error``: the error about a wrong setting in a configuration file.
 - ``recorded_recipe``: reads the recipe of an earlier run from its output.
 - ``recipes``: the recipes that ship with the package.
 - ``strict_yaml``, ``from_yaml``: reject YAML that would silently lose settings, and convert YAML to checked values.
@@ -13,7 +14,7 @@ What the pipeline uses:
 - ``parts``: divides a source's tokens by a column of its documents.
 - ``part_rows``: divides the rows of a batch among these parts.
 - ``plan``: converts weights to tokens and epochs (``python -m mixtures.plan``).
-- ``subset``: chooses which documents a last, incomplete epoch contains, by their hashes and exact to the token.
+- ``subset``: chooses the documents of a last, incomplete epoch by their hashes. The choice is exact to the token.
 - ``tokenizer_sample``: draws the weighted sample on which a tokenizer is trained.
 - ``shards``, ``manifest``: the files that a run writes.
 - ``parquet_rows``: reads Parquet files so that damage is noticed.
@@ -35,7 +36,7 @@ What a person uses:
 - ``find``: finds a string, an id or a url in the shards (``python -m mixtures.find``).
 - ``forget``: removes documents from the shards (``python -m mixtures.forget``).
 - ``folder_lock``: keeps two commands from changing an output at the same time.
-- ``notices``: adds a notice to the dataset card and the report, such as that the shards are newer than both.
+- ``notices``: adds a notice to the dataset card and the report, for example that the shards were changed later.
 - ``verify``: compares every shard with the manifest (``python -m mixtures.verify``).
 - ``shares``: prints each source's share of the tokens (``python -m mixtures.shares``).
 

@@ -100,7 +100,7 @@ class _Filling(NamedTuple):
 
     size: int
     room: int
-    """Free tokens in each of these rows. In a new row, all tokens are free."""
+    """Free tokens in each row of this step, before the step. In a new row, all tokens are free."""
     num_rows: int
     num_pieces: int
 
@@ -109,10 +109,11 @@ class _Filling(NamedTuple):
         return self.room // self.size
 
     def rooms_left(self) -> list[tuple[int, int]]:
-        """Returns how many tokens stay free in the rows of this step: two pairs (free tokens, number of rows).
+        """Returns how many tokens are free in the rows of this step, after the step: two pairs (free tokens, number of
+        rows).
 
-        The first pair is about the rows that are filled until no further piece of this size fits. The second pair is
-        about the last row, if the pieces run out before it is filled.
+        The first pair is about the rows that got as many pieces of this size as fit. The second pair is about the last
+        row, if too few pieces were left for it. Otherwise, the number of rows in the second pair is 0.
         """
         filled, rest = divmod(self.num_pieces, self.per_row)
         return [(self.room - self.per_row * self.size, filled), (self.room - rest * self.size, 1 if rest else 0)]

@@ -28,7 +28,8 @@ the weights would not add up to 100."""
 _BY_SOURCE = ("weights", "epochs", "max_epochs", "validation", "parts")
 """The keys of ``mixture`` whose values are mappings of sources to values."""
 _NOT_SOURCES = ("temperature", "sources", "share", "tokens")
-"""Keys that these mappings may have instead of names of sources. They apply to all sources."""
+"""Keys that such a mapping may have instead of names of sources: ``temperature`` and ``sources`` in ``weights``;
+``share`` and ``tokens`` in ``validation``, where they apply to all sources."""
 
 
 def read_config(path: str) -> dict[str, Any]:
@@ -51,8 +52,10 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
     """Returns the recipe that the file names (or the default). Keys of the file replace those of the recipe.
 
     Args:
-        inputs: the sources that have input (default: the recipe's sources). They are needed if the file has a
-            ``temperature`` and lists no sources. Then these sources get weights, which depend on their sizes.
+        inputs: the sources that have input. They are needed in two cases in which the file gives weights to no named
+            source. If the file has a ``temperature``, these sources get weights that depend on their sizes. (The
+            default is then the file's ``inputs``, or else the recipe's sources.) If the file has ``corpora`` and names
+            no recipe, each of these sources is used once.
 
     Raises:
         ValueError: the result is not a valid recipe.

@@ -26,7 +26,8 @@ IGNORED_LABEL = -100
 
 
 class PackedSource:
-    """Contains the remaining sequences of a pass over the data as records, in training order.
+    """Contains the sequences of a pass over the data as records, in training order. If a state is given, the
+    sequences that it counts as read are left out.
 
     ``grain.MapDataset.source(PackedSource(...))[rank::num_ranks].batch(n)`` gives every rank a different part.
 
@@ -154,7 +155,7 @@ class _Ahead:
         self.__init__(state["_loader"])  # type: ignore[misc]
 
     def batch(self, number: int) -> Batch:
-        """Returns the batch of a step."""
+        """Returns the batch of the step with this number. Step 0 is the first step of the records."""
         with self._lock:
             if self._plan is None or number not in self._steps:
                 self._steps = self._expected(number)

@@ -93,8 +93,8 @@ class Loader:
 
     def _go_to(self, begin: int) -> None:
         self._begin = begin
-        """The place in the order of sequences at which this loader's first step begins. Skipped places are not
-        counted.
+        """The number of sequences before this loader's first step, in the order of sequences. Skipped sequences are
+        not counted.
         """
         self._step = self.place.worker
         self._num_loads += 1
@@ -151,8 +151,9 @@ class Loader:
         """Returns the state from which a loader continues with this loader's next step. The state says how many
         sequences all ranks have received before that step.
 
-        With several workers, pass the states of all workers to :meth:`load_state_dict`. If the number of workers is the
-        same, each worker can also load only the state of the worker with its number.
+        With several workers, pass the states of all workers to :meth:`load_state_dict`. A worker can instead load one
+        state, that of the saved worker with the same number. This is possible only if the number of workers, the
+        sequences per step and `seq_len` are the same as before.
         """
         return self._state(self._step)
 

@@ -35,8 +35,9 @@ class LoaderSettings:
     documents into sequences and pads the rest; see :mod:`mixtures.best_fit`."""
     max_seq_len: int | None = None
     """The longest `seq_len` that this training will use. It must be a multiple of `seq_len`, and the default is
-    `seq_len` itself. Sequences are shuffled in cells of this length. So a state can be loaded with any `seq_len` that
-    divides `max_seq_len`."""
+    `seq_len` itself. The stream is cut into cells of `max_seq_len` tokens. The cells are shuffled, and the sequences of
+    a cell stay in order. So a state can be loaded with any `seq_len` that divides `max_seq_len`. This setting is only
+    for the packing ``concatenate``."""
     skip_sequences: Sequence[tuple[int, int]] = ()
     """The sequences to leave out, as ranges (first, end) of places in the order of sequences. Place 0 is the first
     sequence of the first pass. With B sequences per step over all ranks, step N holds the places from N * B to before

@@ -91,7 +91,7 @@ class _Pieces:
     lengths: Array
     """The number of tokens of each piece."""
     counts: Array
-    """The number of segments of each piece."""
+    """The number of segments (parts of documents) in each piece."""
     begins: Array
     sources: Array
     tokens: list[Array]

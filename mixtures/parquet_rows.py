@@ -56,12 +56,12 @@ def whole_batches(
 
 
 def check_num_rows(file: pq.ParquetFile) -> None:
-    """Checks that the footer's number of rows is the sum of the numbers of rows of the row groups.
+    """Checks the footer: the row counts of all row groups must add up to the file's row count.
 
-    If the number of a row group is too small, pyarrow silently reads fewer rows than the row group has.
+    If a row group's count is too small, pyarrow silently reads fewer rows than the row group has.
 
     Raises:
-        pa.ArrowInvalid: the numbers differ, so one of them is damaged.
+        pa.ArrowInvalid: the sum differs from the file's row count, so one of the counts is damaged.
     """
     found = sum(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups))
     if found != file.metadata.num_rows:
@@ -69,7 +69,9 @@ def check_num_rows(file: pq.ParquetFile) -> None:
 
 
 def check_schema(file: pq.ParquetFile) -> None:
-    """Compares the schema of a file that pyarrow wrote with the copy of it in the footer.
+    """Compares the schema of a file with the copy of the schema that pyarrow stores in the footer.
+
+    A file of another writer, which has no such copy, is not checked.
 
     Raises:
         pa.ArrowInvalid: a name or a type differs. A damaged name would look like a missing column.

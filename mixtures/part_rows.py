@@ -38,9 +38,9 @@ class Rows(NamedTuple):
 
 
 def rows_by_part(rule: PartRule | None, source: str, batch: pa.RecordBatch, num_tokens: np.ndarray) -> Iterator[Rows]:
-    """Yields the documents of each part in a batch of token ids. If there is a rule, the batch has the column ``part``.
+    """Yields the documents of each part in a batch of token ids. If ``rule`` is None, yields all documents together.
 
-    Documents that belong to no part are left out.
+    If there is a rule, the batch must have the column ``part``. Documents that belong to no part are left out.
     """
     ids = batch.column("doc_id")
     if rule is None:

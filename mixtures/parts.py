@@ -133,7 +133,8 @@ def is_of(name: str, wanted: str) -> bool:
 def not_held_out(wanted: Iterable[str], manifest: Mapping[str, Any]) -> list[str]:
     """Returns the sources of a mixture from which no document is held out, although the recipe asks for a share.
 
-    A share of a small source can come out as no document at all. Then its validation loss cannot be measured.
+    A share of a small source can come out as no document at all. Then no validation loss of this source can be
+    measured.
 
     Args:
         wanted: the sources that the recipe's ``validation`` names.

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from typing import Any
 
 _MAX_PASSES = 64
-"""The file lists the workers of this many most recent passes. A data set never has so many iterators at once."""
+"""The file lists the workers of only this many passes, the most recent ones. Older passes are not needed, because a
+data set never has so many iterators at once."""
 
 
 class PassCounter:
@@ -38,7 +39,8 @@ class PassCounter:
         Args:
             iteration: a text that identifies the iteration. All workers of an iteration give the same text.
             worker: the worker's number. A worker that joins the same iteration again begins another pass.
-            number: the number of the pass, if the worker knows it from a loaded state.
+            number: the number of the pass, if the worker knows it from a loaded state. It is used only if this worker
+                is the first of the pass. All other workers get the number of the first.
         """
         with self._locked() as passes:
             for one in reversed(passes["joined"]):

@@ -23,9 +23,9 @@ def weighted_sample(
     """Returns a sample in which each source's share of the bytes is the recipe's weight.
 
     Documents are chosen by a hash of their id. The sample has at most ``max_bytes``, and no source in it exceeds the
-    recipe's ``max_epochs`` (or one epoch, if that is more). Within these limits, the sample is as large as possible. If
-    a source has less text than its weight asks for, its text is repeated. Each source is read once. At most twice
-    ``max_bytes`` of text is in memory.
+    recipe's ``max_epochs`` (or one epoch, if ``max_epochs`` is less than 1). Within these limits, the sample is as
+    large as possible. If a source has less text than its weight asks for, its text is repeated. Each source is read
+    once. At most twice ``max_bytes`` of text is in memory.
 
     If a source is divided into parts, the weights of the parts are not used. A part's share of the sampled text is
     about its share of the source's text. The reason is that the sizes of the parts are known only after all documents

@@ -34,8 +34,8 @@ class WeightRule:
     temperature: Decimal | None = None
     """A source's weight is proportional to tokens ** temperature: 1 follows the sizes, 0 weights all sources alike."""
     fixed: Mapping[str, Fraction] = field(default_factory=dict)
-    """The weights of the sources, if only the weights of parts depend on the available tokens. With ``parts`` and a
-    temperature, ``fixed`` only names the sources."""
+    """The weight of each source, if only the weights of parts depend on the available tokens. With ``parts`` and a
+    temperature, the values are not used, only the names of the sources."""
     parts: Mapping[str, PartRule] = field(default_factory=dict)
     """The rules of divided sources, by source. If any are given, `weights` returns weights of parts."""
 

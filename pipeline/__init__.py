@@ -11,7 +11,7 @@ The parts of a run, from the command line to the report:
 - ``graph``: lists all Beam jobs of a run. ``run_job``: runs one job. ``failures``: the errors that end a run.
 - ``sources``: define how raw files become documents, and the steps of each source. The sources do not use Beam.
 - ``clean``, ``tokenize``, ``mix``: the three phases.
-- ``report``: makes the report page and the dataset card, and recounts documents for changed settings.
+- ``report``: makes the report page and the dataset card, and computes how many documents other settings would keep.
 
 Shared by these parts:
 

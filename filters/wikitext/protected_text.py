@@ -10,12 +10,13 @@ import re
 from html.entities import html5
 
 HELD_OPEN, HELD_CLOSE = "\x02", "\x03"
-"""In a page, the number of a text that was set aside is between these two marks."""
+"""The marks before and after the number of a text that was set aside. In a page, the number between its marks replaces
+the text."""
 PIPE, EQUALS = "\x04", "\x05"
 """Marks for a ``|`` or ``=`` that belongs to the words (``{{!}}``) and must not separate a template's arguments."""
 REMOVED_BLOCK = "\x06"
-"""Mark for a removed table, drawing or template on lines of its own. A line that announces the removed block is also
-removed."""
+"""Mark for a removed table, drawing or template on lines of its own. If the line before the mark announced the removed
+block ("The members are:"), that line is removed later."""
 BREAK = "\x07"
 """Mark for a line break (``<br>``) inside a source line. The source line stays one list item, heading or table row."""
 
@@ -80,7 +81,9 @@ def remove_control(text: str) -> str:
 
 
 def remove_marks(text: str) -> str:
-    """Replaces marks that the conversion left in the text: the mark for ``|`` becomes ``|`` again."""
+    """Replaces marks that the conversion left in the text by their characters, or removes them. For example, the mark
+    for ``|`` becomes ``|`` again, and :data:`REMOVED_BLOCK` is removed.
+    """
     for mark, character in _STRAY_MARKS.items():
         if mark in text:
             text = text.replace(mark, character)

@@ -17,7 +17,8 @@ _GOES = frozenset(
 )
 """Tags that are removed with their content: references, pictures, drawings, and content that the page does not show."""
 _BLOCKS = frozenset({"gallery", "timeline", "imagemap", "graph", "chart", "mapframe", "score"})
-"""Removed tags that a page shows on lines of their own. The line before such a tag can announce the tag's content."""
+"""Removed tags that a page shows on lines of their own. Such a tag leaves the mark :data:`REMOVED_BLOCK`, because the
+line before the tag can announce the tag's content, and is then removed too."""
 _HELD_AS_TEXT = frozenset({"nowiki", "pre"})
 _HELD_AS_CODE = frozenset({"source", "syntaxhighlight"})
 _MATH = frozenset({"math", "chem", "ce"})
@@ -36,8 +37,8 @@ _HIDDEN = re.compile(
 _TAGS_OF = {name: re.compile(rf"<(/?){name}(?![A-Za-z0-9-])[^<>]*>", re.IGNORECASE) for name in _HIDING}
 _MAX_HIDDEN_CHARS = 20_000
 _MAX_UNCLOSED = 20
-"""Maximum number of hidden elements that are not closed. Our choice: a page with more of them is broken, so only its
-tags are removed.
+"""If a page has more unclosed hidden elements than this, no further end tags are searched. Our choice: such a page is
+broken. Only the opening tags of its other hidden elements are removed, and their content stays.
 """
 _SMALL_SCRIPT = re.compile(r"<(su[bp])\b[^<>]*>([0-9+−-]{1,12})</\1\s*>", re.IGNORECASE)
 _INLINE = re.compile(
@@ -179,6 +180,8 @@ def remove_html_tables(text: str) -> str:
 
 def remove_hidden(text: str) -> str:
     """Removes elements with the style ``display:none`` and their content, because readers do not see them.
+
+    If such an element has no end tag within 20,000 characters, only its opening tag is removed.
 
     >>> remove_hidden('a<span style="display:none">b<span>c</span></span> d<SPAN STYLE="x; display : none">e')
     'a de'

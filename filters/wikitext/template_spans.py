@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 _MARK = re.compile(r"\{(?:\{++|\|)|\}\}++|\|\}(?=(?:\}\})*+(?!\}))")
-"""Matches runs of braces and the marks of a table. If ``|}`` precedes an odd number of further braces, it ends a
-template whose last argument is empty. Every alternative begins with a plain character, which makes the search fast."""
+"""Matches runs of braces and the marks of a table. ``|}`` can end a table only if no brace or an even number of braces
+follows, so only then is it matched. In ``{{name|}}``, an odd number follows: both braces end the template, whose last
+argument is empty. Every alternative begins with a plain character, which makes the search fast."""
 _MAX_INDENT_CHARS = 16
 _MAX_BRACES = 3
 _UNCLOSED_TABLE = re.compile(r"\n[ \t]*\n(?![ \t]*[|!{])|\n=")

@@ -27,7 +27,8 @@ _LINE_REST = re.compile(r"[^\n]*")
 _PREFIXES = ("template:", "subst:", "safesubst:", "msg:")
 _FUNCTION = re.compile(r"(formatnum|lcfirst|ucfirst|lc|uc|padleft|padright):", re.IGNORECASE)
 _MAX_SENTENCE_CHARS = 200
-"""Number of characters examined before and after a template on its line. The limit keeps the time linear."""
+"""Number of characters before and after a template, on its line, that decide whether the template is inside a sentence.
+The limit keeps the time linear."""
 _MIN_SENTENCE_WORDS = 3
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _CYRILLIC_WIKIS = frozenset({"bg", "ru", "sr", "uk"})
@@ -37,7 +38,8 @@ _BEFORE_WORD = re.compile(r"[^\W_]?[ (\[„“«‚‘]|[,;:] | ?[(\[„“«‚
 _AFTER_WORD = " ,;:.)!?\"'“”»’"
 _NO_WORDS = re.compile(r"[/#]|www\.|[a-z]=|\.(?:svg|png|jpe?g|gif|ogg)\b", re.IGNORECASE)
 _CODE = re.compile(r"[A-Z]{2,3}|[a-z]{2,3}|Q[0-9]+")
-"""Matches codes of countries, languages and Wikidata items. A template with such an argument shows a flag or a link."""
+"""Matches codes of countries, languages and Wikidata items. An unknown template whose only argument is such a code
+shows a flag or a link, not the code."""
 
 
 @dataclass(slots=True)

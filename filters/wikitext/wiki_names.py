@@ -30,7 +30,8 @@ fields are all given as arguments is used."""
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WikiNames:
-    """Holds one wiki's names, in lower case, with spaces instead of underscores. :func:`syntax` caches the objects."""
+    """Holds the names that one wiki uses, for example for namespaces and templates. The names are in lower case, with
+    spaces instead of underscores. :func:`syntax` caches the objects."""
 
     language: str
     hidden_prefixes: frozenset[str]
@@ -52,8 +53,8 @@ def _table(name: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1)
 def wiki_codes() -> frozenset[str]:
-    """Returns the codes of all Wikipedias. A dump's name has the code before ``wiki``, and links to other languages
-    begin with it.
+    """Returns the codes of all Wikipedias, such as ``de``. A dump's name has the code of its Wikipedia before ``wiki``
+    (``dewiki``). A link to another language begins with the code of that language's Wikipedia.
     """
     return frozenset(_table("wikis")["codes"].split())
 

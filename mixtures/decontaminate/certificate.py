@@ -85,7 +85,7 @@ def _check_there(paths: Iterable[Path]) -> None:
 def certify(shards: ShardList, sets: DecontaminationSettings, folder: Path, num_processes: int) -> dict[str, Any]:
     """Searches shards, and writes the certificate, the table of hits and the table of items into ``folder``.
 
-    Returns the certificate. Every document with a hit is only marked, even if a set says to drop or cut it, because
+    Returns the certificate. Documents with a hit are only reported, even if a set says to drop or cut them, because
     finished shards are not changed. The certificate is written last.
 
     Raises:

@@ -1,7 +1,7 @@
 """Searches finished shards for the items of evaluation sets. Every row is decoded and searched. A document that the
 mixture repeats has one row per epoch.
 
-    shards -> one process per shard at a time -> a table of hits per shard -> one table, in the order of the shards
+    shards -> processes (each searches one shard at a time) -> a table of hits per shard -> one table, in shard order
 
 All processes share one memory-mapped index, and each holds one batch of decoded text. So memory does not grow with the
 shards. The result does not depend on the number of processes.

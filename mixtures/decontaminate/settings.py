@@ -55,7 +55,8 @@ class SetSettings:
                 if getattr(self, name)}  # fmt: skip
 
     def rules(self, version: str, default: DecontaminationSettings) -> SetRules:
-        """Returns what a search must know about the set. If the set lacks an action, that of ``default`` is used."""
+        """Returns what a search must know about the set. ``version`` is the name of the set's version. If the set lacks
+        an action, the action in ``default`` is used."""
         return SetRules(
             name=self.name,
             version=version,

@@ -1,6 +1,6 @@
 """Writes the shards in the formats of other trainers: ``python -m mixtures.export --format megatron out exported``.
 
-    shards -> layouts: groups of shards, one group per output -> layouts, mds or arrayrecord: files -> exported/
+    shards -> layouts (divides them into groups) -> layouts, mds or arrayrecord (writes files per group) -> exported/
 
 - ``formats``: names the formats.
 - ``layouts``: checks and divides the shards, and writes the formats of Megatron-LM, datatrove and Dolma.

@@ -9,8 +9,9 @@
 - ``postings``: stores, in nearly the least possible space, which blocks of rows contain which pieces.
 - ``checked_file``: reads parts of an index, and compares their checksums.
 - ``index``: makes and reads the index of one shard, with the checksum of the shard that it was made from.
-- ``same_time``: shows whether a shard was written or copied after its index was made. Its checksum is compared then.
-- ``make``: makes the indexes that are missing or outdated.
+- ``same_time``: shows whether a shard was written or copied after its index was made. If so, the shard's checksum is
+  compared.
+- ``make``: makes the indexes that are missing, outdated or damaged.
 - ``token_match``: finds the rows of a block that may contain a string, without decoding the tokens of each row.
 - ``urls``: looks up a url in the clean documents.
 - ``search``: looks a string up, decodes the rows that may contain it, and compares. It can also scan all shards.

@@ -1,8 +1,10 @@
 """Finds the pieces of text that are common in a shard, so that the index need not rely on them.
 
-A string is looked up by the pieces that its sample contains. If the only piece of a short string occurs in thousands of
-blocks, all of these blocks must be searched. So the sample prefers the rarer pieces of a window. The common pieces are
-counted in some blocks of the shard. The index stores them, because a search must prefer the same pieces.
+A sample of a text has one piece from each window, which is a part of the text of 20 bytes
+(:mod:`mixtures.find.grams`). A string is looked up by the pieces in its sample. If the only piece of a short string
+occurs in thousands of blocks, all of these blocks must be searched. So each piece has a level, from 0 (rare) to 3 (very
+common), and the sample takes a piece with the lowest level in the window. To find the levels, the pieces are counted in
+some blocks of the shard. The index stores the common pieces, because a search must take the same samples.
 """
 
 from __future__ import annotations
@@ -25,10 +27,11 @@ _KEY_BITS = 24
 _LEVEL_BITS = 2
 _KEY_SHIFT = np.uint32(HASH_BITS - _KEY_BITS)
 _SHARES = (1 / 128, 1 / 32, 1 / 8)
-"""Smallest share of the counted blocks that contain a piece of level 1, of level 2, and of level 3."""
+"""The shares of the counted blocks that decide the level of a piece. A piece has level 1 if at least the first share of
+the blocks contains it, level 2 from the second share on, and level 3 from the third share on."""
 _MIN_BLOCKS = 16
-"""A common piece occurs in at least this many of the counted blocks. Pieces with equal keys are counted together, so
-small counts mean nothing."""
+"""A common piece occurs in at least this many of the counted blocks. Smaller counts mean nothing, because pieces that
+have equal keys (parts of their hashes) are counted together."""
 
 
 @dataclass(frozen=True, slots=True)

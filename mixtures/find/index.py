@@ -2,13 +2,14 @@
 rows have a given id.
 
 A block consists of the rows that begin within the same 8,192 tokens of the shard. A bucket stands for all pieces whose
-hashes have the same upper bits. The index stores which buckets occur in which blocks, and takes at most 0.3 of the
-shard's bytes. If it would be larger, it has fewer buckets. A search then decodes more blocks that do not contain its
-string.
+numbers (:func:`mixtures.find.grams.minima`) have the same upper bits. The index stores which buckets occur in which
+blocks, and takes at most 0.3 of the shard's bytes. If it would be larger, it has fewer buckets. A search then decodes
+more blocks that do not contain its string.
 
 Layout, little-endian: magic, the shard's SHA-256, nine counts; the first row of each block and the end of the last
 (uint32); the rows sorted by a hash of their ids (uint32); the entries of `common.CommonPieces` (uint32); the three
-parts of `postings.Numbers`; the checksums of `checked_file`. Each of the numbers is ``bucket * num_blocks + block``.
+parts of `postings.Numbers`; the checksums of `checked_file`. `postings.Numbers` has the number
+``bucket * num_blocks + block`` for each bucket that occurs in a block.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class ShardIndex:
     sha256: str
     """Checksum of the shard from which the index was made."""
     bucket_bits: int
-    """How many bits of a piece's hash are used to choose its bucket."""
+    """How many upper bits of a piece's number (:func:`mixtures.find.grams.minima`) are used to choose its bucket."""
     block_rows: Array
     """The first row of each block, then the end of the last block."""
     id_rows: Array | CheckedArray

@@ -18,10 +18,12 @@ from mixtures.stream import check_shard, check_sum
 
 
 def make_indexes(folder: str | Path, *, num_workers: int = 1) -> list[Path]:
-    """Makes the index of every shard that has none or an outdated one. Deletes indexes that belong to no shard.
+    """Makes the index of every shard whose index is missing, outdated or damaged. Deletes indexes that belong to no
+    shard.
 
-    If a shard was written or copied after its index was made, compares its checksum with the manifest. If it is right,
-    the index is kept and marked again.
+    If a shard was written or copied after its index was made, the shard's checksum is compared with the manifest. If
+    the two are equal, the index is kept, and gets the modification time of the shard
+    (:mod:`mixtures.find.same_time`).
 
     Args:
         num_workers: number of processes. Each process needs memory of about six times the size of a shard.

@@ -1,7 +1,7 @@
-"""Marks an index with the modification time of its shard, which shows at no cost whether the shard was written since.
+"""Shows at no cost whether a shard was written or copied after its index was made.
 
-The mark is the index file's own modification time. If the shard is written again or copied, the times differ, and the
-shard's checksum decides whether the index still fits.
+For this, the file of the index gets the modification time of the shard. If the shard is written again or copied, the
+two times differ. Then the shard's checksum decides whether the index still fits.
 """
 
 from __future__ import annotations

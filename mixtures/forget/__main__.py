@@ -14,8 +14,9 @@ from tokenizer.program import name_of
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command. Returns 0 if documents were removed, 1 if no shard has them or if something is left to do, 2 if
-    the request was wrong.
+    """Runs the command. Returns 0 if documents were removed, or if an interrupted removal was finished. Returns 1 if no
+    shard has the documents, if a disk failed, or if the index could not be made again. Returns 2 if the request was
+    wrong.
     """
     args = build_parser().parse_args(argv)
     from mixtures.find.index import FOLDER as INDEX_FOLDER  # imports NumPy and pyarrow, which takes tenths of a second

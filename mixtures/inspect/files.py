@@ -52,8 +52,8 @@ def _below(folder: Path) -> list[Path]:
 
 
 def finder(files: Sequence[Path], tokenizer: str | None) -> Callable[[Wanted], Iterator[ShownDocument]]:
-    """Returns a function that yields the wanted documents of all files. It raises ValueError if the files
-    have no such source, stage or reason.
+    """Returns a function that yields the wanted documents of all files. The returned function raises ValueError if the
+    files have no such source, stage or reason.
     """
     shards = [path for path in files if path.suffix != ".parquet"]
     encoder = load_decoder(tokenizer or find_tokenizer(shards[0])) if shards else None

@@ -32,8 +32,8 @@ _NO_TEXT = "(its text is not in dropped/, which has a sample of the texts: see r
 def pairs_of(output: Path, *, kind: str, source: str | None, doc_id: str | None, limit: int) -> list[dict[str, Any]]:
     """Returns the pairs whose overlap is nearest to the threshold for the removal of a document.
 
-    For ``pairs``, these are the pairs with the smallest overlaps. For ``rejected``, they are the pairs with the largest
-    overlaps.
+    If ``kind`` is ``pairs``, these are the pairs with the smallest overlaps. If it is ``rejected``, these are the pairs
+    with the largest overlaps.
 
     Args:
         kind: ``pairs`` for pairs with a removed document, ``rejected`` for a sample of the pairs without one.

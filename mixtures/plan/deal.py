@@ -23,8 +23,8 @@ from mixtures.weights import percentages
 __all__ = ["Plan", "PlanError", "SourcePlan", "SourceTokens", "deal", "epochs_to_weights", "format_table", "plan"]
 
 _MAX_CANDIDATES = 20_000
-"""If limits on epochs make the stream shorter than wanted, at most this many lengths are tried, from the longest
-down.
+"""If limits on epochs make the stream shorter than wanted, its length is found by trial. At most this many lengths are
+tried, from the longest down. If none of them fits, a shorter length is used that is known to fit.
 """
 
 
@@ -159,8 +159,9 @@ def epochs_to_weights(available: Mapping[str, int], epochs: Mapping[str, Decimal
 def unique_tokens(recipe: Recipe, num_tokens: int) -> dict[str, Fraction]:
     """Returns how many different tokens of each source a stream of ``num_tokens`` tokens needs.
 
-    With that many tokens, the source is repeated as often as the paper says (or as often as the recipe allows, if it
-    has no paper). In this example, a stream of 1.4 trillion tokens needs 852.7 billion different tokens of CommonCrawl:
+    With that many tokens, the source is repeated as often as the recipe's paper says. If the recipe has no paper, the
+    source is repeated as often as the recipe allows. In this example, a stream of 1.4 trillion tokens needs 852.7
+    billion different tokens of CommonCrawl:
 
     >>> from mixtures.recipe import load_recipe
     >>> f"{float(unique_tokens(load_recipe('llama'), 10**12 * 14 // 10)['common_crawl']) / 1e9:.1f}"

@@ -82,8 +82,8 @@ class Plan:
     length. 0 if nobody asked for a length.
     """
     limited_by: str = ""
-    """The source that has too few tokens for a longer stream; empty if the wanted length was reached, or the longest
-    length that the recipe allows."""
+    """The source that has too few tokens for a longer stream. Empty if the stream is as long as ``--tokens`` or the
+    recipe's ``tokens`` says."""
 
     def share(self, source: str) -> Fraction:
         """Returns the source's share of the stream, in percent."""

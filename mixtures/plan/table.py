@@ -46,7 +46,8 @@ def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapp
     The columns are those of :data:`HEADER`. If a mixture cannot be made, the error message shows these rows.
 
     Args:
-        dealt: the wanted tokens of each source. Empty if nobody asked for a length, so that no number is wanted.
+        dealt: the wanted tokens of each source. Empty if nobody asked for a length. Then the rows have "-" in place of
+            the wanted tokens.
     """
     recipe, total = by_part(recipe), sum(dealt.values())
     rows: list[tuple[str, ...]] = []

@@ -164,7 +164,7 @@ def index_of(layout: Layout, source: str, step: AcrossDedup, setting: str, *, na
 
     Args:
         setting: the name of the setting for which the index is needed, for messages.
-        name: the name by which rows about removed documents call the output; empty for the output of this run.
+        name: the name of the output folder, which rows about removed documents show; empty for the output of this run.
 
     Raises:
         ValueError: the index was made with other settings than ``step``, or the files are not those that the run wrote.

@@ -34,8 +34,8 @@ ROWS_STAGE, ROWS = "@rows", "rows"
 """The pseudo-stage and the name of one count: the number of rows that workers send to ``dropped/``. It is counted only
 if some of the dropped documents get no row."""
 WON_STAGE = "@won"
-"""The pseudo-stage of the keys of a dump. The name of a count is the name of an exact dedup. The count is the number of
-keys for which this dedup kept a document of the dump."""
+"""The pseudo-stage of the keys that a dump won. A dump wins a key if an exact dedup keeps a document of the dump for
+this key. The name of a count is the name of the dedup. The count is the number of won keys."""
 CEILING_STAGE = "@ceilings"
 """The pseudo-stage of exceeded ceilings. A ceiling is the largest share of documents that a near dedup may remove. The
 count is the number of removed documents. The name of a count has five parts, separated by tabs: the step; the word

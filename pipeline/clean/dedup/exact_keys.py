@@ -32,8 +32,8 @@ class KeyRow(NamedTuple):
     key: bytes
     rank: bytes
     """The documents with the same key are sorted by this value, and the first document is kept. The rank begins with
-    the value of the ``earliest`` or ``newest`` column, if the dedup has one. For ``newest``, its bytes are inverted.
-    Then follow hashes of the id, the text and the other columns."""
+    the value of the ``earliest`` or ``newest`` column, if the dedup has one. For ``newest``, the bytes of the value are
+    inverted, so that the newest document comes first. Then follow hashes of the id, the text and the other columns."""
     batch_id: bytes
     row: int
     document_id: str
@@ -174,11 +174,11 @@ def parse_key_row(payload: bytes, layout: Layout) -> KeyRow:
 
 
 def next_contest(winner: bytes, layout: Layout) -> tuple[int, bytes] | None:
-    """Returns (index of a later dedup, payload): what the document that this dedup keeps sends to the next dedup of the
-    chain.
+    """Returns (index, payload). The kept document sends this payload to a later dedup of the chain, which has this
+    index.
 
-    ``winner`` is the payload of the kept document. Dedups for which the document has no key are skipped. Returns None
-    if no dedup is left.
+    ``winner`` is the payload with which the document won its key in this dedup. Dedups for which the document has no
+    key are skipped. Returns None if no dedup is left.
     """
     for index, start, end in layout.carried:
         if winner[start]:

@@ -112,8 +112,9 @@ class DedupLines(beam.PTransform):
     removed) and counts.
 
     A verdict consists of the number of an output part (file), and of bytes: batch id, tag (the number of the dedup),
-    bucket, and the hashes of the lines to remove. A worker holds one bucket in memory, but at most 16 million lines. A
-    line takes 17 bytes, and 68 bytes while the worker sorts the bucket.
+    bucket, and the hashes of the lines to remove. A worker holds one bucket in memory. A line takes 17
+    bytes, and 68 bytes while the worker sorts the bucket. A bucket of 16 million lines or more is split into files on
+    the worker's disk, and the worker holds one file at a time.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

@@ -58,9 +58,10 @@ NUM_SLICES = 1 << _SLICE_BITS
 """The number of slices into which a bucket of cards and pairs is divided. A worker holds the pairs of one slice in
 memory."""
 SLICE_BYTES_PER_PAIR = 130
-"""An upper limit for the memory that a slice takes, in bytes per pair and bucket of keys. The bytes of a pair (36) are
-held twice when the pairs arrive. With 10 pairs per removed document, about 75 bytes were measured. The memory is
-largest if every pair is a candidate and every document is in one pair only.
+"""An upper limit for the memory that a slice takes, in bytes per arriving pair. A pair can arrive several times,
+because its keys can be in several buckets. While the pairs arrive, their bytes (36 per pair) are held twice. The memory
+is largest if every pair is a candidate and every document is in one pair only. With 10 pairs per removed document,
+about 75 bytes per pair were measured.
 """
 
 
