@@ -128,7 +128,8 @@ def pending_dumps(jobs: Sequence[SourceJob], layout: Layout) -> list[SourceJob]:
     """Prepares the folders for the dumps that are not complete, and returns the jobs of these dumps.
 
     The output of incomplete dumps is deleted. The parts (output files) of complete dumps get the names that they have
-    in this run. Each returned job lists the key files of complete earlier dumps.
+    in this run. Each returned job lists the key files of complete earlier dumps. A key file has the keys of the
+    documents that a dump keeps, for the exact dedups of newer dumps.
     """
     forget_dumps(layout, jobs[0].source.name, keep={job.dump for job in jobs})
     pending: list[SourceJob] = []
@@ -164,7 +165,8 @@ def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> Non
     that says that a dump is complete.
 
     Each dump has two markers, one from the clean phase and one from the tokenize phase. If a dump is no longer part of
-    the source, its markers must be deleted, because a new dump may get the same part numbers.
+    the source, its markers must be deleted. A new dump may get the part numbers of the old dump. Then the old markers
+    would be about the new dump's files.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

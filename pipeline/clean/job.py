@@ -45,15 +45,15 @@ class KeyFiles:
 
 @dataclass(frozen=True, slots=True)
 class KeptIndex:
-    """Describes the index of an earlier source, which has the keys of the documents that this source keeps. New
-    documents are compared with it.
+    """Describes the index of an earlier source. The index has the keys of the documents that the earlier source keeps.
+    A job compares its own documents with these keys.
 
     The index has one file per file of clean documents, and one row per document, in the same order.
     """
 
     source: str
     output: str
-    """The name of the output folder, if the source is from an earlier run. Empty for a source of this run."""
+    """The name of the output folder that has the earlier source. Empty if this is the output folder of the run."""
     index_dir: str
     clean_dir: str
     num_parts: int
@@ -79,7 +79,8 @@ class JobSizes:
     sample_docs: int
     """The largest number of dropped documents whose text is stored, per stage and reason."""
     dropped_share: float = 1.0
-    """The share of the dropped documents outside the sample that get a row in ``dropped/``, from 0 to 1."""
+    """All dropped documents in the sample get a row in ``dropped/``. This is the share of the other dropped documents
+    that get a row, from 0 to 1."""
     is_compiled: bool = False
     """True if steps use compiled loops instead of NumPy, because the input is large. Steps that have no compiled loops
     are not affected. The results are the same, so this field is not part of the fingerprint."""

@@ -38,8 +38,8 @@ class Ledger:
     sample_docs: int
     """The largest number of dropped documents whose text is stored, per stage and reason."""
     rows_share: float = 1.0
-    """The share of the dropped documents outside the sample that get a row, from 0 to 1. The counts include all dropped
-    documents.
+    """All dropped documents in the sample get a row. This is the share of the other dropped documents that get a row,
+    from 0 to 1. The counts include all dropped documents.
     """
     counts: Counter[c.CountKey] = field(default_factory=Counter)
     _rows: list[pa.RecordBatch] = field(default_factory=list)
@@ -75,11 +75,13 @@ class Ledger:
         self.counts[self.source, stage, c.NOTED + what] += number
 
     def send(self, name: str, number: int) -> None:
-        """Counts records that this stage sends. The receiving stage counts them under the same name."""
+        """Counts records that one stage of the Beam graph sends to another. The receiving stage counts the same records
+        with :meth:`receive`, under the same name. If the two numbers differ, records were lost."""
         self.count(c.GRAPH, c.SENT + name, number)
 
     def receive(self, name: str, number: int) -> None:
-        """Counts records that this stage receives. The sending stage counted them under the same name."""
+        """Counts records that a stage of the Beam graph receives. The sending stage has counted the same records with
+        :meth:`send`, under the same name."""
         self.count(c.GRAPH, c.RECEIVED + name, number)
 
     def read(self, batch: pa.RecordBatch) -> None:

@@ -194,8 +194,8 @@ class OpenBatches(SegmentDoFn):
     of dedups, and runs the steps of a segment.
 
     If the segment has no steps of its own, the pass only sends keys to the next dedup and spills nothing. Then the next
-    pass opens the same batches again. It applies the verdicts that this pass got, and the verdicts that followed from
-    the keys.
+    pass opens the same batches again. The next pass applies two groups of verdicts: those that this pass got, and those
+    of the dedup to which this pass sent keys.
     """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:

@@ -36,8 +36,8 @@ class Segment:
     """The global steps whose verdicts are applied first."""
     local: tuple[Step, ...]
     dedups: tuple[GlobalStep, ...]
-    """The global steps that the segment sends keys to. These steps are a chain of exact dedups, one line dedup or one
-    near dedup. The last segment has no dedups.
+    """The global steps that the segment sends keys to: either exact dedups that follow each other (a chain), or one
+    dedup of another kind. The last segment has no dedups.
     """
     origin: int = -1
     """The index of the earlier segment whose spilled batches this segment opens. The index is -1 if this segment reads
@@ -52,8 +52,9 @@ class Segment:
     def spills(self) -> bool:
         """True if the pass writes its documents to disk for a later pass. The value does not matter for the last pass.
 
-        A pass without local steps changes no text. So it writes no documents, and the next pass opens the same batches
-        again. But the first pass that has the documents always writes them.
+        A pass without local steps only applies verdicts, and the next pass can apply the same verdicts again. So such a
+        pass writes no documents, and the next pass opens the batches that this pass opened. There is one exception: the
+        first pass that has documents always writes them. It reads the input, or the batches that a join spilled.
         """
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 

@@ -83,8 +83,8 @@ COMPILE_BYTES = 64 << 20
 this many bytes of web pages, they save 5 seconds. The compiler takes 1 second in each process, or 5 seconds if no
 machine code is stored yet (measured)."""
 _MANY_PROCESSES = 1024
-"""The assumed number of worker processes if the engine does not report it. If the true number is smaller, compiled
-loops save even more time."""
+"""The assumed number of worker processes if the engine does not report it. If the true number is smaller, each
+process has more input, so compiled loops save even more time."""
 
 
 def is_worth_compiling(num_input_bytes: int, num_processes: int) -> bool:

@@ -12,15 +12,17 @@ REFS, KEYS, LINES, BOOKS, SKETCHES, COUNTS, DROPPED, SAMPLES, PARTS = (
     "refs", "keys", "lines", "books", "sketches", "counts", "dropped", "samples", "parts",
 )  # fmt: skip
 CARDS, RECORDS, GROUPS = "cards", "records", "groups"
-"""These three constants and the nine before them are names of outputs of a pass. If a pass sends keys to a chain of
-exact dedups, it has one output per dedup: ``keys_0``, ``keys_1``."""
+"""These three constants and the nine before them are names of outputs of a pass. The near dedup by MinHash and the
+dedup across sources use these three. If a pass sends keys to a chain of exact dedups, it has one output per dedup:
+``keys_0``, ``keys_1``."""
 
 SIGNAL = struct.Struct(">cd")
 SIGNAL_MARK = b"\xff"
 MEMBERS = struct.Struct(">cI")
 MEMBERS_MARK = b"\xfe"
-"""The first byte of a payload about a kept document. The payload has the number of documents that were dropped as
-duplicates of this document. Other payloads have a detail (a text) in this place, which never begins with this byte."""
+"""In a verdict about a kept document, this byte comes after the document's row number. The next bytes are the number of
+documents that were dropped as duplicates of this document. Other verdicts have a signal or a detail (a text) in this
+place, which never begins with this byte."""
 
 
 def signal_bytes(value: float) -> bytes:

@@ -36,9 +36,10 @@ def main() -> None:
 def ask_rarely_whether_the_runner_lives() -> None:
     """Makes Beam's connections to the runner ask for signs of life every ten minutes, not every 20 seconds.
 
-    The local runner's server for log records accepts such a request only every five minutes (gRPC's default). If a
-    worker is busy for minutes and logs nothing, this server closes the connection, and the worker prints an error each
-    time. A worker on the same machine ends with its parent anyway.
+    The local runner's server for log records allows such a request only every five minutes (gRPC's default). If a
+    worker is busy for minutes and logs nothing, a request every 20 seconds is too often: the server closes the
+    connection, and the worker prints an error. On the same machine, few requests are enough, because a worker ends when
+    its parent ends.
     """
     from apache_beam.runners.worker.channel_factory import GRPCChannelFactory
 

@@ -30,8 +30,8 @@ TokenCount = Callable[[pa.Array], float]
 """The type of a function that returns the number of tokens of some texts."""
 SAMPLE_DOCS = 500
 """The largest number of documents to read from a unit. There are two exceptions. If the reader has already read half of
-the bytes of the unit, it reads the rest. If it has unpacked a chunk of the unit, it reads the whole chunk. In both
-cases these bytes are counted, so their documents must be counted too."""
+the bytes of the unit, it reads the rest. If it has unpacked a chunk of the unit, it reads the whole chunk. A
+reader reads ahead, and all bytes that it has read are counted. So the documents in these bytes must be counted too."""
 _BYTES_PER_TOKEN = 4.0
 """The number of bytes per token that is assumed if tokens are not counted (our choice). English text has about this
 many bytes per token with a vocabulary of 32,000 pieces.

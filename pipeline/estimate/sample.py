@@ -60,7 +60,8 @@ class SourceEstimate:
     is computed from the filters' time in this estimate."""
     error: float | None
     """The standard error of ``text_bytes``, divided by ``text_bytes``. The error is computed from the differences
-    between the units that were read. 0 if the whole input was read; None if fewer than two units were read."""
+    between the units that were read. It is 0 if the whole input was read. Otherwise it is None if fewer than two units
+    were read, or if no text was found."""
     dedups: tuple[str, ...]
     """The dedups of the source. An estimate cannot foresee what they drop, so the numbers of documents and of bytes are
     upper bounds.
@@ -72,8 +73,8 @@ class SourceEstimate:
     is_unknown: bool
     """True if no document was found in the part that was read."""
     is_unfiltered: bool
-    """True if the source has filters after a join. A join cannot run on a part of the input, so these filters are not
-    run. Then the numbers of documents and of bytes are upper bounds."""
+    """True if no filters were run, because the source has a join that needs tables without documents (such as GitHub's
+    licences). An estimate does not read these tables. Then the numbers of documents and of bytes are upper bounds."""
     parts: Mapping[str, PartEstimate]
     """The estimates of a divided source's parts, by the name of the part, in the order of the recipe. Empty if the
     source is not divided. Also empty if a step that an estimate does not run fills the dividing column: a join, a
@@ -177,17 +178,19 @@ def _parts(
 
 
 def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) -> float | None:
-    """Returns the standard error of an estimate, divided by the estimate; None if the error cannot be computed.
+    """Returns the standard error of an estimate, divided by the estimate. Returns None if the error cannot be computed,
+    because there are fewer than two units or the estimate is 0.
 
     The formula assumes that larger units are chosen more often, in proportion to their bytes (Hansen and Hurwitz;
     Cochran, Sampling Techniques, 3rd ed., section 9A.3). It is corrected for a finite population: if the whole input
     was read, the error is 0.
 
     Args:
-        sampled: one tuple per unit: (weight, bytes of text per stored byte).
+        sampled: one tuple per unit: (weight of the unit, bytes of text per stored byte). For the error of a number of
+            tokens, the second value is tokens per stored byte.
         share_read: the share of the input that was read, in bytes.
 
-    In the first example, all units have the same text per byte. In the second, the whole input was read.
+    In the first example, all units have the same amount of text per byte. In the second, the whole input was read.
 
     >>> relative_error([(10, 0.5), (10, 0.5), (10, 0.5)], 0.2), relative_error([(10, 0.5), (10, 0.9)], 1.0)
     (0.0, 0.0)

@@ -45,8 +45,8 @@ class Shuffle:
     by_reference: bool = True
     """True: payloads are written to the folder, and only references to them go through the engine.
 
-    False: the payloads themselves go through the engine. Then the folder has only groups that a worker sorts on its
-    disk.
+    False: the payloads themselves go through the engine. A group's payloads are copied to the folder only if the group
+    is larger than a worker's buffer, and the engine sends the sorted group to another process.
     """
 
 

@@ -80,7 +80,8 @@ def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str,
     """Returns a mapping from the name of each part to its set of documents. ``rule`` is a recipe's rule, or a
     manifest's record of such a rule.
 
-    In the example, the part ``c4:other`` has all documents whose site is not ``a``:
+    In the example, the part ``c4:other`` has all documents whose site is not ``a``. So its set has the value ``a``, and
+    ``is_rest`` is True:
 
     >>> sets_of("c4", {"by": "site", "values": ["a", "other"]})["c4:other"].values
     frozenset({'a'})

@@ -57,8 +57,9 @@ class SourceShare:
     """The number of complete epochs, including epochs of earlier stages. Epochs are numbered from 0, so the last,
     partial epoch has this number."""
     remainder_tokens: int
-    """The number of tokens in the last, partial epoch. The epoch consists of the documents with the smallest hashes.
-    The last of these documents is cut.
+    """The number of tokens that this stage takes from the last, partial epoch. The stage takes the documents with the
+    smallest hashes, except documents that are held out or that earlier stages took in this epoch. The last document
+    loses the tokens at its end if all its tokens would be too many.
     """
     held_out: HeldOut
     first_epoch: int = 0

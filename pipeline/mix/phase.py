@@ -202,7 +202,8 @@ def make_plan(settings: Settings, counted: Counted) -> Plan:
 
 def mix_job(settings: Settings, layout: Layout, encoder: Encoder, made: Plan, counted: Counted, *,
             shuffle: Shuffle, progress_dir: str | None, earlier: Earlier | None = None) -> MixJob:  # fmt: skip
-    """Returns the job that shuffles all documents and writes the shards, with the settings of a plan."""
+    """Returns the job that shuffles all documents and writes the shards. The plan (``made``) decides how many tokens of
+    each source the job takes."""
     sources = [s.source for s in made.sources]
     target, width = settings.recipe.shards.target_bytes, encoder.dtype.itemsize
     held = Counter[str]()

@@ -21,8 +21,9 @@ def sha256_of(path: object) -> str:
     """Returns the SHA-256 of a model as hexadecimal text. ``path`` is the model's path, in any form that
     :mod:`pipeline.models.load` knows.
 
-    If the model has several files, the hash covers the names and the checksums of the files. If the model is a
-    tokenizer's rank file, the hash covers the file's checksum and the pattern from the settings.
+    If the model has several files, the hash covers the names and the checksums of the files. If the path is a
+    :class:`RankFile` (a tokenizer's vocabulary and its settings), the hash covers the checksum of the vocabulary's file
+    and the pattern from the settings.
     """
     if isinstance(path, ModelFiles):
         lines = [f"{name} {sha256_of(file)}\n" for name, file in path.paths]

@@ -119,7 +119,7 @@ def fetch_evals(
 
     Raises:
         ValueError: a name is unknown.
-        FetchError: a file could not be downloaded. The remaining files are tried first.
+        FetchError: one or more files could not be downloaded. The error is raised after all files were tried.
     """
     failures = []
     for name in wanted_evals(names):

@@ -111,7 +111,8 @@ class FindReferences(beam.PTransform):
 
 
 def pages_of(unit: Unit, job: ReferenceJob, models: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
-    """Yields (number of the page in the unit, url, text) for each page of a unit that is suitable for training."""
+    """Yields (number of the page in the unit, url, text) for the pages of a unit. In WET and WARC files, pages that
+    are too short are left out. If ``job.language`` is not empty, pages in other languages are left out too."""
     if unit.kind == CLEAN:
         batches = parquet_batches(unit.path, ["url", "text"], batch_size=_ROWS)
         for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):

@@ -49,8 +49,8 @@ class ModelFiles:
 
 @dataclass(frozen=True, slots=True)
 class RankFile:
-    """Holds the path of a tokenizer's rank file, which has its vocabulary, and the settings that the file does not
-    have, such as the pattern.
+    """Holds the path of a tokenizer's rank file and some settings. A rank file has only the vocabulary. The settings
+    have what the file lacks, such as the pattern that splits texts before they are encoded.
     """
 
     path: str

@@ -18,11 +18,11 @@ from pipeline.models.renaming import renaming_all
 from tokenizer.model_file import NORMAL, USER_DEFINED, parse
 
 _MIN_SHARED = 0.8
-"""The smallest allowed share of names that both files have (our choice). If two models were trained together, over 99 %
-of the pieces are also words of the n-grams. If two vocabularies of the same language were trained separately, little
-more than half of their names are equal."""
+"""The smallest allowed share of the smaller vocabulary that is also in the larger one (our choice). One vocabulary has
+the pieces, the other the words of the n-grams. If two models were trained together, over 99 % of the pieces are also
+words. If two vocabularies of the same language were trained separately, they have little more than half in common."""
 _MIN_NAMES = 1000
-"""Vocabularies with fewer names are not compared (our choice). CCNet's vocabularies have 65,536 pieces."""
+"""Vocabularies with fewer pieces or words are not compared (our choice). CCNet's vocabularies have 65,536 pieces."""
 _MIN_LANGUAGES = 0.5
 """At least this share of the labels of a language identification model must be codes of languages (our choice)."""
 _KENLM_HAS_WORDS_AT, _KENLM_NUM_WORDS_AT = 0x64, 0x6C
@@ -34,15 +34,15 @@ def check_pieces(pieces_path: str, lm_path: str) -> None:
     """Checks that the n-grams of a KenLM model were trained on the pieces of a SentencePiece model. With other pieces,
     the n-grams would not know most words of a text, and every perplexity would be wrong.
 
-    Nothing is checked if the KenLM model is a binary file without its words, or if one of the vocabularies has fewer
-    than 1,000 names.
+    Nothing is checked if the KenLM model is a binary file without its words, or if one of the two models has fewer than
+    1,000 pieces or words.
 
     Args:
         pieces_path: the path of the SentencePiece model.
         lm_path: the path of the KenLM model, binary or ARPA.
 
     Raises:
-        ValueError: the two models have too few names in common.
+        ValueError: too few pieces are also words of the n-grams.
     """
     stats = [os.stat(path) for path in (pieces_path, lm_path)]
     shared = _share(pieces_path, lm_path, *((one.st_size, one.st_mtime_ns) for one in stats))

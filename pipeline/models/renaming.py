@@ -1,4 +1,6 @@
-"""Suggests the setting ``renames`` for a language identification model whose labels are other names of languages."""
+"""Suggests the setting ``renames`` for a language identification model that has other labels for languages than the
+settings use, for example ``EN`` or ``eng_Latn`` for ``en``.
+"""
 
 from __future__ import annotations
 
@@ -15,20 +17,23 @@ _THREE_LETTERS = {
     "hu": "hun", "it": "ita", "nl": "nld", "pl": "pol", "pt": "por", "ro": "ron", "ru": "rus", "sl": "slv", "sr": "srp",
     "sv": "swe", "uk": "ukr",
 }  # fmt: skip
-"""The codes in ISO 639-3 of LLaMA's twenty languages of Wikipedia. Models such as GlotLID have these."""
+"""Maps the two-letter codes of LLaMA's twenty Wikipedia languages to their three-letter codes (ISO 639-3). The labels
+of models such as GlotLID begin with three-letter codes."""
 _REGION = re.compile(r"[-_]")
 _SHOWN_LABELS = 3
 
 
 def renaming(source: str, step: Language | DetectLanguage, name: str, labels: Sequence[str]) -> str:
-    """Returns the line of a configuration that gives a model's label the name that a step's settings use. It is the end
-    of the message about the missing label. Returns "" if no label is another name of the language.
+    """Returns the end of the message that says that a model lacks the label ``name``. The text names the model's own
+    label for this language, and the line of a configuration that renames this label to ``name``.
 
-    A label is another name if it is the same code in capital letters, or the code with three letters. A script or a
-    region may follow, as in ``eng_Latn`` and ``EN-US``.
+    Returns "" if the model has no label for the language, or if ``name`` is itself a label that the settings rename.
+
+    A label is for the same language if it is the same code in capital letters, or the code with three letters. A script
+    or a region may follow, as in ``eng_Latn`` and ``EN-US``.
 
     Args:
-        name: the language that is missing among the model's labels.
+        name: the label that the model lacks: a language of the settings, or a key of ``renames``.
         labels: all labels of the model.
 
     >>> renaming("books", Language(), "en", ["DE", "EN"])
@@ -45,8 +50,11 @@ def renaming(source: str, step: Language | DetectLanguage, name: str, labels: Se
 
 
 def renaming_all(source: str, step: Language | DetectLanguage, labels: Sequence[str]) -> str:
-    """Returns the same line for a model most of whose labels are codes of languages in capital letters. The line has
-    the first three labels. Returns "" if they are something else.
+    """Returns the line of a configuration that renames a model's labels to codes of languages. The line has only the
+    first three such labels.
+
+    Most labels must be codes that are written differently, such as ``EN`` or ``en_US`` for ``en``. Otherwise this
+    function returns "".
 
     >>> renaming_all("books", DetectLanguage(), ["EN", "DE"])
     'sources: {books: {detect_language: {renames: {EN: en, DE: de}}}}'

@@ -86,8 +86,8 @@ def record_cutoffs(folder: Path, language: str, num_docs: int, before: str) -> N
 
 
 def about_models(models: Mapping[str, ModelPath]) -> dict[str, Any]:
-    """Returns the manifest's entry about models. Each key maps to the name, the checksum and the training records of a
-    model."""
+    """Returns the manifest's entry about models. Each key maps to the name and the checksum of a model. If the model
+    gives documents a score, the training records of its files are included."""
     return {
         key: {"name": Path(str(path)).name, "sha256": sha256_of(path),
               **({"files": files_of(path)} if key in JUDGES else {})}

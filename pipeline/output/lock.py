@@ -18,7 +18,8 @@ T = TypeVar("T")
 
 _PROBE = "probe-"
 _MOST_TRIES = 100
-"""A folder that is missing this many times was not deleted by runs that were refused."""
+"""The number of tries to write a file below ``.work``. A refused run may delete this folder during a try, so that the
+try fails. If all tries fail, the reason is a different one."""
 _WRITTEN = frozenset(
     (
         "clean",
@@ -119,11 +120,11 @@ def check_writable(output: str) -> None:
 @contextlib.contextmanager
 def only_run(layout: Layout) -> Iterator[None]:
     """Checks that the output folder can be written, and locks it against a second run on this machine. A second run
-    would delete the spill files of this run.
+    would delete the spill files of this run. A folder in a store is not locked.
 
     The lock is a file in the output folder. If the request is refused before any work is done, this function deletes
-    what it made: the lock, and the output folder if it is new. Other runs may begin in the folder
-    meanwhile: they make it again.
+    what the run made: the lock, and the output folder if it is new. If another run begins in the folder at the same
+    time, the other run makes the folder again.
 
     Raises:
         ValueError: a second run has locked the folder, or :func:`check_writable` refuses it.
@@ -177,7 +178,8 @@ class _Before:
 
     output: str
     names: frozenset[str] | None
-    """The names in the folder; None if there was no folder, or only the lock or probe of a run that had just begun."""
+    """The names in the folder. None if there was no folder, or if another run had just begun in it: then the folder had
+    only ``.work``, with at most a lock and probes (files that :func:`check_writable` writes)."""
     parent: str
     """The deepest folder above the output that existed."""
 
@@ -196,8 +198,8 @@ class _Before:
     def restore(self) -> None:
         """Deletes the folder ``.work`` if the run has made nothing but this folder.
 
-        The lock is deleted last, because another run can begin as soon as the lock is gone. The folder stays if the
-        other run has already made a file in it.
+        The lock is deleted last, because another run can begin as soon as the lock is gone. If another run has already
+        made a file in ``.work``, the folder stays.
         """
         work = join(self.output, ".work")
         made = frozenset(_names(self.output)) - (self.names or frozenset())

@@ -51,7 +51,8 @@ class StageRow:
 
     @property
     def left_s(self) -> float | None:
-        """The estimated number of seconds until the stage is done; None if too little is done for an estimate.
+        """The estimated number of seconds until the stage is done. None if too little is done for an estimate, or if
+        the estimated time is over and the stage is not done.
 
         The estimate assumes that the stage goes on at its speed so far. While a large file is read, there is no
         progress; then the estimate counts down. In the example, three of four files were done after 12 seconds:
@@ -77,7 +78,7 @@ class StageRow:
 
 
 def counted_down(seconds: float, share: float, idle_s: float) -> float | None:
-    """Returns the estimated number of seconds until some work is done; 0 if it is done.
+    """Returns the estimated number of seconds until all of some work is done; 0 if all of it is done.
 
     Args:
         seconds: the time from the start of the work to its last progress.
@@ -166,7 +167,8 @@ class _Board:
             ]
 
     def left_s(self) -> float | None:
-        """Returns the estimated seconds until the job ends; None if too little is done for an estimate.
+        """Returns the estimated seconds until the job ends. Returns None if too little is done for an estimate, or if
+        the estimated time is over and the job still runs.
 
         Assumes that each stage takes time in proportion to its input bytes.
         """

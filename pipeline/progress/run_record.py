@@ -72,8 +72,8 @@ def begin_record(settings: Settings, layout: Layout, engine: Engine) -> dict[str
 def restore_record(layout: Layout, before: Mapping[str, Any]) -> None:
     """Writes the record of the last run again. Call this if the request was refused and nothing was changed.
 
-    By then, :func:`begin_record` has replaced the record. Without this call, the report would say that the run that
-    made the output did not finish.
+    By then, :func:`begin_record` has written a new record, which is marked as not finished. Without this call, the
+    report would say that the last run, which made the output, did not finish.
     """
     if before:
         _write(layout, before)

@@ -1,5 +1,5 @@
-"""Computes how long workers were busy with each source and with each part of its graph. The numbers come from the
-engine's measurements.
+"""Computes how long workers were busy with each source, and with each part of the source's Beam graph. The numbers come
+from the engine's measurements.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ page.
 """
 _MAX_LANGUAGES = 14
 NEARLY = Fraction(1001, 1000)
-"""A source is at its limit if it could give fewer than this many times its tokens in the stream."""
+"""The recipe's ``max_epochs`` limits the tokens that a source can give. A source is at this limit if it can give less
+than this many times the tokens that it gives to the stream."""
 
 
 def mixture(state: RunState) -> dict[str, Any] | None:

@@ -18,10 +18,11 @@ from pipeline.report.explained import explain_stage, limits_by_reason, reason_se
 from pipeline.report.output_state import RunState, SourceState
 
 NUM_SHADES = 5
-"""The number of different shades of losses. Neighbouring parts of a bar always have different shades."""
+"""A bar has one part for each drop reason. This is the number of different shades of these parts. Neighbouring parts
+always have different shades."""
 
 _NUM_NAMED = 4
-"""The overview names at most this many losses of a source."""
+"""The overview names at most this many drop reasons of a source: those that dropped the most documents."""
 
 
 def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:

@@ -56,8 +56,8 @@ _COLUMN = {name: number for number, name in enumerate(PAIRS_SCHEMA.names)}
 
 REJECTED = "rejected"
 REJECTED_SAMPLE = 200
-"""The number of rejected pairs that are written per job (source or dump) and step: those whose ids have the smallest
-hashes."""
+"""The largest number of rejected pairs that are written per job (source or dump) and step. The pairs whose ids have the
+smallest hashes are chosen."""
 NUM_MEMBERS_SHOWN = 3
 """For each of the largest groups of duplicates, the statistics list the ids of at most this many removed documents."""
 _ROWS = 10_000
@@ -68,8 +68,8 @@ Row = tuple[Any, ...]
 def row_of(overlap: Overlap, job: SourceJob, step: DedupStep) -> Row:
     """Returns the row of a pair. It has one value per column of ``PAIRS_SCHEMA``.
 
-    In a dedup across sources, the kept document is in an earlier source. The first byte of its address is the number of
-    this source in ``job.kept``.
+    In a dedup across sources, the kept document is in an earlier source. The address in the card of the kept document
+    then begins with the index of the earlier source in ``job.kept``.
     """
     source = job.source.name
     kept = job.kept[overlap.kept.address[0]] if isinstance(step, AcrossDedup) else None
@@ -172,7 +172,8 @@ class WritePairs(beam.DoFn):
     """
 
     _SUFFIX = ""
-    """A suffix for the names of the pseudo-stages under which the removals are counted."""
+    """A suffix for the name of the pseudo-stage that counts the removed documents by overlap. A pseudo-stage is a name
+    for counts that belong to no step (:mod:`pipeline.clean.counts`)."""
 
     def __init__(self, job: SourceJob, step: DedupStep, tag: int) -> None:
         self._job, self._step, self._tag = job, step, tag

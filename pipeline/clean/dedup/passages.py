@@ -1,7 +1,7 @@
 """Runs the dedup of passages, which removes long passages that several documents share.
 
-Like the line dedup, it sends hashes of parts of texts, and gets back the hashes of the parts to remove. A part is a
-window: a part of a text with a fixed length (:mod:`filters.near.passages`).
+Like the line dedup, it sends hashes, and gets back the hashes of what to remove. The line dedup hashes lines. This
+dedup hashes windows, which are parts of a text with a fixed length (:mod:`filters.near.passages`).
 """
 
 from __future__ import annotations
