@@ -33,8 +33,7 @@ class RunLimits:
     """Number of dropped documents whose text is stored, per stage and reason."""
     dropped_share: float = 1.0
     """Share of the dropped documents that get a row in ``dropped``. The documents whose text is stored
-    (``sample_docs``) always get a row, and so do records that could not be read as documents. With 0, there are no
-    other rows.
+    (``sample_docs``) always get a row. With 0, no other document gets a row.
     """
     max_bad_records: int = 1000
     max_bad_share: float = 0.01
