@@ -114,9 +114,7 @@ class _Members:
         return member
 
     def going_on(self) -> Iterator[bytes]:
-        """Yields the data of the next members. Stops before a member that begins with a new record, and before a member
-        that is damaged or too large for memory.
-        """
+        """Yields the data of the next members. Stops before one that is damaged, too large, or begins a new record."""
         while self._next and self._next.data is not None and not self._next.data.startswith(_STARTS_WITH):
             member = self.pop()
             assert member is not None
@@ -164,9 +162,7 @@ class _Window:
         self.base = 0
 
     def has(self, num_bytes: int) -> bool:
-        """Reads until the next ``num_bytes`` bytes (from the position ``at`` on) are in memory. Returns False if the
-        stream ends before that.
-        """
+        """Reads until the next ``num_bytes`` bytes are in memory. Returns False if the stream ends before that."""
         missing = self.at + num_bytes - len(self.data)
         if missing <= 0:
             return True
@@ -182,9 +178,7 @@ class _Window:
         return missing <= 0
 
     def has_header(self) -> None:
-        """Reads until the whole header of the next record is in memory. Stops earlier if no record begins at the
-        current position, or if the header is longer than ``MAX_HEADER_BYTES``. Reads no more gzip members than needed.
-        """
+        """Reads until the whole header of the next record is in memory. Reads no more gzip members than needed."""
         num_bytes = len(_STARTS_WITH)
         while self.has(num_bytes) and num_bytes < MAX_HEADER_BYTES:
             if not self.data.startswith(_STARTS_WITH, self.at) or _HEADER_END.search(self.data, self.at):
