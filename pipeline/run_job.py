@@ -1,4 +1,4 @@
-"""Builds and runs one Beam job. The job has a spill folder (for intermediate data), which belongs to this run only."""
+"""Builds and runs the Beam jobs of one run. Their intermediate data is in a spill folder that only this run uses."""
 
 from __future__ import annotations
 

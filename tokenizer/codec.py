@@ -21,7 +21,8 @@ FILE_NAMES = (MODEL, JSON, RANKS)
 
 
 _JOINED_IDS = 1 << 16
-"""The bytes of this many ids are joined at once. Arrow can join at most 2 GiB."""
+"""The bytes of this many ids are joined at once. With more ids, the bytes could exceed 2 GiB, the most that Arrow can
+join at once."""
 
 
 class Codec(Protocol):

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 NUM_LISTED = 20
-"""A message lists at most this many names. A user who needs more of them looks into the documents."""
+"""A message lists at most this many names. If there are more, the list ends with ``...``."""
 
 
 def nearest(name: object, known: Iterable[str], *, cutoff: float = 0.6) -> str:

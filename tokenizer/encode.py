@@ -1,5 +1,5 @@
-"""Encodes text to the same ids as a tokenizer's reference library. For many tokenizer files, it is several times
-faster.
+"""Encodes text to the same ids as a tokenizer's reference library. For many tokenizer files, this module is several
+times faster than the library.
 
 A tokenizer's file is a SentencePiece ``.model``, a Hugging Face ``tokenizer.json`` or a tiktoken rank file. The kind is
 recognised by the content of the file. :mod:`tokenizer.codec` defines what each kind provides. This module puts bos and

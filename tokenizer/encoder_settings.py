@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, get_args
 
 Mark = bool | str | None
-"""Says whether documents get a bos (or eos). The value is True, False, or the text of the token. If it is None,
-documents get a bos (or eos) only if the tokenizer defines one."""
+"""Says whether documents get a bos (or eos). The value is True, False, or the text of the token. None means: for a bos,
+that documents get one only if the tokenizer defines one; for an eos, the same as True."""
 Fast = Literal["auto", "own", "off"]
 """Says which encoder may replace the reference library: any (``auto``), only this project's own (``own``), or none
 (``off``). The ids are the same."""
@@ -57,7 +57,7 @@ class EncoderSettings:
     eos: Mark = None
     fast: Fast = "auto"
     pattern: str | None = None
-    """For a rank file: the regular expression, or the name of one of :data:`PATTERNS`."""
+    """For a rank file: the regular expression that splits texts, or the name of one of :data:`PATTERNS`."""
     special_tokens: tuple[tuple[str, int], ...] | None = None
     """For a rank file: the control tokens and their ids."""
 

@@ -37,8 +37,8 @@ _MIN_MERGER_PARTS = 4_000
 for few parts as for many.
 """
 _MAX_MERGER_PART_CHARS = 48
-"""SentencePiece encodes the parts that are longer than this (base64, lines of Chinese without a place to split). Its
-time grows only as n log n.
+"""SentencePiece encodes the parts that are longer than this (base64, lines of Chinese without a place to split). The
+reason: SentencePiece's time grows only as n log n.
 """
 _MARK = "\u2581"
 _NORMALIZER_SPEC, _ADD_DUMMY_PREFIX = 3, 3

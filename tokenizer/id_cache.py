@@ -22,9 +22,9 @@ _SIZE_SHIFT = np.uint64(56)
 class Keys:
     """Holds a key for each of many parts of a text, and the slot (place in the cache) to which each key belongs.
 
-    A key has four 64-bit words. It consists of the part's bytes, padded with zeros, and its size in the last byte of
-    the second word. So different parts have different keys. The third and fourth words are stored only for parts that
-    need them. The slot is computed from a hash of the key.
+    A key has four 64-bit words. The last byte of the second word contains the size of the part. The other 31 bytes
+    contain the part itself, padded with zeros. So different parts have different keys. The third and fourth words are
+    stored only for parts of more than 15 bytes. The slot is computed from a hash of the key.
     """
 
     __slots__ = ("first", "fits", "long_at", "long_words", "second", "slot")
@@ -105,8 +105,8 @@ class PartCache:
         return flat
 
     def put(self, keys: Keys, parts: Array, ids: Array, counts: Array) -> None:
-        """Adds parts to the cache. ``parts`` are the indices of their keys. ``ids`` has the ids of all parts,
-        concatenated. ``counts`` has the number of ids of each part.
+        """Adds some parts to the cache. ``parts`` contains the indices of these parts in ``keys``. ``ids`` contains the
+        ids of these parts, concatenated. ``counts`` contains the number of ids of each of these parts.
 
         Parts that are too long for a slot are left out. If two parts have the same slot, the later part is kept.
         """

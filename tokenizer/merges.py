@@ -44,9 +44,12 @@ def num_symbols(pieces: Iterable[str]) -> int:
 class Merger:
     """Merges neighbouring symbols (pieces or characters) to longer pieces of one vocabulary.
 
-    Each symbol has a number. Of all possible merges, the one that makes the symbol with the lowest number comes first.
-    The first numbers are for the pieces of two or more characters, in descending order of score. The next numbers are
-    for all characters that occur in a piece. One last number represents all other characters.
+    Each symbol has a number. The first numbers are for the pieces of two or more characters, in descending order of
+    score. The next numbers are for all characters that occur in a piece. One more number represents all other
+    characters, and the last one the end of a row.
+
+    Of all possible merges in a row, the one that makes the piece with the highest score comes first. If scores are
+    equal, the leftmost merge comes first.
     """
 
     def __init__(self, scores: Mapping[str, float]) -> None:

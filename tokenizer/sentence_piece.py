@@ -1,4 +1,5 @@
-"""Encodes with SentencePiece's ``.model`` files. With many models, it is several times faster than SentencePiece.
+"""Encodes with SentencePiece's ``.model`` files. With many models, this module is several times faster than
+SentencePiece.
 
 SentencePiece is the reference library. For models of LLaMA's kind (BPE with byte fallback, no normalisation),
 :mod:`tokenizer.fast_bpe` encodes and :mod:`tokenizer.decode` decodes. If gigatoken is installed, it encodes these

@@ -1,4 +1,6 @@
-"""Prints recounts and comparisons to the terminal."""
+"""Prints tables to the terminal, for example of recounts: the numbers of documents that a run would keep with changed
+settings.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ def console() -> Console:
 
 
 def print_table(out: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> None:
-    """Prints a table. Its first ``left`` columns have words and are aligned left."""
+    """Prints a table. The first ``left`` columns contain words and are aligned left. The others are aligned right."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for place, name in enumerate(header):
         table.add_column(name, justify="left" if place < left else "right", overflow="fold", no_wrap=place >= left)
@@ -55,8 +57,9 @@ def _recount_row(one: Recount) -> tuple[str, ...]:
 
 
 def lines_of(one: Recount) -> list[str]:
-    """Returns lines about a recount. First come the numbers of documents whose result would change, then the unknown
-    verdicts and their causes.
+    """Returns lines of text about the recount of one source. First come the numbers of documents that the changed
+    settings would keep, drop, or drop for a different reason. Then come the numbers of documents for which this is
+    unknown, and the cause.
     """
     name = one.source
     lines = [

@@ -82,7 +82,7 @@ SOURCES = (
 
 _PERPLEXITY_GB = 0.14
 ELEMENT_OVERHEAD_BYTES = 30
-"""Bytes of overhead per element in a shuffle. They store the key, the window and the lengths."""
+"""Bytes of overhead per element in a shuffle. They store the key, the lengths, and Beam's window (a time range)."""
 ELEMENT_SECONDS = 47e-6
 """Seconds for sending an element from one stage to a stage in a different process (measured on the local runner)."""
 KEY_BYTES = 110
@@ -170,7 +170,9 @@ def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
 
 
 def mix_stage(num_tokens: float, width: int = 2) -> Stage:
-    """Returns the cost of the shuffle that sends each document to its shard. A document is sent once per epoch."""
+    """Returns the cost of the shuffle that sends each document to its shard. A document is sent once per epoch.
+    ``width`` is the number of bytes of a token id.
+    """
     size, elements = num_tokens * width, num_tokens / 700
     return Stage(
         source="all", stage="shuffle", cpu_hours=elements * ELEMENT_SECONDS / 3600, elements=elements,

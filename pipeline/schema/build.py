@@ -1,4 +1,4 @@
-"""Builds the JSON Schema of a configuration file from the dataclasses that the reader fills."""
+"""Builds the JSON Schema of a configuration file from the dataclasses into which the file is read."""
 
 from __future__ import annotations
 

@@ -62,11 +62,10 @@ def _one(kind: Any) -> Schema:
 
 
 def settings_schema(value: Any, *, fixed: Collection[str] = ()) -> Schema:
-    """Returns the schema of a mapping of settings. Each field of a dataclass is a setting. The value of the field in
-    the given instance is the default.
+    """Returns the schema of a mapping of settings. The settings are the fields of a dataclass.
 
     Args:
-        value: the instance.
+        value: an instance of the dataclass. The values of its fields are the defaults of the settings.
         fixed: fields that YAML cannot set.
     """
     hints, texts = typing.get_type_hints(type(value)), field_texts(type(value))

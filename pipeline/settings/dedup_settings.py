@@ -57,8 +57,8 @@ class RemovalCeilings:
         }[kind]
 
     def is_broken(self, kind: str, num_docs: int, num_removed: int) -> bool:
-        """True if more documents of a group were removed than the ceiling allows. A group with fewer than
-        ``min_documents`` documents has no ceiling.
+        """True if more documents of a group were removed than the ceiling allows. ``kind`` says what the group is: a
+        ``source``, ``language`` or ``host``. A group with fewer than ``min_documents`` documents has no ceiling.
 
         >>> RemovalCeilings().is_broken("source", 1000, 501), RemovalCeilings().is_broken("source", 999, 998)
         (True, False)

@@ -32,8 +32,8 @@ class RunLimits:
     sample_docs: int = 100
     """Number of dropped documents whose text is stored, per stage and reason."""
     dropped_share: float = 1.0
-    """Share of the dropped documents that get a row in ``dropped``. Documents in the sample always get a row. 0 keeps
-    only the sample.
+    """Share of the dropped documents that get a row in ``dropped``. The documents whose text is stored
+    (``sample_docs``) always get a row. With 0, no other document gets a row.
     """
     max_bad_records: int = 1000
     max_bad_share: float = 0.01
@@ -85,7 +85,7 @@ class Settings:
     overwrite: bool
     estimate: bool
     times: float
-    """The factor by which an estimate scales the input."""
+    """An estimate is made as if the input of every source were this many times as large."""
     as_json: bool
     """True to print the closing table or the estimate as JSON."""
     explain: Source | None

@@ -22,9 +22,9 @@ ACROSS = "across_sources"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcrossDedup(DedupStep):
-    """Drops a document if a kept document of an earlier source has the same text or a similar text. A text is similar
-    to a kept text if the share of its word n-grams that the kept text also has is above ``near.max_overlap``. With
-    ``near.measure: jaccard``, the Jaccard similarity of the two texts must be above this value.
+    """Drops a document if a kept document of an earlier source has the same text or a similar text. The kept text is
+    similar if it contains a large share of the document's word n-grams: more than ``near.max_overlap``. With
+    ``near.measure: jaccard``, it is similar if the Jaccard similarity of the two texts is above ``near.max_overlap``.
 
     Earlier sources are the sources before this one in ``dedup: across``, and all sources of the outputs in ``dedup:
     against``. Documents of this source are not compared with each other.

@@ -49,8 +49,8 @@ def with_steps(source: Source, given: Any) -> Source:
 
 
 def source_of_output(name: str, declared: Mapping[str, Any] | None) -> Source | None:
-    """Returns a source with the declaration that an earlier run recorded. Returns None if the run recorded no
-    declaration and no source of this name is defined in code.
+    """Returns a source as an earlier run defined it, from the declaration that the run recorded. If the run recorded no
+    declaration, returns the source of this name that is defined in code; None if there is no such source.
 
     Args:
         name: the name of the source.

@@ -46,6 +46,8 @@ DEDUPS: Mapping[str, DedupStep] = {
 def steps_named(where: str, given: Any, own: Mapping[str, AnyStep]) -> tuple[AnyStep, ...]:
     """Returns the steps that a list in a configuration file names, with their settings.
 
+    An exact dedup gets a name that consists of ``duplicate_`` and its key, as in the example.
+
     Args:
         where: the name of the list, for error messages.
         given: the list in the configuration file.
@@ -54,8 +56,6 @@ def steps_named(where: str, given: Any, own: Mapping[str, AnyStep]) -> tuple[Any
 
     Raises:
         ValueError: a step or a setting is unknown, or two steps have the same name.
-
-        The name of an exact dedup is ``duplicate_`` and its key.
 
     >>> [step.NAME for step in steps_named("steps", ["language", {"exact_dedup": {"key": "url"}}], {})]
     ['language', 'duplicate_url']

@@ -36,9 +36,8 @@ _KIND_OF_ENDING = {".wet.gz": "wet", ".wet": "wet", ".warc.gz": "warc", ".warc":
 _DUMP = re.compile(r"CC-MAIN-\d{4}-\d{2}(?!\d)")
 _UNSTRIPPED_LINE = re.compile(r"\n(?:(?<=[^\S\n]\n)|(?=[^\S\n]))")
 """Matches a line end with white space next to it. If a page has no match, its lines need not be stripped. CommonCrawl
-has already removed such white space, except from
-``<pre>`` (ia-web-commons, ExtractingParseObserver.handleTextNode and appendParagraphSeparator). The search takes a
-third of the time of splitting, stripping and joining all lines.
+has already removed such white space, except from ``<pre>`` (ia-web-commons, ExtractingParseObserver.handleTextNode and
+appendParagraphSeparator). The search takes a third of the time of splitting, stripping and joining all lines.
 """
 
 

@@ -37,7 +37,7 @@ class DedupStep:
     settings. They do not affect whether two steps are equal, or the fingerprint of a run.
     """
     cite: str
-    """The origin of the rule, such as a paper. It is shown in the same table."""
+    """The origin of the rule, such as a paper, for the table in ``docs/recipe.md``."""
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -117,12 +117,15 @@ class DedupStep:
         return ()
 
     def may_fall_above(self, before: Self) -> float | None:
-        """Returns a limit on the signal of documents that a run kept. ``before`` is the step with the settings of this
-        run. This step has new settings.
+        """Says which documents that a run kept may be dropped by this step. ``before`` is the step with the settings of
+        the run. This step has new settings.
 
-        With the new settings, a kept document may be dropped if its signal is above the limit. It is not certain that
-        it is dropped: a dedup drops only one of two similar documents, and the run did not store which one. Returns
-        None if the new settings drop none of the kept documents.
+        Returns a limit: a kept document may be dropped if its signal (a number that the run stored) is above the limit.
+        With the limit ``-inf``, any kept document may be dropped. Returns None if this step drops none of the kept
+        documents.
+
+        A document above the limit is not dropped for certain: a dedup drops only one of two similar documents, and the
+        run did not store which one.
         """
         return None
 
@@ -151,7 +154,7 @@ def check_scope(step: str, scope: str, words: Collection[str], columns: Collecti
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExactDedup(DedupStep):
-    """Keeps one document per value of the column ``key``. Documents with a null in this column are all kept.
+    """Keeps one document per value of the column that ``key`` names. Documents with a null in this column are all kept.
 
     If ``newest`` names a column, the document with the greatest value in this column is kept. If ``earliest`` names a
     column, the document with the smallest value is kept. A document with a null in the named column is kept only if all
@@ -212,8 +215,9 @@ class LineDedup(DedupStep):
     this document is kept.
 
     - ``keep``: what happens if two or more of the compared documents contain the same line. With ``ccnet``, the line is
-      removed from all of them. With ``first``, one document keeps the line: the document whose value in the column
-      ``rank`` has the smallest MD5. (This is C4's rule, where ``rank`` is the url.)
+      removed from all of them. With ``first``, one document keeps the line (see ``rank``).
+    - ``rank``: the name of a column. With ``keep: first``, the document whose value in this column has the smallest MD5
+      keeps the line. (This is C4's rule, where ``rank`` is the url.)
     - ``lines``: the function in ``filters.ccnet.line_hashes`` that computes the hashes of lines.
     - ``scope``: which documents are compared. With ``all``, these are all documents. With ``document``, each document
       is compared only with itself. With the name of a column, these are documents with the same value in this column. A

@@ -16,8 +16,9 @@ from pipeline.sources.dedup_steps import DedupStep, check_scope
 
 ALL = "all"
 KEY_BYTES, CARD_BYTES = 24, 170
-"""Sizes in bytes of what workers exchange. A key is a hash, sent with the rank of its document. A card describes a
-document: its id, its host, and where its text and its n-grams are stored.
+"""Sizes in bytes of what workers exchange. A key is a hash. It is sent with a rank: 16 bytes that identify the key's
+document and decide which of two documents is kept. A card describes a document: its id, its host, and where its text
+and its n-grams are stored.
 """
 TEXT_BYTES_PER_NGRAM = 6.5
 """The average number of bytes of text per distinct word 5-gram (a sequence of five words). We measured 2.74 million

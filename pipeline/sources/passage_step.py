@@ -17,10 +17,11 @@ from filters.near.passages import STRIDE, windows_of
 from pipeline.sources.dedup_steps import DedupStep, check_scope
 
 KEY_BYTES = 16
-"""The size in bytes of what is sent per window: the window's hash, and the rank of its document."""
+"""The size in bytes of what is sent per window: the window's hash, and the rank of its document. (The document with the
+smallest rank keeps a shared passage. The rank is a hash of the id.)"""
 WINDOW_DISTANCE = 67.5
-"""The average number of bytes from the beginning of a window to the beginning of the next. We measured it on 100 MB of
-web pages.
+"""The average number of bytes from the beginning of a window to the beginning of the next window. Windows overlap,
+because a window is longer. We measured this number on 100 MB of web pages.
 """
 
 
@@ -63,7 +64,9 @@ class PassageDedup(DedupStep):
             raise ValueError(f"{self.NAME}: min_bytes must be at least {STRIDE}, not {self.min_bytes}")
 
     def hashed(self, texts: pa.Array) -> LineHashes:
-        """Returns the hashes of all windows of each text. A window is a part of a text with ``min_bytes`` bytes."""
+        """Returns the hashes of the windows of each text. A window is a part of a text with ``min_bytes`` bytes. Only
+        some of all such parts are windows (:mod:`filters.near.passages`).
+        """
         found = windows_of(texts, self.min_bytes)
         return LineHashes(found.hashes, found.doc_offsets)
 
@@ -82,8 +85,8 @@ class PassageDedup(DedupStep):
         return "per 64 bytes of text: a hash and the document's rank (16 bytes)"
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Estimates how many bytes the workers exchange for this dedup. For each window, they exchange a hash and a
-        rank.
+        """Estimates how many bytes the workers exchange for this dedup. For each window, they exchange its hash and the
+        rank of its document.
 
         The example estimates the bytes for one document with 2,234 bytes of text. With the scope ``document``, nothing
         is exchanged.

@@ -54,8 +54,8 @@ class Unit:
 
     @property
     def location(self) -> str:
-        """The file that messages about this unit name. If the unit was unpacked from a container, it is the container.
-        Otherwise it is the file at ``path``.
+        """The file that is named in messages about this unit. If the unit was unpacked from a container, this is the
+        container. Otherwise it is the file at ``path``.
         """
         return self.origin or self.path
 
@@ -127,9 +127,9 @@ class Reader(ABC):
     """
     RULE: ClassVar[str] = ""
     """Text about what the reader does to documents, for the table in ``docs/recipe.md``. If it is empty, the table
-    shows the first paragraph of the docstring."""
+    shows the first paragraph of the class's docstring."""
     CITE: ClassVar[str] = "ours"
-    """The origin of the rule in ``RULE``, for the same table."""
+    """The origin of what ``RULE`` says, such as a paper, for the table in ``docs/recipe.md``."""
     BROKEN: ClassVar[tuple[str, ...]] = ()
     """The reasons for rejecting broken records. Broken records count towards the limits at which a run stops."""
     NOT_BROKEN: ClassVar[tuple[str, ...]] = ()
@@ -147,7 +147,7 @@ class Reader(ABC):
 
     @abstractmethod
     def knows(self, path: str) -> bool:
-        """True if the source reads files with names like this path."""
+        """True if this source reads files with such a name. Only the path is examined."""
 
     @abstractmethod
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
@@ -216,8 +216,8 @@ class Join:
     SIDE_TABLES: ClassVar[frozenset[str]] = frozenset()
     """The kinds of units that have rows but no documents. An estimate of a run does not read such units."""
     KEY_COLUMNS: ClassVar[tuple[str, ...]] = ()
-    """Columns of records. A record and the document that is made from it have equal values in these columns. Empty if
-    each record is a document.
+    """Names of columns. All records from which a document is made have the same value in such a column, and the
+    document has this value too. Empty if each record is a document.
     """
 
 

@@ -1,6 +1,7 @@
 """Refuses a mixture in which a source has no document left, before a tokenizer is trained.
 
-At this point no token is counted yet, so the message has documents and bytes of text in place of tokens.
+At this point no token is counted yet. So the table in the message has numbers of documents and of bytes of text, and no
+numbers of tokens.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ _HEADER = ("source", "weight %", "documents in", "kept", "bytes of text")
 
 
 def check_kept(recipe: Recipe, layout: Layout, sources: Sequence[str]) -> None:
-    """Checks that every source of a mixture has a document.
+    """Checks that every source of a mixture has a document left after cleaning.
+
+    Checks nothing if the recipe gives the weight of a source without documents to the other sources (``missing:
+    share``).
 
     Args:
-        sources: the sources of the mixture that have clean documents.
+        sources: the sources of the mixture whose clean phase is finished.
 
     Raises:
-        PlanError: a source has no document, and the recipe does not give the weight of such a source to the other
-            sources (``missing: share``). The message has a table of all sources, and says which step dropped the
+        PlanError: a source has no document. The message has a table of all sources, and says which step dropped the
             documents and what to do.
     """
     if recipe.missing != "error":

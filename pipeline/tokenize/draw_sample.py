@@ -33,8 +33,8 @@ _READ_ALL_SHARE = 4
 """If the text is at most this many times as large as the sample, the driver reads all of it. With LLaMA's settings the
 limit is 0.8 GB."""
 _MARGIN = Fraction(3, 2)
-"""Workers pick this many times as much text as needed, because documents differ in size. If this is still too little,
-they pick again, four times as much."""
+"""Workers pick this many times as much text as needed, because documents differ in size. If too little text of a source
+was picked, they pick again, and take four times as much of this source."""
 _MIN_SHARE = Fraction(1, 100_000)
 _HASHES = 1 << 64
 

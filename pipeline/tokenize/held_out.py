@@ -19,8 +19,8 @@ _VALIDATION_SEED = 0
 class HeldOut:
     """Selects the documents of a source to hold out for validation.
 
-    Either a share of all documents is held out, or the documents whose hashes come before a cut. A cut names the last
-    document that is held out. Without a share and a cut, no document is held out.
+    If ``share`` is given, this share of all documents is held out. Otherwise, if ``cut`` is given, the document that it
+    names is held out, and all documents with smaller hashes. If neither is given, no document is held out.
     """
 
     share: Decimal | None = None

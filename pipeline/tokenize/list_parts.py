@@ -12,7 +12,7 @@ from pipeline.tokenize.parts import Parts
 
 
 class ListParts(beam.PTransform):
-    """Lists the files in folders, and spreads them over the workers. Outputs (source, path)."""
+    """Lists the files that ``parts`` describes, and spreads them over the workers. Outputs (source, path)."""
 
     def __init__(self, parts: Sequence[Parts]) -> None:
         super().__init__()
@@ -24,7 +24,9 @@ class ListParts(beam.PTransform):
 
 
 class ListNumbered(ListParts):
-    """Lists the files in folders, and spreads them over the workers. Outputs (number, path)."""
+    """Lists the files that ``parts`` describes, and spreads them over the workers. Outputs (number, path). The number
+    is the one in the file's name.
+    """
 
     def expand(self, begin: Any) -> Any:
         files = (

@@ -19,7 +19,7 @@ class Parts:
     form: str
     """The format string of a file's name. The fields of this string are the file's number and the number of files."""
     only: tuple[int, int] | None = None
-    """The range of a dump's parts: the number of the first part, and the number after the last. None for all parts."""
+    """Selects the files of one dump: the number of the first file, and the number after the last. None: all files."""
 
     @property
     def numbers(self) -> range:

@@ -197,7 +197,9 @@ def token_parts(layout: Layout, sources: Iterable[str]) -> tuple[Parts, ...]:
 
 
 def token_marker(layout: Layout, source: str) -> dict[str, Any]:
-    """Returns the marker of the token files of a source."""
+    """Returns the content of the marker of a source's token files. (The marker is a small file that says that they are
+    complete.)
+    """
     return _marker(layout, f"tokens-{source}")
 
 

@@ -31,9 +31,10 @@ _BLOCKS_PER_THREAD = 2
 prepared. So no thread waits for input.
 """
 _AHEAD_BYTES = 4 << 20
-"""The largest number of bytes that are unpacked from a block before all earlier blocks are returned. The remaining
-bytes are unpacked after that. A block of text unpacks to 0.9 MB, but a crafted block can unpack to 47 MB. With this
-limit, a waiting block takes under 12 MB of memory (its stored, shifted and unpacked bytes, and 3.6 MB for the decoder).
+"""A thread unpacks at most this many bytes of a block while the block waits, that is, until all bytes of earlier blocks
+were returned. Then the remaining bytes of the block are unpacked. A block of text unpacks to 0.9 MB, but a crafted
+block can unpack to 47 MB. With this limit, a waiting block takes under 12 MB of memory (its
+stored, shifted and unpacked bytes, and 3.6 MB for the decoder).
 
 With eight threads we measured 110 MB of memory for text, and 650 MB for zeros. Most of the 650 MB is for py7zr, which
 requests up to 128 MB per call.

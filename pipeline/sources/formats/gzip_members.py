@@ -26,8 +26,9 @@ a member, zlib copies all bytes that it did not use.
 _STREAM_PIECE_BYTES = 1 << 18
 _PROBE_BYTES = 4096
 _MAX_OVERLAPPING_TRIES = 64
-"""After damage, the search for the next member may unpack the same bytes again. This is the largest number of such
-tries (our choice). The limit keeps the time linear for crafted files.
+"""After damage, the next member is searched for. A damaged member may be found inside bytes that were unpacked before,
+and these bytes are unpacked again. This may happen at most this many times in a row (our choice). Then the search goes
+on after these bytes. The limit keeps the time linear for crafted files.
 """
 
 

@@ -39,8 +39,8 @@ SPARE_VISITS = 500_000
 """
 MAX_DEPTH = 100
 SPARE_CHARS_TIMES_DEPTH = 50_000_000
-"""The limit on the nesting depth. It is ``MAX_DEPTH`` plus this constant divided by the number of characters. For 100
-kB the limit is 600, and for longer pages it is lower. Few real pages reach a depth of 40.
+"""The limit on the nesting depth is ``MAX_DEPTH + SPARE_CHARS_TIMES_DEPTH / n`` for a page of ``n`` characters. For
+100,000 characters the limit is 600, and for longer pages it is lower. Few real pages reach a depth of 40.
 """
 MAX_REOPENED_PER_CHAR = 0.1
 SPARE_REOPENED = 100_000
@@ -152,8 +152,9 @@ def _unpaired(tags: Sequence[int]) -> tuple[list[int], int]:
     """
     left: list[int] = []
     heights = [0]
-    """Nesting depths of removed tags. The first item is the depth of the tags before the first remaining tag. Item
-    ``n`` is the depth of the tags directly after remaining tag number ``n``.
+    """The nesting depths of the removed pairs, by their place between the remaining tags. ``heights[0]`` is the depth
+    before the first remaining tag. ``heights[1]`` is the depth between the first and the second remaining tag, and so
+    on.
     """
     last = _NO_TAG
     for number, tag in enumerate(tags):

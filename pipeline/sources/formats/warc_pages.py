@@ -76,8 +76,8 @@ class HtmlRecord:
 def read_wet(path: str, open_file: Opener, *, location: str = "") -> Iterator[WetRecord | Rejected]:
     """Yields the text of each page in a WET file, with or without gzip.
 
-    ``location`` is the name of the file in rejections; the default is ``path``. Use it if ``path`` is a temporary file
-    that was unpacked from a container (such as an archive). Then ``location`` is the container. A record that is not a
+    ``location`` is the name of the file in rejections; the default is ``path``. If ``path`` is a temporary file that
+    was unpacked from a container (such as an archive), ``location`` must name the container. A record that is not a
     WET text is rejected as ``not_text``. A text that is not UTF-8 is rejected as ``not_utf8``.
     """
     part_of = ""

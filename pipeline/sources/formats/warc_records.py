@@ -114,7 +114,7 @@ class _Members:
         return member
 
     def going_on(self) -> Iterator[bytes]:
-        """Yields the data of the next members. Stops before a member that begins with a new record."""
+        """Yields the data of the next members. Stops before one that is damaged, too large, or begins a new record."""
         while self._next and self._next.data is not None and not self._next.data.startswith(_STARTS_WITH):
             member = self.pop()
             assert member is not None
@@ -162,7 +162,7 @@ class _Window:
         self.base = 0
 
     def has(self, num_bytes: int) -> bool:
-        """Reads until ``data`` has ``num_bytes`` bytes after ``at``. Returns False if the stream ends before that."""
+        """Reads until the next ``num_bytes`` bytes are in memory. Returns False if the stream ends before that."""
         missing = self.at + num_bytes - len(self.data)
         if missing <= 0:
             return True
@@ -178,7 +178,7 @@ class _Window:
         return missing <= 0
 
     def has_header(self) -> None:
-        """Reads until the header of the record at ``at`` is complete. Reads no more gzip members than needed."""
+        """Reads until the whole header of the next record is in memory. Reads no more gzip members than needed."""
         num_bytes = len(_STARTS_WITH)
         while self.has(num_bytes) and num_bytes < MAX_HEADER_BYTES:
             if not self.data.startswith(_STARTS_WITH, self.at) or _HEADER_END.search(self.data, self.at):
@@ -186,10 +186,10 @@ class _Window:
             num_bytes = len(self.data) - self.at + 1
 
     def has_gap(self, num_bytes: int) -> None:
-        """Reads until ``data`` has ``num_bytes`` bytes after ``at``, and the empty lines that end a record. Reads no
-        more gzip members than needed.
+        """Reads until the next ``num_bytes`` bytes, and the empty lines that end a record, are in memory.
 
-        If a member ends with these empty lines, the record is complete, so the next member is not needed.
+        Reads no more gzip members than needed: if a member ends with these empty lines, the record is complete, and the
+        next member is not read.
         """
         if not self._is_member:
             self.has(num_bytes + _GAP_BYTES)
@@ -205,7 +205,7 @@ class _Window:
         return False
 
     def go_to_next_record(self) -> None:
-        """Moves to the next line after ``at`` that begins like a record, or to the end of the stream."""
+        """Moves forward to the next line that begins like a record, or to the end of the stream."""
         while True:
             self.has(_STREAM_BYTES)
             found = _NEXT_RECORD.search(self.data, self.at)

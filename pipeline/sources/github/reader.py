@@ -11,7 +11,7 @@ whose path the filters accept come first. Among these, the file with the greates
 
 In a joined table, each file is a document at first. Steps drop the documents with unwanted licences or paths. Then a
 dedup keeps one document per content: the document with the greatest hash of repository and path (column ``_choice``).
-So the same file is chosen.
+So the choice is the same as with three tables.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMI
     """Chooses one of the files with the same content. The order of the candidates does not matter.
 
     Returns None if there are no candidates. ``families`` are the permissive licences, a setting of the step
-    ``AllowedLicence``. In the example, the first file has another licence, and the second is in a folder of copied
-    code.
+    ``AllowedLicence``. In the example, the licence of the first file is not permissive, and the second file is in
+    a folder of copied code.
 
     >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
     ('c/c', 'x.py', 'mit')

@@ -56,8 +56,7 @@ class AnswerJoin(Join):
     layout: str = "redpajama"
     """The layout of a document. ``redpajama``: ``Q: TITLE BODY``, then one line ``A: ANSWER`` per answer. ``pile``
     (EleutherAI's layout): ``Q:``, title and body, then ``A:`` and the text of each answer, all separated by empty
-    lines. ``plain``:
-    title, body and answers, without ``Q:`` and ``A:``.
+    lines. ``plain``: title, body and answers, without ``Q:`` and ``A:``.
     """
     keep_unanswered: bool = True
     keep_closed: bool = True

@@ -248,8 +248,8 @@ def members(archive: BinaryIO) -> list[tuple[str, int]]:
 def unpacked(archive: BinaryIO, member: str, *, max_bytes: int) -> Iterator[SevenZipStream]:
     """Opens a member (a file in an archive) as a stream of unpacked bytes. Use it in a ``with`` statement.
 
-    At the end of the ``with`` block, an error of the stream is raised if a damaged archive is not its cause (but the
-    disk, for example).
+    An error ends the stream early. If a damaged archive is the cause, the error is only stored in the stream. If the
+    cause is different (the disk, for example), the error is raised at the end of the ``with`` block.
     """
     stream = SevenZipStream(archive, member, max_bytes=max_bytes)
     try:

@@ -75,7 +75,7 @@ class WikipediaReader(Reader):
 
     language: str = ""
     """The code of a Wikipedia, such as ``de``. If it is set, all files are from this Wikipedia. If it is empty, the
-    name of each file decides.
+    code in the name of each file decides. If the name contains no code, the code in the dump's header decides.
     """
     max_unit_bytes: int = 64 << 20
     """The largest unit in stored bytes. Our choice: a worker reads a unit of this size in some minutes."""

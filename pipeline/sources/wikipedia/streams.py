@@ -47,9 +47,9 @@ class StreamPiece:
     event: Event
     offset: int
     """An offset in the stored file. In plain XML, it is the offset of ``data``. In bz2, it is the offset of the block
-    from which ``data`` was unpacked. (For the first block of a stream, it is the offset of the stream.) For a gap, it
-    is the offset of the end mark before the gap. Several workers read units (parts) of one file. The worker whose unit
-    contains this end mark reports the gap, and no other.
+    from which ``data`` was unpacked, or which is damaged. (For the first block of a stream, it is the offset of the
+    stream.) For a gap, it is the offset of the end mark before the gap; 0 for a gap at the beginning of the file.
+    Several workers read units (parts) of one file. Only the worker whose unit contains this offset reports the gap.
     """
     data: bytes = b""
     detail: str = ""
