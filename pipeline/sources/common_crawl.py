@@ -47,10 +47,11 @@ class CommonCrawlReader(Reader):
 
     WET files are read as in CCNet: lines are stripped, and the first line is the title and not part of the text. In
     WARC files, the title is the page's ``<title>``. For both kinds of files, the column ``digest`` is a hash of the
-    text, so pages with equal texts have equal digests.
+    text, so pages with equal texts have equal digests. A page without text is rejected as ``no_content``: a WET record
+    that has only a title, or HTML in which Resiliparse finds no text.
     """
 
-    DATA_VERSION: ClassVar[int] = 2
+    DATA_VERSION: ClassVar[int] = 3
     HAS_DUMPS: ClassVar[bool] = True
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "url": pa.string(),
@@ -69,7 +70,7 @@ class CommonCrawlReader(Reader):
     )
     CITE: ClassVar[str] = "cc_net/process_wet_file.py"
     BROKEN: ClassVar[tuple[str, ...]] = (*WET_BROKEN, *HTML_BROKEN, "unreadable_on_server")
-    NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, *HTML_NOT_BROKEN)
+    NOT_BROKEN: ClassVar[tuple[str, ...]] = (*WET_NOT_BROKEN, *HTML_NOT_BROKEN, "no_content")
 
     dump: str = ""
     """The dump (``CC-MAIN-YYYY-WW``) to use for files whose paths do not name a dump."""
@@ -136,14 +137,31 @@ class CommonCrawlReader(Reader):
         dump = self.dump_of(unit.location)
         if unit.kind == "wet":
             for record in read_wet(unit.path, open_file, location=unit.location):
-                yield record if isinstance(record, Rejected) else _document_of_text(record, dump)
+                if isinstance(record, Rejected):
+                    yield record
+                else:
+                    yield _checked(_document_of_text(record, dump), unit.location, record.offset)
         else:
             for page in read_warc_html(unit.path, open_file, location=unit.location):
-                yield page if isinstance(page, Rejected) else _document_of_html(page, dump, self.is_main_content)
+                if isinstance(page, Rejected):
+                    yield page
+                else:
+                    found = _document_of_html(page, dump, self.is_main_content)
+                    yield _checked(found, unit.location, page.offset)
 
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 """Matches the name of a dump. The name becomes part of file names."""
+
+
+def _checked(page: Document, location: str, offset: int) -> Document | Rejected:
+    """Returns the page. If it has no text, returns a rejection instead: otherwise all such pages would be duplicates of
+    each other.
+    """
+    text: str = page["text"]
+    if text and not text.isspace():
+        return page
+    return Rejected(location=f"{location}@{offset}", reason="no_content", detail=page["url"], is_bad=False)
 
 
 def _kind(path: str) -> str:

@@ -23,7 +23,7 @@ from apache_beam.pvalue import TaggedOutput
 from filters.ccnet.line_hashes import drop_lines
 from pipeline.clean import counts as c
 from pipeline.clean.batch_address import BATCH_ID, ROW, part_of
-from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
+from pipeline.clean.batches import SIGNAL_PREFIX, set_columns, text_lines
 from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch
 from pipeline.clean.dedup.line_keys import (
     LINE_HASHES_COLUMN,
@@ -82,9 +82,9 @@ class LineKind(DedupKind):
         num_kept = np.asarray(found.num_lines)
         num_lines = np.bincount(lines.documents, minlength=batch.num_rows)
         is_compared = np.bincount(lines.documents, weights=lines.is_compared, minlength=batch.num_rows) > 0
-        ledger.count(step.NAME, c.LINES_IN, int(num_lines.sum()))
-        ledger.count(step.NAME, c.LINES_KEPT, int(num_kept.sum()))
         columns = {"text": pc.if_else(pa.array(is_compared), found.text, batch.column("text"))}
+        ledger.count(step.NAME, c.LINES_IN, text_lines(batch.column("text")))
+        ledger.count(step.NAME, c.LINES_KEPT, text_lines(columns["text"]))
         if "num_lines" in batch.schema.names:
             columns["num_lines"] = pa.array(num_kept, pa.int64())
             columns["original_num_lines"] = pa.array(num_lines, pa.int64())

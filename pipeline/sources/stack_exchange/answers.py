@@ -117,6 +117,8 @@ class AnswerJoin(Join):
         if reason is not None:
             return made + [_rejected(post, reason) for post in by_id.values()]
         kept, left_out = self._chosen(question, answers)
+        if not (question["text"] or question["title"] or kept):
+            return [_rejected(question, "empty_question"), *made, *left_out]
         return [self._document(question, kept), *made, *left_out]
 
     def _why_not(self, question: Post, answers: list[Post]) -> str | None:
@@ -124,8 +126,6 @@ class AnswerJoin(Join):
             return "closed_question"
         if not self.keep_unanswered and not answers:
             return "unanswered_question"
-        if not (question["text"] or question["title"] or answers):
-            return "empty_question"
         return None
 
     def _chosen(self, question: Post, answers: list[Post]) -> tuple[list[Post], list[Rejected]]:

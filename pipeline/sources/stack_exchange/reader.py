@@ -44,7 +44,7 @@ _SMALL_UNPACKED_BYTES = 64 << 20
 class StackExchangeReader(Reader):
     """Reads posts. Each row becomes a :class:`TableRow`."""
 
-    DATA_VERSION: ClassVar[int] = 3
+    DATA_VERSION: ClassVar[int] = 4
     CONTAINERS: ClassVar[frozenset[str]] = frozenset({"7z"})
     COLUMNS: ClassVar[Mapping[str, pa.DataType]] = {
         "site": pa.string(),

@@ -30,7 +30,7 @@ def wet(*blocks: str, headers: str = "", info: str = "") -> bytes:
     return out
 
 
-def documents(data: bytes, path: str = "x.wet", **settings: object) -> list[Document]:
+def items(data: bytes, path: str = "x.wet", **settings: object) -> list[object]:
     reader = CommonCrawlReader(**settings)  # type: ignore[arg-type]
 
     def open_file(name: str) -> BinaryIO:
@@ -38,9 +38,19 @@ def documents(data: bytes, path: str = "x.wet", **settings: object) -> list[Docu
         return io.BytesIO(data)
 
     (unit,) = reader.units([InputFile(path, len(data))], open_file)
-    found = list(reader.read(unit, open_file))
+    return list(reader.read(unit, open_file))
+
+
+def documents(data: bytes, path: str = "x.wet", **settings: object) -> list[Document]:
+    found = items(data, path, **settings)
     assert not [item for item in found if isinstance(item, Rejected)]
     return [item for item in found if isinstance(item, dict)]
+
+
+def warc(html: str) -> bytes:
+    body = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n{html}".encode()
+    head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://example.org/\r\n"
+    return head + b"Content-Length: %d\r\n\r\n" % len(body) + body + b"\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -50,16 +60,32 @@ def documents(data: bytes, path: str = "x.wet", **settings: object) -> list[Docu
         ("Title\nOne\nTwo", "Title", "One\nTwo"),
         (" Title \r\n\tOne \r\n\r\n\u00a0Two\u3000\r\n", "Title", "One\n\nTwo"),
         ("Title\rOne", "Title", "One"),
-        ("Title", "Title", ""),
         ("\nOne", "", "One"),
         ("T\nOne\n\n\n", "T", "One\n\n"),
         ("T\na\u2028b\x0bc\nd", "T", "a\u2028b\x0bc\nd"),
-        ("", "", ""),
     ],
 )
 def test_the_first_line_is_the_title_and_no_text(block: str, title: str, text: str) -> None:
     (document,) = documents(wet(block))
     assert (document["title"], document["text"]) == (title, text)
+
+
+@pytest.mark.parametrize("block", ["Title", "", "Title\n", "Title\n \n\u3000\n\n"])
+def test_a_page_without_text_is_no_document(block: str) -> None:
+    """Otherwise all such pages would have the same digest, and count as duplicates of each other."""
+    url = "https://example.org/0"
+    assert items(wet(block)) == [Rejected(location="x.wet@0", reason="no_content", detail=url, is_bad=False)]
+    first, second = items(wet(block, "T\nOne"))
+    assert isinstance(first, Rejected)
+    assert isinstance(second, dict)
+
+
+@pytest.mark.parametrize("html", ["", "<title>Only a title</title>", "<p> &nbsp; </p>", "<img src=a.png>"])
+def test_html_without_text_is_no_document(html: str) -> None:
+    (found,) = items(warc(html), "x.warc")
+    assert isinstance(found, Rejected)
+    assert (found.location, found.reason, found.is_bad) == ("x.warc@0", "no_content", False)
+    assert found.reason in CommonCrawlReader.NOT_BROKEN
 
 
 WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(sys.maxunicode + 1))))
@@ -72,13 +98,17 @@ WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(sys.maxunicode + 1))))
 def test_every_line_is_stripped_of_all_that_python_takes_for_white_space(block: str) -> None:
     lines = block.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     title, *rest = [line.strip() for line in lines]
-    (document,) = documents(wet(block))
+    (document,) = items(wet(block))
+    if not any(rest):
+        assert isinstance(document, Rejected)
+        return
+    assert isinstance(document, dict)
     assert (document["title"], document["text"]) == (title, "\n".join(rest))
     assert document["num_lines"] == max(len(rest), 1)
 
 
 @pytest.mark.parametrize("character", sorted(set(WHITE_SPACE) - set("\r\n")))
-@pytest.mark.parametrize("block", ["T\na{}\nb", "T\na\n{}b", "T\n{}a", "T\na{}", "T\na{}\n", "{}T{}\na", "T{}"])
+@pytest.mark.parametrize("block", ["T\na{}\nb", "T\na\n{}b", "T\n{}a", "T\na{}", "T\na{}\n", "{}T{}\na"])
 def test_white_space_is_seen_wherever_it_stands_alone(block: str, character: str) -> None:
     (document,) = documents(wet(block.replace("{}", character)))
     assert document["title"] == "T"

@@ -112,6 +112,10 @@ def test_what_is_left_out_is_said() -> None:
     assert document_of(JOIN.assemble([post(1)]))["text"] == "Q: title 1 text 1"
     assert rejects_of(AnswerJoin(keep_unanswered=False).assemble([post(1)])) == [("unanswered_question", False)]
     assert rejects_of(JOIN.assemble([post(1, title="", text="")])) == [("empty_question", False)]
+    empty = [post(1, title="", text=""), post(2, 1, text="")]
+    assert rejects_of(JOIN.assemble(empty)) == [("empty_question", False), ("empty_answer", False)]
+    low = [post(1, title="", text=""), post(2, 1, score=-5)]
+    assert rejects_of(AnswerJoin(min_answer_score=3).assemble(low))[0] == ("empty_question", False)
 
 
 def test_low_scores_on_request() -> None:
