@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mixtures.config_files import naming_file, read_yaml
+from mixtures.config_files import bundled_recipes, naming_file, read_yaml
 from mixtures.recipe import Recipe, load_recipe, recipe_of
 from mixtures.setting_error import SettingError
 from tokenizer.did_you_mean import did_you_mean
@@ -60,7 +60,8 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
     Raises:
         ValueError: the result is not a valid recipe.
     """
-    base = read_yaml(text_in(config, "recipe") or default)
+    named = text_in(config, "recipe") or default
+    base = read_yaml(named)
     base.pop(DECONTAMINATION, None)
     own = {k: v for k, v in config.items() if k not in RUN_KEYS and not (k == "tokenizer" and tokenizer_path(config))}
     if isinstance(said := own.get("tokenizer"), Mapping):
@@ -70,7 +71,23 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
         own["mixture"] = {**(own.get("mixture") or {}), **once}
     own = _with_sources(own, list(inputs) or list(config.get("inputs") or ()) or _sources(base.get("mixture")))
     recipe = recipe_of(_laid_over(_of_weights(base, own), own))
-    return replace(recipe, is_length_inherited=not config.get("recipe") and _lacks_length(own.get("mixture")))
+    is_inherited = not config.get("recipe") and _lacks_length(own.get("mixture"))
+    return replace(recipe, is_length_inherited=is_inherited, base=named)
+
+
+def base_of(recipe: Recipe) -> Recipe | None:
+    """Returns the recipe on which a run's recipe builds: the bundled recipe of its name, or the recipe that its
+    configuration file names. Returns None if neither can be read.
+
+    >>> from dataclasses import replace
+    >>> base_of(replace(load_recipe("modern"), name="mine", base="modern")).name
+    'modern'
+    """
+    name = recipe.name if recipe.name in bundled_recipes() else recipe.base
+    try:
+        return recipe_of_file(name) if name else None
+    except ValueError:
+        return None
 
 
 def recipe_of_file(name_or_path: str) -> Recipe:

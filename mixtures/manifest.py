@@ -64,6 +64,8 @@ def build_manifest(
         ends: for each source whose last epoch is partial, the document in which this epoch ends.
         validation: the shards of held-out documents, by source.
         about: entries that are copied into the file unchanged: ``created``, ``software``, ``models`` and ``inputs``.
+            ``base_recipe`` (the name of the recipe that this one builds on) and ``trained`` (the sample of the
+            tokenizer's training) are added if they are known.
             ``decontamination`` is added if evaluation sets were searched for. ``parts`` is added if sources are
             divided. For each divided source, it has the column (``by``), its ``values``, and what is ``left_out``.
         held_out: how much of each source is held out for validation: a ``share``, or a number of ``tokens``. For
@@ -88,6 +90,7 @@ def build_manifest(
             "bos_id": encoder.bos_id,
             "eos_id": encoder.eos_id,
             **({"settings": said} if (said := encoder.settings.said()) else {}),
+            **({"trained": about["trained"]} if about.get("trained") else {}),
         },
         "models": dict(about.get("models", {})),
         "tokens": plan.tokens,
@@ -110,7 +113,7 @@ def build_manifest(
         "shards": [asdict(shard) for shard in shards],
         "inputs": dict(about.get("inputs", {})),
         **({"decontamination": about["decontamination"]} if about.get("decontamination") else {}),
-        **({"parts": about["parts"]} if about.get("parts") else {}),
+        **{key: about[key] for key in ("base_recipe", "parts") if about.get(key)},
         **({"stages": list(stages)} if stages else {}),
     }
 

@@ -48,6 +48,9 @@ class Recipe:
     but not its ``tokens``. The stream is not longer than `tokens`. If it is shorter, no message compares it with
     `tokens`.
     """
+    base: str = ""
+    """The recipe that a configuration file builds on: its ``recipe``, or the default recipe. Empty if the recipe was
+    not read from a configuration file."""
     length: Length | None = None
     """Sets what a run does if it cannot reach the length. With ``at_most``, the longest stream that fits is made, and
     the table names the source that limits it. With ``exact``, an error is raised. If None, the recipe's `tokens`

@@ -54,7 +54,7 @@ def recipe_of_record(data: Mapping[str, Any]) -> Recipe:
         | {key: data[key] for key in ("tokenizer", "shards", "sources")}
         | {"corpora": data.get("corpora", {})}
     )
-    return replace(recipe, is_length_inherited=bool(data.get("is_length_inherited")))
+    return replace(recipe, is_length_inherited=bool(data.get("is_length_inherited")), base=str(data.get("base") or ""))
 
 
 def _of_rule(rule: Mapping[str, Any] | None, sources: list[str]) -> dict[str, Any]:

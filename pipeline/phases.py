@@ -8,8 +8,6 @@ fingerprint in its marker is the one that this run computes.
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import platform
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -25,17 +23,17 @@ from pipeline.clean.across import check_compared
 from pipeline.clean.bad_input import check_ceilings
 from pipeline.clean.dumps import file_without_dump, forget_dumps
 from pipeline.clean.eval_table import eval_table
-from pipeline.clean.evidence import gather_hits, read_summary
+from pipeline.clean.evidence import gather_hits
 from pipeline.clean.held import held_path
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.reuse import reuse
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
-from pipeline.engine.same_code import version_of
 from pipeline.estimate.table import print_estimate
 from pipeline.failures import RunFailed
 from pipeline.files.files import delete_tree, exists, join
 from pipeline.mix import phase as mixing
+from pipeline.mix.about import about_run
 from pipeline.mix.earlier_stages import Earlier
 from pipeline.mix.forgotten import check_forgotten
 from pipeline.mix.job import MixJob
@@ -65,8 +63,6 @@ from pipeline.tokenize.choose_tokenizer import get_tokenizer, note_shards
 from pipeline.tokenize.part_column import check_columns, check_files
 from pipeline.tokenize.work import token_work
 from tokenizer.codec import FILE_NAMES
-
-_PACKAGES = ("apache-beam", "pyarrow", "numpy", "sentencepiece", "fasttext-community", "kenlm-ex", "xxhash")
 
 
 def estimate_run(settings: Settings) -> None:
@@ -254,7 +250,7 @@ def _mix(settings: Settings, layout: Layout, place: Workplace, display: Display)
     display.say(replaced_shards(layout))
     with display.job("mix", place.progress_dir, work=mix_work(job)):
         found = mixing.write_mixture(job, layout, lambda job: place.run("mix", lambda p: graph.mix(p, job)))
-    manifest = mixing.manifest_of(made, job, encoder, found, about=_about(layout, sources),
+    manifest = mixing.manifest_of(made, job, encoder, found, about=about_run(settings, layout, sources, encoder),
                                   counted=counted, stages=earlier.stages)  # fmt: skip
     write_card(layout, manifest)
     note_shards(layout, encoder)
@@ -287,25 +283,6 @@ def _inputs_and_models(settings: Settings, work: str) -> tuple[Mapping[str, Any]
     if settings.is_sample and settings.phase != "mix":
         return sample_inputs(work), settings.models or str(models_folder())
     return settings.inputs, settings.models
-
-
-def _about(layout: Layout, sources: list[str]) -> dict[str, Any]:
-    """Returns the entries of the manifest that are not about the mixture: versions, and the models and inputs of the
-    clean phase.
-    """
-    software = {"python": platform.python_version(), "pipeline": version_of("llama-mixture")}
-    software |= {name.replace("-", "_"): version_of(name) for name in _PACKAGES}
-    cleaned = {s: (read_marker(layout.marker(f"clean-{s}")) or {}).get("about", {}) for s in sources}
-    models: dict[str, Any] = {}
-    for about in cleaned.values():
-        models |= about.get("models", {})
-    return {
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "software": software,
-        "models": models,
-        "inputs": {s: about.get("inputs", {}) for s, about in cleaned.items()},
-        "decontamination": read_summary(layout),
-    }
 
 
 _MIXED = ("shards", "validation", "report", *FILE_NAMES, "README.md", ".work/tokens", NEW_MANIFEST)

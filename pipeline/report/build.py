@@ -126,7 +126,7 @@ def page_of(
 
 
 def _facts(state: RunState) -> list[tuple[str, str]]:
-    facts = []
+    facts = [("recipe", ran.recipe_name(state))]
     if state.manifest is not None:
         facts += [
             ("tokens", f"{state.manifest['tokens']:,}"),

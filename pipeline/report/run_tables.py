@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mixtures.config import base_of
 from pipeline.models.trained import JUDGES, described
 from pipeline.report.output_state import RunState, SourceState
 from pipeline.report.run_models import used_models
@@ -35,11 +36,12 @@ def tables(state: RunState) -> list[Table]:
 
 def _settings(state: RunState) -> Table:
     recipe = recipe_settings(state)
-    name = state.recipe.name if state.recipe else "unknown"
     if recipe is None:
-        against, note = default_settings(state), f"The recipe {name} does not ship: compared with the steps' defaults."
+        name = state.recipe.name if state.recipe else "unknown"
+        against = default_settings(state)
+        note = f"It is not known which recipe {name} builds on: compared with the steps' defaults."
     else:
-        against, note = recipe, f"Compared with the recipe {name} as it ships."
+        against, note = recipe, f"Compared with the recipe {recipe_name(state)} as it is now."
     this = settings_of(state)
     lacking = [s.name for s in state.sources if not s.has_settings]
     if lacking:
@@ -56,6 +58,13 @@ def _settings(state: RunState) -> Table:
         note if rows or lacking else f"{note} None differs.",
         (1, 2),
     )
+
+
+def recipe_name(state: RunState) -> str:
+    """Returns the name of the run's recipe. If the recipe builds on another one, returns both names."""
+    own = state.recipe.name if state.recipe else str((state.manifest or state.record).get("recipe", "unknown"))
+    base = base_of(state.recipe) if state.recipe else None
+    return own if base is None or base.name == own else f"{base.name}, on which {own} builds"
 
 
 def _inputs(state: RunState) -> Table:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from mixtures.recipe import Recipe, load_recipe
+from mixtures.config import base_of
+from mixtures.recipe import Recipe
 from pipeline.output.fingerprint import recorded
 from pipeline.report.output_state import RunState
 from pipeline.settings.source_settings import configured
@@ -44,25 +45,22 @@ def settings_of(state: RunState) -> dict[str, str]:
 
 
 def recipe_settings(state: RunState) -> dict[str, str] | None:
-    """Returns the settings of the bundled recipe that the run used, including all defaults. Returns None if the run
-    used no bundled recipe.
+    """Returns the settings of the recipe that the run builds on (``recipe:`` in its configuration file), including all
+    defaults. Returns None if that recipe is not known or cannot be read.
     """
-    if state.recipe is None or not state.recipe.name.isidentifier():
+    base = base_of(state.recipe) if state.recipe is not None else None
+    if base is None:
         return None
-    try:
-        shipped = load_recipe(state.recipe.name)
-    except ValueError:
-        return None
-    found, known = _of_recipe(shipped), all_sources(shipped.corpora)
+    found, known = _of_recipe(base), all_sources(base.corpora)
     for one in state.sources:
         if one.name in known:
-            found |= _of_source(configured(known[one.name], shipped.sources.get(one.name, {})))
+            found |= _of_source(configured(known[one.name], base.sources.get(one.name, {})))
     return found | {f"run.{name}": _text(value) for name, value in _RUN_DEFAULTS.items()}
 
 
 def default_settings(state: RunState) -> dict[str, str]:
-    """Returns the default settings of readers, joins and steps. If a run used no bundled recipe, it is compared with
-    these settings.
+    """Returns the default settings of readers, joins and steps. If the recipe that a run builds on is not known, the
+    run is compared with these settings.
     """
     found: dict[str, str] = {}
     for one in state.sources:
