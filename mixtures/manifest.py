@@ -83,15 +83,7 @@ def build_manifest(
         "fingerprint": fingerprint_of(encoder.sha256, shards),
         "created": about.get("created"),
         "software": dict(about.get("software", {})),
-        "tokenizer": {
-            "path": encoder.file_name,
-            "sha256": encoder.sha256,
-            "vocab_size": encoder.vocab_size,
-            "bos_id": encoder.bos_id,
-            "eos_id": encoder.eos_id,
-            **({"settings": said} if (said := encoder.settings.said()) else {}),
-            **({"trained": about["trained"]} if about.get("trained") else {}),
-        },
+        "tokenizer": _tokenizer_line(encoder, about.get("trained")),
         "models": dict(about.get("models", {})),
         "tokens": plan.tokens,
         "documents": sum(documents.values()),
@@ -115,6 +107,18 @@ def build_manifest(
         **({"decontamination": about["decontamination"]} if about.get("decontamination") else {}),
         **{key: about[key] for key in ("base_recipe", "parts") if about.get(key)},
         **({"stages": list(stages)} if stages else {}),
+    }
+
+
+def _tokenizer_line(encoder: Encoder, trained: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {
+        "path": encoder.file_name,
+        "sha256": encoder.sha256,
+        "vocab_size": encoder.vocab_size,
+        "bos_id": encoder.bos_id,
+        "eos_id": encoder.eos_id,
+        **({"settings": said} if (said := encoder.settings.said()) else {}),
+        **({"trained": dict(trained)} if trained else {}),
     }
 
 

@@ -16,6 +16,17 @@ HEADER = ("source", "weight %", "available tokens", "documents", "wanted tokens"
 """The columns of :func:`table_rows`."""
 
 
+def shown_epochs(epochs: float, decimals: int = 2) -> str:
+    """Returns a number of epochs as text. Small numbers have two significant digits, so that only 0 is shown as 0.
+
+    >>> shown_epochs(1.1), shown_epochs(0.003138), shown_epochs(0.0), shown_epochs(3e-6)
+    ('1.10', '0.0031', '0.00', '< 0.001')
+    """
+    if 0 < epochs < 0.001:
+        return "< 0.001"
+    return f"{epochs:.2g}" if 0 < epochs < 10 ** (1 - decimals) else f"{epochs:.{decimals}f}"
+
+
 def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
     """Returns the plan as rows of text with the columns of :data:`HEADER`. The last row is the total."""
     recipe = by_part(recipe)
@@ -27,7 +38,7 @@ def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
             f"{s.available_documents:,}",
             f"{s.tokens:,}",
             f"{float(made.share(s.source)):.3f}",
-            f"{float(s.epochs):.3f}",
+            shown_epochs(float(s.epochs), decimals=3),
             f"{recipe.max_epochs[s.source]:f}",
         )
         for s in made.sources
@@ -35,7 +46,7 @@ def table_rows(recipe: Recipe, made: Plan) -> list[tuple[str, ...]]:
     tokens = sum(s.available_tokens for s in made.sources)
     documents = sum(s.available_documents for s in made.sources)
     weight = sum((s.weight for s in made.sources), Decimal(0))
-    seen = f"{made.tokens / tokens:.3f}"
+    seen = shown_epochs(made.tokens / tokens, decimals=3)
     rows.append(("total", f"{weight:f}", f"{tokens:,}", f"{documents:,}", f"{made.tokens:,}", "100.000", seen, ""))
     return rows
 

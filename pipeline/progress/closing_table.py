@@ -15,7 +15,7 @@ from rich.table import Table
 from filters.exclude import Excluded
 from mixtures.parts import not_held_out, part_name, whole_line
 from mixtures.plan.shares import Plan
-from mixtures.plan.table import shortfall
+from mixtures.plan.table import shortfall, shown_epochs
 from pipeline.files.files import exists, read_bytes
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
@@ -56,7 +56,7 @@ def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
                 _weight(weight, settings, mixed),
                 f"{mixed['share']:.4f} %" if mixed else "",
                 f"{mixed['tokens']:,}" if mixed else "",
-                f"{mixed['epochs']:.2f}" if mixed else "",
+                shown_epochs(mixed["epochs"]) if mixed else "",
                 f"{seconds:,.1f}" if seconds else "",
                 f"{num_bytes / 1e6 / seconds:.1f}" if seconds and num_bytes else "",
             )
@@ -104,7 +104,7 @@ def part_rows(manifest: dict[str, Any], source: str, stats: dict[str, Any]) -> l
                 f"{mixed['weight']:.4f} %" if mixed else "",
                 f"{mixed['share']:.4f} %" if mixed else "",
                 f"{mixed['tokens']:,}" if mixed else "",
-                f"{mixed['epochs']:.2f}" if mixed else "",
+                shown_epochs(mixed["epochs"]) if mixed else "",
                 "",
                 "",
             )

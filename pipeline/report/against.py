@@ -9,13 +9,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mixtures.plan.table import shown_epochs
 from pipeline.report.charts import percent
-from pipeline.report.compare import Rows, count_rows, inputs_of, reason_rows, share_rows, versions_of
+from pipeline.report.compare import (
+    Rows,
+    count_rows,
+    inputs_of,
+    reason_rows,
+    share_rows,
+    tokenizer_note,
+    versions_of,
+)
 from pipeline.report.funnel import NUM_SHADES, overview
 from pipeline.report.output_state import WHOLE, RunState
 from pipeline.report.settings import differences, settings_of
 
 _MAX_SENTENCES = 5
+_NOTED_CHANGE = 0.05
+"""A source is named if the size of its kept text changed by at least this share. Ours."""
+_MORE_OFTEN = 1.5
+"""A source that is repeated is named if one run uses it this many times as often as the other. Ours."""
 _MAX_ROWS = 400
 """The largest number of rows of a table on the page. The terminal prints all rows."""
 
@@ -59,7 +72,8 @@ def _sentences(other: RunState, this: RunState, num_settings: int) -> Iterator[s
         yield "The other run did not finish, or was not mixed."
     tokens = [(state.manifest or {}).get("tokens") for state in (other, this)]
     if None not in tokens:
-        yield f"Tokens: {_change(*tokens)}."  # type: ignore[arg-type]
+        yield f"Tokens of the stream: {_change(*tokens)}."  # type: ignore[arg-type]
+        yield from _of_stream(other, this)
     kept = [_kept(state) for state in (other, this)]
     yield f"Documents kept: {_change(*kept)}."
     found = sorted(_reason_changes(other, this), key=lambda one: (-abs(one[1]), one[0]))
@@ -72,6 +86,26 @@ def _sentences(other: RunState, this: RunState, num_settings: int) -> Iterator[s
         if num_settings
         else ("No setting differs.")
     )
+
+
+def _of_stream(other: RunState, this: RunState) -> Iterator[str]:
+    """Yields sentences that say what a change of the number of tokens means: other tokenizers, less text that is
+    repeated more often.
+    """
+    if note := tokenizer_note(other, this):
+        yield note
+    before, now = ((state.manifest or {"sources": {}})["sources"] for state in (other, this))
+    for name, line in now.items():
+        sizes = [one.stats["bytes"]["kept"] for state in (other, this) if (one := state.source(name)) and one.stats]
+        if name not in before or len(sizes) != 2 or not sizes[0]:
+            continue
+        change = (sizes[1] - sizes[0]) / sizes[0]
+        epochs = [before[name]["epochs"], line["epochs"]]
+        is_repeated = max(epochs) > 1 and max(epochs) >= _MORE_OFTEN * min(epochs)
+        if abs(change) >= _NOTED_CHANGE or is_repeated:
+            text = f"{percent(100 * abs(change))} % {'more' if change > 0 else 'less'} text is kept" if change else ""
+            seen = f"it is seen {shown_epochs(epochs[1])} times in the stream, {shown_epochs(epochs[0])} before"
+            yield f"{name}: {f'{text}; {seen}' if text else seen}."
 
 
 def _change(before: int, now: int) -> str:

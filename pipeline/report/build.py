@@ -29,6 +29,7 @@ from pipeline.report.documents import SAMPLE_BYTES
 from pipeline.report.eval_sets import searched_sets, write_set_pages
 from pipeline.report.explained import record_sentence
 from pipeline.report.funnel import funnel, overview
+from pipeline.report.judged import not_applied
 from pipeline.report.near_dedups import near_dedups
 from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState, read_state
 from pipeline.report.page_documents import samples_of
@@ -114,7 +115,7 @@ def page_of(
         "problems": problems,
         "problems_title": titles.get(state.status, "Not all could be read:"),
         "facts": _facts(state),
-        "verdict": verdict(state, mixture, models),
+        "verdict": verdict(state, mixture, models, collected),
         "mixture": mixture,
         "overview": overview(state.sources),
         "anchors": {source.name: f"source-{number}" for number, source in enumerate(state.sources)},
@@ -151,7 +152,7 @@ def _section(state: RunState, number: int, source: SourceState, found: Collected
     return {
         "name": source.name,
         "anchor": f"source-{number}",
-        "funnel": funnel(state, source),
+        "funnel": funnel(state, source, not_applied(source, found)),
         "near_dedups": near_dedups(source, found.members),
         "records": [
             (reason, count, record_sentence(reason))

@@ -170,7 +170,11 @@ def _is_whole(values: Floats) -> bool:
 def describe(data: Histogram) -> str:
     """Returns a description of the distribution in words, for people who cannot see the chart."""
     parts = []
-    for name, values in (("kept", data.kept), ("dropped by this limit", data.fell), ("dropped elsewhere", data.other)):
+    for name, values in (
+        ("kept", data.kept),
+        ("dropped by this limit", data.fell),
+        ("dropped for another reason", data.other),
+    ):
         if len(values):
             low, median, high = np.percentile(values, [5, 50, 95])
             spread = f"5th to 95th percentile {short(low)} to {short(high)}"

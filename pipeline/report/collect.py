@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.clean.ledger import MAX_SAMPLE_CHARS
 from pipeline.clean.origin import COLUMNS
 from pipeline.files.files import exists, join, open_file
 from pipeline.files.store_files import StoreError
@@ -159,6 +160,7 @@ def _dropped_texts(
                 title=row.get("title") or "",
                 date=row.get("date") or "",
                 num_chars=len(row["text"]),
+                is_beginning=len(row["text"]) >= MAX_SAMPLE_CHARS,
             )
             if row["stage"] not in names_kept:
                 document = excerpt(document, EXCERPT_CHARS, deciding.passage(row["reason"], document))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
+from mixtures.plan.table import shown_epochs
 from pipeline.report.output_state import UNFINISHED, WHOLE, RunState
 from pipeline.report.settings import Difference, differences, settings_of
 from pipeline.report.terminal import print_table
@@ -23,6 +24,8 @@ def print_comparison(out: Console, a: RunState, b: RunState) -> None:
             out.print(f"{name} {status}", highlight=False, markup=False)
         for problem in state.problems:
             out.print(f"{name}: {problem}", highlight=False, markup=False)
+    if note := tokenizer_note(a, b):
+        out.print(note, highlight=False, markup=False)
     print_table(out, "documents and tokens", ("source", "", "A", "B", "change"), count_rows(a, b), left=2)
     if shares := share_rows(a, b):
         header = ("source", "share A %", "share B %", "epochs A", "epochs B", "tokens A", "tokens B")
@@ -50,15 +53,27 @@ def _stats(state: RunState, name: str) -> Mapping[str, Any] | None:
     return one.stats if one else None
 
 
+def tokenizer_note(a: RunState, b: RunState) -> str:
+    """Returns a sentence that says that the numbers of tokens of two runs cannot be compared, because their tokenizers
+    differ. Returns an empty text if they have the same tokenizer, or if this is not known.
+    """
+    lines = [(state.manifest or {}).get("tokenizer") for state in (a, b)]
+    if None in lines or lines[0]["sha256"] == lines[1]["sha256"]:  # type: ignore[index]
+        return ""
+    sizes = " and ".join(f"{line['vocab_size']:,}" for line in lines if line)
+    return f"The tokenizers differ ({sizes} pieces), so numbers of tokens cannot be compared: compare the bytes."
+
+
 def count_rows(a: RunState, b: RunState) -> Rows:
     """Returns the rows of a table that compares the documents, bytes and tokens of each source in the two runs."""
     rows: Rows = []
+    tokens = "tokens, of different tokenizers" if tokenizer_note(a, b) else "tokens"
     for name in _names(a, b):
         for label, path in (
             ("documents in", ("documents", "in")),
             ("documents kept", ("documents", "kept")),
             ("bytes kept", ("bytes", "kept")),
-            ("tokens", ("tokens",)),
+            (tokens, ("tokens",)),
         ):
             values = [_value(_stats(state, name), path) for state in (a, b)]
             if values != [None, None]:
@@ -96,8 +111,12 @@ def share_rows(a: RunState, b: RunState) -> Rows:
     for name in dict.fromkeys([*_names(a, b), *lines[0], *lines[1]]):
         of = [one.get(name) for one in lines]
         if of != [None, None]:
-            forms = (("share", ".4f"), ("epochs", ".3f"), ("tokens", ","))
-            rows.append((name, *(f"{line[key]:{form}}" if line else "-" for key, form in forms for line in of)))
+            forms: tuple[tuple[str, Callable[[Any], str]], ...] = (
+                ("share", "{:.4f}".format),
+                ("epochs", lambda value: shown_epochs(value, decimals=3)),
+                ("tokens", "{:,}".format),
+            )
+            rows.append((name, *(form(line[key]) if line else "-" for key, form in forms for line in of)))
     return rows
 
 

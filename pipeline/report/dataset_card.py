@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jinja2
@@ -14,10 +14,13 @@ import jinja2
 from mixtures.manifest import tokenizer_name
 from mixtures.notices import MARK
 from mixtures.parts import source_of
+from mixtures.plan.table import shown_epochs
 from pipeline.files.files import exists, read_bytes, write_bytes
+from pipeline.models.trained import doubts
 from pipeline.output.markers import read_marker
 from pipeline.output.paths import Layout
 from pipeline.report.documents import Read, read_sample
+from pipeline.report.model_remarks import MIN_TOKENIZER_BYTES, sample_of, trained_on
 from pipeline.sources.all_sources import source_of_output
 from pipeline.sources.source import UNKNOWN_LICENCE, Source
 from tokenizer.codec import JSON, MODEL, RANKS
@@ -38,6 +41,7 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
     )  # fmt: skip
     environment.filters["yaml"] = lambda value: json.dumps(value, ensure_ascii=False)  # JSON is YAML
     environment.filters["cell"] = _cell
+    environment.filters["epochs"] = lambda value: shown_epochs(value, decimals=3)
     names = list(dict.fromkeys(map(source_of, manifest["sources"])))
     sources = {name: _source(layout, name) for name in names}
     by_likeness = {name: judges for name, one in sources.items() if one and (judges := _judges(layout, one))}
@@ -54,9 +58,21 @@ def write_card(layout: Layout, manifest: Mapping[str, Any]) -> None:
         tokenizer_kind=_KINDS[tokenizer_name(manifest)],
         likeness=list(by_likeness),
         judges=sorted({judge for judges in by_likeness.values() for judge in judges}),
+        trained_on=trained_on(sample) if (sample := sample_of(manifest)) else "",
+        doubts=list(_doubts(manifest)),
         repeated=[name for name, line in manifest["sources"].items() if line["epochs"] > 1],
     )
     write_bytes(layout.card, text.encode())
+
+
+def _doubts(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a sentence, without its full stop, for each model and for the tokenizer, if it rests on little text."""
+    for key, model in manifest["models"].items():
+        if found := doubts(model.get("files", ())):
+            yield f"The model of {key} is tiny: {'; '.join(found)}"
+    sample = sample_of(manifest)
+    if sample and sample["bytes"] < MIN_TOKENIZER_BYTES:
+        yield f"The tokenizer was trained on {trained_on(sample)}, less than {MIN_TOKENIZER_BYTES / 1e6:.0f} MB"
 
 
 def _source(layout: Layout, name: str) -> Source | None:

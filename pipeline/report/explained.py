@@ -152,6 +152,12 @@ def limits_by_reason(source: SourceState) -> Mapping[tuple[str, str], list[Limit
     return found
 
 
+def can_drop(source: SourceState, stage: str) -> bool:
+    """True if the stage is a step of the source that may drop documents."""
+    steps = source.source.steps if source.source else ()
+    return any(bool(reasons_of(step)) for step in steps if stage == step.NAME)
+
+
 def reasons_of(step: AnyStep) -> tuple[str, ...]:
     """Returns the reasons for which a step drops documents."""
     return step.REASONS if isinstance(step, Step) else step.reasons

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from mixtures.plan.by_part import by_part
+from mixtures.plan.table import shown_epochs
 from pipeline.report.charts import Bar, Histogram, LimitLine, bars, describe, flag, histogram, short
 from pipeline.report.collect import KEPT, Collected, group_name
 from pipeline.report.documents import Floats, Read
 from pipeline.report.limits import Limit, marks_of, title_of
 from pipeline.report.output_state import RunState, SourceState
+from pipeline.report.remark import counted
 
 MAX_CHARTS = 16
 """The largest number of charts per source. Steps can measure many signals, so this limit bounds the size of the
@@ -75,12 +77,22 @@ def _mixture_row(state: RunState, name: str, line: Mapping[str, Any]) -> dict[st
         "tokens": line["tokens"],
         "available": line["available_tokens"],
         "num_epochs": line["epochs"],
-        "epochs": f"{line['epochs']:.2f}".rstrip("0").rstrip("."),
+        "epochs": _epochs(line["epochs"]),
         "max_epochs": "" if most is None else f"{most:f}",
         "documents": line["documents"],
         "available_documents": line["available_documents"],
         "room": room,
     }
+
+
+def _epochs(value: float) -> str:
+    """Returns a number of epochs as text, without zeros at its end.
+
+    >>> _epochs(1.1), _epochs(4.0), _epochs(0.003138)
+    ('1.1', '4', '0.0031')
+    """
+    text = shown_epochs(value)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _percent(value: float) -> str:
@@ -158,7 +170,7 @@ def _distribution(state: SourceState, found: Collected, signal: str) -> dict[str
         "languages": [],
         "rows": [
             {"group": name, "documents": len(values), "quantiles": [short(q) for q in _quantiles(values)]}
-            for name, values in (("kept", kept), ("dropped by this limit", fell), ("dropped elsewhere", other))
+            for name, values in (("kept", kept), ("dropped by this limit", fell), ("dropped for another reason", other))
             if len(values)
         ],
         "alt": describe(data),
@@ -245,5 +257,6 @@ def _read(read: Read, folder: str) -> str:
     if not read.num_files:
         return f"{folder}/ holds nothing"
     if read.is_all:
-        return f"all {read.num_docs:,} rows of {folder}/"
-    return f"a sample of {read.num_docs:,} rows of {folder}/, evenly out of {read.num_files:,} files"
+        rows = counted(read.num_docs, "row")
+        return f"{rows if read.num_docs == 1 else f'all {rows}'} of {folder}/"
+    return f"a sample of {counted(read.num_docs, 'row')} of {folder}/, evenly out of {counted(read.num_files, 'file')}"

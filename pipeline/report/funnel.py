@@ -10,12 +10,14 @@ read aloud.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from pipeline.report.charts import short_bytes
 from pipeline.report.documents import count_rows
-from pipeline.report.explained import explain_stage, limits_by_reason, reason_sentence
+from pipeline.report.explained import can_drop, explain_stage, limits_by_reason, reason_sentence
 from pipeline.report.output_state import RunState, SourceState
+from pipeline.report.remark import counted
 
 NUM_SHADES = 5
 """A bar has one part for each drop reason. This is the number of different shades of these parts. Neighbouring parts
@@ -25,9 +27,14 @@ _NUM_NAMED = 4
 """The overview names at most this many drop reasons of a source: those that dropped the most documents."""
 
 
-def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
+def funnel(
+    state: RunState, source: SourceState, not_applied: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any] | None:
     """Returns the numbers of documents and bytes of each stage, and the results of checks that these numbers add up.
     Returns None if there are no statistics.
+
+    ``not_applied`` has the stages that judged no document, with the reason
+    (:func:`pipeline.report.judged.not_applied`).
     """
     stats = source.stats
     if stats is None:
@@ -39,7 +46,7 @@ def funnel(state: RunState, source: SourceState) -> dict[str, Any] | None:
         "bytes_in": short_bytes(stats["bytes"]["in"]),
         "bytes_kept": short_bytes(stats["bytes"]["kept"]),
         "bytes_share": _percent(stats["bytes"]["kept"], stats["bytes"]["in"]),
-        "rows": [_row(source, row, num_read) for row in stats["stages"]],
+        "rows": [_row(source, row, num_read, not_applied) for row in stats["stages"]],
         "checks": _checks(state, source, stats),
     }
 
@@ -75,7 +82,7 @@ def overview(sources: Sequence[SourceState]) -> list[dict[str, Any]]:
     return bars
 
 
-def _row(source: SourceState, row: Mapping[str, Any], num_read: int) -> dict[str, Any]:
+def _row(source: SourceState, row: Mapping[str, Any], num_read: int, not_applied: Mapping[str, str]) -> dict[str, Any]:
     explained = explain_stage(source, row["stage"])
     limits = limits_by_reason(source)
     lost = sum(row["dropped"].values())
@@ -86,6 +93,8 @@ def _row(source: SourceState, row: Mapping[str, Any], num_read: int) -> dict[str
         "in": row["in"],
         "kept": row["kept"],
         "lost": lost,
+        "not_applied": "" if lost else not_applied.get(row["stage"], ""),
+        "is_idle": not lost and bool(row["in"]) and can_drop(source, row["stage"]),
         "share": _percent(row["kept"], row["in"]),
         "kept_width": _percent(row["kept"], num_read) or 0.0,
         "bytes_in": short_bytes(bytes_in),
@@ -138,22 +147,14 @@ def _checks(state: RunState, source: SourceState, stats: Mapping[str, Any]) -> l
     in_clean = count_rows(state.layout.clean(source.name))
     in_dropped = count_rows(state.layout.dropped(source.name))
     if in_clean is not None:
-        checks.append(_check(f"clean/ holds {_count(in_clean, 'document')}", in_clean == documents["kept"]))
+        checks.append(_check(f"clean/ holds {counted(in_clean, 'document')}", in_clean == documents["kept"]))
     if in_dropped is not None:
         records = sum(stats["records"].values())
-        text = f"dropped/ holds {in_dropped:,} rows = {_count(dropped, 'document')} + {_count(records, 'record')}"
+        text = f"dropped/ holds {counted(in_dropped, 'row')} = {counted(dropped, 'document')} + "
+        text += counted(records, "record")
         text += " that became none"
         checks.append(_check(text, in_dropped == dropped + records))
     return checks
-
-
-def _count(number: int, what: str) -> str:
-    """Returns a number with its noun in singular or plural.
-
-    >>> _count(1, "record"), _count(1200, "record")
-    ('1 record', '1,200 records')
-    """
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _check(text: str, is_right: bool) -> dict[str, Any]:

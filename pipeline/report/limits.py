@@ -53,7 +53,7 @@ _TITLES = {
     "num_macros_expanded": "macros expanded per paper",
     "num_macros_left": "macros left per paper",
     "num_headings": "headings per paper",
-    "num_lead_chars": "characters removed before the first section",
+    "num_lead_chars": "characters kept before the first heading",
     "text_chars": "characters per document",
     "gopher_words": "words per document, without marks",
     "gopher_mean_word_chars": "characters per word, on average",
@@ -72,7 +72,13 @@ _TITLES = {
     "repeated_paragraph_chars": "share of characters in repeated paragraphs",
     "repeated_lines": "share of repeated lines",
     "repeated_line_chars": "share of characters in repeated lines",
-    "num_bad_words_found": "words of the list found",
+    "num_bad_words_found": "pages with a word of the list",
+    "encoding_certainty": "certainty of the guessed encoding",
+    "num_unknown_templates": "unknown templates per article",
+    "top_2_gram": "share of characters in the most common 2-gram of words",
+    "top_3_gram": "share of characters in the most common 3-gram of words",
+    "top_4_gram": "share of characters in the most common 4-gram of words",
+    **{f"repeated_{n}_grams": f"share of characters in repeated {n}-grams of words" for n in range(5, 11)},
 }
 
 
@@ -178,7 +184,7 @@ def _of_perplexity(step: Perplexity, cutoffs: Mapping[str, Sequence[float]]) -> 
     A setting ``keep`` that has the tail but not the middle is not supported.
     """
     found = []
-    cite = "CCNet, cutoff.csv: the 30th and the 60th percentile"
+    cite = "cutoff.csv among the run's models; CCNet takes the 30th and the 60th percentile of a language"
     for language, (head, tail) in sorted(cutoffs.items()):
         for bucket, reason, op, value in (
             ("tail", "tail_perplexity", ">=", tail),

@@ -45,6 +45,9 @@ class NearestDocument:
     """The number of characters of the stored text. The stored text of a dropped document has at most 20,000
     characters.
     """
+    is_beginning: bool = False
+    """True if only the beginning of the text is stored. ``num_chars`` is then the length of this beginning, and the
+    length of the whole text is not known."""
     marks: tuple[Span, ...] = ()
     """The passages that decided whether the document was dropped or kept, as places in ``text``."""
     why: str = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ _FEWEST = 3
 _ID_CHARS = 200
 _MAX_HOSTS = 200
 """The largest number of hosts in the page's menu."""
+_LONG_NUMBER = re.compile(r"-?\d{1,9}\.\d{5,}")
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _UNSAFE_TABLE = str.maketrans(_UNSAFE)
 
@@ -136,12 +138,13 @@ def _document(shown: NearestDocument, limit: Limit | None, excerpt_chars: int) -
     found = {
         "id": _cut(one.doc_id),
         "language": "" if one.language == UNDETERMINED else one.language,
-        "detail": "" if _says_the_same(one, limit) else _cut(one.detail),
+        "detail": "" if _says_the_same(one, limit) else _cut(_rounded(one.detail)),
         "measured": _measured(one, limit),
         "value": one.signals.get(limit.signal) if limit else None,
         "text": one.text,
         "at": one.starts_at,
         "size": one.num_chars or len(one.text),
+        "is_beginning": one.is_beginning or None,
         "marks": [list(span) for span in one.marks],
         "why": one.why,
         "url": _cut(one.url),
@@ -166,6 +169,15 @@ def host_of(url: str) -> str:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _ID_CHARS else text[: _ID_CHARS - 1] + "…"
+
+
+def _rounded(detail: str) -> str:
+    """Returns a detail, with fewer digits if it is a number.
+
+    >>> _rounded("0.2560606061"), _rounded("12"), _rounded("gutenberg-1.2")
+    ('0.2561', '12', 'gutenberg-1.2')
+    """
+    return f"{float(detail):.4g}" if _LONG_NUMBER.fullmatch(detail) else detail
 
 
 def _says_the_same(shown: NearestDocument, limit: Limit | None) -> bool:

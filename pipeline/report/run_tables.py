@@ -8,6 +8,7 @@ from typing import Any
 
 from mixtures.config import base_of
 from pipeline.models.trained import JUDGES, described
+from pipeline.report.model_remarks import sample_of, trained_on
 from pipeline.report.output_state import RunState, SourceState
 from pipeline.report.run_models import used_models
 from pipeline.report.settings import default_settings, differences, recipe_settings, settings_of
@@ -105,9 +106,11 @@ def _models(state: RunState) -> Table:
     tokenizer = (state.manifest or {}).get("tokenizer")
     if tokenizer:
         pieces = f"{tokenizer['path']}, {tokenizer['vocab_size']:,} pieces"
-        rows.append(("tokenizer", pieces, "", "", tokenizer["sha256"]))
+        sample = sample_of(state.manifest or {})
+        rows.append(("tokenizer", pieces, "", trained_on(sample) if sample else "", tokenizer["sha256"]))
     note = (
-        "Trained on: what trained.json or checksums.json beside the model says. Unknown: neither says anything of it."
+        "Trained on: what trained.json or checksums.json beside the model says. Unknown: neither says anything of it. "
+        "For the tokenizer: the sample of this mixture, if the run trained it."
     )
     return Table(
         "Models",

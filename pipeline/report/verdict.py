@@ -13,45 +13,26 @@ from typing import Any
 from mixtures.parts import not_held_out
 from mixtures.recipe import Recipe
 from pipeline.models.load import ModelPath
-from pipeline.models.trained import UNKNOWN, described, doubts
 from pipeline.report.charts import percent, short_bytes
+from pipeline.report.collect import Collected
 from pipeline.report.explained import limits_by_reason, reason_sentence
 from pipeline.report.figures import NEARLY
+from pipeline.report.judged import score_remarks
+from pipeline.report.model_remarks import of_models, of_tokenizer
 from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState
-from pipeline.report.run_models import TINY_BYTES, num_bytes_of, used_models
-from pipeline.settings.dedup_settings import ceilings_of
-from pipeline.settings.settings import RunLimits
-from pipeline.sources.across_step import ACROSS
-from pipeline.sources.min_hash_step import MinHashDedup
+from pipeline.report.remark import BAD, GOOD, LOOK, Remark, counted, listed
+from pipeline.report.source_remarks import of_source
 
-GOOD, LOOK, BAD = "good", "look", "bad"
+__all__ = ["BAD", "GOOD", "LOOK", "Loss", "Remark", "forgotten", "losses", "verdict"]
+
 NUM_LOSSES = 5
-_MANY = 0.9
-"""If a step drops a larger share than this, a remark says that something looks wrong. The limit is our choice: even
-CCNet's perplexity step drops only 40 %."""
-_HALF = 0.5
-_LEAST_DOCS = 20
-"""The smallest number of documents for which a remark about a share is made. With fewer documents, a share says nothing
-about a step."""
+_NUM_RECORD_REASONS = 3
 _FEW_DOCS = 100
-_NEAR = 0.5
-"""A remark is made if a number reaches this share of a limit at which the run stops. Such limits are those on bad
-records, on unreadable files, and on the documents that a near dedup removes."""
 _GOOD_EPOCHS = 4.0
 """Data that is repeated up to four times is nearly as good as new data (Muennighoff et al. 2023, arXiv:2305.16264)."""
 _SAME_SHARE = 0.005
 """Two shares of the mixture count as equal if they differ by less than this many percentage points. Shares differ
 slightly because numbers of tokens are whole numbers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Holds a sentence of the verdict."""
-
-    tone: str
-    text: str
-    anchor: str = ""
-    """The place on the page where the numbers are; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +49,20 @@ class Loss:
     sentence: str
 
 
-def verdict(state: RunState, mixture: Mapping[str, Any] | None, models: Mapping[str, ModelPath]) -> dict[str, Any]:
-    """Returns the verdict of a run: remarks about the mixture, the largest losses, and what looks wrong."""
+def verdict(
+    state: RunState, mixture: Mapping[str, Any] | None, models: Mapping[str, ModelPath],
+    collected: Sequence[tuple[SourceState, Collected]] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """Returns the verdict of a run: remarks about the mixture, the largest losses, and what looks wrong.
+
+    ``collected`` has what was read from the documents of each source, in the order of the page.
+    """
     return {
         "mixture": list(_mixture(state, mixture)),
         "losses": losses(state),
+        "records": _records(state),
         "cut": _most_cut(state),
-        "wrong": sorted(_wrong(state, mixture, models), key=lambda one: one.tone != BAD),
+        "wrong": sorted(_wrong(state, mixture, models, collected), key=lambda one: one.tone != BAD),
     }
 
 
@@ -157,6 +145,21 @@ def losses(state: RunState) -> list[Loss]:
     return sorted(found, key=lambda one: (-one.count, one.source, one.stage, one.reason))[:NUM_LOSSES]
 
 
+def _records(state: RunState) -> str:
+    """Returns a sentence about the input records that became no document, with the most common reasons; empty if there
+    are none.
+    """
+    found = [(number, reason, source.name) for source in state.sources
+             for reason, number in (source.stats or {"records": {}})["records"].items() if number]  # fmt: skip
+    if not found:
+        return ""
+    most = sorted(found, key=lambda one: (-one[0], one[2], one[1]))
+    names = ", ".join(f"{number:,} of {name}: {reason}" for number, reason, name in most[:_NUM_RECORD_REASONS])
+    more = f" and {len(most) - _NUM_RECORD_REASONS} more" if len(most) > _NUM_RECORD_REASONS else ""
+    total = sum(number for number, *_ in found)
+    return f"Besides, {counted(total, 'record')} of the input became no document ({names}{more})."
+
+
 def _most_cut(state: RunState) -> str:
     """Returns a sentence about the stage that removed the most text. A stage removes text by dropping or by editing
     documents.
@@ -174,57 +177,17 @@ def _most_cut(state: RunState) -> str:
     )
 
 
-def _wrong(state: RunState, mixture: Mapping[str, Any] | None, models: Mapping[str, ModelPath]) -> Iterator[Remark]:
+def _wrong(state: RunState, mixture: Mapping[str, Any] | None, models: Mapping[str, ModelPath],
+           collected: Sequence[tuple[SourceState, Collected]]) -> Iterator[Remark]:  # fmt: skip
     for number, source in enumerate(state.sources):
         if source.stats is not None:
-            yield from _of_source(state, source, source.stats, f"source-{number}")
+            yield from of_source(state, source, source.stats, f"source-{number}")
+    for number, (source, found) in enumerate(collected):
+        yield from score_remarks(source, found, f"source-{number}")
     yield from _of_mixture(state, mixture)
-    yield from _of_models(state, models)
-
-
-def _of_source(state: RunState, source: SourceState, stats: Mapping[str, Any], anchor: str) -> Iterator[Remark]:
-    name, read, kept = source.name, stats["documents"]["in"], stats["documents"]["kept"]
-    if read and not kept:
-        yield Remark(BAD, f"{name} kept none of its {read:,} documents.", anchor)
-    if not read:
-        yield Remark(BAD, f"{name} has no document.", anchor)
-    for row in stats["stages"]:
-        lost = sum(row["dropped"].values())
-        if row["in"] != row["kept"] + lost:
-            yield Remark(BAD, f"The numbers of {row['stage']} of {name} do not add up.", anchor)
-        share = lost / row["in"] if row["in"] else 0.0
-        if row["in"] >= _LEAST_DOCS and share > _HALF:
-            text = f"{row['stage']} drops {percent(100 * share)} % of the documents of {name} that reach it"
-            yield Remark(BAD if share > _MANY else LOOK, f"{text} ({lost:,} of {row['in']:,}).", anchor)
-    yield from _near_ceilings(state, name, stats, source.about, anchor)
-
-
-def _near_ceilings(
-    state: RunState, name: str, stats: Mapping[str, Any], about: Mapping[str, Any], anchor: str
-) -> Iterator[Remark]:
-    run: Mapping[str, Any] = state.record.get("settings", {}).get("run", {})
-    known = RunLimits()
-    records = stats["documents"]["in"] + stats.get("bad_records", 0)
-    files = about.get("inputs", {}).get("files", 0)
-    for what, count, total, most, share in (
-        ("records are bad", stats.get("bad_records", 0), records, "max_bad_records", "max_bad_share"),
-        ("files could not be read", stats.get("unreadable_files", 0), files, "max_unreadable_files",
-         "max_unreadable_share"),
-    ):  # fmt: skip
-        most_value, share_value = (float(run.get(key, getattr(known, key))) for key in (most, share))
-        # A run stops if both limits are passed, so the one that is further away counts.
-        used = min(count / max(most_value, 1.0), count / max(share_value * total, 1.0))
-        if used >= _NEAR:
-            yield Remark(LOOK, f"{name}: {count:,} {what} of {total:,}; the run stops at more than {most_value:,.0f} "
-                         f"and {100 * share_value:g} %.", anchor)  # fmt: skip
-    ceilings = ceilings_of(state.record.get("settings", {}).get("dedup"))
-    for row in stats["stages"]:
-        lost = sum(row["dropped"].values())
-        part = lost / row["in"] if row["in"] else 0.0
-        is_counted = row["stage"] in (MinHashDedup().NAME, ACROSS) and row["in"] >= ceilings.min_documents
-        if is_counted and part >= _NEAR * ceilings.max_removed_share:
-            ceiling = f"the ceiling is {100 * ceilings.max_removed_share:g} %"
-            yield Remark(LOOK, f"{row['stage']} removed {percent(100 * part)} % of {name}; {ceiling}.", anchor)
+    yield from of_models(state, models)
+    if mixture is not None:
+        yield from of_tokenizer(state, collected)
 
 
 def _of_mixture(state: RunState, mixture: Mapping[str, Any] | None) -> Iterator[Remark]:
@@ -232,29 +195,21 @@ def _of_mixture(state: RunState, mixture: Mapping[str, Any] | None) -> Iterator[
         return
     yield from (Remark(BAD, text, "mixture") for text in forgotten(state))
     if state.recipe and state.manifest and (none := not_held_out(state.recipe.validation, state.manifest)):
-        text = f"No document is held out for validation: {_listed(none)}. The share that the recipe asks for came out "
+        text = f"No document is held out for validation: {listed(none)}. The share that the recipe asks for came out "
         yield Remark(LOOK, f"{text}as no document.", "mixture")
     few = [row for row in mixture["rows"] if row["available_documents"] < _FEW_DOCS and row["documents"]]
     if few:
-        names = _listed([f"{row['source']} {row['available_documents']:,}" for row in few])
+        names = listed([f"{row['source']} {row['available_documents']:,}" for row in few])
         yield Remark(LOOK, f"Few documents: {names}. One document more or less changes what such a source teaches.",
+                     "mixture")  # fmt: skip
+    rare = [row for row in mixture["rows"] if 0 < row["documents"] < min(_FEW_DOCS, row["available_documents"])]
+    if rare:
+        names = listed([f"{row['source']} {row['documents']:,} of {row['available_documents']:,}" for row in rare])
+        yield Remark(LOOK, f"Few documents in the stream: {names}. The whole share of such a source is from these.",
                      "mixture")  # fmt: skip
     often = [f"{row['source']} {row['epochs']}" for row in mixture["rows"] if row["num_epochs"] > _GOOD_EPOCHS]
     if often:
-        yield Remark(LOOK, f"Repeated more than four times: {_listed(often)} epochs.", "mixture")
-    wanted = (state.recipe.tokenizer or {}).get("vocab_size") if state.recipe else None
-    pieces = (state.manifest or {}).get("tokenizer", {}).get("vocab_size")
-    if isinstance(wanted, int) and isinstance(pieces, int) and pieces < wanted:
-        yield Remark(LOOK, f"The tokenizer has {pieces:,} pieces, not {wanted:,}: its text was too small.", "ran")
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Returns names as a list for a sentence, joined with commas and "and".
-
-    >>> _listed(["a"]), _listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+        yield Remark(LOOK, f"Repeated more than four times: {listed(often)} epochs.", "mixture")
 
 
 def forgotten(state: RunState) -> list[str]:
@@ -263,29 +218,10 @@ def forgotten(state: RunState) -> list[str]:
     for entry in (state.manifest or {}).get("forgotten", ()):
         tokens = sum(entry.get("tokens", {}).values()) + sum(entry.get("validation_tokens", {}).values())
         why = f" ({entry['why']})" if entry.get("why") else ""
-        what = "document" if entry["documents"] == 1 else "documents"
         lines.append(
-            f"{entry['documents']:,} {what} with {tokens:,} tokens left the shards on {entry['when'][:10]}{why}. "
+            f"{counted(entry['documents'], 'document')} with {tokens:,} tokens left the shards on "
+            f"{entry['when'][:10]}{why}. "
             "The numbers of tokens and shares are those of the shards now; stages, losses and documents below are "
             "those of the run before."
         )
     return lines
-
-
-def _of_models(state: RunState, models: Mapping[str, ModelPath]) -> Iterator[Remark]:
-    for key, used in used_models(state).items():
-        if key not in ("perplexity", "reference"):
-            continue
-        name, files = str(used.get("name", key)), used.get("files", ())
-        unknown = [file for file in files if described(file) == UNKNOWN]
-        size = num_bytes_of(models[key]) if key in models else sum(file["bytes"] for file in files)
-        if found := doubts(files):
-            why = "; ".join(found)
-            yield Remark(LOOK, f"The model of {key} is tiny: {why}. Its limits say little about other text.", "ran")
-        elif (unknown or not files) and 0 < size < TINY_BYTES:
-            yield Remark(LOOK, f"The model of {key} is tiny ({name}, {short_bytes(size)}): its limits say little about "
-                         "other text.", "ran")  # fmt: skip
-        elif unknown:
-            names = _listed([str(file["name"]) for file in unknown])
-            yield Remark(LOOK, f"It is unknown how much text the model of {key} was trained on: nothing beside {names} "
-                         "says so.", "ran")  # fmt: skip

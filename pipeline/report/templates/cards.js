@@ -43,15 +43,19 @@ const Cards = (() => {
 
   const number = (value) => value.toLocaleString("en");
 
+  // Of a dropped document only the beginning is stored, so its length may not be known.
+  const sizeOf = (doc) => (doc.is_beginning ? "the first " : "") + number(doc.size) + " characters";
+
   const header = (doc, isKept, words, link) => {
     const head = make("header");
     head.append(make("b", "tag", isKept ? "kept" : "dropped"), " ");
     if (doc.title) head.append(line("title", doc.title, words), " ");
     if (doc.url) head.append(line("url", doc.url, words), " ");
     head.append(line("id", doc.id, words), " ");
-    const about = [doc.language, (doc.date || "").slice(0, 10), number(doc.size) + " characters"].filter(Boolean);
+    const about = [doc.language, (doc.date || "").slice(0, 10), sizeOf(doc)].filter(Boolean);
     head.append(make("bdi", "about", about.join(" · ")));
-    const why = [doc.measured, isKept ? "" : doc.detail].filter(Boolean).join(" · ");
+    const detail = isKept || !doc.detail ? "" : (link.isPaired ? "kept in its place: " : "") + doc.detail;
+    const why = [doc.measured, detail].filter(Boolean).join(" · ");
     if (why) head.append(line("about", why, words));
     if (doc.why) head.append(make("span", "about marked", "marked: " + doc.why));
     const anchor = make("a", "permalink", "link");
@@ -75,7 +79,8 @@ const Cards = (() => {
     if (doc.at) body.append(make("span", "cut", "… " + number(doc.at) + " characters before\n"));
     appendMarked(body, doc.text || "", doc.marks, words);
     const behind = doc.size - (doc.at || 0) - Array.from(doc.text || "").length;
-    if (behind > 0) body.append(make("span", "cut", "\n… " + number(behind) + " characters more"));
+    if (behind > 0) body.append(make("span", "cut", "\n… " + number(behind) + " characters more" +
+      (doc.is_beginning ? ", and what is not stored" : "")));
     article.append(header(doc, isKept, words, link), body);
     return article;
   };

@@ -1,7 +1,7 @@
 // Saves the chosen documents as a file. Nothing leaves the computer.
 const Export = (() => {
   const FIELDS = ["source", "stage", "reason", "side", "id", "language", "url", "host", "title", "date", "detail",
-    "signal", "value", "limit", "characters", "starts_at", "text"];
+    "signal", "value", "limit", "characters", "characters_stored", "starts_at", "text"];
 
   const rows = (found, docs) => {
     const all = [];
@@ -13,7 +13,7 @@ const Export = (() => {
           all.push({ source: group.source, stage: group.stage, reason: group.reason, side, id: doc.id,
             language: doc.language || "", url: doc.url || "", host: doc.host || "", title: doc.title || "",
             date: doc.date || "", detail: doc.detail || "", signal: group.signal, value: doc.value ?? null,
-            limit: group.limit, characters: doc.size, starts_at: doc.at || 0, text: doc.text || "" });
+            limit: group.limit, characters: doc.is_beginning ? null : doc.size, characters_stored: doc.size, starts_at: doc.at || 0, text: doc.text || "" });
         }
     return all;
   };

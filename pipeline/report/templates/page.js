@@ -48,7 +48,7 @@
           if (!one[side].length) continue;
           const doc = data.docs[one[side][one.at]];
           const { source, stage, reason } = one.group;
-          const link = doc && { about: reason + " at " + stage + " of " + source,
+          const link = doc && { isPaired: one.group.paired, about: reason + " at " + stage + " of " + source,
             hash: hashOf({ source, reason: stage + ": " + reason, text: doc.id }) };
           pair.append(Cards.card(doc, isKept, result.words, link));
         }
@@ -104,7 +104,11 @@
   });
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-source]");
-    if (button) location.hash = hashOf({ source: button.dataset.source, reason: button.dataset.reason });
+    if (!button) return;
+    location.hash = hashOf({ source: button.dataset.source, reason: button.dataset.reason });
+    const head = byId("read-h");  // the keyboard goes on from where the documents are
+    head.tabIndex = -1;
+    head.focus({ preventScroll: true });
   });
   if (!follow()) refresh();
 })();

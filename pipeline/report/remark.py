@@ -1,0 +1,36 @@
+"""Defines a remark: a sentence of the report's first screen, with its tone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+GOOD, LOOK, BAD = "good", "look", "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Holds a sentence of the verdict."""
+
+    tone: str
+    text: str
+    anchor: str = ""
+    """The place on the page where the numbers are; empty if there is none."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns names as text, separated by commas and ``and``.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def counted(number: int, what: str) -> str:
+    """Returns a number with its noun in singular or plural.
+
+    >>> counted(1, "record"), counted(1200, "record")
+    ('1 record', '1,200 records')
+    """
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
