@@ -9,20 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mixtures.manifest_form import FORMAT, check_form
 from mixtures.plan.shares import Plan, SourcePlan
 from mixtures.shards import ShardInfo
 from mixtures.storage import Storage, storage_of
 from tokenizer.codec import FILE_NAMES
 from tokenizer.encode import Encoder
-from tokenizer.encoder_settings import EncoderSettings
 from tokenizer.os_errors import check_is_folder
 
-FORMAT = 1
 NAME = "manifest.json"
 NEW_MANIFEST = ".manifest.forget.json"
 """The name of a temporary file of ``mixtures.forget``. It holds the new manifest, and lists the shards to rename
@@ -64,8 +63,7 @@ def build_manifest(
         ends: for each source whose last epoch is partial, the document in which this epoch ends.
         validation: the shards of held-out documents, by source.
         about: entries that are copied into the file unchanged: ``created``, ``software``, ``models`` and ``inputs``.
-            ``base_recipe`` (the name of the recipe that this one builds on) and ``trained`` (the sample of the
-            tokenizer's training) are added if they are known.
+            ``base_recipe`` and ``trained`` (the tokenizer's sample) are added if they are known.
             ``decontamination`` is added if evaluation sets were searched for. ``parts`` is added if sources are
             divided. For each divided source, it has the column (``by``), its ``values``, and what is ``left_out``.
         held_out: how much of each source is held out for validation: a ``share``, or a number of ``tokens``. For
@@ -186,10 +184,17 @@ def read_manifest(folder: str | Path | Storage) -> dict[str, Any]:
     except FileNotFoundError:
         if not storage.is_remote:
             check_is_folder(os.path.dirname(path))
-        raise ValueError(f"{path} is not there: this is no output of a finished run") from None
+        raise ValueError(f"{path} is not there: this is no output of a finished run{_above(storage, path)}") from None
     except OSError as error:
         raise ValueError(f"cannot read {path}: {error.strerror or error}") from error
     return loads(data, path)
+
+
+def _above(storage: Storage, path: str) -> str:
+    """Returns the end of a message: the output to give, if the folder is one inside an output."""
+    parent = os.path.dirname(os.path.dirname(os.path.abspath(path)))
+    is_output = not storage.is_remote and os.path.isfile(os.path.join(parent, NAME))
+    return f"; it is a folder of the output {os.path.relpath(parent)}, so give that" if is_output else ""
 
 
 def loads(data: bytes, path: str) -> dict[str, Any]:
@@ -202,7 +207,7 @@ def loads(data: bytes, path: str) -> dict[str, Any]:
         manifest = json.loads(data.decode("utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
-    _check_form(manifest, path)
+    check_form(manifest, path)
     return dict(manifest)
 
 
@@ -232,113 +237,3 @@ def _check_totals(plan: Plan, shards: Sequence[ShardInfo], documents: Mapping[st
     rows = sum(shard.rows for shard in shards)
     if rows != sum(documents.values()):
         raise ValueError(f"the shards hold {rows:,} documents, {sum(documents.values()):,} were counted")
-
-
-def _is_count(value: Any) -> bool:
-    """Returns True for an int that is not negative and less than 2**62. A bool does not count as an int."""
-    return type(value) is int and 0 <= value < 2**62
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_encoder_settings(value: Any) -> bool:
-    try:
-        EncoderSettings.of(value)
-    except ValueError:
-        return False
-    return isinstance(value, dict) and bool(value) and None not in value.values()  # None is never written
-
-
-def _is_counts(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_count, value.values()))
-
-
-Form = Mapping[str, Callable[[Any], bool]]
-"""Maps each key of an entry to a function that checks the key's value."""
-_FORM: Form = {
-    "recipe": _is_text,
-    "seed": lambda value: type(value) is int,
-    "tokenizer": _is_mapping,
-    "tokens": _is_count,
-    "documents": _is_count,
-    "sources": _is_mapping,
-    "validation": _is_mapping,
-    "shards": lambda value: isinstance(value, list),
-}
-_SHARD_FORM: Form = {
-    "path": _is_text,
-    "rows": _is_count,
-    "tokens": _is_count,
-    "bytes": _is_count,
-    "sha256": _is_text,
-    "sources": _is_counts,
-}
-_SOURCE_FORM: Form = {
-    **dict.fromkeys(("weight", "share", "epochs"), _is_number),
-    **dict.fromkeys(("tokens", "documents", "available_tokens", "available_documents"), _is_count),
-}
-_LATER_SOURCE_FORM: Form = {
-    "begin_epoch": _is_count,
-    "end_epoch": _is_count,
-    "end_document": lambda value: value is None or _is_text(value),
-    "held_out": _is_mapping,
-}
-"""Optional keys in the entry about a source. Outputs of earlier versions lack these keys."""
-_PARTS_FORM: Form = {"by": _is_text, "values": lambda value: isinstance(value, list), "left_out": _is_counts}
-_HELD_FORM: Form = {"documents": _is_count, "tokens": _is_count, "shards": lambda value: isinstance(value, list)}
-_TOKENIZER_FORM: Form = {
-    "sha256": _is_text,
-    "vocab_size": lambda value: _is_count(value) and 0 < value <= 2**31,
-    "bos_id": lambda value: type(value) is int,
-    "eos_id": lambda value: type(value) is int,
-}
-
-
-_LATER_TOKENIZER_FORM: Form = {"path": _is_text, "settings": _is_encoder_settings}
-"""Optional keys in the entry about the tokenizer."""
-
-
-def _check_form(manifest: Any, path: str) -> None:
-    if not isinstance(manifest, dict) or "format" not in manifest:
-        raise ValueError(f"{path} is not a manifest: it has no format")
-    if manifest["format"] != FORMAT:
-        raise ValueError(f"{path} has format {manifest['format']}, this version reads {FORMAT}")
-    _check_line(manifest, _FORM, f"{path} is not a manifest")
-    tokenizer = manifest["tokenizer"]
-    there = {key: is_right for key, is_right in _LATER_TOKENIZER_FORM.items() if key in tokenizer}
-    _check_line(tokenizer, {**_TOKENIZER_FORM, **there}, f"{path}: the tokenizer's line")
-    for source, line in manifest["sources"].items():
-        later = {
-            key: is_right for key, is_right in _LATER_SOURCE_FORM.items() if isinstance(line, dict) and key in line
-        }
-        _check_line(line, {**_SOURCE_FORM, **later}, f"{path}: the line of {source}")
-    for source, line in (manifest.get("parts") or {}).items():
-        _check_line(line, _PARTS_FORM, f"{path}: the parts of {source}")
-    shards = list(manifest["shards"])
-    for source, line in manifest["validation"].items():
-        _check_line(line, _HELD_FORM, f"{path}: the line of {source}'s validation")
-        shards += line["shards"]
-    for number, shard in enumerate(shards):
-        _check_line(shard, _SHARD_FORM, f"{path}: the line of shard {number}")
-        if more := sorted(set(shard) - set(_SHARD_FORM)):
-            raise ValueError(f"{path}: the line of shard {number} holds {', '.join(more)}, which is not known")
-        if Path(shard["path"]).is_absolute() or ".." in Path(shard["path"]).parts:
-            raise ValueError(f"{path}: {shard['path']} leads out of the output")
-
-
-def _check_line(line: Any, form: Form, where: str) -> None:
-    if not isinstance(line, dict):
-        raise ValueError(f"{where}: it is no mapping")
-    for key, is_right in form.items():
-        if key not in line or not is_right(line[key]):
-            raise ValueError(f"{where}: {key} is {'wrong' if key in line else 'missing'}")

@@ -1,4 +1,6 @@
-"""Reads numbers as people write them: 100_000_000, 1e8, 100M and 0.1B are the same number, in flags and in YAML."""
+"""Reads numbers as people write them: 100_000_000, 1e8, 100M and 0.1B are the same number, in flags and in YAML. Writes
+numbers with their nouns.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,15 @@ _MAX_EXPONENT = 30
 """Largest exponent, positive or negative. Our choice: a number with a larger exponent is a typing error, and would take
 unlimited time as an exact decimal."""
 _SUFFIXES = {letter: Decimal(1000) ** power for power, letter in enumerate("KMBT", 1)}
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun in singular or plural.
+
+    >>> counted(1, "record"), counted(1200, "record")
+    ('1 record', '1,200 records')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def number_of(value: Any) -> Decimal | None:

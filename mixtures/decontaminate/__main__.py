@@ -10,6 +10,7 @@ from typing import Any
 
 from mixtures.plan.table import format_rows
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import counted
 from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
@@ -71,8 +72,8 @@ def lines_of(certificate: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) 
     lines = format_rows(rows, header).splitlines()
     verdict = "no item was found" if certificate["is_clean"] else "CONTAMINATED"
     lines.append(
-        f"{certificate['documents']:,} documents with {certificate['tokens']:,} tokens in "
-        f"{len(certificate['shards'])} shards: {verdict}"
+        f"{counted(certificate['documents'], 'document')} with {certificate['tokens']:,} tokens in "
+        f"{counted(len(certificate['shards']), 'shard')}: {verdict}"
     )
     for hit in hits:
         score = max(hit["question_score"], hit["passage_score"])

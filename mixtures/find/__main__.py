@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixtures.find.limits import GRAIN_BYTES, MAX_SHARE
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import counted
 from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
@@ -52,9 +55,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mixtures.find: {described(error, args.folder)}{_is_incomplete(num_hits)}", file=sys.stderr)
         return status_of(error)
     if not num_hits:
-        print("mixtures.find: no row of the training and validation shards", file=sys.stderr)
+        hint = _not_in_stream(args)
+        print(f"mixtures.find: no row of the training and validation shards{hint}", file=sys.stderr)
         return 1
     return 0
+
+
+def _not_in_stream(args: argparse.Namespace) -> str:
+    """Returns the end of a message: where documents are that are not in the shards."""
+    if args.id is not None:
+        from mixtures.inspect.elsewhere import where_else
+
+        return where_else([args.folder], args.id)
+    clean = Path(args.folder, "clean")
+    if args.string is None or not clean.is_dir():
+        return ""
+    command = f"python -m mixtures.inspect {shlex.quote(str(clean))} --grep {shlex.quote(args.string)}"
+    return f"; kept documents that are not in the stream are searched by {command}"
 
 
 def _is_incomplete(num_hits: int) -> str:
@@ -87,8 +104,8 @@ def _hits(args: argparse.Namespace) -> Iterator[FoundRow]:
     def before_compare(shards: Sequence[ShardInfo]) -> None:
         size = sum(info.bytes for info in shards)
         print(
-            f"mixtures.find: comparing the checksums of {len(shards):,} shards ({size:,} bytes), which were written or "
-            f"copied after their indexes were made; --make-index does this for all later searches",
+            f"mixtures.find: comparing the checksums of {counted(len(shards), 'shard')} ({size:,} bytes), which were "
+            f"written or copied after their indexes were made; --make-index does this for all later searches",
             file=sys.stderr,
         )
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import counted
 from tokenizer.os_errors import FAILED, described, status_of
 from tokenizer.program import name_of
 
@@ -42,9 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if found.shards:
         rows, held = sum(found.rows.values()), sum(found.held_rows.values())
         print(
-            f"{args.folder}: {documents_text(len(found.documents))} out: {rows:,} training rows of "
-            f"{sum(found.tokens.values()):,} tokens, {held:,} validation rows; {len(found.shards):,} shards written "
-            "again\ntheir texts are still in clean/ and .work/: to keep them out of every later mixture, add the ids "
+            f"{args.folder}: {documents_text(len(found.documents))} out: {counted(rows, 'training row')} of "
+            f"{sum(found.tokens.values()):,} tokens, {counted(held, 'validation row')}; {counted(len(found.shards), 'shard')} "
+            "written again\ntheir texts are still in clean/ and .work/: to keep them out of every later mixture, add the ids "
             f"in {max(Path(args.folder, FOLDER).glob('*.txt'))} to the file of --exclude and run again"
         )
     if has_finished:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, get_args
 
 from mixtures.loader_settings import LoaderSettings, Packing
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import counted
 from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
@@ -135,21 +135,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"mixtures.inspect: {described(error, args.files[0])}", file=sys.stderr)
         return status_of(error)
     if not num_shown:
-        kind = "files" if any(path.suffix == ".parquet" for path in files) else "shards"
-        hint = "" if wanted.is_dropped else _dropped_hint(args.files, args.id)
-        print(f"mixtures.inspect: no document of {len(files)} {kind} matches{hint}", file=sys.stderr)
+        from mixtures.inspect.elsewhere import where_else
+
+        kind = "file" if any(path.suffix == ".parquet" for path in files) else "shard"
+        hint = "" if wanted.is_dropped else where_else(args.files, args.id)
+        print(f"mixtures.inspect: no document of {counted(len(files), kind)} matches{hint}", file=sys.stderr)
         return 1
     return 0
-
-
-def _dropped_hint(paths: Sequence[str], doc_id: str | None) -> str:
-    """Returns the command that looks for a document among the dropped ones, if it was looked up by its id in an
-    output that has dropped documents.
-    """
-    folders = [Path(path, "dropped") for path in paths if Path(path, "dropped").is_dir()]
-    if doc_id is None or not folders:
-        return ""
-    return f"; it may have been dropped: python -m mixtures.inspect {folders[0]} --id {shlex.quote(doc_id)}"
 
 
 def build_parser() -> argparse.ArgumentParser:

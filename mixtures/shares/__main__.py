@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import counted
 from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
@@ -41,8 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     num_shards = len(shard_infos(stream.manifest))
     worst = max(found, key=lambda one: abs(one.worst_shard - one.whole))
     print(
-        f"{stream.num_tokens:,} tokens in {num_shards:,} shards; the stream begins with {num_sequences:,} of {total:,} "
-        f"sequences of {args.seq_len:,}, seed {args.seed}\n"
+        f"{stream.num_tokens:,} tokens in {counted(num_shards, 'shard')}; the stream begins with {num_sequences:,} of "
+        f"{total:,} sequences of {args.seq_len:,}, seed {args.seed}\n"
         f"furthest of all: {worst.source} in {worst.worst_path}, {100 * worst.worst_shard:.3f} % in place of "
         f"{100 * worst.whole:.3f} %"
     )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from tokenizer.interrupts import as_command
+from tokenizer.numbers import counted
 from tokenizer.os_errors import described, status_of
 from tokenizer.program import name_of
 
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if faults:
         return 1
     print(
-        f"{args.folder}: {len(manifest['shards'])} shards, {manifest['documents']:,} documents, "
+        f"{args.folder}: {counted(len(manifest['shards']), 'shard')}, {counted(manifest['documents'], 'document')}, "
         f"{manifest['tokens']:,} tokens: as the manifest says"
     )
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pipeline.mix.phase import read_whole_manifest
 from pipeline.output.paths import Layout
+from tokenizer.numbers import counted
 
 
 def outdated(layout: Layout) -> str:
@@ -14,8 +15,8 @@ def outdated(layout: Layout) -> str:
     if manifest is None:
         return ""
     return (
-        f"clean: the {len(manifest['shards']):,} shards of recipe {manifest['recipe']} (seed {manifest['seed']}, "
-        f"{manifest['tokens']:,} tokens) in {layout.output} are of other clean documents than this run writes, so they "
+        f"clean: the {counted(len(manifest['shards']), 'shard')} of recipe {manifest['recipe']} (seed "
+        f"{manifest['seed']}, {manifest['tokens']:,} tokens) in {layout.output} are of other clean documents than this run writes, so they "
         "no longer count; another --output would have kept them"
     )
 
@@ -28,7 +29,7 @@ def replaced(layout: Layout) -> str:
     if manifest is None:
         return ""
     return (
-        f"mix: replaces the {len(manifest['shards']):,} shards of recipe {manifest['recipe']} (seed {manifest['seed']},"
-        f" {manifest['tokens']:,} tokens) in {layout.output}; --phase=mix --from {layout.output} --output DIR would "
+        f"mix: replaces the {counted(len(manifest['shards']), 'shard')} of recipe {manifest['recipe']} (seed "
+        f"{manifest['seed']}, {manifest['tokens']:,} tokens) in {layout.output}; --phase=mix --from {layout.output} --output DIR would "
         "have kept them"
     )

@@ -19,6 +19,7 @@ from mixtures.plan.table import shortfall, shown_epochs
 from pipeline.files.files import exists, read_bytes
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
+from tokenizer.numbers import counted
 
 
 def _load(path: str) -> dict[str, Any]:
@@ -221,10 +222,8 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
     console.print(table)
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     if manifest:
-        num_shards = len(manifest["shards"])
-        say = f"{manifest['tokens']:,} tokens of {manifest['documents']:,} documents in {num_shards} "
-        say += "shard" if num_shards == 1 else "shards"
-        console.print(say, highlight=False)
+        say = f"{manifest['tokens']:,} tokens of {counted(manifest['documents'], 'document')} in "
+        console.print(f"{say}{counted(len(manifest['shards']), 'shard')}", highlight=False)
     if made is not None and (short := shortfall(settings.recipe, made)):
         console.print(short, highlight=False, soft_wrap=True)
     for name in without_weight(settings):
@@ -241,7 +240,8 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
     if settings.exclude:
         number = excluded([_load(layout.stats(name)) for name in settings.recipe.weights])
         hint = "" if number else ": see that its lines are ids, urls or hosts as the documents have them"
-        console.print(f"{number:,} documents are named by {settings.exclude}{hint}", highlight=False, soft_wrap=True)
+        named = f"{counted(number, 'document')} {'is' if number == 1 else 'are'} named"
+        console.print(f"{named} by {settings.exclude}{hint}", highlight=False, soft_wrap=True)
     record = _load(f"{layout.work}/run.json")
     input_bytes = sum(record.get("input_bytes", {}).values())
     speed = f"{input_bytes / 1e6 / seconds:.1f} MB/s of {input_bytes / 1e6:,.1f} MB input; in the table: of all workers"

@@ -20,6 +20,7 @@ from rich.table import Table
 from pipeline.progress.log_file import note
 from pipeline.progress.ticks import STEP_MARK, Watch, rate
 from pipeline.progress.work import Work
+from tokenizer.numbers import counted
 
 _LINE_EVERY_S = 10.0
 _SURE_SHARE = 0.05
@@ -234,7 +235,8 @@ def line_of(row: StageRow) -> str:
     done = f"{row.done}, " if row.work else ""
     left = f", {_about(row.left_s)} left" if row.left_s else ""
     speed = rate(row.num_bytes, row.seconds)
-    return f"{row.stage}: {done}{row.documents:,} documents, {row.num_bytes / 1e6:,.1f} MB, {speed:.1f} MB/s{left}"
+    documents = counted(row.documents, "document")
+    return f"{row.stage}: {done}{documents}, {row.num_bytes / 1e6:,.1f} MB, {speed:.1f} MB/s{left}"
 
 
 def _about(seconds: float) -> str:

@@ -16,7 +16,7 @@ from pipeline.report.collect import KEPT, Collected, group_name
 from pipeline.report.documents import Floats, Read
 from pipeline.report.limits import Limit, marks_of, title_of
 from pipeline.report.output_state import RunState, SourceState
-from pipeline.report.remark import counted
+from tokenizer.numbers import counted
 
 MAX_CHARTS = 16
 """The largest number of charts per source. Steps can measure many signals, so this limit bounds the size of the

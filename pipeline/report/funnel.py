@@ -17,7 +17,7 @@ from pipeline.report.charts import short_bytes
 from pipeline.report.documents import count_rows
 from pipeline.report.explained import can_drop, explain_stage, limits_by_reason, reason_sentence
 from pipeline.report.output_state import RunState, SourceState
-from pipeline.report.remark import counted
+from tokenizer.numbers import counted
 
 NUM_SHADES = 5
 """A bar has one part for each drop reason. This is the number of different shades of these parts. Neighbouring parts

@@ -10,8 +10,9 @@ from pipeline.models.trained import UNKNOWN, described, doubts
 from pipeline.report.charts import short_bytes
 from pipeline.report.collect import Collected
 from pipeline.report.output_state import RunState, SourceState
-from pipeline.report.remark import LOOK, Remark, counted, listed
+from pipeline.report.remark import LOOK, Remark, listed
 from pipeline.report.run_models import TINY_BYTES, num_bytes_of, used_models
+from tokenizer.numbers import counted
 
 MIN_TOKENIZER_BYTES = 10_000_000
 """A tokenizer that was trained on less text is reported. Our choice, as for a language model

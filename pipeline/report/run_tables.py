@@ -42,7 +42,8 @@ def _settings(state: RunState) -> Table:
         against = default_settings(state)
         note = f"It is not known which recipe {name} builds on: compared with the steps' defaults."
     else:
-        against, note = recipe, f"Compared with the recipe {recipe_name(state)} as it is now."
+        base = state.recipe and base_of(state.recipe)
+        against, note = recipe, f"Compared with the recipe {base.name if base else ''} as it is now."
     this = settings_of(state)
     lacking = [s.name for s in state.sources if not s.has_settings]
     if lacking:

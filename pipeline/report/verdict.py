@@ -20,8 +20,9 @@ from pipeline.report.figures import NEARLY
 from pipeline.report.judged import score_remarks
 from pipeline.report.model_remarks import of_models, of_tokenizer
 from pipeline.report.output_state import CLEANED, UNFINISHED, RunState, SourceState
-from pipeline.report.remark import BAD, GOOD, LOOK, Remark, counted, listed
+from pipeline.report.remark import BAD, GOOD, LOOK, Remark, listed
 from pipeline.report.source_remarks import of_source
+from tokenizer.numbers import counted
 
 __all__ = ["BAD", "GOOD", "LOOK", "Loss", "Remark", "forgotten", "losses", "verdict"]
 
