@@ -22,6 +22,7 @@ import pyarrow as pa
 import yaml
 
 from filters.step import Step
+from pipeline.report.limits import TITLES
 from pipeline.sources import SOURCES
 from pipeline.sources.all_steps import UNPLACED
 from pipeline.sources.corpora.reader import CorpusReader
@@ -86,8 +87,19 @@ def _tables(root: Path) -> Iterator[tuple[str, dict[str, Writer]]]:
     yield "docs/corpora.md", {"steps for any source": lambda old: _unplaced()}
     yield (
         "docs/formats.md",
-        {"columns": lambda old: _columns(), "reasons of records": lambda old: _reasons_of_records()},
+        {
+            "columns": lambda old: _columns(),
+            "signals": lambda old: _signals(),
+            "reasons of records": lambda old: _reasons_of_records(),
+        },
     )
+
+
+def _signals() -> Iterator[str]:
+    """Yields one row per signal that the page of a run draws."""
+    yield from _head("signal", "is")
+    for name, title in TITLES.items():
+        yield _row(f"`{name}`", title)
 
 
 def _unplaced() -> Iterator[str]:

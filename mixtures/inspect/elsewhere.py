@@ -28,7 +28,7 @@ def where_else(paths: Sequence[str], doc_id: str | None) -> str:
     for folder in folders:
         has = _has(folder, doc_id)
         if has:
-            return f": {_MEANING[folder.name]}: {_command(folder, doc_id)}"
+            return f"; {_MEANING[folder.name]}: {_command(folder, doc_id)}"
         if has is None:
             unsearched.append(folder)
     if unsearched:

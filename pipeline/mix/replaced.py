@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pipeline.mix.phase import read_whole_manifest
 from pipeline.output.paths import Layout
 from tokenizer.numbers import counted
@@ -15,9 +18,8 @@ def outdated(layout: Layout) -> str:
     if manifest is None:
         return ""
     return (
-        f"clean: the {counted(len(manifest['shards']), 'shard')} of recipe {manifest['recipe']} (seed "
-        f"{manifest['seed']}, {manifest['tokens']:,} tokens) in {layout.output} are of other clean documents than this run writes, so they "
-        "no longer count; another --output would have kept them"
+        f"clean: the {_described(manifest)} in {layout.output} are of other clean documents than this run writes, so "
+        "they no longer count; another --output would have kept them"
     )
 
 
@@ -29,7 +31,11 @@ def replaced(layout: Layout) -> str:
     if manifest is None:
         return ""
     return (
-        f"mix: replaces the {counted(len(manifest['shards']), 'shard')} of recipe {manifest['recipe']} (seed "
-        f"{manifest['seed']}, {manifest['tokens']:,} tokens) in {layout.output}; --phase=mix --from {layout.output} --output DIR would "
-        "have kept them"
+        f"mix: replaces the {_described(manifest)} in {layout.output}; --phase=mix --from {layout.output} --output DIR "
+        "would have kept them"
     )
+
+
+def _described(manifest: Mapping[str, Any]) -> str:
+    shards = counted(len(manifest["shards"]), "shard")
+    return f"{shards} of recipe {manifest['recipe']} (seed {manifest['seed']}, {manifest['tokens']:,} tokens)"

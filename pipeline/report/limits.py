@@ -20,7 +20,7 @@ from filters.language.detect import Language
 from filters.rules import Rule
 from pipeline.sources.source import AnyStep
 
-_TITLES = {
+TITLES = {
     "num_chars": "characters per document",
     "num_chars_after_dedup": "characters per document, after the line dedup",
     "duplicate_lines": "duplicate lines per document",
@@ -80,6 +80,7 @@ _TITLES = {
     "top_4_gram": "share of characters in the most common 4-gram of words",
     **{f"repeated_{n}_grams": f"share of characters in repeated {n}-grams of words" for n in range(5, 11)},
 }
+"""A few words about each signal, by its name. The same words are in charts, in sentences and in ``docs/formats.md``."""
 
 
 def title_of(signal: str) -> str:
@@ -88,7 +89,7 @@ def title_of(signal: str) -> str:
     >>> title_of("num_lines_no_end_mark"), title_of("perplexity")
     ('lines no end mark', 'perplexity')
     """
-    return _TITLES.get(signal) or signal.removeprefix("num_").replace("_", " ")
+    return TITLES.get(signal) or signal.removeprefix("num_").replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
