@@ -16,7 +16,7 @@ What the pipeline uses:
 - ``plan``: converts weights to tokens and epochs (``python -m mixtures.plan``).
 - ``subset``: chooses the documents of a last, incomplete epoch by their hashes. The choice is exact to the token.
 - ``tokenizer_sample``: draws the weighted sample on which a tokenizer is trained.
-- ``shards``, ``manifest``: the files that a run writes.
+- ``shards``, ``manifest``: the files that a run writes. ``manifest_form``: the keys of the manifest.
 - ``parquet_rows``: reads Parquet files so that damage is noticed.
 - ``decoder``: finds the tokenizer that made shards, and loads it to decode them.
 

@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         training, validation = counted(rows, "training row"), counted(held, "validation row")
         print(
             f"{args.folder}: {documents_text(len(found.documents))} out: {training} of "
-            f"{sum(found.tokens.values()):,} tokens, {validation}; {counted(len(found.shards), 'shard')} written again\n"
-            "their texts are still in clean/ and .work/: to keep them out of every later mixture, add the ids "
+            f"{sum(found.tokens.values()):,} tokens, {validation}; {counted(len(found.shards), 'shard')} written "
+            "again\ntheir texts are still in clean/ and .work/: to keep them out of every later mixture, add the ids "
             f"in {max(Path(args.folder, FOLDER).glob('*.txt'))} to the file of --exclude and run again"
         )
     if has_finished:

@@ -7,6 +7,7 @@
 - ``pager``: shows one document after another in a terminal.
 - ``pairs``: shows near-duplicates side by side: the removed document and the kept document. ``dropped_pairs``: the
   pairs of books, which are in ``dropped/``.
+- ``elsewhere``: says which folder has a document that is not in the shards.
 - ``parquet_documents``: reads documents from ``clean/`` and ``dropped/``. ``steps``: lists the documents that a loader
   yields at one step.
 

@@ -7,6 +7,7 @@
 - ``earlier_parts``: finds where the parts of a source continue, if earlier stages divided the source differently.
 - ``replaced``: makes the messages about finished shards that a run is about to replace.
 - ``forgotten``: refuses a mixture if it would contain documents that were removed from earlier shards.
+- ``about``: what the manifest says about the run besides the mixture.
 - ``job``: the settings of each job. ``work``: the size of a job, for the progress display.
 - ``count_held_out``: counts the documents and tokens that are held out for validation.
 - ``last_epoch``: finds where the last epoch of a source ends, if this epoch uses only some of the documents.

@@ -6,9 +6,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from mixtures.find.__main__ import main as find
 from mixtures.inspect.__main__ import main
+from mixtures.shares.__main__ import main as shares
+from mixtures.verify.__main__ import main as verify
 from tokenizer.encode import Encoder
 from tokenizer.train.training import TrainSettings, train
 
@@ -63,10 +68,42 @@ def test_a_dropped_document_is_looked_for_among_the_dropped(
     missing = [str(out), "--id", "a b"]
     assert main(missing) == 1
     assert capsys.readouterr().err.endswith("shards matches\n"), "nothing was dropped"
-    (out / "dropped" / "books").mkdir(parents=True)
+    rows = pa.table({"id": ["a b"], "text": ["a text"]})
+    for name, said in (("dropped", "it was dropped"), ("clean", "it was kept, but is not in the stream")):
+        (out / name / "books").mkdir(parents=True)
+        assert main(missing) == 1
+        if name == "dropped":
+            assert capsys.readouterr().err.endswith(f"of 1 shard matches, nor of {out}/dropped\n")
+        pq.write_table(rows, out / name / "books" / "part-00000-of-00001.parquet")
+        assert main(missing) == 1
+        command = f"python -m mixtures.inspect {out}/{name} --id 'a b'"
+        assert capsys.readouterr().err.endswith(f"matches; {said}: {command}\n")
+    (out / "clean" / "books" / "part-00000-of-00001.parquet").write_bytes(b"damaged")
+    (out / "dropped" / "books" / "part-00000-of-00001.parquet").unlink()
     assert main(missing) == 1
-    command = f"python -m mixtures.inspect {out}/dropped --id 'a b'"
-    assert capsys.readouterr().err.endswith(f"matches; it may have been dropped: {command}\n")
+    assert "it may be here: python -m mixtures.inspect" in capsys.readouterr().err
+
+
+def test_find_says_where_a_document_is_that_no_shard_has(
+    tmp_path: Path, encoder: Encoder, make_output: Callable[[Path, Rows], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = make_output(tmp_path / "out", [("books", "kept", 0, encoder.encode("a kept book"))])
+    assert find([str(out), "--make-index"]) == 0
+    (out / "clean" / "books").mkdir(parents=True)
+    pq.write_table(pa.table({"id": ["a b"]}), out / "clean" / "books" / "part-00000-of-00001.parquet")
+    assert find([str(out), "--id", "a b"]) == 1
+    assert f"in the stream: python -m mixtures.inspect {out}/clean --id 'a b'\n" in capsys.readouterr().err
+    assert find([str(out), "no shard has this long string"]) == 1
+    command = f"python -m mixtures.inspect {out}/clean --grep 'no shard has this long string'\n"
+    assert capsys.readouterr().err.endswith(command)
+
+
+def test_the_output_above_a_folder_is_named(output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (shares, verify):
+        assert command([str(output / "shards")]) == 2
+        assert "it is a folder of the output" in capsys.readouterr().err
+    assert shares([str(output.parent)]) == 2
+    assert "it is a folder" not in capsys.readouterr().err
 
 
 def test_what_cannot_be_printed_is_spelled(

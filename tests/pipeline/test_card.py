@@ -99,6 +99,26 @@ def card(small_done: Path, tmp_path: Path, **changes: Any) -> str:
     return (tmp_path / "README.md").read_text()
 
 
+def test_the_card_names_the_base_recipe_and_what_rests_on_little_text(small_done: Path, tmp_path: Path) -> None:
+    manifest = json.loads((small_done / "manifest.json").read_text())
+    assert manifest["base_recipe"] == "llama"
+    sample = manifest["tokenizer"]["trained"]
+    assert (sample["texts"] > 0, sample["bytes"] > 0) == (True, True)
+    text = (small_done / "README.md").read_text()
+    assert "The recipe small builds on the recipe llama." in text
+    assert f"- The tokenizer was trained on {sample['texts']:,} texts, " in text
+    files = [{"name": "en.arpa.bin", "documents": 90, "text_bytes": 160_000, "date": "2026-01-02"}]
+    models = {"perplexity": {"name": "en.arpa.bin", "sha256": "0" * 64, "files": files}}
+    tokenizer = {**manifest["tokenizer"], "trained": {**sample, "bytes": 10**9}}
+    one = card(small_done, tmp_path, models=models, tokenizer=tokenizer, validation={}, base_recipe="",
+               shards=manifest["shards"][:1])  # fmt: skip
+    assert "- The model of perplexity is tiny: en.arpa.bin was trained on 0.16 MB of text, less than 10 MB.\n" in one
+    assert "- The tokenizer was trained on" not in one
+    assert "- No document is held out for validation.\n" in one
+    assert "builds on" not in one
+    assert " in 1 Arrow shard," in one
+
+
 def test_the_sentences_fit_the_sources_and_the_tokenizer(small_done: Path, tmp_path: Path) -> None:
     text = (small_done / "README.md").read_text()
     assert "likeness to Wikipedia" not in text, "no source was chosen so"

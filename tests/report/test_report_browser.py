@@ -176,6 +176,38 @@ def test_a_reason_in_the_funnel_leads_to_its_documents(make_run: Make, pages: An
     assert dropped_ids(page) == [f"t{n}" for n in range(6)]
 
 
+def test_a_reason_that_was_chosen_by_keyboard_takes_the_focus_along(
+    make_run: Make, pages: Any, open_page: Opened
+) -> None:
+    page = open_page(write_report(str(make_run({"common_crawl": pages}))))
+    page.focus("text=tail_perplexity >> nth=0")
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(250)
+    assert page.evaluate("document.activeElement.id") == "read-h"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.name") == "source"
+
+
+def test_the_length_of_a_beginning_and_the_way_back_to_the_top(
+    make_run: Make, describe: dict[str, Any], open_page: Opened
+) -> None:
+    dropped = [describe["Dropped"]("d", "near_dedup", "near_duplicate", "k", text="x" * 20_000)]
+    part = describe["Part"]([describe["Kept"]("k", "y" * 30_000)], dropped)
+    page = open_page(write_report(str(make_run({"books": part}))), width=390)
+    shown = texts(page, ".doc header")
+    assert "the first 20,000 characters" in shown[0]
+    assert "kept in its place: k" in shown[0]
+    assert "30,000 characters" in shown[1]
+    assert "and what is not stored" in texts(page, ".doc.fell pre .cut")[-1]
+    with page.expect_download() as saving:
+        page.click("#samples-csv")
+    with Path(saving.value.path()).open(encoding="utf-8", newline="") as file:
+        sizes = [(row["id"], row["characters"], row["characters_stored"]) for row in csv.DictReader(file)]
+    assert sizes == [("d", "", "20000"), ("k", "30000", "30000")]
+    page.click(".to-top")
+    assert page.evaluate("location.hash") == "#verdict"
+
+
 def test_pages_of_samples(make_run: Make, pages: Any, open_page: Opened) -> None:
     page = open_page(write_report(str(make_run({"common_crawl": pages}))))
     assert len(dropped_ids(page)) == 12

@@ -134,6 +134,17 @@ def test_scopes_and_keep_rules(tmp_path: Path, scope: str, keep: str) -> None:
     assert lines_stage["lines"] == {"in": sum(map(len, PAGES.values())), "kept": num_kept}
 
 
+def test_lines_are_counted_in_one_way(tmp_path: Path) -> None:
+    """A line end at the end of a text starts no further line, neither for the source nor for its dedup."""
+    (tmp_path / "in").mkdir()
+    blocks = {"a": ["one", "two", "", ""], "b": ["three", "", "", ""], "c": ["a title only", "x\u2028y"]}
+    (tmp_path / "in" / "a.warc.wet.gz").write_bytes(wet(blocks))
+    _, stats = run(configured(SOURCE, {**WITHOUT_MODELS, **NO_LENGTHS}), tmp_path / "in", tmp_path / "out")
+    (stage,) = (stage for stage in stats["stages"] if stage["stage"] == "line_dedup")
+    assert stage["lines"]["in"] == stats["lines"]["in"]
+    assert stage["lines"]["kept"] == stats["lines"]["kept"]
+
+
 def test_the_cases_of_the_scopes_differ() -> None:
     found = [
         by_hand(scope, keep) for scope, keep in itertools.product(("document", "group", "dump", "all"), ("ccnet",))
