@@ -13,8 +13,8 @@ documents other settings would keep, and compares runs.
   limit.
 - ``passages``: finds the part of a text that decided whether the document was dropped or kept. ``run_models``: loads
   the run's models, which score passages.
-- ``verdict``: summarises the run in words. ``remark``: a sentence of it. ``source_remarks``, ``model_remarks``: make the
-  remarks about sources, and about models and the tokenizer. ``judged``: finds stages that judged or decided nothing.
+- ``verdict``: summarises the run in words. ``remark``: a sentence of it. ``source_remarks``, ``model_remarks``: make
+  those about sources, and about models and the tokenizer. ``judged``: finds stages that judged or decided nothing.
 - ``funnel``: computes what each stage kept and lost, by reason.
 - ``explained``, ``reasons``: contain sentences about stages and reasons.
 - ``figures``, ``charts``, ``run_tables``, ``page_documents``: make the remaining parts of the page. ``build``: joins
