@@ -183,7 +183,8 @@ def test_a_run_beside_an_unfinished_one(
 
 def test_what_ran_is_told(out: Path) -> None:
     page = (out / "report" / "index.html").read_text()
-    assert "The recipe small does not ship" in page
+    assert "Compared with the recipe llama as it is now." in page
+    assert "llama, on which small builds" in page
     assert "sources.books.book_quality.min_num_words" in page
     record = read_state(str(out)).record
     assert record["finished"] is True
