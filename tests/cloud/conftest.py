@@ -68,7 +68,10 @@ def worker_python(checkout: Checkout) -> str:
         site_packages = next((folder / "lib").glob("python3*")) / "site-packages"
         (site_packages / "dependencies.pth").write_text("\n".join(sites) + "\n")
     python = str(folder / "bin" / "python")
-    bare = subprocess.run([python, "-c", "import pipeline"], capture_output=True, text=True, cwd=folder, check=False)
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    bare = subprocess.run(
+        [python, "-c", "import pipeline"], capture_output=True, text=True, cwd=folder, check=False, env=env
+    )
     assert "No module named 'pipeline'" in bare.stderr
     return python
 

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tarfile
 import time
+from collections import Counter
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -126,45 +128,87 @@ def check_environments(google: Any, job: Any, pipeline: Any) -> None:
     assert not any(name.startswith("tests/") for name in files)
 
 
-def test_workers_built_of_what_was_staged_give_the_same_shards(
-    google: Any, checkout: Checkout, models: Path, local_run: Path, worker_python: str
-) -> None:
+@dataclass
+class Staged:
+    """What runs of staged jobs left in the store."""
+
+    google: Any
+    flags: list[str]
+    manifest: dict[str, Any]
+    objects: dict[str, str]
+    """Maps the names of the objects of the output to the checksums of their contents."""
+    cache: Path
+    happened: Counter[str]
+    """What happened to the workers, and how often."""
+
+
+def run_staged(google: Any, checkout: Checkout, models: Path, python: str, folder: Path, *args: str) -> Staged:
+    """Runs all sources on a made-up Dataflow that really runs its jobs, from what was staged for them."""
     google.upload_tree(checkout.work / "input", BUCKET, "input")
     google.upload_tree(models, BUCKET, "models")
-    folder = checkout.work / "jobs"
     folder.mkdir()
     took: dict[str, float] = {}
+    happened: Counter[str] = Counter()
 
     def run_job(job: Any) -> subprocess.CompletedProcess[str]:
         request = folder / f"{job.number}.json"
         request.write_bytes(job.request)
         begun = time.monotonic()
         done = subprocess.run(
-            [sys.executable, str(HERE / "run_staged.py"), str(request), worker_python, str(folder), "2"],
+            [sys.executable, str(HERE / "run_staged.py"), str(request), python, str(folder), "2", *args],
             capture_output=True, text=True, check=False, timeout=600,
             env={**os.environ, "PYTHONPATH": str(checkout.root), "MODEL_CACHE_DIR": str(folder / "cache")},
         )  # fmt: skip
         took[job.said["name"]] = time.monotonic() - begun
+        if args and done.returncode == 0:
+            happened.update(json.loads(done.stdout.splitlines()[-2]))
         return done
 
     google.run_job = run_job
-    flags = dataflow_flags(google, checkout)
-    done = checkout.run(*flags, *checkout.input_flags(f"gs://{BUCKET}/input"), timeout=800)
+    flags = [*dataflow_flags(google, checkout), *checkout.input_flags(f"gs://{BUCKET}/input")]
+    done = checkout.run(*flags, timeout=800)
     assert done.returncode == 0, done.stderr[-3000:]
-    print({name: f"{seconds:.0f} s" for name, seconds in took.items()})
-    assert [j.said["name"] for j in google.jobs] == JOB_NAMES[: len(google.jobs)] or len(google.jobs) == 3
-    there = json.loads(google.get(f"gs://{BUCKET}/out/manifest.json"))
+    print({name: f"{seconds:.0f} s" for name, seconds in took.items()}, dict(happened))
+    manifest = json.loads(google.get(f"gs://{BUCKET}/out/manifest.json"))
+    objects = {n: hashlib.sha256(google.get(f"gs://{BUCKET}/{n}")).hexdigest() for n in google.names(f"gs://{BUCKET}/out")}
+    return Staged(google, flags, manifest, objects, folder / "cache", happened)
+
+
+def check_output(staged: Staged, local_run: Path) -> None:
+    """Checks that the shards are those of the local run, and that nothing else is left."""
     here = json.loads((local_run / "manifest.json").read_text())
-    assert shard_sums(there) == shard_sums(here)
-    for shard in there["shards"]:
-        assert hashlib.sha256(google.get(f"gs://{BUCKET}/out/{shard['path']}")).hexdigest() == shard["sha256"]
-    assert there["models"]["perplexity"]["sha256"] == here["models"]["perplexity"]["sha256"]
-    assert not google.names(f"gs://{BUCKET}/temp/spill"), "spilled files are deleted at the end"
-    assert not [n for n in google.names(f"gs://{BUCKET}/out") if n.endswith(".tmp")]
-    cached = sorted(p.name for p in (folder / "cache").rglob("*") if p.is_file() and p.name != "lock")
+    assert shard_sums(staged.manifest) == shard_sums(here)
+    for shard in staged.manifest["shards"]:
+        assert staged.objects[f"out/{shard['path']}"] == shard["sha256"]
+    assert staged.manifest["models"]["perplexity"]["sha256"] == here["models"]["perplexity"]["sha256"]
+    assert not staged.google.names(f"gs://{BUCKET}/temp/spill"), "spilled files are deleted at the end"
+    assert not [n for n in staged.objects if n.endswith(".tmp")]
+
+
+def test_workers_built_of_what_was_staged_give_the_same_shards(
+    google: Any, checkout: Checkout, models: Path, local_run: Path, worker_python: str
+) -> None:
+    staged = run_staged(google, checkout, models, worker_python, checkout.work / "jobs")
+    assert [j.said["name"] for j in google.jobs] == JOB_NAMES[: len(google.jobs)] or len(google.jobs) == 3
+    check_output(staged, local_run)
+    cached = sorted(p.name for p in staged.cache.rglob("*") if p.is_file() and p.name != "lock")
     assert cached == ["cutoff.csv", "en.arpa.bin", "en.sp.model", "reference.ftz"], "each model was fetched once"
 
     num_jobs = len(google.jobs)
-    again = checkout.run(*flags, *checkout.input_flags(f"gs://{BUCKET}/input"))
+    again = checkout.run(*staged.flags)
     assert again.returncode == 0, again.stderr[-3000:]
     assert len(google.jobs) == num_jobs, "what is whole is not done again"
+    KIND.update(staged.objects)
+
+
+KIND: dict[str, str] = {}
+
+
+@pytest.mark.parametrize("modes", ["die", "split", "late", "die,split,late"])
+def test_workers_that_are_lost_or_late_give_the_same_shards(
+    google: Any, checkout: Checkout, models: Path, local_run: Path, worker_python: str, modes: str
+) -> None:
+    folder = checkout.work / f"jobs-{modes}"
+    staged = run_staged(google, checkout, models, worker_python, folder, f"--modes={modes}")
+    check_output(staged, local_run)
+    print({n for n in KIND.keys() | staged.objects.keys() if KIND.get(n) != staged.objects.get(n)})
