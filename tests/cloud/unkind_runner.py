@@ -36,8 +36,9 @@ from apache_beam.portability.api import endpoints_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
 from apache_beam.runners.worker.bundle_processor import monitoring_infos
 from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
-from pipeline.engine.watched_connection import WatchedConnection
 from worker_forks import ORDERS
+
+from pipeline.engine.watched_connection import WatchedConnection
 
 MODES = ("die", "split", "late")
 _TRIES = 4
@@ -46,6 +47,9 @@ _LATE_AFTER = 8
 _MOST_LATE = 2
 _FRACTIONS = (0.7, 0.5, 0.0)
 _STATIONS = (("created", 1), ("written", 1), ("renamed", 1), ("created", 2), ("renamed", 2))
+_NAMES = {name for name, _ in _STATIONS}
+_DIES_WHEN_DONE = 7
+"""Of so many bundles that passed no station, the worker of one dies after its work was done."""
 _WAIT_SECONDS = 120.0
 _LOST = "Lost worker"
 
@@ -97,6 +101,15 @@ class Plan:
         with self.lock:
             self.counts[what] += 1
 
+    def order(self, what: str, worker: ForkedWorker) -> str:
+        """Orders a worker to die or stop at the station whose turn it is. Returns the station."""
+        with self.lock:
+            hits = sum(number for name, number in self.counts.items() if name.partition(", ")[2] in _NAMES)
+        station, countdown = _STATIONS[hits % len(_STATIONS)]
+        worker.order(f"{next(self.numbers)} {what} {station} {countdown}")
+        worker.ordered = station
+        return station
+
 
 class ForkedWorker(worker_handlers.GrpcWorkerHandler):
     """Starts one worker process, and knows its process id."""
@@ -104,6 +117,8 @@ class ForkedWorker(worker_handlers.GrpcWorkerHandler):
     forks: Forks
     orders: Path
     pid = 0
+    ordered = ""
+    """The station of the last order."""
 
     def __init__(self, _: bytes, state: Any, provision_info: Any, grpc_server: Any) -> None:
         super().__init__(state, provision_info, grpc_server)
@@ -203,13 +218,12 @@ class Workers(worker_handlers.WorkerHandlerManager):
     @property
     def has_room_for_late(self) -> bool:
         with self._pool:
-            return len(self._late) < _MOST_LATE
+            return sum(not done.done() for _, _, done in self._late) < _MOST_LATE
 
     def be_late(self, bundle: int, worker: ForkedWorker, done: Future[Any]) -> None:
-        """Remembers a worker that stands still, and lets those go on that have stood still for long."""
+        """Remembers a worker that stands still, or may do so soon."""
         with self._pool:
             self._late.append((bundle, worker, done))
-        self.wake(bundle - _LATE_AFTER)
 
     def wake(self, bundle: int) -> None:
         """Lets the workers go on that have stood still since ``bundle`` or longer."""
@@ -218,7 +232,7 @@ class Workers(worker_handlers.WorkerHandlerManager):
             self._late = [one for one in self._late if one[0] > bundle]
         for _, worker, done in woken:
             if worker.is_stopped:
-                self.plan.count("late, went on")
+                self.plan.count(f"late, {worker.ordered}")
             worker.order("")
             worker.send(signal.SIGCONT)
             done.result(_WAIT_SECONDS)
@@ -269,6 +283,8 @@ class UnkindBundles:
         """Runs one part of a bundle, and the parts that its worker gives away. Returns what counts."""
         with self._plan.lock:
             number = next(self._plan.bundles)
+        self._workers.wake(number - _LATE_AFTER)
+        self._plan.count("bundles")
         mode = self._plan.modes[number % len(self._plan.modes)] if self._plan.modes else ""
         used: list[ForkedWorker] = []
         for _ in range(_TRIES):
@@ -282,7 +298,7 @@ class UnkindBundles:
                 found = self._attempt(worker, part, _FRACTIONS if mode == "split" else ())
             if found.error.startswith(_LOST):
                 self._workers.lose(worker)
-            elif mode != "late":
+            else:
                 self._workers.give_back(self._key, worker)
             if not found.error:
                 return [found, *(one for rest in found.given_away for one in self._bundle(rest))]
@@ -291,28 +307,22 @@ class UnkindBundles:
 
     def _dying(self, worker: ForkedWorker, part: Part, number: int) -> Attempt:
         """Runs a bundle on a worker that dies, at the latest when it is done."""
-        station, countdown = _STATIONS[(number // len(self._plan.modes)) % len(_STATIONS)]
-        worker.order(f"{next(self._plan.numbers)} die {station} {countdown}")
+        station = self._plan.order("die", worker)
         found = self._attempt(worker, part)
-        if not found.error:
-            station = "done"
-            worker.send(signal.SIGKILL)
-        elif not found.error.startswith(_LOST):
-            return found
-        self._plan.count(f"died: {station}")
-        return Attempt(f"{_LOST} as planned")
+        worker.order("")
+        if found.error.startswith(_LOST):
+            self._plan.count(f"died, {station}")
+        elif not found.error and number % _DIES_WHEN_DONE == 0:
+            self._plan.count("died, done")
+            return Attempt(f"{_LOST} as planned")
+        return found
 
     def _twice(self, worker: ForkedWorker, part: Part, number: int) -> Attempt:
         """Runs a bundle on two workers. One of them stands still at its first or second file, and goes on later."""
         other = self._workers.take(self._key, but=[worker])
-        station, countdown = _STATIONS[(number // len(self._plan.modes)) % len(_STATIONS)]
-        other.order(f"{next(self._plan.numbers)} stop {station} {countdown}")
+        self._plan.order("stop", other)
         second = self._workers.start(self._second, other, part)
         found = self._attempt(worker, part)
-        if found.error.startswith(_LOST):
-            self._workers.lose(worker)
-        else:
-            self._workers.give_back(self._key, worker)
         self._plan.count("twice")
         self._workers.be_late(number, other, second)
         return found
@@ -343,10 +353,16 @@ class UnkindBundles:
                     stream.write(data)
             stream.close()
         expected = list(self._context.stage_data_outputs)
-        for output in connection.input_elements(
-            bundle, expected, abort_callback=lambda: answer.is_done() and bool(answer.get().error)
-        ):
-            found.outputs.append((output.transform_id, output.data))
+        try:
+            for output in connection.input_elements(
+                bundle, expected, abort_callback=lambda: answer.is_done() and bool(answer.get().error)
+            ):
+                found.outputs.append((output.transform_id, output.data))
+        except RuntimeError as error:
+            if "Channel closed prematurely" not in str(error):
+                raise
+            found.error = _LOST
+            return found
         found.answer = answer.get()
         found.error = found.answer.error
         return found

@@ -92,6 +92,7 @@ def _run(variables: dict[str, str], main: Callable[[], None]) -> None:
 
 def main() -> None:
     from apache_beam.runners.worker import sdk_worker_main  # noqa: F401 - imported once, before the forks
+
     from pipeline.engine import group_bytes, worker  # noqa: F401
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers
