@@ -33,7 +33,8 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_provision_api_pb2, beam_runner_api_pb2
 from apache_beam.runners.portability import portable_runner
 from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
-from unkind_runner import Forks, Plan, UnkindRunner
+from lent_workers import Forks, Plan
+from unkind_runner import UnkindRunner
 
 
 def pipeline_of(request: dict[str, Any]) -> beam_runner_api_pb2.Pipeline:
