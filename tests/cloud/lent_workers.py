@@ -25,8 +25,8 @@ from worker_forks import ORDERS
 LATE_AFTER = 8
 """The number of bundles that begin before a late worker goes on."""
 _MOST_LATE = 2
-_STATIONS = (("created", 1), ("written", 1), ("renamed", 1), ("created", 2), ("renamed", 2))
-_NAMES = {name for name, _ in _STATIONS}
+_STATIONS = ("created", "written", "renamed")
+_HAPPENED = {"die": "died", "stop": "late"}
 _WAIT_SECONDS = 120.0
 
 
@@ -77,11 +77,11 @@ class Plan:
             self.counts[what] += 1
 
     def order(self, what: str, worker: ForkedWorker) -> str:
-        """Orders a worker to die or stop at the station whose turn it is. Returns the station."""
+        """Orders a worker to die or stop at the station where this happened least often. Returns the station."""
+        number = next(self.numbers)
         with self.lock:
-            hits = sum(number for name, number in self.counts.items() if name.partition(", ")[2] in _NAMES)
-        station, countdown = _STATIONS[hits % len(_STATIONS)]
-        worker.order(f"{next(self.numbers)} {what} {station} {countdown}")
+            station = min(_STATIONS, key=lambda name: self.counts[f"{_HAPPENED[what]}, {name}"])
+        worker.order(f"{number} {what} {station} {2 if number % 4 == 0 else 1}")
         worker.ordered = station
         return station
 
