@@ -23,8 +23,8 @@ MAX_DEPTH = 200
 """Maximum depth of nested macro texts. Our choice: TeX allows 200 levels of input, and papers use fewer than 10."""
 MAX_CALL_CHARS = 8_192
 """One call may add this many characters, plus 16 times the length of its arguments. Our choice: in 63 papers no
-shorthand adds more than 800 characters; macros that add more draw figures. A macro can double one character 13
-times."""
+shorthand adds more than 800 characters; macros that add more draw figures. This number is 2^13, so macros that double a
+text can turn one character into 8,192 before they reach the limit."""
 MAX_CALL_EXPANSIONS = 1_000
 """One call may expand this many macros, plus one per character of its arguments (an argument can be a whole section).
 Our choice: in 63 papers, no call expands more than 50 macros."""
@@ -50,7 +50,8 @@ class Expanded:
     num_expanded: int = 0
     num_left: int = 0
     own_names: frozenset[str] = frozenset()
-    """Names that the source defines, except ``saved_names``: the text can use these in their original meaning."""
+    """Names that the source defines. Their uses in the final text are counted as macros that were not expanded.
+    ``saved_names`` are left out, because the text may use them in their original meaning."""
 
 
 Handler = Callable[["Expander", int], bool]
@@ -235,7 +236,9 @@ class Expander(ArgumentReader, Scopes, Writer):
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Gives up the call of a macro with an unreadable test, and returns True. Outside of macros, returns False."""
+        """Handles a test that cannot be evaluated. If the test is in a macro's text, gives up the call of this macro,
+        and returns True. If the test is outside of all macros (``outside`` is then its start, see :meth:`outside`),
+        returns False."""
         if outside is not None:
             return False
         self.give_up()
@@ -259,7 +262,8 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Continues reading with ``filled``, a macro's text. If ``is_one``, puts several tokens into braces."""
+        """Continues reading with ``filled``, a macro's text. ``is_one`` is True if the macro is the whole argument of
+        the command before it. Then a text of several tokens gets braces, so that it stays one argument."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS
@@ -300,11 +304,13 @@ class Expander(ArgumentReader, Scopes, Writer):
         return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
 
     def give_up(self, *, for_good: bool = False, culprit: str = "") -> None:
-        """Gives up the call in progress: removes its output and writes its name as in the source.
+        """Gives up the macro call in progress: removes its output and writes the macro's name as in the source.
 
         ``culprit`` is the name of the macro that cannot be expanded, by default the macro whose text is being read. If
-        ``culprit`` is in an argument of the call, only ``culprit`` stays unexpanded from now on, and the call is
-        repeated. Later calls of the macro are expanded until three have failed, or not at all if ``for_good``.
+        the source names ``culprit`` in an argument of the call, only ``culprit`` stays unexpanded from now on, and the
+        call is repeated. This is not done if the call begins an environment, or if ``for_good`` is true. In all other
+        cases, the call counts as failed. After three failed calls of the same macro, or after one if ``for_good`` is
+        true, later calls of this macro are not expanded.
         """
         call = self.call
         culprit = culprit or self.frame_name
