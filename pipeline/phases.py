@@ -23,7 +23,7 @@ from pipeline import graph
 from pipeline.clean import phase as cleaning
 from pipeline.clean.across import check_compared
 from pipeline.clean.bad_input import check_ceilings
-from pipeline.clean.dumps import file_without_dump, forget_dumps
+from pipeline.clean.dumps import forget_dumps, in_one_piece
 from pipeline.clean.eval_table import eval_table
 from pipeline.clean.evidence import gather_hits, read_summary
 from pipeline.clean.held import held_path
@@ -183,8 +183,7 @@ def _clean(
         if skipped := one.listing.not_files:
             display.say(f"{one.source.name}: {len(skipped)} names are links to nothing, pipes or devices and are not "
                         f"read, the first is {skipped[0]!r}")  # fmt: skip
-        if path := file_without_dump(one.source, one.listing):
-            display.say(f"{one.source.name} is cleaned in one piece: {path} does not name a dump")
+        display.say(in_one_piece(one.source, one.listing))
     done = cleaning.already_complete(prepared, jobs)
     display.say(f"clean: {', '.join(done)} already complete" if done else "")
     if jobs:
