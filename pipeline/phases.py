@@ -29,6 +29,7 @@ from pipeline.clean.evidence import gather_hits, read_summary
 from pipeline.clean.held import held_path
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.reuse import reuse
+from pipeline.clean.why_not_reused import why_not_reused
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
 from pipeline.engine.same_code import version_of
@@ -175,6 +176,10 @@ def _clean(
     if settings.reuse:
         taken = reuse(prepared, layout, settings.reuse)
         display.say(f"clean: {', '.join(taken) or 'no source'} taken from {settings.reuse}")
+        for one in prepared:
+            if not cleaning.is_complete(one, layout):
+                why = why_not_reused(one, Layout(settings.reuse))
+                display.say(f"clean: {one.source.name} is not taken from {settings.reuse}: {why}")
     outdated = outdated_shards(layout)
     jobs = cleaning.pending_jobs(prepared, layout, settings, num_processes=place.engine.num_workers,
                                  spill_dir=place.spill_dir, shuffle=place.shuffle,
