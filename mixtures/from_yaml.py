@@ -62,15 +62,23 @@ def with_settings(value: T, settings: Any, where: str, *, fixed: Collection[str]
             message = f"{where}.{name} is not a setting{did_you_mean(name, known)}; there are: {listed}"
             raise SettingError(message, f"{where}.{name}")
     new = {name: converted(one, hints[name], f"{where}.{name}") for name, one in settings.items()}
+    for name, one in new.items():
+        _check_share(name, one, f"{where}.{name}")
+        for key, inner in one.items() if isinstance(one, Mapping) else ():
+            _check_share(name.removesuffix("s"), inner, f"{where}.{name}.{key}")
     try:
         changed: T = dataclasses.replace(value, **new)  # type: ignore[type-var]
     except ValueError as error:
-        raise SettingError(f"{where}: {error}", where) from error
-    for name, one in new.items():
-        if name.endswith(_OF_SHARES) and isinstance(one, float) and not 0 <= one <= 1:
-            percent = f" (write {one / 100:g} for {one:g} %)" if 1 < one <= 100 else ""
-            raise SettingError(f"{where}.{name} must be from 0 to 1, not {one:g}{percent}", f"{where}.{name}")
+        own = f"{where.rpartition('.')[2]}: "  # some steps begin their messages with their name
+        raise SettingError(f"{where}: {str(error).removeprefix(own)}", where) from error
     return changed
+
+
+def _check_share(name: str, value: Any, where: str) -> None:
+    """Checks the value of a setting that is a share or a score."""
+    if name.endswith(_OF_SHARES) and isinstance(value, float) and not 0 <= value <= 1:
+        percent = f" (write {value / 100:g} for {value:g} %)" if 1 < value <= 100 else ""
+        raise SettingError(f"{where} must be from 0 to 1, not {value:g}{percent}", where)
 
 
 def converted(value: Any, kind: Any, where: str) -> Any:

@@ -21,12 +21,13 @@ from pipeline import graph
 from pipeline.clean import phase as cleaning
 from pipeline.clean.across import check_compared
 from pipeline.clean.bad_input import check_ceilings
-from pipeline.clean.dumps import file_without_dump, forget_dumps
+from pipeline.clean.dumps import forget_dumps, in_one_piece
 from pipeline.clean.eval_table import eval_table
 from pipeline.clean.evidence import gather_hits
 from pipeline.clean.held import held_path
 from pipeline.clean.prepared_source import PreparedSource
 from pipeline.clean.reuse import reuse
+from pipeline.clean.why_not_reused import why_not_reused
 from pipeline.clean.work import clean_work
 from pipeline.engine.runner import choose_engine
 from pipeline.estimate.table import print_estimate
@@ -171,6 +172,10 @@ def _clean(
     if settings.reuse:
         taken = reuse(prepared, layout, settings.reuse)
         display.say(f"clean: {', '.join(taken) or 'no source'} taken from {settings.reuse}")
+        for one in prepared:
+            if not cleaning.is_complete(one, layout):
+                why = why_not_reused(one, Layout(settings.reuse))
+                display.say(f"clean: {one.source.name} is not taken from {settings.reuse}: {why}")
     outdated = outdated_shards(layout)
     jobs = cleaning.pending_jobs(prepared, layout, settings, num_processes=place.engine.num_workers,
                                  spill_dir=place.spill_dir, shuffle=place.shuffle,
@@ -179,8 +184,7 @@ def _clean(
         if skipped := one.listing.not_files:
             display.say(f"{one.source.name}: {len(skipped)} names are links to nothing, pipes or devices and are not "
                         f"read, the first is {skipped[0]!r}")  # fmt: skip
-        if path := file_without_dump(one.source, one.listing):
-            display.say(f"{one.source.name} is cleaned in one piece: {path} does not name a dump")
+        display.say(in_one_piece(one.source, one.listing))
     done = cleaning.already_complete(prepared, jobs)
     display.say(f"clean: {', '.join(done)} already complete" if done else "")
     if jobs:

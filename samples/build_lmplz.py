@@ -3,11 +3,12 @@
     python samples/build_lmplz.py DIR            # puts the programs into DIR, in about a minute
     python samples/build_lmplz.py DIR --system-boost
 
-The script needs CPython with pip, a C++ compiler and the package index. Nothing else must be installed by hand: CMake
-and Boost are installed as wheels (``cmake``, ``cmeel-boost``) into a temporary environment. The sources are those of
-the ``kenlm`` source distribution. Boost's libraries are copied into the folder of the programs. If Boost has no wheel
-for the machine, ``--system-boost`` uses the Boost of the operating system (on Debian: libboost-program-options-dev
-libboost-thread-dev). If the programs exist, building again does nothing.
+The script needs CPython with pip, a C++ compiler and the package index, from which it downloads about 90 MB. Nothing
+else must be installed by hand: CMake and Boost are installed as wheels (``cmake``, ``cmeel-boost``) into a temporary
+environment. The sources are those of the ``kenlm`` source distribution. A machine without a network can take all of
+them from a folder; docs/models.md has the commands. Boost's libraries are copied into the folder of the programs. If
+Boost has no wheel for the machine, ``--system-boost`` uses the Boost of the operating system (on Debian:
+libboost-program-options-dev libboost-thread-dev). If the programs exist, building again does nothing.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ _TAIL_LINES = 25
 """The number of last lines of a failed program that are shown."""
 
 
+_NO_NETWORK = "without a network, take the files from a folder with PIP_FIND_LINKS (docs/models.md)"
+
+
 class BuildError(Exception):
     """Raised if something outside of this script is missing or failed. The message says what to do."""
 
@@ -61,7 +65,8 @@ def build(folder: Path, *, system_boost: bool = False) -> list[Path]:
         raise BuildError("no C++ compiler: install one (on Debian: apt-get install g++) or set CXX")
     say = _Clock()
     with tempfile.TemporaryDirectory(prefix="kenlm-") as scratch:
-        say("installing CMake" + ("" if system_boost else " and Boost") + " into a temporary environment")
+        what = "CMake" if system_boost else "CMake and Boost"
+        say(f"downloading {what} from the package index into a temporary environment")
         env = _environment(Path(scratch, "env"), with_boost=not system_boost)
         say(f"downloading the sources of KenLM {KENLM_VERSION}")
         source = _source(Path(scratch), env)
@@ -123,7 +128,7 @@ def _environment(path: Path, *, with_boost: bool) -> Path:
                 f"no virtual environment with pip could be made (Debian: python3-venv): {error}"
             ) from error
     wanted = [f"cmake=={CMAKE_VERSION}"] + ([f"cmeel-boost=={BOOST_VERSION}"] if with_boost else [])
-    hint = "pip could not get CMake and Boost as wheels; with Boost from the system, try --system-boost"
+    hint = f"pip could not get CMake and Boost as wheels; with Boost from the system, try --system-boost; {_NO_NETWORK}"
     _run([*_pip(path), "install", "--quiet", "--only-binary", "cmake,cmeel-boost", *wanted], hint)
     return path
 
@@ -136,7 +141,7 @@ def _source(folder: Path, env: Path) -> Path:
     """
     wanted = f"kenlm=={KENLM_VERSION}"
     download = [*_pip(env), "download", "--quiet", "--no-deps", "--no-binary", "kenlm", wanted, "-d", str(folder)]
-    _run(download, f"pip could not download the sources of {wanted}")
+    _run(download, f"pip could not download the sources of {wanted}; {_NO_NETWORK}")
     source = folder / f"kenlm-{KENLM_VERSION}"
     shutil.rmtree(source, ignore_errors=True)
     with tarfile.open(folder / f"kenlm-{KENLM_VERSION}.tar.gz") as archive:

@@ -39,10 +39,17 @@ class Progress:
 
     def __init__(self, name: str, *, say: Callable[[str], None] = _to_stderr, every_s: float = _EVERY_S) -> None:
         self._name, self._say, self._every_s = name, say, every_s
+        self._title = ""
+        self._lock = threading.Lock()
 
     def say(self, line: str) -> None:
-        """Prints a line that begins with the name of the command."""
-        self._say(f"{self._name}: {line}")
+        """Prints a line that begins with the name of the command. Inside :meth:`working`, prints before it what is
+        being done, if that was not yet printed."""
+        with self._lock:
+            title, self._title = self._title, ""
+            for one in (title, line):
+                if one:
+                    self._say(f"{self._name}: {one}")
 
     def reading(self, items: Iterable[_Item], size: Callable[[_Item], int]) -> Iterator[_Item]:
         """Yields the items, and from time to time prints their number and size. ``size`` returns an item's bytes."""
@@ -68,10 +75,11 @@ class Progress:
         """
         started = time.monotonic()
         stop = threading.Event()
+        self._title = what
 
         def tell() -> None:
             if not stop.wait(min(_FIRST_S, self._every_s)):
-                self.say(what)
+                self.say("")
             while not stop.wait(self._every_s):
                 self.say(f"{what}: {time.monotonic() - started:.0f} s so far")
 
@@ -82,6 +90,7 @@ class Progress:
         finally:
             stop.set()
             thread.join()
+            self._title = ""
         if time.monotonic() - started >= self._every_s:
             self.say(f"{what}: done in {time.monotonic() - started:.0f} s")
 

@@ -41,6 +41,7 @@ On the driver:
     phase.py            chooses the sources that must run, makes their jobs, checks their input
     prepared_source.py  a source of a run before it is cleaned: files, units, models, fingerprint
     reuse.py            copies clean documents from the output of another run
+    why_not_reused.py   says which settings, models or files differ from those of that run
     dumps.py            cleans each dump of a source separately, if the source comes in dumps
     across.py           decides which indexes each source writes and reads in the dedup across sources
     job.py              the job of a source or a dump: what it cleans, how it is sized, its paths

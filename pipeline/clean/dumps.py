@@ -91,15 +91,22 @@ def split_into_dumps(
     return tuple(dumps)
 
 
-def file_without_dump(source: Source, listing: Listing) -> str:
-    """Returns the first path that does not name a dump. If there is such a path, the source is cleaned in one piece.
+def in_one_piece(source: Source, listing: Listing) -> str:
+    """Returns a message if the source is cleaned in one piece because the path of a file does not name a dump. It says
+    what that costs, and how to avoid it.
 
     Returns "" if every path names a dump, or if the source could not be cleaned dump by dump anyway.
     """
-    reader = source.reader
-    if not comes_in_dumps(source):
+    reader, name = source.reader, source.name
+    unnamed = [f.path for f in listing.files if reader.knows(f.path) and not reader.dump_of(f.path)]
+    if not unnamed or not comes_in_dumps(source):
         return ""
-    return next((f.path for f in listing.files if reader.knows(f.path) and not reader.dump_of(f.path)), "")
+    return (
+        f"{name} is cleaned in one piece: {unnamed[0]} does not name a dump. If files are added, all are cleaned "
+        "again, and lines are compared across all files that name none; to avoid both, put the files of each dump into "
+        "a folder with the dump's name, such as CC-MAIN-2023-14, or, if all are of one dump, set "
+        f"sources.{name}.reader.dump"
+    )
 
 
 def job_of_dump(job: SourceJob, dump: PreparedDump, dumps: Sequence[PreparedDump], layout: Layout) -> SourceJob:

@@ -90,7 +90,9 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     for side, what in (("positives", "pages that Wikipedia cites"), ("negatives", "random pages")):
         reference.add_argument(f"--{side}", action="append", metavar="GLOB", help=f"instead of both: {what}")
-    reference.add_argument("--language", default="en", help="of raw pages (default: en; empty: all)")
+    reference.add_argument(
+        "--language", default="en", help="of raw pages, with commas between (default: en; empty: all)"
+    )
     reference.add_argument("--max_pages", type=count_flag, default=300_000, help="of each kind (default: 300000)")
     reference.add_argument("--work", metavar="DIR", help="where the pages found are written (default: below --models)")
     reference.add_argument("--threads", type=int, default=1, help="more than one trains to other bytes each time")
@@ -103,7 +105,11 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_argument("--json", dest="as_json", action="store_true", help="print what was found or made as JSON")
     for command in (lm, table):
         command.add_argument(
-            "--input", action="append", required=True, metavar="GLOB", help="texts: .txt, .jsonl, .parquet"
+            "--input",
+            action="append",
+            required=True,
+            metavar="GLOB",
+            help="texts: .txt, .jsonl, .parquet, or a folder of them",
         )
     return parser
 
@@ -126,8 +132,20 @@ def _fetch_evals(flags: argparse.Namespace) -> int:
     return 0
 
 
+def _check_language(flags: argparse.Namespace) -> None:
+    """Checks the flag ``--language``. If the folder has a language model of the user, the names are those of its
+    labels, and nothing is checked."""
+    from pipeline.settings.languages import check_codes
+
+    if not any(os.path.exists(os.path.join(flags.models, f"language.{ending}")) for ending in ("bin", "ftz")):
+        check_codes("--language", [flags.language])
+
+
 def _fetch(flags: argparse.Namespace) -> int:
-    languages = tuple(language for language in flags.languages.split(",") if language)
+    from pipeline.settings.languages import check_codes
+
+    languages = tuple(language.strip() for language in flags.languages.split(",") if language.strip())
+    check_codes("--languages", languages)
     wanted = {file.name: file for what in flags.what or ["all"] for file in published(what, languages)}
     failures = []
     for file in wanted.values():
@@ -155,6 +173,7 @@ def _train_lm(flags: argparse.Namespace) -> int:
     from pipeline.models.trained import doubts_of
     from pipeline.models.training_texts import expand_globs, read_texts
 
+    _check_language(flags)
     lmplz = find_program("lmplz", flags.lmplz)
     if lmplz is None:
         raise ValueError(f"train-lm: {flags.lmplz or 'lmplz'} is not there. {HOW_TO_GET_LMPLZ}")
@@ -173,7 +192,7 @@ def _train_lm(flags: argparse.Namespace) -> int:
         return 0
     print("wrote " + ", ".join(map(str, made)))
     for doubt in found:
-        print(doubt)
+        print(f"warning: {doubt}")
     cutoffs = f"cutoffs --models {flags.models} --language {flags.language} --input GLOB"
     print(f"now its cut-offs: python -m pipeline.models {cutoffs}")
     return 0
@@ -185,6 +204,7 @@ def _cutoffs(flags: argparse.Namespace) -> int:
     from pipeline.models.trained import doubts
     from pipeline.models.training_texts import expand_globs, num_bytes_of, read_texts
 
+    _check_language(flags)
     model = load_scorer(flags.models, flags.language)
     texts = Progress("cutoffs").reading(read_texts(expand_globs(flags.input)), num_bytes_of)
     column, num_docs = cutoff_table(texts, flags.language, model)
@@ -199,7 +219,7 @@ def _cutoffs(flags: argparse.Namespace) -> int:
         f"{path}: {flags.language}: head below {column[30]:g}, middle below {column[60]:g}, from {num_docs:,} documents"
     )
     for doubt in found:
-        print(doubt)
+        print(f"warning: {doubt}")
     return 0
 
 
@@ -215,7 +235,7 @@ def _train_from_joined(flags: argparse.Namespace) -> TrainedReference:
         wikipedia=flags.wikipedia,
         pages=flags.pages,
         work_dir=work_dir,
-        language=flags.language,
+        languages=tuple(one.strip() for one in flags.language.split(",") if one.strip()),
         language_model=find_models(flags.models).get("language"),
         max_pages=flags.max_pages,
         seed=flags.seed,

@@ -26,7 +26,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from filters.ccnet.perplexity import Perplexity, read_cutoffs
-from filters.language.detect import LABEL, LANGUAGES, DetectLanguage, Language
+from filters.language.codes import LANGUAGES
+from filters.language.detect import LABEL, DetectLanguage, Language
 from filters.reference import REFERENCE_LABEL, Reference
 from filters.step import Step
 from filters.url_lists import UrlList
@@ -43,8 +44,8 @@ from pipeline.models.stored_files import (
     packaged_path,
     with_checksum,
 )
+from pipeline.settings.languages import meant_language
 from pipeline.sources.source import Source
-from tokenizer.did_you_mean import or_list
 
 _OPTIONAL = frozenset({"bad_words", "decontamination", "exclude", "tokenizer"})
 """The models without which a run can start. Three of them are lists: bad words, exclusions, and evaluation items. If a
@@ -191,7 +192,7 @@ def _check_languages(source: str, step: Language | DetectLanguage, path: ModelPa
     labels = labels_of(local_path(path))
     returned = {step.renames.get(label, label) for label in labels}
     for name in sorted((named - step.renames.keys() - returned) | (step.renames.keys() - set(labels))):
-        hint = renaming(source, step, name, labels) or or_list(name, sorted(returned))
+        hint = renaming(source, step, name, labels) or meant_language(name, returned)
         raise ValueError(f"{source}: the language model {path} has no label {name!r}{hint}")
 
 

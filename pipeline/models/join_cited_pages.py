@@ -15,6 +15,7 @@ import heapq
 import itertools
 import json
 import struct
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -46,6 +47,9 @@ CLEAN = "clean"
 """The kind of a unit that has clean documents in a Parquet file."""
 By = Literal["url", "host"]
 
+UNCERTAIN = "no certain language"
+"""The name under which pages are counted whose most likely language has a low score."""
+
 _CITED, _PAGE = b"\0", b"\1"
 _MAX_HELD_KEYS = 1_000_000
 _ROWS = 1024
@@ -63,8 +67,8 @@ class ReferenceJob:
     are chosen as cited ones.
     """
     num_buckets: int
-    language: str
-    """The language of the pages to use from WET and WARC files; empty for all languages. Clean documents were already
+    languages: tuple[str, ...]
+    """The languages of the pages to use from WET and WARC files; empty for all languages. Clean documents were already
     filtered by language, so they are not filtered again.
     """
     language_model: Any
@@ -110,20 +114,34 @@ class FindReferences(beam.PTransform):
         )
 
 
-def pages_of(unit: Unit, job: ReferenceJob, models: dict[str, Any]) -> Iterator[tuple[int, str, str]]:
+def pages_of(
+    unit: Unit, job: ReferenceJob, models: dict[str, Any], left_out: Counter[str] | None = None
+) -> Iterator[tuple[int, str, str]]:
     """Yields (number of the page in the unit, url, text) for the pages of a unit. In WET and WARC files, pages that
-    are too short are left out. If ``job.language`` is not empty, pages in other languages are left out too."""
+    are too short are left out. If ``job.languages`` is not empty, pages in other languages are left out too.
+
+    Args:
+        left_out: the pages that are left out are counted here, by language. Pages that are too short are counted under
+            an empty text, and pages without a certain language under :data:`UNCERTAIN`.
+    """
     if unit.kind == CLEAN:
         batches = parquet_batches(unit.path, ["url", "text"], batch_size=_ROWS)
         for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
             yield number, row["url"] or "", row["text"]
         return
-    steps: list[Any] = [MinLength(), *([Language(languages=(job.language,))] if job.language else [])]
+    left_out = Counter() if left_out is None else left_out
     documents = (d for d in CommonCrawlReader().read(unit, open_file) if isinstance(d, dict))
     for number, document in enumerate(documents):
         batch = pa.record_batch({"text": [document["text"]]})
-        if all(step.apply(batch, models).verdict[0].as_py() is None for step in steps):
-            yield number, document["url"], document["text"]
+        if MinLength().apply(batch, models).verdict[0].as_py() is not None:
+            left_out[""] += 1
+            continue
+        judged = Language(languages=job.languages).apply(batch, models) if job.languages else None
+        reason = judged.verdict[0].as_py() if judged else None
+        if judged and reason is not None:
+            left_out[judged.columns["language"][0].as_py() if reason == "other_language" else UNCERTAIN] += 1
+            continue
+        yield number, document["url"], document["text"]
 
 
 def _digest(key: str) -> bytes:
@@ -170,12 +188,13 @@ class _PageKeys(_Reading):
     """
 
     def process(self, element: UnitElement) -> Iterator[Any]:
-        number, _, unit = element
+        place_of_unit, _, unit = element
         key_of, num_pages = _KEYS[self._job.by], 0
         places: list[tuple[int, bytes]] = []
-        for row, url, text in pages_of(unit, self._job, self._models):
+        left_out: Counter[str] = Counter()
+        for row, url, text in pages_of(unit, self._job, self._models, left_out):
             num_pages += 1
-            place = PLACE.pack(number, row)
+            place = PLACE.pack(place_of_unit, row)
             # The hash is of the page, not of its place. So the sample is the same however the input is split into
             # files.
             places.append((xxhash.xxh3_64_intdigest(f"{url}\n{text[:1000]}".encode(), seed=self._job.seed), place))
@@ -188,6 +207,8 @@ class _PageKeys(_Reading):
         places = heapq.nsmallest(self._num_sampled, places)
         data = b"".join(struct.pack(">Q", rank) + place for rank, place in places)
         yield TaggedOutput("samples", (0, ("sample", num_pages, data)))
+        for language, number in left_out.items():
+            yield TaggedOutput("samples", (0, ("left out", number, language.encode())))
 
     @property
     def _num_sampled(self) -> int:
@@ -228,7 +249,11 @@ class _Choose(beam.DoFn):
         cited: list[tuple[int, bytes]] = []
         samples: list[tuple[int, bytes]] = []
         numbers = {"pages": 0, "cited": 0}
+        left_out: Counter[str] = Counter()
         for kind, number, data in group[1]:
+            if kind == "left out":
+                left_out[data.decode()] += number
+                continue
             numbers["pages" if kind == "sample" else "cited"] += number
             if kind == "sample":
                 samples += [(rank, place) for rank, place in struct.iter_unpack(">Q8s", data)]
@@ -241,7 +266,7 @@ class _Choose(beam.DoFn):
         negatives = others[: len(positives)]
         write_bytes(job.places_path, b"".join(positives + negatives))
         found = {"pages": numbers["pages"], "cited": numbers["cited"], "matched": len(cited),
-                 "positives": len(positives), "negatives": len(negatives)}  # fmt: skip
+                 "positives": len(positives), "negatives": len(negatives), "left_out": left_out}  # fmt: skip
         write_bytes(job.found_path, json.dumps(found).encode())
         yield job.found_path
 

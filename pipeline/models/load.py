@@ -307,10 +307,14 @@ def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str
         return "train one with `python -m pipeline.models train-reference`, nobody publishes LLaMA's"
     if key.startswith("url_lists"):
         return f"unpack a blocklist of UT1 into {folder}/urls, a folder per category; no list ships"
-    lm = f"lm --languages {','.join(languages) or 'en'}"
+    lm = f"lm --languages {','.join(languages) or 'LANGUAGES'}"
     wanted = {"language": "lid", "bad_words": "bad-words"}.get(key, lm)
-    own = "" if wanted != lm else f", or train your own with `python -m pipeline.models train-lm --models {folder} ...`"
-    return f"get it with `python -m pipeline.models fetch --models {folder} {wanted}`{own}"
+    if wanted != lm:
+        return f"get it with `python -m pipeline.models fetch --models {folder} {wanted}`"
+    each = "for each language, " if len(languages) > 1 else ""
+    flags = f"--models {folder} --language {languages[0] if languages else 'LANGUAGE'} --input GLOB"
+    own = f"{each}with `python -m pipeline.models train-lm {flags}` and then `... cutoffs`"
+    return f"get it with `python -m pipeline.models fetch --models {folder} {lm}`, or train your own {own}"
 
 
 COMPILED = frozenset({"language"})

@@ -12,7 +12,8 @@ import os
 import re
 import struct
 
-from filters.language.detect import LANGUAGES, DetectLanguage, Language
+from filters.language.codes import LANGUAGES
+from filters.language.detect import DetectLanguage, Language
 from pipeline.models.fasttext_file import labels_of
 from pipeline.models.renaming import renaming_all
 from tokenizer.model_file import NORMAL, USER_DEFINED, parse

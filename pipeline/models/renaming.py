@@ -10,15 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import yaml
 
-from filters.language.detect import LANGUAGES, DetectLanguage, Language
+from filters.language.codes import LANGUAGES, code_of
+from filters.language.detect import DetectLanguage, Language
 
-_THREE_LETTERS = {
-    "bg": "bul", "ca": "cat", "cs": "ces", "da": "dan", "de": "deu", "en": "eng", "es": "spa", "fr": "fra", "hr": "hrv",
-    "hu": "hun", "it": "ita", "nl": "nld", "pl": "pol", "pt": "por", "ro": "ron", "ru": "rus", "sl": "slv", "sr": "srp",
-    "sv": "swe", "uk": "ukr",
-}  # fmt: skip
-"""Maps the two-letter codes of LLaMA's twenty Wikipedia languages to their three-letter codes (ISO 639-3). The labels
-of models such as GlotLID begin with three-letter codes."""
 _REGION = re.compile(r"[-_]")
 _SHOWN_LABELS = 3
 
@@ -39,8 +33,7 @@ def renaming(source: str, step: Language | DetectLanguage, name: str, labels: Se
     >>> renaming("books", Language(), "en", ["DE", "EN"])
     '; its label is EN: rename it with sources: {books: {language: {renames: {EN: en}}}}'
     """
-    codes = (name.lower(), _THREE_LETTERS.get(name.lower()))
-    alike = [label for label in labels if _code(label) in codes]
+    alike = [label for label in labels if name.lower() in (_code(label), code_of(label))]
     if name in step.renames or not alike:
         return ""
     its = (

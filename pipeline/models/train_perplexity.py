@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -31,6 +32,8 @@ where they are called NDOC_FOR_LM and VOCAB_SIZE.
 """
 CHARACTER_COVERAGE = 0.9995
 ORDER = 5
+_MAX_LISTED = 5
+"""The number of languages that a message lists."""
 MAX_LINE_BYTES = 4192
 """The largest length of a line for the training of pieces, in bytes. Longer lines are split. The value is the default
 of SentencePiece's max_sentence_length. CCNet's lines (first paragraphs) are shorter.
@@ -85,10 +88,10 @@ def train_language_model(
         num_docs = _write_lines(corpus, (normalize(text.text) for text in islice(chosen, MAX_DOCS)))
         num_bytes = corpus.stat().st_size
         say(f"{language}: {num_docs:,} documents, {num_bytes:,} bytes of normalised text")
-        if chosen.num_skipped:
-            say(f"skipped {chosen.num_skipped:,} documents of other languages than {language}")
+        if chosen.skipped:
+            say(f"skipped {chosen.skipped.total():,} documents of other languages: {most_common(chosen.skipped)}")
         if not num_docs:
-            raise ValueError(f"train-lm: the input has no text of language {language}")
+            raise ValueError(f"train-lm: the input has no text of language {language}{_there_is(chosen.skipped)}")
         with open(corpus, encoding="utf-8") as whole:
             _write_lines(split, (part for line in whole for part in lines(line, max_line_bytes=MAX_LINE_BYTES)))
         pieces = scratch / f"{language}.sp.model"
@@ -111,18 +114,34 @@ def train_language_model(
 
 
 class _OfLanguage:
-    """Yields the texts whose language is the given one or is not known. Skips and counts all other texts."""
+    """Yields the texts whose language is the given one or is not known. Skips all other texts, and counts them by
+    language."""
 
     def __init__(self, texts: Iterable[Text], language: str) -> None:
         self._texts, self._language = texts, language
-        self.num_skipped = 0
+        self.skipped: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Text]:
         for text in self._texts:
             if text.language in ("", self._language):
                 yield text
             else:
-                self.num_skipped += 1
+                self.skipped[text.language] += 1
+
+
+def most_common(languages: Counter[str]) -> str:
+    """Returns the languages that have the most documents, with the numbers of documents.
+
+    >>> most_common(Counter({"de": 1300, "fr": 2}))
+    'de (1,300), fr (2)'
+    """
+    shown = languages.most_common(_MAX_LISTED)
+    more = len(languages) - len(shown)
+    return ", ".join(f"{name} ({number:,})" for name, number in shown) + (f" and {more} more" if more else "")
+
+
+def _there_is(languages: Counter[str]) -> str:
+    return f"; its documents are in {most_common(languages)}" if languages else ""
 
 
 def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -> tuple[list[float], int]:
@@ -133,12 +152,12 @@ def cutoff_table(texts: Iterable[Text], language: str, model: PerplexityModel) -
     Raises:
         ValueError: fewer than 101 documents have a score, which are too few for 101 percentiles.
     """
-    scores = [model.perplexity(text.text) for text in texts if text.language in ("", language)]
-    known = [score for score in scores if score is not None]
+    chosen = _OfLanguage(texts, language)
+    known = [score for score in (model.perplexity(text.text) for text in chosen) if score is not None]
     if len(known) < 101:
         raise ValueError(
             f"cutoffs: {len(known)} documents of language {language} have a score; at least 101 are needed: give more "
-            "pages that have passed the steps before perplexity"
+            f"pages that have passed the steps before perplexity{_there_is(chosen.skipped)}"
         )
     return [round(float(value), 1) for value in np.percentile(known, np.arange(101))], len(known)
 

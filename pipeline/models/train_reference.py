@@ -25,6 +25,8 @@ MIN_POSITIVE_CHARS = 1000
 (data_prep/cc/classifier/create_corpus.py).
 """
 HELD_OUT_PERCENT = 10
+_MIN_HOSTS = 50
+"""The number of hosts that messages recommend. With 50 hosts, none is held back in 1 of 200 cases (0.9 ** 50)."""
 _LABEL_PREFIX, _END_OF_LINE = "__label__", "</s>"
 THRESHOLDS = (0.25, 0.5)
 """The thresholds of the score at which precision and recall are measured. 0.25 is RedPajama's threshold. 0.5 is LLaMA's
@@ -86,23 +88,20 @@ def train_reference(
     folder.mkdir(parents=True, exist_ok=True)
     num_train = dict.fromkeys((REFERENCE_LABEL, RANDOM_LABEL), 0)
     held_out: list[tuple[str, str]] = []
+    hosts: dict[str, set[bytes]] = {label: set() for label in num_train}
     with scratch_folder(folder, ".train-reference") as scratch:
         corpus = scratch / "corpus.txt"
         with open(corpus, "w", encoding="utf-8") as sink:
             cited, others = (progress.reading(texts, num_bytes_of) for texts in (positives, negatives))
-            for label, text, is_held_out in _labelled(cited, others, seed):
+            for label, text, is_held_out, host in _labelled(cited, others, seed):
+                hosts[label].add(host)
                 if is_held_out:
                     held_out.append((label, text))
                 else:
                     sink.write(f"{label} {text}\n")
                     num_train[label] += 1
         num_held_out = {label: sum(1 for found, _ in held_out if found == label) for label in num_train}
-        for counts, what in ((num_train, "to train on"), (num_held_out, "held back to measure by")):
-            empty = [label.removeprefix("__label__") for label, number in counts.items() if not number]
-            if empty:
-                raise ValueError(
-                    f"train-reference: no pages {what} of the label {' and '.join(empty)}: give more pages"
-                )
+        _check_sides(num_train, num_held_out, hosts)
         num_bytes = corpus.stat().st_size
         with progress.working(f"training the classifier on {num_bytes / 1e6:,.1f} MB"):
             model = fasttext.train_supervised(input=str(corpus), thread=num_threads, seed=seed, verbose=0)
@@ -122,7 +121,26 @@ def train_reference(
     return TrainedReference(folder / "reference.bin", num_train, num_held_out, figures)
 
 
-def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -> Iterator[tuple[str, str, bool]]:
+def _check_sides(num_train: dict[str, int], num_held_out: dict[str, int], hosts: dict[str, set[bytes]]) -> None:
+    """Checks that each label has pages to train on, and pages that are held back."""
+    for label, found in hosts.items():
+        name, num_pages = label.removeprefix(_LABEL_PREFIX), num_train[label] + num_held_out[label]
+        if not num_pages:
+            chars = f" of at least {MIN_POSITIVE_CHARS:,} characters" if label == REFERENCE_LABEL else ""
+            raise ValueError(f"train-reference: no pages to train on of the label {name}: give pages{chars}")
+        if not num_train[label] or not num_held_out[label]:
+            what = "held back to measure by" if num_train[label] else "to train on"
+            raise ValueError(
+                f"train-reference: no pages {what} of the label {name}: its {num_pages:,} pages are of {len(found):,} "
+                "hosts, and the pages of one host in ten are held back; give pages of more hosts, at least "
+                f"{_MIN_HOSTS}"
+            )
+
+
+def _labelled(
+    positives: Iterable[Text], negatives: Iterable[Text], seed: int
+) -> Iterator[tuple[str, str, bool, bytes]]:
+    """Yields (label, text, True if the page is held back, hash of the host) of each page."""
     seen: set[bytes] = set()
     for label, texts, min_chars in ((REFERENCE_LABEL, positives, MIN_POSITIVE_CHARS), (RANDOM_LABEL, negatives, 0)):
         for text in texts:
@@ -135,7 +153,7 @@ def _labelled(positives: Iterable[Text], negatives: Iterable[Text], seed: int) -
             seen.add(digest)
             key = site_of(text.url) or line
             place = hashlib.sha256(f"held-out {seed} {key}".encode()).digest()
-            yield label, line, int.from_bytes(place[:8], "big") % 100 < HELD_OUT_PERCENT
+            yield label, line, int.from_bytes(place[:8], "big") % 100 < HELD_OUT_PERCENT, place[:8]
 
 
 def _is_mark(word: str) -> bool:

@@ -127,7 +127,7 @@ def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
     one model.
 
     >>> doubts([{"name": "en.arpa.bin", "documents": 90, "text_bytes": 160_000}])
-    ['en.arpa.bin was trained on 0.16 MB of text, less than 10 MB']
+    ['en.arpa.bin was trained on 0.16 MB of text, less than 10 MB, so its perplexities are uncertain']
     >>> doubts([{"name": "cutoff.csv", "language": "de", "documents": 101}])
     ['the cut-offs of de rest on 101 documents, so the share below one is known to ± 9.7 points']
     """
@@ -141,10 +141,12 @@ def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
             found.append(f"the cut-offs of {one['language']} rest on {one['documents']:,} documents, so the share "
                          f"below one is known to ± {points:.1f} points")  # fmt: skip
         elif "positives" in one and one["positives"] < MIN_POSITIVES:
-            found.append(f"{name} was trained on {one['positives']:,} positive pages, fewer than {MIN_POSITIVES:,}")
+            found.append(f"{name} was trained on {one['positives']:,} positive pages, fewer than {MIN_POSITIVES:,}, "
+                         "so its scores are uncertain")  # fmt: skip
         elif "positives" not in one and one.get("text_bytes", MIN_LM_BYTES) < MIN_LM_BYTES:
             megabytes = f"{one['text_bytes'] / 1e6:.2f} MB"
-            found.append(f"{name} was trained on {megabytes} of text, less than {MIN_LM_BYTES / 1e6:.0f} MB")
+            found.append(f"{name} was trained on {megabytes} of text, less than {MIN_LM_BYTES / 1e6:.0f} MB, so "
+                         "its perplexities are uncertain")  # fmt: skip
     return found
 
 

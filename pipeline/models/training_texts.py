@@ -6,6 +6,8 @@ import glob
 import gzip
 import io
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ import zstandard
 from mixtures.parquet_rows import DAMAGE, open_parquet, whole_batches
 
 _ENDINGS = (".parquet", ".jsonl", ".json", ".txt")
+_RAW = re.compile(r"\.(?:wet|warc|xml|tar|7z|zip|avro)(?:\.|$)")
+"""Matches the name of a file as it is published, such as a WET file or a dump of Wikipedia."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +42,63 @@ def num_bytes_of(text: Text) -> int:
 
 
 def expand_globs(patterns: Iterable[str]) -> list[str]:
-    """Returns the files that match the patterns, sorted and without duplicates.
+    """Returns the files that match the patterns, sorted and without duplicates. A pattern can also name a folder. Then
+    all files below the folder that can be read are returned; hidden files and folders are left out.
 
     Raises:
-        ValueError: a pattern matches nothing.
+        ValueError: a pattern matches nothing, or matches files that cannot be read as texts.
     """
     paths: set[str] = set()
     for pattern in patterns:
+        pattern = os.path.expanduser(pattern)
+        if os.path.isdir(pattern):
+            paths.update(_below(pattern))
+            continue
         found = [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]
         if not found:
-            raise ValueError(f"{pattern}: matches no file")
+            is_folder = any(Path(path).is_dir() for path in glob.iglob(pattern, recursive=True))
+            hint = (
+                f"; it matches folders: name one, or write {os.path.join(pattern, '*.parquet')!r}" if is_folder else ""
+            )
+            raise ValueError(f"{pattern}: matches no file{hint}")
+        for path in found:
+            _check_ending(path)
         paths.update(found)
     return sorted(paths)
+
+
+def _below(folder: str) -> list[str]:
+    """Returns the files of texts below a folder."""
+    if os.path.isdir(os.path.join(folder, "clean")) and os.path.isdir(os.path.join(folder, "dropped")):
+        names = sorted(os.listdir(os.path.join(folder, "clean"))) or ["SOURCE"]
+        clean = ", ".join(os.path.join(folder, "clean", name) for name in names)
+        raise ValueError(f"{folder}: is the output of a run; name the clean documents of a source: {clean}")
+    files = [
+        path for path in glob.glob(os.path.join(glob.escape(folder), "**"), recursive=True) if Path(path).is_file()
+    ]
+    texts = [path for path in files if _plain_name(path).endswith(_ENDINGS)]
+    if not texts and files:
+        _check_ending(sorted(files)[0])
+    if not texts:
+        raise ValueError(f"{folder}: there is no file in this folder")
+    return texts
+
+
+def _plain_name(path: str) -> str:
+    return path.removesuffix(".gz").removesuffix(".zst")
+
+
+def _check_ending(path: str) -> None:
+    """Checks that the name of a file is that of a file of texts."""
+    if _plain_name(path).endswith(_ENDINGS):
+        return
+    hint = ""
+    if _RAW.search(path.rsplit("/", 1)[-1].lower()):
+        hint = (
+            "; this is raw input: clean it first with `python -m pipeline.run --phase clean --input SOURCE=GLOB "
+            "--output OUT`, and give OUT/clean/SOURCE (docs/models.md has each command)"
+        )
+    raise ValueError(f"{path}: texts are read from {', '.join(_ENDINGS)} (also .gz, .zst){hint}")
 
 
 def read_texts(paths: Iterable[str]) -> Iterator[Text]:
@@ -64,9 +113,8 @@ def read_texts(paths: Iterable[str]) -> Iterator[Text]:
         ValueError: the format of a file is not supported, or a line is not valid. The message names the file.
     """
     for path in paths:
-        name = path.removesuffix(".gz").removesuffix(".zst")
-        if not name.endswith(_ENDINGS):
-            raise ValueError(f"{path}: texts are read from {', '.join(_ENDINGS)} (also .gz, .zst)")
+        _check_ending(path)
+        name = _plain_name(path)
         if name.endswith(".parquet"):
             yield from _rows(path)
         else:

@@ -202,6 +202,26 @@ def summary(layout: Layout, settings: Settings, *, seconds: float, report: str, 
     return found
 
 
+def speed(record: Mapping[str, Any], seconds: float) -> str:
+    """Returns the speed of a run for the line after the closing table. A run that did not read the input has none.
+
+    Args:
+        record: the record of the run. It has the jobs that ran.
+        seconds: the duration of the whole run.
+
+    >>> speed({"jobs": {"clean": 9.0}, "input_bytes": {"books": 20_000_000}}, 10.0)
+    '2.0 MB/s of 20.0 MB input; in the table: of all workers'
+    >>> speed({"jobs": {"count": 0.1}, "input_bytes": {"books": 20_000_000}}, 1.0)
+    'the input was already clean'
+    >>> speed({"jobs": {}}, 1.0)
+    'all was already whole'
+    """
+    if "clean" in record.get("jobs", {}):
+        num_bytes = sum(record.get("input_bytes", {}).values())
+        return f"{num_bytes / 1e6 / seconds:.1f} MB/s of {num_bytes / 1e6:,.1f} MB input; in the table: of all workers"
+    return "the input was already clean" if record.get("jobs") else "all was already whole"
+
+
 def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str, made: Plan | None = None) -> None:
     """Prints the closing table: the mixture, the time, the speed and the path of the report.
 
@@ -243,7 +263,5 @@ def print_summary(settings: Settings, layout: Layout, *, seconds: float, report:
         named = f"{counted(number, 'document')} {'is' if number == 1 else 'are'} named"
         console.print(f"{named} by {settings.exclude}{hint}", highlight=False, soft_wrap=True)
     record = _load(f"{layout.work}/run.json")
-    input_bytes = sum(record.get("input_bytes", {}).values())
-    speed = f"{input_bytes / 1e6 / seconds:.1f} MB/s of {input_bytes / 1e6:,.1f} MB input; in the table: of all workers"
-    console.print(f"{seconds:.1f} s, {speed if record.get('jobs') else 'all was already whole'}", highlight=False)
+    console.print(f"{seconds:.1f} s, {speed(record, seconds)}", highlight=False)
     console.print(f"report: {Path(report)}", highlight=False, soft_wrap=True)

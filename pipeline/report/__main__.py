@@ -13,6 +13,7 @@ from pipeline.report.first_look import check_folder, check_settings
 from tokenizer.interrupts import as_command
 from tokenizer.os_errors import FAILED, described, status_of
 from tokenizer.program import name_of
+from tokenizer.progress import Progress
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,7 +90,11 @@ def _recount(folder: str, settings: Sequence[str], share: float) -> None:
 
     state = read_state(folder)
     changes = parse_changes(state, settings)
-    found = [scaled(recount(state, name, of, share=share)) for name, of in changes.items()]
+    progress = Progress("report")
+    found = []
+    for name, of in changes.items():
+        with progress.working(f"computing what {name} would keep"):
+            found.append(scaled(recount(state, name, of, share=share)))
     print_recounts(console(), state, settings, found)
 
 

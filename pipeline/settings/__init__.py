@@ -11,7 +11,8 @@
 - ``dedup_settings``: limits how much a near dedup may remove.
 - ``inputs``: lists the files that a source's globs match. ``globs``: finds globs that surely match no file.
 - ``bundled_sample``: the sample corpus that comes with the package.
-- ``named_values``: checks that languages, wikis, licences and sites exist.
+- ``named_values``: checks that languages, wikis, licences and sites exist. ``languages``: suggests the language that
+  a user meant.
 
 >>> from pipeline.settings.settings import parse
 >>> settings = parse(["--input", "books=gutenberg/**", "--output", "mixture"])

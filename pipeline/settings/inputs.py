@@ -63,6 +63,9 @@ def list_inputs(
     If a glob matches a folder, all files below the folder are listed, including linked files. Files below ``output``
     are left out, unless the glob itself begins with ``output``.
 
+    A linked file keeps the path by which it was found, because a name can say what a file contains: the dump, the
+    language or the site. If a file is found by several paths, its own path is listed, or else the shortest of them.
+
     Args:
         fraction: the share of the files to keep, at least one file. The files are chosen by a hash of the file's name.
         always: a function that takes a path. It returns True if the file is kept whatever ``fraction`` is.
@@ -78,8 +81,8 @@ def list_inputs(
     for glob in globs:
         names = expand(glob) if expand is not None else None
         if names is not None:
-            real = (os.path.realpath(os.path.expanduser(n)) if is_local(n) else n for n in names)
-            listed |= {path: glob for path in real if path not in listed}
+            whole = (os.path.abspath(os.path.expanduser(n)) if is_local(n) else n for n in names)
+            listed |= {path: glob for path in whole if path not in listed}
             continue
         matched = _without_output(glob, _match(source, glob, not_files), output)
         if not matched and not_files:
@@ -89,7 +92,9 @@ def list_inputs(
         if not matched:
             raise ValueError(nothing_matches(source, glob))
         found |= matched
-    listed = {path: glob for path, glob in listed.items() if path not in found}
+    chosen = _once([*found, *listed])
+    found = {path: one for path, one in found.items() if path in chosen}
+    listed = {path: glob for path, glob in listed.items() if path in chosen and path not in found}
     paths = sorted([*found, *listed])
     if fraction < 1.0:
         kept = [p for p in paths if always is not None and always(p)]
@@ -99,6 +104,16 @@ def list_inputs(
     _check_readable(source, paths)
     files = tuple(InputFile(p, found[p][0]) for p in paths)
     return Listing(files, tuple(found[p][1] for p in paths), tuple(sorted(not_files)))
+
+
+def _once(paths: Iterable[str]) -> set[str]:
+    """Returns one path per file. Links can lead to a file by several paths."""
+    chosen: dict[str, str] = {}
+    for path in sorted(set(paths), key=lambda path: (len(path), path)):
+        real = os.path.realpath(path) if is_local(path) else path
+        if real == path or real not in chosen:
+            chosen[real] = path
+    return set(chosen.values())
 
 
 def _without_output(
@@ -115,7 +130,9 @@ def _without_output(
     if is_local(output):
         glob, output = (os.path.realpath(os.path.expanduser(p)) for p in (glob, output))
     below = output.rstrip("/") + "/"
-    return matched if glob.startswith(below) else {p: m for p, m in matched.items() if not p.startswith(below)}
+    if glob.startswith(below):
+        return matched
+    return {p: m for p, m in matched.items() if not (os.path.realpath(p) if is_local(p) else p).startswith(below)}
 
 
 def _sizes(source: str, paths: Sequence[str]) -> dict[str, tuple[int, float]]:
@@ -170,42 +187,48 @@ def _match(source: str, glob: str, not_files: set[str] | None = None) -> dict[st
         ) from error
     found = {}
     for entry in result.metadata_list:
-        path = os.path.realpath(entry.path) if is_local(entry.path) else entry.path
+        path = entry.path
         if is_local(path) and not os.path.isfile(path):
             if not_files is not None and not os.path.isdir(path):
-                not_files.add(entry.path)
+                not_files.add(path)
             continue
         found[path] = (entry.size_in_bytes, entry.last_updated_in_seconds)
     if is_local(glob):
-        below = _files_below(source, (d for d in iglob(glob, recursive=True) if os.path.isdir(d)), not_files)
-        found |= {p: (os.path.getsize(p), os.path.getmtime(p)) for p in below if p not in found}
+        also = list(iglob(glob, recursive=True))  # Beam does not look into linked folders
+        below = _files_below(source, (path for path in also if os.path.isdir(path)), not_files)
+        files = (*below, *(path for path in also if os.path.isfile(path)))
+        found |= {p: (os.path.getsize(p), os.path.getmtime(p)) for p in files if p not in found}
         _check_names(source, found)
     return found
 
 
 def _files_below(source: str, folders: Iterable[str], not_files: set[str] | None) -> Iterator[str]:
-    """Yields the real paths of all files below some folders. Follows links, and reads each folder once.
+    """Yields the paths of all files below some folders. Follows links, and reads each folder once. If links lead to a
+    folder by several paths, its own path is used if possible.
 
     Raises:
         ValueError: a folder cannot be listed. Without this error its files would silently be missing from the corpus.
     """
     seen: set[str] = set()
-    left = [os.path.realpath(folder) for folder in folders]
-    while left:
-        folder = left.pop()
-        if folder in seen:
+    own: list[str] = []
+    linked: list[str] = []
+    for folder in map(os.path.abspath, folders):
+        (own if os.path.realpath(folder) == folder else linked).append(folder)
+    while own or linked:
+        folder = own.pop() if own else linked.pop(linked.index(min(linked, key=lambda path: (len(path), path))))
+        real = os.path.realpath(folder)
+        if real in seen:
             continue
-        seen.add(folder)
+        seen.add(real)
         try:
             entries = list(os.scandir(folder))
         except OSError as error:
             raise ValueError(f"{source}: the folder {folder!r} cannot be listed: {error.strerror}") from error
         for entry in entries:
-            path = os.path.realpath(entry.path)
-            if os.path.isdir(path):
-                left.append(path)
-            elif os.path.isfile(path):
-                yield path
+            if os.path.isdir(entry.path):
+                (linked if entry.is_symlink() or folder != real else own).append(entry.path)
+            elif os.path.isfile(entry.path):
+                yield entry.path
             elif not_files is not None:
                 not_files.add(entry.path)
 

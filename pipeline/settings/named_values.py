@@ -12,10 +12,12 @@ from typing import Any
 
 from filters.code.languages import tables
 from filters.code.steps import AllowedLicence, CodeFiles
-from filters.language.detect import LANGUAGES, Language
+from filters.language.codes import LANGUAGES
+from filters.language.detect import Language
 from filters.wikitext.article import WikiLanguages
 from filters.wikitext.wiki_names import wiki_codes
 from mixtures.setting_error import SettingError
+from pipeline.settings.languages import meant_language
 from pipeline.sources.c4 import C4Reader
 from pipeline.sources.source import Source
 from pipeline.sources.stack_exchange.answers import AnswerJoin
@@ -49,33 +51,46 @@ def check_names(source: Source) -> None:
         ValueError: a name does not exist. The message suggests the most similar name that exists.
     """
     for part, values, where in _named(source):
-        for field, is_empty_all, known, exists in part:
+        for field, is_empty_all, hint, exists in part:
             names = getattr(values, field)
-            _check(f"sources.{source.name}.{where}.{field}", names, is_empty_all, known, exists)
+            _check(f"sources.{source.name}.{where}.{field}", names, is_empty_all, hint, exists)
 
 
-Check = tuple[str, bool, Collection[str], Callable[[str], bool]]
-"""A tuple of four values: the name of the field; True if an empty list means all names; the known names, for hints in
-messages; and a function that takes a name and returns True if it exists.
+Check = tuple[str, bool, Callable[[str], str], Callable[[str], bool]]
+"""A tuple of four values: the name of the field; True if an empty list means all names; a function that takes a name
+that does not exist and returns the end of the message; and a function that takes a name and returns True if it exists.
 """
 
 
 def _named(source: Source) -> Iterator[tuple[tuple[Check, ...], Any, str]]:
     checks: dict[type, tuple[Check, ...]] = {
-        WikiLanguages: (("wikis", False, wiki_codes(), wiki_codes().__contains__),),
-        AllowedLicence: (("families", False, LICENCES, _matches_a_licence),),
-        CodeFiles: (("kept_languages", False, tables().comments, tables().comments.__contains__),),
-        C4Reader: (("published_language", False, MC4_LANGUAGES, MC4_LANGUAGES.__contains__),),
-        AnswerJoin: (("sites", True, (), lambda name: site_of(name) == name),),
+        WikiLanguages: (("wikis", False, _languages(wiki_codes()), wiki_codes().__contains__),),
+        AllowedLicence: (("families", False, _names_of(LICENCES), _matches_a_licence),),
+        CodeFiles: (("kept_languages", False, _names_of(tables().comments), tables().comments.__contains__),),
+        C4Reader: (("published_language", False, _languages(MC4_LANGUAGES), MC4_LANGUAGES.__contains__),),
+        AnswerJoin: (("sites", True, _write_the_host, lambda name: site_of(name) == name),),
     }
     parts = [("reader", source.reader), ("join", source.join), *((s.NAME, s) for s in source.steps)]
     for where, values in parts:
         if isinstance(values, Language):
             exists = functools.partial(_may_be_a_language, values)
-            yield (("languages", True, LANGUAGES, exists), ("min_scores", True, LANGUAGES, exists)), values, where
+            hint = _languages(LANGUAGES)
+            yield (("languages", True, hint, exists), ("min_scores", True, hint, exists)), values, where
         for kind, part in checks.items():
             if isinstance(values, kind):
                 yield part, values, where
+
+
+def _languages(known: Collection[str]) -> Callable[[str], str]:
+    return functools.partial(meant_language, known=known)
+
+
+def _names_of(known: Collection[str]) -> Callable[[str], str]:
+    return functools.partial(or_list, known=sorted(known))
+
+
+def _write_the_host(name: str) -> str:
+    return "; write the host, math.stackexchange.com for example"
 
 
 def _may_be_a_language(step: Language, name: str) -> bool:
@@ -92,7 +107,9 @@ def _matches_a_licence(pattern: str) -> bool:
     return any(fnmatchcase(licence, pattern) for licence in LICENCES)
 
 
-def _check(where: str, names: Any, is_empty_all: bool, known: Collection[str], exists: Callable[[str], bool]) -> None:
+def _check(
+    where: str, names: Any, is_empty_all: bool, hint: Callable[[str], str], exists: Callable[[str], bool]
+) -> None:
     if names is None:
         return
     given = (names,) if isinstance(names, str) else names
@@ -104,5 +121,4 @@ def _check(where: str, names: Any, is_empty_all: bool, known: Collection[str], e
             message = f"{where} must be names, not {name!r}; YAML reads `no` as false: put it in quotes"
             raise SettingError(message, where)
         if not exists(name):
-            hint = or_list(name, sorted(known)) if known else "; write the host, math.stackexchange.com for example"
-            raise SettingError(f"{where}: {name!r} is not known{hint}", where)
+            raise SettingError(f"{where}: {name!r} is not known{hint(name)}", where)

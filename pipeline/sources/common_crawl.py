@@ -107,9 +107,12 @@ class CommonCrawlReader(Reader):
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
         """Returns one unit (a piece of work for one worker) per file.
 
-        The ending of the file's name decides the unit's kind, ``wet`` or ``warc``. Raises ValueError for an unknown
-        ending.
+        The ending of the file's name decides the unit's kind, ``wet`` or ``warc``.
+
+        Raises:
+            ValueError: the ending is unknown, or the same pages would be read from a WET file and from a WARC file.
         """
+        self._check_one_form(files)
         num_of_dump: Counter[str] = Counter()
         units = []
         for file in sorted(files, key=lambda file: file.path):
@@ -118,6 +121,22 @@ class CommonCrawlReader(Reader):
             num_of_dump[dump] += 1
             units.append(Unit(path=file.path, num_bytes=file.num_bytes, kind=_kind(file.path), group=group))
         return units
+
+    def _check_one_form(self, files: Sequence[InputFile]) -> None:
+        """Checks that no WET file has the same pages as a WARC file. In a dump, two such files have the same name
+        without the ending. Their texts differ a little, so both copies of a page would stay, and the line dedup would
+        remove every line that they share.
+        """
+        found: dict[tuple[str, str], str] = {}
+        for file in files:
+            name = file.path.rsplit("/", 1)[-1]
+            stem = name.lower().removesuffix(".gz").removesuffix(".wet").removesuffix(".warc")
+            other = found.setdefault((self.dump_of(file.path), stem), file.path)
+            if _kind(other) != _kind(file.path):
+                raise ValueError(
+                    f"common_crawl: {other} and {file.path} have the same pages, once as text (WET) and once as HTML "
+                    "(WARC); give only one of the two forms, with a glob such as 'DIR/**.warc.wet.gz'"
+                )
 
     def read(self, unit: Unit, open_file: Opener) -> Iterator[Document | Rejected]:
         """Yields the pages of a file.

@@ -21,7 +21,7 @@ from pipeline.output.fingerprint import canonical, fingerprint
 from pipeline.output.markers import read_marker, write_marker
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
-from pipeline.tokenize.draw_sample import draw_sample
+from pipeline.tokenize.draw_sample import draw_sample, kept_bytes, repeated
 from pipeline.tokenize.job import SampleJob
 from pipeline.tokenize.phase import clean_fingerprint, clean_parts
 from pipeline.tokenize.pick_sample import documents
@@ -113,6 +113,7 @@ def _chosen(
         return _kept(settings, layout, present, marker)
     train_settings = TrainSettings.of(settings.recipe.tokenizer)
     sample = draw_sample(settings, layout, sources, train_settings.max_sample_bytes, run_sample)
+    say(repeated(sample.source_bytes, kept_bytes(layout, sources)))
     trained = train(sample, None, train_settings, progress=Progress("tokenizer", say=say))
     say(f"tokenizer: trained on this mixture{_replacing(layout, present, trained.sha256)}")
     encoder = Encoder(trained.model, settings.encoder)

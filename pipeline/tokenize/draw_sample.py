@@ -41,6 +41,29 @@ _HASHES = 1 << 64
 Documents = Mapping[str, Callable[[], Iterator[tuple[str, str]]]]
 
 
+def kept_bytes(layout: Layout, sources: list[str]) -> dict[str, int]:
+    """Returns the bytes of the clean text of each source."""
+    clean = Layout(layout.clean_output)
+    return {s: int(json.loads(read_bytes(clean.stats(s)))["bytes"]["kept"]) for s in sources}
+
+
+def repeated(sampled: Mapping[str, int], available: Mapping[str, int]) -> str:
+    """Returns a line about the sources whose text is repeated in a sample. Returns "" if no text is repeated.
+
+    Args:
+        sampled: the bytes of each source in the sample.
+        available: the bytes of the clean text of each source.
+
+    >>> repeated({"wiki": 9_000_000, "web": 1_000_000}, {"wiki": 2_000_000, "web": 8_000_000})
+    'tokenizer: its sample repeats the text of wiki (2.0 MB, 4.5 times), within max_epochs, as the mixture does'
+    >>> repeated({"web": 1_000_000}, {"web": 8_000_000})
+    ''
+    """
+    times = {s: sampled[s] / available[s] for s in sampled if 0 < available.get(s, 0) < sampled[s]}
+    said = ", ".join(f"{s} ({available[s] / 1e6:,.1f} MB, {n:.1f} times)" for s, n in times.items())
+    return f"tokenizer: its sample repeats the text of {said}, within max_epochs, as the mixture does" if said else ""
+
+
 def draw_sample(
     settings: Settings, layout: Layout, sources: list[str], max_bytes: int, run_sample: Callable[[SampleJob], None]
 ) -> Sample:
@@ -52,7 +75,7 @@ def draw_sample(
         ValueError: a source has no text.
     """
     check_kept(settings.recipe, layout, sources)
-    available = {s: int(json.loads(read_bytes(Layout(layout.clean_output).stats(s)))["bytes"]["kept"]) for s in sources}
+    available = kept_bytes(layout, sources)
     parts = {s: tuple(clean_parts(layout, s)) for s in sources}
     left_out = {s: rule for s, rule in settings.recipe.parts.items() if not rule.has_other}
     if sum(available.values()) <= _READ_ALL_SHARE * max_bytes:

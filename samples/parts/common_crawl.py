@@ -105,7 +105,7 @@ def make(place: Path) -> None:
     for path, data in wets:
         write(path, data)
     write(
-        place / SECOND_CRAWL / "segments/1579250592261.1/warc/CC-MAIN-20200118052321-20200118080321-00000.warc.gz",
+        place / SECOND_CRAWL / "segments/1579250592261.1/warc/CC-MAIN-20200118052321-20200118080321-00001.warc.gz",
         warc(html),
     )
 

@@ -56,6 +56,21 @@ def section(page: str, title: str) -> str:
     return text.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
 
 
+def test_the_bundled_recipes_are_named() -> None:
+    from mixtures.config_files import bundled_recipes
+
+    told = section("docs/formats.md", "Configuration").split("\n\n")[0].partition("Everything else")[0]
+    assert {name for name in _CODE_SPAN.findall(told) if name in (*bundled_recipes(), "llama")} == {*bundled_recipes()}
+
+
+def test_the_versions_to_download_are_those_that_are_built() -> None:
+    told = section("docs/models.md", "Build lmplz without a network")
+    script = (ROOT / "samples/build_lmplz.py").read_text("utf-8")
+    versions = dict(re.findall(r'^(KENLM|CMAKE|BOOST)_VERSION = "([^"]+)"', script, re.MULTILINE))
+    for name, key in (("kenlm", "KENLM"), ("cmake", "CMAKE"), ("cmeel-boost", "BOOST")):
+        assert f"{name}=={versions[key]}" in told
+
+
 def test_there_are_pages() -> None:
     expected = {"README", "CONTRIBUTING", "CHANGELOG"}
     expected |= {f"docs/{n}" for n in ("quickstart", "recipe", "formats", "decisions", "extending", "troubleshooting")}

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from filters.language.codes import LANGUAGES
 from mixtures.config_files import read_yaml
 from mixtures.recipe import load_recipe
 from mixtures.strict_yaml import parse_yaml
 from pipeline.run import main
-from pipeline.settings.named_values import LANGUAGES, check_names
+from pipeline.settings.named_values import check_names
 from pipeline.settings.settings import parse
 from pipeline.settings.source_settings import configured
 from pipeline.sources import SOURCES
@@ -116,6 +117,12 @@ def _numbers(value: object) -> list[Decimal]:
 NAMES = [
     ("common_crawl", "language", {"languages": ["english"]}, "'english' is not known"),
     ("common_crawl", "language", {"languages": ["en", "dee"]}, "'dee' is not known; did you mean"),
+    ("common_crawl", "language", {"languages": ["en", "ger"]}, "'ger' is not known; did you mean de?"),
+    ("common_crawl", "language", {"min_scores": {"German": 0.6}, "languages": []}, "did you mean de?"),
+    ("common_crawl", "language", {"languages": ["klingon"]}, "languages are named by code, such as en, de, fr and zh"),
+    ("c4", "reader", {"published_language": "Chinese"}, "'Chinese' is not known; did you mean zh?"),
+    ("wikipedia", "wiki_languages", {"wikis": ["dewiki"]}, "'dewiki' is not known; did you mean de?"),
+    ("wikipedia", "wiki_languages", {"wikis": ["jp"]}, "'jp' is not known; did you mean ja?"),
     ("common_crawl", "language", {"languages": [False]}, "put it in quotes"),
     ("common_crawl", "duplicate_digest", {"key": "digset"}, "key must be one of"),
     ("common_crawl", "duplicate_digest", {"earliest": "dmup"}, "earliest must be one of"),

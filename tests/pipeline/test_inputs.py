@@ -45,7 +45,7 @@ def test_folders_that_are_matched_or_linked_are_read(tmp_path: Path) -> None:
     (tmp_path / "in/linked").symlink_to(tmp_path / "far")
     (tmp_path / "far/deep/back").symlink_to(tmp_path / "far")  # a loop
     (tmp_path / "in/gone").symlink_to(tmp_path / "nothing")
-    found = ["far/c.txt", "far/deep/d.txt", "in/a.txt", "in/sub/b.txt"]
+    found = ["in/a.txt", "in/linked/c.txt", "in/linked/deep/d.txt", "in/sub/b.txt"]
     assert listed(tmp_path, "in") == listed(tmp_path, "in/*") == listed(tmp_path, "in/**") == found
 
 
@@ -96,6 +96,40 @@ def test_a_file_that_several_globs_match_is_listed_once(tmp_path: Path) -> None:
         list_inputs("books", [str(tmp_path / g) for g in globs]) for globs in (("*.txt",), ("b*", "a.txt", "*.txt"))
     ]
     assert listings[0] == listings[1], "with the same fingerprint"
+
+
+def test_a_linked_file_keeps_the_name_by_which_it_was_found(tmp_path: Path) -> None:
+    """A name says what a file contains: its dump, its language, its site. Stores of downloads keep the files themselves
+    under other names, and link to them."""
+    put(tmp_path, "store/8f1c", "store/site/Posts.xml", "store/0a.warc.wet.gz")
+    crawl, wiki, sites = (tmp_path / name for name in ("crawl/CC-MAIN-2023-14", "wiki", "se"))
+    for folder in (crawl, wiki, sites):
+        folder.mkdir(parents=True)
+    (crawl / "0.warc.wet.gz").symlink_to(tmp_path / "store/0a.warc.wet.gz")
+    (wiki / "dewiki-1-pages-articles.xml").symlink_to("../store/8f1c")
+    (sites / "coffee.stackexchange.com").symlink_to(tmp_path / "store/site")
+    for glob in ("crawl", "crawl/*", "crawl/*/*.gz", "crawl/**", "crawl/CC-MAIN-2023-14/0.warc.wet.gz"):
+        assert listed(tmp_path, glob) == ["crawl/CC-MAIN-2023-14/0.warc.wet.gz"], glob
+    assert listed(tmp_path, "wiki") == ["wiki/dewiki-1-pages-articles.xml"]
+    for glob in ("se", "se/*", "se/*/Posts.xml"):
+        assert listed(tmp_path, glob) == ["se/coffee.stackexchange.com/Posts.xml"], glob
+    (crawl / "again.warc.wet.gz").symlink_to(crawl / "0.warc.wet.gz")
+    assert listed(tmp_path, "crawl") == ["crawl/CC-MAIN-2023-14/0.warc.wet.gz"], "the shorter of two links"
+    assert listed(tmp_path, "crawl", "store") == ["store/0a.warc.wet.gz", "store/8f1c", "store/site/Posts.xml"]
+    assert listed(tmp_path, "crawl", output=str(tmp_path / "elsewhere")) == ["crawl/CC-MAIN-2023-14/0.warc.wet.gz"]
+
+
+def test_a_linked_file_below_the_output_is_no_input(tmp_path: Path) -> None:
+    put(tmp_path, "in/a.txt", "out/clean/b.txt")
+    (tmp_path / "in/b.txt").symlink_to(tmp_path / "out/clean/b.txt")
+    assert listed(tmp_path, "in", output=str(tmp_path / "out")) == ["in/a.txt"]
+
+
+def test_files_of_a_list_keep_the_names_in_the_list(tmp_path: Path) -> None:
+    put(tmp_path, "store/x")
+    (tmp_path / "link.wet").symlink_to(tmp_path / "store/x")
+    found = list_inputs("web", ["list"], expand=lambda given: [str(tmp_path / "link.wet")])
+    assert [file.path for file in found.files] == [str(tmp_path / "link.wet")]
 
 
 def test_from_the_home_folder_and_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -201,7 +201,7 @@ def test_documents_of_other_languages_are_skipped_and_counted() -> None:
     texts = [Text("a", "en"), Text("b", "de"), Text("c"), Text("d", "fr")]
     chosen = _OfLanguage(texts, "en")
     assert [text.text for text in chosen] == ["a", "c"]
-    assert chosen.num_skipped == 2
+    assert chosen.skipped == {"de": 1, "fr": 1}
 
 
 def test_pieces_are_trained_on_long_lines(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_marks_of_fasttext_in_a_page_are_text(mark: str, tmp_path: Path) -> None
     import fasttext
 
     pages = [Text(f"page {n} {mark} says {mark} more, x{mark} " + "x " * 600, url=f"http://s{n}.x/") for n in range(40)]
-    lines = [f"{label} {line}" for label, line, _ in _labelled(pages[:20], pages[20:], seed=0)]
+    lines = [f"{label} {line}" for label, line, *_ in _labelled(pages[:20], pages[20:], seed=0)]
     assert len(lines) == 40
     assert all(line.split().count(mark) == (line.split()[0] == mark) for line in lines)
     assert all(f"x{mark}" in line for line in lines), "inside a word it is nothing"

@@ -437,6 +437,58 @@ def test_texts_of_every_form(tmp_path: Path) -> None:
         list(read_texts(["f.docx"]))
 
 
+def test_texts_of_a_folder(tmp_path: Path) -> None:
+    for name in (
+        "clean/web/part-0.parquet",
+        "clean/web/deep/b.jsonl.gz",
+        "clean/web/README.md",
+        "clean/web/.work/c.txt",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    web = f"{tmp_path}/clean/web"
+    assert expand_globs([web]) == [f"{web}/deep/b.jsonl.gz", f"{web}/part-0.parquet"]
+    with pytest.raises(ValueError, match=r"matches no file; it matches folders: name one, or write '.*\.parquet'"):
+        expand_globs([f"{tmp_path}/cl*"])
+    (tmp_path / "dropped").mkdir()
+    with pytest.raises(ValueError, match=f"is the output of a run; name the clean documents of a source: {web}$"):
+        expand_globs([str(tmp_path)])
+    with pytest.raises(ValueError, match="there is no file in this folder"):
+        expand_globs([f"{tmp_path}/dropped"])
+    with pytest.raises(ValueError, match=r"README\.md: texts are read from \.parquet"):
+        expand_globs([f"{web}/*.md"])
+
+
+@pytest.mark.parametrize("name", ["0.warc.wet.gz", "enwiki-x-pages-articles.xml.bz2", "arXiv_src_1.tar", "site.7z"])
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_raw_input_for_training_is_answered_with_the_way_there(tmp_path: Path, name: str, is_folder: bool) -> None:
+    (tmp_path / name).write_text("x")
+    with pytest.raises(ValueError, match=r"raw input: clean it first with `python -m pipeline\.run --phase clean"):
+        expand_globs([str(tmp_path if is_folder else tmp_path / name)])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train-lm", "--language=german", "--input=x.txt"],
+        ["cutoffs", "--language=ger", "--input=x.txt"],
+        ["fetch", "lm", "--languages=en,deu"],
+    ],
+)
+def test_a_language_by_another_name_is_answered_with_its_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    """With another name, nothing would ever look for the files that are made."""
+    assert main([*arguments, f"--models={tmp_path}/m"]) == 2
+    assert capsys.readouterr().err.endswith("languages are named by code; did you mean de?\n")
+
+
+def test_a_model_folder_with_own_labels_may_use_other_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "language.bin").touch()
+    main(["cutoffs", "--language=ger", "--input=x.txt", f"--models={tmp_path}"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
 def write_jsonl(path: Path, rows: list[tuple[str, str]]) -> str:
     path.write_text("".join(json.dumps({"text": text, "url": url}) + "\n" for text, url in rows))
     return str(path)
@@ -475,7 +527,7 @@ def test_train_reference_holds_back_whole_hosts(tmp_path: Path) -> None:
 
     texts = [Text(f"page {n} " + "x" * 1000, url=f"https://www.site{n % 30}.example/{n}") for n in range(300)]
     by_host: dict[int, set[bool]] = {}
-    for label, line, is_held_out in _labelled(texts, [], seed=0):
+    for label, line, is_held_out, _ in _labelled(texts, [], seed=0):
         assert label == "__label__wiki"
         by_host.setdefault(int(line.split()[1]) % 30, set()).add(is_held_out)
     assert all(len(sides) == 1 for sides in by_host.values())
@@ -485,8 +537,21 @@ def test_train_reference_holds_back_whole_hosts(tmp_path: Path) -> None:
 def test_train_reference_without_pages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     empty = write_jsonl(tmp_path / "e.jsonl", [])
     assert main(["train-reference", "--positives", empty, "--negatives", empty, "--models", str(tmp_path)]) == 2
-    assert "no pages to train on of the label wiki and cc" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "no pages to train on of the label wiki: give pages of at least 1,000 characters" in error
     assert not (tmp_path / "reference.bin").exists()
+
+
+def test_train_reference_with_pages_of_few_hosts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wikipedia's own articles are of one host per language, so no page of them can be held back."""
+    hosts = ("en.wikipedia.org", "de.wikipedia.org")
+    cited = [(f"page {n} {'history ' * 200}", f"https://{hosts[n % 2]}/{n}") for n in range(50)]
+    others = [(f"page {n} {'shop ' * 200}", f"https://r{n}.example/") for n in range(50)]
+    flags = ["--positives", write_jsonl(tmp_path / "p.jsonl", cited), "--negatives"]
+    flags += [write_jsonl(tmp_path / "n.jsonl", others), "--models", str(tmp_path)]
+    assert main(["train-reference", *flags]) == 2
+    error = capsys.readouterr().err
+    assert "its 50 pages are of 2 hosts, and the pages of one host in ten are held back; give pages of more" in error
 
 
 FAKE_LMPLZ = """#!{python}
@@ -508,7 +573,10 @@ def test_train_lm_and_cutoffs_with_a_stand_in_for_lmplz(tmp_path: Path, capsys: 
     models = str(tmp_path / "models")
     common = ["--models", models, "--language", "en", "--input", corpus]
     assert main(["train-lm", *common, "--lmplz", str(lmplz), "--vocab_size", "70"]) == 0
-    assert re.search(r"en\.arpa\S* was trained on 0\.0\d MB of text, less than 10 MB\n", capsys.readouterr().out)
+    assert re.search(
+        r"\nwarning: en\.arpa\S* was trained on 0\.0\d MB of text, less than 10 MB, so its perplexities are unc",
+        capsys.readouterr().out,
+    )
     made = sorted(path.name for path in Path(models).iterdir())
     ngrams = made[0]
     assert ngrams in ("en.arpa", "en.arpa.bin")  # with build_binary on PATH or without
@@ -522,6 +590,13 @@ def test_train_lm_and_cutoffs_with_a_stand_in_for_lmplz(tmp_path: Path, capsys: 
     loaded = load("perplexity", find_models(models)["perplexity"])["en"]
     assert (loaded.cutoffs.head, loaded.cutoffs.tail) == (column[30], column[60])
     capsys.readouterr()
+    other = tmp_path / "de.jsonl"
+    other.write_text("".join(json.dumps({"text": s, "language": "de"}) + "\n" for s in SENTENCES))
+    german = ["--models", models, "--language", "en", "--input", str(other)]
+    assert main(["train-lm", *german, "--lmplz", str(lmplz)]) == 2
+    assert "has no text of language en; its documents are in de (216)" in capsys.readouterr().err
+    assert main(["cutoffs", *german]) == 2
+    assert "steps before perplexity; its documents are in de (216)" in capsys.readouterr().err
     assert main(["train-lm", *common, "--lmplz", str(tmp_path / "nowhere")]) == 2
     assert "make lmplz" in capsys.readouterr().err
     lmplz.write_text("#!/bin/sh\necho spoilt >&2\nexit 3\n")

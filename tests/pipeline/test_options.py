@@ -183,7 +183,7 @@ WRONG_FILES: list[tuple[str, str]] = [
     ("run: {sample_doc: 3}", "run.sample_doc is not a setting; did you mean sample_docs?"),
     ("run: {sample_docs: -1}", "run: sample_docs must be 0 or more"),
     ("run: {sample_docs: 1.5}", "run.sample_docs must be a whole number"),
-    ("run: {max_bad_share: 2}", "run: max_bad_share must be from 0 to 1"),
+    ("run: {max_bad_share: 2}", "run.max_bad_share must be from 0 to 1, not 2 (write 0.02 for 2 %)"),
     ("run: {max_bad_share: x}", "run.max_bad_share must be a number"),
     ("run: {max_bad_records: true}", "run.max_bad_records must be a whole number"),
     ("mixture: {weights: {books: 50, c4: 49}}", "weights add up to 99, 1 too little: they must add up to 100"),

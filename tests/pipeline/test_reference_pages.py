@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,40 @@ def test_too_few_addresses_fall_back_to_hosts_and_say_so(corpus: Path) -> None:
     assert urls(found)[0] == sorted([*EXPECTED, "https://cited0.example/other", "https://cited2.example/c?x=1&id=3"])
     assert "fewer than 1,000: falling back to pages of cited hosts" in said[1]
     assert "distinct hosts are cited" in said[2]
+
+
+@pytest.mark.parametrize(
+    ("languages", "said"),
+    [
+        (("en,de",), "has no language 'en,de'"),
+        (("en", "ger"), "has no language 'ger'; did you mean de?"),
+        (("English",), "has no language 'English'; did you mean en?"),
+    ],
+)
+def test_a_language_that_does_not_exist_is_refused_before_the_work(
+    corpus: Path, languages: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_pages, "_joined", None)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        find_pages(asked(corpus, languages=languages), say=str)
+
+
+def test_pages_of_no_wanted_language_end_the_search_with_their_languages(corpus: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(
+        ValueError, match=r"no page is in fr, nl; 1 pages are shorter than 300 characters; .* en \(50\)"
+    ):
+        find_pages(asked(corpus, languages=("fr", "nl")), say=said.append)
+    assert len(said) == 1, "the search by host is not begun"
+    (corpus / "0.wet").write_bytes(gzip.decompress(wet([("https://a.example/", "short")])))
+    with pytest.raises(ValueError, match="no page that can be used: 1 pages are shorter than 300 characters"):
+        find_pages(asked(corpus, pages=[str(corpus / "0.wet")]), say=str)
+
+
+def test_several_languages_of_raw_pages(corpus: Path) -> None:
+    assert find_pages(asked(corpus), say=str).num_pages == 50
+    assert find_pages(asked(corpus, languages=("en", "de")), say=str).num_pages == 51
+    assert find_pages(asked(corpus, languages=()), say=str).num_pages == 51
 
 
 def test_inputs_that_make_no_sense(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 from small import CONFIG, Small, shard_sums
 
+from pipeline.clean.phase import prepare_sources
+from pipeline.clean.why_not_reused import why_not_reused
+from pipeline.output.paths import Layout
 from pipeline.run import main
+from pipeline.settings.settings import parse
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +53,11 @@ def test_a_changed_threshold_costs_only_its_source(small: Small, small_done: Pat
     assert main([*given, f"--output={tmp_path / 'alone'}"]) == 0
     capsys.readouterr()
     assert main([*given, f"--output={tmp_path / 'second'}", f"--reuse={small_done}"]) == 0
-    assert cleaned(capsys.readouterr().err)[0] == f"clean: c4 taken from {small_done}"
+    assert cleaned(capsys.readouterr().err)[:2] == [
+        f"clean: c4 taken from {small_done}",
+        f"clean: books is not taken from {small_done}: "
+        "sources.books.book_quality.min_num_words is 10 here and 50 there",
+    ]
     assert len(texts(tmp_path / "second", "clean/books")) == 1
     for folder in ("clean", "dropped"):
         assert texts(tmp_path / "second", folder) == texts(tmp_path / "alone", folder)
@@ -67,7 +76,24 @@ def test_a_part_that_was_changed_is_not_taken(small: Small, out: Path, tmp_path:
     (part,) = (out / "clean" / "c4").iterdir()
     part.write_bytes(part.read_bytes()[:-1])
     assert small.run(tmp_path / "second", f"--reuse={out}") == 0
-    assert cleaned(capsys.readouterr().err)[0] == f"clean: books taken from {out}"
+    said = cleaned(capsys.readouterr().err)
+    assert said[0] == f"clean: books taken from {out}"
+    assert said[1].endswith("files of its clean documents are missing or were changed")
+
+
+def test_why_a_source_is_not_taken(small: Small, small_done: Path, tmp_path: Path) -> None:
+    settings = parse(small.args(tmp_path / "x"))
+    (books,) = [one for one in prepare_sources(settings, settings.inputs, None) if one.source.name == "books"]
+    other = Layout(str(small_done))
+    assert why_not_reused(books, Layout(str(tmp_path))) == "it has no finished clean documents of this source"
+    steps = books.source.steps
+    for changed, said in (
+        (replace(books.source, steps=steps[1:]), f"sources.books.{steps[0].NAME} is off here and on there"),
+        (replace(books.source, reader=replace(books.source.reader, max_book_bytes=7)), "max_book_bytes is 7 here and"),
+    ):
+        assert said in why_not_reused(replace(books, source=changed, fingerprint="x"), other)
+    fewer = replace(books.listing, files=books.listing.files[1:], written=books.listing.written[1:])
+    assert why_not_reused(replace(books, listing=fewer, fingerprint="x"), other).startswith("the input files differ")
 
 
 @pytest.mark.parametrize(

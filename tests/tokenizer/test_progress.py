@@ -29,6 +29,17 @@ def test_short_work_prints_nothing() -> None:
     assert lines == []
 
 
+def test_what_is_being_done_is_printed_before_lines_about_it() -> None:
+    """The work takes less than a second, but a line about it makes no sense alone."""
+    lines: list[str] = []
+    progress = Progress("train-lm", say=lines.append)
+    with progress.working("training the pieces"):
+        progress.say("the corpus is too small")
+        progress.say("again")
+    progress.say("done")
+    assert lines == [f"train-lm: {one}" for one in ("training the pieces", "the corpus is too small", "again", "done")]
+
+
 def test_an_error_is_passed_on_and_stops_the_lines() -> None:
     lines: list[str] = []
     with (

@@ -19,7 +19,10 @@ import pytest
 from small import prose, shard_sums
 
 from pipeline import graph
+from pipeline.clean.dumps import in_one_piece, split_into_dumps
 from pipeline.run import main
+from pipeline.settings.inputs import list_inputs
+from pipeline.sources import SOURCES
 from pipeline.sources.common_crawl import CommonCrawlReader
 
 pytestmark = pytest.mark.slow
@@ -382,7 +385,21 @@ def test_a_run_says_why_it_is_not_by_dump(crawl: Crawl, tmp_path: Path, capsys: 
     inputs = [f"--input=common_crawl={crawl.root}/in/{DUMPS[0]}/*", f"--input=common_crawl={other}"]
     args = [f"--config={crawl.root}/config.yaml", *inputs, f"--output={tmp_path}/out", "--phase=clean"]
     assert main([*args, "--direct_num_workers=1"]) == 0
-    assert f"cleaned in one piece: {other} does not name a dump" in capsys.readouterr().err
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"cleaned in one piece: {other} does not name a dump. If files are added, all are cleaned again" in told
+    assert "or, if all are of one dump, set sources.common_crawl.reader.dump" in told
+
+
+def test_a_dump_that_is_linked_is_cleaned_by_itself(tmp_path: Path) -> None:
+    """The folder names the dump. The file that the link leads to need not."""
+    (tmp_path / "0.warc.wet.gz").write_bytes(wet(DUMPS[0], 0))
+    folder = tmp_path / "in" / DUMPS[0]
+    folder.mkdir(parents=True)
+    (folder / "0.warc.wet.gz").symlink_to(tmp_path / "0.warc.wet.gz")
+    source, listing = SOURCES["common_crawl"], list_inputs("common_crawl", [str(tmp_path / "in")])
+    assert in_one_piece(source, listing) == ""
+    dumps = split_into_dumps(source, listing, lambda one: (), lambda one, also: "x")
+    assert [dump.name for dump in dumps] == [DUMPS[0]]
 
 
 @pytest.mark.parametrize("dump", ["..", "a/b", "2016 [old]", "*"])

@@ -201,6 +201,25 @@ def test_units_are_named_by_their_files() -> None:
     assert units[0] == Unit(path="a.warc.wet.gz", num_bytes=7, kind="wet")
 
 
+@pytest.mark.parametrize(
+    ("text", "html", "is_same"),
+    [
+        ("x/wet/CC-MAIN-1-00000.warc.wet.gz", "x/warc/CC-MAIN-1-00000.warc.gz", True),
+        ("x/a.wet", "x/a.warc", True),
+        ("x/wet/CC-MAIN-1-00000.warc.wet.gz", "x/warc/CC-MAIN-1-00001.warc.gz", False),
+        ("CC-MAIN-2019-09/0.warc.wet.gz", "CC-MAIN-2019-13/0.warc.gz", False),
+    ],
+)
+def test_the_same_pages_as_text_and_as_html_are_refused(text: str, html: str, is_same: bool) -> None:
+    """If both were read, the line dedup would remove every line that both forms of a page have."""
+    files = [InputFile(text, 1), InputFile(html, 1)]
+    if not is_same:
+        assert len(CommonCrawlReader().units(files, no_file)) == 2
+        return
+    with pytest.raises(ValueError, match=r"the same pages, once as text .* give only one of the two forms"):
+        CommonCrawlReader().units(files, no_file)
+
+
 @pytest.mark.parametrize("name", ["a.arc.gz", "a.warc.wat.gz", "README.md", "wet.paths.gz", "a.warc.zst"])
 def test_a_name_that_says_nothing_is_the_users_mistake(name: str) -> None:
     with pytest.raises(ValueError, match=r"reads WET files .* such as"):
