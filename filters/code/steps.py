@@ -65,6 +65,7 @@ class AllowedLicence(Step):
 
     NAME: ClassVar[str] = "licence"
     DATA_VERSION: ClassVar[int] = 1
+    IS_BLIND_TO_CUTS: ClassVar[bool] = True
     NEEDS: ClassVar[tuple[str, ...]] = ("license",)
     REASONS: ClassVar[tuple[str, ...]] = ("no_file_row", "no_licence", "licence_not_permitted")
 

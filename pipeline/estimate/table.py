@@ -71,13 +71,15 @@ def _plan(settings: Settings, found: Sequence[SourceEstimate]) -> Plan | PlanErr
         elif e.source in settings.recipe.weights:
             available[e.source] = SourceTokens(e.num_tokens, int(e.num_docs))
     try:
-        return plan(_foreseen(settings.recipe, found), available, settings.num_tokens)
+        return plan(_foreseen(settings.recipe, found), available, settings.num_tokens, is_foreseen=True)
     except PlanError as error:
         return error
 
 
 def _most(e: SourceEstimate) -> str:
-    return "≤ " if e.is_bound and not e.is_unknown else ""
+    if e.is_unknown:
+        return ""
+    return "≤ " if e.is_bound else "≈ " if e.may_keep_more else ""
 
 
 def _error(error: float | None) -> str:
@@ -89,7 +91,7 @@ def _part_cells(e: SourceEstimate) -> Iterator[tuple[str, ...]]:
     numbers are in the source's own row.
     """
     for name, part in e.parts.items():
-        cells = (f"{_most(e)}{part.num_docs:,.0f}", "", f"{part.num_tokens:,}", _error(part.error), "")
+        cells = (f"{_most(e)}{part.num_docs:,.0f}", "", f"{_most(e)}{part.num_tokens:,}", _error(part.error), "")
         yield (f"  {name}", "", "", "", "", *cells)
 
 
@@ -103,7 +105,7 @@ def _cells(e: SourceEstimate) -> tuple[str, ...]:
         size(e.read_bytes),
         "unknown" if e.is_unknown else f"{most}{e.num_docs:,.0f}",
         f"{most}{size(e.text_bytes)}",
-        f"{e.num_tokens:,}",
+        f"{most}{e.num_tokens:,}",
         _error(e.error),
         cpu_time(e.cpu_hours),
     )
@@ -116,6 +118,11 @@ def _notes(recipe: Recipe, found: Sequence[SourceEstimate]) -> Iterator[str]:
             "≤ means at most: a part of the input cannot tell what these steps will remove from all of it: "
             f"{'; '.join(with_dedups)}"
         )
+    if unsure := [f"{e.source} {', '.join(e.may_keep_more)}" for e in found if e.may_keep_more]:
+        yield (
+            "≈ means about, and no bound: a dedup removes parts of the texts before these steps, so in a run they "
+            f"judge other texts, and may keep documents that they drop here: {'; '.join(unsure)}"
+        )
     for e in found:
         if e.source in recipe.parts and not e.parts:
             by = recipe.parts[e.source].by
@@ -127,7 +134,7 @@ def _notes(recipe: Recipe, found: Sequence[SourceEstimate]) -> Iterator[str]:
             yield f"{e.source}: no document of {', '.join(absent)} in the part that was read"
         if e.left_out:
             names = ", ".join(e.left_out)
-            yield f"{e.source}: at most (≤), because the models of {names} are missing, so all documents pass"
+            yield f"{e.source}: too many, because the models of {names} are missing, so all documents pass"
         if e.is_unfiltered:
             yield f"{e.source}: at most (≤), because its filters follow a join, which cannot run on a part of the input"
     yield (

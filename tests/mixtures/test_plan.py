@@ -262,14 +262,16 @@ LENGTHS = [
     ("mixture: {epochs: {books: 1}}", ["books"], True),
     ("mixture: {weights: {books: 100}, tokens: 1B}", ["books"], False),
     ("mixture: {weights: {books: 100}, length: exact}", ["books"], False),
-    ("recipe: llama\nmixture: {weights: {books: 100}}", ["books"], False),
+    ("recipe: llama\nmixture: {weights: {books: 100}}", ["books"], True),
+    ("recipe: llama\nmixture: {weights: {books: 100}, tokens: 1B}", ["books"], False),
+    ("recipe: llama\nmixture: {missing: share}", ["books"], False),
     ("mixture: {missing: share}", ["books"], False),
     ("corpora: {mine: {files: x.jsonl}}\nmixture: {tokens: 1B}", ["mine"], False),
 ]
 
 
 @pytest.mark.parametrize(("text", "inputs", "is_inherited"), LENGTHS)
-def test_a_length_is_asked_for_if_a_file_names_it_or_its_recipe(
+def test_a_length_is_asked_for_if_a_file_names_it_or_takes_a_whole_recipe(
     text: str, inputs: list[str], is_inherited: bool
 ) -> None:
     found = recipe_of_config(yaml.safe_load(f"name: test\n{text}"), default="llama", inputs=inputs)

@@ -89,12 +89,15 @@ def test_parts_are_printed_and_planned(root: Path, tmp_path: Path, capsys: pytes
 
 def test_a_part_that_was_not_seen_is_named(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "run.yaml"
-    config.write_text(CONFIG.replace("Python: 2", "Python: 2, haskell: 1"))
+    config.write_text(CONFIG.replace("Python: 2", "Python: 2, Haskell: 1"))
     given = command(root, f"--output={tmp_path}/out", "--estimate")
     given[1] = str(config)
     assert main(given) == 0
     said = capsys.readouterr().out
-    assert "github: no document of github:haskell in the part that was read" in said
+    assert "github: no document of github:Haskell in the part that was read" in said
+    config.write_text(CONFIG.replace("Python: 2", "python: 2"))
+    assert main(given) == 2
+    assert "no document will have the programming_language python; did you mean Python?" in capsys.readouterr().err
     config.write_text(CONFIG.replace("programming_language", "no_such_column"))
     assert main(given) == 2
     assert "no_such_column is not a column of its clean documents" in capsys.readouterr().err
