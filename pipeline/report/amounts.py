@@ -3,7 +3,8 @@
 The tokens of a kept document are known. For a dropped document, the run counted no tokens. They are estimated from the
 document's own length: ``dropped/`` has the signals that steps measured, such as the number of characters. Documents
 that were kept have the same signals, so they show how many tokens there are per character. This number is computed for
-each language, and includes what later stages cut from a text.
+each language, and includes what later stages cut from a text. For a language of which nothing was kept, the sampled
+texts in ``dropped/`` show it.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class Amounts:
     without_part: int = 0
     """The number of documents that come back and whose part is unknown. They are divided like the kept documents."""
     _known: dict[tuple[str, str], Amount] = field(default_factory=lambda: defaultdict(Amount))
-    """By language and signal: the sum of the signal over kept documents, and the sum of their tokens."""
+    """By language and signal: the sum of the signal over kept documents (in ``documents``), and their tokens."""
+    _sampled: dict[tuple[str, str], Amount] = field(default_factory=lambda: defaultdict(Amount))
+    """The same, over dropped documents whose text is in ``dropped/``."""
     _back: dict[tuple[str | None, str, str, str], _Back] = field(default_factory=lambda: defaultdict(_Back))
     """By part, stage, language and signal."""
 
@@ -88,11 +91,15 @@ class Amounts:
             self.before[part].add(float(here.sum()), float(tokens[here].sum()))
         for part, here in _groups(now, is_mixed & alive):
             self.after[part].add(float(here.sum()), float(tokens[here].sum()))
-        for signal in (*_LENGTHS, _NUMBER):
-            values = np.ones(len(documents)) if signal == _NUMBER else np.nan_to_num(documents.signal(signal))
-            for language, here in _groups(documents.languages, values > 0):
-                for key in {language, _ANY}:
-                    self._known[key, signal].add(float(values[here].sum()), float(tokens[here].sum()))
+        _measure(self._known, documents, tokens)
+
+    def keeps_language(self, languages: Names) -> Mask:
+        """True for the languages of which :meth:`keep` has added documents."""
+        return np.array([(one, _NUMBER) in self._known for one in languages.tolist()], dtype=bool)
+
+    def sample(self, documents: Documents, tokens: Floats) -> None:
+        """Adds dropped documents whose tokens were counted. Tokens that were not counted are NaN."""
+        _measure(self._sampled, documents, tokens)
 
     def come_back(self, documents: Documents, parts: Names, stage: str, back: Mask, is_mixed: Mask) -> None:
         """Adds documents that ``stage`` dropped in the run and that would now pass it. ``back`` selects them."""
@@ -127,10 +134,11 @@ class Amounts:
                 self.after[name].add(share * portion * one.documents_mixed, share * portion * rate * one.length_mixed)
 
     def _tokens_per(self, language: str, signal: str) -> float:
-        """Returns the tokens per unit of a signal. If no kept document of the language has the signal, all languages
-        are used. If no kept document has it, each document counts 0 tokens, because nothing is known.
+        """Returns the tokens per unit of a signal, of the language if that is known, or else of all languages. If no
+        document has the signal, each document counts 0 tokens, because nothing is known.
         """
-        known = next((one for key in (language, _ANY) if (one := self._known.get((key, signal)))), None)
+        places = ((self._known, language), (self._sampled, language), (self._known, _ANY), (self._sampled, _ANY))
+        known = next((one for sums, key in places if (one := sums.get((key, signal)))), None)
         return known.tokens / known.documents if known is not None and known.documents else 0.0
 
     def scale(self, factor: float) -> None:
@@ -141,6 +149,15 @@ class Amounts:
         self.without_length, self.without_part = (
             round(self.without_length * factor), round(self.without_part * factor)
         )  # fmt: skip
+
+
+def _measure(sums: dict[tuple[str, str], Amount], documents: Documents, tokens: Floats) -> None:
+    """Adds the lengths and tokens of documents to sums by language and signal."""
+    for signal in (*_LENGTHS, _NUMBER):
+        values = np.ones(len(documents)) if signal == _NUMBER else np.nan_to_num(documents.signal(signal))
+        for language, here in _groups(documents.languages, (values > 0) & ~np.isnan(tokens)):
+            for key in {language, _ANY}:
+                sums[key, signal].add(float(values[here].sum()), float(tokens[here].sum()))
 
 
 def _groups(names: Names, chosen: Mask) -> Iterator[tuple[str, Mask]]:

@@ -26,16 +26,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from mixtures.parts import PartRule
 from pipeline.report.amounts import Amounts
-from pipeline.report.collect import Tokens, languages_of
+from pipeline.report.collect import languages_of
 from pipeline.report.documents import Floats, Part, evenly, parts_of, read_part, signal_columns
 from pipeline.report.output_state import RunState, SourceState
 from pipeline.report.part_of import PartsOf
 from pipeline.report.recount_remarks import told_of_amounts, told_of_cutoffs
 from pipeline.report.rejudge import AS_IT_WAS, KEPT, UNKNOWN, Change, Documents, judge, why_unknown
+from pipeline.report.token_counts import TokenCounts
 from pipeline.sources.dedup_steps import DedupStep
 from pipeline.tokenize.held_out import HeldOut
 
@@ -158,7 +158,7 @@ def _run(state: RunState, one: SourceState, changes: Sequence[Change], found: Re
     held = state.recipe.validation.get(one.name) if state.recipe else None
     held_out = HeldOut(share=held.share if held else None)
     cutoffs = changes[0].cutoffs_after if changes else one.cutoffs
-    counts = _TokenCounts(state, one)
+    counts = TokenCounts(state, one)
     for part in _chosen(state.layout.clean(one.name), share):
         for batch in read_part(
             part,
@@ -171,7 +171,7 @@ def _run(state: RunState, one: SourceState, changes: Sequence[Change], found: Re
             names = parts.of_clean(batch), parts.of_kept(batch, documents, changes)
             is_mixed = ~held_out.mask(one.name, batch.column("id"), numbers)
             found.amounts.keep(documents, numbers, names, alive, is_mixed)
-    columns = ["id", "language", "stage", "reason", "detail", "signals", "url"]
+    columns = ["id", "language", "stage", "reason", "detail", "signals", "url", "text"]
     for part in _chosen(state.layout.dropped(one.name), share):
         for batch in read_part(part, columns):
             rows = batch.filter(pa.array([stage in order for stage in batch.column("stage").to_pylist()], pa.bool_()))
@@ -180,29 +180,13 @@ def _run(state: RunState, one: SourceState, changes: Sequence[Change], found: Re
                 back = _count_dropped(documents, changes, order, found)
                 names_back = parts.of_dropped(rows, documents, cutoffs)
                 is_mixed = ~held_out.mask(one.name, rows.column("id"), np.zeros(rows.num_rows))
+                is_new = sum(back.values(), np.zeros(rows.num_rows, bool)) & ~found.amounts.keeps_language(
+                    documents.languages
+                )
+                if is_new.any():
+                    found.amounts.sample(documents, counts.of_sampled(rows, is_new))
                 for stage, chosen in back.items():
                     found.amounts.come_back(documents, names_back, stage, chosen, is_mixed)
-
-
-class _TokenCounts:
-    """Returns the number of tokens of kept documents. If a token file is missing, the tokens are computed from the
-    bytes of the text: the source's tokens per byte are known.
-    """
-
-    def __init__(self, state: RunState, one: SourceState) -> None:
-        self._tokens = Tokens(state.layout.tokens(one.name))
-        stats = one.stats or {}
-        size, tokens = stats.get("bytes", {}).get("kept", 0), stats.get("tokens")
-        self._per_byte = tokens / size if tokens is not None and size else np.nan
-
-    def columns(self, part: Part) -> list[str]:
-        return [] if self._tokens.has(part) else ["text"]
-
-    def of(self, part: Part, batch: pa.RecordBatch) -> Floats:
-        if "text" not in batch.schema.names:
-            return self._tokens.of(part, batch.column("id").to_pylist())
-        sizes: Floats = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False).astype(np.float64)
-        return sizes * self._per_byte
 
 
 def _chosen(folder: str, share: float) -> list[Part]:

@@ -5,6 +5,7 @@ settings.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -108,8 +109,10 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
     asked = state.record.get("settings", {}).get("tokens")
     out.print("the mixture that follows of the likely documents:", highlight=False)
     try:
-        made = plan(state.recipe, available, asked, is_foreseen=True)
-        out.print(format_table(state.recipe, made), highlight=False, markup=False)
+        # Without a manifest, the tokens include those that a run would hold out for validation.
+        recipe = state.recipe if state.manifest else replace(state.recipe, validation={})
+        made = plan(recipe, available, asked, is_foreseen=True)
+        out.print(format_table(recipe, made), highlight=False, markup=False)
     except PlanError as error:
         out.print(f"it could not be made:\n{error}", highlight=False, markup=False)
 

@@ -84,6 +84,9 @@ def test_parts_are_printed_and_planned(root: Path, tmp_path: Path, capsys: pytes
     lines = capsys.readouterr().out.splitlines()
     planned = {line.split()[0]: line.split()[1] for line in lines if line.startswith("github:") and ": " not in line}
     assert planned == {"github:Python": "6", "github:other": "3"}
+    tokens = [line.split("│")[8].strip() for line in lines if line.startswith(("│ github", "│   github:", "│ books"))]
+    assert len(tokens) == 4
+    assert all(one.startswith("≤ ") for one in tokens), "the tokens are a bound like the documents: they are counted"
     assert [line.split()[1] for line in lines if line.startswith("│   github:")] == ["github:Python", "github:other"]
 
 

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.slow
 NUM_PAGES = 80
 _WORDS = {
     "en": (
-        "the and of to in that with which because there every would".split(),
-        "river stone bridge water letter garden winter morning light field horse village window music bread".split(),
+        "the and of to in that with which because there every would",
+        "river stone bridge water letter garden winter morning light field horse village window music bread",
     ),
     "de": (
-        "der die das und nicht mit weil dort jede sich wurde für".split(),
-        "fluss stein brücke wasser brief garten winter morgen licht feld pferd dorf fenster musik brot".split(),
+        "der die das und nicht mit weil dort jede sich wurde für",
+        "fluss stein brücke wasser brief garten winter morgen licht feld pferd dorf fenster musik brot",
     ),
 }
 CONFIG = """
@@ -49,7 +49,7 @@ Run = Callable[..., Path]
 def text(language: str, seed: str, num_words: int) -> str:
     """Returns sentences in a language, which depend only on the arguments."""
     chosen = random.Random(seed)
-    small, large = _WORDS[language]
+    small, large = (words.split() for words in _WORDS[language])
     words = [chosen.choice(small if i % 2 else large) for i in range(num_words)]
     lines = [" ".join(words[i : i + 12]).capitalize() + "." for i in range(0, num_words, 12)]
     return "\n".join(lines) + "\n"
@@ -113,11 +113,14 @@ def test_what_falls_is_exact_for_each_part(run: Run, capsys: Any, setting: str, 
 
 
 def test_a_part_that_comes_back_has_the_tokens_of_its_own_documents(run: Run, capsys: Any) -> None:
+    """German has more tokens per character than English with this tokenizer. No German page was kept, so the texts in
+    dropped/ show how many.
+    """
     found, said = foreseen(run("en", 300), "common_crawl.language.languages=[en, de]", capsys)
     really = real(run("en, de", 300))
     assert found["common_crawl:en"] == really["common_crawl:en"]
     assert found["common_crawl:other"][1] == really["common_crawl:other"][1]
-    assert found["common_crawl:other"][0] == pytest.approx(really["common_crawl:other"][0], rel=0.25)
+    assert found["common_crawl:other"][0] == pytest.approx(really["common_crawl:other"][0], rel=0.05)
     assert "divided among the parts" not in said
 
 
