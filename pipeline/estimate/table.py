@@ -140,8 +140,9 @@ def _notes(recipe: Recipe, found: Sequence[SourceEstimate], is_counted: bool) ->
         yield "≲ means at most about: the same, of tokens that are not counted but follow from the bytes of the text"
     if unsure := [f"{e.source} {', '.join(e.may_keep_more)}" for e in found if e.may_keep_more]:
         yield (
-            "≈ means about, and no bound: dedups remove documents, and one of them removes parts of texts before these "
-            f"steps; so in a run they judge other texts, and may keep documents that they drop here: {'; '.join(unsure)}"
+            "≈ means about, and no bound: dedups remove documents, and one of them also removes parts of texts before "
+            "these steps; so in a run they judge other texts, and may keep documents that they drop here: "
+            f"{'; '.join(unsure)}"
         )
     for e in found:
         if e.source in recipe.parts and not e.parts:
