@@ -27,7 +27,7 @@ test-fast: test  ## The earlier name of `make test`
 test-random: $(STAMP)  ## The tests of laws with newly drawn examples; all other targets draw the same ones every time
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "hypothesis and not cloud and not engines" --hypothesis-profile=random tests
 
-test-cloud: $(STAMP)  ## Rehearses the cloud and several hosts on loopback (four minutes)
+test-cloud: $(STAMP)  ## Rehearses the cloud and several hosts on loopback (six minutes)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m cloud tests/cloud
 
 test-engines: $(STAMP)  ## Runs the sample on real engines: Spark, Flink, Slurm and Prism, with lost workers; installs Debian's Slurm where that may be done

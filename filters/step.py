@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 Models = Mapping[str, Any]
-"""Loaded models by their key (``language``, ``perplexity``, ``reference``, ``bad_words``)."""
+"""Loaded models and lists by their key, such as ``language``, ``perplexity`` or ``bad_words``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from apache_beam.runners.runner import PipelineState
 from pipeline.engine.known_failures import explained, without_known_tracebacks
 from pipeline.engine.notebook import as_in_a_script
 from pipeline.engine.runner import Engine
-from pipeline.engine.same_code import Job
+from pipeline.engine.same_code import Job, carry_needs
 from pipeline.failures import JobFailed, RunFailed
 from pipeline.files.files import delete_tree, is_local, join, write_bytes
 from pipeline.files.spill import Shuffle
@@ -58,6 +58,7 @@ class Workplace:
         pipeline = Job(runner=engine.runner, options=engine.options_of(name))
         pipeline.probes = self.probes
         build(pipeline)
+        carry_needs(pipeline)
         try:
             with without_known_tracebacks():
                 result = pipeline.run()

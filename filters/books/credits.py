@@ -256,10 +256,11 @@ def _without_title_page_credits(body: str) -> str:
 
 def strip_credits(text: str, *, is_marked: bool) -> tuple[str, int]:
     """Removes credits and notes from both ends of a book. Returns the remaining text, and the number of characters that
-    were cut at its beginning.
+    were cut at the beginning of the text.
 
-    If ``is_marked`` is true (Gutenberg's marks were around the book), blank lines at both ends are removed too. If
-    ``is_marked`` is false, the text is returned unchanged unless its first paragraph is certainly a credit.
+    ``is_marked`` is True if Gutenberg's marks were around the book. If it is False and the text does not begin with a
+    paragraph that is certainly a credit, the text is returned unchanged. In all other cases, blank lines at both ends
+    are removed too.
 
     >>> strip_credits("\\n\\nProduced by A. Body\\n\\n  A BOOK\\n", is_marked=True)
     ('  A BOOK', 23)

@@ -233,9 +233,9 @@ def sketch(hashes: Hashes, *, keep_one_in: int = KEEP_ONE_IN) -> Hashes:
     """Returns a sample of a book's shingles: all hashes below 2^64 / ``keep_one_in``. Books are compared by their
     samples.
 
-    If the sample of one book contains a shingle, the samples of all other books with this shingle contain it, too.
-    Therefore shared shingles are sampled at the same rate as shingles that are not shared. The rate is the same for
-    short and long books. If it were not, the sample of a short book could not be compared with the sample of a long
+    Whether a sample contains a shingle depends only on the shingle's hash. So if two books share a shingle, either both
+    samples contain it or neither does. Shingles are sampled at the same rate whether the books share them or not, and
+    at the same rate in short and long books. So the sample of a short book can be compared with the sample of a long
     omnibus that contains the book.
 
     >>> sample = sketch(shingles(" ".join(map(str, range(10_000)))), keep_one_in=10)

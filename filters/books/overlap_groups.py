@@ -41,18 +41,18 @@ class BucketPairs:
     counts: npt.NDArray[np.int64]
     """For each pair, the number of shingles in this bucket that the two sketches share. The shape is (n)."""
     capped_books: npt.NDArray[np.uint64]
-    """Keys of the books that have a common shingle in this bucket, sorted."""
+    """Keys of the books that have a common shingle (see ``MAX_BOOKS_PER_SHINGLE``) in this bucket, sorted."""
     capped_counts: npt.NDArray[np.int64]
     """The number of common shingles in this bucket for each book in ``capped_books``."""
 
 
 def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Returns the rank of each book in the order of :func:`resolve`. The longest book (the book with the most shingles)
-    has the rank 0. Books of equal length are ordered by name.
+    """Returns the rank of each book: the book's position in the order in which :func:`resolve` judges the books. The
+    longest book (the book with the most shingles) has the rank 0. Books of equal length are ordered by name.
 
-    If a shingle is in too many books, these books are compared only with a few of the longest of these books (the
-    leaders). The leaders must be chosen in exactly this order. Otherwise :func:`resolve` could drop a leader because of
-    a longer book. The books that were compared only with that leader would then stay.
+    If a shingle is in too many books, each of these books is compared only with the leaders: the few longest books that
+    contain the shingle. The leaders must be the first books in this order. Otherwise :func:`resolve` could drop a
+    leader because of a longer book. The books that were compared only with that leader would then stay.
 
     >>> ranks([3, 9, 3], ["b", "c", "a"]).tolist()
     [2, 0, 1]
@@ -111,8 +111,8 @@ def pairs_of_bucket(
     shingle is very frequent. The restriction to the longest books has three consequences:
 
     * each edition of a book with three hundred editions is still paired with the longest edition, which is kept;
-    * if common shingles make up at most ``MAX_CAPPED`` of a book's sketch, the rest of the sketch finds the book's
-      pairs;
+    * if common shingles make up at most ``MAX_CAPPED`` of a book's sketch, the rest of the sketch nearly always finds
+      the book's pairs;
     * if common shingles make up more of the sketch, pairs with books other than the longest may be missed.
       ``capped_counts`` shows such books (see :func:`is_at_risk`).
 
@@ -172,9 +172,10 @@ def is_candidate(num_shared: int, sketch_size_a: int, sketch_size_b: int, *, min
 
 
 MAX_CAPPED = 0.25
-"""If common shingles make up at most this share of a sketch, no true pair (an overlap over 0.9) is missed because of
-them. On average, at least 0.9 - 0.25 = 0.65 of the sketch consists of shared shingles that are not common, and 0.65 is
-well above ``MIN_SHARED``."""
+"""Maximum share of common shingles (see ``MAX_BOOKS_PER_SHINGLE``) in the sketch of a book that is not at risk. If
+common shingles make up this share, at least 0.9 - 0.25 = 0.65 of the sketch of a true pair (an overlap over 0.9) are,
+on average, shared shingles that are not common. This is well above ``MIN_SHARED``: under 1 % of the true pairs are
+missed for the shortest books (1,000 words), and far fewer for longer books."""
 
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
@@ -202,11 +203,11 @@ def miss_probability(
     """Returns the probability that the dedup misses (does not verify) a pair of books whose overlap is exactly
     ``max_overlap``. Pairs with a larger overlap are missed less often.
 
-    The smaller book has ``num_shingles`` shingles. Its sketch contains each of them with a probability of 1 /
-    ``keep_one_in``. X is the number of shingles in this sketch that the larger book also has. Common shingles (the
-    share ``share_capped`` of the book) are not counted in X. Y is the number of all other shingles in this sketch. The
-    pair is missed if X is 0, or if X is less than ``min_shared`` times X + Y. X and Y have binomial distributions. They
-    are approximated by independent Poisson distributions, which have heavier tails.
+    The smaller book has ``num_shingles`` shingles. Its sketch contains each of these shingles with a probability of 1 /
+    ``keep_one_in``. X is the number of shingles in this sketch that are in the larger book and are not common. Common
+    shingles are the share ``share_capped`` of the book. Y is the number of all other shingles in this sketch. The pair
+    is missed if X is 0, or if X is less than ``min_shared`` times X + Y. X and Y have binomial distributions. The
+    function uses Poisson distributions instead, which have heavier tails, so the result is slightly too high.
 
     In the example, books of 1,000 words (996 shingles) are missed five times in a million.
 

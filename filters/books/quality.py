@@ -162,7 +162,7 @@ class BookQuality(Step):
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Decides which texts are dropped, and adds the column ``num_words``. The signals (numbers stored with a text)
-        are the measured values and the column ``encoding_certainty`` of the source's reader.
+        are the measured values and, if the source's reader wrote it, the column ``encoding_certainty``.
         """
         texts = batch.column("text").to_pylist()
         counts = [num_words(text) for text in texts]

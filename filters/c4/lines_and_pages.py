@@ -23,7 +23,7 @@ Signals (numbers stored with a page) report how many lines were kept and how man
 (``num_lines_no_end_mark``, ...). They also report the number of sentences before and after the line dedup. The count of
 sentences stops at the limit, because the rule needs no more. If ``is_counted_whole`` is set, all sentences are counted.
 The documents of published C4 have already passed these rules, so they are kept unchanged, unless ``is_for_published``
-is set. Their column ``_form`` has a value other than ``wet``.
+is set. The column ``_form`` of these documents has a value other than ``wet``.
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ class CleanedPage:
     reason: str | None
     detail: str | None
     num_lines: Mapping[str, int]
-    """Number of lines by decision. If a phrase (such as "lorem ipsum") caused the page to be dropped, ``kept``,
-    ``javascript`` and ``policy`` count only the lines before that phrase."""
+    """Number of lines by decision. ``too_long_word``, ``no_end_mark`` and ``too_few_words`` always count all lines of
+    the page. The search for phrases comes after these three rules, and ends at a phrase that drops the page (such as
+    "lorem ipsum"). Then ``kept``, ``javascript`` and ``policy`` count only the lines before that phrase."""
     num_sentences: int | None = None
     """Number of sentences. The count stops at the limit, unless ``is_counted_whole`` is set. None if a phrase caused
     the page to be dropped."""

@@ -150,8 +150,8 @@ def _lowered_otherwise() -> str:
 
 
 _RUN_CHARS = 256
-"""Number of characters that :func:`_lowered_otherwise` compares per call. With this number, a process builds the
-regular expression in a tenth of a second.
+""":func:`_lowered_otherwise` compares this many characters at once, to build a regular expression. With this number, a
+process needs a tenth of a second for it.
 """
 
 

@@ -73,7 +73,9 @@ class AllowedLicence(Step):
     """Licences that are kept, as lower-case patterns. ``*`` matches any characters."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Tests the column ``license``. If a file's ``repo_name`` is null, the reason is ``no_file_row``."""
+        """Tests the column ``license``. If the batch has a column ``repo_name`` and its value is null for a file,
+        the listing of files does not contain this file. Then the licence is not known, and the reason is
+        ``no_file_row``."""
         verdict: list[str | None] = []
         detail: list[str | None] = []
         repositories = batch.column("repo_name").to_pylist() if "repo_name" in batch.schema.names else None

@@ -41,17 +41,18 @@ belongs to the template of a set, not to a single item."""
 MAX_TEXT_CHARS = 2000
 """The index stores at most this many characters of each text of an item, to show them next to the hits."""
 MIN_WEIGHT = 2.5
-"""Minimum weight of a question that is found without its answer. The weight of a question is the sum of the weights of
-its words. A rare word has the weight 1.
+"""Minimum weight of a question that is found without its answer. A question with a lower weight is found only together
+with its answer. The weight of a question is the sum of the weights of its words. A rare word has the weight 1.
 """
 MIN_WEIGHT_WITH_ANSWER = 2.0
-"""Minimum weight of a question and its answer together, if the question is found only with its answer. The limit does
-not apply to a question of at least 8 words with a word that is not common."""
+"""Minimum weight of a question and its answer together, for a question that is found only with its answer. If their
+weight is lower, the question is never found. The limit does not apply to a question of at least 8 words with a word
+that is not common (see ``MIN_ANSWER_WEIGHT``)."""
 MIN_ANSWER_WEIGHT = 0.3
-"""Minimum weight of the answer, if a question is found only with its answer. Answers such as "yes", "B" and "4" occur
-near every question, so they weigh too little. The limit does not apply to a question of at least 8 words with a word
-that is not common. Numbers and single letters count as words that are not common here. Otherwise many exercises in
-arithmetic would have no such word."""
+"""Minimum weight of the answer, for a question that is found only with its answer. If the answer's weight is lower, the
+question is never found. Answers such as "yes", "B" and "4" have a lower weight, because they occur near every question.
+The limit does not apply to a question of at least 8 words with a word that is not common. For this, numbers and single
+letters count as words that are not common. Otherwise many exercises in arithmetic would have no such word."""
 _COMMON_WEIGHT = 0.1
 _NUM_BACKGROUND_ITEMS = 10_000
 """A small set does not show which words are rare in a language. So the weights of words are computed as if the sets had

@@ -249,10 +249,13 @@ class Index:
     texts: U8
     seeds: Seeds
     near_seeds: Seeds
-    """The seeds of pieces that have few seeds. Every n-gram of a document is looked up in this table. If only every
-    third n-gram were looked up, these pieces could be missed."""
+    """The seeds of pieces that could be missed if only every third n-gram of a document were looked up, because they
+    have few seeds. Pieces with a seed in ``short_seeds`` are left out. Every n-gram of a document is looked up in this
+    table."""
     short_seeds: Seeds
-    """The seeds of short pieces. Every n-gram of a document is looked up in this table."""
+    """One seed for each piece that could be missed with ``seeds`` alone, such as a short piece: the rarest n-gram of
+    the piece. A piece has no such seed if even this n-gram is too common. Every n-gram of a document is looked up in
+    this table."""
 
     @property
     def num_pieces(self) -> int:

@@ -44,19 +44,20 @@ MIN_RUN_WORDS = 3
 """Minimum number of successive equal words. Shorter runs of equal words are ignored, because they can be coincidence.
 """
 MAX_SHIFT_WORDS = 40
-"""Two alignments of a piece are judged as one hit if they are at most this many words apart. They are apart if a
-document has additional words inside the piece, or lacks words of the piece."""
+"""Two alignments of a piece (see above) are judged together, as one hit, if they begin at most this many words apart. A
+piece has several alignments if the document has additional words inside the piece, or lacks words of the piece."""
 ANSWER_AFTER_WORDS, ANSWER_BEFORE_WORDS = 60, 30
 """An answer is near its question in two cases: it begins within 60 words after the question, or it ends within 30 words
 before the question."""
 SHORT_ANSWER_AFTER_WORDS = 25
-"""If a question is found only together with its answer, an answer after the question must begin within this many words.
-For all questions, the span of a hit includes the answer only if the answer begins within this many words. Otherwise too
-much text between question and answer would be cut."""
+"""Limit for an answer after the question: the answer must begin within this many words after the question. The limit
+applies in two cases. A question that is found only together with its answer is not found if the answer begins later.
+For all questions, the span of a hit does not include an answer that begins later. Otherwise too much text between
+question and answer would be cut."""
 COMMON_ANSWER_AFTER_WORDS, WEAK_ANSWER_WORDS = 12, 3
 """A stricter limit for weak answers, which have fewer than three words, all of them common. If a question is found only
 together with a weak answer, the answer must begin within 12 words after the question. Four choices of two words each,
-with their letters, fit between question and answer."""
+with their letters, have 12 words, so they fit between question and answer."""
 _MIN_LONG_ANSWER_WORDS = 8
 _ANSWER_NGRAM_WORDS = 3
 
@@ -72,8 +73,8 @@ class Found:
     score: float
     """The share of the piece's weight that matches."""
     answer_score: float
-    """The share of the answer that is near the question, from 0 to 1. It is between 0 and 1 only for a long answer of
-    which a part is near."""
+    """1 if the whole answer is near the question. If only a part of an answer of at least 8 words is after the
+    question, the share of the answer's 3-grams that are there. Otherwise 0."""
     is_whole: bool
     """False if only a part of the piece matches."""
 

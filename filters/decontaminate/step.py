@@ -102,8 +102,8 @@ def text_of_item(index: Index, item: int) -> tuple[str, dict[str, str], str]:
 def rows_of(index: Index, hits: Iterable[Hit], *, document: str, source: str, text: str) -> list[dict[str, Any]]:
     """Returns the rows of the table of hits for one document: one row per hit, at most 100 rows.
 
-    Hits of the class ``contamination`` come before hits of the class ``public_passage``. Within a class, the hits are
-    sorted by the product of score and length, the largest first.
+    Hits of the kind ``contamination`` come before hits of the kind ``public_passage``. (The column ``class`` contains
+    the kind.) Within a kind, the hits are sorted by the product of score and length, the largest first.
 
     The column ``excerpt`` contains the hit and 80 characters before and after it, at most 1,000 characters.
     """
@@ -141,9 +141,9 @@ class Decontaminate(Step):
 
     Normalised words are compared, so case, punctuation, white space, accents and HTML entities make no difference. Rare
     words have more weight. A question is found if 80 to 95 % of its weight matches, depending on its length. It is also
-    found if 40 % matches and 13 successive words match. A question of fewer than 8 words is found only if its answer is
-    near. Text that a set's authors took from public sources is marked as ``public_passage``. A document with such text
-    is dropped or cut only if the set's settings request it.
+    found if 40 % matches and 13 successive words match. A question of fewer than 8 words, or with too few rare words,
+    is found only if all its words match and its answer is near. Text that a set's authors took from public sources is
+    marked as ``public_passage``. A document with such text is dropped or cut only if the set's settings request it.
     """
 
     HAS_KERNELS: ClassVar[bool] = True

@@ -15,8 +15,8 @@ from filters.language.word_sums import END_OF_LINE, LONGEST_WORD_BYTES, MANY_ROW
 
 BLOCK_BYTES = LONGEST_WORD_BYTES + 3
 """Number of bytes of a block, which contains the words that are processed at once. The words, their hashes and their
-sums fit into the processor's cache. If a text contains a word that does not fit into a block, fastText scores the text.
-fastText would score it anyway, because such a word has too many n-grams."""
+sums fit into the processor's cache. If a text contains a word that does not fit into a block, fastText itself scores
+the text. :class:`WordSums` leaves the same texts to fastText (``LONGEST_WORD_BYTES``)."""
 
 
 class CompiledWordSums(WordSums):

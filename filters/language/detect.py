@@ -72,10 +72,10 @@ class LanguageModel:
 
         Args:
             texts: an array of strings.
-            is_same: a function of two arrays, the lowest and the highest possible score of each text. It returns True
-                for a text if all scores between the two lead to the same decision of the caller. fastText itself scores
-                the other texts again. So the returned scores can differ slightly from fastText's scores, but the
-                decisions cannot.
+            is_same: a function of two arrays: the lowest and the highest possible score of each text. For each text, it
+                returns True if all scores from the lowest to the highest lead to the same decision of the caller. If it
+                returns False, fastText itself scores the text again. So the returned scores can differ slightly from
+                fastText's scores, but the decisions cannot.
             line_end: the string that replaces line ends, as in :meth:`top`.
         """
         if self._words is None:

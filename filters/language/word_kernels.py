@@ -38,8 +38,9 @@ class Tables(NamedTuple):
     row_of_bucket: Numbers
     """For each bucket of hashes, the row in ``vectors`` of the bucket's n-grams. -1 if they were pruned (left out)."""
     is_kept: Bytes
-    """One bit per bucket, the lowest bit of a byte first, and one further bit, which is 0. A bit is 1 if the bucket has
-    a row. These bits fit into the cache, but ``row_of_bucket`` does not."""
+    """One bit per bucket, the lowest bit of a byte first. A bit is 1 if the bucket has a row. After the last bucket
+    comes one more bit, which is 0: it is for n-grams that extend over two words. These bits fit into the cache, but
+    ``row_of_bucket`` does not."""
     inverse: float
     """One divided by the number of buckets, rounded up to the next float."""
     slots: Ints
@@ -90,9 +91,9 @@ def sum_texts(
     codes: Bytes, bounds: Numbers, tables: Tables, block: Block, sums: Floats, passed: Floats, totals: Ints,
     is_asked: Bools,
 ) -> None:  # fmt: skip
-    """Adds up the vectors of the words of each text. ``sums`` gets the sums of the vectors, ``passed`` the sums of the
-    absolute values of the words' sums, and ``totals`` the numbers of vectors. ``is_asked`` becomes True for a text that
-    fastText itself must score.
+    """Adds up the vectors of the words of each text. Adds each text's results to three arrays: to ``sums`` the vectors,
+    to ``totals`` the number of vectors, and to ``passed`` the absolute values of the sum of each word. ``is_asked``
+    becomes True for a text that fastText itself must score.
 
     Text ``i`` is ``codes[bounds[i]:bounds[i + 1]]``. If a word does not fit into a block, fastText scores the text.
     """
@@ -214,8 +215,9 @@ def find_ngrams(
 
     To divide a hash by the number of buckets, the hash is multiplied by ``inverse``. The whole part of the quotient is
     exact, because ``inverse`` is rounded up and its error is too small to reach the next whole number. N-grams that
-    extend over two words get an additional bucket after the last one, which has no vector. The second loop has no
-    branches: it writes every n-gram, and overwrites an n-gram without a vector by the next n-gram.
+    extend over two words get a bucket of their own: one more after the model's last bucket. This bucket has no vector.
+    The loop over ``ngrams`` has no branches: it writes every n-gram into ``rows``, but the next n-gram overwrites an
+    n-gram without a vector.
     """
     num_buckets, count = np.uint32(len(row_of_bucket)), num_chars - length + 1
     last_words = word_of[length - 1 :]

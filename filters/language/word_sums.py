@@ -96,7 +96,8 @@ class TextSums:
     sums: Floats
     """The sum of the vectors of each text's words and n-grams."""
     passed: Floats
-    """The sum of the absolute values of the sums of each text's words."""
+    """The vectors of each word are added up. This is the sum of the absolute values of the results, over the words of a
+    text. The bound on rounding errors is computed from it."""
     num_rows: Ints
     """The number of vectors in each sum."""
     is_asked: npt.NDArray[np.bool_]

@@ -22,8 +22,8 @@ from filters.latex.writer import Writer
 MAX_DEPTH = 200
 """Maximum depth of nested macro texts. Our choice: TeX allows 200 levels of input, and papers use fewer than 10."""
 MAX_CALL_CHARS = 8_192
-"""One call may add this many characters, plus 16 times the length of its arguments. A macro can double one character 13
-times. Our choice: in 63 papers no shorthand adds more than 800 characters; macros that add more draw figures."""
+"""One call may add this many characters, plus 16 times the length of its arguments. Our choice: in 63 papers no
+shorthand adds more than 800 characters; macros that add more draw figures."""
 MAX_CALL_EXPANSIONS = 1_000
 """One call may expand this many macros, plus one per character of its arguments (an argument can be a whole section).
 Our choice: in 63 papers, no call expands more than 50 macros."""
@@ -234,7 +234,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Gives up the call of a macro with an unreadable test, and returns True. Outside of macros, returns False."""
+        """Gives up the call of the macro whose text has an unreadable test, and returns True. Outside macros: False."""
         if outside is not None:
             return False
         self.give_up()
@@ -258,7 +258,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Continues reading with ``filled``, a macro's text. If ``is_one``, puts several tokens into braces."""
+        """Continues reading with ``filled``, a macro's text. With ``is_one``, several tokens stay one argument."""
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS
@@ -299,11 +299,11 @@ class Expander(ArgumentReader, Scopes, Writer):
         return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
 
     def give_up(self, *, for_good: bool = False, culprit: str = "") -> None:
-        """Gives up the call in progress: removes its output and writes its name as in the source.
+        """Gives up the macro call in progress: removes its output and writes the macro's name as in the source.
 
-        ``culprit`` is the name of the macro that cannot be expanded, by default the macro whose text is being read. If
-        ``culprit`` is in an argument of the call, only ``culprit`` stays unexpanded from now on, and the call is
-        repeated. Later calls of the macro are expanded until three have failed, or not at all if ``for_good``.
+        ``culprit`` cannot be expanded (default: the macro whose text is being read). If an argument of the call names
+        it, only ``culprit`` stays unexpanded from now on, and the call is repeated, unless it begins an environment.
+        Otherwise the call has failed, and after three failures, or one ``for_good``, the macro is not expanded again.
         """
         call = self.call
         culprit = culprit or self.frame_name

@@ -61,7 +61,8 @@ class InputCommand:
     name: str
     end: int
     is_relative: bool = True
-    """True if the name is relative to the folder from which the containing file was imported."""
+    """True if the file name is relative to the folder from which ``\\import`` read the containing file. False if it is
+    relative to the folder of the main file."""
     folder: str = ""
     before: str = ""
     after: str = ""

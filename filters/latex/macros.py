@@ -70,8 +70,8 @@ class Macro:
     is_primitive: bool = False
     has_at: bool = False
     is_new: bool = False
-    r"""True if ``\newcommand`` made the macro: its name had no other meaning, so the macro stays defined after the end
-    of its group."""
+    r"""True if ``\newcommand`` made the macro and the name had no meaning before. Then the end of the group has no
+    older meaning to restore, so the macro stays defined."""
 
     def fill(self, arguments: list[str]) -> str:
         r"""Returns the body, filled with the arguments. Adds a space if an argument would otherwise extend a command's
@@ -111,7 +111,7 @@ class Definition:
     meaning: Macro | Environment | None
     """The new meaning of the name. None if the name gets the meaning of ``alias_of``."""
     alias_of: str = ""
-    r"""The name ``b`` in ``\\let\a\b``; empty for all definitions except ``\\let``, copies and ``\\undef``."""
+    r"""The name ``b`` in ``\let\a\b`` or in a copy; ``undefined`` for ``\undef``; empty for all other definitions."""
 
 
 def cut_body(body: str) -> tuple[str | int, ...]:

@@ -22,8 +22,8 @@ MAX_ASSEMBLED_CHARS = 20_000_000
 """Longest paper with all files that it reads, in characters. Our choice: arXiv accepts 50 MB with figures; the longest
 theses have 5 MB of text."""
 MAX_READ_CHARS = 2 * MAX_ASSEMBLED_CHARS
-"""Maximum number of characters read, including unused text. Our choice. A file that is read several times is counted
-each time."""
+"""Maximum number of characters in all files that are read (our choice). Text that is not added to the paper counts too,
+such as the preamble of a second complete document. A file that is read several times is counted each time."""
 MAX_INPUTS = 2_000
 """Maximum number of file-reading commands in one paper. Our choice: if every file reads two files, the number doubles
 at every level.

@@ -12,8 +12,8 @@ from typing import Any
 from filters.latex.macros import Environment, Macro
 
 LOADS = ("\\usepackage", "\\RequirePackage", "\\documentclass", "\\documentstyle")
-"""Commands that load a package or class. A loaded package can define a name that the source has freed by
-``\\let\\x\\relax``.
+"""Commands that load a package or class. If the source has freed a name by ``\\let\\x\\relax`` (removed its meaning), a
+package that is loaded later can define this name.
 """
 Meaning = Macro | Callable[[Any, int], bool]
 """A macro, or the handler of a command that the expansion executes."""
@@ -33,8 +33,9 @@ class Scopes:
 
         self.own_names: set[str] = set()
         self.saved_names: set[str] = set()
-        """Names whose original meaning the source saved before redefining them (``\\let\\old\\x``), and names that it
-        freed.
+        """Names that the text may use in their original meaning, although the source defines them. Either the source
+        saved the original meaning before it redefined the name (``\\let\\old\\x``), or it freed the name (see
+        ``LOADS``).
         """
 
     def open_group(self) -> None:

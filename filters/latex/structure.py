@@ -15,15 +15,17 @@ from filters.latex.macros import read_bracket, read_group
 from filters.latex.references import LATEX, PLAIN, remove_bibliography
 
 MIN_LEAD_CHARS = 3840
-"""If at least this many characters precede the first heading, they can be the paper's main text. Our choice: this is
-twice the length of the longest abstract that arXiv accepts (1,920 characters)."""
+"""If fewer characters than this are between the front matter and the first heading, they are always cut. If there are
+more, they can be the paper's main text (see :func:`cut_paper`). Our choice: this is twice the length of the longest
+abstract that arXiv accepts (1,920 characters)."""
 MAX_HEADING_CHARS = 2000
 """Longest title, including its notes. Our choice: the longest titles on arXiv have about 300 characters."""
 MAX_FRONT_CHARS = 20_000
 r"""Longest ``\abstract{...}``. Our choice: ten times the length that arXiv accepts."""
 _MAX_FRONT_RATIO = 20
-r"""In a paper without headings, the last command of the front matter is ignored if the text after it is less than a
-twentieth of the whole text. Our choice: some authors put ``\maketitle`` at the end."""
+r"""In a paper without headings, nothing is cut at the beginning if the text after the front matter is less than a
+twentieth of the whole text. Our choice: some authors put ``\maketitle`` at the end, so the front matter seems to reach
+to the end."""
 _MAX_TRIES = 50
 """Maximum number of titles and front-matter commands examined. Our choice: keeps the time linear on hostile sources."""
 
@@ -63,15 +65,17 @@ class Removal:
     title: str | None
     num_headings: int
     num_lead_chars: int
-    """Number of characters that are kept before the first heading. 0 if the kept text begins with the heading."""
+    """Number of characters between the front matter and the first heading, or the end of a paper without headings. 0 if
+    the kept text begins with the heading."""
 
 
 def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Removal:
     r"""Cuts the bibliography, everything before the first section, and everything after ``\end{document}``.
 
     In two cases only the front matter is cut, and the other text before the first heading stays. The first case is a
-    paper without headings. The second is a paper with more text before the heading than after it (for example, a letter
-    whose only heading is "Acknowledgements").
+    paper without headings (see also ``_MAX_FRONT_RATIO``). The second is a paper with at least ``MIN_LEAD_CHARS``
+    characters between front matter and heading, if these are more than the characters from the heading on (for example,
+    a long letter whose only heading is "Acknowledgements").
 
     >>> cut_paper(r"\title{T}\begin{document}\maketitle x \section{One} a \bibliography{b}\end{document} z").text
     '\\section{One} a '

@@ -8,7 +8,7 @@
 - ``minhash``: computes the same signatures as ``datasketch.MinHash``, and splits them into bands.
 - ``nominate``: finds candidate pairs: documents that share a key (a band of a signature or a sampled n-gram).
 - ``lookup``: finds candidate pairs between new documents and stored documents that are already kept.
-- ``passages``: finds long passages that several texts share, by hashes of windows, and cuts them.
+- ``passages``: finds long passages that several texts share, and cuts them. It compares hashes of parts of the texts.
 - ``resolve``: ranks documents, and decides which documents of the verified pairs to remove.
 
 >>> from filters.near.ngrams import measured, ngram_sets

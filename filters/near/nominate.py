@@ -28,13 +28,15 @@ NUM_NEIGHBOURS = 4
 """Each document with a common key is also paired with this many documents directly before it in the order of ranks (our
 choice). These documents have nearly the same length, as copies do."""
 MIN_SAMPLED = 0.3
-"""A candidate pair must share at least this fraction of the expected number of sampled n-grams (our choice). The
-expected number is the average for pairs that overlap just enough to be removed. For example, if a document has 150
-n-grams, one in 16 is sampled, and the limit is 0.8, then seven are expected, and a candidate pair must share two."""
+"""A candidate pair that shares no band must share at least this fraction of the expected number of sampled n-grams (our
+choice). The expected number is the average for pairs that overlap just enough to be removed. For example, if a document
+has 150 n-grams, one in 16 is sampled, and the limit is 0.8, then seven are expected, and a candidate pair must share
+two."""
 NUM_DEVIATIONS = 3.0
-"""A candidate must also share at least the expected number minus this many standard deviations (the square root of the
-expected number). For long documents this bound is higher than the bound from :data:`MIN_SAMPLED`. Our choice: it misses
-one in 700 pairs just above the limit, and far fewer pairs with larger overlaps."""
+"""A candidate pair that shares no band must also share at least the expected number minus this many standard deviations
+(the square root of the expected number). For long documents this bound is higher than the bound from
+:data:`MIN_SAMPLED`. Our choice: of the pairs that overlap just enough to be removed, it misses one in 700. It misses
+far fewer pairs with larger overlaps."""
 
 
 class Nominated(NamedTuple):

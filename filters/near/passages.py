@@ -1,6 +1,6 @@
 """Finds passages that several texts share, and cuts them out of a text between lines or words.
 
-    texts -> windows (a hash for each of some places) -> compared elsewhere -> the repeated windows -> cut
+    texts -> windows (hashed parts of the texts) -> (comparison in the pipeline) -> repeated windows -> cut
 
 A window is a part of a text with a fixed number of bytes, ``num_bytes``. Only the bytes around a place decide whether a
 window begins there (winnowing; Schleimer, Wilkerson and Aiken 2003): of every :data:`STRIDE` neighbouring pieces of

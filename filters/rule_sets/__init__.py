@@ -1,8 +1,8 @@
 """Applies two common rule sets for web pages, Gopher's and FineWeb's, exactly as datatrove does.
 
-    texts: characters -> words: numbers of words -> gopher, fineweb: signals -> rules -> verdicts
-                         repetition: repeated runs of words ->
-                      -> lines: repeated lines and paragraphs, marks ->
+    texts: characters -> words: numbers of words -> repetition: repeated runs of words
+    texts: characters -> lines: repeated lines and paragraphs, marks
+    words, repetition, lines -> gopher, fineweb: signals -> rules -> verdicts
 
 - ``gopher``: applies Gopher's rules for quality and for repetition (two steps).
 - ``fineweb``: applies FineWeb's rules.

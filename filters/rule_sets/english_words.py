@@ -201,8 +201,8 @@ def units() -> list[str]:
 
 
 def first_pairs() -> frozenset[str]:
-    """Returns one string per wrong split of an exception (see ``_runs``): the first two words of the wrong split,
-    joined."""
+    """Returns the first two words, joined, of each wrong split. A wrong split consists of the words into which the
+    general rules split an exception (see ``_runs``)."""
     return frozenset("".join(pattern[:2]) for runs in _runs().values() for pattern, _ in runs)
 
 

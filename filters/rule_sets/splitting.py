@@ -33,8 +33,8 @@ Kinds = npt.NDArray[np.uint16]
 
 
 class Known(NamedTuple):
-    """Holds the strings that the kernels search for, in a hash table: the exceptions, the pairs of words with which a
-    wrongly split exception begins, and the units."""
+    """Holds the strings that the kernels search for, in a hash table: the exceptions (runs that the general rules split
+    wrongly), the first two words of each wrong split, joined, and the units."""
 
     codes: Codes
     bounds: Ints

@@ -154,7 +154,8 @@ def look_up(arrays: Arrays, keys: Ints, numbers: Codes) -> None:
 
 @kernel
 def check_long(arrays: Arrays, codes: Codes, starts: Ints, ends: Ints, keys: Ints, numbers: Codes) -> None:
-    """Compares each string with the stored string of equal hash. If they differ, replaces the number by -1."""
+    """Compares each string whose key is made from a hash with the stored string that has the same key. If the two
+    strings differ, replaces the number in ``numbers`` by -1."""
     for index in range(len(keys)):
         number = numbers[index]
         if keys[index] < 0 and number >= 0 and not is_equal(arrays, number, codes, starts[index], ends[index]):

@@ -111,9 +111,9 @@ _last = threading.local()
 
 
 def remembered(key: str, column: pa.Array, measure: Callable[[pa.Array], _T], take: Callable[[_T, Ints], _T]) -> _T:
-    """Returns ``measure(column)``. The last measured column of each key is stored with its result. If it contains all
-    texts of the new column, in the same order, nothing is measured: the function selects rows of the stored result with
-    ``take(result, rows)``.
+    """Returns ``measure(column)``. For each key, the function stores the last column that was measured and its result.
+    If all texts of the new column are in the stored column, in the same order, nothing is measured. Then the function
+    selects rows of the stored result with ``take(result, rows)``.
 
     >>> column, calls = pa.array(["a", "b", "c"]), []
     >>> def lengths(texts):

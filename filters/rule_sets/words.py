@@ -278,8 +278,9 @@ def count_words(ids: Codes, bounds: Ints, word_bounds: Ints, word_kinds: Kinds, 
 
 @kernel
 def count_different(ids: Codes, starts: Ints, ends: Ints, places: Codes, last: Ints, found: Ints) -> None:
-    """Counts how many of the wanted words occur in each document. ``places`` has one value per word: an index in
-    ``last`` for a wanted word, and -1 for any other word."""
+    """Counts how many of the wanted words occur in each document, and writes the counts into ``found``. ``places`` has
+    one value per word number: an index in ``last`` for a wanted word, and -1 for any other word. ``last`` is scratch
+    space that must contain only -1: for each wanted word, the last document in which it was counted."""
     for document in range(len(starts)):
         for at in range(starts[document], ends[document]):
             place = places[ids[at]]

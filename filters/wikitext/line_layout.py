@@ -78,7 +78,8 @@ class _LeadIn:
     """Remembers a line such as "The members are:". If nothing that the line announces is written, it is removed."""
 
     num_lines: int
-    """Number of output lines before this lead-in. The headings that were written together with it are not counted."""
+    """Number of lines in the output before the lead-in (the line that announces something) and before the headings that
+    were written together with the lead-in."""
     headings: list[tuple[int, str]]
 
 

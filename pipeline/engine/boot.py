@@ -6,7 +6,7 @@ program.
 Flink, Spark, Prism and the pools of ``pipeline.job_service`` start one such process per worker. The process requests
 the options of the run from the engine's provision service. It also requests the addresses that are not on the command
 line. Then the process becomes the worker. The worker installs nothing and fetches no files, so its virtual environment
-must have this package. The first step of every job checks that the package is there.
+must have this package. Every job checks that the package is there.
 
 The protocol is that of Beam's own container program:
 https://github.com/apache/beam/blob/master/sdks/python/container/boot.go

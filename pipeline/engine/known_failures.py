@@ -16,7 +16,16 @@ LOST_WORKER = (
     "a worker process ended before its work was done (killed, or out of memory); nothing that looks whole is left: "
     "start the run again, with fewer workers if memory was the cause"
 )
+_OTHER_CODE = (
+    "the workers do not run what was started here (their {0}): give the workers the same (build their image again, or "
+    "update their environment)"
+)
 _KNOWN_FAILURES = (
+    # A worker of another version may lack what a step names. Then the check of its version (same_code) is not reached.
+    (re.compile(r"Can't get attribute '(\w+)' on <module '((?:pipeline|filters|mixtures|tokenizer)[\w.]*)'"),
+     _OTHER_CODE.replace("{0}", "{1} has no {0}")),
+    (re.compile(r"No module named '((?:pipeline|filters|mixtures|tokenizer)\.[\w.]+)'"),
+     _OTHER_CODE.replace("{0}", "package has no {0}")),
     (
         re.compile(r"No module named '(?:pipeline|filters|mixtures|tokenizer)"),
         "the workers do not have this package: " + HOW_TO_IMAGE + ", or --setup_file=./setup.py",

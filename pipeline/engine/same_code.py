@@ -3,8 +3,10 @@ started the run.
 
 The launcher stores a fingerprint (a hash of settings and data versions) with the output. A worker might run last week's
 code. Without a check there would be no error, and the output of the old code would get the fingerprint of the new code.
-So the launcher sends a checksum of its code, and the versions of the packages that affect the output. On each worker,
-the first step of a job compares them with the code and the packages of the worker.
+So the launcher sends a checksum of its code, and the versions of the packages that affect the output. Every step of a
+job carries them, and they are compared with the code and the packages of the worker when the step arrives there. The
+first step alone would not be enough: an engine starts workers while the job runs, and by then the same image name can
+stand for another image.
 
 Two machines can have folders with the same path and still not share a folder. So the launcher also writes a file into
 each folder that all machines must share, and each worker checks that it sees this file.
@@ -14,9 +16,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import platform
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +26,7 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import StandardOptions
+from apache_beam.pipeline import PipelineVisitor
 
 from pipeline.engine.runner import is_local_runner
 from pipeline.files.files import exists
@@ -127,24 +130,41 @@ def check_worker(needs: WorkerNeeds | None) -> None:
             )
 
 
-def checked(elements: Any) -> Any:
-    """Adds a step that checks the worker processes. The step passes the elements on unchanged. A worker process that
-    gets no elements is not checked.
+def carry_needs(pipeline: Any) -> None:
+    """Adds what every worker must have to each step of a job. Call this when the whole graph is built.
 
-    If the workers are processes of this machine, no step is added.
+    A worker process cannot load a step before it was checked. It is checked once per job. If the workers are processes
+    of this machine, nothing is added.
     """
-    needs = needs_of(elements.pipeline)
-    if needs is None:
-        return elements
-    return elements | "check" >> beam.ParDo(_Check(needs)).with_output_types(elements.element_type)
+    needs = needs_of(pipeline)
+    if needs is not None:
+        pipeline.visit(_Visitor(CarriedNeeds(needs)))
 
 
-class _Check(beam.DoFn):
+class CarriedNeeds:
+    """Checks the worker when it is loaded there. It is an attribute of every DoFn of a job for remote workers."""
+
     def __init__(self, needs: WorkerNeeds) -> None:
-        self._needs = needs
+        self._code, self._probes = json.dumps(needs.code), needs.probes
 
-    def setup(self) -> None:
-        check_worker(self._needs)
+    def __reduce__(self) -> tuple[Any, tuple[str, tuple[tuple[str, str], ...]]]:
+        return _arrived, (self._code, self._probes)
 
-    def process(self, element: Any) -> Iterator[Any]:
-        yield element
+
+@functools.lru_cache(maxsize=16)
+def _arrived(code: str, probes: tuple[tuple[str, str], ...]) -> CarriedNeeds:
+    """Is called on the worker in place of the constructor of :class:`CarriedNeeds`. Checks the worker."""
+    needs = WorkerNeeds(json.loads(code), probes)
+    check_worker(needs)
+    return CarriedNeeds(needs)
+
+
+class _Visitor(PipelineVisitor):
+    """Adds an attribute to each DoFn of a graph."""
+
+    def __init__(self, carried: CarriedNeeds) -> None:
+        self._carried = carried
+
+    def visit_transform(self, transform_node: Any) -> None:
+        if isinstance(transform_node.transform, beam.ParDo):
+            transform_node.transform.fn.worker_needs = self._carried

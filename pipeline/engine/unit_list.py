@@ -11,7 +11,6 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.engine.same_code import WorkerNeeds, check_worker, checked, needs_of
 from pipeline.files.checked import read_checked, write_checked
 from pipeline.sources.source import Unit
 
@@ -30,12 +29,11 @@ class ReadUnitList(beam.PTransform):
         self._path = path
 
     def expand(self, begin: Any) -> Any:
-        units = begin | "list" >> beam.Create([self._path]) | "read" >> beam.FlatMap(_units, needs_of(begin.pipeline))
-        return checked(units | "spread" >> beam.Reshuffle())
+        units = begin | "list" >> beam.Create([self._path]) | "read" >> beam.FlatMap(_units)
+        return units | "spread" >> beam.Reshuffle()
 
 
-def _units(path: str, needs: WorkerNeeds | None) -> Iterator[UnitElement]:
-    check_worker(needs)
+def _units(path: str) -> Iterator[UnitElement]:
     for number, line in enumerate(read_checked(path).decode().split("\n")[:-1]):  # a name can contain U+2028
         yield number, 0, Unit(**json.loads(line))
 

@@ -103,6 +103,13 @@ def _add_values(values: Counter[str], column: pa.Array) -> None:
         values.update(dict(kept))
 
 
+def _most_common(values: Counter[str]) -> dict[str, int]:
+    """Returns the values with the most documents, and the numbers of documents. The result does not depend on the order
+    in which the values were counted.
+    """
+    return dict(sorted(values.items(), key=lambda value: (-value[1], str(value[0])))[:_MAX_VALUES])
+
+
 class _FinishCount(beam.DoFn):
     def __init__(self, job: CountJob) -> None:
         self._job = job
@@ -127,9 +134,9 @@ class _FinishCount(beam.DoFn):
         assert num_parts == wanted, f"{num_parts} of {wanted} token files were counted"
         result = {
             "sources": {s: dict(c) for s, c in sorted(counts.items())},
-            "cuts": cuts,
+            "cuts": dict(sorted(cuts.items())),
             "left_out": {s: {n: c[n] for n in ("documents", "tokens")} for s, c in sorted(left_out.items())},
-            "values": {s: dict(c.most_common(_MAX_VALUES)) for s, c in sorted(values.items())},
+            "values": {s: _most_common(c) for s, c in sorted(values.items())},
         }
         write_checked(self._job.result_path, json.dumps(result).encode())
         yield self._job.result_path

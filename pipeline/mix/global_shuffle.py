@@ -299,6 +299,7 @@ class _FinishMix(beam.DoFn):
             ("held_out", sum(s["info"]["rows"] for s in held)),
         ):
             assert sent[what] == written, f"mix: {sent[what]} {what} were sent to the shards, {written} stand in them"
-        result = {"shards": sorted(shards, key=lambda s: s["key"]), "cuts": cuts}
+        # Sorted, because the order of a group differs from run to run.
+        result = {"shards": sorted(shards, key=lambda s: s["key"]), "cuts": dict(sorted(cuts.items()))}
         write_checked(self._job.result_path, json.dumps(result).encode())
         yield self._job.result_path

@@ -7,7 +7,6 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.engine.same_code import WorkerNeeds, check_worker, checked, needs_of
 from pipeline.tokenize.parts import Parts
 
 
@@ -19,8 +18,8 @@ class ListParts(beam.PTransform):
         self._parts = list(parts)
 
     def expand(self, begin: Any) -> Any:
-        files = begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_files, needs_of(begin.pipeline))
-        return checked(files | "spread" >> beam.Reshuffle())
+        files = begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_files)
+        return files | "spread" >> beam.Reshuffle()
 
 
 class ListNumbered(ListParts):
@@ -29,19 +28,15 @@ class ListNumbered(ListParts):
     """
 
     def expand(self, begin: Any) -> Any:
-        files = (
-            begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_numbered, needs_of(begin.pipeline))
-        )
-        return checked(files | "spread" >> beam.Reshuffle())
+        files = begin | "list" >> beam.Create(self._parts) | "files" >> beam.FlatMap(_numbered)
+        return files | "spread" >> beam.Reshuffle()
 
 
-def _files(parts: Parts, needs: WorkerNeeds | None) -> Iterator[tuple[str, str]]:
-    check_worker(needs)
+def _files(parts: Parts) -> Iterator[tuple[str, str]]:
     for number in parts.numbers:
         yield parts.source, parts.path(number)
 
 
-def _numbered(parts: Parts, needs: WorkerNeeds | None) -> Iterator[tuple[int, str]]:
-    check_worker(needs)
+def _numbered(parts: Parts) -> Iterator[tuple[int, str]]:
     for number in parts.numbers:
         yield number, parts.path(number)

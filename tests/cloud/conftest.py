@@ -4,6 +4,7 @@ Google.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -68,21 +69,41 @@ def worker_python(checkout: Checkout) -> str:
         site_packages = next((folder / "lib").glob("python3*")) / "site-packages"
         (site_packages / "dependencies.pth").write_text("\n".join(sites) + "\n")
     python = str(folder / "bin" / "python")
-    bare = subprocess.run([python, "-c", "import pipeline"], capture_output=True, text=True, cwd=folder, check=False)
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    bare = subprocess.run(
+        [python, "-c", "import pipeline"], capture_output=True, text=True, cwd=folder, check=False, env=env
+    )
     assert "No module named 'pipeline'" in bare.stderr
     return python
 
 
-@pytest.fixture
-def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Starts a fake Google with an empty bucket. Also sets credentials that only this fake Google accepts."""
+@contextlib.contextmanager
+def fake_google(folder: Path) -> Iterator[tuple[Any, dict[str, str]]]:
+    """Starts a fake Google with an empty bucket. Yields it, and the environment variables of programs that use it. They
+    name credentials that only this fake Google accepts.
+    """
     pytest.importorskip("google.cloud.storage", reason="apache-beam[gcp] is not installed")
     from fake_google import Google, serve
 
     found = Google()
     server = serve(found)
     assert not found.objects[BUCKET]
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", found.url)
-    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_key(tmp_path, found.url)))
-    yield found
+    key = str(write_key(folder, found.url))
+    yield found, {"STORAGE_EMULATOR_HOST": found.url, "GOOGLE_APPLICATION_CREDENTIALS": key}
     server.shutdown()
+
+
+@pytest.fixture
+def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Starts a fake Google, which all programs that the test starts will use."""
+    with fake_google(tmp_path) as (found, env):
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def google_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Starts a fake Google that stays for all tests of a file. Yields it, and the environment variables."""
+    with fake_google(tmp_path_factory.mktemp("google")) as found:
+        yield found

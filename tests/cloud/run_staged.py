@@ -1,21 +1,29 @@
 """Plays Dataflow's workers: runs a posted job, and uses only the files that were staged (uploaded) for it.
 
-    python run_staged.py REQUEST.json WORKER_PYTHON FOLDER NUM_WORKERS
+    python run_staged.py REQUEST.json WORKER_PYTHON FOLDER NUM_WORKERS [--modes=die,split,late]
 
 The request contains the addresses of the pipeline and of every dependency in the store. The script fetches them, and
 compares each dependency with its checksum. It installs the sdist (our code) into the workers' environment, like Beam's
 boot program. Then Beam's local runner distributes the work to processes of this environment. This tests our code and
 the staging, but not Google's service.
+
+With ``--modes``, workers are lost, late, or asked to give work away (:mod:`unkind_runner`). The last line printed has
+the numbers of these events. ``--path=FOLDER`` puts a folder before the packages of all workers, and
+``--joining_path=FOLDER`` before those of the workers that are started later, as if their image were another one.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import hashlib
 import json
 import os
 import shlex
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +33,8 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_provision_api_pb2, beam_runner_api_pb2
 from apache_beam.runners.portability import portable_runner
 from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
+from lent_workers import Forks, Plan
+from unkind_runner import UnkindRunner
 
 
 def pipeline_of(request: dict[str, Any]) -> beam_runner_api_pb2.Pipeline:
@@ -81,13 +91,14 @@ def without_our_path() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
 
-def run(request: dict[str, Any], worker_python: str, folder: Path, num_workers: int) -> str:
+def run(request: dict[str, Any], given: argparse.Namespace) -> str:
+    folder = Path(given.folder)
     staged = folder / "staged"
     staged.mkdir(parents=True, exist_ok=True)
     pipeline = pipeline_of(request)
     names = fetch_dependencies(pipeline, staged)
-    install(names, staged, worker_python)
-    program = f"{shlex.quote(worker_python)} -m pipeline.engine.worker"
+    install(names, staged, given.worker_python)
+    program = f"{shlex.quote(given.worker_python)} -m pipeline.engine.worker"
     command = f"cd {shlex.quote(str(folder))} && exec env -u PYTHONPATH {program}"
     for environment in pipeline.components.environments.values():
         assert environment.urn == "beam:env:docker:v1"
@@ -100,17 +111,41 @@ def run(request: dict[str, Any], worker_python: str, folder: Path, num_workers: 
         pipeline_options=portable_runner.JobServiceHandle.encode_pipeline_options(options)
     )
     worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
-    runner = fn_runner.FnApiRunner(provision_info=fn_runner.ExtendedProvisionInfo(provision))
-    runner._num_workers = num_workers
+    info = fn_runner.ExtendedProvisionInfo(provision)
     local = PipelineOptions([])
-    local.view_as(DirectOptions).direct_num_workers = num_workers
-    return str(runner.run_via_runner_api(pipeline, local).wait_until_finish())
+    local.view_as(DirectOptions).direct_num_workers = given.num_workers
+    if given.modes is None:
+        runner = fn_runner.FnApiRunner(provision_info=info)
+        runner._num_workers = given.num_workers
+        return str(runner.run_via_runner_api(pipeline, local).wait_until_finish())
+    with unkind_plan(given) as plan:
+        state = str(UnkindRunner(info, plan).run_via_runner_api(pipeline, local).wait_until_finish())
+        print(json.dumps(plan.counts))
+    return state
+
+
+@contextlib.contextmanager
+def unkind_plan(given: argparse.Namespace) -> Iterator[Plan]:
+    """Yields the plan of a job whose workers are lost, late or asked to give work away."""
+    with tempfile.TemporaryDirectory() as orders, contextlib.ExitStack() as stack:
+        forks = []
+        for path in dict.fromkeys((given.path, given.joining_path or given.path)):
+            forks.append(Forks(given.worker_python, Path(orders), Path(given.folder), path))
+            stack.callback(forks[-1].close)
+        yield Plan([m for m in given.modes.split(",") if m], forks[0], forks[-1], given.num_workers, Path(orders))
 
 
 def main() -> int:
-    request_path, worker_python, folder, num_workers = sys.argv[1:]
+    parser = argparse.ArgumentParser()
+    for name in ("request", "worker_python", "folder"):
+        parser.add_argument(name)
+    parser.add_argument("num_workers", type=int)
+    parser.add_argument("--modes")
+    parser.add_argument("--path", default="")
+    parser.add_argument("--joining_path", default="")
+    given = parser.parse_args()
     FileSystems.set_options(PipelineOptions([]))
-    state = run(json.loads(Path(request_path).read_text()), worker_python, Path(folder), int(num_workers))
+    state = run(json.loads(Path(given.request).read_text()), given)
     print(state)
     return 0 if state == "DONE" else 1
 

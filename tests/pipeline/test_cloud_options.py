@@ -256,6 +256,10 @@ def test_local_memory_is_foreseen() -> None:
     ("raised", "said"),
     [
         ("ModuleNotFoundError: No module named 'pipeline' [while running 'x']", "workers do not have this package"),
+        ("AttributeError: Can't get attribute '_New' on <module 'pipeline.clean.passes' from '/x/passes.py'>",
+         "do not run what was started here (their pipeline.clean.passes has no _New): give the workers the same"),
+        ("ModuleNotFoundError: No module named 'pipeline.clean.new' [while running 'x']",
+         "do not run what was started here (their package has no pipeline.clean.new): give"),
         ("pipeline.engine.same_code.StaleWorker: the workers do not run what was started here (numpy 1 in place "
          "of 2): build again [while running 'y']\n  File", "numpy 1 in place of 2"),
         ("ValueError: /opt/models/en.arpa.bin: no such file; get it with", "/opt/models/en.arpa.bin: no such file"),

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from mixtures.parts import PartRule
 from mixtures.plan.deal import plan
 from mixtures.plan.shares import Plan, SourceTokens
 from mixtures.recipe import Recipe
@@ -24,6 +25,7 @@ from pipeline import graph
 from pipeline.engine.runner import choose_engine
 from pipeline.files.checked import CheckedBatches, read_checked
 from pipeline.files.spill import Shuffle
+from pipeline.mix.count_held_out import _FinishCount
 from pipeline.mix.job import CountJob, MixJob, SourceShare
 from pipeline.tokenize.encode_parts import TOKEN_FILE
 from pipeline.tokenize.held_out import HeldOut
@@ -207,3 +209,21 @@ def test_every_repetition_has_another_place(mixed: Mixed) -> None:
     assert len(epochs) >= 2
     common = set(epochs[0]) & set(epochs[1])
     assert [i for i in epochs[0] if i in common] != [i for i in epochs[1] if i in common]
+
+
+def test_the_counts_do_not_depend_on_the_order_in_which_they_arrive(tmp_path: Path) -> None:
+    path = tmp_path / "held.json"
+    job = CountJob(
+        parts=(Parts("a", str(tmp_path), 80, "{}"),), shares={}, wanted_tokens={}, result_path=str(path),
+        rules={"a": PartRule(by="host", weights={"v1": Decimal(1)})},
+    )  # fmt: skip
+    cut = Cut(last_hash=1, last_doc_id="x", last_doc_tokens_kept=1, last_doc_tokens=1)
+    # More values than the result lists, all equally often.
+    counts = [{"parts": {}, "left_out": {}, "values": {f"v{number}": 1}} for number in range(80)]
+    group: list[Any] = [*(("cut", (source, cut)) for source in "ba"), *(("count", ("a", one)) for one in counts)]
+    found = []
+    for order in (1, -1):
+        assert list(_FinishCount(job).process((0, group[::order]))) == [str(path)]
+        found.append(path.read_bytes())
+    assert found[0] == found[1]
+    assert list(json.loads(read_checked(str(path)))["cuts"]) == ["a", "b"]

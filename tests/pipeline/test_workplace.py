@@ -6,16 +6,19 @@ from pathlib import Path
 
 import apache_beam as beam
 import pytest
+from apache_beam.internal import pickler
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_runner_api_pb2
 
 from pipeline.engine.runner import choose_engine
-from pipeline.engine.same_code import Job, check_worker, checked, needs_of
+from pipeline.engine.same_code import Job, NotShared, carry_needs
 from pipeline.files.spill import Shuffle
 from pipeline.output.paths import Layout
 from pipeline.progress.display import Display
 from pipeline.run_job import workplace
 from pipeline.settings.settings import parse
 
+PAR_DO = "beam:transform:pardo:v1"
 REMOTE = ["--runner=PortableRunner", "--job_endpoint=localhost:1"]
 
 
@@ -53,20 +56,37 @@ def test_dataflow_shuffles_payloads_itself(tmp_path: Path) -> None:
         assert not place.shuffle.by_reference
 
 
-def test_a_remote_job_checks_its_workers(tmp_path: Path) -> None:
-    job = Job(options=PipelineOptions(REMOTE))
-    job.probes = (("--output", str(tmp_path / "none")),)
-    needs = needs_of(job)
-    assert needs is not None
-    assert needs.probes == job.probes
-    with pytest.raises(RuntimeError, match="--output: the worker on"):
-        check_worker(needs)
-    elements = checked(job | beam.Create([1]))
-    assert elements.producer.full_label.startswith("check")
+def dofns(job: beam.Pipeline) -> dict[str, bytes]:
+    """Returns a dict from the name of each step to its DoFn, as the engine gets it."""
+    steps = job.to_runner_api().components.transforms.values()
+    payloads = {
+        s.unique_name: beam_runner_api_pb2.ParDoPayload.FromString(s.spec.payload)
+        for s in steps
+        if s.spec.urn == PAR_DO
+    }
+    return {name: payload.do_fn.payload for name, payload in payloads.items()}
+
+
+def job_of_two_stages(flags: list[str], probe: Path) -> beam.Pipeline:
+    job = Job(options=PipelineOptions(flags))
+    job.probes = (("--output", str(probe)),)
+    pairs = job | "begin" >> beam.Create([("a", 1)]) | "first" >> beam.Map(lambda pair: pair)
+    _ = pairs | "group" >> beam.GroupByKey() | "second" >> beam.MapTuple(lambda key, numbers: (key, sum(numbers)))
+    carry_needs(job)
+    return job
+
+
+def test_every_step_of_a_remote_job_checks_its_worker(tmp_path: Path) -> None:
+    steps = dofns(job_of_two_stages(REMOTE, tmp_path / "none"))
+    assert {"first", "second"} <= steps.keys()
+    for payload in steps.values():
+        with pytest.raises(NotShared, match="--output: the worker on"):
+            pickler.loads(payload)
+    (tmp_path / "probe").touch()
+    for payload in dofns(job_of_two_stages(REMOTE, tmp_path / "probe")).values():
+        pickler.loads(payload)
 
 
 def test_a_local_job_has_no_check(tmp_path: Path) -> None:
-    job = Job(options=PipelineOptions([]))
-    assert needs_of(job) is None
-    elements = job | beam.Create([1])
-    assert checked(elements) is elements
+    for payload in dofns(job_of_two_stages([], tmp_path / "none")).values():
+        pickler.loads(payload)
