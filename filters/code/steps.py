@@ -145,8 +145,7 @@ class CodeFiles(Step):
         if "\0" in text and "binary_content" in self.dropped_reasons:
             return "binary_content", "a NUL"
         if language is not None and "generated_code" in self.dropped_reasons:
-            marker = generated_marker(text, language)
-            if marker is not None:
+            if (marker := generated_marker(text, language)) is not None:
                 return "generated_code", marker
         return None, None
 
