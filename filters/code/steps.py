@@ -144,10 +144,8 @@ class CodeFiles(Step):
             return "unknown_file_type", language
         if "\0" in text and "binary_content" in self.dropped_reasons:
             return "binary_content", "a NUL"
-        if language is not None and "generated_code" in self.dropped_reasons:
-            if (marker := generated_marker(text, language)) is not None:
-                return "generated_code", marker
-        return None, None
+        marker = generated_marker(text, language) if language and "generated_code" in self.dropped_reasons else None
+        return (None, None) if marker is None else ("generated_code", marker)
 
 
 def generated_marker(text: str, language: str) -> str | None:
