@@ -96,6 +96,7 @@ class Excluded(Step):
 
     NAME: ClassVar[str] = "excluded"
     DATA_VERSION: ClassVar[int] = 1
+    IS_BLIND_TO_CUTS: ClassVar[bool] = True
     MODELS: ClassVar[tuple[str, ...]] = ("exclude",)
     REASONS: ClassVar[tuple[str, ...]] = ("excluded",)
 

@@ -61,6 +61,10 @@ class Step(ABC):
     """The citation of the rule in the table of ``docs/recipe.md``."""
     EVIDENCE: ClassVar[pa.Schema | None] = None
     """The columns of :attr:`Outcome.evidence`; None if ``apply`` never returns evidence."""
+    IS_BLIND_TO_CUTS: ClassVar[bool] = False
+    """True if the step never keeps a text from which lines were removed although it drops the whole text. This holds
+    for steps that drop only short texts, and for steps that look at no text. An estimate does not remove lines that
+    other documents repeat. It gives an upper bound only if all later steps are of this kind."""
     HAS_KERNELS: ClassVar[bool] = False
     """True if ``apply`` runs compiled loops (:mod:`filters.compiled`). Compiling them takes memory in each process."""
 

@@ -100,6 +100,7 @@ class UrlList(Step):
     NAME: ClassVar[str] = "url_list"
     CITE: ClassVar[str] = "UT1 (Université Toulouse Capitole), as FineWeb and RefinedWeb use it"
     DATA_VERSION: ClassVar[int] = 1
+    IS_BLIND_TO_CUTS: ClassVar[bool] = True
     MODELS: ClassVar[tuple[str, ...]] = ("url_lists",)
     NEEDS: ClassVar[tuple[str, ...]] = ("url",)
     REASONS: ClassVar[tuple[str, ...]] = ("listed_url",)

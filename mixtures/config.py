@@ -71,8 +71,7 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
         own["mixture"] = {**(own.get("mixture") or {}), **once}
     own = _with_sources(own, list(inputs) or list(config.get("inputs") or ()) or _sources(base.get("mixture")))
     recipe = recipe_of(_laid_over(_of_weights(base, own), own))
-    is_inherited = not config.get("recipe") and _lacks_length(own.get("mixture"))
-    return replace(recipe, is_length_inherited=is_inherited, base=named)
+    return replace(recipe, is_length_inherited=_lacks_length(own.get("mixture")), base=named)
 
 
 def base_of(recipe: Recipe) -> Recipe | None:

@@ -44,9 +44,9 @@ class Recipe:
     tokens: int
     """The length of the stream in tokens, if ``--tokens`` gives no other length."""
     is_length_inherited: bool = False
-    """True if nobody asked for the length `tokens`: a configuration file replaced the weights of the default recipe,
-    but not its ``tokens``. The stream is not longer than `tokens`. If it is shorter, no message compares it with
-    `tokens`.
+    """True if nobody asked for the length `tokens`: a configuration file replaced the weights of the recipe that it
+    names (or of the default recipe), but not its ``tokens``. The stream is not longer than `tokens`. If it is shorter,
+    no message compares it with `tokens`.
     """
     base: str = ""
     """The recipe that a configuration file builds on: its ``recipe``, or the default recipe. Empty if the recipe was

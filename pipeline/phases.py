@@ -40,6 +40,7 @@ from pipeline.mix.forgotten import check_forgotten
 from pipeline.mix.job import MixJob
 from pipeline.mix.replaced import outdated as outdated_shards
 from pipeline.mix.replaced import replaced as replaced_shards
+from pipeline.mix.replaced import to_be_replaced
 from pipeline.mix.work import mix_work
 from pipeline.output.fingerprint import fingerprint
 from pipeline.output.lock import only_run, reading, reading_all
@@ -115,6 +116,7 @@ def run(settings: Settings) -> None:
         before = begin_record(settings, layout, engine)
         made: Plan | None = None
         with Display() as display, workplace(settings, engine, layout, display) as place:
+            display.say(to_be_replaced(layout, settings.recipe.name) if settings.phase != "clean" else "")
             try:
                 if prepared:
                     _clean(settings, layout, place, prepared, display)

@@ -257,6 +257,7 @@ class C4SentencesAfterDedup(Step):
     NAME: ClassVar[str] = "c4_sentences"
     CITE: ClassVar[str] = "C4, c4_utils _remove_lines_from_text"
     DATA_VERSION: ClassVar[int] = 1
+    IS_BLIND_TO_CUTS: ClassVar[bool] = True
     REASONS: ClassVar[tuple[str, ...]] = ("empty_after_dedup", "too_few_sentences_after_dedup")
 
     min_sentences: int = 3  # c4_utils _MIN_NUM_SENTENCES

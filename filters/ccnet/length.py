@@ -28,6 +28,7 @@ class MinLength(Step):
     NAME: ClassVar[str] = "min_length"
     CITE: ClassVar[str] = "CCNet, mine.py min_len"
     DATA_VERSION: ClassVar[int] = 1
+    IS_BLIND_TO_CUTS: ClassVar[bool] = True
     REASONS: ClassVar[tuple[str, ...]] = ("too_short",)
 
     min_chars: int = 300
@@ -61,6 +62,7 @@ class MinLengthAfterDedup(Step):
     NAME: ClassVar[str] = "min_length_after_dedup"
     CITE: ClassVar[str] = "CCNet: nothing left; 100 is ours"
     DATA_VERSION: ClassVar[int] = 1
+    IS_BLIND_TO_CUTS: ClassVar[bool] = True
     REASONS: ClassVar[tuple[str, ...]] = ("empty_after_dedup", "too_short_after_dedup")
 
     min_chars: int = 100

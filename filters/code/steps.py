@@ -65,6 +65,7 @@ class AllowedLicence(Step):
 
     NAME: ClassVar[str] = "licence"
     DATA_VERSION: ClassVar[int] = 1
+    IS_BLIND_TO_CUTS: ClassVar[bool] = True
     NEEDS: ClassVar[tuple[str, ...]] = ("license",)
     REASONS: ClassVar[tuple[str, ...]] = ("no_file_row", "no_licence", "licence_not_permitted")
 
@@ -143,11 +144,8 @@ class CodeFiles(Step):
             return "unknown_file_type", language
         if "\0" in text and "binary_content" in self.dropped_reasons:
             return "binary_content", "a NUL"
-        if language is not None and "generated_code" in self.dropped_reasons:
-            marker = generated_marker(text, language)
-            if marker is not None:
-                return "generated_code", marker
-        return None, None
+        marker = generated_marker(text, language) if language and "generated_code" in self.dropped_reasons else None
+        return (None, None) if marker is None else ("generated_code", marker)
 
 
 def generated_marker(text: str, language: str) -> str | None:

@@ -40,6 +40,7 @@ class WikiLanguages(Step):
 
     NAME: ClassVar[str] = "wiki_languages"
     DATA_VERSION: ClassVar[int] = 1
+    IS_BLIND_TO_CUTS: ClassVar[bool] = True
     NEEDS: ClassVar[tuple[str, ...]] = ("_wiki",)
     REASONS: ClassVar[tuple[str, ...]] = ("other_language",)
     CITE: ClassVar[str] = "the paper"

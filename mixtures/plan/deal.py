@@ -28,7 +28,9 @@ tried, from the longest down. If none of them fits, a shorter length is used tha
 """
 
 
-def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None) -> Plan:
+def plan(
+    recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None, *, is_foreseen: bool = False
+) -> Plan:
     """Returns a plan that divides ``num_tokens`` among the recipe's sources. If a source is divided into parts (such as
     ``github:Python``), the parts replace the source.
 
@@ -43,6 +45,9 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
 
     If earlier stages of the training used a source, it continues where these stages stopped. Its ``max_epochs`` then
     limits all stages together. If the recipe has ``epochs`` instead of weights, these epochs apply to this stage alone.
+
+    If ``is_foreseen`` is True, ``available`` is an estimate of a run that was not made. Then error messages do not name
+    the output of the run.
 
     Raises:
         PlanError: a source is missing or too small, a source with a weight gets no token, or an available source is
@@ -61,7 +66,7 @@ def plan(recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int 
     _check_request(recipe, available, num_tokens)
     empty = [s for s in recipe.weights if s not in available or available[s].tokens < 1]
     if empty and (recipe.missing == "error" or len(empty) == len(recipe.weights)):
-        raise PlanError(_missing_message(recipe, available, num_tokens, empty))
+        raise PlanError(_missing_message(recipe, available, num_tokens, empty, is_foreseen=is_foreseen))
     limits = _limits(recipe, {s: a for s, a in available.items() if s not in empty})
     ended = [s for s in limits if limits[s] < 1 and available[s].used]
     if ended and (recipe.missing == "error" or len(ended) == len(limits)):
@@ -245,14 +250,16 @@ def _deal_within(
 
 
 def _missing_message(
-    recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None, empty: Sequence[str]
-) -> str:
+    recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None, empty: Sequence[str], *,
+    is_foreseen: bool,
+) -> str:  # fmt: skip
     is_asked = num_tokens is not None or not recipe.is_length_inherited
     dealt = deal(num_tokens or recipe.tokens, recipe.exact_weights()) if is_asked else {}
     table = format_rows(need_rows(recipe, available, dealt))
     have = "has" if len(empty) == 1 else "have"
     lost = [s for s in empty if s in available]
-    why = f" (of {', '.join(lost)} there is input, but nothing of it was kept: dropped/ and the report say why)"
+    kept = "would be kept" if is_foreseen else "was kept: dropped/ and the report say why"
+    why = f" (of {', '.join(lost)} there is input, but nothing of it {kept})"
     others = len(recipe.weights) > len(empty)
     return (
         f"{table}\n{', '.join(empty)} {have} a weight but no tokens{why if lost else ''}: "

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from mixtures.parts import source_of
 from mixtures.plan.by_part import by_part
 from mixtures.recipe import Recipe
 
@@ -108,10 +109,11 @@ def shortfall(recipe: Recipe, made: Plan) -> str:
     if made.asked_tokens:
         by = "mixture.tokens asks for" if made.asked_tokens == recipe.tokens else "were asked for"
         asked = f" of the {made.asked_tokens:,} tokens that {by}"
+    held = " (without those held out for validation)" if source_of(of.source) in recipe.validation else ""
     used = f", {of.begin_tokens:,} of them used by earlier stages" if of.begin_tokens else ""
     return (
         f"the stream has {made.tokens:,}{asked or ' tokens'}, because {of.source} "
-        f"limits it: it has {of.available_tokens:,} tokens{used}, may be seen at most "
+        f"limits it: it has {of.available_tokens:,} tokens{held}{used}, may be seen at most "
         f"{most:f} times, and is {float(of.weight):.4g} % of the stream; give more input for "
         "it, raise its max_epochs, or lower its weight"
     )

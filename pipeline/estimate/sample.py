@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from filters.step import Step
 from mixtures.parts import PartRule, part_name
 from pipeline.clean.batches import BASE_COLUMNS
 from pipeline.clean.prepared_source import PreparedSource
@@ -18,7 +19,7 @@ from pipeline.estimate.read_unit import Sampled, Sampler, TokenCount, assumed_to
 from pipeline.scale.costs import ELEMENT_SECONDS
 from pipeline.scale.rates import clean_mb_per_s, mix_mb_per_s
 from pipeline.sources.dedup_steps import DedupStep
-from pipeline.sources.source import UNKNOWN_FORM, Unit
+from pipeline.sources.source import UNKNOWN_FORM, AnyStep, Unit
 
 SAMPLE_SECONDS = 20.0
 """Documents of a source are read for this many seconds (our choice)."""
@@ -63,8 +64,12 @@ class SourceEstimate:
     between the units that were read. It is 0 if the whole input was read. Otherwise it is None if fewer than two units
     were read, or if no text was found."""
     dedups: tuple[str, ...]
-    """The dedups of the source. An estimate cannot foresee what they drop, so the numbers of documents and of bytes are
-    upper bounds.
+    """The dedups of the source. An estimate cannot foresee what they drop, so the numbers of documents, bytes and
+    tokens are upper bounds, unless ``may_keep_more`` names a step.
+    """
+    may_keep_more: tuple[str, ...]
+    """The steps that may keep documents that they drop in the estimate. They come after a dedup that removes lines or
+    passages, so in a run they judge other texts. If there are any, the numbers are not bounds.
     """
     ngram_key_bytes: float
     """The total size in bytes of the keys that documents send to near dedups."""
@@ -82,8 +87,8 @@ class SourceEstimate:
 
     @property
     def is_bound(self) -> bool:
-        """True if the numbers of documents and of bytes are upper bounds, because some steps were not run."""
-        return self.is_unfiltered or bool(self.dedups or self.left_out)
+        """True if the numbers of documents, bytes and tokens are upper bounds, because some steps were not run."""
+        return self.is_unfiltered or (bool(self.dedups or self.left_out) and not self.may_keep_more)
 
 
 def estimate_source(
@@ -91,7 +96,8 @@ def estimate_source(
 ) -> SourceEstimate:
     """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up by bytes.
 
-    The dedups are not run, so the estimated numbers of documents and of bytes are upper bounds.
+    The dedups are not run, so the estimated numbers of documents and of bytes are upper bounds, unless steps after a
+    dedup may keep more (`SourceEstimate.may_keep_more`).
 
     Args:
         times: the size of the real input, divided by the size of the given input. All numbers are multiplied by this
@@ -137,12 +143,26 @@ def estimate_source(
         cpu_hours=(clean + text / 1e6 / mix_mb_per_s()) / 3600,
         error=relative_error([(weight, one.per_byte[1]) for one, weight in sampled], read / max(total, 1)),
         dedups=tuple(step.NAME for step in dedups),
+        may_keep_more=() if is_unfiltered else _may_keep_more(made.source.steps),
         ngram_key_bytes=sum(step.key_bytes(num_docs, text) for step in dedups if isinstance(step, DedupStep)),
         left_out=made.left_out,
         is_unknown=not any(one.num_docs for one, _ in sampled),
         is_unfiltered=is_unfiltered,
         parts=_parts(sampler.rule, made.source.name, sampled, factor, read / max(total, 1)),
     )
+
+
+def _may_keep_more(steps: Sequence[AnyStep]) -> tuple[str, ...]:
+    """Returns the names of the steps that judge texts after a dedup that removes parts of texts, and that may keep a
+    shortened text although they drop the whole text.
+
+    >>> from pipeline.sources import SOURCES
+    >>> _may_keep_more(SOURCES["common_crawl"].steps), _may_keep_more(SOURCES["books"].steps)
+    (('language', 'perplexity', 'reference'), ())
+    """
+    first = next((i for i, s in enumerate(steps) if isinstance(s, DedupStep) and s.edits_text), len(steps))
+    later = [step for step in steps[first:] if isinstance(step, Step)]
+    return tuple(step.NAME for step in later if step.REASONS and not step.IS_BLIND_TO_CUTS)
 
 
 def _has_column(made: PreparedSource, by: str) -> bool:

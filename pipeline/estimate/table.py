@@ -43,12 +43,13 @@ def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> No
     table = Table(title=f"estimate, from the first part of some inputs{times}", title_justify="left")
     for index, name in enumerate(_COLUMNS):
         table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
+    is_counted = bool(settings.tokenizer)
     for one in found:
-        table.add_row(*_cells(one))
-        for cells in _part_cells(one):
+        table.add_row(*_cells(one, is_counted))
+        for cells in _part_cells(one, is_counted):
             table.add_row(*cells)
     console.print(table)
-    for line in (*_notes(settings.recipe, found), how):
+    for line in (*_notes(settings.recipe, found, is_counted), how):
         console.print(line, highlight=False, soft_wrap=True)
     if isinstance(made, Plan):
         console.print(format_table(_foreseen(settings.recipe, found), made), highlight=False, soft_wrap=True)
@@ -58,9 +59,12 @@ def print_estimate(settings: Settings, prepared: Sequence[PreparedSource]) -> No
 
 
 def _foreseen(recipe: Recipe, found: Sequence[SourceEstimate]) -> Recipe:
-    """Returns the recipe with a change: it divides only those sources whose parts could be estimated."""
+    """Returns the recipe with two changes. It divides only those sources whose parts could be estimated. It holds out
+    nothing for validation, because an estimate counts all tokens.
+    """
     known = {e.source for e in found if e.parts}
-    return dataclasses.replace(recipe, parts={s: rule for s, rule in recipe.parts.items() if s in known})
+    parts = {s: rule for s, rule in recipe.parts.items() if s in known}
+    return dataclasses.replace(recipe, parts=parts, validation={})
 
 
 def _plan(settings: Settings, found: Sequence[SourceEstimate]) -> Plan | PlanError:
@@ -71,29 +75,45 @@ def _plan(settings: Settings, found: Sequence[SourceEstimate]) -> Plan | PlanErr
         elif e.source in settings.recipe.weights:
             available[e.source] = SourceTokens(e.num_tokens, int(e.num_docs))
     try:
-        return plan(_foreseen(settings.recipe, found), available, settings.num_tokens)
+        return plan(_foreseen(settings.recipe, found), available, settings.num_tokens, is_foreseen=True)
     except PlanError as error:
         return error
 
 
 def _most(e: SourceEstimate) -> str:
-    return "≤ " if e.is_bound and not e.is_unknown else ""
+    if e.is_unknown:
+        return ""
+    return "≤ " if e.is_bound else "≈ " if e.may_keep_more else ""
+
+
+def _most_tokens(e: SourceEstimate, is_counted: bool) -> str:
+    """Returns the mark of a number of tokens. If the tokens are not counted but follow from the bytes, a bound is only
+    about right.
+    """
+    most = _most(e)
+    return "≲ " if most == "≤ " and not is_counted else most
 
 
 def _error(error: float | None) -> str:
     return "unknown" if error is None else "all read" if error == 0 else f"± {200 * error:.0f} %"
 
 
-def _part_cells(e: SourceEstimate) -> Iterator[tuple[str, ...]]:
+def _part_cells(e: SourceEstimate, is_counted: bool) -> Iterator[tuple[str, ...]]:
     """Yields a table row for each part of a source. A part's cells for files, bytes and hours are empty, because these
     numbers are in the source's own row.
     """
     for name, part in e.parts.items():
-        cells = (f"{_most(e)}{part.num_docs:,.0f}", "", f"{part.num_tokens:,}", _error(part.error), "")
+        cells = (
+            f"{_most(e)}{part.num_docs:,.0f}",
+            "",
+            f"{_most_tokens(e, is_counted)}{part.num_tokens:,}",
+            _error(part.error),
+            "",
+        )
         yield (f"  {name}", "", "", "", "", *cells)
 
 
-def _cells(e: SourceEstimate) -> tuple[str, ...]:
+def _cells(e: SourceEstimate, is_counted: bool) -> tuple[str, ...]:
     most = _most(e)
     return (
         e.source,
@@ -103,18 +123,26 @@ def _cells(e: SourceEstimate) -> tuple[str, ...]:
         size(e.read_bytes),
         "unknown" if e.is_unknown else f"{most}{e.num_docs:,.0f}",
         f"{most}{size(e.text_bytes)}",
-        f"{e.num_tokens:,}",
+        f"{_most_tokens(e, is_counted)}{e.num_tokens:,}",
         _error(e.error),
         cpu_time(e.cpu_hours),
     )
 
 
-def _notes(recipe: Recipe, found: Sequence[SourceEstimate]) -> Iterator[str]:
+def _notes(recipe: Recipe, found: Sequence[SourceEstimate], is_counted: bool) -> Iterator[str]:
     """Yields lines about effects that the numbers do not include."""
-    if with_dedups := [f"{e.source} {', '.join(e.dedups)}" for e in found if e.dedups]:
+    if with_dedups := [f"{e.source} {', '.join(e.dedups)}" for e in found if e.dedups and e.is_bound]:
         yield (
             "≤ means at most: a part of the input cannot tell what these steps will remove from all of it: "
             f"{'; '.join(with_dedups)}"
+        )
+    if not is_counted and any(_most_tokens(e, is_counted) == "≲ " for e in found):
+        yield "≲ means at most about: the same, of tokens that are not counted but follow from the bytes of the text"
+    if unsure := [f"{e.source} {', '.join(e.may_keep_more)}" for e in found if e.may_keep_more]:
+        yield (
+            "≈ means about, and no bound: dedups remove documents, and one of them also removes parts of texts before "
+            "these steps; so in a run they judge other texts, and may keep documents that they drop here: "
+            f"{'; '.join(unsure)}"
         )
     for e in found:
         if e.source in recipe.parts and not e.parts:
@@ -127,7 +155,7 @@ def _notes(recipe: Recipe, found: Sequence[SourceEstimate]) -> Iterator[str]:
             yield f"{e.source}: no document of {', '.join(absent)} in the part that was read"
         if e.left_out:
             names = ", ".join(e.left_out)
-            yield f"{e.source}: at most (≤), because the models of {names} are missing, so all documents pass"
+            yield f"{e.source}: too many, because the models of {names} are missing, so all documents pass"
         if e.is_unfiltered:
             yield f"{e.source}: at most (≤), because its filters follow a join, which cannot run on a part of the input"
     yield (

@@ -10,6 +10,20 @@ from pipeline.output.paths import Layout
 from tokenizer.numbers import counted
 
 
+def to_be_replaced(layout: Layout, recipe: str) -> str:
+    """Returns a message for a run that begins with another recipe than that of the complete shards in the output.
+    Returns an empty string if there are no such shards.
+    """
+    manifest = read_whole_manifest(layout)
+    if manifest is None or manifest["recipe"] == recipe:
+        return ""
+    return (
+        f"{layout.output} holds the {len(manifest['shards']):,} shards of recipe {manifest['recipe']} (seed "
+        f"{manifest['seed']}, {manifest['tokens']:,} tokens), which this run of recipe {recipe} will replace; "
+        "interrupt it now to keep them, and give another --output"
+    )
+
+
 def outdated(layout: Layout) -> str:
     """Returns a message for a run that is about to clean a source again: the complete shards in the output will no
     longer match the clean documents. Returns an empty string if the output has no complete shards.

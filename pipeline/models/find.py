@@ -292,11 +292,12 @@ def _check_cutoffs(table: str, languages: Iterable[str]) -> None:
         raise ValueError(f"{table}: {error}; {get_again(table)}") from error
     lacking = [language for language in languages if language not in cutoffs]
     if lacking:
-        raise ValueError(
+        missing = (
             f"{table} has no column for {', '.join(lacking)}; compute it from a corpus of that language with "
             f"`python -m pipeline.models cutoffs --models {os.path.dirname(table) or '.'} --language {lacking[0]} "
             "--input GLOB`"
         )
+        raise MissingModels([missing])
 
 
 def _missing(source: str, key: str, languages: tuple[str, ...], models_dir: str | None) -> str:

@@ -19,6 +19,7 @@ from mixtures.plan.table import shortfall, shown_epochs
 from pipeline.files.files import exists, read_bytes
 from pipeline.output.paths import Layout
 from pipeline.settings.settings import Settings
+from pipeline.sources.source import UNKNOWN_FORM
 from tokenizer.numbers import counted
 
 
@@ -114,16 +115,19 @@ def part_rows(manifest: dict[str, Any], source: str, stats: dict[str, Any]) -> l
 
 
 def told_of_records(source: str, stats: dict[str, Any]) -> str:
-    """Returns a line about a source's unreadable records and files; an empty string if all could be read.
+    """Returns a line about a source's unreadable records and files, and about files in a format that the source does
+    not read. Returns an empty string if all could be read.
 
-    >>> told_of_records("books", {"bad_records": 8, "unreadable_files": 1})
-    'books: 8 bad records, 1 file unreadable'
+    >>> told_of_records("books", {"bad_records": 8, "unreadable_files": 1, "records": {"unknown_form": 2}})
+    'books: 8 bad records, 1 file unreadable, 2 files of an unknown form not read'
     """
     parts = []
     for number, one, many in (
         (stats.get("bad_records", 0), "bad record", "bad records"),
         (stats.get("unreadable_files", 0), "file unreadable", "files unreadable"),
-    ):
+        (stats.get("records", {}).get(UNKNOWN_FORM, 0), "file of an unknown form not read",
+         "files of an unknown form not read"),
+    ):  # fmt: skip
         if number:
             parts.append(f"{number:,} {one if number == 1 else many}")
     return f"{source}: {', '.join(parts)}" if parts else ""

@@ -23,7 +23,9 @@ documents other settings would keep, and compares runs.
 - ``eval_sets``: makes a page for each evaluation set that the run searched for in the documents.
 - ``failed``: writes the report of a run that failed.
 - ``dataset_card``: writes the ``README.md`` of the output.
-- ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with changed settings.
+- ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with changed settings. ``part_of``,
+  ``token_counts``, ``amounts``: count documents and tokens by part of the mixture. ``recount_remarks``: makes lines
+  about what is guessed.
 - ``compare``, ``settings``, ``terminal``: compare two runs and their settings, and print to the terminal.
 - ``against``: makes the section of the page that compares two runs.
 

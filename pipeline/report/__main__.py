@@ -116,7 +116,8 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         help="a setting as under `sources:` in the config file; SOURCE.FIELD=VALUE for every step that "
         "has it (a list in brackets: wikipedia.wiki_languages.wikis=[en,de]), SOURCE.STEP=off, "
-        "and common_crawl.perplexity.head=N or .middle=N where a bucket ends; repeatable",
+        "and common_crawl.perplexity.head=N or .middle=N where a bucket ends "
+        "(.middle.de=N for one language); repeatable",
     )
     parser.add_argument(
         "--page", action="store_true",

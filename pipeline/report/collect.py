@@ -265,6 +265,11 @@ class Tokens:
             self._path, self._counts = part.path, self._read(join(self._folder, TOKEN_FILE.format(int(match[1]))))
         return np.array([self._counts.get(i, np.nan) for i in ids], np.float64)
 
+    def has(self, part: Part) -> bool:
+        """True if there is a token file for a part."""
+        match = _PART_NUMBER.search(part.name)
+        return match is not None and exists(join(self._folder, TOKEN_FILE.format(int(match[1]))))
+
     @staticmethod
     def _read(path: str) -> dict[str, int]:
         counts: dict[str, int] = {}

@@ -9,6 +9,9 @@ There are three kinds of documents:
   documents as in the run.
 - For some documents the signals are not enough, for example because a count stopped at its limit.
 
+The tokens of documents that come back are estimated from their own lengths (:mod:`pipeline.report.amounts`). If the
+recipe divides the source by a column, documents and tokens are counted for each part.
+
 The results of dedups are taken from the run. This is not exact. For example, a dedup dropped a document because the run
 kept a duplicate of it. The changed settings may drop the duplicate too, but the document is still counted as dropped.
 """
@@ -16,18 +19,27 @@ kept a duplicate of it. The changed settings may drop the duplicate too, but the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.report.collect import Tokens, languages_of
-from pipeline.report.documents import evenly, parts_of, read_part, signal_columns
+from mixtures.parts import PartRule
+from pipeline.report.amounts import Amounts
+from pipeline.report.collect import languages_of
+from pipeline.report.documents import Floats, Part, evenly, parts_of, read_part, signal_columns
 from pipeline.report.output_state import RunState, SourceState
+from pipeline.report.part_of import PartsOf
+from pipeline.report.recount_remarks import told_of_amounts, told_of_cutoffs
 from pipeline.report.rejudge import AS_IT_WAS, KEPT, UNKNOWN, Change, Documents, judge, why_unknown
+from pipeline.report.token_counts import TokenCounts
 from pipeline.sources.dedup_steps import DedupStep
+from pipeline.tokenize.held_out import HeldOut
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(slots=True)
@@ -55,6 +67,8 @@ class Recount:
     tokens_before: int = 0
     tokens_kept: int = 0
     has_tokens: bool = True
+    amounts: Amounts = field(default_factory=Amounts)
+    """The documents and tokens by part of the mixture, without those that are held out for validation."""
     remarks: list[str] = field(default_factory=list)
     share_read: float = 1.0
 
@@ -82,13 +96,10 @@ class Recount:
 
     @property
     def likely_tokens(self) -> int:
-        """The estimated tokens of the kept documents.
-
-        The run did not count the tokens of documents that it dropped. Such a document is assumed to have as many tokens
-        as the average kept document.
+        """The estimated tokens of the kept documents. The tokens of documents that come back are estimated from their
+        lengths.
         """
-        mean = self.tokens_before / self.kept_before if self.kept_before else 0.0
-        return round(self.tokens_kept + (self.likely - self.still_kept - self.unknown_kept.total()) * mean)
+        return round(self.tokens_kept + self.amounts.tokens_back)
 
 
 def recount(state: RunState, name: str, changes: Sequence[Change], *, share: float = 1.0) -> Recount:
@@ -103,6 +114,11 @@ def recount(state: RunState, name: str, changes: Sequence[Change], *, share: flo
     found = Recount(name, share_read=_num_chosen(parts, share) / parts, pass_share=_pass_shares(one))
     found.remarks += [f"the signals do not suffice: {why}" for why in map(why_unknown, changes) if why]
     _run(state, one, changes, found, share)
+    found.amounts.finish(found.pass_share)
+    found.remarks += [
+        *told_of_cutoffs(changes),
+        *told_of_amounts(found.amounts, _rule(state, name), has_tokens=found.has_tokens),
+    ]
     if found.fall or found.come_back.total() or found.unknown_kept:
         _remark_dedups(found, one, changes)
     return found
@@ -132,47 +148,86 @@ def _remark_dedups(found: Recount, one: SourceState, changes: Sequence[Change]) 
         )
 
 
+def _rule(state: RunState, name: str) -> PartRule | None:
+    return state.recipe.parts.get(name) if state.recipe else None
+
+
 def _run(state: RunState, one: SourceState, changes: Sequence[Change], found: Recount, share: float) -> None:
     order = {stage: place for place, stage in enumerate(one.stages)}
-    last = len(order) - 1
-    tokens = Tokens(state.layout.tokens(one.name))
-    for part, batch in _batches(state.layout.clean(one.name), ["id", "language", "signals"], share):
-        nothing = np.full(batch.num_rows, "", dtype=object)
-        signals = signal_columns(batch.column("signals"))
-        documents = Documents(nothing, nothing, np.array(languages_of(batch), dtype=object), signals)
-        numbers = tokens.of(part, batch.column("id").to_pylist())
-        found.has_tokens &= not bool(np.isnan(numbers).any())
-        _count_kept(documents, changes, np.nan_to_num(numbers), found)
-    for _, batch in _batches(state.layout.dropped(one.name), ["language", "stage", "reason", "signals"], share):
-        batch = batch.filter(pa.array([stage in order for stage in batch.column("stage").to_pylist()], pa.bool_()))
-        if batch.num_rows:
-            _count_dropped(_dropped_documents(batch), changes, order, last, found)
-
-
-def _batches(folder: str, columns: Sequence[str], share: float) -> Iterator[tuple[Any, pa.RecordBatch]]:
-    parts = parts_of(folder)
-    for part in evenly(parts, _num_chosen(len(parts), share)):
+    parts = PartsOf(one.name, _rule(state, one.name))
+    held = state.recipe.validation.get(one.name) if state.recipe else None
+    held_out = HeldOut(share=held.share if held else None)
+    cutoffs = changes[0].cutoffs_after if changes else one.cutoffs
+    counts = TokenCounts(state, one)
+    for part in _chosen(state.layout.clean(one.name), share):
+        for batch in read_part(
+            part,
+            ["id", "language", "programming_language", "license", "signals", *counts.columns(part), *parts.columns],
+        ):
+            documents, numbers = _kept_documents(batch), counts.of(part, batch)
+            found.has_tokens &= not bool(np.isnan(numbers).any())
+            numbers = np.nan_to_num(numbers)
+            alive = _count_kept(documents, changes, numbers, found)
+            names = parts.of_clean(batch), parts.of_kept(batch, documents, changes)
+            is_mixed = ~held_out.mask(one.name, batch.column("id"), numbers)
+            found.amounts.keep(documents, numbers, names, alive, is_mixed)
+    columns = ["id", "language", "stage", "reason", "detail", "signals", "url", "text"]
+    for part in _chosen(state.layout.dropped(one.name), share):
         for batch in read_part(part, columns):
-            yield part, batch
+            rows = batch.filter(pa.array([stage in order for stage in batch.column("stage").to_pylist()], pa.bool_()))
+            if rows.num_rows:
+                documents = _dropped_documents(rows)
+                back = _count_dropped(documents, changes, order, found)
+                names_back = parts.of_dropped(rows, documents, cutoffs)
+                is_mixed = ~held_out.mask(one.name, rows.column("id"), np.zeros(rows.num_rows))
+                is_new = sum(back.values(), np.zeros(rows.num_rows, bool)) & ~found.amounts.keeps_language(
+                    documents.languages
+                )
+                if is_new.any():
+                    found.amounts.sample(documents, counts.of_sampled(rows, is_new))
+                for stage, chosen in back.items():
+                    found.amounts.come_back(documents, names_back, stage, chosen, is_mixed)
+
+
+def _chosen(folder: str, share: float) -> list[Part]:
+    parts = parts_of(folder)
+    return evenly(parts, _num_chosen(len(parts), share))
 
 
 def _num_chosen(num_parts: int, share: float) -> int:
     return max(1, round(share * num_parts))
 
 
+def _kept_documents(batch: pa.RecordBatch) -> Documents:
+    nothing = np.full(batch.num_rows, "", dtype=object)
+    licences = batch.column("license").to_pylist() if "license" in batch.schema.names else None
+    return Documents(
+        stages=nothing,
+        reasons=nothing,
+        languages=np.array(languages_of(batch), dtype=object),
+        signals=signal_columns(batch.column("signals")),
+        ids=np.array(batch.column("id").to_pylist(), dtype=object),
+        details=nothing,
+        licences=None if licences is None else np.array(licences, dtype=object),
+    )
+
+
 def _dropped_documents(batch: pa.RecordBatch) -> Documents:
     has_language = "language" in batch.schema.names  # outputs of version 0.1.0 do not have the column
     languages = batch.column("language").to_pylist() if has_language else [None] * batch.num_rows
     return Documents(
-        np.array(batch.column("stage").to_pylist(), dtype=object),
-        np.array(batch.column("reason").to_pylist(), dtype=object),
-        np.array([language or "" for language in languages], dtype=object),
-        signal_columns(batch.column("signals")),
+        stages=np.array(batch.column("stage").to_pylist(), dtype=object),
+        reasons=np.array(batch.column("reason").to_pylist(), dtype=object),
+        languages=np.array([language or "" for language in languages], dtype=object),
+        signals=signal_columns(batch.column("signals")),
+        ids=np.array(batch.column("id").to_pylist(), dtype=object),
+        details=np.array([detail or "" for detail in batch.column("detail").to_pylist()], dtype=object),
     )
 
 
-def _count_kept(documents: Documents, changes: Sequence[Change], tokens: Any, found: Recount) -> None:
-    alive = np.ones(len(documents), dtype=bool)
+def _count_kept(documents: Documents, changes: Sequence[Change], tokens: Floats, found: Recount) -> Mask:
+    """Counts kept documents. Returns a mask of those that the changes do not surely drop."""
+    alive: Mask = np.ones(len(documents), dtype=bool)
     unknown = np.full(len(documents), "", dtype=object)
     for change in changes:
         verdicts = judge(change, documents)
@@ -187,11 +242,15 @@ def _count_kept(documents: Documents, changes: Sequence[Change], tokens: Any, fo
     found.still_kept += int((alive & ~is_unknown).sum())
     found.tokens_before += int(tokens.sum())
     found.tokens_kept += int(tokens[alive].sum())
+    return alive
 
 
 def _count_dropped(
-    documents: Documents, changes: Sequence[Change], order: Mapping[str, int], last: int, found: Recount
-) -> None:
+    documents: Documents, changes: Sequence[Change], order: Mapping[str, int], found: Recount
+) -> dict[str, Mask]:
+    """Counts dropped documents. Returns a mask of those that would pass the stage that dropped them, by stage."""
+    last = len(order) - 1
+    returned: dict[str, Mask] = {}
     places = np.array([order[stage] for stage in documents.stages.tolist()])
     open_ = np.ones(len(documents), dtype=bool)
     for change in changes:
@@ -201,6 +260,7 @@ def _count_dropped(
         verdicts = judge(change, documents)
         at, after = open_ & (places == place), open_ & (places > place)
         back = at & (verdicts == KEPT)
+        returned[change.stage] = back
         found.come_back[change.stage] += int(back.sum())
         found.surely_back += int(back.sum()) if place == last else 0
         is_unknown = (at | after) & (verdicts == UNKNOWN)
@@ -209,6 +269,7 @@ def _count_dropped(
         moved = (after | (at & (verdicts != documents.reasons))) & is_reason
         found.other_reason.update((change.stage, reason) for reason in verdicts[moved].tolist())
         open_ &= ~(at | moved)
+    return returned
 
 
 def scaled(found: Recount) -> Recount:
@@ -218,6 +279,8 @@ def scaled(found: Recount) -> Recount:
     if found.share_read >= 1:
         return found
     factor = 1 / found.share_read
+
+    found.amounts.scale(factor)
 
     def up(counts: Counter[Any]) -> Counter[Any]:
         return Counter({key: round(number * factor) for key, number in counts.items()})

@@ -16,7 +16,9 @@ from filters.c4.bad_words import BadWords
 from filters.c4.english import C4English
 from filters.c4.lines_and_pages import C4Lines, C4SentencesAfterDedup
 from filters.ccnet.perplexity import Perplexity
+from filters.code.steps import AllowedLicence, CodeFiles, is_permissive
 from filters.language.detect import Language
+from filters.wikitext.article import WikiLanguages
 from pipeline.report.documents import Floats
 from pipeline.report.limits import Limit, limits_of
 from pipeline.sources.dedup_steps import DedupStep
@@ -44,6 +46,11 @@ class Documents:
     reasons: npt.NDArray[np.object_]
     languages: npt.NDArray[np.object_]
     signals: Mapping[str, Floats]
+    ids: npt.NDArray[np.object_]
+    details: npt.NDArray[np.object_]
+    """The number or word that decided, as ``dropped/`` has it; empty for documents that were kept."""
+    licences: npt.NDArray[np.object_] | None = None
+    """The licences of kept documents; None if the source has none, or for dropped documents."""
 
     def __len__(self) -> int:
         return len(self.stages)
@@ -98,10 +105,13 @@ _KNOWN_FIELDS: Mapping[str, frozenset[str]] = {
     Language.__name__: frozenset({"min_score", "min_scores", "languages"}),
     Perplexity.__name__: frozenset({"keep"}),
     "C4TooLong": frozenset({"max_chars"}),
+    WikiLanguages.__name__: frozenset({"wikis"}),
+    AllowedLicence.__name__: frozenset({"families"}),
+    CodeFiles.__name__: frozenset({"kept_languages"}),
     BadWords.__name__: frozenset(),
 }
-"""Maps the class name of a step to the settings of the step that change a limit on a signal. A step has no entry if all
-its limits are in a table of rules."""
+"""Maps the class name of a step to the settings of the step whose effect the output shows: limits on signals, and lists
+of values that documents have in a column. A step has no entry if all its limits are in a table of rules."""
 
 
 def _rules_differ(change: Change) -> bool:
@@ -122,6 +132,12 @@ def judge(change: Change, documents: Documents) -> Verdicts:
         return _by_bucket(change, step, documents)
     if isinstance(step, DedupStep):
         return _by_dedup(change, step, documents)
+    if isinstance(step, WikiLanguages):
+        return _by_wiki(step, documents)
+    if isinstance(step, AllowedLicence):
+        return _by_licence(change, step, documents)
+    if isinstance(step, CodeFiles):
+        return _by_programming_language(change, step, documents)
     verdicts = _by_limits(change, documents)
     if isinstance(step, Language):
         return _by_language(change, step, documents, verdicts)
@@ -210,6 +226,42 @@ def _by_bucket(change: Change, step: Perplexity, documents: Documents) -> Verdic
             ("tail", values >= tail),
         ):
             verdicts[is_its & inside] = KEPT if bucket in step.keep else f"{bucket}_perplexity"
+    return verdicts
+
+
+def _by_wiki(step: WikiLanguages, documents: Documents) -> Verdicts:
+    """Judges pages by their wiki. The id of a page begins with the code of its wiki, such as ``en:12``."""
+    wikis = [str(one).partition(":")[0] for one in documents.ids.tolist()]
+    return np.where(np.isin(wikis, list(step.wikis)), KEPT, "other_language").astype(object)
+
+
+def _by_licence(change: Change, step: AllowedLicence, documents: Documents) -> Verdicts:
+    """Judges files by their licence. ``clean/`` has it as a column, and ``dropped/`` as the detail of files that this
+    step dropped. Files that a later step dropped stay dropped.
+    """
+    verdicts: Verdicts = np.full(len(documents), AS_IT_WAS, dtype=object)
+    if documents.licences is not None:
+        allowed = np.array([is_permissive(one, step.families) for one in documents.licences.tolist()], dtype=bool)
+        verdicts[:] = np.where(allowed, KEPT, "licence_not_permitted")
+        return verdicts
+    here = _dropped_here(change, documents) & (documents.details != "")
+    allowed = np.array([is_permissive(one, step.families) for one in documents.details.tolist()], dtype=bool)
+    verdicts[here & allowed] = KEPT
+    return verdicts
+
+
+def _by_programming_language(change: Change, step: CodeFiles, documents: Documents) -> Verdicts:
+    """Judges kept files by their programming language. A file that was dropped for its language, and that may now come
+    back, was not judged by the step's other rules, so its verdict is unknown.
+    """
+    verdicts: Verdicts = np.full(len(documents), AS_IT_WAS, dtype=object)
+    kept = step.kept_languages
+    if kept is not None:
+        verdicts[(documents.stages == "") & ~np.isin(documents.languages, list(kept))] = "unknown_file_type"
+    may_return = np.array(
+        [bool(one) and (kept is None or one in kept) for one in documents.details.tolist()], dtype=bool
+    )
+    verdicts[_dropped_here(change, documents) & (documents.reasons == "unknown_file_type") & may_return] = UNKNOWN
     return verdicts
 
 

@@ -5,6 +5,7 @@ settings.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -14,6 +15,7 @@ from mixtures.parts import source_of, value_of
 from mixtures.plan.by_part import by_part
 from mixtures.plan.deal import format_table, plan
 from mixtures.plan.shares import PlanError, SourceTokens
+from pipeline.report.amounts import Amount
 from pipeline.report.output_state import RunState
 from pipeline.report.recount import Recount
 
@@ -96,27 +98,36 @@ def _print_mixture(out: Console, state: RunState, found: Mapping[str, Recount]) 
         return
     available: dict[str, SourceTokens] = {}
     for name in by_part(state.recipe).weights:
-        have = _available(state, name)
-        if have is None:
-            continue
-        one = found.get(source_of(name))
-        if one is not None and one.kept_before:
-            documents = one.likely / one.kept_before
-            # Without the run's token files, tokens are assumed to change in proportion to documents.
-            is_counted = one.has_tokens and one.tokens_before
-            tokens = one.likely_tokens / one.tokens_before if is_counted else documents
-            have = SourceTokens(round(have.tokens * tokens), round(have.documents * documents))
-        available[name] = have
+        have, one = _available(state, name), found.get(source_of(name))
+        if one is not None:
+            have = _foreseen(have, name, one)
+        if have is not None:
+            available[name] = have
     if not available:
         out.print("the mixture: no tokens were counted in this run", highlight=False)
         return
     asked = state.record.get("settings", {}).get("tokens")
     out.print("the mixture that follows of the likely documents:", highlight=False)
     try:
-        made = plan(state.recipe, available, asked)
-        out.print(format_table(state.recipe, made), highlight=False, markup=False)
+        # Without a manifest, the tokens include those that a run would hold out for validation.
+        recipe = state.recipe if state.manifest else replace(state.recipe, validation={})
+        made = plan(recipe, available, asked, is_foreseen=True)
+        out.print(format_table(recipe, made), highlight=False, markup=False)
     except PlanError as error:
         out.print(f"it could not be made:\n{error}", highlight=False, markup=False)
+
+
+def _foreseen(have: SourceTokens | None, name: str, one: Recount) -> SourceTokens | None:
+    """Returns the tokens and documents of a source or part after the changes. ``have`` are those of the run."""
+    before, after = one.amounts.before.get(name, Amount()), one.amounts.after.get(name, Amount())
+    if not before.documents:
+        return SourceTokens(round(after.tokens), round(after.documents)) if after.documents else have
+    if have is None:
+        return None
+    documents = after.documents / before.documents
+    # Without any count of the run, tokens are assumed to change in proportion to documents.
+    tokens = after.tokens / before.tokens if one.has_tokens and before.tokens else documents
+    return SourceTokens(round(have.tokens * tokens), round(have.documents * documents))
 
 
 def _available(state: RunState, name: str) -> SourceTokens | None:

@@ -1,33 +1,66 @@
 """Reads the column by whose values a recipe divides a source into parts.
 
-Before work starts, this module checks that the source has the column.
+Before work starts, this module checks that the source has the column, and that documents can have the named values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from filters.ccnet.perplexity import Perplexity
+from filters.code.languages import tables as code_tables
+from filters.code.steps import CodeFiles
 from filters.exclude import host_of
+from filters.language.detect import Language
+from filters.wikitext.article import WikiLanguages
+from filters.wikitext.wiki_names import language_of_wiki
 from mixtures.part_rows import check_column, column_values, part_numbers
 from mixtures.parts import PartRule
 from pipeline.clean.step_runner import clean_schema
 from pipeline.files.checked import DamagedFile
 from pipeline.files.files import open_file
 from pipeline.sources.source import Source
+from tokenizer.did_you_mean import NUM_LISTED, did_you_mean
 
 _HOST = "host"
 
 
 def check_columns(rules: Mapping[str, PartRule], sources: Iterable[Source]) -> None:
-    """Raises ValueError if a source lacks the column by which the recipe divides it into parts. ``sources`` are the
-    sources that this run will clean.
+    """Raises ValueError if a source lacks the column by which the recipe divides it into parts, or if none of its
+    documents can have a value that the recipe names. ``sources`` are the sources that this run will clean.
     """
     for source in sources:
         if source.name in rules:
             check_column(f"parts of {source.name}", rules[source.name].by, clean_schema(source))
+            _check_values(rules[source.name], source)
+
+
+def _check_values(rule: PartRule, source: Source) -> None:
+    for setting, kept in _kept_values(source, rule.by):
+        for value in rule.named:
+            if value not in kept:
+                keeps = ", ".join(sorted(kept)) if len(kept) <= NUM_LISTED else "no such value"
+                raise ValueError(
+                    f"parts of {source.name}: no document will have the {rule.by} {value}{did_you_mean(value, kept)} "
+                    f"(sources.{source.name}.{setting} keeps {keeps}); add it there, or take it out of "
+                    f"mixture.weights.{source.name}"
+                )
+
+
+def _kept_values(source: Source, by: str) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yields a source's settings that list the values of a column that are kept, with these values."""
+    for step in source.steps:
+        if isinstance(step, Language) and by == "language" and step.languages:
+            yield f"{step.NAME}.languages", frozenset(step.languages)
+        elif isinstance(step, WikiLanguages) and by == "language":
+            yield f"{step.NAME}.wikis", frozenset(map(language_of_wiki, step.wikis))
+        elif isinstance(step, Perplexity) and by == "bucket":
+            yield f"{step.NAME}.keep", frozenset(step.keep)
+        elif isinstance(step, CodeFiles) and by == "programming_language":
+            yield f"{step.NAME}.kept_languages", frozenset(step.kept_languages or code_tables().comments)
 
 
 def check_files(rules: Mapping[str, PartRule], files: Mapping[str, str]) -> None:

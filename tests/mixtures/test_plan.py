@@ -21,6 +21,7 @@ from mixtures.plan.__main__ import main
 from mixtures.plan.deal import deal, format_table, plan, unique_tokens
 from mixtures.plan.shares import PlanError, SourceTokens
 from mixtures.recipe import Recipe, load_recipe
+from mixtures.recipe_values import HoldOut
 
 
 def recipe(weights: dict[str, str], epochs: str = "2", tokens: int = 10**9, missing: str = "error") -> Recipe:
@@ -236,6 +237,8 @@ def test_a_stream_that_is_too_short_names_the_source_that_limits_it() -> None:
     said = format_table(wished, made).splitlines()[-1]
     assert said.startswith("the stream has 605 of the 100,000 tokens that mixture.tokens asks for, because books")
     assert "it has 30 tokens, may be seen at most 2 times, and is 10 % of the stream" in said
+    held = replace(wished, validation={"books": HoldOut(share=Decimal("0.1"))})
+    assert "it has 30 tokens (without those held out for validation), may" in format_table(held, made).splitlines()[-1]
     enough = plan(recipe({"web": "90", "books": "10"}, tokens=600), have)
     assert (enough.tokens, enough.limited_by) == (600, "")
     assert "limits it" not in format_table(wished, enough)
@@ -262,14 +265,16 @@ LENGTHS = [
     ("mixture: {epochs: {books: 1}}", ["books"], True),
     ("mixture: {weights: {books: 100}, tokens: 1B}", ["books"], False),
     ("mixture: {weights: {books: 100}, length: exact}", ["books"], False),
-    ("recipe: llama\nmixture: {weights: {books: 100}}", ["books"], False),
+    ("recipe: llama\nmixture: {weights: {books: 100}}", ["books"], True),
+    ("recipe: llama\nmixture: {weights: {books: 100}, tokens: 1B}", ["books"], False),
+    ("recipe: llama\nmixture: {missing: share}", ["books"], False),
     ("mixture: {missing: share}", ["books"], False),
     ("corpora: {mine: {files: x.jsonl}}\nmixture: {tokens: 1B}", ["mine"], False),
 ]
 
 
 @pytest.mark.parametrize(("text", "inputs", "is_inherited"), LENGTHS)
-def test_a_length_is_asked_for_if_a_file_names_it_or_its_recipe(
+def test_a_length_is_asked_for_if_a_file_names_it_or_takes_a_whole_recipe(
     text: str, inputs: list[str], is_inherited: bool
 ) -> None:
     found = recipe_of_config(yaml.safe_load(f"name: test\n{text}"), default="llama", inputs=inputs)

@@ -113,8 +113,9 @@ def test_times_scales_the_estimate(skewed: Path, capsys: Any) -> None:
 def test_what_is_printed(skewed: Path, capsys: Any) -> None:
     assert main(asked(skewed, skewed / "none", "--dry-run")) == 0
     said = capsys.readouterr().out
-    assert "≤ means at most: a part of the input cannot tell what these steps will remove from all of it: c4 " in said
-    assert "c4 duplicate_id, duplicate_url, line_dedup\n" in said
+    assert "≤ means at most" not in said, "no number has this mark"
+    assert "≈ means about, and no bound: dedups remove documents, and one of them also removes parts of texts" in said
+    assert "c4 c4_english, bad_words\n" in said
     assert "± " in said
     assert "c4 limits it" in said
     number = r"(?:under 1|\d+) s"
@@ -143,6 +144,9 @@ def test_it_works_without_models(tmp_path: Path, capsys: Any) -> None:
     assert main([*given, "--estimate"]) == 0
     said = capsys.readouterr().out
     assert "because the models of perplexity, reference are missing, so all documents pass" in said
+    assert len(re.findall(r"≈ [\d.]", said)) == 3, (
+        "documents, text and tokens: the language is judged after the line dedup"
+    )
     assert main([*given, "--estimate", "--json"]) == 0
     one = json.loads(capsys.readouterr().out)["sources"]["common_crawl"]
     assert one["left_out"] == ["perplexity", "reference"]
@@ -172,6 +176,7 @@ def test_a_file_that_is_read_ahead_is_counted_to_its_end(tmp_path: Path, capsys:
     assert main(["--config", str(config), *inputs, f"--output={tmp_path}/out", "--estimate", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["sources"]
     assert found["c4"]["num_docs"] == pytest.approx(1500)
+    assert (found["c4"]["is_bound"], found["stack_exchange"]["is_bound"]) == (False, True)
     assert found["stack_exchange"]["num_docs"] == pytest.approx(1200, rel=0.01), "the last row is in another chunk"
 
 

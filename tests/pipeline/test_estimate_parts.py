@@ -84,17 +84,23 @@ def test_parts_are_printed_and_planned(root: Path, tmp_path: Path, capsys: pytes
     lines = capsys.readouterr().out.splitlines()
     planned = {line.split()[0]: line.split()[1] for line in lines if line.startswith("github:") and ": " not in line}
     assert planned == {"github:Python": "6", "github:other": "3"}
+    tokens = [line.split("│")[8].strip() for line in lines if line.startswith(("│ github", "│   github:", "│ books"))]
+    assert len(tokens) == 4
+    assert all(one.startswith("≤ ") for one in tokens), "the tokens are a bound like the documents: they are counted"
     assert [line.split()[1] for line in lines if line.startswith("│   github:")] == ["github:Python", "github:other"]
 
 
 def test_a_part_that_was_not_seen_is_named(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "run.yaml"
-    config.write_text(CONFIG.replace("Python: 2", "Python: 2, haskell: 1"))
+    config.write_text(CONFIG.replace("Python: 2", "Python: 2, Haskell: 1"))
     given = command(root, f"--output={tmp_path}/out", "--estimate")
     given[1] = str(config)
     assert main(given) == 0
     said = capsys.readouterr().out
-    assert "github: no document of github:haskell in the part that was read" in said
+    assert "github: no document of github:Haskell in the part that was read" in said
+    config.write_text(CONFIG.replace("Python: 2", "python: 2"))
+    assert main(given) == 2
+    assert "no document will have the programming_language python; did you mean Python?" in capsys.readouterr().err
     config.write_text(CONFIG.replace("programming_language", "no_such_column"))
     assert main(given) == 2
     assert "no_such_column is not a column of its clean documents" in capsys.readouterr().err

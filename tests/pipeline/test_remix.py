@@ -60,6 +60,19 @@ def test_other_weights_keep_the_tokenizer_and_say_so(out: Path, other: Path, cap
     assert "tokenizer: kept, because shards" in said
     assert "although the weights changed; --retrain-tokenizer trains another" in said
     assert "mix: replaces the 4 shards of recipe small" in said
+    assert "holds the 4 shards of recipe" not in said, "it is the same recipe with other weights"
+
+
+def test_another_recipe_is_told_before_the_work(out: Path, other: Path, tmp_path: Path, capsys: Any) -> None:
+    renamed = tmp_path / "renamed.yaml"
+    renamed.write_text(other.read_text().replace("name: small", "name: second"))
+    assert mix(out, f"--config={renamed}") == 0
+    said = capsys.readouterr().err
+    early = said.index("holds the 4 shards of recipe small")
+    assert "which this run of recipe second will replace; interrupt it now to keep them" in said
+    assert early < said.index("tokenizer: kept")
+    assert mix(out, f"--config={renamed}") == 0
+    assert "will replace" not in capsys.readouterr().err
 
 
 def test_asked_for_another_tokenizer_is_trained_and_that_is_said(out: Path, other: Path, capsys: Any) -> None:

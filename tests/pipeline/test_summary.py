@@ -73,7 +73,7 @@ def test_a_source_of_which_nothing_is_held_out_is_named(
     out = tmp_path / "out"
     given = ["--phase=mix", f"--from={small_done}", f"--output={out}", f"--config={path}", "--direct_num_workers=1"]
     assert main(given) == 0
-    (line,) = [one for one in capsys.readouterr().out.splitlines() if "held out" in one]
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "is held out" in one]
     assert line.startswith("no document is held out for validation of books, because the share that the recipe asks")
     assert "mixture.validation: {books: {tokens: 10_000}}" in line
     assert "No document is held out for validation: books. The share" in (out / "report" / "index.html").read_text()
