@@ -91,9 +91,11 @@ def sum_texts(
     codes: Bytes, bounds: Numbers, tables: Tables, block: Block, sums: Floats, passed: Floats, totals: Ints,
     is_asked: Bools,
 ) -> None:  # fmt: skip
-    """Adds up the vectors of the words of each text. Adds each text's results to three arrays: to ``sums`` the vectors,
-    to ``totals`` the number of vectors, and to ``passed`` the absolute values of the sum of each word. ``is_asked``
-    becomes True for a text that fastText itself must score.
+    """Adds up the vectors of each word, and then the results of all words of each text.
+
+    Each text has a row in ``sums``, the sum over its words; in ``passed``, the same with the absolute values of the
+    words' results, which bounds the rounding error; and in ``totals``, the number of vectors. ``is_asked`` becomes True
+    for a text that fastText itself must score.
 
     Text ``i`` is ``codes[bounds[i]:bounds[i + 1]]``. If a word does not fit into a block, fastText scores the text.
     """

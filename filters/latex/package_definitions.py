@@ -59,10 +59,11 @@ def read_named_let(text: str, pos: int) -> Definition | None:
 
 
 def read_copy(text: str, pos: int) -> Definition | None:
-    r"""Reads a definition by ``\NewCommandCopy`` or ``\LetLtxMacro``: two names, each with or without braces.
+    r"""Reads a definition by ``\NewCommandCopy`` or ``\LetLtxMacro``: two names, each with or without braces. The first
+    name is that of the copy, and the second that of the command that is copied.
 
-    >>> read_copy(r"{\old}{\new}", 0).alias_of
-    'new'
+    >>> read_copy(r"{\copy}{\original}", 0).alias_of
+    'original'
     """
     named = read_name(text, pos)
     target = None if named is None else read_name(text, named[1])

@@ -5,7 +5,7 @@ a last token. So three questions about each id are answered before the search:
 
 - If the string begins in this token, at which places of the string can the next token begin?
 - At which places does the string contain this whole token?
-- From which places on is the rest of the string the beginning of this token?
+- Which rests of the string does this token begin with? A rest is named by the place at which it begins.
 
 Each answer is a set of places in the string, and is stored as the bits of one number. The first pass over the array
 only checks whether an id can begin an occurrence, and whether the next id can continue or end it. Only the few ids for

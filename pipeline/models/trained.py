@@ -129,7 +129,7 @@ def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
     >>> doubts([{"name": "en.arpa.bin", "documents": 90, "text_bytes": 160_000}])
     ['en.arpa.bin was trained on 0.16 MB of text, less than 10 MB, so its perplexities are uncertain']
     >>> doubts([{"name": "cutoff.csv", "language": "de", "documents": 101}])
-    ['the cut-offs of de rest on 101 documents, so the share below one is known to ± 9.7 points']
+    ['the cut-offs of de rest on 101 documents, so the share of pages below a cut-off is known to ± 9.7 points']
     """
     found = []
     for one in files:
@@ -139,7 +139,7 @@ def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
         if "language" in one and one.get("documents", MIN_CUTOFF_DOCS) < MIN_CUTOFF_DOCS:
             points = 200 * math.sqrt(0.6 * 0.4 / max(1, one["documents"]))
             found.append(f"the cut-offs of {one['language']} rest on {one['documents']:,} documents, so the share "
-                         f"below one is known to ± {points:.1f} points")  # fmt: skip
+                         f"of pages below a cut-off is known to ± {points:.1f} points")  # fmt: skip
         elif "positives" in one and one["positives"] < MIN_POSITIVES:
             found.append(f"{name} was trained on {one['positives']:,} positive pages, fewer than {MIN_POSITIVES:,}, "
                          "so its scores are uncertain")  # fmt: skip

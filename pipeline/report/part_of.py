@@ -40,13 +40,14 @@ class PartsOf:
         return () if self.rule is None else (self.rule.by, "url")
 
     def of_clean(self, batch: pa.RecordBatch) -> Names:
-        """Returns the part of each kept document."""
+        """Returns the name of the part to which each kept document belongs."""
         if self.rule is None:
             return np.full(batch.num_rows, self.source, dtype=object)
         return self._named(part_values(batch, self.rule.by))
 
     def of_kept(self, batch: pa.RecordBatch, documents: Documents, changes: Sequence[Change]) -> Names:
-        """Returns the part of each kept document after the changes. Moved cut-offs of perplexity change the bucket."""
+        """Returns the name of the part to which each kept document belongs after the changes. It differs from
+        :meth:`of_clean` only if the parts are buckets and the cut-offs of the perplexity were changed."""
         moved = next(
             (c for c in changes if isinstance(c.before, Perplexity) and c.cutoffs_after != c.cutoffs_before), None
         )

@@ -105,7 +105,7 @@ def first_paragraph(text: str | None) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Returns a default value as a JSON value; None if JSON cannot represent it."""
+    """Converts the default value of a setting to JSON. Returns None if JSON cannot represent the value."""
     if isinstance(value, tuple | list):
         return [plain(one) for one in value]
     if isinstance(value, frozenset):

@@ -238,7 +238,7 @@ def test_each_source_is_compared_with_those_before_it(args: list[str]) -> None:
         ("{across: [c4], against: [a/old, b/old/]}", "two outputs have the folder name old"),
         ("{across: [c4], exact: off, near: off}", "exact and near are both off"),
         ("{across: [c4], near: {scope: dump}}", "dedup.near.scope is not a setting"),
-        ("{across: [c4], near: {max_overlap: 3}}", "max_overlap must be from 0.3"),
+        ("{across: [c4], near: {max_overlap: 0.2}}", "max_overlap must be from 0.3"),
         ("{acros: [c4]}", "dedup.acros is not a setting"),
         ("[c4]", "dedup must be a mapping"),
         ("{across: c4}", "dedup.across must be a list"),

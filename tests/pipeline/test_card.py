@@ -112,7 +112,10 @@ def test_the_card_names_the_base_recipe_and_what_rests_on_little_text(small_done
     tokenizer = {**manifest["tokenizer"], "trained": {**sample, "bytes": 10**9}}
     one = card(small_done, tmp_path, models=models, tokenizer=tokenizer, validation={},
                shards=manifest["shards"][:1])  # fmt: skip
-    assert "- The model of perplexity is tiny: en.arpa.bin was trained on 0.16 MB of text, less than 10 MB.\n" in one
+    assert (
+        "- The model of perplexity is tiny: en.arpa.bin was trained on 0.16 MB of text, less than 10 MB"
+        ", so its perplexities are uncertain.\n"
+    ) in one
     assert "- The tokenizer was trained on" not in one
     assert "- No document is held out for validation.\n" in one
     assert " in 1 Arrow shard," in one

@@ -72,7 +72,7 @@ def unit_list(folder: Path) -> tuple[Path, Callable[[], Any]]:
     path = folder / "units.jsonl"
     names = ["a b", "c\u2028d", "e\u2029f", "g\u0085h", "i\nj", "k\rl"]
     write_unit_list(str(path), [Unit(path=name, num_bytes=3) for name in names])
-    return path, lambda: list(_units(str(path), None))
+    return path, lambda: list(_units(str(path)))
 
 
 def small_file(folder: Path) -> tuple[Path, Callable[[], Any]]:

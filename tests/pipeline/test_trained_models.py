@@ -45,7 +45,7 @@ def models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     assert main(["cutoffs", *common]) == 0
     told = capsys.readouterr().out
     assert "from 150 documents" in told
-    assert "the cut-offs of en rest on 150 documents, so the share below one is known to ± 8.0 points" in told
+    assert "the cut-offs of en rest on 150 documents, so the share of pages below a cut-off is known to ± 8.0" in told
     return folder
 
 

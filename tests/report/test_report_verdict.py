@@ -138,8 +138,8 @@ def test_models_are_judged_by_what_they_were_trained_on(make_run: Make, pages: A
         return [one.text for one in said(out)["wrong"] if "The model of" in one.text or "the model of" in one.text]
 
     assert remarks(large, table) == [
-        "The model of perplexity is tiny: the cut-offs of en rest on 150 documents, so the share below one is known to "
-        "± 8.0 points. Its limits say little about other text."
+        "The model of perplexity is tiny: the cut-offs of en rest on 150 documents, so the share of pages below a "
+        "cut-off is known to ± 8.0 points. Its limits say little about other text."
     ]
     page = render(read_state(str(out)))
     assert "150 documents, 2026-01-02" in page
