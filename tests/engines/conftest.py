@@ -91,14 +91,14 @@ def slurm(tmp_path: Path) -> Iterator[Slurm]:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
     """Starts a real Spark with two workers and Beam's job server."""
     folder = tmp_path_factory.mktemp("spark")
-    yield from _started("Spark", lambda: Spark(folder, engine_home(CACHE, SPARK), job_server(CACHE, "spark")))
+    yield from _started("Spark", lambda: Spark(folder, engine_home(CACHE, SPARK), job_server(CACHE, SPARK)))
 
 
-@pytest.fixture(scope="session")
-def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
+@pytest.fixture(scope="session", params=["1.20"])
+def flink(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
     """Starts a real Flink with two TaskManagers and Beam's job server."""
-    folder = tmp_path_factory.mktemp("flink")
-    yield from _started("Flink", lambda: Flink(folder, engine_home(CACHE, FLINK), job_server(CACHE, "flink")))
+    folder, package = tmp_path_factory.mktemp("flink"), FLINK[request.param]
+    yield from _started("Flink", lambda: Flink(folder, engine_home(CACHE, package), job_server(CACHE, package)))
 
 
 _T = TypeVar("_T", Slurm, Spark, Flink)

@@ -18,9 +18,11 @@ from daemons import Unavailable
 ROOT = Path(__file__).resolve().parents[2]
 POM = ROOT / "cluster" / "job_server.xml"
 SPARK = "pyspark==3.5.9"
-FLINK = "apache-flink-libraries==1.19.3"
+FLINK = {"1.20": "apache-flink-libraries==1.20.5", "1.19": "apache-flink-libraries==1.19.3"}
+"""The packages of Flink by its minor version."""
 BEAM = "2.62.0"
-"""The version of Beam for the job servers. It is the newest version that could be built for both engines."""
+"""The version of Beam for the job servers. It is the newest version that could be built for both engines. Its newest
+library for Flink is that for 1.19, which also runs on 1.20."""
 JAVA_OPENS = tuple(
     f"--add-opens=java.base/{name}=ALL-UNNAMED"
     for name in (
@@ -53,19 +55,19 @@ def engine_home(cache: Path, requirement: str) -> Path:
     return home
 
 
-def job_server(cache: Path, kind: str) -> Path:
-    """Builds Beam's job server for ``spark`` or ``flink`` with Maven. Returns its jar."""
-    versions = f"{SPARK if kind == 'spark' else FLINK}-{BEAM}".replace("==", "-")
-    jar = cache / f"beam-{kind}-job-server-{versions}.jar"
+def job_server(cache: Path, requirement: str) -> Path:
+    """Builds Beam's job server with Maven, for an engine's package and version. Returns its jar."""
+    package, version = requirement.split("==")
+    kind = "spark" if package == "pyspark" else "flink"
+    jar = cache / f"beam-{kind}-job-server-{package}-{version}-{BEAM}.jar"
     if jar.exists():
         return jar
     if shutil.which("mvn") is None or shutil.which("java") is None:
         raise Unavailable("mvn and java are needed to build Beam's job server")
-    version = SPARK.split("==")[1] if kind == "spark" else ".".join(FLINK.split("==")[1].split(".")[:2])
-    setting = f"-Dspark.version={version}" if kind == "spark" else f"-Dflink.minor={version}"
     with tempfile.TemporaryDirectory(dir=_made(cache)) as folder:
-        maven = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", kind, f"-Dbeam.version={BEAM}", setting]
-        _run([*maven, f"-Dout={folder}", "package"], f"Maven could not build the job server for {kind} of Beam {BEAM}")
+        maven = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", kind, f"-Dbeam.version={BEAM}"]
+        _run([*maven, f"-D{kind}.version={version}", f"-Dout={folder}", "package"],
+             f"Maven could not build the job server of Beam {BEAM} for {kind} {version}")  # fmt: skip
         shutil.move(Path(folder) / f"beam-{kind}-job-server.jar", jar)
     return jar
 

@@ -59,6 +59,12 @@ class Started:
             self._process.wait(30)
 
 
+def assert_unfinished(run: Started) -> None:
+    """Fails if the output of a failed run looks complete, or if its log contains an ERROR line or a traceback."""
+    assert not (run.out / "manifest.json").exists()
+    assert [line for line in run.log.splitlines() if line.startswith(("ERROR", "Traceback"))] == []
+
+
 def small_flags(checkout: Checkout, models: Path) -> list[str]:
     """Returns the flags of a run of two sources, without an engine."""
     return ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
