@@ -25,8 +25,8 @@ _KNOWN_FAILURES = (
     (re.compile(r"(?:FileNotFoundError|PermissionError|IsADirectoryError): \[Errno \d+\] ([^:\n]+): '([^'\n]+)'"),
      "{1} cannot be read ({0}), though it could when the run started: put it back, then run the same command again"),
     (re.compile(r"(\[Errno (?:28|122)\] [^\n\\:]+)"),
-     "{0}: free some space where --output and --temp_location are, and in the temporary folder (TMPDIR) of each worker, "
-     "then run the same command again"),
+     "{0}: free some space where --output and --temp_location are, and in the temporary folder (TMPDIR) of each "
+     "worker, then run the same command again"),
     (re.compile(r"java\.io\.(?:IOException|UncheckedIOException): [^\n]*?No space left on device"),
      "No space left on device: free some space in the engine's local folders (io.tmp.dirs of Flink, SPARK_LOCAL_DIRS), "
      "then run the same command again"),
@@ -66,8 +66,8 @@ _KNOWN_FAILURES = (
      "Flink has too few free slots: see that the TaskManagers run and have registered, and that they have as many free "
      "slots as --parallelism, then run the same command again"),
     (re.compile(r"OutOfMemoryError: (Java heap space|Metaspace|Direct buffer memory|GC overhead limit exceeded)"),
-     "a Java process of the engine has no memory left ({0}): give the TaskManagers or executors more, then run the same "
-     "command again"),
+     "a Java process of the engine has no memory left ({0}): give the TaskManagers or executors more, then run the "
+     "same command again"),
     (re.compile(r"TaskManager with id (\S+) (?:timed out|is no longer reachable)"),
      "Flink lost the TaskManager {0}, and its restart strategy allows no more attempts: each lost task counts as one "
      "(docs/cloud.md); run the same command again"),

@@ -1,10 +1,13 @@
 """Gets Spark and Flink from their packages on PyPI, and builds Beam's job servers for them with Maven.
 
-The results are stored in the cache of the engines' tests, so each is made only once.
+The results are stored in the cache of the engines' tests, so each is made only once. As a program
+(``python tests/engines/java_engines.py FOLDER``) it fills the cache. What it cannot get it reports, and the tests that
+need it are skipped.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +23,8 @@ POM = ROOT / "cluster" / "job_server.xml"
 SPARK = "pyspark==3.5.9"
 FLINK = {"1.20": "apache-flink-libraries==1.20.5", "1.19": "apache-flink-libraries==1.19.3"}
 """The packages of Flink by its minor version."""
+FLINK_VERSION = os.environ.get("FLINK_VERSION", "1.20")
+"""The minor version of Flink that the tests start. Set the variable to test another one."""
 BEAM = "2.62.0"
 """The version of Beam for the job servers. It is the newest version that could be built for both engines. Its newest
 library for Flink is that for 1.19, which also runs on 1.20."""
@@ -34,7 +39,7 @@ JAVA_OPENS = tuple(
 """Flags that let Spark and Flink use internal packages of Java 17. Usually the start scripts of Spark and Flink set
 these flags, but the packages on PyPI have no start scripts.
 """
-_SECONDS = 1800
+_SECONDS = 900
 
 
 def engine_home(cache: Path, requirement: str) -> Path:
@@ -78,6 +83,17 @@ def _made(folder: Path) -> Path:
 
 
 def _run(command: Sequence[str], complaint: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{complaint} within {_SECONDS} s") from None
     if done.returncode:
         raise Unavailable(f"{complaint}: {(done.stderr + done.stdout).strip()[:300]}")
+
+
+if __name__ == "__main__":
+    for wanted in (SPARK, FLINK[FLINK_VERSION]):
+        try:
+            print(engine_home(Path(sys.argv[1]), wanted), job_server(Path(sys.argv[1]), wanted))
+        except Unavailable as error:
+            print(f"{wanted}: {error}", file=sys.stderr)

@@ -8,9 +8,7 @@ from pathlib import Path
 
 import pytest
 
-needs_mounts = pytest.mark.skipif(
-    shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root and unshare"
-)
+needs_mounts = pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root and unshare")
 
 
 def private(folder: Path, size: str = "100m") -> list[str]:

@@ -13,7 +13,6 @@ from started import Started, small_flags
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(1200)]
 
 
-@pytest.mark.parametrize("flink", ["1.20", "1.19"], indirect=True)
 def test_seven_sources(
     flink: Flink, workers: list[str], checkout: Checkout, models: Path, local_run: Path, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ from equal import assert_equal
 from private_folder import needs_mounts, private
 from rehearsal import Checkout
 from spark import Spark
-from started import Started, assert_unfinished, process_workers, small_flags, with_tiny_buffers
+from started import Started, assert_unfinished, process_workers, small_flags
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(1200)]
 
@@ -49,19 +49,6 @@ def test_a_worker_is_lost_while_cleaning_and_another_while_mixing(
     spark.back("w2")
     assert spark.log("job_server").count("Lost executor") >= 2
     assert_equal(run.out, small_run)
-
-
-def test_groups_that_do_not_fit_into_their_buffers(
-    spark: Spark, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
-) -> None:
-    tiny = with_tiny_buffers(checkout, tmp_path)
-    out = tmp_path / "out"
-    done = tiny.run(
-        *spark.flags, *process_workers(tmp_path, sys.executable, tiny.root), "--output", str(out),
-        *small_flags(checkout, models), timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert_equal(out, small_run)
 
 
 def test_workers_without_this_package(spark: Spark, checkout: Checkout, models: Path, tmp_path: Path) -> None:

@@ -82,9 +82,7 @@ def test_taskmanagers_with_too_little_memory(
     assert_unfinished(run)
 
 
-def test_no_taskmanager(
-    restored: Flink, workers: list[str], checkout: Checkout, models: Path, tmp_path: Path
-) -> None:
+def test_no_taskmanager(restored: Flink, workers: list[str], checkout: Checkout, models: Path, tmp_path: Path) -> None:
     for name in ("tm1", "tm2"):
         restored.end(name)
     run = Started(checkout, tmp_path / "out", [*restored.flags, *workers, *small_flags(checkout, models)])
