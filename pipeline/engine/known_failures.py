@@ -34,7 +34,11 @@ _KNOWN_FAILURES = (
     (re.compile(r"(?:FileNotFoundError|PermissionError|IsADirectoryError): \[Errno \d+\] ([^:\n]+): '([^'\n]+)'"),
      "{1} cannot be read ({0}), though it could when the run started: put it back, then run the same command again"),
     (re.compile(r"(\[Errno (?:28|122)\] [^\n\\:]+)"),
-     "{0}: free some space where --output lies, then run the same command again"),
+     "{0}: free some space where --output and --temp_location are, and in the temporary folder (TMPDIR) of each "
+     "worker, then run the same command again"),
+    (re.compile(r"java\.io\.(?:IOException|UncheckedIOException): [^\n]*?No space left on device"),
+     "No space left on device: free some space in the engine's local folders (io.tmp.dirs of Flink, SPARK_LOCAL_DIRS), "
+     "then run the same command again"),
     (re.compile(r"(?:DamagedFile|StoreError): ([^\n\\]+)"), "{0}"),
     (re.compile(r"((?:/|gs://|s3://)\S+: (?:no such file|a worker cannot read|its checksum is|"
                 r"[\d.]+ GB do not fit)[^\n\\]*)"),
@@ -62,9 +66,24 @@ _KNOWN_FAILURES = (
     (re.compile(r"Insufficient number of network buffers"),
      "Flink has too little network memory for the exchanges of this graph: set "
      "taskmanager.network.sort-shuffle.min-buffers: 64 and taskmanager.memory.network.min: 512m (docs/cloud.md)"),
+    (re.compile(r"(?:Too little memory provided to sorter|requires at least \d+ memory buffers|"
+                r"MemoryAllocationException: )[^\n]*"),
+     "Flink has too little managed memory for the sorts of this graph: raise taskmanager.memory.managed.size "
+     "(300m per TaskManager is enough for two slots), then run the same command again"),
+    (re.compile(r"NoResourceAvailableException|Could not acquire the minimum required resources|"
+                r"TimeoutException: Timeout has occurred: \d+ ms"),
+     "Flink has too few free slots: see that the TaskManagers run and have registered, and that they have as many free "
+     "slots as --parallelism, then run the same command again"),
+    (re.compile(r"OutOfMemoryError: (Java heap space|Metaspace|Direct buffer memory|GC overhead limit exceeded)"),
+     "a Java process of the engine has no memory left ({0}): give the TaskManagers or executors more, then run the "
+     "same command again"),
     (re.compile(r"TaskManager with id (\S+) (?:timed out|is no longer reachable)"),
      "Flink lost the TaskManager {0}, and its restart strategy allows no more attempts: each lost task counts as one "
      "(docs/cloud.md); run the same command again"),
+    (re.compile(r"Could not complete the operation\. Number of retries|Failed to submit JobGraph|"
+                r"ConnectException: Connection refused|FlinkJobNotFoundException|Could not find Flink job"),
+     "Flink's JobManager does not answer the job server, or was started anew and has lost the job: see that it runs, "
+     "then run the same command again"),
     (re.compile(r"Service failed to start up with error (\S+)"),
      "Beam's job server ended as soon as it was started, with status {0}: start it by hand with java -jar, read what "
      "it prints, and then name it with --job_endpoint=HOST:PORT"),

@@ -21,7 +21,7 @@ for folder in (HERE, HERE.parent / "cloud"):
 
 from daemons import Unavailable  # noqa: E402
 from flink import Flink  # noqa: E402
-from java_engines import FLINK, SPARK, engine_home, job_server  # noqa: E402
+from java_engines import FLINK, FLINK_VERSION, SPARK, engine_home, job_server  # noqa: E402
 from rehearsal import LOADED, ROOT, Checkout, make_checkout, small_config  # noqa: E402
 from slurm import Slurm  # noqa: E402
 from spark import Spark  # noqa: E402
@@ -31,6 +31,14 @@ CACHE = Path(os.environ.get("ENGINES_CACHE", ROOT / ".cache" / "engines"))
 """The folder in which downloaded and built engines are kept for later runs of the tests."""
 PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism"
 _BUILD_SECONDS = 1800
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Gives all tests of one cluster to the same process of pytest-xdist (--dist loadgroup)."""
+    for item in items:
+        if item.path.parent == HERE and isinstance(item, pytest.Function):
+            group = next((name for name in ("flink", "spark") if name in item.fixturenames), "others")
+            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
@@ -91,14 +99,14 @@ def slurm(tmp_path: Path) -> Iterator[Slurm]:
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Spark]:
     """Starts a real Spark with two workers and Beam's job server."""
     folder = tmp_path_factory.mktemp("spark")
-    yield from _started("Spark", lambda: Spark(folder, engine_home(CACHE, SPARK), job_server(CACHE, "spark")))
+    yield from _started("Spark", lambda: Spark(folder, engine_home(CACHE, SPARK), job_server(CACHE, SPARK)))
 
 
 @pytest.fixture(scope="session")
 def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flink]:
     """Starts a real Flink with two TaskManagers and Beam's job server."""
-    folder = tmp_path_factory.mktemp("flink")
-    yield from _started("Flink", lambda: Flink(folder, engine_home(CACHE, FLINK), job_server(CACHE, "flink")))
+    folder, package = tmp_path_factory.mktemp("flink"), FLINK[FLINK_VERSION]
+    yield from _started("Flink", lambda: Flink(folder, engine_home(CACHE, package), job_server(CACHE, package)))
 
 
 _T = TypeVar("_T", Slurm, Spark, Flink)

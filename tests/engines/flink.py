@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from daemons import Daemons, answers, free_ports
 from java_engines import JAVA_OPENS
@@ -37,18 +37,12 @@ class Flink(Daemons):
         (self.folder / "log4j.properties").write_text(_LOG)
         (self.folder / "conf" / "config.yaml").write_text(self._config())
         try:
-            main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
-            self._java("jobmanager", ["-Xmx600m"], main, "--executionMode", "cluster")
+            self.start_jobmanager()
             for name in _HOSTS:
                 self.back(name)
-            self.start("job_server", [
-                "java", "-Xmx1g", "-jar", str(self.job_server), f"--flink-master=127.0.0.1:{self.ports[1]}",
-                f"--flink-conf-dir={self.folder}/conf", f"--artifacts-dir={self.folder}/artifacts",
-                f"--job-port={self.ports[2]}", "--artifact-port=0", "--expansion-port=0",
-            ])  # fmt: skip
-            self.until(lambda: answers(self.ports[2]), 60, "Beam's job server did not start")
+            self.start_job_server()
             self.until(lambda: answers(self.ports[1]), 90, "Flink's JobManager did not start")
-            self.until(lambda: self._asked("overview")["taskmanagers"] == 2, 90, "the TaskManagers did not register")
+            self.until_whole()
         except BaseException:
             self.__exit__()
             raise
@@ -62,12 +56,31 @@ class Flink(Daemons):
         """The flags of a run on this engine."""
         return ["--runner=FlinkRunner", f"--job_endpoint=localhost:{self.ports[2]}", "--parallelism=2"]
 
-    def back(self, name: str) -> None:
-        """Starts a TaskManager."""
+    def start_jobmanager(self) -> None:
+        """Starts the JobManager. TaskManagers that already run register with it."""
+        main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
+        self._java("jobmanager", ["-Xmx600m"], main, "--executionMode", "cluster")
+
+    def start_job_server(self) -> None:
+        """Starts Beam's job server, which sends each job to the JobManager."""
+        self.start("job_server", [
+            "java", "-Xmx1g", "-jar", str(self.job_server), f"--flink-master=127.0.0.1:{self.ports[1]}",
+            f"--flink-conf-dir={self.folder}/conf", f"--artifacts-dir={self.folder}/artifacts",
+            f"--job-port={self.ports[2]}", "--artifact-port=0", "--expansion-port=0",
+        ])  # fmt: skip
+        self.until(lambda: answers(self.ports[2]), 60, "Beam's job server did not start")
+
+    def back(self, name: str, before: Sequence[str] = (), more: Mapping[str, object] | None = None) -> None:
+        """Starts a TaskManager. Its command gets the prefix ``before``. ``more`` are settings of Flink."""
         memory = ["-Xmx900m", "-XX:MaxMetaspaceSize=500m", "-XX:MaxDirectMemorySize=900m"]
         main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
-        settings = (f"taskmanager.host={_HOSTS[name]}", f"taskmanager.resource-id={name}")
-        self._java(name, memory, main, *(word for setting in settings for word in ("-D", setting)))
+        settings = {"taskmanager.host": _HOSTS[name], "taskmanager.resource-id": name, **(more or {})}
+        words = (word for key, value in settings.items() for word in ("-D", f"{key}={value}"))
+        self._java(name, memory, main, *words, before=before)
+
+    def until_whole(self) -> None:
+        """Waits until both TaskManagers have registered."""
+        self.until(lambda: self._num_taskmanagers() == 2, 90, "the TaskManagers did not register")
 
     def num_ended(self) -> int:
         """Returns the number of finished tasks, summed over all jobs."""
@@ -77,15 +90,17 @@ class Flink(Daemons):
         """Returns the addresses of the TaskManagers that have finished a task."""
         return {host for name, host in _HOSTS.items() if "switched from RUNNING to FINISHED" in self.log(name)}
 
-    def _asked(self, what: str) -> dict[str, Any]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[1]}/{what}", timeout=10) as answer:
-            found: dict[str, Any] = json.load(answer)
-        return found
+    def _num_taskmanagers(self) -> int:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[1]}/overview", timeout=10) as answer:
+                return int(json.load(answer)["taskmanagers"])
+        except OSError:  # it does not listen yet, or listens but cannot answer yet
+            return 0
 
-    def _java(self, name: str, memory: list[str], main: str, *arguments: str) -> None:
+    def _java(self, name: str, memory: list[str], main: str, *arguments: str, before: Sequence[str] = ()) -> None:
         log = f"-Dlog4j.configurationFile={self.folder}/log4j.properties"
-        java = ["java", *memory, *JAVA_OPENS, log, "-cp", f"{self.home}/lib/*", main]
-        self.start(name, [*java, "--configDir", f"{self.folder}/conf", *arguments])
+        java = ["java", *memory, *JAVA_OPENS, log, "-cp", f"{self.home}/lib/*:{self.job_server}", main]
+        self.start(name, [*before, *java, "--configDir", f"{self.folder}/conf", *arguments])
 
     def _config(self) -> str:
         settings = {
@@ -101,8 +116,11 @@ class Flink(Daemons):
             "taskmanager.memory.managed.size": "300m", "taskmanager.memory.jvm-metaspace.size": "500m",
             "taskmanager.memory.jvm-overhead.min": "200m", "taskmanager.memory.jvm-overhead.max": "200m",
             "heartbeat.interval": 5000, "heartbeat.timeout": 50000,
-            "restart-strategy.type": "fixed-delay", "restart-strategy.fixed-delay.attempts": 100,
-            "restart-strategy.fixed-delay.delay": "2 s",
+            "restart-strategy.type": "exponential-delay",
+            "restart-strategy.exponential-delay.attempts-before-reset-backoff": 4,
+            "restart-strategy.exponential-delay.initial-backoff": "2 s",
+            "restart-strategy.exponential-delay.max-backoff": "10 s", "slot.request.timeout": 15_000,
+            "classloader.resolve-order": "parent-first",
             "io.tmp.dirs": self.folder / "tmp", "web.upload.dir": self.folder / "tmp",
         }  # fmt: skip
         return "".join(f"{name}: {value}\n" for name, value in settings.items())

@@ -1,10 +1,13 @@
 """Gets Spark and Flink from their packages on PyPI, and builds Beam's job servers for them with Maven.
 
-The results are stored in the cache of the engines' tests, so each is made only once.
+The results are stored in the cache of the engines' tests, so each is made only once. As a program
+(``python tests/engines/java_engines.py FOLDER``) it fills the cache. What it cannot get it reports, and the tests that
+need it are skipped.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,9 +21,13 @@ from daemons import Unavailable
 ROOT = Path(__file__).resolve().parents[2]
 POM = ROOT / "cluster" / "job_server.xml"
 SPARK = "pyspark==3.5.9"
-FLINK = "apache-flink-libraries==1.19.3"
+FLINK = {"1.20": "apache-flink-libraries==1.20.5", "1.19": "apache-flink-libraries==1.19.3"}
+"""The packages of Flink by its minor version."""
+FLINK_VERSION = os.environ.get("FLINK_VERSION", "1.20")
+"""The minor version of Flink that the tests start. Set the variable to test another one."""
 BEAM = "2.62.0"
-"""The version of Beam for the job servers. It is the newest version that could be built for both engines."""
+"""The version of Beam for the job servers. It is the newest version that could be built for both engines. Its newest
+library for Flink is that for 1.19, which also runs on 1.20."""
 JAVA_OPENS = tuple(
     f"--add-opens=java.base/{name}=ALL-UNNAMED"
     for name in (
@@ -32,7 +39,7 @@ JAVA_OPENS = tuple(
 """Flags that let Spark and Flink use internal packages of Java 17. Usually the start scripts of Spark and Flink set
 these flags, but the packages on PyPI have no start scripts.
 """
-_SECONDS = 1800
+_SECONDS = 900
 
 
 def engine_home(cache: Path, requirement: str) -> Path:
@@ -53,19 +60,19 @@ def engine_home(cache: Path, requirement: str) -> Path:
     return home
 
 
-def job_server(cache: Path, kind: str) -> Path:
-    """Builds Beam's job server for ``spark`` or ``flink`` with Maven. Returns its jar."""
-    versions = f"{SPARK if kind == 'spark' else FLINK}-{BEAM}".replace("==", "-")
-    jar = cache / f"beam-{kind}-job-server-{versions}.jar"
+def job_server(cache: Path, requirement: str) -> Path:
+    """Builds Beam's job server with Maven, for an engine's package and version. Returns its jar."""
+    package, version = requirement.split("==")
+    kind = "spark" if package == "pyspark" else "flink"
+    jar = cache / f"beam-{kind}-job-server-{package}-{version}-{BEAM}.jar"
     if jar.exists():
         return jar
     if shutil.which("mvn") is None or shutil.which("java") is None:
         raise Unavailable("mvn and java are needed to build Beam's job server")
-    version = SPARK.split("==")[1] if kind == "spark" else ".".join(FLINK.split("==")[1].split(".")[:2])
-    setting = f"-Dspark.version={version}" if kind == "spark" else f"-Dflink.minor={version}"
     with tempfile.TemporaryDirectory(dir=_made(cache)) as folder:
-        maven = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", kind, f"-Dbeam.version={BEAM}", setting]
-        _run([*maven, f"-Dout={folder}", "package"], f"Maven could not build the job server for {kind} of Beam {BEAM}")
+        maven = ["mvn", "--quiet", "--batch-mode", "-f", str(POM), "-P", kind, f"-Dbeam.version={BEAM}"]
+        _run([*maven, f"-D{kind}.version={version}", f"-Dout={folder}", "package"],
+             f"Maven could not build the job server of Beam {BEAM} for {kind} {version}")  # fmt: skip
         shutil.move(Path(folder) / f"beam-{kind}-job-server.jar", jar)
     return jar
 
@@ -76,6 +83,17 @@ def _made(folder: Path) -> Path:
 
 
 def _run(command: Sequence[str], complaint: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"{complaint} within {_SECONDS} s") from None
     if done.returncode:
         raise Unavailable(f"{complaint}: {(done.stderr + done.stdout).strip()[:300]}")
+
+
+if __name__ == "__main__":
+    for wanted in (SPARK, FLINK[FLINK_VERSION]):
+        try:
+            print(engine_home(Path(sys.argv[1]), wanted), job_server(Path(sys.argv[1]), wanted))
+        except Unavailable as error:
+            print(f"{wanted}: {error}", file=sys.stderr)

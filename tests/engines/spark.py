@@ -33,7 +33,7 @@ class Spark(Daemons):
             for name in _HOSTS:
                 self.back(name)
             self.start_job_server()
-            self.until(lambda: self._alive() == len(_HOSTS), 90, "Spark's workers did not register")
+            self.until_whole()
         except BaseException:
             self.__exit__()
             raise
@@ -71,6 +71,10 @@ class Spark(Daemons):
             "--work-dir", f"{self.folder}/work-{name}", "--webui-port", "0", f"spark://127.0.0.1:{self.ports[0]}",
             before=before, SPARK_LOCAL_IP=_HOSTS[name], SPARK_LOCAL_DIRS=f"{self.folder}/local-{name}",
         )  # fmt: skip
+
+    def until_whole(self) -> None:
+        """Waits until both workers have registered."""
+        self.until(lambda: self._alive() == len(_HOSTS), 90, "Spark's workers did not register")
 
     def num_ended(self) -> int:
         """Returns the number of finished tasks, summed over all jobs."""

@@ -59,6 +59,12 @@ class Started:
             self._process.wait(30)
 
 
+def assert_unfinished(run: Started) -> None:
+    """Fails if the output of a failed run looks complete, or if its log contains an ERROR line or a traceback."""
+    assert not (run.out / "manifest.json").exists()
+    assert [line for line in run.log.splitlines() if line.startswith(("ERROR", "Traceback"))] == []
+
+
 def small_flags(checkout: Checkout, models: Path) -> list[str]:
     """Returns the flags of a run of two sources, without an engine."""
     return ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
@@ -78,14 +84,20 @@ def process_workers(folder: Path, python: str, root: Path, variables: Mapping[st
     return ["--environment_type=PROCESS", f"--environment_config={json.dumps({'command': str(boot)})}"]
 
 
+_TINY = {
+    "pipeline/engine/group_bytes.py": ("_bytes: int = 32 << 20", "_bytes: int = 2 << 10", 2),
+    "pipeline/clean/dedup/lines.py": ("max_lines: int = MAX_BUCKET_LINES", "max_lines: int = 1", 1),
+}
+
+
 def with_tiny_buffers(checkout: Checkout, folder: Path) -> Checkout:
     """Returns a copy of the checkout with smaller buffers: at most 2 kB of a sorted group are held in memory, not 32
-    MB.
+    MB, and the lines of every bucket are compared through files, not only those of buckets of 16 million lines.
     """
     root = folder / "tiny"
     shutil.copytree(checkout.root, root, ignore=shutil.ignore_patterns("__pycache__"))
-    module = root / "pipeline" / "engine" / "group_bytes.py"
-    text = module.read_text()
-    assert text.count("_bytes: int = 32 << 20") == 2
-    module.write_text(text.replace("_bytes: int = 32 << 20", "_bytes: int = 2 << 10"))
+    for name, (usual, tiny, times) in _TINY.items():
+        text = (root / name).read_text()
+        assert text.count(usual) == times
+        (root / name).write_text(text.replace(usual, tiny))
     return replace(checkout, root=root)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
+from private_folder import needs_mounts, private
 from rehearsal import LOADED, Checkout, small_config
 from service import job_service
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(600)]
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root and unshare")
+@needs_mounts
 def test_a_worker_with_a_disk_of_its_own_is_told(checkout: Checkout, models: Path, tmp_path: Path) -> None:
     """The worker sees a different, empty folder at the path of the run's folder. A mount namespace does this."""
     out = tmp_path / "shared" / "out"
     out.parent.mkdir()
-    private = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{out.parent}" && exec "$@"', "sh"]
-    with job_service(checkout, tmp_path / "services.log", before_pool=private) as flags:
+    with job_service(checkout, tmp_path / "services.log", before_pool=private(out.parent)) as flags:
         done = checkout.run(
             *flags, "--config", small_config(checkout), "--models", str(models), "--output", str(out),
             *checkout.input_flags(sources=LOADED),

@@ -4,16 +4,15 @@ run.
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from equal import assert_equal
+from private_folder import needs_mounts, private
 from rehearsal import Checkout
 from spark import Spark
-from started import Started, process_workers, small_flags, with_tiny_buffers
+from started import Started, assert_unfinished, process_workers, small_flags
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(1200)]
 
@@ -52,19 +51,6 @@ def test_a_worker_is_lost_while_cleaning_and_another_while_mixing(
     assert_equal(run.out, small_run)
 
 
-def test_groups_that_do_not_fit_into_their_buffers(
-    spark: Spark, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
-) -> None:
-    tiny = with_tiny_buffers(checkout, tmp_path)
-    out = tmp_path / "out"
-    done = tiny.run(
-        *spark.flags, *process_workers(tmp_path, sys.executable, tiny.root), "--output", str(out),
-        *small_flags(checkout, models), timeout=600,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert_equal(out, small_run)
-
-
 def test_workers_without_this_package(spark: Spark, checkout: Checkout, models: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     bare = process_workers(tmp_path, sys._base_executable, tmp_path / "empty")  # type: ignore[attr-defined]
@@ -74,7 +60,7 @@ def test_workers_without_this_package(spark: Spark, checkout: Checkout, models: 
     assert_unfinished(run)
 
 
-@pytest.mark.skipif(shutil.which("unshare") is None or os.geteuid() != 0, reason="needs root and unshare")
+@needs_mounts
 def test_a_folder_that_only_the_driver_sees(
     spark: Spark, workers: list[str], checkout: Checkout, models: Path, tmp_path: Path
 ) -> None:
@@ -82,7 +68,7 @@ def test_a_folder_that_only_the_driver_sees(
     out = tmp_path / "shared" / "out"
     out.parent.mkdir()
     spark.end("w1")
-    spark.back("w1", ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs none "{out.parent}" && exec "$@"', "sh"])
+    spark.back("w1", private(out.parent))
     try:
         run = Started(checkout, out, [*spark.flags, *workers, *small_flags(checkout, models)])
         assert run.wait() == 1
@@ -106,9 +92,3 @@ def test_a_master_that_is_gone(  # the last test: the cluster is lost
     run = Started(checkout, tmp_path / "out", [*spark.flags, *workers, *small_flags(checkout, models)])
     assert run.wait() == 2
     assert "nothing answers there" in run.last_line
-
-
-def assert_unfinished(run: Started) -> None:
-    """Fails if the output of a failed run looks complete, or if its log contains an ERROR line or a traceback."""
-    assert not (run.out / "manifest.json").exists()
-    assert [line for line in run.log.splitlines() if line.startswith(("ERROR", "Traceback"))] == []
