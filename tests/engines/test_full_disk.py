@@ -68,9 +68,7 @@ def assert_ends_well(
 def test_one_spark_worker_has_a_full_disk(
     spark: Spark, tiny: Checkout, models: Path, small_run: Path, full: Path
 ) -> None:
-    """The temporary folder of its Python workers is full. With a full SPARK_LOCAL_DIRS the master starts the executor
-    anew for ever, and the run goes on without it.
-    """
+    """The temporary folder of its Python workers is full."""
     flags = flags_of(tiny, full.parent, models, spark)
     replace_spark(spark, before=private(full, _FULL))
     assert_ends_well(spark, tiny, full.parent / "out", flags, small_run, lambda: replace_spark(spark))
