@@ -98,7 +98,7 @@ def _chosen(
             say(f"tokenizer: the one of {layout.clean_from}, from where the documents are taken")
             encoder = Encoder(present, _settings(settings, Layout(layout.clean_from)))
             _put_tokenizer(layout, encoder)
-            _write_marker(layout, {"fingerprint": "taken", "sha256": encoder.sha256}, encoder)
+            _write_marker(layout, _taken(layout.clean_from, encoder), encoder)
             return encoder
     marker = read_marker(layout.marker("tokenizer")) or {}
     if present is not None and marker.get("fingerprint") == identity:
@@ -177,8 +177,19 @@ def _continued(settings: Settings, layout: Layout, say: Callable[[str], None]) -
         )
     say(f"tokenizer: the one of {folder}, which this mixture continues")
     _put_tokenizer(layout, encoder)
-    _write_marker(layout, {"fingerprint": "taken", "sha256": encoder.sha256}, encoder)
+    _write_marker(layout, _taken(folder, encoder), encoder)
     return encoder
+
+
+def _taken(folder: str, encoder: Encoder) -> dict[str, Any]:
+    """Returns the record of a tokenizer that is taken from another output. The sample of its training is kept, because
+    the report judges a tokenizer by it.
+    """
+    theirs, manifest = Layout(folder), read_marker(Layout(folder).manifest) or {}
+    known = read_marker(theirs.marker("tokenizer")) or {}
+    sample = known.get("sample") if known.get("sha256") == encoder.sha256 else None
+    sample = sample or manifest.get("tokenizer", {}).get("trained")
+    return {"fingerprint": "taken", "sha256": encoder.sha256, **({"sample": sample} if sample else {})}
 
 
 def note_shards(layout: Layout, encoder: Encoder) -> None:

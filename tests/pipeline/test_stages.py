@@ -90,6 +90,8 @@ def test_validation_seed_and_tokenizer_stay(stages: list[Path]) -> None:
     assert held[0] == held[1] == held[2]
     assert {manifest_of(out)["seed"] for out in stages} == {4}
     assert len({(out / "tokenizer.model").read_bytes() for out in stages}) == 1
+    one, two, three = (manifest_of(out)["tokenizer"] for out in stages)
+    assert (one == two == three, one["trained"]["bytes"] > 0) == (True, True)
     trained = {row[:2] for out in stages for row in rows_of(out)}
     assert not trained & {row[:2] for row in held[0]}
 
