@@ -292,7 +292,7 @@ def _write_marker(layout: Layout, marker: Mapping[str, Any], encoder: Encoder) -
     marker = {key: value for key, value in marker.items() if key != "encoder"} | ({"encoder": said} if said else {})
     before = read_marker(layout.marker("tokenizer")) or {}
     kept = {"shards": before["shards"]} if "shards" in before and before["shards"] == marker["sha256"] else {}
-    write_marker(layout.marker("tokenizer"), {**kept, **marker})
+    write_marker(layout.marker("tokenizer"), {**marker, **kept})  # in this order, a second run writes the same bytes
 
 
 def _sha256(model: bytes) -> str:

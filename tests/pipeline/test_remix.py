@@ -288,3 +288,11 @@ def test_a_run_that_cleans_again_says_which_shards_no_longer_count(small: Small,
     assert "shards of recipe small (seed 0, " in said
     assert f"tokens) in {out} are of other clean documents than this run writes, so they no longer count" in said
     assert not (out / "manifest.json").exists()
+
+
+def test_a_second_run_leaves_the_record_of_the_tokenizer_as_it_is(out: Path, small: Small) -> None:
+    """The record is compared byte for byte: a run that does nothing must not even change the order of its keys."""
+    before = (out / ".work" / "steps" / "tokenizer.json").read_bytes()
+    assert b'"shards"' in before
+    assert mix(out, f"--config={small.config}") == 0
+    assert (out / ".work" / "steps" / "tokenizer.json").read_bytes() == before
