@@ -25,6 +25,6 @@ def test_a_worker_with_a_disk_of_its_own_is_told(checkout: Checkout, models: Pat
     assert done.returncode == 1, done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: job clean failed: --output: the worker on "), done.stderr[-2000:]
-    assert f"does not see {out}/.work, into which this run wrote a file just now" in last
+    assert f"does not see {out}/.work/probes, into which this run wrote a file just now" in last
     assert not (out / "manifest.json").exists()
     assert not list(out.glob(".work/**/probe*"))
