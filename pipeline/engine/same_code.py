@@ -4,9 +4,9 @@ started the run.
 The launcher stores a fingerprint (a hash of settings and data versions) with the output. A worker might run last week's
 code. Without a check there would be no error, and the output of the old code would get the fingerprint of the new code.
 So the launcher sends a checksum of its code, and the versions of the packages that affect the output. Every step of a
-job carries them, and they are compared with the code and the packages of the worker when the step arrives there. The
-first step alone would not be enough: an engine starts workers while the job runs, and by then the same image name can
-stand for another image.
+job carries them, and they are compared with the code and the packages of the worker before the step starts there. A
+check in the first step alone would miss workers that an engine starts while the job runs. By then another image can
+have the same name.
 
 Two machines can have folders with the same path and still not share a folder. So the launcher also writes a file into
 each folder that all machines must share, and each worker checks that it sees this file.
@@ -133,38 +133,42 @@ def check_worker(needs: WorkerNeeds | None) -> None:
 def carry_needs(pipeline: Any) -> None:
     """Adds what every worker must have to each step of a job. Call this when the whole graph is built.
 
-    A worker process cannot load a step before it was checked. It is checked once per job. If the workers are processes
-    of this machine, nothing is added.
+    A step does not start on a worker before the worker was checked. A worker process is checked once per job. If the
+    workers are processes of this machine, nothing is added.
     """
     needs = needs_of(pipeline)
     if needs is not None:
-        pipeline.visit(_Visitor(CarriedNeeds(needs)))
+        pipeline.visit(_Visitor(needs))
 
 
-class CarriedNeeds:
-    """Checks the worker when it is loaded there. It is an attribute of every DoFn of a job for remote workers."""
+class CheckedSetup:
+    """Checks the worker, and then sets up a DoFn. It takes the place of the method ``setup`` of every DoFn of a job for
+    remote workers.
 
-    def __init__(self, needs: WorkerNeeds) -> None:
-        self._code, self._probes = json.dumps(needs.code), needs.probes
+    The check must not be made earlier, when the DoFn is loaded. Beam's Java engines (Flink, Spark) wait three minutes
+    for the data connection of a worker that fails before it has loaded all steps, and do not tell its error.
+    """
 
-    def __reduce__(self) -> tuple[Any, tuple[str, tuple[tuple[str, str], ...]]]:
-        return _arrived, (self._code, self._probes)
+    def __init__(self, needs: WorkerNeeds, fn: beam.DoFn) -> None:
+        self._code, self._probes, self._fn = json.dumps(needs.code), needs.probes, fn
+
+    def __call__(self) -> None:
+        _check_once(self._code, self._probes)
+        type(self._fn).setup(self._fn)
 
 
 @functools.lru_cache(maxsize=16)
-def _arrived(code: str, probes: tuple[tuple[str, str], ...]) -> CarriedNeeds:
-    """Is called on the worker in place of the constructor of :class:`CarriedNeeds`. Checks the worker."""
-    needs = WorkerNeeds(json.loads(code), probes)
-    check_worker(needs)
-    return CarriedNeeds(needs)
+def _check_once(code: str, probes: tuple[tuple[str, str], ...]) -> None:
+    check_worker(WorkerNeeds(json.loads(code), probes))
 
 
 class _Visitor(PipelineVisitor):
-    """Adds an attribute to each DoFn of a graph."""
+    """Replaces the method ``setup`` of each DoFn of a graph."""
 
-    def __init__(self, carried: CarriedNeeds) -> None:
-        self._carried = carried
+    def __init__(self, needs: WorkerNeeds) -> None:
+        self._needs = needs
 
     def visit_transform(self, transform_node: Any) -> None:
         if isinstance(transform_node.transform, beam.ParDo):
-            transform_node.transform.fn.worker_needs = self._carried
+            fn = transform_node.transform.fn
+            fn.setup = CheckedSetup(self._needs, fn)

@@ -9,6 +9,7 @@ import pytest
 from apache_beam.internal import pickler
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.common import DoFnSignature
 
 from pipeline.engine.runner import choose_engine
 from pipeline.engine.same_code import Job, NotShared, carry_needs
@@ -80,11 +81,36 @@ def test_every_step_of_a_remote_job_checks_its_worker(tmp_path: Path) -> None:
     steps = dofns(job_of_two_stages(REMOTE, tmp_path / "none"))
     assert {"first", "second"} <= steps.keys()
     for payload in steps.values():
+        fn = pickler.loads(payload)[0]  # loading must not fail: Java engines do not tell an error of that time
         with pytest.raises(NotShared, match="--output: the worker on"):
-            pickler.loads(payload)
+            DoFnSignature(fn).setup_lifecycle_method.method_value()
     (tmp_path / "probe").touch()
     for payload in dofns(job_of_two_stages(REMOTE, tmp_path / "probe")).values():
-        pickler.loads(payload)
+        pickler.loads(payload)[0].setup()
+
+
+class _Counting(beam.DoFn):  # type: ignore[misc]
+    num_setups = 0
+
+    def setup(self) -> None:
+        self.num_setups += 1
+
+    def process(self, element: object) -> object:
+        yield element
+
+
+def test_a_step_s_own_setup_runs_after_the_check(tmp_path: Path) -> None:
+    (tmp_path / "probe").touch()
+    job = Job(options=PipelineOptions(REMOTE))
+    job.probes = (("--output", str(tmp_path / "probe")),)
+    _ = job | "begin" >> beam.Create([1]) | "count" >> beam.ParDo(_Counting())
+    carry_needs(job)
+    fn = pickler.loads(dofns(job)["count"])[0]
+    fn.setup()
+    assert fn.num_setups == 1
+    (tmp_path / "probe").unlink()
+    fn.setup()
+    assert fn.num_setups == 2, "a worker process is checked once per job"
 
 
 def test_a_local_job_has_no_check(tmp_path: Path) -> None:
