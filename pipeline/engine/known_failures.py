@@ -23,8 +23,8 @@ _OTHER_CODE = (
 _KNOWN_FAILURES = (
     # An engine in Java waits for the data connection of a worker that cannot load a step, and does not tell its error.
     (re.compile(r"No client connected within timeout"),
-     "a worker could not load a step, most likely because it has other code than this run: give the workers the same "
-     "(update their environment), and look into their logs (WORKER_LOG_DIR)"),
+     "a worker could not begin a step, most likely because it has other code than this run or does not see a folder of "
+     "this run: look into the workers' logs (WORKER_LOG_DIR)"),
     # A worker of another version may lack what a step names. Then the check of its version (same_code) is not reached.
     (re.compile(r"Can't get attribute '(\w+)' on <module '((?:pipeline|filters|mixtures|tokenizer)[\w.]*)'"),
      _OTHER_CODE.replace("{0}", "{1} has no {0}")),

@@ -141,20 +141,21 @@ def carry_needs(pipeline: Any) -> None:
         pipeline.visit(_Visitor(needs))
 
 
-class CheckedSetup:
-    """Checks the worker, and then sets up a DoFn. It takes the place of the method ``setup`` of every DoFn of a job for
-    remote workers.
+class CheckedStart:
+    """Checks the worker, and then starts a bundle. It takes the place of the method ``start_bundle`` of every DoFn of a
+    job for remote workers.
 
-    The check must not be made earlier, when the DoFn is loaded. Beam's Java engines (Flink, Spark) wait three minutes
-    for the data connection of a worker that fails before it has loaded all steps, and do not tell its error.
+    The check must not be made earlier, when the DoFn is loaded or set up. Beam's Java engines (Flink, Spark) wait for
+    the data connection of a worker, which is made when a bundle starts. If the worker fails before that, they wait for
+    three minutes and do not tell its error.
     """
 
     def __init__(self, needs: WorkerNeeds, fn: beam.DoFn) -> None:
         self._code, self._probes, self._fn = json.dumps(needs.code), needs.probes, fn
 
-    def __call__(self) -> None:
+    def __call__(self) -> Any:
         _check_once(self._code, self._probes)
-        type(self._fn).setup(self._fn)
+        return type(self._fn).start_bundle(self._fn)
 
 
 @functools.lru_cache(maxsize=16)
@@ -163,7 +164,7 @@ def _check_once(code: str, probes: tuple[tuple[str, str], ...]) -> None:
 
 
 class _Visitor(PipelineVisitor):
-    """Replaces the method ``setup`` of each DoFn of a graph."""
+    """Replaces the method ``start_bundle`` of each DoFn of a graph."""
 
     def __init__(self, needs: WorkerNeeds) -> None:
         self._needs = needs
@@ -171,4 +172,4 @@ class _Visitor(PipelineVisitor):
     def visit_transform(self, transform_node: Any) -> None:
         if isinstance(transform_node.transform, beam.ParDo):
             fn = transform_node.transform.fn
-            fn.setup = CheckedSetup(self._needs, fn)
+            fn.start_bundle = CheckedStart(self._needs, fn)

@@ -126,7 +126,7 @@ def check_stages(pipeline: Any) -> None:
         payloads = [api.ParDoPayload.FromString(spec.payload) for spec in specs]
         assert not any(payload.restriction_coder_id for payload in payloads)
         fns = [pickler.loads(payload.do_fn.payload)[0] for payload in payloads]
-        assert all(isinstance(fn.setup, same_code.CheckedSetup) for fn in fns)
+        assert all(isinstance(fn.start_bundle, same_code.CheckedStart) for fn in fns)
         num_checked += bool(fns)
         if not fns:  # only sums, and moves elements
             combines = [t.spec.payload for t in stage.transforms if ":combine_" in t.spec.urn]

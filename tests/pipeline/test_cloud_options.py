@@ -285,7 +285,7 @@ def test_local_memory_is_foreseen() -> None:
         ("state FAILED: java.lang.IllegalArgumentException: Normalized-Key sorter requires at least 3 memory buffers.",
          "raise taskmanager.memory.managed.size"),
         ("state FAILED: java.util.concurrent.TimeoutException: Timeout has occurred: 15000 ms", "too few free slots"),
-        ("java.lang.RuntimeException: No client connected within timeout", "a worker could not load a step"),
+        ("java.lang.RuntimeException: No client connected within timeout", "a worker could not begin a step"),
         ("state FAILED: java.net.ConnectException: Connection refused", "JobManager does not answer the job server"),
         ("state FAILED: java.lang.OutOfMemoryError: Java heap space", "no memory left (Java heap space)"),
         ("OSError: [Errno 28] No space left on device", "in the temporary folder (TMPDIR) of each worker"),

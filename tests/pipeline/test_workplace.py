@@ -81,36 +81,37 @@ def test_every_step_of_a_remote_job_checks_its_worker(tmp_path: Path) -> None:
     steps = dofns(job_of_two_stages(REMOTE, tmp_path / "none"))
     assert {"first", "second"} <= steps.keys()
     for payload in steps.values():
-        fn = pickler.loads(payload)[0]  # loading must not fail: Java engines do not tell an error of that time
+        fn = pickler.loads(payload)[0]
+        fn.setup()  # neither may fail: Java engines do not tell an error of that time
         with pytest.raises(NotShared, match="--output: the worker on"):
-            DoFnSignature(fn).setup_lifecycle_method.method_value()
+            DoFnSignature(fn).start_bundle_method.method_value()
     (tmp_path / "probe").touch()
     for payload in dofns(job_of_two_stages(REMOTE, tmp_path / "probe")).values():
-        pickler.loads(payload)[0].setup()
+        pickler.loads(payload)[0].start_bundle()
 
 
 class _Counting(beam.DoFn):  # type: ignore[misc]
-    num_setups = 0
+    num_bundles = 0
 
-    def setup(self) -> None:
-        self.num_setups += 1
+    def start_bundle(self) -> None:
+        self.num_bundles += 1
 
     def process(self, element: object) -> object:
         yield element
 
 
-def test_a_step_s_own_setup_runs_after_the_check(tmp_path: Path) -> None:
+def test_a_step_s_own_start_of_a_bundle_runs_after_the_check(tmp_path: Path) -> None:
     (tmp_path / "probe").touch()
     job = Job(options=PipelineOptions(REMOTE))
     job.probes = (("--output", str(tmp_path / "probe")),)
     _ = job | "begin" >> beam.Create([1]) | "count" >> beam.ParDo(_Counting())
     carry_needs(job)
     fn = pickler.loads(dofns(job)["count"])[0]
-    fn.setup()
-    assert fn.num_setups == 1
+    fn.start_bundle()
+    assert fn.num_bundles == 1
     (tmp_path / "probe").unlink()
-    fn.setup()
-    assert fn.num_setups == 2, "a worker process is checked once per job"
+    fn.start_bundle()
+    assert fn.num_bundles == 2, "a worker process is checked once per job"
 
 
 def test_a_local_job_has_no_check(tmp_path: Path) -> None:
