@@ -160,7 +160,7 @@ def check_environments(google: Any, job: Any, pipeline: Any) -> None:
 
 @dataclass
 class Staged:
-    """What runs of staged jobs left in the store."""
+    """Holds the store after a run of staged jobs, and what the run printed."""
 
     google: Any
     flags: list[str]
@@ -168,7 +168,7 @@ class Staged:
     folder: Path
     done: subprocess.CompletedProcess[str]
     happened: Counter[str]
-    """What happened to the workers, and how often."""
+    """Maps an event, for example ``died, written``, to the number of workers that had it."""
 
     @property
     def objects(self) -> dict[str, str]:

@@ -7,8 +7,8 @@ answers, and only those of the worker that answers first. A bundle that fails is
 
     die     the worker is killed (SIGKILL) in the middle of the bundle, or after all of it but before its answer counts.
             Another worker gets the bundle.
-    split   while the bundle runs, its worker is asked three times to give away a part of what is left
-            (ProcessBundleSplitRequest). Other workers get these parts.
+    split   while the bundle runs, its worker gets three requests (ProcessBundleSplitRequest) to give away a part of
+            what is left. Other workers get these parts.
     late    two workers get the bundle. One stands still in the middle (SIGSTOP) and goes on many bundles later, or when
             the job has no more work. What it sends then is thrown away, but what it writes is written.
 """
@@ -33,7 +33,7 @@ from pipeline.engine.watched_connection import WatchedConnection
 _TRIES = 4
 _FRACTIONS = (0.7, 0.5, 0.0)
 _DIES_WHEN_DONE = 7
-"""Of so many bundles that passed no station, the worker of one dies after its work was done."""
+"""The worker of one in so many bundles without a station is killed after its work."""
 _LOST = "Lost worker"
 
 Part = Mapping[str, Sequence[bytes]]
@@ -42,7 +42,7 @@ Part = Mapping[str, Sequence[bytes]]
 
 @dataclass
 class Attempt:
-    """What a worker made of a bundle."""
+    """Holds the results of a bundle on one worker."""
 
     error: str = ""
     answer: Any = None

@@ -1,4 +1,4 @@
-"""Forks worker processes that die or stop in the middle of their work, at a place that they are told.
+"""Forks worker processes. A test chooses the place in its work at which a worker dies or stops.
 
     WORKER_PYTHON worker_forks.py
 

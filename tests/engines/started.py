@@ -65,6 +65,14 @@ def assert_unfinished(run: Started) -> None:
     assert [line for line in run.log.splitlines() if line.startswith(("ERROR", "Traceback"))] == []
 
 
+def assert_folder_is_missed(run: Started) -> None:
+    """Fails unless the run ended because a worker does not see the folder of its output."""
+    assert run.wait(300) == 1
+    assert run.last_line.startswith("error: job clean failed: --output: the worker on ")
+    assert f"does not see {run.out}/.work" in run.last_line
+    assert_unfinished(run)
+
+
 def small_flags(checkout: Checkout, models: Path) -> list[str]:
     """Returns the flags of a run of two sources, without an engine."""
     return ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
