@@ -43,7 +43,8 @@ _one_compiles = threading.RLock()
 
 
 class Kernel(Generic[_P, _R]):
-    """Wraps a function. When it is first called with arguments of certain types, Numba compiles it for these types."""
+    """Wraps a function that runs as machine code. Numba compiles the function once for each combination of argument
+    types, when the function is first called with arguments of these types."""
 
     def __init__(self, function: Callable[_P, _R]) -> None:
         self.python = function

@@ -1,6 +1,6 @@
 """Defines rules: a rule is a limit on a signal (a measurement), with a citation for the limit.
 
-A filter has a list of rules. They name its reasons to drop documents, and the limits that can be varied and tested.
+A filter has a list of rules. Each rule names a reason to drop a document, and a limit that can be varied and tested.
 """
 
 from __future__ import annotations

@@ -109,11 +109,10 @@ class _Filling(NamedTuple):
         return self.room // self.size
 
     def rooms_left(self) -> list[tuple[int, int]]:
-        """Returns how many tokens are free in the rows of this step, after the step: two pairs (free tokens, number of
-        rows).
+        """Returns two pairs (free tokens per row, number of rows) for the rows into which this step put pieces.
 
-        The first pair is about the rows that got as many pieces of this size as fit. The second pair is about the last
-        row, if too few pieces were left for it. Otherwise, the number of rows in the second pair is 0.
+        The first pair is about the rows that got as many pieces as fit. The second pair is about the last row, if too
+        few pieces were left to fill it. If enough were left, the second pair has 0 rows.
         """
         filled, rest = divmod(self.num_pieces, self.per_row)
         return [(self.room - self.per_row * self.size, filled), (self.room - rest * self.size, 1 if rest else 0)]

@@ -49,13 +49,15 @@ def read_config(path: str) -> dict[str, Any]:
 
 
 def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterable[str] = ()) -> Recipe:
-    """Returns the recipe that the file names (or the default). Keys of the file replace those of the recipe.
+    """Returns a run's recipe: the recipe that its configuration file names, changed by the file's own values.
 
     Args:
-        inputs: the sources that have input. They are needed in two cases in which the file gives weights to no named
-            source. If the file has a ``temperature``, these sources get weights that depend on their sizes. (The
-            default is then the file's ``inputs``, or else the recipe's sources.) If the file has ``corpora`` and names
-            no recipe, each of these sources is used once.
+        config: the mapping in the configuration file.
+        default: the recipe to use if the file names none.
+        inputs: the sources that have input. They are used only if the file names no source in its weights and epochs.
+            If the file sets a ``temperature``, these sources get weights that depend on their sizes. If this argument
+            is empty, the sources under ``inputs`` in the file get weights, or else the recipe's sources. If the file
+            has ``corpora`` and names no recipe, each source in this argument is used once.
 
     Raises:
         ValueError: the result is not a valid recipe.
@@ -75,8 +77,10 @@ def recipe_of_config(config: Mapping[str, Any], *, default: str, inputs: Iterabl
 
 
 def base_of(recipe: Recipe) -> Recipe | None:
-    """Returns the recipe on which a run's recipe builds: the bundled recipe of its name, or the recipe that its
-    configuration file names. Returns None if neither can be read.
+    """Returns the recipe on which a run's recipe builds, or None if there is no such recipe or it cannot be read.
+
+    If a bundled recipe has the same name as the run's recipe, this is the bundled recipe. Otherwise, it is the recipe
+    that the run's configuration file names.
 
     >>> from dataclasses import replace
     >>> base_of(replace(load_recipe("modern"), name="mine", base="modern")).name
@@ -132,12 +136,11 @@ def tokenizer_path(config: Mapping[str, Any]) -> str | None:
 def check_sources(config: Mapping[str, Any], known: Iterable[str]) -> None:
     """Checks that the names under ``mixture`` and ``sources`` in a configuration file are sources.
 
-    Without this check, a misspelt name under ``weights`` would cause a misleading error about ``max_epochs``, where the
-    name is spelt correctly.
-
     Raises:
         SettingError: a name is not a source. The message suggests the most similar name.
     """
+    # Without this check, the error about a misspelt name under ``weights`` would point to ``max_epochs``, where the
+    # name is spelt correctly.
     names = list(known)
     mixture = config.get("mixture")
     sections = {"sources": config.get("sources")}
@@ -156,7 +159,7 @@ def check_sources(config: Mapping[str, Any], known: Iterable[str]) -> None:
 def corpora_in(config: Mapping[str, Any], *, default: str) -> dict[str, Any]:
     """Returns the user's own sources, which are declared in YAML under ``corpora`` and need no code.
 
-    The file and its recipe may both declare sources. If they differ, the values in the file are used.
+    The file and its recipe may both declare sources. If both set the same value, the file's value is used.
 
     Raises:
         ValueError: the file's ``corpora`` is not a mapping.

@@ -1,8 +1,8 @@
 """Provides the packed sequences as a random-access data source for Grain: an object with ``len()`` and ``[]``.
 
-The records are in the loader's order, so Grain must not shuffle them. A saved state counts the sequences that were
-read, as a state of `Loader` does. So a state of `Loader` can be loaded by `PackedSource` and the other way round.
-The number of processes may change.
+Grain calls the elements of a data source records. Here they are in the loader's order, so Grain must not shuffle them.
+A saved state counts the sequences that were read, as a state of `Loader` does. So a state of `Loader` can be loaded by
+`PackedSource` and the other way round. The number of processes may change.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class PackedSource:
 
     @property
     def source_names(self) -> tuple[str, ...]:
-        """The names of the sources. The numbers in ``sources`` are indices into these names."""
+        """The names of the sources. The numbers in a record's ``sources`` are indices into these names."""
         return self._loader.stream.source_names
 
     def __len__(self) -> int:
@@ -155,7 +155,7 @@ class _Ahead:
         self.__init__(state["_loader"])  # type: ignore[misc]
 
     def batch(self, number: int) -> Batch:
-        """Returns the batch of the step with this number. Step 0 is the first step of the records."""
+        """Returns the batch that the record with this number contains. Records are numbered from 0."""
         with self._lock:
             if self._plan is None or number not in self._steps:
                 self._steps = self._expected(number)

@@ -114,8 +114,8 @@ class Loader:
                     break
 
     def steps_left(self) -> int:
-        """Returns the number of steps of all workers that remain in this pass. Raises TypeError if the pass never ends
-        (``epochs=None``)."""
+        """Returns the number of steps from the last loaded state, or from the beginning of this pass, to the end of the
+        pass. The steps of all workers are counted. Raises TypeError if the pass never ends (``epochs=None``)."""
         if self.settings.epochs is None:
             raise TypeError("epochs=None never ends, so its steps cannot be counted")
         return max(0, -(-(self._end() - self._begin) // self._step_sequences))

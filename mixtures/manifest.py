@@ -62,10 +62,10 @@ def build_manifest(
         documents: the number of rows of each source, summed over all shards.
         ends: for each source whose last epoch is partial, the document in which this epoch ends.
         validation: the shards of held-out documents, by source.
-        about: entries that are copied into the file unchanged: ``created``, ``software``, ``models`` and ``inputs``.
-            ``base_recipe`` and ``trained`` (the tokenizer's sample) are added if they are known.
-            ``decontamination`` is added if evaluation sets were searched for. ``parts`` is added if sources are
-            divided. For each divided source, it has the column (``by``), its ``values``, and what is ``left_out``.
+        about: values that are copied into the manifest unchanged. Every key is optional: ``created``, ``software``,
+            ``models``, ``inputs``, ``base_recipe``, ``trained`` (the sample on which the tokenizer was trained),
+            ``decontamination`` (the evaluation sets that were searched for), and ``parts`` (for each source that is
+            divided: the column ``by``, its ``values``, and what is ``left_out``).
         held_out: how much of each source is held out for validation: a ``share``, or a number of ``tokens``. For
             ``tokens``, the documents are held out in the order of their hashes, until ``last_document``.
         stages: the descriptions of earlier stages by :func:`stage_of`, in the order of the training.

@@ -16,9 +16,9 @@ CARD, PAGE = "README.md", "report/index.html"
 
 
 def add_notice(folder: str | Path, text: str) -> list[str]:
-    """Adds a notice to the card and to the report of an output. Returns the files that now have it.
+    """Adds a notice to the dataset card and to the report of an output. Returns the names of the changed files.
 
-    A file is not changed if it does not exist, lacks the line with the mark, or already has the notice.
+    A file is not changed if it does not exist, does not contain :data:`MARK`, or already has the notice.
     """
     written = []
     for name, form in ((CARD, _markdown), (PAGE, _html)):

@@ -73,8 +73,9 @@ class PartRule:
     def shares(self, tokens: Mapping[str, int]) -> dict[str, Fraction]:
         """Returns each value's share of the source's tokens. ``tokens`` has the number of tokens of each value.
 
-        Values without tokens are left out, and their share goes to the values that have tokens. In the example, the
-        shares are as 4 * 100 to 1 * 600, because the weights are epochs.
+        Values without tokens are left out, and their share goes to the values that have tokens. If the weights are
+        epochs, a value contributes its epochs times its tokens. In this example, ``head`` contributes 4 * 100 tokens,
+        and ``middle`` contributes 1 * 600:
 
         >>> rule = PartRule(by="bucket", weights={"head": Decimal(4), "middle": Decimal(1)}, is_epochs=True)
         >>> rule.shares({"head": 100, "middle": 600})
@@ -87,7 +88,9 @@ class PartRule:
         return {v: w / total for v, w in exact.items()}
 
     def most_epochs(self, value: str, of_source: Decimal) -> Decimal:
-        """Returns how often the tokens of a value may be in the stream. ``of_source`` is the limit of the source."""
+        """Returns how often the tokens of a value may be in the stream. If the rule has no ``max_epochs``, this is the
+        limit of the source, ``of_source``. Otherwise it is the limit of the value, or 1 if the value has no limit.
+        """
         return self.max_epochs.get(value, Decimal(1)) if self.max_epochs else of_source
 
     def as_text(self) -> str:

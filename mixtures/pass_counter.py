@@ -21,7 +21,7 @@ data set never has so many iterators at once."""
 
 
 class PassCounter:
-    """Numbers the iterations over a data set. All workers of one iteration get the same number.
+    """Numbers the passes over a data set. All workers of one pass get the same number.
 
     >>> counter = PassCounter()
     >>> [counter.join("first", 0), counter.join("first", 1), counter.join("second", 0)]
@@ -37,10 +37,10 @@ class PassCounter:
         """Returns the number of the pass that a worker begins.
 
         Args:
-            iteration: a text that identifies the iteration. All workers of an iteration give the same text.
-            worker: the worker's number. A worker that joins the same iteration again begins another pass.
-            number: the number of the pass, if the worker knows it from a loaded state. It is used only if this worker
-                is the first of the pass. All other workers get the number of the first.
+            iteration: a text that identifies the pass. All workers of a pass give the same text.
+            worker: the worker's number. If a worker gives the same text again, it begins another pass.
+            number: the number of the pass, if the worker knows it from a loaded state. It is used if this worker is the
+                first of the pass. All other workers of the pass get the same number as the first.
         """
         with self._locked() as passes:
             for one in reversed(passes["joined"]):
@@ -54,7 +54,7 @@ class PassCounter:
             return found
 
     def restart(self, number: int) -> None:
-        """Makes the next iteration get this number."""
+        """Makes the next pass get this number."""
         with self._locked() as passes:
             passes.update(next=number, joined=[])
 

@@ -1,4 +1,5 @@
-"""Defines three settings of a recipe: what is held out for validation, the size of shards, and a paper's figures."""
+"""Defines three settings of a recipe: what is held out for validation, the size of shards, and the numbers that a paper
+reports about its sources."""
 
 from __future__ import annotations
 
@@ -46,8 +47,8 @@ class ShardSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperShares:
-    """Holds the epochs and disk sizes that a paper reports. ``mixtures.plan`` prints them, so that they can be
-    compared.
+    """Holds the epochs and the disk size of each source that a paper reports. ``mixtures.plan`` can print both, and
+    computes from the epochs how many different tokens each source needs.
     """
 
     cite: str

@@ -87,10 +87,12 @@ class _Cache:
 
 
 class ConcatenatedRows:
-    """Cuts the stream every seq_len tokens: row i holds the tokens ``i * seq_len`` to ``(i + 1) * seq_len``, inclusive.
+    """Cuts the stream every seq_len tokens. Row i begins at token ``i * seq_len``. It has seq_len + 1 tokens, so its
+    last token is also the first token of the next row.
 
     Neighbouring rows form a cell of max_seq_len tokens, and neighbouring cells form a window. The cells of a window are
-    shuffled. The rows of a cell stay in order. So the order of the cells is the same for every seq_len.
+    shuffled, and the rows of a cell stay in order. The cells do not depend on seq_len. So the tokens are read in the
+    same order with every seq_len.
     """
 
     def __init__(self, stream: TokenStream, settings: LoaderSettings) -> None:

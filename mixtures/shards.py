@@ -1,7 +1,7 @@
 """Reads and writes shards. A shard is an uncompressed Arrow IPC file with one document per row.
 
-An uncompressed file can be memory-mapped. A shard's bytes depend only on its rows and metadata: rows are split into
-record batches by their sizes, regardless of the batches in which they arrive.
+An uncompressed file can be memory-mapped. A shard's bytes depend only on its rows and metadata, not on the batches in
+which the rows arrive. For this, the rows are divided into new record batches.
 """
 
 from __future__ import annotations

@@ -147,8 +147,8 @@ def tokens_kept(hashes: Hashes, doc_ids: Sequence[str] | pa.Array, num_tokens: C
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """Describes the part of an epoch that earlier stages used: all documents up to a certain document, in the order of
-    the hashes.
+    """Describes the part of a source's epoch that earlier stages used. In the order of the hashes, these are all
+    documents up to and including the document ``last_doc_id``.
     """
 
     epoch: int
@@ -157,10 +157,8 @@ class Begun:
 
     @classmethod
     def at(cls, seed: int, source: str, epoch: int, last_doc_id: str) -> Begun:
-        """Describes the part of an epoch that earlier stages used, if ``last_doc_id`` is the last document that they
-        used.
-
-        In the example, the hash of the last document is one of the two hashes.
+        """Returns the part of an epoch that ends with the document ``last_doc_id``. Computes the hash of this document
+        as :func:`order_hashes` does:
 
         >>> first, second = sorted(order_hashes(0, "books", ["11", "1342"], 0).tolist())
         >>> Begun.at(0, "books", 0, "11").last_hash in (first, second)

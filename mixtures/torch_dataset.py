@@ -125,8 +125,8 @@ class PackedSequences(IterableDataset[dict[str, torch.Tensor]]):
     def state_after(self, num_steps: int) -> dict[str, int | str]:
         """Returns the state after ``num_steps`` batches of this rank since the last state was loaded.
 
-        ``num_steps`` counts the batches of all workers. The batches may be from several passes, if each pass before the
-        last was read to its end.
+        ``num_steps`` counts the batches of all workers of this rank. If it counts batches of several passes, each of
+        these passes except the last must have been read to its end.
         """
         loader = self._made(self._planned.place)
         if self._state is not None:

@@ -104,8 +104,8 @@ def rounded(exact: Mapping[str, Fraction], places: int = PRINTED_PLACES) -> dict
 
 
 def shown(exact: Mapping[str, Fraction]) -> dict[str, Decimal]:
-    """Returns percentages rounded to at most nine decimals, without trailing zeros. A result of 0 is
-    replaced by 0.000000001.
+    """Returns percentages rounded to nine decimals, without trailing zeros. A percentage that is rounded to 0 becomes
+    0.000000001.
 
     >>> {s: f"{w:f}" for s, w in shown({"a": Fraction(60), "b": Fraction(40)}).items()}
     {'a': '60', 'b': '40'}

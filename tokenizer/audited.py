@@ -37,7 +37,9 @@ class WrongIds(ValueError):  # noqa: N818 - the name says what was found
 
 
 class Audited:
-    """Encodes batches of texts with one model. Use :meth:`of` to make one."""
+    """Encodes batches of texts with gigatoken, and checks some of the ids with this project's encoder. Use
+    :meth:`of` to make one.
+    """
 
     def __init__(self, gigatoken: Any, own: FastBpe, dtype: np.dtype[Any]) -> None:
         self._gigatoken, self._own, self._dtype = gigatoken, own, dtype
@@ -68,7 +70,7 @@ class Audited:
         Arrow array of type large_string without nulls.
 
         Raises:
-            WrongIds: the two encoders give different ids for a text.
+            WrongIds: gigatoken and this project's encoder give different ids for a text.
         """
         ids, counts = self._gigatoken.encode(texts)
         audited = np.arange(-self._num_texts % AUDITED_TEXTS, len(texts), AUDITED_TEXTS)

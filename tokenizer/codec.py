@@ -61,11 +61,11 @@ class Codec(Protocol):
         """
 
     def piece_bytes(self) -> pa.BinaryArray | None:
-        """Returns the bytes that each id of the vocabulary stands for.
+        """Returns the bytes of each id of the vocabulary. Returns None if a document cannot be decoded by joining the
+        bytes of its ids.
 
-        To decode a document, the bytes of its ids are joined. (Some tokenizers also remove a space at the beginning.
-        Bytes that are not UTF-8 become replacement characters.) Returns None if this tokenizer's texts cannot be made
-        in this way.
+        After the bytes are joined, some tokenizers also remove a space at the beginning. Bytes that are not UTF-8
+        become replacement characters.
         """
 
     def decode(self, ids: Sequence[int]) -> str:

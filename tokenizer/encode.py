@@ -58,10 +58,11 @@ class Encoder:
 
         Args:
             model: the path of the file, or its bytes.
-            bos: True puts a bos before each document. A text names the token that serves as bos. None puts a bos only
-                if the file defines one.
-            eos: the same for the eos at the end of each document. If None, the file must have an eos.
-            fast: ``own`` encodes without gigatoken, ``off`` with the reference library alone.
+            bos: True puts a bos (a token that marks the beginning) before each document. False puts none. A text names
+                the token that serves as bos. None puts a bos only if the file defines one.
+            eos: the same for the eos at the end of each document, except that None means the same as True.
+            fast: the encoder that may replace the reference library: gigatoken or this project's own encoder
+                (``auto``), only this project's own (``own``), or none (``off``).
             settings: replaces ``bos``, ``eos`` and ``fast``. The settings also contain the pattern and the control
                 tokens of a rank file.
 
@@ -97,7 +98,8 @@ class Encoder:
     def identity(self) -> str:
         """A checksum of the file and the settings, which together determine a document's ids.
 
-        If the file is a ``.model`` and documents get both bos and eos, the result is the checksum of the file alone.
+        If the file is a ``.model``, and documents get the model's own bos and eos, the result is the checksum of the
+        file alone.
         """
         is_plain = self.file_name == MODEL and self.bos_id >= 0 and self.eos_id >= 0 and not self._names_borders()
         if is_plain:

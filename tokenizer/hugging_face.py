@@ -1,8 +1,9 @@
 """Converts a SentencePiece model to Hugging Face's ``tokenizer.json``, with the same ids.
 
-Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) can be converted exactly. The result is a plain BPE
-tokenizer with byte fallback. It puts a space before the text and replaces every space by U+2581. It has no special
-tokens, because in the shards, text that spells ``<s>`` is encoded as ordinary text.
+Only models of LLaMA's kind (see :func:`tokenizer.fast_bpe.covers`) can be converted exactly, with or without
+user-defined symbols. The result is a plain BPE tokenizer with byte fallback. It replaces every space by U+2581. If the
+model puts a space before each text, so does the result. It has no special tokens, so text that spells ``<s>`` is
+encoded as ordinary text, as in the files of token ids that the pipeline writes.
 
 User-defined symbols become added tokens. Hugging Face's library first splits a text at them, and then puts a space
 before every part. SentencePiece puts a space before the whole text only. So a model with user-defined symbols can be

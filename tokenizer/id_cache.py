@@ -84,8 +84,10 @@ class PartCache:
         return counts, missing
 
     def gather(self, keys: Keys, counts: Array, skip: Array | None = None) -> Array:
-        """Returns the ids of all parts, concatenated. For the parts in ``skip`` (which are not in the cache) it only
-        leaves room, and the caller fills in their ids.
+        """Returns the ids of all parts, concatenated. ``counts`` contains the number of ids of each part.
+
+        ``skip`` contains the indices of the parts that are not in the cache. The result has room for the ids of these
+        parts, and the caller writes the ids there.
         """
         ends = np.cumsum(counts)
         flat = np.empty(int(ends[-1]) if len(ends) else 0, self._dtype)

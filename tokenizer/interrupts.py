@@ -83,8 +83,8 @@ def delete_at_end(name: str, folder: str) -> None:
 
 
 def end_command(line: str, status: int, *, before: Callable[[], None] = lambda: None) -> bool:
-    """Prints a line and ends the process with ``status``. If the process does not run a command, does nothing and
-    returns False.
+    """Prints a line and ends the process with ``status``. If no command was started with :func:`as_command`, does
+    nothing and returns False.
 
     Args:
         before: a function that stops everything that may still print, so that the line is printed last.

@@ -1,10 +1,10 @@
 """Encodes with Hugging Face's ``tokenizer.json`` files. Uses the library ``tokenizers``, or gigatoken if it gives the
 same ids.
 
-Control tokens are the tokens that the file marks as special. A text that spells a control token is encoded as ordinary
-text. Added tokens that are not marked as special (Qwen's ``<tool_call>``, GPT-NeoX's runs of spaces) belong to the
-vocabulary. These tokens are encoded as the library encodes them. The file's truncation, padding and template around
-texts are not used, because bos and eos are settings.
+Control tokens are the tokens that the file marks as special, except the token for unknown characters. A text that
+spells a control token is encoded as ordinary text. Added tokens that are not marked as special (Qwen's ``<tool_call>``,
+GPT-NeoX's runs of spaces) belong to the vocabulary. These tokens are encoded as the library encodes them. The file's
+truncation, padding and template around texts are not used, because bos and eos are settings.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class HuggingFaceCodec:
 
     @property
     def accelerator(self) -> str:
-        """The name and version of gigatoken. Empty if gigatoken is not installed or cannot read the file."""
+        """The name and version of gigatoken. Empty if the library ``tokenizers`` itself encodes."""
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:
@@ -86,7 +86,7 @@ class HuggingFaceCodec:
         return flat(self.reference(texts.to_pylist()), self._dtype)
 
     def reference(self, texts: Sequence[str]) -> list[list[int]]:
-        """Returns the ids of ``tokenizers``."""
+        """Returns the ids of each text as the library ``tokenizers`` computes them."""
         found: list[list[int]] = []
         held: list[str] = []
         held_chars = 0

@@ -32,7 +32,7 @@ def num_symbols(pieces: Iterable[str]) -> int:
     """Returns the number of symbols that a :class:`Merger` needs for these pieces.
 
     Each piece of two or more characters is a symbol, and so is each character in a piece. One more symbol stands for
-    all other characters, and one for the end of a row. In the example these are 2 + 3 + 2.
+    all other characters, and one for the end of a text. In the example these are 2 + 3 + 2.
 
     >>> num_symbols(["ab", "b", "abc"])
     7
@@ -46,7 +46,7 @@ class Merger:
 
     Each symbol has a number. The first numbers are for the pieces of two or more characters, in descending order of
     score. The next numbers are for all characters that occur in a piece. One more number represents all other
-    characters, and the last one the end of a row.
+    characters. The last number represents the end of a row (the symbols of one text).
 
     Of all possible merges in a row, the one that makes the piece with the highest score comes first. If scores are
     equal, the leftmost merge comes first.

@@ -27,7 +27,7 @@ def _to_stderr(line: str) -> None:
 
 
 class Progress:
-    """Prints lines about the work of one command. If the work takes less than a second, prints nothing.
+    """Prints lines about the work of one command. Work that takes less than a second is not reported.
 
     >>> lines = []
     >>> progress = Progress("train", say=lines.append, every_s=0.0)
@@ -43,8 +43,8 @@ class Progress:
         self._lock = threading.Lock()
 
     def say(self, line: str) -> None:
-        """Prints a line that begins with the name of the command. Inside :meth:`working`, prints before it what is
-        being done, if that was not yet printed."""
+        """Prints a line that begins with the name of the command. If :meth:`working` has not printed yet what is being
+        done, that is printed first."""
         with self._lock:
             title, self._title = self._title, ""
             for one in (title, line):
@@ -70,8 +70,9 @@ class Progress:
 
     @contextlib.contextmanager
     def working(self, what: str) -> Iterator[None]:
-        """Reports the work inside the ``with`` block. After a second, prints what is being done. Then prints the
-        elapsed time every few seconds, and the whole time at the end.
+        """Reports the work inside the ``with`` block. ``what`` says what is being done, and is printed after a second.
+        Then the elapsed time is printed every ``every_s`` seconds. If the work took at least ``every_s`` seconds, the
+        whole time is printed at the end.
         """
         started = time.monotonic()
         stop = threading.Event()

@@ -95,7 +95,7 @@ class TiktokenCodec:
 
     @property
     def accelerator(self) -> str:
-        """The name and version of gigatoken. Empty if gigatoken is not installed or does not know the pattern."""
+        """The name and version of gigatoken. Empty if tiktoken itself encodes."""
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:

@@ -46,7 +46,7 @@ class SentencePieceCodec:
 
     @property
     def accelerator(self) -> str:
-        """The name of the fast encoder. Empty if no fast encoder supports the model."""
+        """The name of the fast encoder. Empty if SentencePiece itself encodes."""
         return self._fast.name if self._fast is not None else ""
 
     def border(self, kind: str) -> int | None:

@@ -50,13 +50,12 @@ def ranks(num_shingles: Sequence[int], names: Sequence[str]) -> npt.NDArray[np.i
     """Returns the rank of each book: the book's position in the order in which :func:`resolve` judges the books. The
     longest book (the book with the most shingles) has the rank 0. Books of equal length are ordered by name.
 
-    If a shingle is in too many books, each of these books is compared only with the leaders: the few longest books that
-    contain the shingle. The leaders must be the first books in this order. Otherwise :func:`resolve` could drop a
-    leader because of a longer book. The books that were compared only with that leader would then stay.
-
     >>> ranks([3, 9, 3], ["b", "c", "a"]).tolist()
     [2, 0, 1]
     """
+    # The order must be that of resolve(). Books with a common shingle are compared only with the first of them in this
+    # order (the leaders). If resolve() dropped a leader because of a book that it judges earlier but that is not among
+    # the leaders, the books that were compared only with the leaders would stay.
     order = sorted(range(len(names)), key=lambda i: (-num_shingles[i], names[i]))
     found = np.empty(len(order), np.int64)
     found[order] = np.arange(len(order))
@@ -180,7 +179,7 @@ missed for the shortest books (1,000 words), and far fewer for longer books."""
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
     """Returns True if a pair that contains this book could be missed, because too many shingles in the book's sketch
-    are common.
+    are common (see ``MAX_BOOKS_PER_SHINGLE``).
     """
     return num_capped > MAX_CAPPED * sketch_size
 
@@ -204,10 +203,11 @@ def miss_probability(
     ``max_overlap``. Pairs with a larger overlap are missed less often.
 
     The smaller book has ``num_shingles`` shingles. Its sketch contains each of these shingles with a probability of 1 /
-    ``keep_one_in``. X is the number of shingles in this sketch that are in the larger book and are not common. Common
-    shingles are the share ``share_capped`` of the book. Y is the number of all other shingles in this sketch. The pair
-    is missed if X is 0, or if X is less than ``min_shared`` times X + Y. X and Y have binomial distributions. The
-    function uses Poisson distributions instead, which have heavier tails, so the result is slightly too high.
+    ``keep_one_in``. X is the number of shingles in this sketch that are in the larger book and are not common (see
+    ``MAX_BOOKS_PER_SHINGLE``). Common shingles are the share ``share_capped`` of the book. Y is the number of all other
+    shingles in this sketch. The pair is missed if X is 0, or if X is less than ``min_shared`` times X + Y. X and Y have
+    binomial distributions. The function uses Poisson distributions instead, which have heavier tails, so the result is
+    slightly too high.
 
     In the example, books of 1,000 words (996 shingles) are missed five times in a million.
 
@@ -238,10 +238,10 @@ def resolve(
     and the books' :func:`filters.books.overlap.overlap` (the share of the smaller book that is in the larger book).
 
     Books are judged in order of length (number of shingles), the longest first. Books of equal length are judged in
-    order of id. A book is dropped if more than ``max_overlap`` of the book's own shingles are in one longer book that
-    is kept. So every dropped book is contained in a kept book. If B is mostly in A, C is mostly in B, and C is not in
-    A, then only B is dropped. Two anthologies that share one story both stay. The result does not depend on the order
-    of the pairs. Time and memory grow linearly with the number of pairs.
+    order of id. A book is dropped if more than ``max_overlap`` of the book's own shingles are in one book that was
+    judged earlier and is kept. So every dropped book is contained in a kept book. If B is mostly in A, C is mostly in
+    B, and C is not in A, then only B is dropped. Two anthologies that share one story both stay. The result does not
+    depend on the order of the pairs. Time and memory grow linearly with the number of pairs.
 
     Raises:
         KeyError: a pair names a book that is not in ``num_shingles``.

@@ -162,7 +162,7 @@ class BookQuality(Step):
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Decides which texts are dropped, and adds the column ``num_words``. The signals (numbers stored with a text)
-        are the measured values and, if the source's reader wrote it, the column ``encoding_certainty``.
+        are the measured values. If the batch has a column ``encoding_certainty``, its values are signals too.
         """
         texts = batch.column("text").to_pylist()
         counts = [num_words(text) for text in texts]

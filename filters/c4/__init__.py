@@ -1,4 +1,4 @@
-"""Applies the rules of C4 exactly as the original code does (``c4_utils`` 3.0 of TensorFlow Datasets).
+"""Applies the rules of C4 exactly as the original code does (``c4_utils`` of TensorFlow Datasets).
 
     page -> lines_and_pages -> (line dedup over all pages) -> sentences -> english -> bad_words
 

@@ -39,14 +39,14 @@ def _patterns(words: tuple[str, ...], is_spaced: bool) -> tuple[str, re.Pattern[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BadWords(Step):
-    """Drops pages that contain a word of the list. The characters before and after the word must be non-word
-    characters.
+    """Drops pages that contain a word from the user's list.
+
+    If ``is_spaced`` is true, only whole words are found. If it is false, a word of the list is also found inside other
+    words. c4_utils does so for Japanese, Thai and Chinese, which do not separate words by spaces.
 
     The page is lower-cased before the search, but the words of the list are not. Only the fraction ``drop_share`` of
-    the pages with such a word is dropped. The MD5 of a page's url decides which pages, as in c4_utils
-    (``filter_fraction``). If the source has no urls, the MD5 of the page's id decides. If ``is_spaced`` is false, a
-    word of the list is also found inside other words. c4_utils does so for Japanese, Thai and Chinese, which do not
-    separate words by spaces.
+    the pages with such a word is dropped. As in c4_utils (``filter_fraction``), the MD5 of a page's url decides whether
+    the page is dropped. If the source has no urls, the MD5 of the page's id decides.
     """
 
     NAME: ClassVar[str] = "bad_words"

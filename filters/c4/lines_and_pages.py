@@ -9,8 +9,8 @@ reason                 drops  rule
 =====================  =====  ==========================================================================
 too_long               page   over 190,000 characters
 (too_long_word)        line   a word of over 1,000 characters
-(no_end_mark)          line   ends in none of ``. ? ! "``, or in ``...``; after ``[1]``, ``[edit]`` and
-                              ``[citation needed]`` were cut out
+(no_end_mark)          line   does not end in ``. ? ! "``, or ends in ``...`` (``[1]``, ``[edit]`` and
+                              ``[citation needed]`` are cut out before)
 (too_few_words)        line   under 5 words
 lorem_ipsum            page   a line contains "lorem ipsum"
 (javascript)           line   contains "javascript"

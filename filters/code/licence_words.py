@@ -200,9 +200,10 @@ def continues(sentence: str, before: str, *, is_apart: bool = False, is_after_bl
     ``is_apart`` is True if the two sentences are in different comments. Then the second sentence must contain two
     phrases that occur only in licences.
 
-    If ``before`` states copyright, a name with an e-mail address belongs to the notice, because it names the owner. It
-    does not belong to the notice if a blank line precedes it (``is_after_blank``), because it then names the author of
-    the file.
+    ``is_after_blank`` is True if a blank line precedes the second sentence. This matters if ``before`` states copyright
+    and the second sentence is a name with an e-mail address. Directly after ``before``, the name is that of the owner,
+    so it belongs to the notice. After a blank line, it is that of the file's author, so it does not belong to the
+    notice.
     """
     if is_apart:
         return len({match.group().lower() for match in _STRONG_CLAUSES.finditer(sentence)}) > 1
@@ -216,9 +217,10 @@ def continues(sentence: str, before: str, *, is_apart: bool = False, is_after_bl
 
 
 def surely_speaks(text: str) -> bool:
-    """Returns True if a comment certainly contains a notice. This function is used for comments after an import.
+    """Returns True if a comment certainly contains a notice of copyright or licence.
 
-    Most comments after an import are documentation, so more evidence is needed than for other comments.
+    This function is used for comments after an import. Most of these are documentation, so more evidence is needed than
+    for other comments.
 
     >>> surely_speaks("Copyright (c) 2010 A. Author"), surely_speaks("Returns the copyright owner of an image.")
     (True, False)

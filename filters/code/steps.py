@@ -61,7 +61,7 @@ def is_permissive(licence: str | None, families: tuple[str, ...] = PERMISSIVE) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllowedLicence(Step):
-    """Drops files of repositories whose licence is unknown or not permissive (the paper keeps Apache, BSD and MIT)."""
+    """Drops files of repositories whose licence is unknown or not permissive (LLaMA keeps MIT, BSD and Apache)."""
 
     NAME: ClassVar[str] = "licence"
     DATA_VERSION: ClassVar[int] = 1
@@ -73,9 +73,11 @@ class AllowedLicence(Step):
     """Licences that are kept, as lower-case patterns. ``*`` matches any characters."""
 
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
-        """Tests the column ``license``. If the batch has a column ``repo_name`` and its value is null for a file,
-        the listing of files does not contain this file. Then the licence is not known, and the reason is
-        ``no_file_row``."""
+        """Decides by the column ``license`` which files are dropped.
+
+        If the batch has a column ``repo_name``, a null in it means that the listing of files does not contain the file.
+        Such a file is dropped with the reason ``no_file_row``, because its licence is unknown.
+        """
         verdict: list[str | None] = []
         detail: list[str | None] = []
         repositories = batch.column("repo_name").to_pylist() if "repo_name" in batch.schema.names else None
@@ -229,7 +231,7 @@ def content_hash(text: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodeQuality(Step):
-    """Drops files with long lines or few alphanumeric characters. The paper names these criteria, but no limits."""
+    """Drops files with long lines or few alphanumeric characters. LLaMA's paper names these criteria, but no limits."""
 
     NAME: ClassVar[str] = "code_quality"
     DATA_VERSION: ClassVar[int] = 1
@@ -310,7 +312,7 @@ class AlphabeticPerToken(Step):
     """Drops files with few letters per token, if the user gives a tokenizer (the model with the key ``tokenizer``).
 
     Without a tokenizer, the step keeps all files. The tokenizer that the pipeline trains cannot be used here, because
-    it is trained after the cleaning. The rule is not in the paper, but in RedPajama, with the tokenizer of pythia-6.9b.
+    it is trained after the cleaning. The rule is from RedPajama, which uses the tokenizer of pythia-6.9b.
     """
 
     NAME: ClassVar[str] = "code_tokens"

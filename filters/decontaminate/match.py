@@ -3,9 +3,11 @@
     words -> seeds of the index -> alignments of pieces and documents -> those that match enough -> hits
 
 A piece is the text of a question, a passage or code. An alignment is the assumption that a piece begins at a certain
-word of a document. If a document contains a seed (an n-gram of a piece), this gives an alignment. Compiled code
-compares the words of all alignments. Python examines a piece further only if its alignments together match at least 40
-% of the piece's weight.
+word of a document. If a document contains a seed (an n-gram of a piece), this gives an alignment.
+
+Every word of a piece has a weight, and rare words have more weight. Compiled code adds up the weights of the words that
+match in each alignment. Python examines a piece further only if the sums of all its alignments together reach 40 % of
+the piece's total weight.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ set have the same text, the first of them is named."""
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """Describes a piece of an item that was found in a document, and the action for it."""
+    """Describes a place in a document that contains text of an item, and the action that the item's set requests."""
 
     found: Found
     kind: str

@@ -146,9 +146,9 @@ class Language(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DetectLanguage(Step):
-    """Fills in the language of documents whose ``language`` is ``und`` (undetermined). Drops nothing.
+    """Fills in the language of documents whose ``language`` is missing or ``und`` (undetermined). Drops nothing.
 
-    A document stays ``und`` if the score of its most likely language is below ``min_score``.
+    If the score of the most likely language is below ``min_score``, ``und`` is filled in.
     """
 
     NAME: ClassVar[str] = "detect_language"

@@ -91,13 +91,14 @@ def sum_texts(
     codes: Bytes, bounds: Numbers, tables: Tables, block: Block, sums: Floats, passed: Floats, totals: Ints,
     is_asked: Bools,
 ) -> None:  # fmt: skip
-    """Adds up the vectors of each word, and then the results of all words of each text.
+    """Adds up the vectors of each text: those of its words, and those of the n-grams of its words.
 
-    Each text has a row in ``sums``, the sum over its words; in ``passed``, the same with the absolute values of the
-    words' results, which bounds the rounding error; and in ``totals``, the number of vectors. ``is_asked`` becomes True
-    for a text that fastText itself must score.
+    Text ``i`` is ``codes[bounds[i]:bounds[i + 1]]``. The results are written into arrays with one entry per text:
 
-    Text ``i`` is ``codes[bounds[i]:bounds[i + 1]]``. If a word does not fit into a block, fastText scores the text.
+    - ``sums``: the sum of the vectors.
+    - ``passed``: the sum of the absolute values of the words' sums. It is used to bound the rounding error.
+    - ``totals``: the number of vectors.
+    - ``is_asked``: True if fastText itself must score the text, for example because a word does not fit into a block.
     """
     for text in range(len(bounds) - 1):
         at, end = bounds[text], bounds[text + 1]
@@ -140,10 +141,8 @@ def copy_words(
     bytes.
 
     If not even the first word fits into the block, the number of words is 0, and the returned index is below ``end``.
-
-    The indices are unsigned numbers. For signed indices, the compiler would add a test for negative numbers to every
-    access.
     """
+    # Unsigned indices: for signed ones, the compiler would add a test for negative numbers to every access.
     one, room = np.uint64(1), np.uint64(len(codes) - 1)  # a place for the end of the last word
     begin, stop = np.uint64(at), np.uint64(end)
     size, num_chars, num_words, num_wide = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
@@ -214,21 +213,19 @@ def find_ngrams(
 ) -> int:  # fmt: skip
     """Looks up the n-grams in the model, and writes one entry into ``rows`` for each n-gram that has a vector. N-grams
     that extend over two words are ignored. Returns the number of entries.
-
-    To divide a hash by the number of buckets, the hash is multiplied by ``inverse``. The whole part of the quotient is
-    exact, because ``inverse`` is rounded up and its error is too small to reach the next whole number. N-grams that
-    extend over two words get a bucket of their own: one more after the model's last bucket. This bucket has no vector.
-    The loop over ``ngrams`` has no branches: it writes every n-gram into ``rows``, but the next n-gram overwrites an
-    n-gram without a vector.
     """
     num_buckets, count = np.uint32(len(row_of_bucket)), num_chars - length + 1
     last_words = word_of[length - 1 :]
+    # The hash is divided by the number of buckets: it is multiplied by ``inverse``. The whole part of the quotient is
+    # exact, because ``inverse`` is rounded up and its error is too small to reach the next whole number. N-grams that
+    # extend over two words get one more bucket after the model's last bucket. This bucket has no vector.
     for index in range(count):
         quotient = np.uint32(np.float64(hashes[index]) * inverse)
         bucket = np.uint32(hashes[index] - np.uint32(quotient * num_buckets))
         bucket = bucket if word_of[index] == last_words[index] else num_buckets
         ngrams[index] = np.int64(word_of[index]) << 32 | np.int64(bucket)
     num_rows = np.uint64(0)
+    # The loop has no branches: it writes every n-gram, but the next n-gram overwrites an n-gram without a vector.
     for index in range(count):
         ngram = ngrams[index]
         rows[num_rows] = ngram
@@ -268,8 +265,9 @@ def find_words(
 
 @kernel
 def add_rows(vectors: npt.NDArray[np.float32], rows: Ints, num_rows: int, sums: Floats, counts: Ints) -> None:
-    """Adds the vectors in ``rows`` to the sums of their words. The number of dimensions is read from ``vectors``. If it
-    were a constant, the compiler would not use vector instructions."""
+    """Adds vectors to the sums of their words. Each entry of ``rows`` has the number of a word in the high 32 bits,
+    and the number of a row of ``vectors`` in the low 32 bits."""
+    # If the number of dimensions were a constant, the compiler would not use vector instructions.
     for index in range(num_rows):
         row, word = np.uint32(rows[index]), np.uint32(rows[index] >> 32)
         counts[word] += 1
@@ -279,7 +277,8 @@ def add_rows(vectors: npt.NDArray[np.float32], rows: Ints, num_rows: int, sums: 
 
 @kernel
 def add_words(sums: Floats, counts: Ints, num_words: int, text_sums: Floats, passed: Floats, total: Ints) -> None:
-    """Adds the sums of the words of a text to the sums of the text."""
+    """Adds the sums of the words in a block to ``text_sums``, the sum of their text. Adds the absolute values of the
+    words' sums to ``passed``, and the words' numbers of vectors to ``total``."""
     for word in range(num_words):
         total[0] += counts[word]
         for dimension in range(len(text_sums)):

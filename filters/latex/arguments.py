@@ -78,7 +78,10 @@ class ArgumentReader:
         self.text, self.pos, self.token, self.frame_name = self.stack.pop()
 
     def stands_in_argument(self, name: str) -> bool:
-        """Returns True if the arguments of the current call contain the command ``name`` in the source."""
+        """Returns True if the command ``name`` is in the arguments of the macro call in progress.
+
+        The arguments are searched as they are in the source, before expansion.
+        """
         call = self.call
         if call.argument_names is None:
             base = self.stack[0][0] if self.stack else self.text
@@ -107,7 +110,8 @@ class ArgumentReader:
         return arguments
 
     def charge_scan(self, pos: int) -> None:
-        """Reduces ``work_left``, the budget for searches, because a search from ``pos`` found no end."""
+        """Reduces ``work_left``, the budget for searches, after a search from ``pos`` that found nothing. The cost is
+        the number of characters after ``pos``, at most ``MAX_BODY_CHARS``."""
         self.work_left -= min(MAX_BODY_CHARS, len(self.text) - pos)
 
     def _next(self) -> int:

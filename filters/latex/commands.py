@@ -62,8 +62,8 @@ Reader = Callable[[str, int], Definition | None]
 def expand_macros(text: str) -> Expanded:
     r"""Expands the macros that the source defines, and removes the definitions.
 
-    ``text`` must not contain comments. A macro call stays unchanged in two cases: its expansion would never end (second
-    example), or it needs programming commands that only TeX can execute.
+    ``text`` must not contain comments. Some macro calls stay unchanged, for example calls whose expansion would never
+    end (second example), and calls that need programming commands that only TeX can execute.
 
     >>> expand_macros(r"\newcommand{\R}[1][n]{\mathbb{R}^{#1}}\def\x{\R}in $\x$ and $\x[m]$").text
     'in $\\mathbb{R}^{n}$ and $\\mathbb{R}^{m}$'

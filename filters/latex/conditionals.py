@@ -65,10 +65,10 @@ class _Switch:
     settings: list[tuple[int, bool]] = field(default_factory=list)
 
     def state(self, pos: int, body_start: int) -> bool:
-        """Returns the state of the switch at ``pos``. For a position in the preamble, returns the last setting in the
-        preamble.
+        """Returns the state of the switch at ``pos``: the last value that the source sets before ``pos``, or False.
 
-        The reason is that macros of the preamble are used in the body, after TeX has read the whole preamble.
+        If ``pos`` is in the preamble, returns the last value that the preamble sets. This is right for macros that the
+        preamble defines, because they are used after TeX has read the whole preamble.
         """
         until = max(pos, body_start)
         return next((value for place, value in reversed(self.settings) if place < until), False)

@@ -69,8 +69,11 @@ def decode_file(data: bytes, declared: str | None = None) -> Decoded:
 
 
 def decode_project(files: Mapping[str, bytes]) -> dict[str, Decoded]:
-    """Decodes every file of a paper. The encoding that the file itself declares is used. If the file declares no
-    encoding, the encoding that a main file declares is used."""
+    """Decodes every file of a paper. The encoding that the file itself declares is used.
+
+    If a file declares no encoding, the encoding that another file declares is used, preferably that of a main file. If
+    all files are valid UTF-8, declarations are ignored.
+    """
     if all(map(_is_utf8, files.values())):  # valid UTF-8 overrides any declaration
         return {path: decode(data) for path, data in files.items()}
     labels = {path: declared_encoding(data) for path, data in files.items()}

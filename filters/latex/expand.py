@@ -79,7 +79,10 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.math_before = self.math.state()
 
     def loads_after(self, pos: int) -> bool:
-        r"""Returns True if the source loads a package after ``pos`` (in a macro's text: after the current call)."""
+        """Returns True if the source loads a package after ``pos``.
+
+        If ``pos`` is in a macro's text, returns True if the source loads a package after the call of the macro.
+        """
         return self.last_load >= 0 and (self.stack[0][1] if self.stack else pos) <= self.last_load
 
     def run(self) -> Expanded:
@@ -227,14 +230,19 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.result.num_left += 1
 
     def outside(self, start: int) -> int | None:
-        """Returns ``start`` if the command that begins there is outside of all macros, else None.
+        """Returns ``start``, the position of a command, if the command is outside of all macros. Returns None if the
+        command is in a macro's text.
 
-        Call this method before reading the command's arguments, because reading them can leave the macro's text.
+        Call this method before the command's arguments are read. If the last argument comes from the source after the
+        macro's text, the command would later seem to be outside of all macros.
         """
         return None if self.stack else start
 
     def unreadable(self, outside: int | None = None) -> bool:
-        """Gives up the call of the macro whose text has an unreadable test, and returns True. Outside macros: False."""
+        """Gives up the macro call in progress, because the macro's text has a test that cannot be read. Returns True.
+
+        If ``outside`` is given, the test is outside of all macros. Then nothing is given up, and False is returned.
+        """
         if outside is not None:
             return False
         self.give_up()
@@ -258,7 +266,11 @@ class Expander(ArgumentReader, Scopes, Writer):
         self.text, self.pos = text, 0
 
     def push(self, filled: str, macro: Macro, name: str, *, is_one: bool = False) -> None:
-        """Continues reading with ``filled``, a macro's text. With ``is_one``, several tokens stay one argument."""
+        """Continues reading with ``filled``, a macro's text.
+
+        ``is_one`` is True if the macro is the whole argument of the preceding command. Then a text of several tokens is
+        put into braces, so that it stays one argument.
+        """
         call = self.call
         self.result.num_expanded += 1
         cost = len(filled) + _PUSH_COST_CHARS
@@ -299,11 +311,15 @@ class Expander(ArgumentReader, Scopes, Writer):
         return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
 
     def give_up(self, *, for_good: bool = False, culprit: str = "") -> None:
-        """Gives up the macro call in progress: removes its output and writes the macro's name as in the source.
+        """Gives up the macro call in progress, and removes its output.
 
-        ``culprit`` cannot be expanded (default: the macro whose text is being read). If an argument of the call names
-        it, only ``culprit`` stays unexpanded from now on, and the call is repeated, unless it begins an environment.
-        Otherwise the call has failed, and after three failures, or one ``for_good``, the macro is not expanded again.
+        ``culprit`` is the command that cannot be expanded. By default, it is the macro whose text is being read.
+
+        If ``culprit`` is another command that the arguments of the call contain, the call is expanded again. From now
+        on, ``culprit`` is not expanded. This is not done for the beginning of an environment, or with ``for_good``.
+
+        In all other cases the call has failed: the macro's name is written as in the source. After three failures, or
+        one failure with ``for_good``, the macro is not expanded again.
         """
         call = self.call
         culprit = culprit or self.frame_name
@@ -331,7 +347,11 @@ class Expander(ArgumentReader, Scopes, Writer):
 
 
 def leave_macro(expander: Expander, start: int) -> bool:
-    """Handles a macro that was given up: leaves its call unchanged and counts it."""
+    """Handles a command that must not be expanded: leaves it unchanged in the output, and counts it.
+
+    If the command comes from a macro's text, and not from the arguments of the macro's call, that call is given up
+    instead.
+    """
     name = expander.text[start + 1 : expander.pos]
     if expander.stack and not expander.stands_in_argument(name):
         expander.give_up()

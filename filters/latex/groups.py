@@ -94,8 +94,8 @@ def ends_in_word(text: str) -> bool:
 
 
 def would_glue(before: str, after: str) -> bool:
-    r"""Returns True if ``before`` ends in a command's name and ``after`` begins with a letter. Joined directly, the
-    letter would become a part of the name.
+    r"""Returns True if ``before`` ends in a command's name and ``after`` begins with a letter. If the two were
+    joined directly, the letter would become a part of the name.
 
     >>> would_glue(r"{\small", "note"), would_glue("small", "note"), would_glue(r"\small", "1")
     (True, False, False)
@@ -126,7 +126,7 @@ def join_pieces(pieces: Iterable[str]) -> str:
 def in_code(pattern: re.Pattern[str], text: str, pos: int = 0) -> Iterator[re.Match[str]]:
     r"""Yields the matches of ``pattern`` that are outside of comments, in linear time.
 
-    ``pattern`` must begin with a backslash. ``pos``, where the search begins, must not be in a comment.
+    The search begins at ``pos``, which must not be in a comment. Every match must begin with a backslash.
     """
     is_comment = False
     for match in pattern.finditer(text, pos):

@@ -206,10 +206,10 @@ class InputCommands:
 
 
 def opaque_end(text: str, match: re.Match[str], verbatim: Verbatim, unclosed: set[str]) -> int:
-    """Returns the position where the search for file-reading commands continues after ``match``, or -1 if ``match``
-    itself may be such a command.
+    """Returns -1 if ``match`` may be a command that reads a file.
 
-    For example, if ``match`` begins verbatim text, the search continues at the end of that text.
+    In all other cases, returns the position where the search for such commands continues. For example, if ``match``
+    begins verbatim text, the search continues at the end of that text.
     """
     environment, inline = match["environment"], match["inline"]
     if environment is not None:

@@ -60,9 +60,9 @@ class Parameter:
 class Macro:
     """Describes a macro that can be expanded.
 
-    ``body`` contains text and parameter numbers in order. ``is_primitive`` is True if ``\\let`` copied the macro from a
-    command that no source defines. The body of such a macro is not expanded again. ``has_at`` is True if ``@`` was a
-    letter where the macro was defined.
+    ``body`` contains text and parameter numbers in order. ``is_primitive`` is True if the macro is a copy, made by
+    ``\\let``, of a command that the source does not define. Then ``body`` is the name of that command, and is not
+    expanded again. ``has_at`` is True if ``@`` was a letter where the macro was defined.
     """
 
     parameters: tuple[Parameter, ...] = ()
@@ -115,8 +115,8 @@ class Definition:
 
 
 def cut_body(body: str) -> tuple[str | int, ...]:
-    r"""Splits the body of a definition at its parameters. ``##`` becomes ``#``, which belongs to a definition inside
-    the body.
+    r"""Splits the body of a definition at its parameters. ``##`` becomes ``#``: it marks a parameter of another
+    definition that is inside the body.
 
     >>> cut_body(r"\frac{#1}{#2} \# ##1")
     ('\\frac{', 1, '}{', 2, '} \\# #1')
@@ -166,7 +166,9 @@ def read_name(text: str, pos: int) -> tuple[str, int] | None:
 
 
 def read_group(text: str, pos: int) -> tuple[str, int] | None:
-    """Reads ``{...}`` of up to ``MAX_BODY_CHARS`` after white space. Returns (content, end), or None."""
+    """Reads a group ``{...}`` at ``pos`` or after white space. Returns the group's content and the position after the
+    group. Returns None if there is no group, or if the group is longer than ``MAX_BODY_CHARS``.
+    """
     pos = skip_space(text, pos)
     if not text.startswith("{", pos):
         return None
@@ -175,7 +177,10 @@ def read_group(text: str, pos: int) -> tuple[str, int] | None:
 
 
 def read_bracket(text: str, pos: int, opens: str = "[", closes: str = "]") -> tuple[str, int] | None:
-    """Reads ``[...]`` after white space. A ``]`` inside braces does not count. Returns (content, end), or None."""
+    """Reads ``[...]`` at ``pos`` or after white space. A ``]`` inside braces does not end it. Returns the content and
+    the position after the ``]``. Returns None if there are no brackets, or more than ``MAX_BODY_CHARS``
+    between them.
+    """
     pos = skip_space(text, pos)
     if not text.startswith(opens, pos):
         return None

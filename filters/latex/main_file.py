@@ -114,9 +114,11 @@ class _Halves:
         return self.document_class is not None
 
     def with_inputs(self, by_stem: Mapping[str, _Halves]) -> _Halves:
-        """Returns which halves of a document are in this file or in the files that it reads. This is needed, because
-        some papers have their document class in a separate preamble file. If this file contains both halves or none,
-        the files that it reads do not count.
+        """Returns which halves of a document are in this file or in the files that it reads.
+
+        If this file contains only one half, a file that it reads can contain the other half. For example, some papers
+        have their document class in a separate preamble file. If this file contains both halves or none, the files that
+        it reads are ignored.
         """
         if self.has_class == self.has_begin:
             return self

@@ -1,7 +1,7 @@
-r"""Tracks whether TeX would be in a formula at the end of a growing output. The time is linear.
+r"""Tracks whether the output of the expansion ends inside a formula, in linear time.
 
-``\ensuremath`` and ``\ifmmode`` need this information. A formula never continues after an empty line. So a mistake of
-the author or of this module has no effect after the end of its paragraph.
+The result is needed to expand ``\ensuremath`` and ``\ifmmode``. A formula never continues after an empty line. So if an
+author or this module makes a mistake, the mistake has no effect after the end of the paragraph.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _NEAR_CHARS = 200
 
 
 class MathMode:
-    r"""Receives the output piece by piece, and tracks whether the output ends inside a formula.
+    r"""Tracks whether a growing output ends inside a formula. The output is a list of pieces.
 
     >>> MathMode().holds(["a $x + "]), MathMode().holds(["a $x$ "]), MathMode().holds([r"\[ x \text{ if "])
     (True, False, False)
@@ -41,8 +41,10 @@ class MathMode:
         self.num_read, self._is_inline, self._is_display = state
 
     def holds(self, pieces: Sequence[str]) -> bool:
-        """Returns True if text after the pieces would be in a formula. Reads only the pieces that were added since the
-        last call.
+        """Returns True if text that is added after ``pieces`` would be in a formula.
+
+        ``pieces`` contains all pieces of the output so far. This method reads only the pieces that were added since its
+        previous call.
         """
         for piece in pieces[self.num_read :]:
             for match in _MARK.finditer(piece):

@@ -73,10 +73,11 @@ class Named:
 
 
 def headings_named(body: str, list_starts: list[int]) -> Iterator[Named]:
-    """Yields the headings that mean "References". Headings of sections are found anywhere.
+    """Yields the headings that mean "References".
 
-    Headings made by hand (without a heading command) are found only shortly before one of ``list_starts``, the
-    positions where lists of references begin. If ``list_starts`` is empty, the whole body is searched.
+    Headings made with a heading command are found in the whole body. Headings made by hand (such as a line in bold) are
+    found only shortly before one of ``list_starts``, the positions where lists of references begin. If ``list_starts``
+    is empty, headings made by hand are also found in the whole body.
     """
     section_starts = set()
     for match in _SECTION_NAMED.finditer(body):

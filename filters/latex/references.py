@@ -149,8 +149,10 @@ class _Remover:
         return self._stops[index] if index < len(self._stops) else len(self.body)
 
     def end(self, match: re.Match[str]) -> int:
-        """Returns the end of the list of references (a command or environment) that begins with ``match``. If no end is
-        found, returns the start of ``match``.
+        """Returns the end of the list of references, the entry or the command that begins with ``match``.
+
+        If the end mark of a list is missing, :meth:`next_stop` finds the end. If the end of an entry is not found,
+        returns the start of ``match``, so that nothing is removed.
         """
         body, kind = self.body, match.lastgroup
         if kind == "environment":

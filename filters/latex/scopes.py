@@ -43,7 +43,10 @@ class Scopes:
         self.depth += self.tracks_groups
 
     def close_group(self) -> None:
-        r"""Undoes the group's definitions. A ``\newcommand`` stays if its name had no other meaning before."""
+        r"""Ends the current group, and restores the meanings that its definitions replaced.
+
+        If ``\newcommand`` defined a name in the group that had no meaning before, this definition stays valid.
+        """
         while self.undo and self.undo[-1][0] >= self.depth:
             _, name, old = self.undo.pop()
             self.final_bodies.clear()

@@ -72,10 +72,10 @@ class Removal:
 def cut_paper(text: str, *, keep_abstract: bool = False, drop_appendix: bool = False) -> Removal:
     r"""Cuts the bibliography, everything before the first section, and everything after ``\end{document}``.
 
-    In two cases only the front matter is cut, and the other text before the first heading stays. The first case is a
-    paper without headings (see also ``_MAX_FRONT_RATIO``). The second is a paper with at least ``MIN_LEAD_CHARS``
-    characters between front matter and heading, if these are more than the characters from the heading on (for example,
-    a long letter whose only heading is "Acknowledgements").
+    Some papers have their main text before the first heading, for example a long letter whose only heading is
+    "Acknowledgements". In such a paper, the text between the front matter (title, authors, abstract) and the first
+    heading stays. This text must have at least ``MIN_LEAD_CHARS`` characters, and be longer than the text from the
+    heading on. If a paper has no headings, all text after the front matter stays (see also ``_MAX_FRONT_RATIO``).
 
     >>> cut_paper(r"\title{T}\begin{document}\maketitle x \section{One} a \bibliography{b}\end{document} z").text
     '\\section{One} a '

@@ -146,9 +146,11 @@ class Verbatim:
 
 
 def declared_verbatim(text: str, *, known: Verbatim | None = None) -> Verbatim:
-    r"""Returns the names of verbatim and hidden commands: well-known names and names that the source declares.
+    r"""Returns the names of verbatim environments and commands, and of hidden environments. These are well-known names,
+    and names that ``text`` declares.
 
-    ``known`` has the names that other files of the paper declare. The names of this text are added to it.
+    ``known`` contains the names from other files of the same paper. If it is given, the names that ``text`` declares
+    are added to it, and it is returned.
 
     >>> found = declared_verbatim(r"\lstnewenvironment{code}{}{} \excludecomment{long} \let\c=\verb")
     >>> sorted(found.environments - VERBATIM_ENVIRONMENTS), sorted(found.removed - REMOVED_ENVIRONMENTS)
@@ -241,9 +243,11 @@ def _read_groups(text: str, pos: int) -> list[str]:
 
 
 def inline_end(text: str, command: str, pos: int) -> int:
-    r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}``. Its arguments begin at ``pos``.
+    r"""Returns the end of a ``\verb|..|``, ``\lstinline..`` or ``\url{..}``. ``command`` is the command's name, and
+    ``pos`` is the position after the name.
 
-    Returns -1 if no verbatim text begins there, or if it does not end on the same line, as TeX requires of ``\verb``.
+    Returns -1 if no verbatim text follows the name, or if the verbatim text does not end on the same line. (TeX also
+    requires ``\verb`` to end on its line.)
 
     >>> inline_end(r"\Verb[a=b]+100%+ x", "Verb", 5), inline_end(r"\verb x", "verb", 5)
     (16, -1)

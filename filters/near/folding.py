@@ -41,7 +41,7 @@ _table = FoldTable(np.zeros(0, np.int32), np.zeros(0, np.uint8))
 
 
 def fold_table(texts: Iterable[str] = ()) -> FoldTable:
-    """Returns the table of this process, after adding the missing entries for the characters of ``texts``.
+    """Returns a table that has entries for all characters of ``texts``, and for those of earlier calls in this process.
 
     >>> table = fold_table(["\u00c9"])
     >>> start = int(table.entries[0xC9])

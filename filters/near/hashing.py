@@ -1,9 +1,8 @@
-"""Machine code for the near dedup: hashes word n-grams, removes repetitions, computes signatures, and counts the
-n-grams that two documents share. Numba compiles the functions when they are first called
-(:mod:`filters.compiled`).
+"""Contains the compiled loops of the near dedup. They hash word n-grams, remove repetitions, compute signatures, and
+count the n-grams that two documents share. Numba compiles them when they are first called (:mod:`filters.compiled`).
 
-:mod:`filters.books.overlap` and :mod:`filters.near.minhash` explain what each result means. The
-callers check the sizes of all arrays.
+:mod:`filters.books.overlap` and :mod:`filters.near.minhash` explain what each result means. The callers check the sizes
+of all arrays.
 """
 
 from __future__ import annotations
@@ -69,7 +68,8 @@ def hash_ngrams(texts: Texts, tables: Tables, found: Found, first: int) -> tuple
     """Hashes the word n-grams of texts in one pass, from text number ``first`` on.
 
     Returns two numbers. The first is the number of the text with which the next call must begin. The second is the
-    reason for returning: ``DONE``, ``FULL`` or ``UNKNOWN``.
+    reason for returning: ``DONE`` (all texts are hashed), ``FULL`` (``found.grams`` is full) or ``UNKNOWN`` (the tables
+    have no entry for a character).
     """
     data, text_ends, is_folded = texts
     entries, pool, byte_values = tables

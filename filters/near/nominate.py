@@ -1,7 +1,7 @@
 """Finds candidate pairs: documents that share a key. A key is a band of a signature or a sampled n-gram.
 
-Documents are represented by numbers in the order of their ranks (:mod:`filters.near.resolve`). In each pair, the
-document with the smaller number is kept. The time is linear in the number of entries, however many documents share a
+Documents are numbered in the order of their ranks (:mod:`filters.near.resolve`). Of a pair, only the document with the
+larger number can be removed. The time is linear in the number of keys of all documents, even if many documents share a
 key.
 """
 
@@ -131,8 +131,8 @@ def counted(pairs: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
 def is_candidate(num_bands: int, num_sampled: int, num_expected: float) -> bool:
     """Returns True if a pair must be verified, because it shares a band or enough sampled n-grams.
 
-    Consider pairs that overlap just enough for a removal. ``num_expected`` is the number of sampled n-grams that these
-    pairs share on average. A pair that shares far fewer is a candidate only if it shares a band.
+    ``num_expected`` is the number of sampled n-grams that a pair shares on average if it overlaps just enough for a
+    removal. :func:`least_sampled` computes from it how many sampled n-grams are enough.
 
     >>> is_candidate(1, 0, 25.0), is_candidate(0, 10, 25.0), is_candidate(0, 9, 25.0), is_candidate(0, 1, 1.5)
     (True, True, False, True)
@@ -141,5 +141,8 @@ def is_candidate(num_bands: int, num_sampled: int, num_expected: float) -> bool:
 
 
 def least_sampled(num_expected: float) -> int:
-    """Returns the number of sampled n-grams that a candidate pair without a common band must share."""
+    """Returns how many sampled n-grams a pair must share to be a candidate, if it shares no band.
+
+    ``num_expected`` is explained in :func:`is_candidate`.
+    """
     return int(max(1.0, MIN_SAMPLED * num_expected, num_expected - NUM_DEVIATIONS * num_expected**0.5))

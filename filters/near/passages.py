@@ -207,10 +207,10 @@ _BLANKS = b" \t\r\n\v\f"
 
 
 def begin_of_cut(data: bytes, place: int) -> int:
-    """Returns where a cut may begin: at the beginning of the next line, else of the next word, else of the next
-    character.
+    """Returns the position where a cut may begin, at or after ``place``.
 
-    The result is at or after ``place``. The beginning of a line or word counts if it is within :data:`BORDER_BYTES`.
+    This is the first beginning of a line within :data:`BORDER_BYTES` after ``place``. If there is none, it is the first
+    beginning of a word in these bytes. If there is none either, it is the next beginning of a character.
 
     >>> begin_of_cut(b"one two\\nthree", 2), begin_of_cut(b"one two", 2), begin_of_cut("é".encode() * 9, 3)
     (8, 4, 4)
@@ -230,9 +230,11 @@ def begin_of_cut(data: bytes, place: int) -> int:
 
 
 def end_of_cut(data: bytes, place: int) -> int:
-    """Returns where a cut may end: at the beginning of the line that contains ``place``, else of the word, else of the
-    character. The result is at or before ``place``. The beginning of a line or word counts if it is within
-    :data:`BORDER_BYTES`.
+    """Returns the position where a cut may end, at or before ``place``.
+
+    This is the position after the last line end within :data:`BORDER_BYTES` before ``place``. If there is none, it is
+    the position after the last blank in these bytes. If there is none either, it is the beginning of the character at
+    ``place``. The end of the text is returned unchanged.
 
     >>> end_of_cut(b"one\\ntwo three", 9), end_of_cut(b"one two", 6), end_of_cut("é".encode() * 9, 3)
     (4, 4, 2)

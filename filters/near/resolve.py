@@ -1,13 +1,15 @@
-"""Decides which documents of the verified pairs are removed. A document is removed only if its duplicate is kept.
+"""Decides which near-duplicates are removed. A document is removed only if a document that it overlaps is kept.
+
+The input consists of verified pairs: pairs of documents whose overlap was measured and is large enough.
 
 Documents are ordered by rank. Documents of the source that is first in the list of sources come first. Within a source,
 the documents with the most n-grams come first. Documents with equally many n-grams are ordered by a hash of all their
 columns, including the id and the text. So the order does not depend on the division into files or on the number of
 workers. If two documents are equal in all these respects, the place where they were read decides.
 
-The decisions are made in this order. A document is removed if a verified pair links it to an earlier document that is
-kept. So a document is never removed because it overlaps a document that is itself removed. For example, if A overlaps B
-and B overlaps C, but A does not overlap C, then only B is removed.
+The documents are judged in this order. A document is removed if it forms a verified pair with an earlier document that
+is kept. For example, if A overlaps B and B overlaps C, but A does not overlap C, then only B is removed: C overlaps no
+kept document.
 """
 
 from __future__ import annotations

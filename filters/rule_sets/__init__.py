@@ -6,7 +6,7 @@
 
 - ``gopher``: applies Gopher's rules for quality and for repetition (two steps).
 - ``fineweb``: applies FineWeb's rules.
-- ``texts``: reads the characters of a batch, and recognises the texts of the last batch.
+- ``texts``: reads the characters of a batch, and recognises texts that an earlier step has measured.
 - ``words``: represents the words of a batch as numbers, and counts them.
 - ``strings``: gives equal strings equal numbers.
 - ``splitting``: splits many runs of characters without spaces into words and punctuation marks, in kernels.

@@ -2,9 +2,9 @@
 
 datatrove's filters count these words, so the limits of these filters are valid only for this split. A punctuation mark
 is a word, ``don't`` is two words, and ``e.g.`` and ``https://a.com/b`` are one word each. The rules are spaCy's
-(version 3.8). Exceptions are looked up first. Then marks are removed from both ends. The rest is split at hyphens and
-similar marks between letters. Outside the scripts of Europe, Python's tables decide which characters are marks and
-which are letters. Python's tables differ from spaCy's in rare characters.
+(version 3.8). First the run is looked up in a table of exceptions. Then marks are removed from both ends. The rest is
+split at hyphens and similar marks between letters. Outside the scripts of Europe, Python's tables decide which
+characters are marks and which are letters. Python's tables differ from spaCy's in rare characters.
 """
 
 from __future__ import annotations
@@ -195,14 +195,14 @@ def _unit() -> re.Pattern[str]:
 
 
 def units() -> list[str]:
-    """Returns the units, the currencies and the plus sign. After a number at the end of a run of characters, each of
-    them is split off as a separate word."""
+    """Returns the units, the currencies and the plus sign. If one of them follows a number and ends a run of
+    characters, as ``km`` in ``5km``, it is split off as a separate word."""
     return [*sorted(_data()["units"].split(), key=len, reverse=True), "US$", "C$", "A$", *_CURRENCY, "+"]
 
 
 def first_pairs() -> frozenset[str]:
-    """Returns the first two words, joined, of each wrong split. A wrong split consists of the words into which the
-    general rules split an exception (see ``_runs``)."""
+    """Returns one string for each exception that the general rules split into wrong words (see ``_runs``): the first
+    two of the wrong words, joined."""
     return frozenset("".join(pattern[:2]) for runs in _runs().values() for pattern, _ in runs)
 
 

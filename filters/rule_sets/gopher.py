@@ -28,7 +28,8 @@ Floats = npt.NDArray[np.float64]
 class GopherQuality(Step):
     """Drops pages with too few or too many words, and pages whose words are too short or too long on average. Also
     drops pages with too many symbols, bullets or ellipses, pages in which too few words contain a letter, and pages
-    with too few stop words. Punctuation marks count as words in the shares of symbols and of words with a letter.
+    with too few stop words. For the number of symbols per word and the share of words with a letter, punctuation marks
+    count as words by default.
     """
 
     HAS_KERNELS: ClassVar[bool] = True

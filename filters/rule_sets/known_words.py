@@ -72,9 +72,9 @@ def known() -> Known:
 
 @cache
 def kinds() -> Kinds:
-    """Returns an array with one value per code point. Each bit of a value says whether the character belongs to one
-    kind, for example to the marks that are split off at the start of a run (``PREFIX``). The kinds are the classes of
-    characters in ``english_words``.
+    """Returns an array with one value per code point. Each bit of a value stands for one kind of character, for example
+    the marks that are split off at the start of a word (``PREFIX``). The kinds are the classes of characters in
+    ``english_words``, and the letters (``ALPHA``, as in ``str.isalpha``).
 
     >>> bool(kinds()[ord("a")] & ALPHA), bool(kinds()[ord("(")] & PREFIX), bool(kinds()[ord("a")] & SUFFIX)
     (True, True, False)

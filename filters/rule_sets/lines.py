@@ -207,7 +207,8 @@ def count_full_lines(codes: Codes, kinds: Kinds, short_chars: int, parts: Ints, 
 
 @kernel
 def count_paragraphs(codes: Codes, start: int, end: int, kinds: Kinds, parts: Ints, row: Ints) -> None:
-    """Counts the parts of the stripped text between runs of two or more newlines. Overwrites ``parts``."""
+    """Counts the paragraphs of a text, and the copies of earlier paragraphs. A paragraph ends before two or more
+    newlines. White space at both ends of the text is ignored. ``parts`` is overwritten."""
     while start < end and kinds[codes[start]] & _SPACE:
         start += 1
     while end > start and kinds[codes[end - 1]] & _SPACE:
@@ -239,8 +240,8 @@ def last_mix(value: int) -> int:
 
 @kernel
 def count_copies(codes: Codes, parts: Ints, row: Ints, column: int) -> None:
-    """Counts the copies (parts that are equal to an earlier part) and their characters. Makes the ends of copies
-    negative.
+    """Counts the copies among the parts of a text (lines or paragraphs), and the characters of the copies. A copy is a
+    part that is equal to an earlier part. Makes the end of each copy in ``parts`` negative.
 
     The rows of ``parts`` are starts, ends and hashes. Parts with equal hashes are compared character by character. If a
     malicious text contains many different parts with equal hashes, the parts are sorted instead, so the time never
@@ -259,8 +260,8 @@ def count_copies(codes: Codes, parts: Ints, row: Ints, column: int) -> None:
 
 @kernel
 def find_copies(codes: Codes, parts: Ints) -> int:
-    """Finds copies with a hash table, and makes their ends negative. Returns the number of slots that were looked at,
-    or -1 if there were too many.
+    """Finds the copies (see :func:`count_copies`) with a hash table, and makes the end of each copy negative. Returns
+    the number of slots that were looked at, or -1 if there were too many.
 
     If two different parts have the same hash, each character of the later part also counts as a slot.
     """
@@ -288,8 +289,8 @@ def find_copies(codes: Codes, parts: Ints) -> int:
 
 @kernel
 def sort_copies(codes: Codes, parts: Ints) -> None:
-    """Finds copies by sorting the parts, and makes their ends negative. The sort is a merge sort, so equal parts stay
-    in the order of the text."""
+    """Finds the copies (see :func:`count_copies`) by sorting the parts, and makes the end of each copy negative."""
+    # A merge sort keeps equal parts in the order of the text, so the first of them is not marked as a copy.
     count, width = parts.shape[1], 1
     order, merged = np.empty(count, np.int64), np.empty(count, np.int64)
     for number in range(count):
@@ -315,8 +316,8 @@ def sort_copies(codes: Codes, parts: Ints) -> None:
 
 @kernel
 def difference(codes: Codes, parts: Ints, one: int, two: int) -> int:
-    """Compares two parts. Returns 0 if they are equal, a negative number if part ``one`` sorts first, and a positive
-    number if part ``two`` sorts first."""
+    """Compares two parts of a text (lines or paragraphs). Returns 0 if they are equal, a negative number if part
+    ``one`` sorts first, and a positive number if part ``two`` sorts first."""
     start, ahead = parts[0, one], parts[0, two] - parts[0, one]
     size = parts[1, one] - start
     if parts[1, two] - parts[0, two] != size:

@@ -91,11 +91,12 @@ def measure_runs(ids: Codes, starts: Ints, ends: Ints, bounds: Ints, slots: Code
 def group_runs(
     places: Ints, groups: Ints, slots: Codes, keys: Ints, counts: Ints, firsts: Ints, new_groups: Ints
 ) -> int:
-    """Numbers the runs that begin at ``places``: equal runs get equal numbers, in the order of their first occurrence.
-    Returns how many different runs there are, or -1 if the hash table needs too many steps.
+    """Numbers the runs of words that begin at ``places``. Equal runs get equal numbers, in the order of their first
+    occurrence. Writes the number of each run into ``new_groups``. Returns how many different runs there are, or -1 if
+    the hash table needs too many steps. This happens only if a malicious text contains many runs with equal hashes.
 
-    A run's key consists of the numbers (``groups``) of the two shorter runs in it. The table needs too many steps only
-    if a malicious text contains many runs with equal hashes.
+    A run of n words begins with a run of n - 1 words, and ends with another one. The numbers of these two runs are in
+    ``groups``, and together they are the key of the run of n words.
     """
     size = 4
     while size < 2 * len(places):
@@ -157,7 +158,8 @@ def sort_runs(places: Ints, groups: Ints, counts: Ints, firsts: Ints, new_groups
 
 @kernel
 def top_chars(chars: Ints, counts: Ints, firsts: Ints, length: int) -> int:
-    """Returns the number of characters, with spaces, in all copies of the most frequent run."""
+    """Returns the number of characters in all copies of the most frequent run of ``length`` words. The spaces between
+    the words of a run are counted."""
     best, place = 1, 0
     for group in range(len(counts)):
         if counts[group] > best:
@@ -167,7 +169,8 @@ def top_chars(chars: Ints, counts: Ints, firsts: Ints, length: int) -> int:
 
 @kernel
 def keep_repeated(places: Ints, counts: Ints, groups: Ints) -> int:
-    """Moves the places at which repeated runs begin to the front of ``places``. Returns their number."""
+    """Keeps only the places where a repeated run begins. Moves these places to the front of ``places``, and returns how
+    many there are."""
     kept = 0
     for place in places:
         if counts[groups[place]] > 1:
@@ -178,8 +181,8 @@ def keep_repeated(places: Ints, counts: Ints, groups: Ints) -> int:
 
 @kernel
 def keep_followed(places: Ints) -> int:
-    """Keeps each place if the next word is also in ``places``, because a longer run can be repeated only there. Moves
-    these places to the front. Returns their number."""
+    """Keeps only the places where a run that is one word longer can be repeated: those whose next word is also in
+    ``places``. Moves these places to the front of ``places``, and returns how many there are."""
     kept = 0
     for index in range(len(places) - 1):
         if places[index + 1] == places[index] + 1:
@@ -190,7 +193,8 @@ def keep_followed(places: Ints) -> int:
 
 @kernel
 def repeated_chars(places: Ints, groups: Ints, seen: Ints, chars: Ints, length: int) -> int:
-    """Returns the number of characters in runs that occurred before in the document. ``seen`` is scratch space."""
+    """Returns the number of characters in the runs of ``length`` words that occurred before in the document. ``places``
+    has the places where repeated runs begin. ``seen`` is scratch space."""
     found, behind = 0, 0
     for place in places:
         seen[groups[place]] = 0

@@ -33,8 +33,9 @@ Kinds = npt.NDArray[np.uint16]
 
 
 class Known(NamedTuple):
-    """Holds the strings that the kernels search for, in a hash table: the exceptions (runs that the general rules split
-    wrongly), the first two words of each wrong split, joined, and the units."""
+    """Holds the strings that the kernels search for, in a hash table. A string can be an exception (a run that the
+    general rules split into wrong words), a pair (the first two of these wrong words, joined), or a unit such as
+    ``km``."""
 
     codes: Codes
     bounds: Ints
@@ -54,10 +55,11 @@ class Known(NamedTuple):
 
 @kernel
 def split_strings(codes: Codes, bounds: Ints, kinds: Kinds, known: Known, ends: Ints, counts: Ints) -> int:
-    """Splits strings. Writes the end of each word into ``ends``. Writes the number of words of each string into
-    ``counts``, or ``LEFT``. Returns the number of ends that were written.
+    """Splits strings into words. Writes the end of each word into ``ends``, and the number of words of each string into
+    ``counts``. Returns the number of ends that were written.
 
-    ``ends`` must be at least as long as the number of characters of all strings.
+    Strings that only ``english_words`` can split are skipped, and their number of words is ``LEFT``. ``ends`` must be
+    at least as long as the number of characters of all strings.
     """
     scratch = np.empty(2 * MAX_CHARS, np.int64)
     used = 0
@@ -72,7 +74,8 @@ def split_strings(codes: Codes, bounds: Ints, kinds: Kinds, known: Known, ends: 
 
 @kernel
 def split_one(codes: Codes, start: int, end: int, kinds: Kinds, known: Known, ends: Ints) -> int:
-    """Splits one string. Writes the ends of its words into ``ends``. Returns the number of words, or ``LEFT``."""
+    """Splits one string into words, and writes their ends into ``ends``. Returns the number of words. If only
+    ``english_words`` can split the string, returns ``LEFT``."""
     if end - start > MAX_CHARS:
         return LEFT
     number = find(codes, start, end, known, EXCEPTION)
@@ -133,7 +136,8 @@ def hash_of(codes: Codes, start: int, end: int) -> int:
 
 @kernel
 def find(codes: Codes, start: int, end: int, known: Known, use: int) -> int:
-    """Returns the number of the known string ``codes[start:end]``. Returns -1 if it is not known or lacks this use."""
+    """Returns the number of the known string that is equal to ``codes[start:end]``. If there is none with this use
+    (``EXCEPTION``, ``PAIR`` or ``UNIT``), returns -1."""
     size = end - start
     if size <= 0 or size >= known.filters.shape[1]:
         return -1
@@ -156,7 +160,10 @@ def find(codes: Codes, start: int, end: int, known: Known, use: int) -> int:
 
 @kernel
 def add_parts(start: int, number: int, known: Known, ends: Ints, count: int) -> int:
-    """Appends the ends of an exception's words to the first ``count`` ends. Returns the new ``count``."""
+    """Writes the ends of an exception's words into ``ends``, from index ``count`` on. Returns the new number of ends.
+
+    ``number`` is the number of the exception, and ``start`` is where it begins in the text.
+    """
     for part in range(known.part_bounds[number], known.part_bounds[number + 1]):
         start += known.parts[part]
         ends[count] = start

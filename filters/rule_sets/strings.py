@@ -27,7 +27,7 @@ SEED = 0x25_45F4_914F
 
 
 class Arrays(NamedTuple):
-    """Holds the strings and the hash table of their numbers."""
+    """Holds numbered strings, and a hash table with which the number of a string is looked up."""
 
     codes: Codes
     """The characters of all strings, one string after another."""
@@ -132,18 +132,17 @@ def _empty(num_strings: int, num_chars: int) -> Arrays:
 
 @kernel
 def write_keys(codes: Codes, starts: Ints, ends: Ints, seed: int, keys: Ints) -> None:
-    """Writes the key of each string into ``keys``."""
+    """Writes the key of each string into ``keys``. The hash table is searched for these keys (see :func:`key_of`)."""
     for index in range(len(starts)):
         keys[index] = key_of(codes, starts[index], ends[index], seed)
 
 
 @kernel
 def look_up(arrays: Arrays, keys: Ints, numbers: Codes) -> None:
-    """Writes for each key the number of the first stored string with this key into ``numbers``, or -1 if there is none.
-
-    The loop does nothing else, so that the processor can wait for several places of the hash table at once.
-    """
+    """For each key, writes the number of the first stored string with this key into ``numbers``. If no stored string
+    has the key, writes -1."""
     slots, seed, mask = arrays.slots, arrays.state[_SEED], len(arrays.slots) // 2 - 1
+    # This loop only looks up keys, so that the processor can wait for several places of the hash table at once.
     for index in range(len(keys)):
         key = keys[index]
         slot = first_slot(key, seed) & mask
@@ -154,8 +153,8 @@ def look_up(arrays: Arrays, keys: Ints, numbers: Codes) -> None:
 
 @kernel
 def check_long(arrays: Arrays, codes: Codes, starts: Ints, ends: Ints, keys: Ints, numbers: Codes) -> None:
-    """Compares each string whose key is made from a hash with the stored string that has the same key. If the two
-    strings differ, replaces the number in ``numbers`` by -1."""
+    """Corrects the numbers that :func:`look_up` wrote. If a key is made from a hash, the stored string with this key
+    can be a different string. In this case, replaces its number in ``numbers`` by -1."""
     for index in range(len(keys)):
         number = numbers[index]
         if keys[index] < 0 and number >= 0 and not is_equal(arrays, number, codes, starts[index], ends[index]):

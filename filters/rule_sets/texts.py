@@ -137,7 +137,7 @@ def remembered(key: str, column: pa.Array, measure: Callable[[pa.Array], _T], ta
 
 
 def forget() -> None:
-    """Removes the stored texts and results of all keys."""
+    """Removes everything that :func:`remembered` stored in this thread."""
     _last.__dict__.clear()
 
 
@@ -145,8 +145,8 @@ def forget() -> None:
 def find_rows(
     data: npt.NDArray[np.uint8], starts: Ints, wanted: npt.NDArray[np.uint8], wanted_starts: Ints, rows: Ints
 ) -> bool:
-    """Finds each wanted text among the texts, and writes its row into ``rows``. Returns False if a wanted text is
-    missing or the order differs."""
+    """Finds each wanted text in a column of texts, and writes its row into ``rows``. Returns False if a wanted text is
+    missing from the column, or if the wanted texts are in another order than in the column."""
     row, num_rows = 0, len(starts) - 1
     for number in range(len(rows)):
         first = wanted_starts[number]

@@ -234,8 +234,12 @@ def find_chunks(codes: Codes, starts: Ints, kinds: Kinds, places: Ints, doc_boun
 
 @kernel
 def copy_ids(table_ids: Codes, table_bounds: Ints, numbers: Codes, doc_bounds: Ints, ids: Codes, bounds: Ints) -> int:
-    """Writes the numbers of the words of all runs into ``ids``, one run after another. Writes where each document ends
-    in ``ids`` into ``bounds``. Returns the number of words."""
+    """Writes the numbers of all words of the documents into ``ids``, in the order of the text. For each document,
+    writes the index after its last word in ``ids`` into ``bounds``. Returns the number of words.
+
+    ``numbers`` has the number of each run of characters without spaces. ``table_ids`` and ``table_bounds`` have the
+    words of each run.
+    """
     used = 0
     for document in range(len(doc_bounds) - 1):
         for index in range(doc_bounds[document], doc_bounds[document + 1]):
@@ -278,9 +282,12 @@ def count_words(ids: Codes, bounds: Ints, word_bounds: Ints, word_kinds: Kinds, 
 
 @kernel
 def count_different(ids: Codes, starts: Ints, ends: Ints, places: Codes, last: Ints, found: Ints) -> None:
-    """Counts how many of the wanted words occur in each document, and writes the counts into ``found``. ``places`` has
-    one value per word number: an index in ``last`` for a wanted word, and -1 for any other word. ``last`` is scratch
-    space that must contain only -1: for each wanted word, the last document in which it was counted."""
+    """Counts how many of the wanted words occur in each document, and writes the counts into ``found``.
+
+    ``places`` has one value per word number. For a wanted word, the value is an index in ``last``. For any other word,
+    it is -1. In ``last``, the function notes the last document in which each wanted word was counted. Before the call,
+    ``last`` must contain only -1.
+    """
     for document in range(len(starts)):
         for at in range(starts[document], ends[document]):
             place = places[ids[at]]

@@ -121,9 +121,10 @@ def plain_spaces(text: str) -> str:
 
 
 def decode_entities(text: str) -> str:
-    """Decodes HTML entities once: ``&amp;lt;`` becomes ``&lt;``. Unknown entities stay; control characters are removed.
+    """Decodes HTML entities once: ``&amp;lt;`` becomes ``&lt;``. Unknown entities stay. Entities of control characters
+    are removed.
 
-    ``html.unescape`` also decodes entities without a semicolon, which MediaWiki leaves as text.
+    Entities without a semicolon stay, too, as in MediaWiki. (``html.unescape`` would decode them.)
 
     >>> decode_entities("a&nbsp;b &amp;lt; &notit; AT&T &#8211; &#x2013;")
     'a b &lt; &notit; AT&T – –'

@@ -33,7 +33,7 @@ _FORM = {"compression": "zstd", "write_page_checksum": True}
 
 @dataclass(frozen=True, slots=True)
 class ShardList:
-    """Lists the shards to search, with their checksums from the manifest if there is one."""
+    """Lists the shards to search. If the shards have a manifest, also holds their checksums from it."""
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]

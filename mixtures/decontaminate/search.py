@@ -1,5 +1,5 @@
-"""Searches finished shards for the items of evaluation sets. Every row is decoded and searched. A document that the
-mixture repeats has one row per epoch.
+"""Searches finished shards for the items of evaluation sets. Every row is decoded and searched. If the mixture repeats
+a document, the document has one row per epoch, and each of these rows is searched.
 
     shards -> processes (each searches one shard at a time) -> a table of hits per shard -> one table, in shard order
 

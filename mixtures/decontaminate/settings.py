@@ -21,7 +21,8 @@ PartName = Literal["question", "passage", "code"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSettings:
-    """Describes one set: its files, the columns with its texts, and the action for documents that contain an item."""
+    """Describes one evaluation set: its files, the columns with its texts, and the action for documents that contain an
+    item of the set."""
 
     name: str = ""
     path: str = ""
@@ -68,7 +69,7 @@ class SetSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecontaminationSettings:
-    """Holds all sets, and the actions that apply to sets without an action of their own."""
+    """Holds all evaluation sets, and the actions that apply to sets without an action of their own."""
 
     sets: tuple[SetSettings, ...] = ()
     action: ActionName = "drop"

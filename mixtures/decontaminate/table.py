@@ -48,7 +48,7 @@ def _rules(settings: DecontaminationSettings, one: SetSettings, version: str) ->
 
 
 def make_index(settings: DecontaminationSettings) -> Index:
-    """Reads all sets and returns their index.
+    """Reads all evaluation sets that the settings name, and returns their index.
 
     Raises:
         ValueError: a set cannot be read, or the sets are too large.
@@ -57,7 +57,7 @@ def make_index(settings: DecontaminationSettings) -> Index:
 
 
 def write_table(index: Index, checksums: Mapping[str, str], sink: IO[bytes]) -> None:
-    """Writes the file of an index. Equal sets give equal bytes.
+    """Writes an index of evaluation sets as a file. Equal sets give equal bytes.
 
     Args:
         checksums: the checksum of each set's files, by the name of the set.

@@ -51,7 +51,8 @@ def batches(storage: LocalStorage, one: Output) -> Iterator[tuple[pa.RecordBatch
 class WholeFiles:
     """Opens files under temporary names and renames them, in the given order, once all of them are complete.
 
-    If the block raises, the temporary files are deleted.
+    The files are complete when the ``with`` block ends. If the block raises an exception, the temporary files are
+    deleted.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:

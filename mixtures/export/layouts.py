@@ -56,19 +56,14 @@ def export(
     validation_source: str | None = None,
     shards_per_file: int | None = None,
 ) -> list[Path]:
-    """Writes a run's shards into the folder ``target`` in another trainer's layout.
-
-    One record batch at a time is in memory, whatever the size of the output.
+    """Writes a run's shards into the folder ``target`` in another trainer's layout. Returns the written files.
 
     Args:
         folder: the run's output folder.
         form: one of :data:`mixtures.export.formats.FORMATS`.
         validation_source: if given, the held-out documents of this source are exported instead of the training stream.
-        shards_per_file: number of shards that are written into one output. An output has its own index. The default
-            is one shard. For megatron and mds, the default is all shards, because their readers open a single index.
-
-    Returns:
-        The written files. The index of each output comes after its ids.
+        shards_per_file: number of shards that share one set of files with one index. The default is one shard. For
+            megatron and mds, the default is all shards, because their readers open a single index.
 
     Raises:
         ValueError: a shard is missing, damaged or from another run, or there is nothing to export.

@@ -22,7 +22,7 @@ SHARD_BYTES = 1 << 26
 
 
 def write_mds(storage: LocalStorage, one: Output, target: Path) -> list[Path]:
-    """Writes the folder ``one.name`` and returns the paths of its files.
+    """Writes documents in MDS format into the folder ``one.name`` in ``target``. Returns the paths of the files.
 
     Each document is one sample with the columns ``doc_id``, ``source`` and ``tokens``.
     """

@@ -14,9 +14,11 @@
 - ``make``: makes the indexes that are missing, outdated or damaged.
 - ``token_match``: finds the rows of a block that may contain a string, without decoding the tokens of each row.
 - ``urls``: looks up a url in the clean documents.
-- ``search``: looks a string up, decodes the rows that may contain it, and compares. It can also scan all shards.
+- ``search``: looks a string up, decodes the rows that may contain it, and searches their text. It can also scan all
+  shards.
 
-In the example, all pieces that are sampled from a part of the text are also sampled from the whole text.
+In the example, all pieces that are sampled from a part of the text are also sampled from the whole text. The second
+value is the length in bytes of the shortest string that can be found.
 
 >>> from mixtures.find.common import count_common
 >>> from mixtures.find.grams import minima

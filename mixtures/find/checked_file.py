@@ -33,7 +33,7 @@ def with_checksums(content: bytes) -> bytes:
 
 
 def checksum_bytes(content_bytes: int) -> int:
-    """Returns how many bytes the checksums take that are added to a content of ``content_bytes`` bytes."""
+    """Returns the total size in bytes of the checksums that :func:`with_checksums` adds to a content of this size."""
     return (-(-content_bytes // SEGMENT_BYTES) + 1) * _SUM_BYTES
 
 

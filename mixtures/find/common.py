@@ -1,6 +1,6 @@
-"""Finds the pieces of text that are common in a shard, so that the index need not rely on them.
+"""Finds the pieces of text that are common in a shard, so that searches can use rarer pieces.
 
-A sample of a text has one piece from each window, which is a part of the text of 20 bytes
+A window is a part of a text that is 20 bytes long. A sample of a text has one piece from each window
 (:mod:`mixtures.find.grams`). A string is looked up by the pieces in its sample. If the only piece of a short string
 occurs in thousands of blocks, all of these blocks must be searched. So each piece has a level, from 0 (rare) to 3 (very
 common), and the sample takes a piece with the lowest level in the window. To find the levels, the pieces are counted in
@@ -36,7 +36,8 @@ have equal keys (parts of their hashes) are counted together."""
 
 @dataclass(frozen=True, slots=True)
 class CommonPieces:
-    """Holds the common pieces of a shard. A piece's key is the upper 24 bits of its hash."""
+    """Holds the common pieces of a shard and their levels. A piece is stored as its key: the upper 24 bits of its
+    hash."""
 
     entries: Array | CheckedArray
     """uint32, sorted: the key of each common piece (24 bits), followed by its level (2 bits)."""
@@ -57,7 +58,8 @@ class CommonPieces:
 
 
 class LevelTable:
-    """Holds the level of every key (uint8)."""
+    """Holds the level of every possible key of a piece (see `CommonPieces`) in one array, so that looking up levels is
+    fast."""
 
     def __init__(self, entries: Array) -> None:
         self._levels = np.zeros(1 << _KEY_BITS, np.uint8)
@@ -69,11 +71,11 @@ class LevelTable:
 
 
 def count_common(texts: Iterable[bytes], *, most_entries: int) -> CommonPieces:
-    """Counts the pieces of texts. Returns the common pieces. If there are too many, only the most common are kept.
+    """Returns the pieces that are common in some texts.
 
     Args:
-        texts: the texts of the counted blocks, one text per block.
-        most_entries: the largest number of entries of the result.
+        texts: one text per block. A piece is common if many blocks contain it.
+        most_entries: the largest number of pieces to return. If more pieces are common, the most common are returned.
 
     >>> texts = [b"import numpy as np # %d" % number for number in range(100)]
     >>> common = count_common(texts, most_entries=50)

@@ -31,7 +31,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 class Levels(Protocol):
-    """Knows how common each piece is in a shard. `common.CommonPieces` and `common.LevelTable` have this method."""
+    """Knows how common each piece is in a shard. `common.CommonPieces` and `common.LevelTable` are such classes."""
 
     def levels(self, pieces: Array) -> Array:
         """Returns the level of each piece, from 0 (rare) to `MAX_LEVEL`: uint32. ``pieces`` are results of
@@ -58,7 +58,7 @@ def hashes(data: bytes) -> Array:
 
 def minima(data: bytes, common: Levels) -> Array:
     """Returns the sampled pieces of a text as numbers (uint32, sorted, distinct). A text of fewer than 20 bytes has
-    none. ``common`` knows the level of each piece.
+    none. ``common`` gives the level of each piece, and pieces of lower levels are preferred.
     """
     found = [
         _of_chunk(data[first : first + _CHUNK_BYTES + GRAIN_BYTES - 1], common)

@@ -80,7 +80,8 @@ class ShardIndex:
 
     @classmethod
     def read(cls, path: Path, *, is_whole: bool = False) -> ShardIndex:
-        """Opens the file of an index. If ``is_whole`` is True, compares all checksums now, not when they are used.
+        """Opens the file of an index. If ``is_whole`` is True, compares the whole file with its checksums now.
+        Otherwise, each part is compared when it is used.
 
         Raises:
             ValueError: the file is damaged or incomplete, or has a different version.

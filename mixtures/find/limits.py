@@ -1,4 +1,4 @@
-"""Holds the limits of the search that ``--help`` shows. They are here so that flags are parsed without NumPy."""
+"""Defines limits of the search. The command's ``--help`` shows them, so this module does not import NumPy."""
 
 from __future__ import annotations
 

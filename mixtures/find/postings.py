@@ -23,10 +23,9 @@ _PACK_NUMBERS = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """Holds encoded numbers: low bits (uint8), bitmap of high bits (uint8), places of every 512th zero in it (uint32).
-
-    The arrays may lie in a mapped file.
-    """
+    """Holds encoded numbers in three arrays, which may lie in a mapped file. ``low`` has their low bits (uint8).
+    ``high`` is the bitmap of their high bits (uint8). ``samples`` has the place of every 512th zero of this bitmap
+    (uint32)."""
 
     count: int
     low_bits: int
@@ -77,7 +76,8 @@ class Numbers:
 
 
 def low_bits_of(count: int, limit: int) -> int:
-    """Returns the number of low bits with which ``count`` numbers below ``limit`` need the least space."""
+    """Returns how many low bits of each number are stored unchanged when ``count`` numbers below ``limit`` are encoded.
+    With this many low bits, the encoded numbers take the least space."""
     return max(0, (limit // max(1, count)).bit_length() - 1)
 
 

@@ -16,7 +16,9 @@ def has_time_of(index: Path, shard: Path) -> bool:
 
 
 def set_time(index: Path, shard_time_ns: int) -> None:
-    """Gives an index the modification time of its shard, in nanoseconds. The caller reads the time before it reads the
-    shard. So a shard that is written meanwhile has another time.
+    """Sets the modification time of an index to that of its shard, in nanoseconds.
+
+    The caller must look up the shard's time before it reads the shard. If the shard is written again while it is read,
+    the two times then differ.
     """
     os.utime(index, ns=(shard_time_ns, shard_time_ns))

@@ -229,7 +229,8 @@ class _OpenShard:
         return batch, row - int(self._ends[number]) + len(batch)
 
     def candidates(self, ranges: Sequence[tuple[int, int]], match: TokenMatch | None) -> Iterator[int]:
-        """Yields the rows in these ranges that may contain the string. If ``match`` is None, yields all of them."""
+        """Yields the rows in these ranges that may contain the string for which ``match`` was made. If ``match`` is
+        None, yields all rows in the ranges."""
         if match is None:
             yield from chain.from_iterable(range(first, end) for first, end in ranges)
             return

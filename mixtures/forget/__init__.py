@@ -2,7 +2,7 @@
 
     ids, shards -> removal: new shards under temporary names -> renamed -> manifest, notices
 
-- ``removal``: writes the shards that contain the documents again, and records the removal in the manifest.
+- ``removal``: replaces the shards that contain the documents by new shards, and records the removal in the manifest.
 
     python -m mixtures.forget out --ids ids.txt --why "takedown request"
 """

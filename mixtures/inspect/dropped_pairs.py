@@ -27,8 +27,10 @@ def sources_of(output: Path) -> list[str]:
 
 
 def dropped_pairs(output: Path, source: str | None, names: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-    """Yields lists of pairs. A pair is a dict with the columns of the files in ``dedup/``. The Jaccard similarity and
-    the number of shared n-grams are None, because ``dropped/`` does not have them.
+    """Yields lists of near-duplicate pairs: a removed and a kept document. Skips sources that have files in ``dedup/``.
+
+    Each pair is a dict with the same keys as the columns of those files. The Jaccard similarity and the number of
+    shared n-grams are None, because ``dropped/`` does not have them.
 
     Args:
         source: the source of the removed documents; None for all sources in ``names``.

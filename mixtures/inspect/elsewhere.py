@@ -1,4 +1,4 @@
-"""Says where a document is that was looked up by its id and is not in the shards."""
+"""Finds a document that was looked up by its id, but is not in the shards. Says which folder of the output has it."""
 
 from __future__ import annotations
 

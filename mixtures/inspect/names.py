@@ -21,10 +21,10 @@ _RECORDS = "records"
 
 
 def check_names(files: Sequence[Path], wanted: Wanted) -> None:
-    """Checks that the files can have documents of the wanted source, stage and reason.
+    """Checks that the wanted source, stage and reason occur in the output to which the files belong.
 
-    Sources are read from the first file of each folder. Stages and reasons are read from ``stats/`` of the output. What
-    cannot be read is not checked.
+    The sources that occur are read from the first file of each folder. The stages and reasons are read from ``stats/``
+    of the output. A name is not checked if these files cannot be read.
 
     Raises:
         ValueError: a name does not occur. The message suggests the most similar name.

@@ -85,8 +85,8 @@ def _nearest(rows: list[dict[str, Any]], limit: int, sign: int) -> list[dict[str
 
 
 def texts_of(output: Path, rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], str]:
-    """Returns a mapping from (source, id) to text for the documents in these pairs. The texts are from ``clean/`` and
-    ``dropped/``."""
+    """Returns the texts of the removed and kept documents in some pairs, as a dict from (source, id) to text. The texts
+    are read from ``clean/`` and ``dropped/``. ``rows`` has one row per pair."""
     wanted: dict[str, set[str]] = {}
     for row in rows:
         for end in ("removed",) if row.get("kept_output") else ("removed", "kept"):

@@ -31,17 +31,19 @@ tried, from the longest down. If none of them fits, a shorter length is used tha
 def plan(
     recipe: Recipe, available: Mapping[str, SourceTokens], num_tokens: int | None = None, *, is_foreseen: bool = False
 ) -> Plan:
-    """Returns a plan that divides ``num_tokens`` among the recipe's sources. If a source is divided into parts (such as
-    ``github:Python``), the parts replace the source.
+    """Returns a plan that divides the tokens of a stream among the recipe's sources. If a source is divided into parts
+    (such as ``github:Python``), the parts replace the source.
 
     The wanted length of the stream is ``num_tokens``. If ``num_tokens`` is None, it is the recipe's ``tokens``. The
     wanted length is either exact or an upper limit. By default, ``num_tokens`` is exact, and the recipe's ``tokens``
-    are an upper limit. The recipe's ``length`` overrides this default. If a source would need more epochs than its
-    ``max_epochs``, an exact length raises an error. With an upper limit, the longest stream that fits is made instead.
+    are an upper limit. The recipe's ``length`` overrides this default.
 
-    If the recipe has ``missing: share``, the weight of a source without tokens goes to the other sources in proportion
-    to their weights. If a source has too few tokens for an exact length, the other sources replace the missing tokens
-    in the same way.
+    A source is too small if the wanted length needs more epochs of the source than its ``max_epochs``. If the length is
+    an upper limit, the longest stream for which no source is too small is planned instead. If the length is exact,
+    PlanError is raised, unless the recipe has ``missing: share``. Then the source contributes as much as it may, and
+    the other sources replace the rest in proportion to their weights. A source that has no tokens, or none that
+    earlier stages left, also raises PlanError, unless the recipe has ``missing: share``. Then its weight goes to the
+    other sources in the same way.
 
     If earlier stages of the training used a source, it continues where these stages stopped. Its ``max_epochs`` then
     limits all stages together. If the recipe has ``epochs`` instead of weights, these epochs apply to this stage alone.

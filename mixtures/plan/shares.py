@@ -46,8 +46,8 @@ class SourcePlan:
 
     @property
     def remainder_tokens(self) -> int:
-        """Number of this stream's tokens that belong to the partial epoch at its end. 0 if the stream ends with a whole
-        epoch. The number of the partial epoch is ``whole_epochs``, because epochs are numbered from 0.
+        """Number of the source's tokens in this stream that belong to the partial epoch at the end. 0 if the source
+        ends with a whole epoch. The partial epoch has the number ``whole_epochs``, because epochs are numbered from 0.
         """
         return self.tokens if self.first_epoch == self.whole_epochs else self._end % self.available_tokens
 

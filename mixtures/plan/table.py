@@ -84,8 +84,8 @@ def need_rows(recipe: Recipe, available: Mapping[str, SourceTokens], dealt: Mapp
 def format_table(recipe: Recipe, made: Plan) -> str:
     """Returns the plan as a table of plain text.
 
-    If some sources had too few tokens, a line names them, because their weight went to the other sources. If the stream
-    is shorter than wanted, a second line says why.
+    A line below the table names the sources whose weight went to other sources because they have too few tokens.
+    Another line says why the stream is shorter than wanted. Each line is left out if it does not apply.
     """
     table = format_rows(table_rows(recipe, made))
     if made.shared_out:
@@ -98,7 +98,7 @@ def shortfall(recipe: Recipe, made: Plan) -> str:
     """Returns a sentence that says why the stream is shorter than wanted. Returns "" if it has the wanted length.
 
     The sentence names the source that limits the length, and says how to make the stream longer. If nobody asked for a
-    length, the sentence is about sources of which more could be used, and names no wanted length.
+    length, the sentence names no wanted length. In this case, returns "" too if no source could be used more often.
     """
     limits = by_part(recipe).max_epochs
     if not made.limited_by or (not made.asked_tokens and _is_used_up(made, limits)):

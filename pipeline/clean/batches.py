@@ -99,8 +99,8 @@ def batches(
 ) -> Iterator[pa.RecordBatch | None]:
     """Packs documents into batches. Yields batches of at most 512 documents and about 8 MB of text.
 
-    If ``documents`` yields None, this function yields None too. A None asks the caller of this function to pass on the
-    rows about dropped documents that are held in memory.
+    If ``documents`` yields None, this function yields None too. So ``documents`` can ask the caller of this function to
+    output what is held in memory, for example rows about dropped documents.
     """
     schema = reader_schema(columns)
     rows: list[Mapping[str, Any]] = []

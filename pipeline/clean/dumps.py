@@ -92,8 +92,8 @@ def split_into_dumps(
 
 
 def in_one_piece(source: Source, listing: Listing) -> str:
-    """Returns a message if the source is cleaned in one piece because the path of a file does not name a dump. It says
-    what that costs, and how to avoid it.
+    """Returns a message if the source is cleaned in one piece because the path of a file does not name a dump. The
+    message says what that costs, and how to avoid it.
 
     Returns "" if every path names a dump, or if the source could not be cleaned dump by dump anyway.
     """
@@ -172,8 +172,8 @@ def forget_dumps(layout: Layout, source: str, keep: Collection[str] = ()) -> Non
     that says that a dump is complete.
 
     Each dump has two markers, one from the clean phase and one from the tokenize phase. If a dump is no longer part of
-    the source, its markers must be deleted. A new dump may get the part numbers of the old dump. Then the old markers
-    would be about the new dump's files.
+    the source, its markers must be deleted, because a new dump may get the part numbers of the old dump. Then the old
+    markers would describe the new dump's files.
     """
     globs = [layout.markers_of_dumps(f"{step}-{source}") for step in ("clean", "tokens")]
     for found in FileSystems.match(globs):

@@ -47,19 +47,22 @@ def evidence_file(job: SourceJob, part: int) -> Iterator[pq.ParquetWriter | None
 
 
 def write_evidence(writer: pq.ParquetWriter | None, rows: Sequence[pa.RecordBatch]) -> None:
-    """Writes the evidence that steps found in one batch. ``writer`` may be None only if ``rows`` is empty."""
+    """Writes the evidence (hits of evaluation sets) that steps found in one batch. If there is none, ``rows`` is empty,
+    and ``writer`` may be None.
+    """
     if rows:
         assert writer is not None, "a step left evidence before the last pass, which is the one that writes it"
         writer.write_table(pa.Table.from_batches(rows))
 
 
 def leaves_evidence(source: Source) -> bool:
-    """Returns True if a step of the source produces evidence."""
+    """Returns True if a step of the source produces evidence (hits of evaluation sets)."""
     return evidence_schema(source.steps) is not None
 
 
 def gather_hits(layout: Layout, table: str | None, sources: Iterable[Source]) -> None:
-    """Writes ``decontamination/``: the hits of all sources, every item of the sets, and a summary for the manifest.
+    """Writes three files to ``decontamination/``: the hits of all sources, a table of the items of the evaluation sets
+    (for example questions), and a summary for the manifest.
 
     Args:
         layout: the paths of the run's output.

@@ -146,11 +146,10 @@ def part_folders(job: SourceJob) -> dict[str, str]:
 
 
 def dump_folders(job: SourceJob) -> dict[str, str | PartSpan]:
-    """Returns the folders with the job's files. The keys of the dict are the names of the folders in the marker, as in
-    :func:`part_folders`.
+    """Returns where the output files of a job are. The keys of the dict are names of folders, for example ``clean``.
 
-    The dumps of a source share these folders. So a value covers only the job's own parts of the folder. The job of a
-    dump also has a folder of key files, which it does not share.
+    The dumps of a source share the folders of :func:`part_folders`. So the value for such a folder covers only the
+    job's own parts (output files). A job that writes key files has another folder for them, which it does not share.
     """
     spans: dict[str, str | PartSpan] = {
         name: PartSpan(folder, *part_range(job)) for name, folder in part_folders(job).items()

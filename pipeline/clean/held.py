@@ -23,7 +23,9 @@ _MAX_NAMED = 10
 
 
 def held_path(marker: str) -> str:
-    """Returns the path of the marker of a source that is held back."""
+    """Returns the path of the marker that a source gets if it is held back. ``marker`` is the path of the marker that
+    the source gets if it is complete.
+    """
     return marker + _HELD
 
 
@@ -59,10 +61,11 @@ def _largest(groups: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def refuse_or_accept(jobs: Iterable[SourceJob], accepted: Iterable[str]) -> None:
-    """Completes the held-back sources that the user accepts, that is, whose names are in ``accepted``.
+    """Makes held-back sources complete if the user accepts their removals. ``accepted`` has the names of these sources.
 
     Raises:
-        RunFailed: a held-back source is not in ``accepted``. The message lists the numbers and the largest groups.
+        RunFailed: a held-back source is not in ``accepted``. The message says how many documents were removed, and
+            lists the largest groups of duplicates.
     """
     refused = []
     for job in jobs:

@@ -177,10 +177,11 @@ class Ledger:
         return self._num_rows >= _FLUSH_ROWS or self._num_bytes >= _FLUSH_BYTES
 
     def take_dropped(self) -> Iterator[pa.RecordBatch]:
-        """Removes all rows from the ledger, and yields them as one batch. Yields nothing if there are no rows.
+        """Empties the ledger's rows about dropped documents, and yields them as one batch. Yields nothing if there are
+        no rows.
 
-        Only the rows in the sample (:func:`sample_hash`) keep their text. If ``rows_share`` is below 1, only this share
-        of the rows outside the sample is yielded.
+        A sample of the rows keeps the text of the document (:func:`sample_hash`). If ``rows_share`` is below 1, the
+        batch has all rows of the sample, and about this share of the other rows.
         """
         self._pack_rejected()
         if not self._rows:

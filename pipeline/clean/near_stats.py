@@ -36,8 +36,8 @@ def near_stats(source: str, counts: Mapping[c.CountKey, int], suffix: str = "") 
     If the source was cleaned dump by dump, each dump reports only the languages and hosts that lost the most documents.
     So the sum for a language or host includes only the dumps that reported it.
 
-    ``suffix`` is the end of the pseudo-stages' names (:mod:`pipeline.clean.counts`). For the dedup across sources, it
-    is ``counts.ACROSS``. In this example, 2 of 5 English documents were removed, both with an overlap of 0.90 to 0.95:
+    ``suffix`` selects the dedup. It is empty for the source's own near dedup, and ``counts.ACROSS`` for the dedup
+    across sources. In this example, 2 of 5 English documents were removed, both with an overlap of 0.90 to 0.95:
 
     >>> counts = {("c4", "@overlaps", "0.90"): 2, ("c4", "@removed", "language\\t5\\t\\ten"): 2}
     >>> near_stats("c4", counts)

@@ -1,7 +1,7 @@
-"""Finds the url, the title and the date of a document. They help people who look at documents of several sources.
+"""Finds the url, the title and the date of a document, to show them to people who look at documents of several sources.
 
 The columns with these values have different names in different sources, for example ``timestamp`` and
-``creation_date``. Readers name their columns after the fields of their input.
+``creation_date``, because each reader names its columns after the fields of its input.
 """
 
 from __future__ import annotations

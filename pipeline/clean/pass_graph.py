@@ -31,9 +31,10 @@ def collect(output: Any, side: Side) -> None:
 
 
 def tags_of(segment: Segment) -> list[str]:
-    """Returns the names of a pass's main outputs: references to spilled batches, keys for dedups, or written parts.
+    """Returns the names of the main outputs of the pass that ``segment`` describes.
 
-    ``segment`` describes the pass.
+    The last pass outputs the parts that it wrote. Any other pass outputs keys for dedups. If this pass also spills
+    batches to disk, it outputs references to these batches too.
     """
     if segment.is_last:
         return [tags.PARTS]

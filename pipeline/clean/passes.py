@@ -191,11 +191,11 @@ class ReadUnits(SegmentDoFn):
 
 class OpenBatches(SegmentDoFn):
     """Runs a pass between the first and the last one. Opens the spilled batches of an output part, applies the verdicts
-    of dedups, and runs the steps of a segment.
+    of earlier dedups, runs the steps of a segment, and sends keys to the next dedup.
 
-    If the segment has no steps of its own, the pass only sends keys to the next dedup and spills nothing. Then the next
-    pass opens the same batches again. The next pass applies two groups of verdicts: those that this pass got, and those
-    of the dedup to which this pass sent keys.
+    If the segment does not spill (:attr:`Segment.spills`), the documents of this pass are not written. Then the next
+    pass opens the same batches again. It applies the verdicts of the earlier dedups once more, and then the verdicts of
+    the next dedup.
     """
 
     def process(self, element: tuple[int, Iterable[bytes]]) -> Iterator[TaggedOutput]:

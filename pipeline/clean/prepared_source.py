@@ -36,5 +36,5 @@ class PreparedSource:
 
     @property
     def num_parts(self) -> int:
-        """The number of parts of the source."""
+        """The number of parts: the output files with the source's clean documents."""
         return sum(dump.num_parts for dump in self.dumps) or scale_of(self.listing.num_bytes).num_parts

@@ -50,11 +50,12 @@ class Segment:
 
     @property
     def spills(self) -> bool:
-        """True if the pass writes its documents to disk for a later pass. The value does not matter for the last pass.
+        """True if the pass writes its documents to disk for a later pass. The value has no meaning for the last pass,
+        which writes the output.
 
-        A pass without local steps only applies verdicts, and the next pass can apply the same verdicts again. So such a
-        pass writes no documents, and the next pass opens the batches that this pass opened. There is one exception: the
-        first pass that has documents always writes them. It reads the input, or the batches that a join spilled.
+        A pass spills if it has local steps, or if it is the first pass that has documents. Any other pass only applies
+        verdicts and sends keys. It does not spill: the next pass opens the same batches and applies the same verdicts
+        again.
         """
         return bool(self.local) or self.index == 0 or (self.index == 1 and not self.verdicts)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """Holds the numbers of parts and buckets of a source.
+    """Says into how many parts (output files) and buckets (keys that are compared together) a source is divided.
 
     A worker holds or streams one part or bucket at a time. So its memory is limited, however large the input is.
     """

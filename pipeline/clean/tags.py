@@ -26,10 +26,10 @@ place, which never begins with this byte."""
 
 
 def signal_bytes(value: float) -> bytes:
-    """Returns the bytes of a measurement by a dedup. A verdict carries them to the document.
+    """Encodes a dedup's measurement of a document, to be sent in a verdict about this document.
 
-    The first byte is ``SIGNAL_MARK``. Other verdicts carry the detail of a drop in this place. A detail is UTF-8, which
-    never begins with this byte. After the mark come the 8 bytes of the number:
+    The result is the byte ``SIGNAL_MARK`` and the 8 bytes of the number. A verdict that drops a document has a text
+    instead, and UTF-8 text never begins with this byte.
 
     >>> len(signal_bytes(0.5)), signal_bytes(0.5)[:1] == SIGNAL_MARK
     (9, True)

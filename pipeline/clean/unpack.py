@@ -19,8 +19,9 @@ UNITS = "units"
 
 
 class UnpackUnits(SegmentDoFn):
-    """Unpacks containers into spill files (temporary files). Outputs one unit per chunk of a container. Other units are
-    passed on unchanged. A unit is a piece of the input that one worker reads.
+    """Unpacks containers into spill files (temporary files). Takes units (pieces of the input that one worker reads).
+
+    If a unit is a container, outputs one new unit per chunk of the container. Any other unit is passed on unchanged.
     """
 
     def setup(self) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 
 @dataclass(slots=True)
 class Verdicts:
-    """Holds the decisions about one batch. The decisions of dedups are grouped by tag. A tag is the number of a
-    dedup.
+    """Holds what dedups and a join have decided about one batch.
+
+    All fields except ``attributes`` are about dedups. Their first key is the tag: the number of the dedup that decided.
     """
 
     rows: dict[int, dict[int, str]] = field(default_factory=dict)

@@ -18,10 +18,10 @@ _MAX_CHARS = 60
 
 
 def why_not_reused(one: PreparedSource, other: Layout) -> str:
-    """Returns the reasons for which a source of a run cannot be taken from another output: the settings, the models or
-    the input files that differ. Only the first three are listed.
+    """Returns a text that says why a source of this run cannot be taken from another output.
 
-    Call this only for a source that is not complete in the other output with the fingerprint of this run.
+    In most cases, the text lists what differs: settings, models or input files. It lists at most three differences.
+    Call this function only if the source could not be taken.
     """
     name = one.source.name
     marker = read_marker(other.marker(f"clean-{name}"))

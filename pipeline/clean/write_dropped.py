@@ -24,12 +24,14 @@ from pipeline.files.spill import blob_from
 
 
 class WriteDropped(beam.PTransform):
-    """Writes the rows of all workers about dropped documents. Takes references to the rows, and hashes of sampled
-    documents. Outputs (part, number of rows).
+    """Writes the rows about dropped documents from all workers. Outputs (part, number of rows).
 
-    Of the rows with the same stage and reason, only those with the smallest hashes keep their text. Each worker has
-    chosen a sample of its own rows, so together the samples are too large. This transform combines the hashes of all
-    samples, and computes the largest allowed hash per stage and reason. A row with a larger hash loses its text.
+    Takes references to the rows, and the hashes of sampled documents. A document's hash is computed from its id.
+
+    Only a sample of the rows keeps the text of the document: for each stage and reason, the rows with the smallest
+    hashes. Each worker has chosen a sample of its own rows, so together the samples are too large. This transform
+    combines the hashes of all samples, and computes the largest allowed hash per stage and reason. A row with a larger
+    hash loses its text.
     """
 
     def __init__(self, job: SourceJob) -> None:

@@ -233,14 +233,13 @@ class MergedRuns:
 class SortedHere(MergedRuns, ObservableMixin):  # type: ignore[misc]
     """Iterates over the sorted payloads of one key, which are in temporary files of this process.
 
-    The process deletes the files when the next key is requested. Before that, the next step must get the payloads. If
-    the next step runs in this process, it reads the files. If the engine encodes the payloads for another process, they
-    are copied to the folder that all workers share. Flink and Spark encode the payloads before every step with a side
-    input.
-
-    The class is an ObservableMixin only to prevent needless copies. To measure the size of elements, Beam encodes a
-    sample of them, and encoding copies the payloads. Beam does not encode an ObservableMixin to measure its size.
+    The process deletes the files when the next key is requested. If the next step runs in this process, it reads the
+    files before that. If the engine encodes this object for another process, the payloads are copied to the folder that
+    all workers share. Flink and Spark encode it before every step with a side input.
     """
+
+    # The base ObservableMixin prevents needless copies. To measure the size of elements, Beam encodes a sample of them,
+    # and encoding copies the payloads. Beam does not encode an ObservableMixin to measure its size.
 
     def __init__(self, runs: list[Run], merge_bytes: int, folder: str) -> None:
         MergedRuns.__init__(self, runs, merge_bytes)

@@ -3,10 +3,9 @@ started the run.
 
 The launcher stores a fingerprint (a hash of settings and data versions) with the output. A worker might run last week's
 code. Without a check there would be no error, and the output of the old code would get the fingerprint of the new code.
-So the launcher sends a checksum of its code, and the versions of the packages that affect the output. Every step of a
-job carries them, and they are compared with the code and the packages of the worker before the step starts there. A
-check in the first step alone would miss workers that an engine starts while the job runs. By then another image can
-have the same name.
+So each step of a job contains a checksum of the launcher's code, and the versions of the packages that affect the
+output. Before a step starts on a worker, the worker compares them with its own code and packages. It is not enough to
+check this in the first step, because an engine can start more workers while the job runs.
 
 Two machines can have folders with the same path and still not share a folder. So the launcher also writes a file into
 each folder that all machines must share, and each worker checks that it sees this file.
@@ -95,7 +94,7 @@ def version_of(package: str) -> str:
 def needs_of(pipeline: Any) -> WorkerNeeds | None:
     """Returns what the workers of a job must have: the launcher's code and packages, and its shared folders.
 
-    Returns None if the workers are processes of this machine, because these have everything.
+    Returns None if the workers are processes of this machine. Such workers need no check.
     """
     if is_local_runner(pipeline.options.view_as(StandardOptions).runner):
         return None
@@ -131,10 +130,10 @@ def check_worker(needs: WorkerNeeds | None) -> None:
 
 
 def carry_needs(pipeline: Any) -> None:
-    """Adds what every worker must have to each step of a job. Call this when the whole graph is built.
+    """Makes each step of a job check the worker before the step starts there (:func:`check_worker`). Call this when the
+    whole graph is built.
 
-    A step does not start on a worker before the worker was checked. A worker process is checked once per job. If the
-    workers are processes of this machine, nothing is added.
+    A worker process makes the check once per job. If the workers are processes of this machine, nothing is checked.
     """
     needs = needs_of(pipeline)
     if needs is not None:
@@ -142,12 +141,12 @@ def carry_needs(pipeline: Any) -> None:
 
 
 class CheckedStart:
-    """Checks the worker, and then starts a bundle. It takes the place of the method ``start_bundle`` of every DoFn of a
-    job for remote workers.
+    """Replaces the method ``start_bundle`` of a DoFn: checks the worker, and then calls the DoFn's own method. In a job
+    for remote workers, it is used for every DoFn.
 
     The check must not be made earlier, when the DoFn is loaded or set up. Beam's Java engines (Flink, Spark) wait for
-    the data connection of a worker, which is made when a bundle starts. If the worker fails before that, they wait for
-    three minutes and do not tell its error.
+    the data connection of a worker, which is made when a bundle starts. If the worker fails before it makes this
+    connection, the engines wait for three minutes and do not report the error.
     """
 
     def __init__(self, needs: WorkerNeeds, fn: beam.DoFn) -> None:

@@ -156,7 +156,7 @@ def _num_docs(batch: pa.RecordBatch) -> int:
 def runner_of(made: PreparedSource, *, with_steps: bool) -> StepRunner:
     """Returns an object that runs the filters of a source: the steps that look at one document at a time.
 
-    Without ``with_steps``, it runs no steps.
+    If ``with_steps`` is False, the object keeps all documents and runs no filters.
     """
     local = tuple(s for s in made.source.steps if is_local(s)) if with_steps else ()
     segment = Segment(0, (), local, ())  # type: ignore[arg-type]

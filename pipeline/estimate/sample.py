@@ -96,8 +96,8 @@ def estimate_source(
 ) -> SourceEstimate:
     """Reads a few units for a few seconds, runs the filters on their documents, and scales the numbers up by bytes.
 
-    The dedups are not run, so the estimated numbers of documents and of bytes are upper bounds, unless steps after a
-    dedup may keep more (`SourceEstimate.may_keep_more`).
+    Some steps, such as the dedups, are not run. If `SourceEstimate.is_bound` is True, the estimated numbers of
+    documents, bytes and tokens are therefore upper bounds.
 
     Args:
         times: the size of the real input, divided by the size of the given input. All numbers are multiplied by this
@@ -210,7 +210,8 @@ def relative_error(sampled: Sequence[tuple[float, float]], share_read: float) ->
             tokens, the second value is tokens per stored byte.
         share_read: the share of the input that was read, in bytes.
 
-    In the first example, all units have the same amount of text per byte. In the second, the whole input was read.
+    The first error is 0 because all units have the same amount of text per byte. The second error is 0 because the
+    whole input was read.
 
     >>> relative_error([(10, 0.5), (10, 0.5), (10, 0.5)], 0.2), relative_error([(10, 0.5), (10, 0.9)], 1.0)
     (0.0, 0.0)

@@ -43,8 +43,9 @@ def _raw() -> str:
 
 
 def prepare(path: str) -> None:
-    """Prepares access to the store that contains a path. Call this function before you use Beam's FileSystems on the
-    path.
+    """Prepares Beam's FileSystems for a path. Call this function before you use FileSystems on the path.
+
+    If the path is in S3, all threads then share one S3 client. For other paths, nothing is done.
     """
     if path.startswith("s3://"):
         share_clients()

@@ -55,7 +55,7 @@ _BLOB = struct.Struct(">QQQ")
 
 
 def blob_bytes(blob: Blob) -> bytes:
-    """Converts a reference to bytes, in the form that workers send to each other."""
+    """Encodes a reference as bytes, so that one worker can send it to another."""
     return _BLOB.pack(blob.start, blob.num_bytes, blob.checksum) + blob.path.encode()
 
 
@@ -92,7 +92,8 @@ _OPEN_FILES = 64
 
 
 class BlobReader:
-    """Reads many blobs of few files. On this machine's disk, the files stay open between two blobs.
+    """Reads the bytes of many :class:`Blob` references, which refer to few files. A file on this machine's disk stays
+    open between two reads.
 
     >>> with BlobReader() as reader:
     ...     pass  # reader.read(blob_bytes(blob)) returns the bytes of a blob
@@ -110,9 +111,10 @@ class BlobReader:
             os.close(self._open.popitem()[1])
 
     def read(self, encoded: bytes) -> bytes:
-        """Returns the bytes of a blob, which is given as :func:`blob_bytes` encodes it.
+        """Returns the bytes to which a reference refers. ``encoded`` is the result of :func:`blob_bytes` for this
+        reference.
 
-        Raises DamagedFile if they differ from the bytes that were appended.
+        Raises DamagedFile if the bytes in the file differ from the bytes that were appended.
         """
         start, num_bytes, checksum = _BLOB.unpack_from(encoded)
         path = encoded[_BLOB.size :]
@@ -130,10 +132,11 @@ class BlobReader:
 
 
 class SpillFile:
-    """Appends pieces of data (blobs) to a file with a unique name. The file is opened when the first blob is appended.
+    """Appends data to a file with a unique name, and returns references to the data. The file is opened when data is
+    first appended.
 
-    One bundle (elements that Beam processes together) writes one file. If the bundle fails, the file remains until the
-    spill folder is deleted at the end of the run, but no reference to it is used.
+    One bundle (elements that Beam processes together) writes one file. If the bundle fails, no reference to the file is
+    used. The file then remains until the end of the run, when the spill folder is deleted.
 
     Readers get references only after a grouping. A grouping waits until the bundles before it have ended, and each
     bundle closes its file at its end. So the file is closed before it is read.

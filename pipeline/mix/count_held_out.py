@@ -38,10 +38,12 @@ class CountHeldOut(beam.PTransform):
     """Counts held-out and remaining documents and tokens. Takes (source, token file). Outputs the path of one file,
     which has these counts for each source.
 
-    The recipe holds out either a share of a source's documents or a number of its tokens. For a number of tokens, all
-    documents up to a cut are held out (the cut is the last held-out document in the order of hashes). If the recipe
-    divides a source into parts, each part has its own counts. Documents that belong to no part are counted for the
-    source.
+    The recipe holds out either a share of a source's documents or a number of its tokens. If it holds out a number of
+    tokens, the documents are ordered by a hash, and as many of the first documents as needed are held out. The place
+    where they end is the cut, which the file also has.
+
+    If the recipe divides a source into parts, each part has its own counts. For such a source, the file also has the
+    counts of the documents that belong to no part.
     """
 
     def __init__(self, job: CountJob) -> None:

@@ -67,13 +67,15 @@ WHOLE = ValueSet(by="", values=frozenset())
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Holds a set of documents and its place: the epoch in which the documents continue, and the part of this epoch
-    that earlier stages took.
+    """Says where a new stage continues with a set of documents: in which epoch, and after which document of this
+    epoch.
     """
 
     values: ValueSet
+    """Describes the set of documents."""
     epoch: int
     begun: Begun | None
+    """The documents of this epoch that earlier stages took; None if they took none."""
 
 
 def sets_of(source: str, rule: PartRule | Mapping[str, Any] | None) -> dict[str, ValueSet]:
@@ -116,7 +118,7 @@ def place_of(name: str, values: ValueSet, places: Sequence[Place]) -> Place | No
     ``values`` describes the documents of the part.
 
     Raises:
-        ValueError: the documents of the part stopped at different places.
+        ValueError: the documents of the part may have stopped at different places.
     """
     for place in places:
         if place.values.holds(values):

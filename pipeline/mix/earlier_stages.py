@@ -81,15 +81,17 @@ class Earlier:
 def earlier_of(
     manifest: Mapping[str, Any], folder: str, output: str, rules: Mapping[str, PartRule] | None = None
 ) -> Earlier:
-    """Reads what a new mixture needs from the mixture that it continues. ``folder`` has the earlier mixture, and
-    ``output`` will have the new one.
+    """Returns what a new mixture needs from the mixture that it continues.
 
     Args:
-        rules: how this mixture's recipe divides sources.
+        manifest: the manifest of the earlier mixture.
+        folder: the output folder of the earlier mixture.
+        output: the output folder of the new mixture.
+        rules: the rules by which the new mixture's recipe divides sources into parts.
 
     Raises:
-        ValueError: the documents of a part continue at different places; or the mixture was made by an earlier version
-            of the pipeline, which did not record where each source ends.
+        ValueError: the documents of a part may have stopped at different places; or an earlier version of the pipeline
+            made the earlier mixture, and did not record where each source ends.
     """
     seed = int(manifest["seed"])
     places: dict[str, tuple[Place, ...]] = {}

@@ -54,17 +54,18 @@ def tagged(value: Any, kind: str) -> tuple[int, tuple[str, Any]]:
 
 
 class FindCuts(beam.PTransform):
-    """Finds the cut of each source in ``wanted``: where a subset with the wanted number of tokens ends. Takes (source,
-    token file). Outputs (source, Cut).
+    """Finds the cut of each source in ``wanted``: the place where a subset with the wanted number of tokens ends. Takes
+    (source, token file). Outputs (source, Cut).
 
-    With ``rules``, a divided source has one cut per part instead.
+    If ``rules`` divides a source into parts, each part has its own cut. Then the name of the part takes the place of
+    the source in ``wanted``, in the functions and in the output.
 
     Args:
-        wanted: number of tokens by source. It is at least 1, and at most the number of tokens in the documents that can
-            be chosen.
+        wanted: the number of tokens by source. Each number is at least 1, and at most the number of tokens in the
+            documents that can be chosen.
         hashes: a function (source, ids) -> the hashes by which documents are ordered.
         takes_part: a function (source, ids, numbers of tokens) -> a mask of the documents that can be chosen.
-        rules: how sources are divided.
+        rules: the rules by which sources are divided into parts.
     """
 
     def __init__(

@@ -11,8 +11,9 @@ from tokenizer.numbers import counted
 
 
 def to_be_replaced(layout: Layout, recipe: str) -> str:
-    """Returns a message for a run that begins with another recipe than that of the complete shards in the output.
-    Returns an empty string if there are no such shards.
+    """Returns a message for the user at the beginning of a run: the run will replace shards that another recipe made.
+
+    Returns an empty string if the output has no complete shards, or if they are from the recipe of this run.
     """
     manifest = read_whole_manifest(layout)
     if manifest is None or manifest["recipe"] == recipe:

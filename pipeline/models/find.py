@@ -1,20 +1,23 @@
-"""Finds the models that steps need, and checks them. A model is found by its published file name.
+"""Finds the models that steps need, and checks them.
 
-    python -m pipeline.models fetch --models DIR [NAME ...]
-    python -m pipeline.models train-lm | cutoffs | train-reference --help
-
-A run does not download anything. A folder of models contains:
+A model is found by the name of its file in the folder of models. The folder can contain:
 
 ==================================  =================================================================
-``lid.176.bin`` or ``.ftz``         language identification (fastText's; the ``.ftz`` comes with the package)
+``lid.176.bin`` or ``.ftz``         fastText's language identification (the ``.ftz`` comes with the package)
 ``language.bin`` or ``.ftz``        another fastText model, such as GlotLID; used instead of lid.176
-``<lang>.arpa.bin`` or ``.arpa``    KenLM model of CCNet's text
+``<lang>.arpa.bin`` or ``.arpa``    a KenLM language model, as CCNet uses it to compute perplexities
 ``<lang>.sp.model``                 the SentencePiece model that splits text for the KenLM model
 ``cutoff.csv``                      perplexities at the percentiles 0 to 100, one column per language
 ``reference.bin`` or ``.ftz``       the classifier of references (labels ``wiki`` and ``cc``)
-``badwords/<lang>.txt``             words, one per line
-``urls/<category>/domains``         hosts, one per line (``urls`` has addresses), as UT1 publishes them
+``badwords/en.txt``                 a list of bad words, one per line
+``urls/<category>/domains``         a blocklist of hosts, one per line, in UT1's format
+``urls/<category>/urls``            a blocklist of addresses, one per line, in UT1's format
 ==================================  =================================================================
+
+A run does not download anything. These commands fetch and train models:
+
+    python -m pipeline.models fetch --models DIR [NAME ...]
+    python -m pipeline.models train-lm | cutoffs | train-reference --help
 """
 
 from __future__ import annotations

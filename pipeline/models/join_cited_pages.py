@@ -117,12 +117,14 @@ class FindReferences(beam.PTransform):
 def pages_of(
     unit: Unit, job: ReferenceJob, models: dict[str, Any], left_out: Counter[str] | None = None
 ) -> Iterator[tuple[int, str, str]]:
-    """Yields (number of the page in the unit, url, text) for the pages of a unit. In WET and WARC files, pages that
-    are too short are left out. If ``job.languages`` is not empty, pages in other languages are left out too.
+    """Yields (number of the page in the unit, url, text) for the pages of a unit.
+
+    From a unit of clean documents, no page is left out. From a WET or WARC file, pages that are too short are left out.
+    If ``job.languages`` is not empty, the file's pages in other languages are left out too.
 
     Args:
         left_out: the pages that are left out are counted here, by language. Pages that are too short are counted under
-            an empty text, and pages without a certain language under :data:`UNCERTAIN`.
+            an empty text. Pages whose language is uncertain are counted under :data:`UNCERTAIN`.
     """
     if unit.kind == CLEAN:
         batches = parquet_batches(unit.path, ["url", "text"], batch_size=_ROWS)

@@ -147,10 +147,11 @@ def _load_perplexity(files: ModelPath) -> dict[str, PerplexityModel]:
 
 
 def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
-    """Returns two cut-offs of perplexity for each language that has a model and cut-offs.
+    """Returns two cut-offs of perplexity for each language that has a KenLM model and a column in ``cutoff.csv``.
 
-    The cut-offs divide documents into three buckets. A document with a perplexity up to the first cut-off is in
-    ``head``, and one up to the second cut-off is in ``middle``. All others are in ``tail``.
+    The cut-offs divide documents into three buckets. If the perplexity of a document is below the first cut-off, the
+    document is in ``head``. Otherwise, if it is below the second cut-off, the document is in ``middle``. All other
+    documents are in ``tail``.
 
     Raises:
         ValueError: the table of cut-offs is damaged.
@@ -161,7 +162,7 @@ def cutoffs_of(files: ModelFiles) -> dict[str, list[float]]:
 
 
 def load_scorer(folder: str, language: str) -> PerplexityModel:
-    """Returns the perplexity model of a language that has no cut-offs yet. The cut-offs are computed with this model.
+    """Returns the perplexity model of a language, without its cut-offs. It is used to compute the cut-offs.
 
     Raises:
         ValueError: a file is missing or damaged.

@@ -18,13 +18,13 @@ _SHOWN_LABELS = 3
 
 
 def renaming(source: str, step: Language | DetectLanguage, name: str, labels: Sequence[str]) -> str:
-    """Returns the end of the message that says that a model lacks the label ``name``. The text names the model's own
-    label for this language, and the line of a configuration that renames this label to ``name``.
+    """Suggests how to rename a model's own label for a language to ``name``, the label that the settings use.
 
-    Returns "" if the model has no label for the language, or if ``name`` is itself a label that the settings rename.
+    The result is the end of an error message. The message says that the model lacks the label ``name``. Its end names
+    the model's own label, and the line of a configuration that renames this label. For example, the model's own label
+    for ``en`` can be ``EN``, ``EN-US`` or ``eng_Latn``.
 
-    A label is for the same language if it is the same code in capital letters, or the code with three letters. A script
-    or a region may follow, as in ``eng_Latn`` and ``EN-US``.
+    Returns "" if the model has no label for the language, or if ``name`` is a key of the setting ``renames``.
 
     Args:
         name: the label that the model lacks: a language of the settings, or a key of ``renames``.
@@ -43,11 +43,10 @@ def renaming(source: str, step: Language | DetectLanguage, name: str, labels: Se
 
 
 def renaming_all(source: str, step: Language | DetectLanguage, labels: Sequence[str]) -> str:
-    """Returns the line of a configuration that renames a model's labels to codes of languages. The line has only the
-    first three such labels.
+    """Suggests how to rename the labels of a model to codes of languages. Returns a line for the user's configuration
+    as an example, with at most three labels.
 
-    Most labels must be codes that are written differently, such as ``EN`` or ``en_US`` for ``en``. Otherwise this
-    function returns "".
+    If at most half of the labels are codes in another spelling (such as ``EN`` or ``en_US`` for ``en``), returns "".
 
     >>> renaming_all("books", DetectLanguage(), ["EN", "DE"])
     'sources: {books: {detect_language: {renames: {EN: en, DE: de}}}}'

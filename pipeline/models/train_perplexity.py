@@ -72,9 +72,9 @@ def train_language_model(
     The files are ``<language>.sp.model`` and ``<language>.arpa.bin``. If KenLM's build_binary is not found, the second
     file is ``<language>.arpa``. The size of the training text is recorded (:mod:`pipeline.models.trained`).
 
-    Documents that are known to be in a different language are skipped and counted. A line of the training text is a
-    whole document. In CCNet, a line was the first paragraph of a Wikipedia article. SentencePiece's trainer silently
-    skips long lines, so this function splits them first.
+    Documents that are known to be in a different language are skipped and counted. The 5-gram model is trained on one
+    line per document. In CCNet, a line was the first paragraph of a Wikipedia article. For the SentencePiece model,
+    long lines are split first, because SentencePiece's trainer silently skips them.
 
     Raises:
         ValueError: the input has no text of the language.

@@ -86,8 +86,8 @@ def record_cutoffs(folder: Path, language: str, num_docs: int, before: str) -> N
 
 
 def about_models(models: Mapping[str, ModelPath]) -> dict[str, Any]:
-    """Returns the manifest's entry about models. Each key maps to the name and the checksum of a model. If the model
-    gives documents a score, the training records of its files are included."""
+    """Returns the manifest's entry about models: the name and the checksum of each model, by its key. If the model
+    gives documents a score, the entry also has the descriptions of its files (:func:`files_of`)."""
     return {
         key: {"name": Path(str(path)).name, "sha256": sha256_of(path),
               **({"files": files_of(path)} if key in JUDGES else {})}
@@ -96,10 +96,11 @@ def about_models(models: Mapping[str, ModelPath]) -> dict[str, Any]:
 
 
 def files_of(path: ModelPath) -> list[dict[str, Any]]:
-    """Returns a description of each file of a model: its name, its size in bytes, and the record of its training.
+    """Returns a description of each file of a model: its name, its size in bytes, and where it is from.
 
-    If a file has no record, its description has no ``date`` and no ``url``. A table of cut-offs has one description per
-    language of the model.
+    If the file was trained here, its description has the record of the training, with a ``date``. If the file was
+    published, its description has the ``url``. If neither is known, the description has neither ``date`` nor ``url``.
+    The table of cut-offs has one description per language that has a model and a column.
     """
     found: list[dict[str, Any]] = []
     for name, file in path.paths if isinstance(path, ModelFiles) else ((Path(str(path)).name, path),):
@@ -151,8 +152,10 @@ def doubts(files: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def doubts_of(paths: Sequence[Path]) -> list[str]:
-    """Returns one sentence for the user about each of these files that was made from too little text. The files belong
-    to one model and have just been trained, so their records are not checked against their checksums.
+    """Returns one sentence for the user about each of the files ``paths`` that was made from too little text.
+
+    The files belong to one model and have just been trained. So their training records are used unchecked: the
+    checksums in the records are not compared with the files.
     """
     return doubts([{"name": one.name, **_read(str(one.parent / RECORDS)).get(one.name, {})} for one in paths])
 

@@ -123,8 +123,7 @@ def only_run(layout: Layout) -> Iterator[None]:
     would delete the spill files of this run. A folder in a store is not locked.
 
     The lock is a file in the output folder. If the request is refused before any work is done, this function deletes
-    what the run made: the lock, and the output folder if it is new. If another run begins in the folder at the same
-    time, the other run makes the folder again.
+    what the run made: the lock, and the output folder if it is new.
 
     Raises:
         ValueError: a second run has locked the folder, or :func:`check_writable` refuses it.
@@ -196,10 +195,9 @@ class _Before:
         return cls(output, None if is_new else frozenset(names), parent)
 
     def restore(self) -> None:
-        """Deletes the folder ``.work`` if the run has made nothing but this folder.
+        """Deletes the folder ``.work`` if the run has made nothing else in the output folder and has completed no step.
 
-        The lock is deleted last, because another run can begin as soon as the lock is gone. If another run has already
-        made a file in ``.work``, the folder stays.
+        If another run has already made a file in ``.work``, the folder stays.
         """
         work = join(self.output, ".work")
         made = frozenset(_names(self.output)) - (self.names or frozenset())
@@ -208,7 +206,7 @@ class _Before:
         with contextlib.suppress(OSError):
             for name in set(_names(work)) - {"lock"}:
                 delete_tree(join(work, name))
-            delete_tree(join(work, "lock"))
+            delete_tree(join(work, "lock"))  # last, because another run can begin as soon as the lock is gone
             os.rmdir(work)
 
     def remove_empty_folders(self) -> None:
@@ -223,7 +221,9 @@ class _Before:
 
 
 def check_is_output(output: str | None, flag: str) -> None:
-    """Raises ValueError if a folder on this machine is not the output of a run. ``flag`` is the flag that names it."""
+    """Raises ValueError if ``output`` is on this machine and is not the output of a run. ``flag`` is the flag by which
+    the user gave this folder.
+    """
     if output is not None and is_local(output) and not os.path.isdir(join(output, ".work")):
         raise ValueError(f"{flag} {output}: there is no output of a run")
 

@@ -46,8 +46,8 @@ def _checksum(marker: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PartSpan:
-    """Selects the parts of one dump (one of several inputs of a source). They have the numbers ``first`` to ``end`` - 1
-    in ``folder``.
+    """Selects some of the parts in ``folder``: those with the numbers ``first`` to ``end`` - 1. They are the parts of
+    one dump (one of several inputs of a source).
     """
 
     folder: str
@@ -112,8 +112,8 @@ def delete_unfinished(folder: str) -> None:
 def delete_unfinished_below(folder: str) -> None:
     """Deletes the unfinished files of killed workers in a folder and in all its subfolders.
 
-    If a worker is killed, some engines repeat its work on a different worker, and the run succeeds. The files of the
-    killed worker would then stay for ever, because a complete step is not run again.
+    If a worker is killed, some engines repeat its work on a different worker, and the run succeeds. Without this
+    function, the files of the killed worker would stay for ever, because no later run repeats the complete step.
     """
     (found,) = FileSystems.match([join(folder, "**")])
     for entry in found.metadata_list:

@@ -51,7 +51,8 @@ class Layout:
     def index(self, source: str) -> str:
         """Returns the folder for the index of a source (the keys of its clean documents).
 
-        When a later source is cleaned, the index shows which of its documents ``source`` already has.
+        When a later source is cleaned, the index shows which documents of the later source are already in
+        ``source``.
         """
         return join(self.clean_output, "dedup", "index", source)
 

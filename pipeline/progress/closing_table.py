@@ -35,8 +35,8 @@ HEADER = (
 def rows(layout: Layout, settings: Settings) -> list[tuple[str, ...]]:
     """Returns one row per source. The columns are those of :data:`HEADER`.
 
-    The seconds are those of cleaning and tokenizing, summed over all workers. MB/s are megabytes of stored input per
-    such second.
+    The column ``seconds`` has the time for cleaning and tokenizing, summed over all workers. The column ``MB/s`` has
+    the megabytes of stored input, divided by these seconds.
     """
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     record = _load(f"{layout.work}/run.json")
@@ -149,8 +149,8 @@ def dropped_all(source: str, stats: dict[str, Any]) -> str:
 
 
 def told_of_validation(settings: Settings, manifest: Mapping[str, Any]) -> str:
-    """Returns a warning about sources without validation documents, although the recipe holds out a share of them. This
-    can happen if the source has few documents. Returns an empty string if there are no such sources.
+    """Returns a warning about sources of which no document is held out for validation, although the recipe asks for a
+    share. This happens if a source has few documents. Returns an empty string if there are no such sources.
     """
     none = not_held_out(settings.recipe.validation, manifest) if manifest else []
     if not none:
@@ -178,8 +178,8 @@ def excluded(stats: Iterable[dict[str, Any]]) -> int:
 
 
 def summary(layout: Layout, settings: Settings, *, seconds: float, report: str, made: Plan | None) -> dict[str, Any]:
-    """Returns the content of the closing table by name, for ``--json``. Values of a phase that did not run are left
-    out.
+    """Returns the content of the closing table as a mapping, for ``--json``. Values of a phase that did not run are
+    missing or None.
     """
     manifest = _load(layout.manifest) if settings.phase != "clean" else {}
     record = _load(f"{layout.work}/run.json")
@@ -207,7 +207,8 @@ def summary(layout: Layout, settings: Settings, *, seconds: float, report: str, 
 
 
 def speed(record: Mapping[str, Any], seconds: float) -> str:
-    """Returns the speed of a run for the line after the closing table. A run that did not read the input has none.
+    """Returns a text about the speed of a run, for the line after the closing table. If the run did not read its input,
+    the text says why it did not have to.
 
     Args:
         record: the record of the run. It has the jobs that ran.

@@ -1,7 +1,7 @@
 """Writes ``.work/run.json``. This file describes a run for the report: its settings, times and memory.
 
 At the beginning of a run, the record is written and marked as not finished. At the end of the run, it is written again.
-Only the report reads the record, so the measured times never affect the run's output.
+The measured times are only for the report and the closing table, so they never affect the run's documents.
 """
 
 from __future__ import annotations
@@ -70,10 +70,13 @@ def begin_record(settings: Settings, layout: Layout, engine: Engine) -> dict[str
 
 
 def restore_record(layout: Layout, before: Mapping[str, Any]) -> None:
-    """Writes the record of the last run again. Call this if the request was refused and nothing was changed.
+    """Writes the record of the last run again. Call this if a new run stops with an error before it changes the output.
 
-    By then, :func:`begin_record` has written a new record, which is marked as not finished. Without this call, the
-    report would say that the last run, which made the output, did not finish.
+    The output is then still that of the last run. But :func:`begin_record` has replaced the record by a new one, which
+    is marked as not finished. So without this call, the report would say that the last run did not finish.
+
+    Args:
+        before: the record of the last run, which :func:`begin_record` returned.
     """
     if before:
         _write(layout, before)

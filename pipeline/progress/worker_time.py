@@ -16,8 +16,6 @@ _TOTAL = "beam:metric:ptransform_execution_time:total_msecs:v1"
 def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
     """Returns how many seconds all processes were busy, by source and by part of the source's graph.
 
-    A transform's label begins with the names of the source and of the part (``books/read/...``).
-
     The engine samples the state of its threads five times per second, so times of less than a few seconds are rough.
     The times do not include loading models and starting processes. The result is empty for an engine that does not
     provide these numbers (Dataflow shows them on its own pages).
@@ -27,6 +25,7 @@ def stage_seconds(result: Any) -> dict[str, dict[str, float]]:
     busy_ms: dict[str, Counter[str]] = {}
     for info in result.monitoring_infos():
         if info.urn == _TOTAL:
+            # A transform's label begins with the names of the source and of the part, for example ``books/read/...``.
             first, _, rest = info.labels.get("PTRANSFORM", "").partition("/")
             source = first.partition("@")[0]  # adds up the dumps of a source
             busy_ms.setdefault(source, Counter())[rest.partition("/")[0]] += extract_counter_value(info)

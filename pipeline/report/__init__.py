@@ -9,12 +9,13 @@ documents other settings would keep, and compares runs.
 - ``output_state``: reads the output of a run, whether it is complete or not.
 - ``documents``: reads a bounded part of ``clean/`` and ``dropped/``.
 - ``collect``: gathers the numbers and texts of one source.
-- ``limits``: lists the limits that steps set for signals (measurements). ``nearest``: finds kept documents near a
-  limit.
+- ``limits``: lists the limits of steps. A limit is compared with a signal (a number that a step measures for each
+  document). ``nearest``: finds kept documents near a limit.
 - ``passages``: finds the part of a text that decided whether the document was dropped or kept. ``run_models``: loads
   the run's models, which score passages.
-- ``verdict``: summarises the run in words. ``remark``: a sentence of it. ``source_remarks``, ``model_remarks``: make
-  those about sources, and about models and the tokenizer. ``judged``: finds stages that judged or decided nothing.
+- ``verdict``: summarises the run in sentences, which are called remarks. ``remark``: defines a remark.
+  ``source_remarks``: makes the remarks about sources. ``model_remarks``: makes the remarks about models and the
+  tokenizer. ``judged``: finds stages that judged no document, and scores that decided nothing.
 - ``funnel``: computes what each stage kept and lost, by reason.
 - ``explained``, ``reasons``: contain sentences about stages and reasons.
 - ``figures``, ``charts``, ``run_tables``, ``page_documents``: make the remaining parts of the page. ``build``: joins
@@ -25,11 +26,11 @@ documents other settings would keep, and compares runs.
 - ``dataset_card``: writes the ``README.md`` of the output.
 - ``set_option``, ``rejudge``, ``recount``: compute how many documents would be kept with changed settings. ``part_of``,
   ``token_counts``, ``amounts``: count documents and tokens by part of the mixture. ``recount_remarks``: makes lines
-  about what is guessed.
+  that say which of these numbers are guessed.
 - ``compare``, ``settings``, ``terminal``: compare two runs and their settings, and print to the terminal.
 - ``against``: makes the section of the page that compares two runs.
 
-The last limit of the source books is that of its near dedup:
+The last step of the source ``books`` is a near dedup, which limits the overlap of a book with a kept book:
 
 >>> from pipeline.report.limits import limits_of
 >>> from pipeline.sources import SOURCES

@@ -1,10 +1,10 @@
 """Adds up the documents and tokens of a source before and after changed settings, separately for each part.
 
-The tokens of a kept document are known. For a dropped document, the run counted no tokens. They are estimated from the
-document's own length: ``dropped/`` has the signals that steps measured, such as the number of characters. Documents
-that were kept have the same signals, so they show how many tokens there are per character. This number is computed for
-each language, and includes what later stages cut from a text. For a language of which nothing was kept, the sampled
-texts in ``dropped/`` show it.
+A document comes back if the run dropped it, but with the changed settings it would pass the stage that dropped it. The
+run counted no tokens of dropped documents, so the tokens of a document that comes back are estimated. The estimate is
+the document's length (a signal such as the number of characters) times the tokens per unit of length. This rate is
+computed for each language from the kept documents. If the run kept no document of a language, the rate is computed from
+the texts of the language that are stored in ``dropped/``.
 """
 
 from __future__ import annotations
@@ -98,7 +98,9 @@ class Amounts:
         return np.array([(one, _NUMBER) in self._known for one in languages.tolist()], dtype=bool)
 
     def sample(self, documents: Documents, tokens: Floats) -> None:
-        """Adds dropped documents whose tokens were counted. Tokens that were not counted are NaN."""
+        """Adds dropped documents to the sums from which the tokens per unit of length are computed. If the tokens of a
+        document were not counted, they are NaN in ``tokens``, and the document is skipped.
+        """
         _measure(self._sampled, documents, tokens)
 
     def come_back(self, documents: Documents, parts: Names, stage: str, back: Mask, is_mixed: Mask) -> None:
@@ -120,10 +122,11 @@ class Amounts:
                     one.length_mixed += float(lengths[mixed].sum())
 
     def finish(self, pass_share: Mapping[str, float]) -> None:
-        """Adds the documents that come back to ``after``.
+        """Adds the documents of :meth:`come_back` to ``after``. Their numbers are estimates, because later stages would
+        drop some of these documents.
 
         Args:
-            pass_share: for each stage, the share of the documents that the later stages keep.
+            pass_share: for each stage, the share of its kept documents that the later stages also keep.
         """
         kept = sum(one.documents for one in self.before.values())
         like_kept = {part: one.documents / kept for part, one in self.before.items()} if kept else {}
@@ -153,6 +156,7 @@ class Amounts:
 
 def _measure(sums: dict[tuple[str, str], Amount], documents: Documents, tokens: Floats) -> None:
     """Adds the lengths and tokens of documents to sums by language and signal."""
+    # Tokens of kept documents are those of the final text, so the rates also reflect what later stages cut from a text.
     for signal in (*_LENGTHS, _NUMBER):
         values = np.ones(len(documents)) if signal == _NUMBER else np.nan_to_num(documents.signal(signal))
         for language, here in _groups(documents.languages, (values > 0) & ~np.isnan(tokens)):

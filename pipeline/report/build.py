@@ -65,7 +65,7 @@ def write_report(output: str, *, sample_bytes: int = SAMPLE_BYTES, other: str | 
 
 
 def render(state: RunState, *, sample_bytes: int = SAMPLE_BYTES, other: RunState | None = None) -> str:
-    """Returns the page of a run as HTML of less than 5 MB."""
+    """Returns the page of a run as HTML. To keep the page under 5 MB, it shows fewer or shorter documents if needed."""
     models = models_of(state)
     scores = {key: model for key in models if (model := opened(models, key)) is not None}
     collected = [

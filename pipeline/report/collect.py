@@ -93,7 +93,8 @@ class Collected:
 def collect(
     layout: Layout, state: SourceState, *, budget_bytes: int = SAMPLE_BYTES, scores: Mapping[str, Any] | None = None
 ) -> Collected:
-    """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder.
+    """Reads the clean and dropped documents of a source, up to ``budget_bytes`` of each folder. Also reads all stored
+    texts of dropped documents.
 
     Args:
         scores: the run's models that are on this machine, by key (such as ``perplexity``). These models find the
@@ -129,8 +130,8 @@ class Deciding:
     """The places at which evaluation items were found, by the id of the document."""
 
     def passage(self, reason: str, document: NearestDocument) -> Passage:
-        """Returns the passage that belongs to a drop reason, for example the line with a curly bracket. ``document``
-        can be a dropped or a kept one.
+        """Returns the passage that belongs to a drop reason, for example the line with a curly bracket. The document
+        can be a dropped or a kept one. If an evaluation item was found in it, returns the place of the item instead.
         """
         if document.doc_id in self.hits:
             return Passage(self.hits[document.doc_id], "the evaluation item")

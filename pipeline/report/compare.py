@@ -103,8 +103,8 @@ def _pair(a: int | None, b: int | None) -> tuple[str, str, str]:
 
 
 def share_rows(a: RunState, b: RunState) -> Rows:
-    """Returns the rows of a table that compares the shares, epochs and tokens of the sources in the two mixtures.
-    Returns no rows if neither run made a mixture.
+    """Returns the rows of a table that compares the mixtures of two runs. A row has the share, the epochs and the
+    tokens of a source, or of a part of a source, in both mixtures. Returns no rows if neither run made a mixture.
     """
     lines = [(state.manifest or {"sources": {}})["sources"] for state in (a, b)]
     rows: Rows = []

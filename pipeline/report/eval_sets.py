@@ -2,10 +2,10 @@
 in a document, next to the passage in which it was found. Such a passage is called a hit. A page also lists the items
 that were not found.
 
-The data comes from ``decontamination/``. A page shows only a part of it: the 300 items with the most hits, three hits
-per item, and some of the items that were not found. A state says why an item was not found. For each state, the page
-lists up to 2,000 items, each with its id and the beginning of its text. The tables in ``decontamination/`` contain all
-rows.
+The data comes from the tables in ``decontamination/``. A page shows only a part of it: the 300 items with the most
+hits, and three hits for each of them. An item that was not found is listed with its id and the beginning of its text.
+The items that were not found are grouped by the reason (for example, too few words), and a page lists up to 2,000 items
+per group.
 """
 
 from __future__ import annotations

@@ -29,8 +29,8 @@ than this many times the tokens that it gives to the stream."""
 
 
 def mixture(state: RunState) -> dict[str, Any] | None:
-    """Returns the intended mixture and the resulting mixture, with one row per source. Returns None if nothing was
-    mixed.
+    """Returns the intended mixture and the resulting mixture. There is one row per source, or one row per part if the
+    recipe divides the source into parts. Returns None if nothing was mixed.
     """
     manifest = state.manifest
     if manifest is None:

@@ -30,10 +30,11 @@ def check_folder(folder: str) -> None:
 
 
 def split_setting(setting: str) -> tuple[str, list[str], str]:
-    """Splits a value of ``--set`` into the source, the other names, and the text of the value.
+    """Splits a text such as ``SOURCE.STEP.FIELD=VALUE``, which ``--set`` gives. Returns the source, the names between
+    the source and ``=``, and the text after ``=``.
 
     Raises:
-        ValueError: the value has another form.
+        ValueError: there is no ``=``, or no name between the source and ``=``.
 
     >>> split_setting("books.near_dedup.max_overlap=0.8")
     ('books', ['near_dedup', 'max_overlap'], '0.8')
@@ -46,8 +47,8 @@ def split_setting(setting: str) -> tuple[str, list[str], str]:
 
 
 def check_settings(folder: str, settings: Iterable[str]) -> None:
-    """Raises ValueError if a value of ``--set`` has a wrong form, or names a source that the run does not have. The
-    sources of an output in a store are checked later.
+    """Raises ValueError if a value of ``--set`` has a wrong form, or names a source that the run does not have. If the
+    output is in an object store, the names of sources are not checked here but later.
     """
     known: dict[str, None] = {}
     for part in _PARTS if is_local(folder) else ():

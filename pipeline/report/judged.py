@@ -1,8 +1,8 @@
 """Finds the stages that judged no document, and the scores that decide nothing.
 
 A step writes a signal (a number that it measured) for each document that it judges. So if no document has the signals
-of a stage, the stage was not applied. For example, published C4 has already passed C4's rules, and ``bad_words`` needs
-a list.
+of a stage, the stage judged no document. For example, the rules of C4 do not judge published C4, because it has already
+passed them. The step ``bad_words`` judges no document if the user gave no list of words.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Equal:
 
 
 def not_applied(source: SourceState, found: Collected) -> dict[str, str]:
-    """Returns the reason why a stage judged no document, by the name of the stage. Stages that judged documents, or of
-    which this cannot be known, are not in the result.
+    """Returns the stages that judged no document. The result maps the name of each such stage to the reason. A stage is
+    left out if no document reached it, or if it is not known whether it judged documents.
     """
     if not (found.clean.num_docs or found.dropped.num_docs):
         return {}
@@ -86,7 +86,9 @@ def _missing_model(step: AnyStep, source: SourceState) -> str:
 
 
 def equal_scores(found: Collected) -> Iterator[Equal]:
-    """Yields the scores that are the same for all documents, so that their limit separates nothing."""
+    """Yields each score (a number that a model computes) that is the same for all documents. A limit on such a score
+    cannot separate documents.
+    """
     seen = set()
     for limit in found.limits:
         if limit.signal not in SCORES or (limit.stage, limit.signal) in seen:

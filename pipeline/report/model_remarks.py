@@ -1,4 +1,4 @@
-"""Makes the remarks about the run's models and its tokenizer: which of them were trained on too little text."""
+"""Makes the remarks about the run's models and its tokenizer, for example if one was trained on too little text."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def of_models(state: RunState, models: Mapping[str, ModelPath]) -> Iterator[Rema
 
 
 def of_tokenizer(state: RunState, collected: Sequence[tuple[SourceState, Collected]]) -> Iterator[Remark]:
-    """Yields remarks about the tokenizer: it has too few pieces, was trained on little text, or knows no pieces of a
-    language.
+    """Yields remarks about a tokenizer that has fewer pieces (vocabulary entries) than the recipe asks for, that was
+    trained on little text, or that splits the text of a language nearly into bytes.
     """
     tokenizer = (state.manifest or {}).get("tokenizer", {})
     wanted = (state.recipe.tokenizer or {}).get("vocab_size") if state.recipe else None

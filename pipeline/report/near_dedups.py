@@ -24,7 +24,7 @@ _MEMBER_CHARS = 280
 
 
 def members_of_groups(source: SourceState) -> set[str]:
-    """Returns the ids of documents in the largest groups of near duplicates, as the statistics list them."""
+    """Returns the ids of the documents that a source's statistics list for the largest groups of near duplicates."""
     stats = source.stats or {}
     groups = [group for key in (NEAR, ACROSS) for group in (stats.get(key) or {}).get("largest_groups", ())]
     return {name for group in groups for name in (group["kept"], *group["removed"])}

@@ -1,7 +1,8 @@
-"""Finds the part of the mixture to which each document belongs, if a recipe divides a source by a column.
+"""Finds the part of the mixture to which each document belongs. A recipe can divide a source into parts by the values
+of a column.
 
 For kept documents, ``clean/`` has the column. ``dropped/`` has few columns, so the part of a dropped document can be
-unknown. It is known for the columns ``language``, ``bucket`` and ``host``.
+unknown. It can be known only if the column is ``language``, ``bucket``, ``host`` or ``url``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ LEFT_OUT = ""
 
 @dataclass(frozen=True, slots=True)
 class PartsOf:
-    """Finds the parts of a source's documents. Without a rule, the whole source is one part."""
+    """Finds the parts of a source's documents. ``rule`` says how the recipe divides the source into parts. If it is
+    None, the whole source is one part.
+    """
 
     source: str
     rule: PartRule | None
@@ -46,8 +49,10 @@ class PartsOf:
         return self._named(part_values(batch, self.rule.by))
 
     def of_kept(self, batch: pa.RecordBatch, documents: Documents, changes: Sequence[Change]) -> Names:
-        """Returns the name of the part to which each kept document belongs after the changes. It differs from
-        :meth:`of_clean` only if the parts are buckets and the cut-offs of the perplexity were changed."""
+        """Returns the name of the part to which each kept document belongs with the changed settings. If the parts are
+        perplexity buckets and the changes move the ends of the buckets, a document can move to another part. Otherwise
+        the result is that of :meth:`of_clean`.
+        """
         moved = next(
             (c for c in changes if isinstance(c.before, Perplexity) and c.cutoffs_after != c.cutoffs_before), None
         )

@@ -231,8 +231,9 @@ def worst_window(text: str, score: Score, *, is_high_bad: bool, says: str) -> Pa
 
 
 def windows(text: str) -> list[Span]:
-    """Divides a text into windows. A window consists of whole lines, joined until they have 240 characters. Long lines
-    are split.
+    """Divides a text into windows (pieces of the text that are scored one by one). A window has about 240 characters or
+    more, and ends at the end of a line. If it would get longer than 480 characters, it ends inside a line instead. At
+    most 120 windows are returned, so the end of a very long text is in no window.
 
     >>> windows("a" * 300 + "\\n" + "b" * 100)
     [(0, 300), (301, 401)]

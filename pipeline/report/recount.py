@@ -7,10 +7,12 @@ There are three kinds of documents:
 - Some documents would pass the stage that dropped them, but no later stage has measured them. These documents are
   counted separately. The number that would be kept is estimated: later stages are assumed to keep the same share of
   documents as in the run.
-- For some documents the signals are not enough, for example because a count stopped at its limit.
+- For some documents the signals do not show whether they would be kept. For example, a step stopped counting at its
+  limit, and the changed limit is larger.
 
-The tokens of documents that come back are estimated from their own lengths (:mod:`pipeline.report.amounts`). If the
-recipe divides the source by a column, documents and tokens are counted for each part.
+If the run dropped a document that would now be kept, the document's tokens are estimated from its length
+(:mod:`pipeline.report.amounts`). If the recipe divides the source by a column, documents and tokens are counted for
+each part.
 
 The results of dedups are taken from the run. This is not exact. For example, a dedup dropped a document because the run
 kept a duplicate of it. The changed settings may drop the duplicate too, but the document is still counted as dropped.
@@ -88,16 +90,16 @@ class Recount:
         """The estimated number of kept documents.
 
         The estimate makes two assumptions. First, if a document now passes the stage that dropped it, later stages keep
-        it with the same probability as other documents in the run. Second, a document without enough signals is kept or
-        dropped as in the run.
+        it with the same probability as other documents in the run. Second, if the signals do not show the new verdict
+        on a document, it is kept or dropped as in the run.
         """
         back = sum(number * self.pass_share.get(stage, 1.0) for stage, number in self.come_back.items())
         return self.still_kept + self.unknown_kept.total() + back
 
     @property
     def likely_tokens(self) -> int:
-        """The estimated tokens of the kept documents. The tokens of documents that come back are estimated from their
-        lengths.
+        """The estimated tokens of the kept documents. If the run dropped a document that would now be kept, its tokens
+        are estimated from its length.
         """
         return round(self.tokens_kept + self.amounts.tokens_back)
 

@@ -1,4 +1,6 @@
-"""Makes lines about a recount: how to put new cut-offs into effect, and which numbers are guessed."""
+"""Makes lines that are printed with a recount (an estimate of what a run with changed settings would keep). The lines
+say which numbers are guessed, and how to run with changed cut-offs of perplexity.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from pipeline.report.rejudge import Change
 
 
 def told_of_cutoffs(changes: Sequence[Change]) -> Iterator[str]:
-    """Yields a line that says how a run gets other cut-offs of perplexity. They are not settings of the step."""
+    """Yields lines that say how to run with changed cut-offs of perplexity (the values at which perplexity buckets
+    end). No setting changes the cut-offs: a run reads them from a file in the folder of the models.
+    """
     for change in changes:
         before, after = change.cutoffs_before, change.cutoffs_after
         for place, (bucket, row) in enumerate((("head", HEAD_PERCENTILE), ("middle", TAIL_PERCENTILE))):
@@ -26,7 +30,9 @@ def told_of_cutoffs(changes: Sequence[Change]) -> Iterator[str]:
 
 
 def told_of_amounts(amounts: Amounts, rule: PartRule | None, *, has_tokens: bool) -> Iterator[str]:
-    """Yields lines about documents that come back and whose tokens or part are guessed."""
+    """Yields lines about guesses in a recount. A document that the run dropped may pass the same stage with the changed
+    settings. If the tokens or the part of such a document are not known, they are guessed.
+    """
     if amounts.without_length and has_tokens:
         yield (
             f"{amounts.without_length:,} of those that would come back have no length in dropped/; each counts the "

@@ -1,4 +1,6 @@
-"""Defines a remark: a sentence of the report's first screen, with its tone."""
+"""Defines a remark: a sentence at the top of the report. The tone of a remark is ``good``, ``look`` (the user should
+look at something) or ``bad``.
+"""
 
 from __future__ import annotations
 

@@ -59,8 +59,8 @@ def recipe_settings(state: RunState) -> dict[str, str] | None:
 
 
 def default_settings(state: RunState) -> dict[str, str]:
-    """Returns the default settings of readers, joins and steps. If the recipe that a run builds on is not known, the
-    run is compared with these settings.
+    """Returns the default settings of a run: those of its sources' readers, joins and steps, and of flags such as the
+    seed. The run is compared with these settings if the recipe that it builds on is not known.
     """
     found: dict[str, str] = {}
     for one in state.sources:

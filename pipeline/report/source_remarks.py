@@ -1,4 +1,6 @@
-"""Makes the remarks about one source: what it lost, counts that do not add up, and limits that are near."""
+"""Makes the remarks about one source: what it lost, counts that do not add up, and numbers near a limit at which the
+run stops.
+"""
 
 from __future__ import annotations
 

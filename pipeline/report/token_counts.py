@@ -20,11 +20,11 @@ from tokenizer.encode import Encoder
 
 
 class TokenCounts:
-    """Returns the number of tokens of each document, as far as the output shows it.
+    """Finds the number of tokens of documents, if the output of the run shows it.
 
-    For kept documents, the run's token files have these numbers. If a token file is missing, they are computed from the
-    bytes of the text: the source's tokens per byte are known. For dropped documents with a text, the run's tokenizer
-    counts them.
+    For kept documents, the run's token files have the numbers. If a token file is missing, the number is estimated from
+    the size of the text and the average tokens per byte of the source. If the text of a dropped document is stored, its
+    tokens are counted with the run's tokenizer.
     """
 
     def __init__(self, state: RunState, one: SourceState) -> None:
@@ -39,15 +39,15 @@ class TokenCounts:
         return [] if self._tokens.has(part) else ["text"]
 
     def of(self, part: Part, batch: pa.RecordBatch) -> Floats:
-        """Returns the tokens of kept documents; NaN if they are not known."""
+        """Returns the number of tokens of each kept document; NaN if it is not known."""
         if "text" not in batch.schema.names:
             return self._tokens.of(part, batch.column("id").to_pylist())
         sizes: Floats = pc.binary_length(batch.column("text")).to_numpy(zero_copy_only=False).astype(np.float64)
         return sizes * self._per_byte
 
     def of_sampled(self, rows: pa.RecordBatch, chosen: npt.NDArray[np.bool_]) -> Floats:
-        """Returns the tokens of dropped documents; NaN for those that are not in ``chosen``, or whose whole text is not
-        in ``dropped/``.
+        """Returns the number of tokens of each dropped document. The number is NaN for documents that are not in
+        ``chosen``, and for documents whose whole text is not in ``dropped/``.
         """
         found = np.full(rows.num_rows, np.nan)
         texts = rows.column("text")

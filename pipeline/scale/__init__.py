@@ -1,4 +1,4 @@
-"""Estimates what the paper's mixture costs, without running it: ``python -m pipeline.scale``.
+"""Estimates what the mixture of LLaMA's paper costs, without making it: ``python -m pipeline.scale``.
 
     sizes of the sources, speeds, prices -> CPU hours, shuffled bytes, memory, dollars
 

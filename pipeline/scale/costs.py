@@ -1,11 +1,11 @@
-"""Computes what the paper's mixture costs, and prints it.
+"""Computes what the mixture of LLaMA's paper costs, and prints it.
 
 Each cost is computed from four inputs:
 
 - the sizes of the sources and the shares that are kept, which are in this module;
 - the speeds of whole runs on one core, which ``benchmarks/whole_runs.py`` wrote into ``rates.json``;
 - the number of bytes per element (one item that a shuffle sends), which comes from the code;
-- the given prices.
+- the prices, which flags can change.
 
 docs/scale.md explains where the numbers come from and what they omit.
 """
@@ -111,9 +111,9 @@ class Stage:
 def stages_of(s: SourceScale) -> list[Stage]:
     """Returns the costs of one source, one entry per stage.
 
-    The stage ``clean`` is the whole clean phase as it was measured, in one process. Dedups compare keys (hashes of
-    documents) and lines, and joins combine records. The stage ``clean`` already includes this work. The separate stages
-    for keys, lines and joins have only the cost of sending the data to another process.
+    The stage ``clean`` has the measured time of the whole clean phase. It was measured in one process, so nothing was
+    sent to other processes. The stages for keys (hashes of documents), for lines and for joined texts add the cost of
+    sending them.
     """
     scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB
@@ -187,7 +187,7 @@ def ledger(sources: Sequence[SourceScale]) -> tuple[float, float]:
 
 
 def all_stages(num_tokens: float) -> list[Stage]:
-    """Returns the costs of all sources and of the shuffle."""
+    """Returns the costs of all sources, and of the shuffle that sends their documents to shards."""
     return [stage for s in SOURCES for stage in stages_of(s)] + [mix_stage(num_tokens)]
 
 

@@ -82,7 +82,9 @@ def skew(
 
 
 def print_skew(*, num_keys: int, console: Console) -> None:
-    """Prints how full the largest bucket of each shuffle gets."""
+    """Simulates four shuffles, and prints how full the largest bucket of each gets. A shuffle sends everything with the
+    same key to the same bucket. ``num_keys`` is the number of different keys per shuffle.
+    """
     found = [
         skew("lines, every occurrence", num_keys=num_keys, num_buckets=LINE_BUCKETS, exponent=1.0, most=num_keys / 10,
              cap=1e18),

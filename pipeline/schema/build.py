@@ -80,8 +80,8 @@ def build() -> Schema:
 
 
 def closed_recipes() -> list[str]:
-    """Returns the names of the bundled recipes that declare no corpora (sources of their own). With such a recipe, a
-    file can name only the sources that are defined in code, unless the file itself declares a corpus.
+    """Returns the names of the bundled recipes that declare no corpora (sources of their own). If a configuration file
+    builds on such a recipe and declares no corpora either, it can name only the sources that are defined in code.
     """
     return [name for name in bundled_recipes() if not read_yaml(name).get("corpora")]
 

@@ -94,8 +94,8 @@ class AcrossSettings:
         """Returns the sources of a run. If a source is compared with earlier sources, the dedup across sources is added
         as its last step.
 
-        An earlier source may be missing in this run. The documents are compared with the missing source nevertheless:
-        an earlier run has cleaned this source, and stored its index (the keys of its documents).
+        The earlier sources need not be in this run. Instead, an earlier run can have cleaned such a source and stored
+        its index (the keys of its documents), which is then used for the comparison.
         """
         found = dict(sources)
         for number, name in enumerate(self.across):

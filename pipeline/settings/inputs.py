@@ -63,13 +63,16 @@ def list_inputs(
     If a glob matches a folder, all files below the folder are listed, including linked files. Files below ``output``
     are left out, unless the glob itself begins with ``output``.
 
-    A linked file keeps the path by which it was found, because a name can say what a file contains: the dump, the
-    language or the site. If a file is found by several paths, its own path is listed, or else the shortest of them.
+    If a file is found through a link, the path with the link is listed, because a name can say what a file contains:
+    the dump, the language or the site. If a file is found by several paths, the path without links is listed. If all
+    these paths have links, the shortest is listed.
 
     Args:
-        fraction: the share of the files to keep, at least one file. The files are chosen by a hash of the file's name.
-        always: a function that takes a path. It returns True if the file is kept whatever ``fraction`` is.
-        expand: a function that takes a path or a glob. If this is the path of a list of files, the function returns the
+        fraction: the share of the files to keep. At least one file is kept. A hash of a file's name decides whether the
+            file is kept.
+        always: a function that takes the path of a file. If it returns True, the file is kept in any case, and does not
+            count for ``fraction``.
+        expand: a function that takes one of ``globs``. If this is the path of a list of files, the function returns the
             files in the list. Otherwise it returns None.
 
     Raises:

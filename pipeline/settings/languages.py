@@ -11,8 +11,8 @@ _EXAMPLES = "languages are named by code, such as en, de, fr and zh"
 
 
 def meant_language(name: str, known: Collection[str]) -> str:
-    """Returns the end of a message that says that a language does not exist. It suggests the language that the user
-    meant, if it is known.
+    """Returns the end of a message that says that a language does not exist. If the language that the user meant can be
+    guessed, the text suggests it. Otherwise it lists the languages that exist, or says how languages are named.
 
     Args:
         name: the name that the user gave.
@@ -37,12 +37,12 @@ def _nearest_name(name: str) -> str:
 
 
 def check_codes(flag: str, names: Collection[str]) -> None:
-    """Checks that languages are named by code.
+    """Checks that languages are named by code, such as ``de``.
 
-    A name that could be a code of another model, such as ``xyz``, is accepted.
+    An unknown name, such as ``xyz``, is accepted, because the user's model may have a language with this code.
 
     Raises:
-        ValueError: a name is another name of a known language, such as ``german`` or ``ger``.
+        ValueError: a known language is named in another way than by its code, for example ``german`` or ``ger``.
 
     >>> check_codes("--language", ["de", "xyz"])
     >>> check_codes("--language", ["german"])

@@ -47,9 +47,9 @@ RUNNER_OPTIONS = {
 
 
 def add_runner_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of all runners to a parser, in the same form in which Beam would add them.
+    """Adds the options in :data:`RUNNER_OPTIONS` to a parser, in the same form in which Beam would add them.
 
-    A switch takes no value: Beam refuses ``--object_reuse=true``.
+    A switch (an option that turns something on) takes no value. For example, Beam refuses ``--object_reuse=true``.
     """
     for values, switches in RUNNER_OPTIONS.values():
         for name in values:

@@ -1,4 +1,4 @@
-"""Says which sources a run has, and from which files it reads them, by flags and by the configuration file."""
+"""Determines which sources a run has and which globs match their files, from the flags and the configuration file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ INPUTS = "inputs"
 
 
 def given_inputs(flags: Sequence[str], known: Known) -> dict[str, tuple[str, ...]]:
-    """Returns the globs of each source that the flags ``--input SOURCE=GLOB`` name.
+    """Returns the globs of each source, from the values of the flag ``--input SOURCE=GLOB``.
 
     Raises:
-        ValueError: a flag has another form, or names an unknown source.
+        ValueError: a value does not have the form ``SOURCE=GLOB``, or names an unknown source.
     """
     given: dict[str, tuple[str, ...]] = {}
     for flag in flags:
@@ -31,10 +31,13 @@ def given_inputs(flags: Sequence[str], known: Known) -> dict[str, tuple[str, ...
 
 
 def inputs_of_config(in_file: Any, known: Known) -> dict[str, tuple[str, ...]]:
-    """Returns the globs of each source in the configuration file. ``in_file`` is the value of its key ``inputs``.
+    """Returns the globs of each source in the configuration file.
+
+    Args:
+        in_file: the section ``inputs`` of the file; None if the file has no such section.
 
     Raises:
-        ValueError: the value is not a mapping of sources to globs.
+        ValueError: the section is not a mapping of sources to globs, or names an unknown source.
     """
     if in_file is None:
         return {}
@@ -52,8 +55,13 @@ def _globs(name: str, given: Any) -> tuple[str, ...]:
 
 
 def known_source(name: str, where: str, known: Known) -> str:
-    """Returns the name of a source. Raises ValueError if there is no such source. ``where`` is the flag or the setting
-    that names it.
+    """Returns ``name`` if a source has this name.
+
+    Args:
+        where: the flag or the setting that contains the name, for the message.
+
+    Raises:
+        ValueError: no source has this name.
     """
     if name not in known:
         message = f"{where}: {name!r} is not a source{did_you_mean(name, known)} (there are: {', '.join(known)})"

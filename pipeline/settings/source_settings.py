@@ -21,10 +21,13 @@ FIXED = DedupStep.FIXED
 def configured(source: Source, settings: Mapping[str, Any]) -> Source:
     """Returns the source with a run's settings.
 
-    ``settings`` maps names to settings. A name is ``reader``, ``join``, ``steps`` or the name of a step. If a step has
-    the value False (``off``), it is left out. ``steps`` is a list of steps that replaces the source's own list. Then
-    the settings of steps apply to the steps of the new list. ``near_dedup`` and ``passage_dedup`` need not be in a
-    list. To add one of them at the end, give it the value True (``on``) or a mapping of settings.
+    ``settings`` is a mapping. It can have these keys:
+
+    - ``reader`` and ``join``: the settings of the reader and of the join.
+    - ``steps``: a list of steps that replaces the source's own list.
+    - The name of a step in the list: the settings of this step, or False (``off``) to leave the step out.
+    - ``near_dedup`` and ``passage_dedup``, if they are not in the list: their settings, or True (``on``) to add the
+      step with its default settings. The step is added at the end.
 
     Raises:
         ValueError: a name or a setting is unknown, or a value does not fit. The message lists the known names.

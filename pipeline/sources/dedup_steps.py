@@ -117,14 +117,14 @@ class DedupStep:
         return ()
 
     def may_fall_above(self, before: Self) -> float | None:
-        """Says which documents that a run kept may be dropped by this step. ``before`` is the step with the settings of
-        the run. This step has new settings.
+        """Estimates what new settings would change. A run with the step ``before`` kept some documents. This step has
+        the new settings, and may drop some of these documents.
 
-        Returns a limit: a kept document may be dropped if its signal (a number that the run stored) is above the limit.
-        With the limit ``-inf``, any kept document may be dropped. Returns None if this step drops none of the kept
-        documents.
+        Returns a limit: this step may drop a document if the document's signal (a number that the run stored) is above
+        the limit. With the limit ``-inf``, it may drop any document that the run kept. Returns None if it drops none of
+        them.
 
-        A document above the limit is not dropped for certain: a dedup drops only one of two similar documents, and the
+        A document above the limit is not dropped for certain: of two similar documents, a dedup drops only one, and the
         run did not store which one.
         """
         return None

@@ -28,8 +28,8 @@ distinct 5-grams in 17.8 MB of pages, code and books.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinHashDedup(DedupStep):
-    """Drops a document if its overlap with a kept document is above ``max_overlap``. The overlap is the share of common
-    word n-grams (sequences of ``ngram_words`` words), by the chosen ``measure``.
+    """Drops a document if its overlap with a kept document is above ``max_overlap``. The overlap says how many word
+    n-grams (sequences of ``ngram_words`` words) two documents share. The setting ``measure`` says how it is computed.
 
     Pairs of documents that may be similar are found first, by MinHash signatures and by samples of n-grams. Then all
     n-grams of the two documents are compared. The document with more n-grams is kept. If both have the same number, the

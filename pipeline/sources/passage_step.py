@@ -64,15 +64,15 @@ class PassageDedup(DedupStep):
             raise ValueError(f"{self.NAME}: min_bytes must be at least {STRIDE}, not {self.min_bytes}")
 
     def hashed(self, texts: pa.Array) -> LineHashes:
-        """Returns the hashes of the windows of each text. A window is a part of a text with ``min_bytes`` bytes. Only
-        some of all such parts are windows (:mod:`filters.near.passages`).
+        """Returns the hashes of the windows of each text. A window is a part of a text with ``min_bytes`` bytes.
+        :mod:`filters.near.passages` chooses the places at which windows begin.
         """
         found = windows_of(texts, self.min_bytes)
         return LineHashes(found.hashes, found.doc_offsets)
 
     def num_hashes(self, texts: pa.Array) -> pa.Array:
-        """Returns 0 for each text. The step uses this method for documents that are not compared, and such documents
-        need no windows.
+        """Returns the number of hashes of each text, if the texts are not compared: always 0. Without a comparison, no
+        hashes are needed.
         """
         return pa.array([0] * len(texts), pa.int64())
 
@@ -85,8 +85,8 @@ class PassageDedup(DedupStep):
         return "per 64 bytes of text: a hash and the document's rank (16 bytes)"
 
     def key_bytes(self, num_docs: float, text_bytes: float) -> float:
-        """Estimates how many bytes the workers exchange for this dedup. For each window, they exchange its hash and the
-        rank of its document.
+        """Estimates how many bytes the workers exchange for this dedup. For each window (a part of a text with
+        ``min_bytes`` bytes), they exchange a hash of the window and the rank of the document.
 
         The example estimates the bytes for one document with 2,234 bytes of text. With the scope ``document``, nothing
         is exchanged.

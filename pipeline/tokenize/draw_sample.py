@@ -42,7 +42,7 @@ Documents = Mapping[str, Callable[[], Iterator[tuple[str, str]]]]
 
 
 def kept_bytes(layout: Layout, sources: list[str]) -> dict[str, int]:
-    """Returns the bytes of the clean text of each source."""
+    """Returns the size of the clean text of each source, in bytes."""
     clean = Layout(layout.clean_output)
     return {s: int(json.loads(read_bytes(clean.stats(s)))["bytes"]["kept"]) for s in sources}
 
@@ -51,8 +51,8 @@ def repeated(sampled: Mapping[str, int], available: Mapping[str, int]) -> str:
     """Returns a line about the sources whose text is repeated in a sample. Returns "" if no text is repeated.
 
     Args:
-        sampled: the bytes of each source in the sample.
-        available: the bytes of the clean text of each source.
+        sampled: the size of each source's text in the sample, in bytes.
+        available: the size of each source's clean text, in bytes.
 
     >>> repeated({"wiki": 9_000_000, "web": 1_000_000}, {"wiki": 2_000_000, "web": 8_000_000})
     'tokenizer: its sample repeats the text of wiki (2.0 MB, 4.5 times), within max_epochs, as the mixture does'

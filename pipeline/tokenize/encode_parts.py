@@ -50,8 +50,8 @@ def _encoder(path: str, settings: EncoderSettings, fingerprint: str) -> Encoder:
 
 
 class TokenizeSource(beam.PTransform):
-    """Tokenizes one source. Takes (number, clean file). When all token files of the source are written, writes their
-    marker (a file that records that they are complete), and outputs the name of the source.
+    """Tokenizes one source. Takes (number of the file, clean file). When all token files of the source are written,
+    writes their marker (a file that records that they are complete), and outputs the name of the source.
     """
 
     def __init__(self, job: TokenJob) -> None:

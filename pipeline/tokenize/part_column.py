@@ -29,8 +29,11 @@ _HOST = "host"
 
 
 def check_columns(rules: Mapping[str, PartRule], sources: Iterable[Source]) -> None:
-    """Raises ValueError if a source lacks the column by which the recipe divides it into parts, or if none of its
-    documents can have a value that the recipe names. ``sources`` are the sources that this run will clean.
+    """Checks that the recipe can divide the sources into parts. ``sources`` are the sources that this run will clean.
+
+    Raises:
+        ValueError: a source lacks the column by which the recipe divides it. Or the recipe names a value of this column
+            that no document of the source can have.
     """
     for source in sources:
         if source.name in rules:
@@ -99,8 +102,9 @@ def part_values(batch: pa.RecordBatch, column: str) -> pa.Array:
 def in_mixture(batch: pa.RecordBatch, rule: PartRule | None) -> pa.RecordBatch:
     """Returns a batch without the documents that the recipe leaves out of the mixture.
 
-    ``rule`` divides the source into parts by the values of a column. If the rule has a part ``other``, this part has
-    the documents with all values that the rule does not name. Without a part ``other``, these documents are left out.
+    ``rule`` divides the source into parts by the values of a column. Documents whose value the rule does not name
+    belong to the part ``other``. If the rule has no part ``other``, these documents are left out. If ``rule`` is None,
+    no documents are left out.
     """
     if rule is None or rule.has_other:
         return batch

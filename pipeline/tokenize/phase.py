@@ -71,7 +71,8 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
                progress_dir: str | None) -> list[TokenJob]:  # fmt: skip
     """Returns a job for each source or dump that has no token files for this tokenizer and these documents.
 
-    Deletes the manifest, and the old token files that these jobs will write again.
+    If a source is not complete, deletes the manifest (the description of the output). Also deletes the old token files
+    that the jobs will write again.
     """
     fingerprint_of = _fingerprints(settings, encoder)
     jobs: list[TokenJob] = []
@@ -108,10 +109,10 @@ def token_jobs(settings: Settings, layout: Layout, encoder: Encoder, sources: li
 
 
 def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources: Iterable[str]) -> Layout:
-    """Returns the layout (the paths of a run's files) with a change. For some sources, the paths of token files are in
-    the earlier output ``clean_from``.
+    """Returns a layout (the paths of a run's files) that uses token files of an earlier run again.
 
-    These are the sources for which this run would write the same token files as the earlier run.
+    ``layout.clean_from`` is the output folder of the earlier run. If this run would write the same token files for a
+    source as the earlier run, the returned layout has the paths of the earlier files for this source.
     """
     assert layout.clean_from is not None
     fingerprint_of, other = _fingerprints(settings, encoder), Layout(layout.clean_from)
@@ -121,7 +122,9 @@ def with_tokens_of(layout: Layout, settings: Settings, encoder: Encoder, sources
 
 
 def copy_stats(layout: Layout, sources: Iterable[str]) -> None:
-    """Copies each source's statistics from the output ``clean_from`` into this output, for the report."""
+    """Copies each source's statistics into this run's output, for the report. ``layout.clean_from`` is the output
+    folder of the earlier run that has the statistics.
+    """
     assert layout.clean_from is not None
     for source in sources:
         if exists(path := Layout(layout.clean_from).stats(source)):
@@ -172,8 +175,8 @@ def _pending(pieces: list[TokenJob]) -> list[TokenJob]:
 
 
 def finish_tokens(layout: Layout, encoder: Encoder, sources: Iterable[str], settings: Settings) -> None:
-    """Marks each source as complete if all its dumps are tokenized. The marker is a small file with the sums of the
-    dumps' counts.
+    """Marks each source as complete. Call it when all dumps of the sources are tokenized. The marker is a small file
+    with the sums of the dumps' counts.
     """
     fingerprint_of = _fingerprints(settings, encoder)
     for source in sources:
@@ -210,8 +213,8 @@ def _marker(layout: Layout, step: str) -> dict[str, Any]:
 
 
 def write_parts_into_stats(layout: Layout, parts: Mapping[str, Mapping[str, Any]]) -> None:
-    """Adds the counts of each part to the statistics file of its source. Only sources that the recipe divides have
-    parts.
+    """Adds the counts of each part to the statistics file of its source. A source has parts only if the recipe divides
+    it by the values of a column.
     """
     for source, counted in parts.items():
         if exists(layout.stats(source)):

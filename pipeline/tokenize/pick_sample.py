@@ -94,9 +94,10 @@ class _PickPart(beam.DoFn):
 
 
 def text_bytes_of(path: str) -> int:
-    """Returns the size in bytes of all texts in a clean file, including texts that were not picked.
+    """Returns the size in bytes of all texts from which documents were picked. These are the texts of a clean file,
+    without the documents that :func:`documents` leaves out.
 
-    ``path`` is not the clean file. It is the file with the documents picked from it, which also records this size.
+    ``path`` is the file with the picked documents. This file also records the size.
     """
     return int(note_of(path, remedy=_REMEDY)[_TEXT_BYTES])
 

@@ -42,7 +42,7 @@ class SmallestHashes:
         self.seen_bytes = 0
 
     def add(self, key: str, text: str) -> None:
-        """Adds a text with the hash of its key."""
+        """Adds a text. The hash of ``key`` decides whether the text is kept."""
         data = text.encode("utf-8", "replace")
         if not data:
             return
@@ -54,7 +54,9 @@ class SmallestHashes:
             self._held_bytes -= len(heapq.heappop(self._heap)[1])
 
     def smallest(self) -> list[bytes]:
-        """Returns the kept texts in the order of their hashes. The last text is truncated if necessary."""
+        """Returns the kept texts in the order of their hashes. If they have more than ``max_bytes`` bytes in total, the
+        last text is truncated.
+        """
         return take_bytes([data for _, data in sorted(self._heap, key=lambda e: (-e[0], e[1]))], self._max_bytes)
 
 
@@ -111,8 +113,8 @@ def cut_bytes(data: bytes, max_bytes: int) -> bytes:
 
 
 def lines(text: str, *, max_line_bytes: int) -> Iterator[str]:
-    """Yields the lines of a text that the trainer accepts: no line is empty or longer than ``max_line_bytes`` bytes of
-    UTF-8.
+    """Splits a text into lines that SentencePiece's trainer accepts. No line is empty, and no line is longer than
+    ``max_line_bytes`` bytes of UTF-8.
 
     A long line is split before the last space in its first ``max_line_bytes`` bytes, if that space is in the second
     half of these bytes. If not, the line is split between two characters. U+2585 also ends a line, because the trainer

@@ -162,8 +162,9 @@ def train(
     converted exactly, also writes ``PREFIX.tokenizer.json`` for Hugging Face's libraries. If ``output_prefix`` is None,
     writes no file.
 
-    If there is much text, a sample of ``max_sample_bytes`` is drawn. The hashes of the texts decide, so their order
-    does not matter. At most twice ``max_sample_bytes`` of text is in memory.
+    If ``texts`` is not a sample and has more than ``max_sample_bytes`` bytes, a sample of this size is drawn. The
+    hashes of the texts decide which texts are in the sample, so the order of the texts does not matter. At most twice
+    ``max_sample_bytes`` of text is in memory.
 
     Raises:
         ValueError: there is no text, or too little text for the vocabulary. The message names the largest possible

@@ -115,9 +115,7 @@ def records_of(ranks: np.ndarray, texts: Hashes, bands: Hashes, owners: tuple[np
 
 
 class NewDocument(NamedTuple):
-    """Holds what the dedup needs to know about a new document in addition to its keys. The card describes the
-    document.
-    """
+    """Describes a new document for the dedup across sources. The document's keys are sent separately, as records."""
 
     rank: bytes
     text_hash: bytes

@@ -255,8 +255,9 @@ class DecideAcross(beam.DoFn):
     """Chooses the kept document that is reported for each dropped document. It is a document with an equal text, or
     else the document with the greatest overlap.
 
-    If several documents have equal texts, or the same overlap, the document in the index with the smallest number is
-    chosen. In the same index, the longest document is chosen, and then the one with the smallest hash.
+    If several documents have an equal text, or the same overlap, the one whose index comes first in the list of indexes
+    is chosen. Within one index, the longest of them is chosen. Of equally long ones, the one with the smallest hash is
+    chosen.
     """
 
     def __init__(self, job: SourceJob, step: AcrossDedup) -> None:
@@ -289,9 +290,10 @@ overlaps."""
 
 
 class WriteAcross(WritePairs):
-    """Writes the pairs of new and kept documents to ``dedup/``. Sends a verdict to the new document of each pair.
+    """Writes the pairs of a dropped new document and a kept document to ``dedup/``. Takes the pairs of one bucket. A
+    pair's bucket is chosen by its kept document.
 
-    Takes the pairs of one bucket. A pair's bucket is chosen by its kept document.
+    A dropped document gets the same two verdicts as in :class:`WritePairs`. A kept document gets none.
     """
 
     _SUFFIX = ":across"

@@ -102,8 +102,8 @@ class _MostRemoved(beam.CombineFn):
 
 
 def most_removed(found: Iterable[Removed]) -> list[Removed]:
-    """Returns the entries of the languages or hosts that lost the most documents. If two lost equally many, they are
-    sorted by name.
+    """Returns the entries of the languages or hosts that lost the most documents, at most ``LARGEST`` entries. The one
+    that lost the most comes first. If two lost equally many, they are sorted by name.
 
     An entry has the number of removed documents, the language or host, and the number of all its documents:
 

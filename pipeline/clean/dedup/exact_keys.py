@@ -92,12 +92,11 @@ def _entries(step: ExactDedup, batch: pa.RecordBatch) -> list[bytes]:
 def key_rows(
     batch: pa.RecordBatch, batch_id: bytes, steps: Sequence[ExactDedup], rows: np.ndarray
 ) -> Iterator[tuple[int, bytes]]:
-    """Yields (index of a dedup in the chain, payload) for each document. Documents that have no key for any dedup are
-    left out.
+    """Yields the payload that each document sends to a chain of exact dedups, as (index of a dedup, payload).
 
     The payload goes to the first dedup for which the document has a key. If that dedup keeps the document,
-    :func:`next_contest` makes the payload for the next dedup. ``rows`` are the row numbers that the documents have in
-    the spilled batch (on disk).
+    :func:`next_contest` makes the payload for the next dedup. A document that has no key for any dedup is left out.
+    ``rows`` has the row number of each document in the spilled batch (on disk).
     """
     columns = zip(*(_entries(step, batch) for step in steps), strict=True)
     ids, texts, others = batch.column("id").to_pylist(), batch.column("text"), other_columns(batch)
@@ -174,11 +173,10 @@ def parse_key_row(payload: bytes, layout: Layout) -> KeyRow:
 
 
 def next_contest(winner: bytes, layout: Layout) -> tuple[int, bytes] | None:
-    """Returns (index, payload). The kept document sends this payload to a later dedup of the chain, which has this
-    index.
+    """Returns the payload that a kept document sends to a later dedup of the chain, as (index of that dedup, payload).
 
-    ``winner`` is the payload with which the document won its key in this dedup. Dedups for which the document has no
-    key are skipped. Returns None if no dedup is left.
+    That dedup is the next one for which the document has a key. Returns None if there is none. ``winner`` is the
+    payload that the document sent to the dedup that kept it, and ``layout`` is the layout of that payload.
     """
     for index, start, end in layout.carried:
         if winner[start]:

@@ -77,11 +77,11 @@ class DedupKind(ABC):
     def graph(self, job: SourceJob, chain: Chain, earlier: Mapping[str, Sequence[Any]]) -> beam.PTransform:
         """Returns the transform that compares the keys of all documents.
 
-        The input of the transform is one PCollection per tag. The output has three parts: a list of PCollections of
-        verdicts; a list of PCollections of counts; and a dict that maps the name of each step to the paths of the key
-        files that it wrote. A verdict consists of the number of an output part (file), and of bytes: batch id, tag (the
-        number of the dedup), row in the batch, and body. ``earlier`` maps the name of each step to the outputs of
-        earlier dumps or sources that it is compared with.
+        The input of the transform is one PCollection of keys per tag in :meth:`key_tags`. The output has three parts: a
+        list of PCollections of verdicts; a list of PCollections of counts; and a dict that maps the name of each step
+        to the paths of the key files that it wrote. A verdict consists of the number of an output part (file), and of
+        bytes: batch id, number of the dedup, row in the batch, and body. ``earlier`` maps the name of each step to the
+        outputs of earlier dumps or sources with which the documents are compared.
         """
 
     def read(self, verdicts: Verdicts, tag: int, body: bytes) -> None:

@@ -34,12 +34,12 @@ def kind_of(step: DedupStep) -> DedupKind:
 
 
 def dedup_of_spilled_text(steps: Sequence[AnyStep], segment: Segment) -> DedupStep | None:
-    """Returns the dedup for which a segment (the steps of one pass) writes line hashes to disk together with the texts.
-    Returns None if the segment writes no line hashes.
+    """Returns the dedup for which line hashes are written to disk together with a segment's texts. A segment is the
+    steps of one pass. Returns None if no line hashes are written.
 
-    Stored hashes are useful only if the texts do not change before the dedup uses the hashes. A local step (a step that
-    works on each document alone) or another dedup could change them. In this example, the first two of three segments
-    come before the line dedup ``b``:
+    The texts must not change before the dedup uses the hashes. So between the segment and that dedup, there must be no
+    local step (a step that works on each document alone) and no dedup that changes texts. In this example, ``a``
+    changes no texts. So the result is the line dedup ``b`` for both segments before it:
 
     >>> from pipeline.clean.segments import segments
     >>> a, b = ExactDedup(NAME="a", reason="a", key="id"), LineDedup()

@@ -186,12 +186,15 @@ def parse_line_payload(payload: bytes, keep: str) -> tuple[bytes, np.ndarray, np
 
 
 def lost_lines(groups: Sequence[np.ndarray], group_values: Sequence[np.ndarray], keep: str) -> Iterator[np.ndarray]:
-    """Decides which lines of a bucket are removed. ``groups`` has one sorted array of line hashes per batch. Yields one
-    array per batch: the hashes to remove from all documents of the batch.
+    """Decides which lines of a bucket are removed. Yields one array per batch: the hashes of the lines to remove from
+    all documents of the batch.
 
-    With ``keep="ccnet"`` they are the lines that at least two of the compared documents contain. With ``keep="first"``
-    they are the lines that another batch keeps. A line is kept by the batch that has the document with the smallest
-    rank.
+    With ``keep="ccnet"``, a line is removed if at least two of the compared documents contain it. With
+    ``keep="first"``, a line stays only in one batch: the batch of the document with the smallest rank among the
+    documents that contain the line.
+
+    ``groups`` has one sorted array of line hashes per batch. ``group_values`` has the values of these hashes
+    (:func:`line_payloads`).
     """
     hashes = np.concatenate(groups)
     values = np.concatenate(group_values)

@@ -46,8 +46,9 @@ from pipeline.sources.passage_step import PassageDedup
 
 
 class LineKind(DedupKind):
-    """Runs a line dedup. A pass over the texts sends the hashes of all lines to buckets. The next pass removes lines
-    from the texts. It drops documents that lose all their lines."""
+    """Runs a line dedup. A pass over the texts sends the hashes of lines to buckets. In each bucket,
+    :class:`DedupLines` decides which lines are removed. The next pass removes these lines from the texts, and drops
+    documents that lose all their lines."""
 
     spills_hashes = True
 

@@ -2,13 +2,14 @@
 compares all n-grams of the two documents of a pair.
 
 1. Each document sends two kinds of keys: the bands of its MinHash signature, and a sample of its n-grams. Two documents
-   that share a key are a pair.
+   that share a key are a pair. The documents have an order, in which longer documents come first. The first document of
+   a pair would be kept, and the other one would be removed.
 2. The shared keys of each pair are counted. For this the pairs are grouped by the document that would be removed. Pairs
    that share enough keys become candidates.
 3. The exact overlap of each candidate pair is computed from all n-grams of both documents. For this the candidates are
    grouped by the document that would be kept.
-4. One worker goes through the overlapping pairs in the order of their ranks. It removes one document of a pair only if
-   the other document is kept.
+4. One worker goes through the overlapping pairs, in the order of the documents that would be removed. It removes such a
+   document only if the other document of the pair is kept.
 5. The pairs of each kept document are written. A kept document and its removed duplicates form a group, and the size of
    each group is counted.
 """

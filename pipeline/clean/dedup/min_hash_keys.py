@@ -90,7 +90,9 @@ def ngrams_in(card: bytes) -> bytes:
 
 
 class Overlap(NamedTuple):
-    """Describes a pair of documents whose overlap was computed. If ``kept`` is kept, ``removed`` is removed."""
+    """Describes a pair of documents and their overlap. If the overlap is above the limit and the document ``kept`` is
+    kept, the document ``removed`` is removed.
+    """
 
     removed: Card
     kept: Card
@@ -141,7 +143,7 @@ class Keyed(NamedTuple):
 
 
 def hosts_of(batch: pa.RecordBatch) -> list[str]:
-    """Returns the host of each document's URL; "" if it has none."""
+    """Returns the host of each document's URL. A document without a host gets ""."""
     if "url" not in batch.schema.names:
         return [""] * batch.num_rows
     return [site_of(url or "") for url in batch.column("url").to_pylist()]
@@ -151,11 +153,11 @@ def keyed(
     batch: pa.RecordBatch, batch_id: bytes, rows: Sequence[int], step: MinHashDedup, spill: SpillFile, *,
     hosts: Sequence[str],
 ) -> Keyed:  # fmt: skip
-    """Spills the n-grams of a batch's documents to disk. Returns one card per document, and one record for each key of
-    a document.
+    """Returns what a batch's documents send to the near dedup: one :class:`Card` per document, and one record for each
+    key of a document. Writes the n-grams of the documents to the spill file.
 
-    A document with fewer than ``min_ngrams`` n-grams gets no card and no records. The same applies to a document whose
-    scope column is null. ``hosts`` has the host of each document's URL, or "".
+    A document gets no card and no records if it has fewer than ``min_ngrams`` n-grams, or if its scope is None
+    (:func:`scopes_of`). ``hosts`` has the host of each document's URL, or "".
     """
     ids, languages, texts = (batch.column(name).to_pylist() for name in ("id", "language", "text"))
     others = other_columns(batch)
@@ -228,6 +230,8 @@ def packed_records(records: np.ndarray, num_buckets: int) -> Iterator[tuple[int,
 
 
 def card_bucket(rank: bytes, num_buckets: int) -> int:
-    """Returns the bucket of a document's card. The bucket depends only on the document's rank."""
+    """Returns the number of the bucket that a document's :class:`Card` goes to. It depends only on the document's
+    rank.
+    """
     assert len(rank) == RANK_BYTES, len(rank)
     return int.from_bytes(rank[8:], "big") % num_buckets

@@ -66,12 +66,11 @@ about 75 bytes per pair were measured.
 
 
 class Nominate(beam.DoFn):
-    """Finds the pairs of documents that share a key. Takes the records of one bucket of keys. Yields each pair to the
-    bucket of the document that would be removed. The pairs that go to the same slice of a bucket are packed into
-    payloads.
+    """Finds the pairs of documents that share a key. Takes the records of one bucket of keys. Yields (bucket, payload).
 
-    Also yields the ranks of the documents that would be kept in some pair, because the cards of these documents are
-    needed.
+    A pair goes to the bucket of the document that would be removed. A payload has pairs of one slice of that bucket.
+    Other payloads have the ranks of the documents that would be kept in some pair. They request the cards of these
+    documents.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -156,8 +155,8 @@ class Candidates(beam.DoFn):
     """Counts the shared keys of each pair. Yields the candidates: the pairs that share enough keys. A candidate goes to
     the bucket of the document that would be kept.
 
-    A yielded candidate includes the card of the document that would be removed. The card of a document that would be
-    kept in some pair is yielded separately.
+    A candidate includes the card of the document that would be removed. The card of the document that would be kept is
+    yielded only once, not for each of its candidates.
     """
 
     def __init__(self, job: SourceJob, step: MinHashDedup) -> None:
@@ -300,7 +299,7 @@ class Resolve(beam.DoFn):
 
 class PairsOfOverlap(beam.PTransform):
     """Finds the pairs of documents that overlap, and decides which documents are removed. Takes cards and records.
-    Outputs decisions, counts, and a sample of the rejected pairs.
+    Outputs decisions, counts, and a sample of the rejected pairs (pairs whose overlap is too small).
 
     A decision consists of a bucket and of bytes: the rank of the kept document, the rank of the removed document, and
     the overlap of the two.

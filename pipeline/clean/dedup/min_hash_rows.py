@@ -1,7 +1,7 @@
-"""Defines how pairs of documents are stored in the near dedup, and holds the pairs of one slice in little memory.
+"""Stores the pairs of documents that the near dedup compares, in little memory.
 
-In each pair, one document would be kept and the other one would be removed. A rank identifies a document. A slice is a
-part of the pairs of a bucket (:mod:`pipeline.clean.dedup.min_hash_pairs`)."""
+A pair contains the ranks of its two documents. A rank identifies a document. One of the two documents would be kept,
+and the other one would be removed. The pairs are processed in slices (:mod:`pipeline.clean.dedup.min_hash_pairs`)."""
 
 from __future__ import annotations
 

@@ -92,13 +92,14 @@ def _near_dedup(step: DedupStep) -> NearDedup:
 class DedupNear(beam.PTransform):
     """Runs the near dedup on all documents. Outputs verdicts (which documents are dropped) and counts.
 
-    The input has two PCollections. One has an info record for each document, which says where its shingles are. Exact
-    overlaps are computed from these shingles. The other has the sketches of the documents, by which pairs are found.
+    The input has two PCollections. One has the sketches of the documents, by which pairs are found. The other has an
+    info for each document, which says where its shingles are on disk. The exact overlap of a pair is computed from the
+    shingles of both documents.
 
-    A verdict contains the id of the kept document. The overlap of a dropped document with the kept document is sent as
-    a signal (a measurement), which has the form of a verdict (:func:`pipeline.clean.tags.signal_bytes`). Two kept
-    documents that overlap by half or more also get their overlap as a signal. One worker holds all pairs that overlap
-    by half or more: 0.5 kB per pair.
+    A verdict contains the id of the document that is kept instead. A dropped document also gets a signal (a
+    measurement): its overlap with that document. If two kept documents overlap by half or more, each of them gets a
+    signal too. A signal has the form of a verdict (:func:`pipeline.clean.tags.signal_bytes`). One worker holds all
+    pairs that overlap by half or more in memory, 0.5 kB per pair.
     """
 
     def __init__(self, job: SourceJob, global_step: GlobalStep) -> None:

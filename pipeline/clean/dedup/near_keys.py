@@ -68,8 +68,8 @@ def signature(document_id: str, text: str, address: bytes, ngram_words: int, spi
 
 
 class SketchSlice(NamedTuple):
-    """Holds those hashes of a sketch that belong to one bucket. One payload of :meth:`Book.sketch_payloads` has the
-    same values as bytes."""
+    """Holds a part of a book's sketch: the hashes that belong to one bucket. A payload of :meth:`Book.sketch_payloads`
+    has the same values as bytes."""
 
     key: int
     sketch_size: int

@@ -66,12 +66,9 @@ Row = tuple[Any, ...]
 
 
 def row_of(overlap: Overlap, job: SourceJob, step: DedupStep) -> Row:
-    """Returns the row of a pair. It has one value per column of ``PAIRS_SCHEMA``.
-
-    In a dedup across sources, the kept document is in an earlier source. The address in the card of the kept document
-    then begins with the index of the earlier source in ``job.kept``.
-    """
+    """Returns the row of a pair, which has one value per column of ``PAIRS_SCHEMA``."""
     source = job.source.name
+    # in a dedup across sources, the address of a kept document begins with its index's position in `job.kept`
     kept = job.kept[overlap.kept.address[0]] if isinstance(step, AcrossDedup) else None
     return (
         overlap.removed.document_id,

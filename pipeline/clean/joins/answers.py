@@ -124,7 +124,7 @@ def _question_of(payload: bytes) -> bytes:
 
 
 def posts_per_site(sites: Any) -> Any:
-    """Returns a side input that maps each site to its number of posts. This dict is small, because there are only a few
-    hundred sites.
+    """Returns a dict from each site to its number of posts, as a Beam side input. Every worker gets this dict, which is
+    small: there are only a few hundred sites.
     """
     return AsDict(sites | "posts_per_site" >> beam.CombinePerKey(sum))

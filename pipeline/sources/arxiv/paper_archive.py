@@ -134,8 +134,8 @@ class Gunzip:
 
 
 def read_project(stream: Readable, project: Project) -> None:
-    """Reads ``ID.gz``, and adds its TeX files to ``project``. If a file's path leads out of the project's folder, only
-    its name is added (to ``unsafe_names``).
+    """Reads ``ID.gz``, and adds the TeX files in it to ``project``. A file whose path leads out of the project's folder
+    is not read. Its path is added to ``project.unsafe_names``.
 
     Raises:
         BadPaperError: the content is not TeX or cannot be read. Then the caller must not use ``project``.

@@ -1,8 +1,9 @@
 """Reads arXiv's ``00README``. This file names the main TeX file of a paper, and files to ignore.
 
-arXiv documents two formats (info.arxiv.org/help/00README.html). The first is JSON or YAML. It has a list ``sources``,
-whose items have a ``filename`` and a ``usage``. The second is the classic ``00README.XXX``, with lines ``NAME
-toplevelfile`` and ``NAME ignore``. The format is recognised by the content of the file, not by the ending of its name.
+arXiv documents two formats (info.arxiv.org/help/00README.html). The first has a list ``sources``, whose items have a
+``filename`` and a ``usage``. This module reads it as JSON, YAML or TOML. The second is the classic ``00README.XXX``,
+with lines ``NAME toplevelfile`` and ``NAME ignore``. The format is recognised by the content of the file, not by the
+ending of its name.
 """
 
 from __future__ import annotations

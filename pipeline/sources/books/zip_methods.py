@@ -42,11 +42,12 @@ class _Deflate:
 
 
 def unpacked_member(packed: IO[bytes], method: int, max_bytes: int) -> bytes:
-    """Unpacks a member. Returns the unpacked data, or only its first ``max_bytes`` bytes if it is longer.
+    """Unpacks a member of a zip. Returns the first ``max_bytes`` bytes of the unpacked data, or all data if it is
+    shorter.
 
     Raises:
-        NotImplementedError: the method is none of stored, deflate, bzip2 and LZMA.
-        EOFError: the data are truncated, so their end mark is missing.
+        NotImplementedError: the compression method is not supported. Supported are stored, deflate, bzip2 and LZMA.
+        EOFError: data that is packed with deflate or bzip2 is truncated.
     """
     if method == zipfile.ZIP_STORED:
         return packed.read(max_bytes)

@@ -122,7 +122,8 @@ def paths_of_row(row: Mapping[str, Any], prefix: str = "") -> list[str]:
 
 
 def shown(paths: list[str]) -> str:
-    """Joins names into one text for a message, sorted and with commas. A long text is shortened.
+    """Joins names into one text for a message, sorted and with commas. Only the first 30 names are in the text, and
+    long names are cut.
 
     >>> shown(["b", "a"]), shown([])
     ('a, b', 'none')

@@ -37,7 +37,8 @@ _DAMAGE = (*DAMAGE, EOFError)
 
 
 def form_of(path: str) -> str | None:
-    """Returns the format of a file by its name. Returns None if the file is not a data file.
+    """Returns the format of a file. The ending of the file's name decides. Returns None if the ending is unknown, or if
+    the file is a metadata or cache file of Hugging Face's ``datasets``, such as ``state.json``.
 
     >>> form_of("a/part.jsonl.zst"), form_of("A.PARQUET"), form_of("a.txt"), form_of("ds/state.json")
     ('json', 'parquet', None, None)
@@ -80,8 +81,7 @@ def schema_of(path: str, form: str, open_file: Opener) -> pa.Schema | None:
 
 def row_group_units(file: Unit, num_bytes: int, open_file: Opener) -> list[Unit]:
     """Splits a Parquet file into units (pieces of work for one worker) of about ``num_bytes`` stored bytes. A unit has
-    consecutive row groups (blocks of rows). Its fields ``start`` and ``end - 1`` are the numbers of its first and its
-    last row group.
+    consecutive row groups (blocks of rows): those with the numbers from ``start`` up to, but not including, ``end``.
     """
     with open_file(file.path) as opened:
         try:

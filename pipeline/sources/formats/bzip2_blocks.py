@@ -98,8 +98,8 @@ class Region:
 
 
 def regions(file: BinaryIO, start: int) -> Iterator[Region]:
-    """Yields the regions of a file from the byte ``start`` on. A region reaches from one mark to the next. The first
-    region (kind ``HEAD``) has the bits before the first mark.
+    """Splits a file at the marks (the beginnings of blocks, and the ends of streams), and yields the regions between
+    the marks. Begins at the byte ``start``. The first region (kind ``HEAD``) has the bits before the first mark.
     """
     cutter = RegionCutter(start)
     file.seek(start)
@@ -123,7 +123,7 @@ class RegionCutter:
         self._is_passing = False  # True while skipping the rest of a region that is too long
 
     def feed(self, data: bytes) -> list[Region]:
-        """Takes the next stored bytes. Returns the regions that are complete with these bytes."""
+        """Takes the next stored bytes of the file. Returns the regions that are complete now."""
         from_byte = max(0, len(self._buffer) - _WINDOW_BYTES + 1)
         self._buffer += data
         found = []
@@ -192,15 +192,19 @@ def fault_behind(region: Region) -> str:
 
 
 def behind_end(region: Region) -> int:
-    """Returns the file offset of the first byte after an end mark and its checksum.
+    """Returns the offset in the file at which the bytes after a stream begin.
 
-    A region of the kind ``HEAD`` has no mark. For such a region, returns the offset of its first byte.
+    A region of the kind ``END`` begins with the end mark of a stream and a checksum. For such a region, returns the
+    offset of the first byte after the checksum. A region of the kind ``HEAD`` comes after no stream. For such a region,
+    returns the offset of its first byte.
     """
     return region.bit // 8 if region.kind is Kind.HEAD else -(-(region.bit + _END_BITS) // 8)
 
 
 def is_whole_end(region: Region) -> bool:
-    """True if the end mark has its complete checksum. Otherwise the file ends inside the checksum."""
+    """True if a region of the kind ``END`` contains the whole checksum after the end mark. False if the file ends
+    inside the checksum.
+    """
     return region.num_bits >= _END_BITS
 
 

@@ -1,8 +1,8 @@
-"""Unpacks a bzip2 stream from start to end with several threads of one task. The reader of .7z files uses this module.
+"""Unpacks a bzip2 stream from start to end with several threads. The reader of .7z files uses this module.
 
-The unpacker replaces ``bz2.BZ2Decompressor``. Its method ``decompress`` takes the next stored bytes, and returns the
-next unpacked bytes if they are ready. Between two calls, the threads unpack further blocks from the stored bytes that
-``decompress`` already has.
+:class:`ThreadedUnpacker` replaces ``bz2.BZ2Decompressor``. Its method ``decompress`` takes the next packed bytes, and
+returns the next unpacked bytes if they are ready. Between two calls of ``decompress``, the threads unpack further
+blocks from the packed bytes of earlier calls.
 """
 
 from __future__ import annotations
@@ -67,9 +67,10 @@ class ThreadedUnpacker:
         self._error: OSError | None = None
 
     def decompress(self, data: bytes | bytearray | memoryview, max_length: int = -1) -> bytes:
-        """Takes the next stored bytes (empty at the end), and returns the next unpacked bytes.
+        """Takes the next packed bytes, and returns at most ``max_length`` unpacked bytes (no limit if negative).
 
-        If the input was empty, an empty result means the end. Otherwise it means only that nothing is ready.
+        ``data`` is empty if there are no more packed bytes. Then an empty result means the end of the stream. If
+        ``data`` is not empty, an empty result means only that no unpacked bytes are ready.
         """
         if data:
             self._waiting.extend(self._cutter.feed(bytes(data)))

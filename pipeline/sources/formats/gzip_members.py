@@ -115,7 +115,9 @@ def gzip_members(stored: StoredBytes, *, max_bytes: int, starts_with: bytes) -> 
 
 
 class UnpackedChunks:
-    """Unpacks the member at ``start`` piece by piece, up to its end or up to the first damaged byte."""
+    """Yields the unpacked bytes of one gzip member piece by piece. The member begins at the offset ``start``. Stops at
+    the end of the member, at the first damaged byte, or at the end of the file.
+    """
 
     def __init__(self, stored: StoredBytes, start: int) -> None:
         self._stored = stored

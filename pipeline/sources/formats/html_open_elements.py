@@ -60,7 +60,9 @@ _HOLDS_HTML = _words("annotation-xml desc foreignobject mi mn mo ms mtext title"
 
 
 class OpenElements:
-    """Holds the stack of open elements, and the list of active formatting elements."""
+    """Keeps two lists of the HTML standard: the stack of open elements, and the list of active formatting elements
+    (such as ``<b>``). ``max_depth`` and ``max_formatting`` are the greatest lengths of these lists so far.
+    """
 
     def __init__(self) -> None:
         self.max_depth = 0

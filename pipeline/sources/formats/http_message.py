@@ -34,8 +34,8 @@ def parse_http_response(block: bytes, *, max_body_bytes: int) -> HttpResponse:
     """Parses the HTTP response in a WARC record. Returns its status, its headers and its unpacked body.
 
     A record can contain several responses, but only the last response has a body. The earlier responses are skipped,
-    for example ``100 Continue`` or a proxy's ``200 Connection established``. A response is skipped if the status line
-    of the next response follows its header.
+    for example ``100 Continue`` or a proxy's ``200 Connection established``. A response is skipped if its header is
+    directly followed by the status line of another response.
 
     Raises:
         HttpError: ``bad_http`` if there is no status line. ``http_body_too_large`` if the body unpacks to more than

@@ -82,7 +82,8 @@ def read_json_lines(path: str, open_file: Opener, *, location: str = "") -> Iter
 
 
 def numbered_lines(path: str, open_file: Opener, *, location: str = "") -> Iterator[tuple[int, bytes] | Rejected]:
-    """Yields (number, line) for each line, as bytes. Data that cannot be unpacked becomes a rejection.
+    """Yields (line number, bytes of the line) for each line of a file. Yields a rejection for data that cannot be
+    unpacked, and for a line that is too long.
 
     The lines are not parsed. :func:`read_json_lines` also parses them.
     """

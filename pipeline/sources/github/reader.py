@@ -1,17 +1,17 @@
 """GitHub (4.5 % of the mixture): reads exports of BigQuery's ``github_repos``, as three tables or as one joined table.
 
 The tables are ``contents`` (id, content, size, binary), ``files`` (id, repo_name, path) and ``licenses`` (repo_name,
-license). The name of a file says which table the file contains. If the name says nothing, the columns decide. A table
-with ``content`` and ``path`` is a joined table. The id of a document is the id of its content (git's SHA-1). If a
-joined table lacks this id, the id of a document is ``REPOSITORY/PATH``.
+license). A file with the columns ``content``, ``path``, ``repo_name`` and ``license`` contains a joined table. The name
+of any other file says which table the file contains. If the name says nothing, the columns decide. The id of a document
+is the id of its content (git's SHA-1). If a joined table lacks this id, the id of a document is ``REPOSITORY/PATH``.
 
 Files with equal content become one document. The document has the repository, path and licence of one of these files.
 :func:`choose_copy` chooses this file by three criteria. Files with a permissive licence come first. Among them, files
 whose path the filters accept come first. Among these, the file with the greatest hash of repository and path is chosen.
 
 In a joined table, each file is a document at first. Steps drop the documents with unwanted licences or paths. Then a
-dedup keeps one document per content: the document with the greatest hash of repository and path (column ``_choice``).
-So the choice is the same as with three tables.
+dedup keeps one document per id: the document with the greatest hash of repository and path (column ``_choice``). So if
+the joined table has the ids of contents, the choice is the same as with three tables.
 """
 
 from __future__ import annotations
@@ -86,11 +86,13 @@ class LicenceJoin(Join):
 
 
 def choose_copy(candidates: Iterable[Copy], *, families: tuple[str, ...] = PERMISSIVE) -> Copy | None:
-    """Chooses one of the files with the same content. The order of the candidates does not matter.
+    """Chooses one of the files with the same content. Returns None if there are no candidates.
 
-    Returns None if there are no candidates. ``families`` are the permissive licences, a setting of the step
-    ``AllowedLicence``. In the example, the licence of the first file is not permissive, and the second file is in
-    a folder of copied code.
+    Files with a permissive licence come first. Among them, files whose path the filters accept come first. Among
+    these, the file with the greatest :func:`choice_hash` is chosen. ``families`` are the permissive licences, a setting
+    of the step ``AllowedLicence``.
+
+    In the example, the licence of the first file is not permissive, and the second file is in a folder of copied code.
 
     >>> choose_copy([("b/b", "x.py", "gpl-3.0"), ("a/a", "vendor/x.py", "mit"), ("c/c", "x.py", "mit")])
     ('c/c', 'x.py', 'mit')
@@ -181,12 +183,13 @@ class GitHubReader(Reader):
         return path.lower().endswith(KNOWN_ENDINGS)
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Makes one unit (input that one worker reads) of each file. The file's name says which table the file
-        contains. If the name says nothing, the file's columns decide.
+        """Makes one unit (input that one worker reads) of each file. If a file has the columns of a joined table, it
+        contains a joined table. Otherwise the file's name says which table it contains. If the name says nothing, the
+        columns decide.
 
         Raises:
-            ValueError: the format of a file is not supported. Or a file's columns fit no table (the message names the
-                columns). Or only one or two of the three tables are given.
+            ValueError: the format of a file is not supported. Or a file lacks columns of its table (the message names
+                the columns). Or only one or two of the three tables are given.
         """
         units: list[Unit] = []
         seen: set[str] = set()

@@ -64,9 +64,10 @@ def table_by_name(path: str) -> str | None:
 
 
 def table_by_columns(columns: Sequence[str]) -> str | None:
-    """Returns the first table whose needed columns are all in ``columns``; None if there is no such table.
+    """Returns the table that a file with these columns contains; None if each table needs a column that is not there.
 
-    The joined table is tried first, because it also has all columns that ``licenses`` needs.
+    The joined table is tried first. It also has all columns that ``licenses`` needs, so it could be mistaken for
+    ``licenses``.
 
     >>> table_by_columns(["id", "content", "size"]), table_by_columns(["content", "path", "repo_name", "license"])
     ('contents', 'joined')

@@ -41,7 +41,9 @@ while head := sys.stdin.buffer.read(12):
 
 
 class PpmdProcess:
-    """Unpacks PPMd in a separate process. This class has the same methods as py7zr's decompressors."""
+    """Unpacks PPMd (a compression method of .7z archives) in a separate process. py7zr can use this object in place of
+    its own decompressor.
+    """
 
     def __init__(self, properties: bytes) -> None:
         if len(properties) not in (5, 7):

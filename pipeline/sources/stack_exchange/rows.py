@@ -130,7 +130,7 @@ def row_blocks(
 
     The blocks have the rows that begin between ``start`` and ``end``. The last row can end after ``end``. If ``start``
     is 0, also reports faults before the first row. If the range contains the file's last row, also reports a truncated
-    file. The memory is a few times ``read_bytes``, or a few times the length of the longest row if this is more.
+    file. The memory is a few times the larger of two numbers: ``read_bytes``, and the length of the longest row.
 
     Args:
         base: None if the stream is a whole file. Otherwise the stream has only some complete rows of a file, and

@@ -2,12 +2,12 @@
 the size of the archive.
 
 py7zr writes the unpacked bytes to a writer object. This module runs py7zr in a separate thread. The writer puts the
-bytes into a queue, in pieces. The queue holds at most two pieces. If it is full, the thread waits until the reader has
-taken a piece. Each piece is unpacked from 1 MB of the archive, and has at most 128 MB (py7zr's limit).
+bytes into a queue, in pieces. The queue holds at most two pieces. If it is full, the thread waits until a piece is read
+from the stream. Each piece is unpacked from 1 MB of the archive, and has at most 128 MB (py7zr's limit).
 
 The dumps of archive.org are packed with bzip2. The blocks of bzip2 can be unpacked separately, so several threads
-unpack them: one per processor that the task may use, at most eight. A single thread unpacks 20 to 30 MB/s, and would
-need over an hour for Stack Overflow's 97 GB. py7zr itself still checks the order, sizes and checksums.
+unpack them: one per processor that this process may use, at most eight. A single thread unpacks 20 to 30 MB/s, and
+would need over an hour for Stack Overflow's 97 GB. py7zr itself still checks the order, sizes and checksums.
 """
 
 from __future__ import annotations
@@ -115,7 +115,9 @@ class SevenZipStream(io.RawIOBase):
         super().close()
 
     def put(self, piece: bytes | None) -> None:
-        """Adds a piece to the queue. Waits while the queue is full. The unpacking thread calls this method."""
+        """Adds a piece to the queue; None marks the end of the stream. Waits while the queue is full. The unpacking
+        thread calls this method.
+        """
         while not self._abandoned.is_set():
             try:
                 self._pieces.put(piece, timeout=_WAIT_SECONDS)
@@ -234,7 +236,7 @@ def as_archive(stored: BinaryIO) -> BinaryIO:
 
 def members(archive: BinaryIO) -> list[tuple[str, int]]:
     """Returns (name, unpacked size in bytes) of each file in an archive, as the archive's header states them. If the
-    archive is damaged, raises one of ``DAMAGE``.
+    archive is damaged, raises one of the exceptions in :data:`DAMAGE`.
     """
     archive.seek(0)
     if archive.read(len(_MAGIC)) != _MAGIC:  # because py7zr reports a failing disk as a wrong magic number

@@ -69,11 +69,11 @@ def read_plain(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
 def read_bz2(file: BinaryIO, start: int) -> Iterator[StreamPiece]:
     """Yields the unpacked bytes of the blocks that begin at ``start`` or later, in order, to the end of the file.
 
-    Damage raises no exception. It becomes a piece, and reading continues at the next block.
+    Damage raises no exception. It is reported by a :class:`StreamPiece`, and reading continues at the next block.
 
     In one very rare case, damage is reported although there is none. A block begins with a mark of 48 bits. By chance,
     the same bits can also occur inside a block (probability 2^-48 per bit). If reading starts inside such a block,
-    before these bits, the bits are taken for the mark of a new block, which cannot be unpacked.
+    before these bits, the bits are taken for the beginning of a block, and this block cannot be unpacked.
     """
     found = regions(file, max(0, start - HEADER_BYTES))
     coming = deque[Region]()

@@ -136,7 +136,7 @@ class PageCutter:
 
     @property
     def offset(self) -> int:
-        """The offset of the unfinished page."""
+        """The offset of the unfinished page. Use it only if :attr:`may_have_begun` is True."""
         return self._offset
 
     def reset(self) -> None:
@@ -145,9 +145,12 @@ class PageCutter:
         self._is_open = False
 
     def feed(self, data: bytes, offset: int) -> Iterator[tuple[int, bytes | None]]:
-        """Takes the next bytes. Yields (offset, XML of the page) for each page that ends in these bytes.
+        """Takes the next bytes. Yields (offset of the page, XML of the page) for each page that ends in these bytes. If
+        a page is longer than :data:`MAX_PAGE_BYTES`, yields None in place of its XML.
 
-        :meth:`__init__` explains the offset. If a page is longer than :data:`MAX_PAGE_BYTES`, yields (offset, None).
+        Args:
+            offset: for plain XML, the offset of ``data`` in the file. For bz2, the offset of the block from which
+                ``data`` was unpacked.
         """
         buffer = self._buffer
         num_old = len(buffer)
