@@ -99,7 +99,7 @@ class _Pieces:
 
     @classmethod
     def of(cls, stream: TokenStream, firsts: Array, rows: Array, done: Array, width: int) -> _Pieces:
-        """Finds the next piece of each sequence.
+        """Finds where the next piece of each sequence begins and ends, and views of its tokens.
 
         Args:
             firsts: for each piece, the place of its first token in the stream. Sorted.

@@ -178,8 +178,8 @@ missed for the shortest books (1,000 words), and far fewer for longer books."""
 
 
 def is_at_risk(num_capped: int, sketch_size: int) -> bool:
-    """Returns True if a pair that contains this book could be missed, because too many shingles in the book's sketch
-    are common (see ``MAX_BOOKS_PER_SHINGLE``).
+    """Returns True if the search could miss a book that overlaps with this book, because too many shingles in this
+    book's sketch are common. Common shingles (see ``MAX_BOOKS_PER_SHINGLE``) are not searched for.
     """
     return num_capped > MAX_CAPPED * sketch_size
 

@@ -181,8 +181,9 @@ def keep_repeated(places: Ints, counts: Ints, groups: Ints) -> int:
 
 @kernel
 def keep_followed(places: Ints) -> int:
-    """Keeps only the places where a run that is one word longer can be repeated: those whose next word is also in
-    ``places``. Moves these places to the front of ``places``, and returns how many there are."""
+    """``places`` has the numbers of the words at which repeated runs of n words begin. Keeps only those at which a run
+    of n + 1 words can be repeated: the next word must also begin a repeated run of n words. Moves the kept numbers to
+    the front of ``places``, and returns how many there are."""
     kept = 0
     for index in range(len(places) - 1):
         if places[index + 1] == places[index] + 1:

@@ -34,6 +34,7 @@ def group_digits(number: str, language: str) -> str:
     """Writes a plain number with the decimal sign and the thousands separator of the language.
 
     The number may have a decimal point, as programs write it, or a decimal comma. Other text is returned unchanged.
+    In some languages, a number of four digits has no separator.
 
     >>> group_digits("1234567.5", "en"), group_digits("3769495", "de"), group_digits("12 km", "de")
     ('1,234,567.5', '3.769.495', '12 km')

@@ -55,7 +55,7 @@ _BLOB = struct.Struct(">QQQ")
 
 
 def blob_bytes(blob: Blob) -> bytes:
-    """Encodes a reference as bytes, so that one worker can send it to another."""
+    """Encodes a reference to spilled bytes (a :class:`Blob`), so that one worker can send the reference to another."""
     return _BLOB.pack(blob.start, blob.num_bytes, blob.checksum) + blob.path.encode()
 
 

@@ -87,8 +87,8 @@ class ReferenceJob:
 
 
 class FindReferences(beam.PTransform):
-    """Chooses pages for training. Takes two PCollections: the units (pieces of the input) of Wikipedia dumps, and the
-    units of the pages to search.
+    """Chooses the pages on which a reference model is trained: pages that Wikipedia cites, and a random sample of all
+    pages. Takes two PCollections of units (pieces of the input): the Wikipedia dumps, and the pages to search.
 
     Writes the places of the chosen pages to one file, and a summary to a second file. Outputs the path of the summary.
     """

@@ -215,16 +215,17 @@ def speed(record: Mapping[str, Any], seconds: float) -> str:
         seconds: the duration of the whole run.
 
     >>> speed({"jobs": {"clean": 9.0}, "input_bytes": {"books": 20_000_000}}, 10.0)
-    '2.0 MB/s of 20.0 MB input; in the table: of all workers'
+    '2.0 MB/s of 20.0 MB input; the table has the seconds of all workers together'
     >>> speed({"jobs": {"count": 0.1}, "input_bytes": {"books": 20_000_000}}, 1.0)
     'the input was already clean'
     >>> speed({"jobs": {}}, 1.0)
-    'all was already whole'
+    'everything was already complete'
     """
     if "clean" in record.get("jobs", {}):
         num_bytes = sum(record.get("input_bytes", {}).values())
-        return f"{num_bytes / 1e6 / seconds:.1f} MB/s of {num_bytes / 1e6:,.1f} MB input; in the table: of all workers"
-    return "the input was already clean" if record.get("jobs") else "all was already whole"
+        rate = f"{num_bytes / 1e6 / seconds:.1f} MB/s of {num_bytes / 1e6:,.1f} MB input"
+        return f"{rate}; the table has the seconds of all workers together"
+    return "the input was already clean" if record.get("jobs") else "everything was already complete"
 
 
 def print_summary(settings: Settings, layout: Layout, *, seconds: float, report: str, made: Plan | None = None) -> None:

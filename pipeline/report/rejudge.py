@@ -62,8 +62,8 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Describes a change of a step's settings, or of the perplexity cut-offs (the values at which the perplexity
-    buckets end). Holds the step before and after the change.
+    """Describes a change of one step: of its settings, or of the cut-offs of the step ``perplexity`` (the values at
+    which its buckets end). In the second case the settings ``before`` and ``after`` may be equal.
     """
 
     before: AnyStep

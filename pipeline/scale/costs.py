@@ -112,8 +112,8 @@ def stages_of(s: SourceScale) -> list[Stage]:
     """Returns the costs of one source, one entry per stage.
 
     The stage ``clean`` has the measured time of the whole clean phase. It was measured in one process, so nothing was
-    sent to other processes. The stages for keys (hashes of documents), for lines and for joined texts add the cost of
-    sending them.
+    sent to other processes. The stages for keys (hashes of documents), for lines and for joined texts have only the
+    cost of sending these things to other processes.
     """
     scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB

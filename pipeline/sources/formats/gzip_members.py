@@ -56,7 +56,9 @@ class StoredBytes:
         return self._block[at : at + num_bytes]
 
     def read_across(self, offset: int, num_bytes: int) -> bytes:
-        """Returns exactly ``num_bytes`` bytes from ``offset`` on, or fewer only at the end of the file."""
+        """Returns exactly ``num_bytes`` stored bytes from ``offset`` on, across blocks. The result is shorter only at
+        the end of the stored file.
+        """
         pieces: list[bytes] = []
         while num_bytes and (piece := self.read_at(offset, num_bytes)):
             pieces.append(piece)
