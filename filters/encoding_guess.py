@@ -126,11 +126,7 @@ def guess_encoding(data: bytes, *, language: str | None = None) -> Guess:
 
 
 def is_contradicted(codec: str, guess: Guess) -> bool:
-    """Returns True if a guess is strong evidence against the encoding ``codec``.
-
-    The sample of ``guess`` is decoded with the guessed encoding and with ``codec``. The result is True if the guessed
-    encoding gives a far more probable text, and does not give more U+FFFD (bytes that cannot be decoded).
-    """
+    """Returns True if the sample of ``guess`` is far more probable in the guessed encoding, and has no more U+FFFD."""
     text = _sample_text(guess.sample, codec)
     if _sample_text(guess.sample, guess.codec).count("\ufffd") > text.count("\ufffd"):
         return False

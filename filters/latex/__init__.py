@@ -6,7 +6,7 @@ r"""Cleans LaTeX papers: removes comments and front matter, and expands the auth
 - ``encoding``: decodes bytes as LaTeX does.
 - ``project``: finds the main file and replaces ``\input`` by the file that it names.
 - ``lexer``: separates code from comments and verbatim text.
-- ``expand``: expands macros in one pass from left to right, as TeX does.
+- ``expand``: expands macros in one pass from left to right, as TeX does. ``limits``: bounds its work.
 - ``commands``, ``definitions``, ``macros``, ``arguments``, ``scopes``: read definitions and calls of macros for
   ``expand``.
 - ``conditionals``, ``branches``, ``math_mode``: evaluate conditionals, if the source alone determines their outcome.

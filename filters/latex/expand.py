@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from filters.latex import limits
 from filters.latex.arguments import TOKEN, TOKEN_AT, ArgumentReader, Frame, MacroCall
 from filters.latex.groups import group_end, whole_lines
 from filters.latex.macros import Environment, Macro
@@ -19,21 +20,6 @@ from filters.latex.math_mode import MathMode
 from filters.latex.scopes import LOADS, Scopes
 from filters.latex.writer import Writer
 
-MAX_DEPTH = 200
-"""Maximum depth of nested macro texts. Our choice: TeX allows 200 levels of input, and papers use fewer than 10."""
-MAX_CALL_CHARS = 8_192
-"""One call may add this many characters, plus 16 times the length of its arguments. Our choice: in 63 papers no
-shorthand adds more than 800 characters; macros that add more draw figures."""
-MAX_CALL_EXPANSIONS = 1_000
-"""One call may expand this many macros, plus one per character of its arguments (an argument can be a whole section).
-Our choice: in 63 papers, no call expands more than 50 macros."""
-WORK_CHARS_BASE = 2_000_000
-WORK_PER_CHAR = 6
-"""Characters that all calls together may write per character of the document, besides ``WORK_CHARS_BASE``. Each call
-costs 100 characters extra. Real papers need far less. A hostile source of 20 MB takes under half a minute."""
-_PUSH_COST_CHARS = 100
-_MAX_FAILURES = 3
-_MAX_GLANCE_CHARS = 500
 _NAME = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 
 _TOKEN_GROUPS = re.compile(r"\\([A-Za-z]+|[^A-Za-z])|[{}]", re.DOTALL)
@@ -60,7 +46,7 @@ class Expander(ArgumentReader, Scopes, Writer):
     """Expands one document. ``handlers`` implement the commands that TeX itself carries out (definitions, tests)."""
 
     def __init__(self, text: str, handlers: dict[str, Handler], *, tracks_groups: bool) -> None:
-        ArgumentReader.__init__(self, text, work_chars=WORK_CHARS_BASE + WORK_PER_CHAR * len(text))
+        ArgumentReader.__init__(self, text, work_chars=limits.WORK_CHARS_BASE + limits.WORK_PER_CHAR * len(text))
         Scopes.__init__(self, handlers, tracks_groups=tracks_groups)
         Writer.__init__(self)
         self.plain = _TOKEN_GROUPS if tracks_groups else TOKEN
@@ -164,7 +150,7 @@ class Expander(ArgumentReader, Scopes, Writer):
 
     def _has_budget(self, num_chars: int) -> bool:
         """Charges ``num_chars`` to the budgets of the document and the call. Returns False if either is spent."""
-        self.work_left -= num_chars + _PUSH_COST_CHARS
+        self.work_left -= num_chars + limits.PUSH_COST_CHARS
         if self.stack:
             self.call.chars -= num_chars
             self.call.expansions -= 1
@@ -179,16 +165,9 @@ class Expander(ArgumentReader, Scopes, Writer):
             return True
         self.math_before = self.math.state()
         self.call = MacroCall(
-            name=name,
-            start=start,
-            end=end,
-            num_out=len(self.out),
-            num_expanded=self.result.num_expanded,
-            depth=self.depth,
-            chars=MAX_CALL_CHARS,
-            expansions=MAX_CALL_EXPANSIONS,
-            arguments_end=end,
-        )
+            name=name, start=start, end=end, num_out=len(self.out), num_expanded=self.result.num_expanded,
+            depth=self.depth, chars=limits.MAX_CALL_CHARS, expansions=limits.MAX_CALL_EXPANSIONS, arguments_end=end,
+        )  # fmt: skip
         return False
 
     def call_environment(self, name: str, environment: Environment, end: int) -> bool:
@@ -261,7 +240,7 @@ class Expander(ArgumentReader, Scopes, Writer):
             return
         if not text.strip():
             self.pos = whole_lines(self.text, outside, self.pos)
-        self.work_left -= len(text) + _PUSH_COST_CHARS
+        self.work_left -= len(text) + limits.PUSH_COST_CHARS
         self.branches.append((self.text, self.pos, self.token, ""))
         self.text, self.pos = text, 0
 
@@ -273,13 +252,13 @@ class Expander(ArgumentReader, Scopes, Writer):
         """
         call = self.call
         self.result.num_expanded += 1
-        cost = len(filled) + _PUSH_COST_CHARS
+        cost = len(filled) + limits.PUSH_COST_CHARS
         self.work_left -= cost
         call.chars -= len(filled)
         call.expansions -= 1
         while self.stack and self.pos >= len(self.text):
             self.pop()
-        if call.chars < 0 or call.expansions < 0 or len(self.stack) >= MAX_DEPTH:
+        if call.chars < 0 or call.expansions < 0 or len(self.stack) >= limits.MAX_DEPTH:
             self.give_up(for_good=True)
             return
         if self.work_left < 0:
@@ -308,7 +287,7 @@ class Expander(ArgumentReader, Scopes, Writer):
         """Returns True if the text has no command that the expansion handles. Such a text need not be read again."""
         if "\\" not in text:
             return True
-        return len(text) < _MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
+        return len(text) < limits.MAX_GLANCE_CHARS and self.meanings.keys().isdisjoint(_NAME.findall(text))
 
     def give_up(self, *, for_good: bool = False, culprit: str = "") -> None:
         """Gives up the macro call in progress, and removes its output.
@@ -341,8 +320,8 @@ class Expander(ArgumentReader, Scopes, Writer):
             return
         self.pos = call.end
         self._leave(call.name)
-        self.failures[call.name] = self.failures.get(call.name, 0) + (_MAX_FAILURES if for_good else 1)
-        if self.failures[call.name] >= _MAX_FAILURES:
+        self.failures[call.name] = self.failures.get(call.name, 0) + (limits.MAX_FAILURES if for_good else 1)
+        if self.failures[call.name] >= limits.MAX_FAILURES:
             self.define(call.name, leave_macro)
 
 

@@ -183,9 +183,8 @@ class GitHubReader(Reader):
         return path.lower().endswith(KNOWN_ENDINGS)
 
     def units(self, files: Sequence[InputFile], open_file: Opener) -> list[Unit]:
-        """Makes one unit (input that one worker reads) of each file. If a file has the columns of a joined table, it
-        contains a joined table. Otherwise the file's name says which table it contains. If the name says nothing, the
-        columns decide.
+        """Makes one unit (input that one worker reads) of each file. A file with the columns of a joined table is one.
+        The name of any other file says which table it contains. If the name says nothing, the columns decide.
 
         Raises:
             ValueError: the format of a file is not supported. Or a file lacks columns of its table (the message names
