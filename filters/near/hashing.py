@@ -67,9 +67,8 @@ class Found(NamedTuple):
 def hash_ngrams(texts: Texts, tables: Tables, found: Found, first: int) -> tuple[int, int]:
     """Hashes the word n-grams of texts in one pass, from text number ``first`` on.
 
-    Returns two numbers. The first is the number of the text with which the next call must begin. The second is the
-    reason for returning: ``DONE`` (all texts are hashed), ``FULL`` (``found.grams`` is full) or ``UNKNOWN`` (the tables
-    have no entry for a character).
+    Returns the number of the text with which the next call must begin, and the reason for returning: ``DONE`` (all
+    texts are hashed), ``FULL`` (``found.grams`` is full) or ``UNKNOWN`` (the tables have no entry for a character).
     """
     data, text_ends, is_folded = texts
     entries, pool, byte_values = tables
