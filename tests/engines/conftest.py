@@ -34,11 +34,13 @@ _BUILD_SECONDS = 1800
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives all tests of one cluster to the same process of pytest-xdist (--dist loadgroup)."""
+    """Gives all tests of one cluster to the same process of pytest-xdist (--dist loadgroup). Flink has two clusters:
+    the wrong requests, which mostly wait, have one of their own.
+    """
     for item in items:
         if item.path.parent == HERE and isinstance(item, pytest.Function):
             group = next((name for name in ("flink", "spark") if name in item.fixturenames), "others")
-            item.add_marker(pytest.mark.xdist_group(group))
+            item.add_marker(pytest.mark.xdist_group(f"{group} {'wrong' in item.path.name}"))
 
 
 @pytest.fixture(scope="session")
