@@ -4,8 +4,7 @@ A large group is too much for the GroupByKey of most engines. Beam's local runne
 several times their size. Flink and Spark hold each group as one value in the heap, and send the group to the worker as
 one list. So payloads are written to sorted spill files, and only references to byte ranges are grouped. The reader
 merges the ranges while it iterates. Dataflow's GroupByKey needs no spill files: Dataflow shuffles through its own
-service and yields a group piece by piece. But each element costs time there, so the payloads of a key are joined to
-packets before they are sent. Tests check that both ways give equal groups.
+service and yields a group piece by piece. Tests check that both ways give equal groups.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import itertools
 import operator
 import os
 import shutil
+import struct
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,17 +26,19 @@ import xxhash
 from apache_beam.coders.observable import ObservableMixin
 from apache_beam.transforms.window import GlobalWindows
 
-from pipeline.engine.packets import BUFFER_BYTES, LENGTH, PAIR_OVERHEAD_BYTES, packets_of, payloads_of
 from pipeline.files.checked import DamagedFile
 from pipeline.files.files import create_file, join
 from pipeline.files.spill import RUN_AGAIN, Shuffle, read_range
 
+_LENGTH = struct.Struct("<I")
+_PAIR_OVERHEAD_BYTES = 120  # Size of a buffered tuple and bytes object without the payload.
 _MIN_CHUNK_BYTES = 64 << 10
 _KEYS_PER_REFERENCE = 8  # a million (file, key) pairs must not become a million elements
 
 _WRITE_BYTES = 256 << 10
 """Payloads are joined until they have about this many bytes. The joined bytes are then written and added to the
 checksum."""
+
 Pair = tuple[int, bytes]
 Run = tuple[str, int, int, int]
 """A run is a range of a file with sorted payloads. The tuple has the path, the position of the first byte, the position
@@ -53,12 +55,12 @@ class GroupBytes(beam.PTransform):
     Args:
         num_keys: number of keys.
         shuffle: names the spill folder, and says whether payloads are shuffled through this folder or by the engine.
-        buffer_bytes: bytes that one worker holds before it writes a file or sends packets.
+        buffer_bytes: bytes that one worker holds before it writes a file (8 to 64 MB was fastest).
         merge_bytes: bytes that are held while the payloads of one key are merged.
     """
 
     def __init__(
-        self, num_keys: int, shuffle: Shuffle, *, buffer_bytes: int = BUFFER_BYTES, merge_bytes: int = 32 << 20
+        self, num_keys: int, shuffle: Shuffle, *, buffer_bytes: int = 32 << 20, merge_bytes: int = 32 << 20
     ) -> None:
         super().__init__()
         self._num_keys, self._shuffle = num_keys, shuffle
@@ -68,17 +70,9 @@ class GroupBytes(beam.PTransform):
         parts: Sequence[Any] = inputs if isinstance(inputs, tuple) else (inputs,)
         folder = self._shuffle.folder
         if not self._shuffle.by_reference:
-            packed = [
-                part
-                | f"pack_{index}"
-                >> beam.ParDo(_Pack(self._num_keys, self._buffer_bytes)).with_output_types(tuple[int, bytes])
-                for index, part in enumerate(parts)
-            ]
-            packets = packed[0] if len(packed) == 1 else tuple(packed) | "flatten" >> beam.Flatten()
+            pairs = parts[0] if len(parts) == 1 else parts | "flatten" >> beam.Flatten()
             sort = _SortGroup(folder, self._buffer_bytes, self._merge_bytes)
-            return (
-                packets | "group" >> beam.GroupByKey() | "sort" >> beam.ParDo(sort).with_output_types(tuple[int, Any])
-            )
+            return pairs | "group" >> beam.GroupByKey() | "sort" >> beam.ParDo(sort).with_output_types(tuple[int, Any])
         spilled = [
             part
             | f"spill_{index}"
@@ -106,14 +100,14 @@ class _SortGroup(beam.DoFn):
         self._folder, self._buffer_bytes, self._merge_bytes = folder, buffer_bytes, merge_bytes
 
     def process(self, group: tuple[int, Any]) -> Iterator[tuple[int, list[bytes] | MergedRuns]]:
-        key, packets = group
+        key, payloads = group
         held: list[bytes] = []
         held_bytes = 0
         with tempfile.TemporaryDirectory(prefix="sort-") as scratch:
             runs: list[Run] = []
-            for payload in itertools.chain.from_iterable(map(payloads_of, packets)):
+            for payload in payloads:
                 held.append(payload)
-                held_bytes += len(payload) + PAIR_OVERHEAD_BYTES
+                held_bytes += len(payload) + _PAIR_OVERHEAD_BYTES
                 if held_bytes >= self._buffer_bytes:
                     runs.append(_written_run(os.path.join(scratch, str(len(runs))), held))
                     held, held_bytes = [], 0
@@ -144,8 +138,8 @@ def _write_payloads(file: BinaryIO, payloads: Iterable[bytes]) -> tuple[int, int
     pieces: list[bytes] = []
     held_bytes = 0
     for payload in payloads:
-        pieces += (LENGTH.pack(len(payload)), payload)
-        held_bytes += LENGTH.size + len(payload)
+        pieces += (_LENGTH.pack(len(payload)), payload)
+        held_bytes += _LENGTH.size + len(payload)
         if held_bytes >= _WRITE_BYTES:
             num_bytes += _write(file, digest, pieces)
             pieces, held_bytes = [], 0
@@ -158,11 +152,15 @@ def _write(file: BinaryIO, digest: Any, pieces: list[bytes]) -> int:
     return file.write(data)
 
 
-class _Buffer(beam.DoFn):
-    """Collects (key, payload) pairs. When the buffer is full, and at the end of a bundle, the pairs are flushed."""
+class _Spill(beam.DoFn):
+    """Collects (key, payload) pairs in a buffer. A full buffer is sorted and written to one file.
 
-    def __init__(self, num_keys: int, buffer_bytes: int) -> None:
-        self._num_keys, self._buffer_bytes = num_keys, buffer_bytes
+    For each file, yields (number, reference). A reference covers eight adjacent keys, and the number is ``key // 8``.
+    The reference has the name of the file, and the byte range and checksum of each key's payloads.
+    """
+
+    def __init__(self, num_keys: int, spill_dir: str, buffer_bytes: int) -> None:
+        self._num_keys, self._dir, self._buffer_bytes = num_keys, spill_dir, buffer_bytes
         self._pairs: list[Pair] = []
         self._held_bytes = 0
 
@@ -172,37 +170,13 @@ class _Buffer(beam.DoFn):
     def process(self, pair: Pair) -> Iterator[Pair]:
         assert 0 <= pair[0] < self._num_keys, pair[0]
         self._pairs.append(pair)
-        self._held_bytes += len(pair[1]) + PAIR_OVERHEAD_BYTES
+        self._held_bytes += len(pair[1]) + _PAIR_OVERHEAD_BYTES
         if self._held_bytes >= self._buffer_bytes:
             yield from self._flush()
 
     def finish_bundle(self) -> Iterator[Any]:
         if self._pairs:
             yield from map(GlobalWindows.windowed_value, self._flush())
-
-    def _flush(self) -> Iterator[Pair]:
-        """Yields the elements that stand for the pairs, and empties the buffer."""
-        raise NotImplementedError
-
-
-class _Pack(_Buffer):
-    """Joins payloads with the same key to packets, and yields (key, packet)."""
-
-    def _flush(self) -> Iterator[Pair]:
-        yield from packets_of(self._pairs)
-        self._pairs, self._held_bytes = [], 0
-
-
-class _Spill(_Buffer):
-    """Sorts the payloads of a full buffer and writes them to one file.
-
-    For each file, yields (number, reference). A reference covers eight adjacent keys, and the number is ``key // 8``.
-    The reference has the name of the file, and the byte range and checksum of each key's payloads.
-    """
-
-    def __init__(self, num_keys: int, spill_dir: str, buffer_bytes: int) -> None:
-        super().__init__(num_keys, buffer_bytes)
-        self._dir = spill_dir
 
     def _flush(self) -> Iterator[Pair]:
         name, sizes = uuid.uuid4(), np.zeros(self._num_keys + 1, "<u8")
@@ -297,11 +271,11 @@ def _read_run(path: str, start: int, end: int, checksum: int, chunk_bytes: int) 
         if stop == end and digest.intdigest() != checksum:
             raise DamagedFile(path, f"bytes {first} to {end} were changed", RUN_AGAIN)
         data, at, start = data + chunk, 0, stop
-        while at + LENGTH.size <= len(data):
-            after = at + LENGTH.size + LENGTH.unpack_from(data, at)[0]
+        while at + _LENGTH.size <= len(data):
+            after = at + _LENGTH.size + _LENGTH.unpack_from(data, at)[0]
             if after > len(data):
                 break
-            yield data[at + LENGTH.size : after]
+            yield data[at + _LENGTH.size : after]
             at = after
         data = data[at:]
         chunk_bytes = max(chunk_bytes, 2 * len(data))  # for a payload that is larger than a chunk

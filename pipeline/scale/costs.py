@@ -19,7 +19,6 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.clean.sizing import MAX_BUCKET_LINES, lines_of_input, scale_of
-from pipeline.engine.packets import mean_payloads
 from pipeline.preflight.memory import BASE_BYTES, BATCH_BYTES, BUFFER_BYTES, BYTES_PER_LINE
 from pipeline.scale.prices import Prices
 from pipeline.scale.rates import clean_mb_per_s, mix_mb_per_s
@@ -84,10 +83,9 @@ SOURCES = (
 _PERPLEXITY_GB = 0.14
 ELEMENT_OVERHEAD_BYTES = 30
 """Bytes of overhead per element in a shuffle. They store the key, the lengths, and Beam's window (a time range)."""
-LENGTH_BYTES = 4
-"""Bytes of overhead per payload in a packet. Small payloads travel in packets, and each packet is one element."""
-ELEMENT_SECONDS = 47e-6
-"""Seconds for sending an element from one stage to a stage in a different process (measured on the local runner)."""
+ELEMENT_SECONDS = 6.1e-6
+"""CPU seconds for sending an element to the next stage. The value was measured on Spark
+(``benchmarks/engine_elements.py``). Flink and the local runner take about half as long."""
 KEY_BYTES = 110
 REF_BYTES = 180
 BATCH_TEXT_BYTES = 8e6
@@ -121,14 +119,8 @@ def stages_of(s: SourceScale) -> list[Stage]:
     scale = scale_of(int(s.stored_tb * _TB / s.num_dumps))
     base = (BASE_BYTES + BATCH_BYTES + BUFFER_BYTES) / _GB
     batches = max(s.text_tb * _TB / BATCH_TEXT_BYTES, 1)
-    keys = s.num_docs * s.keys_per_doc
     # A dump also reads the keys of all earlier dumps. So with five dumps, each key is read two more times on average.
-    # A key file has the keys of one bucket.
-    earlier_keys = keys * (s.num_dumps - 1) / 2
-    docs_per_part, docs_per_bucket = (s.num_docs / s.num_dumps / n for n in (scale.num_parts, scale.num_key_buckets))
-    packets = keys / mean_payloads(KEY_BYTES, scale.num_key_buckets, docs_per_part)
-    packets += earlier_keys / mean_payloads(KEY_BYTES, 1, docs_per_bucket * s.kept)
-    key_bytes = (keys + earlier_keys) * (KEY_BYTES + LENGTH_BYTES) + packets * ELEMENT_OVERHEAD_BYTES
+    keys = s.num_docs * s.keys_per_doc * (1 + (s.num_dumps - 1) / 2)
     found = [
         Stage(
             source=s.name, stage="clean", cpu_hours=s.text_tb * _TB / 1e6 / s.mb_per_s / 3600,
@@ -136,12 +128,12 @@ def stages_of(s: SourceScale) -> list[Stage]:
             process_gb=base + (_PERPLEXITY_GB if s.name == "common_crawl" else 0),
         ),
         Stage(
-            source=s.name, stage="keys", cpu_hours=packets * ELEMENT_SECONDS / 3600, elements=packets,
-            shuffled_tb=(key_bytes + batches * REF_BYTES * s.num_passes) / _TB, process_gb=base,
+            source=s.name, stage="keys", cpu_hours=keys * ELEMENT_SECONDS / 3600, elements=keys,
+            shuffled_tb=(keys * KEY_BYTES + batches * REF_BYTES * s.num_passes) / _TB, process_gb=base,
         ),
     ]  # fmt: skip
     if s.dedups_lines:
-        found.append(_line_stage(s, scale.num_line_buckets, scale.num_parts))
+        found.append(_line_stage(s, scale.num_line_buckets))
     if s.shuffles_text:
         group_gb = s.text_tb * _TB / scale.num_key_buckets / _GB
         found.append(
@@ -156,21 +148,17 @@ def stages_of(s: SourceScale) -> list[Stage]:
     return found
 
 
-def _line_stage(s: SourceScale, num_buckets: int, num_parts: int) -> Stage:
+def _line_stage(s: SourceScale, num_buckets: int) -> Stage:
     """Returns the cost of the line dedup, which removes lines that documents share. It sends hashes of lines to buckets
-    (groups of hashes that are compared). All hashes of one batch of documents that go to the same bucket are one
-    payload. A bucket sends the verdicts of each batch as one payload to the batch's part.
+    (groups of hashes that are compared). All hashes of one batch of documents that go to the same bucket are sent as
+    one element.
     """
     lines = lines_of_input(int(s.stored_tb * _TB))
     lines_per_batch = lines / (s.text_tb * _TB / BATCH_TEXT_BYTES)
-    in_payload = max(lines_per_batch / num_buckets, 1)
-    payloads = lines / in_payload
-    verdict_share = 0.6  # share of the lines that are dropped
-    line_bytes, verdict_bytes = 16 + in_payload * 9, 16 + in_payload * verdict_share * 8
-    from_part, from_bucket = (payloads / s.num_dumps / n for n in (num_parts, num_buckets))
-    elements = payloads / mean_payloads(line_bytes, num_buckets, from_part)
-    elements += payloads / mean_payloads(verdict_bytes, num_parts, from_bucket)
-    num_bytes = payloads * (line_bytes + verdict_bytes + 2 * LENGTH_BYTES) + elements * ELEMENT_OVERHEAD_BYTES
+    payloads = lines / max(lines_per_batch / num_buckets, 1)
+    verdict_share = 0.6  # share of the lines that are dropped; verdicts are packed like the lines
+    elements = payloads * (1 + verdict_share)
+    num_bytes = lines * 9 + lines * verdict_share * 8 + elements * (16 + ELEMENT_OVERHEAD_BYTES)
     in_bucket = lines / s.num_dumps / num_buckets
     held = min(in_bucket, MAX_BUCKET_LINES)
     disk = "" if in_bucket <= MAX_BUCKET_LINES else f", parted on {in_bucket * 50 / _GB:.0f} GB of disk"

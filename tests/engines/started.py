@@ -93,8 +93,7 @@ def process_workers(folder: Path, python: str, root: Path, variables: Mapping[st
 
 
 _TINY = {
-    "pipeline/engine/packets.py": ("BUFFER_BYTES = 32 << 20", "BUFFER_BYTES = 2 << 10", 1),
-    "pipeline/engine/group_bytes.py": ("merge_bytes: int = 32 << 20", "merge_bytes: int = 2 << 10", 1),
+    "pipeline/engine/group_bytes.py": ("_bytes: int = 32 << 20", "_bytes: int = 2 << 10", 2),
     "pipeline/clean/dedup/lines.py": ("max_lines: int = MAX_BUCKET_LINES", "max_lines: int = 1", 1),
 }
 

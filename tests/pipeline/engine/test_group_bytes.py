@@ -15,7 +15,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.engine.group_bytes import GroupBytes, MergedRuns, _Pack, _SortGroup, _Spill
+from pipeline.engine.group_bytes import GroupBytes, MergedRuns, _SortGroup, _Spill
 from pipeline.engine.runner import LocalRunner
 from pipeline.files.checked import DamagedFile
 from pipeline.files.spill import Shuffle
@@ -70,7 +70,7 @@ def test_a_group_can_leave_its_stage(tmp_path: Path, by_reference: bool) -> None
 def test_a_group_that_left_its_process_outlives_its_files(tmp_path: Path) -> None:
     sort = _SortGroup(str(tmp_path / "spill"), 1000, 4000)
     payloads = [b"%04d" % (i * 7 % 500) for i in range(500)]
-    groups = sort.process((4, packets_of([(4, payload) for payload in payloads], buffer_bytes=2000)[4]))
+    groups = sort.process((4, payloads))
     key, group = next(groups)
     assert key == 4
     assert list(group) == list(group) == sorted(payloads)
@@ -86,43 +86,6 @@ def test_a_group_that_left_its_process_outlives_its_files(tmp_path: Path) -> Non
     file.write_bytes(data)
     with pytest.raises(DamagedFile):
         list(received)
-
-
-def packets_of(pairs: list[tuple[int, bytes]], buffer_bytes: int) -> dict[int, list[bytes]]:
-    """Returns the packets of a bundle with these pairs, by key."""
-    pack, found = _Pack(20, buffer_bytes), defaultdict(list)
-    pack.start_bundle()
-    sent = [packet for pair in pairs for packet in pack.process(pair)]
-    for key, packet in [*sent, *(element.value for element in pack.finish_bundle())]:
-        found[key].append(packet)
-    return found
-
-
-def test_payloads_travel_in_packets() -> None:
-    """An engine takes time for each element. A bundle of 10,000 payloads of 20 keys becomes one element per key."""
-    pairs = [(i % 20, b"%05d" % i) for i in range(10_000)]
-    packets = packets_of(pairs, 32 << 20)
-    assert {key: len(found) for key, found in packets.items()} == dict.fromkeys(range(20), 1)
-    assert sum(len(p) for found in packets.values() for p in found) == 10_000 * (4 + 5)
-    assert max(len(found) for found in packets_of(pairs, 125 * 1000).values()) == 10, "the buffer is flushed when full"
-
-
-def test_a_packet_is_not_as_large_as_the_buffer() -> None:
-    """If all payloads have the same key, they are sent in packets of 1 MB."""
-    pairs = [(7, bytes([i % 256]) * 1000) for i in range(5000)] + [(8, b"x" * (3 << 20)), (8, b"y"), (8, b"")]
-    packets = packets_of(pairs, 32 << 20)
-    assert [len(p) for p in packets[7]] == [1049 * 1004] * 4 + [804 * 1004]
-    assert [len(p) for p in packets[8]] == [(3 << 20) + 4, 4 + 1 + 4]
-
-
-def test_a_bundle_of_packets_that_failed_leaves_nothing_to_the_next() -> None:
-    pack = _Pack(4, 1 << 20)
-    pack.start_bundle()
-    assert list(pack.process((1, b"lost with its bundle"))) == []
-    pack.start_bundle()
-    assert list(pack.process((2, b"kept"))) == []
-    assert [element.value for element in pack.finish_bundle()] == [(2, b"\4\0\0\0kept")]
-    assert list(pack.finish_bundle()) == []
 
 
 def test_a_group_can_be_read_twice(tmp_path: Path) -> None:
