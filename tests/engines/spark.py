@@ -69,8 +69,12 @@ class Spark(Daemons):
         self._java(
             name, "org.apache.spark.deploy.worker.Worker", "--host", _HOSTS[name], "--cores", "1", "--memory", "3000m",
             "--work-dir", f"{self.folder}/work-{name}", "--webui-port", "0", f"spark://127.0.0.1:{self.ports[0]}",
-            before=before, SPARK_LOCAL_IP=_HOSTS[name], SPARK_LOCAL_DIRS=f"{self.folder}/local-{name}",
+            before=before, SPARK_LOCAL_IP=_HOSTS[name], SPARK_LOCAL_DIRS=str(self.local_folder(name)),
         )  # fmt: skip
+
+    def local_folder(self, name: str) -> Path:
+        """Returns the folder in which the executors of a worker keep shuffled data."""
+        return self.folder / f"local-{name}"
 
     def until_whole(self) -> None:
         """Waits until both workers have registered."""

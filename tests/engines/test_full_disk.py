@@ -65,12 +65,17 @@ def assert_ends_well(
     assert_equal(out, small_run)
 
 
+@pytest.mark.parametrize("is_python", [True, False], ids=["python", "java"])
 def test_one_spark_worker_has_a_full_disk(
-    spark: Spark, tiny: Checkout, models: Path, small_run: Path, full: Path
+    spark: Spark, tiny: Checkout, models: Path, small_run: Path, full: Path, is_python: bool
 ) -> None:
-    """The temporary folder of its Python workers is full."""
+    """The temporary folder of its Python workers is full, or the folder in which Spark keeps shuffled data. In the
+    second case Spark starts the executor of this worker again and again, and the run succeeds on the other worker.
+    """
     flags = flags_of(tiny, full.parent, models, spark)
-    replace_spark(spark, before=private(full, _FULL))
+    folder = full if is_python else spark.local_folder("w1")
+    folder.mkdir(exist_ok=True)
+    replace_spark(spark, before=private(folder, _FULL))
     assert_ends_well(spark, tiny, full.parent / "out", flags, small_run, lambda: replace_spark(spark))
 
 
