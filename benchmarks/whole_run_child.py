@@ -49,7 +49,7 @@ def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
     listing = list_inputs(name, globs)
     units = source.reader.units(listing.files, open_file)
     begun, num_bytes = time.process_time(), 0
-    for batch in batches(_documents(source, units), source=name, columns=source.reader.COLUMNS):
+    for batch in batches(documents_of(source, units), source=name, columns=source.reader.COLUMNS):
         if batch is None:
             continue
         num_bytes += text_bytes(batch.column("text"))
@@ -64,7 +64,7 @@ def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
     return {"seconds": time.process_time() - begun, "bytes": num_bytes}
 
 
-def _documents(source: Source, units: Any) -> Iterator[dict[str, Any]]:
+def documents_of(source: Source, units: Any) -> Iterator[dict[str, Any]]:
     """Yields the documents of a source. If the source joins records (for example questions with answers), all records
     are held and joined in memory.
     """

@@ -6,7 +6,8 @@
 Each source is cleaned twice, from input of two sizes. ``multiplied.py`` makes this input from real files. The
 difference between the two runs gives the CPU seconds per MB, without the time to start. For comparison, the table also
 has the CPU seconds of the same steps without Beam: the reader, the join and all steps except the dedups. This leaves
-out what a run adds: counting, writing, and comparing documents.
+out what a run adds: counting, writing, and comparing documents. A line below has the speed of each library that the
+source cannot do without (``bare_kernels.py``).
 
 Runs use one process. Seconds are the user and system time of the process and its children, not wall time, because other
 programs may use the machine. If there are several rounds, the smallest time counts, because other programs can only add
@@ -39,6 +40,7 @@ from benchmarks.multiplied import MAKERS, made_bytes, make_input
 
 ROOT = Path(__file__).resolve().parents[1]
 CHILD = str(ROOT / "benchmarks" / "whole_run_child.py")
+BARE = str(ROOT / "benchmarks" / "bare_kernels.py")
 MODELS = str(ROOT / "samples" / "models")
 MIXED = "c4"
 """The source whose clean documents are tokenized and mixed. Its documents have the mean length of web pages."""
@@ -119,6 +121,7 @@ def measure_source(
         "whole_by_kernels": round(per_mb / (bare / stored[1]), 2),
         "start_seconds": round(small - per_mb * stored[0], 1),
         "peak_mb": round(max(peaks)),
+        "libraries_input_mb_per_s": library_rates(source, folders[0], outputs[0], stored[0]),
     }
     if is_profiled:
         output = scratch / "out-profile"
@@ -126,6 +129,14 @@ def measure_source(
         arguments = run_arguments(folders[0], source, output, "--phase=clean")
         found["profile"] = json.loads(cpu_seconds([sys.executable, CHILD, "profile", *arguments])[2])
     return found
+
+
+def library_rates(source: str, folder: Path, output: Path, megabytes: float) -> dict[str, float]:
+    """Returns the MB of input per second of each library that a source needs (``bare_kernels.py``)."""
+    globs = json.loads((folder / "made.json").read_text())["globs"]
+    command = [sys.executable, BARE, source, *globs, "--models", MODELS, "--output", str(output)]
+    seconds: dict[str, float] = json.loads(cpu_seconds(command)[2].splitlines()[-1])
+    return {name: round(megabytes / used, 1) for name, used in seconds.items() if used}
 
 
 def measure_mix(folders: list[Path], scratch: Path, *, rounds: int) -> dict[str, Any]:
@@ -180,6 +191,8 @@ def print_table(rates: dict[str, Any]) -> None:
         print(f"{name:15} {sizes:>13} {r['input_mb_per_s']:>6} {r['kernels_input_mb_per_s']!s:>8} "
               f"{r['whole_by_kernels']!s:>6} {r['text_mb_per_s']:>10} {r['start_seconds']:>8} "
               f"{r['peak_mb']:>8}")  # fmt: skip
+        rates_alone = ", ".join(f"{name} {rate}" for name, rate in r.get("libraries_input_mb_per_s", {}).items())
+        print(f"    libraries alone, MB/s: {rates_alone}")
         for entry, share in r.get("profile", ()):
             print(f"    {share:5.1f} %  {entry}")
     if r := rates.get("mix"):
