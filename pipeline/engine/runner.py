@@ -26,6 +26,7 @@ from apache_beam.runners.portability import fn_api_runner
 from apache_beam.runners.portability.fn_api_runner import fn_runner, worker_handlers
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
+from pipeline.engine.beam_start import ParsedOptions, inspect_each_class_once
 from pipeline.engine.local_workers import PROGRAM, watch_workers
 from tokenizer.did_you_mean import did_you_mean
 
@@ -71,7 +72,7 @@ class Engine:
         if not self.is_dataflow:
             return self.options
         name = self.options.view_as(GoogleCloudOptions).job_name or self.run_name
-        return PipelineOptions(list(self.beam_args), job_name=f"{name}-{job}")
+        return ParsedOptions(list(self.beam_args), job_name=f"{name}-{job}")
 
 
 class LocalRunner(fn_api_runner.FnApiRunner):
@@ -114,7 +115,8 @@ def choose_engine(beam_args: Sequence[str], *, num_bytes: int | None = None) -> 
     Raises:
         ValueError: the runner cannot be used. The message says why.
     """
-    options = PipelineOptions(list(beam_args))
+    inspect_each_class_once()
+    options = ParsedOptions(list(beam_args))
     name = runner_name(options.view_as(StandardOptions).runner)
     if not is_local_runner(name):
         portable = options.view_as(PortableOptions)

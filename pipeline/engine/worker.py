@@ -24,8 +24,10 @@ def main() -> None:
         threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     from apache_beam.runners.worker import sdk_worker_main  # this takes seconds, so the thread above is started first
 
+    from pipeline.engine.beam_start import inspect_each_class_once
     from pipeline.engine.known_failures import without_known_tracebacks
 
+    inspect_each_class_once()
     ask_rarely_whether_the_runner_lives()
     logging.disable(logging.INFO)
     logging.getLogger(sdk_worker_main.__name__).addFilter(_is_logged)
