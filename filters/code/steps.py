@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -289,10 +288,19 @@ def code_signals(text: str) -> Signals:
 _ASCII_ALPHANUMERIC = bytes(byte for byte in range(128) if chr(byte).isalnum())
 
 
-@cache
-def _is_alphanumeric() -> npt.NDArray[np.bool_]:
-    """Returns an array with one boolean per code point: the result of ``str.isalnum`` for the character."""
-    return np.fromiter((chr(code).isalnum() for code in range(0x110000)), np.bool_, 0x110000)
+_UNKNOWN, _IS_NO, _IS_ALPHANUMERIC = 0, 1, 2
+_KINDS: npt.NDArray[np.int8] = np.zeros(0x110000, np.int8)
+"""One number per code point: whether ``str.isalnum`` is true for the character, as far as the character occurred."""
+
+
+def _kinds(codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.int8]:
+    """Returns the numbers of the given code points, and finds out those that are not known yet."""
+    found = _KINDS[codes]
+    if found.all():
+        return found
+    for code in np.unique(codes[found == _UNKNOWN]).tolist():
+        _KINDS[code] = _IS_ALPHANUMERIC if chr(code).isalnum() else _IS_NO
+    return _KINDS[codes]
 
 
 def num_alphanumeric(text: str) -> int:
@@ -304,7 +312,7 @@ def num_alphanumeric(text: str) -> int:
     if text.isascii():
         return len(text) - len(text.encode().translate(None, _ASCII_ALPHANUMERIC))
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-    return int(np.count_nonzero(_is_alphanumeric()[codes]))
+    return int(np.count_nonzero(_kinds(codes) == _IS_ALPHANUMERIC))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

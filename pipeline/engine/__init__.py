@@ -2,7 +2,7 @@
 
     unit_list -> the graph of a job -> runner -> workers (worker, same_code)
 
-- ``runner``: chooses the runner, and runs a job on this machine.
+- ``runner``: chooses the runner, and runs a job on this machine. ``beam_start``: saves work that Beam repeats.
 - ``group_bytes``: groups bytes by key. A group may be larger than memory. All dedups, joins and shuffles use it.
 - ``unit_list``: reads a list of units (pieces of the input) from a file. Such a list can be too large for the graph of
   a job.
