@@ -25,7 +25,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from filters.code.steps import AllowedLicence, CodeFiles, CodeHeader, CodeQuality, num_alphanumeric
+from filters.code.steps import AllowedLicence, CodeFiles, CodeHeader, CodeQuality
 from pipeline.sources.github.reader import GitHubReader
 from pipeline.sources.source import InputFile, Rejected, TableRow
 
@@ -101,7 +101,6 @@ def main() -> None:
     paths, texts = [path for path, _ in files], [text for _, text in files]
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     batch = pa.record_batch({"path": paths, "text": texts, "license": ["mit"] * len(texts)})
-    num_alphanumeric("é")  # builds the table of code points before the measurement
     print(f"{len(files)} files, {megabytes:.1f} MB")
     seconds, (after, reasons) = best(lambda: ours(batch), args.repeat)
     print(f"ours        {megabytes / seconds:7.1f} MB/s", dict(Counter(reasons)))

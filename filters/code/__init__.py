@@ -8,6 +8,7 @@
 - ``comments``: finds the comments at the head of a file, in the syntax of its language.
 - ``comment_lines``: splits a comment into sentences. ``licence_words``: finds the sentences that state copyright or
   licence.
+- ``alphanumeric``: counts letters and digits.
 
 >>> from filters.code.languages import language_of
 >>> language_of("src/tide.rs"), language_of("Makefile"), language_of("photo.jpeg")

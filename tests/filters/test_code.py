@@ -14,6 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters.code.alphanumeric import num_alphanumeric
 from filters.code.comments import head_comments, syntax
 from filters.code.languages import language_of, path_fault, tables
 from filters.code.licence_header import remove_header
@@ -24,7 +25,6 @@ from filters.code.steps import (
     CodeHeader,
     CodeQuality,
     code_signals,
-    num_alphanumeric,
 )
 
 LANGUAGES = yaml.safe_load((Path(__file__).parents[1] / "cases/code/languages.yaml").read_text(encoding="utf-8"))
