@@ -23,6 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -41,6 +42,7 @@ PEER = str(ROOT / "benchmarks" / "end_to_end_peer.py")
 
 def ours(wets: Path, tokenizer: str, out: Path) -> dict[str, Any]:
     """Runs the pipeline with C4's steps on WET files. Returns CPU seconds, peak memory, documents and tokens."""
+    shutil.rmtree(out, ignore_errors=True)  # a finished output would not be made again
     config = out.with_suffix(".yaml")
     settings = {
         "recipe": "llama",

@@ -93,8 +93,11 @@ def dolma(wets: str, lid_path: str, tokenizer: str, out: Path) -> dict[str, int]
                              "filter": {"exclude": [below, *(above.format(rule) for rule in rules)], "include": []},
                              "span_replacement": [{"span": s, "min_score": 0.5, "replacement": ""} for s in spans]}]},
         "tokens": {"documents": [str(out / "mixed" / "*.gz")], "destination": str(out / "tokens"), "dtype": "uint16",
-                   "tokenizer": {"name_or_path": tokenizer, "bos_token_id": 1, "eos_token_id": 2}},
+                   "tokenizer": {"name_or_path": str(out / "tokenizer.json"), "bos_token_id": 1, "eos_token_id": 2}},
     }  # fmt: skip
+    old_form = json.loads(Path(tokenizer).read_text())  # dolma's version of tokenizers wants "a b", not ["a", "b"]
+    old_form["model"]["merges"] = [m if isinstance(m, str) else " ".join(m) for m in old_form["model"]["merges"]]
+    (out / "tokenizer.json").write_text(json.dumps(old_form))
     program = str(Path(sys.executable).parent / "dolma")
     for name, settings in steps.items():
         config = out / f"{name}.yaml"
