@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -131,11 +132,16 @@ def main() -> None:
     args = parser.parse_args()
     folder: Path = args.folder.resolve()
     data = Path(os.environ.get("CORPUS_DATA") or sys.exit("CORPUS_DATA must name the folder of real input"))
+    made = folder / "made.json"
+    if made.exists() and json.loads(made.read_text()) != args.gigabytes:
+        parser.error(f"{folder} has input of {made.read_text()} GB: name another folder")
+    shutil.rmtree(folder / f"out-{args.engine}", ignore_errors=True)
     if not (folder / name_of(0)).exists():
         pages = real_pages([str(p) for p in sorted(data.glob("commoncrawl/wrapped/wet/*.gz"))], only_english=False)
         part = folder / "part"
         write_fast_wets(part, iter(FastPages(pages, 0)), dump=name_of(0), text_bytes=int(args.gigabytes * 1e9))
         part.rename(folder / name_of(0))
+        made.write_text(json.dumps(args.gigabytes))
     print(json.dumps({"input_gb": round(size_of(folder / name_of(0)), 2), "text_gb": args.gigabytes}), flush=True)
     if not (folder / "out-local" / "manifest.json").exists():
         print(json.dumps(measured(folder, "local", ["--direct_num_workers=2"])), flush=True)

@@ -1,7 +1,7 @@
 """Runs a worker process. The local runner starts it, or :mod:`pipeline.engine.boot` starts it for another engine.
 
-It is Beam's own program with three changes. A worker of the local runner ends when the run ends. Every worker logs
-less, and asks the runner less often for signs of life.
+It is Beam's own program with four changes. A worker of the local runner ends when the run ends. Every worker logs less,
+asks the runner less often for signs of life, and inspects each class of DoFns once (:mod:`pipeline.engine.beam_start`).
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -10,6 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Unavailable(RuntimeError):  # noqa: N818 - the name says what it is
@@ -29,12 +37,14 @@ class Daemons:
         return dict(os.environ)
 
     def start(self, name: str, command: Sequence[str], **env: str) -> None:
-        """Starts a server, which gets the given name. Its output is appended to ``log/NAME.out``."""
+        """Starts a server, which gets the given name. Its output is appended to ``log/NAME.out``. The server ends when
+        this process ends, also if this process is killed.
+        """
         (self.folder / "log").mkdir(parents=True, exist_ok=True)
         with open(self.folder / "log" / f"{name}.out", "ab") as log:
             self._daemons[name] = subprocess.Popen(
                 command, env={**self.env, **env}, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                cwd=self.folder, start_new_session=True,
+                cwd=self.folder, start_new_session=True, preexec_fn=_die_with_parent,
             )  # fmt: skip
 
     def end(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
@@ -55,14 +65,14 @@ class Daemons:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def until(self, is_so: Callable[[], bool], seconds: float, complaint: str) -> None:
-        """Waits until ``is_so`` returns True. After ``seconds`` raises Unavailable; the message has ``complaint`` and
-        the ends of the logs.
+        """Waits until ``is_so`` returns True. After ``seconds`` raises TimeoutError: an engine that is here must start.
+        The message has ``complaint`` and the ends of the logs.
         """
         end = time.monotonic() + seconds
         while not is_so():
             if time.monotonic() > end:
                 logs = [f"{name}: {self.log(name)[-500:]}" for name in self._daemons]
-                raise Unavailable("\n".join([complaint, *logs]))
+                raise TimeoutError("\n".join([complaint, *logs]))
             time.sleep(0.3)
 
 

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
 import pytest
 from apache_beam.coders import BytesCoder
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions, WorkerOptions
-from apache_beam.transforms import userstate
+from apache_beam.transforms import core, userstate
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
 
@@ -50,16 +50,41 @@ def wrapped(function: Any) -> Any:
     return beam.FlatMap(function).dofn
 
 
-@pytest.mark.parametrize("_", [1, 2], ids=["first object", "second object"])
+class Owner:
+    def stateful(self, element: Any, seen: Any = beam.DoFn.StateParam(SEEN)) -> list[Any]:
+        return [element]
+
+
+def with_exceptions(dofn: beam.DoFn) -> beam.DoFn:
+    """Returns a wrapper of Beam that gives its object the method ``process`` of the wrapped object."""
+    return core._ExceptionHandlingWrapperDoFn(
+        dofn, dead_letter_tag="bad", exc_class=Exception, partial=False, on_failure_callback=None,
+        allow_unsafe_userstate_in_process=True,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("dofn", "num"),
-    [(Plain(), (0, 0)), (Stateful(), (1, 1)), (wrapped(plain), (0, 0)), (wrapped(stateful), (0, 0)),
-     (wrapped(lambda x: [x]), (0, 0)), (beam.Map(len).dofn, (0, 0))],
-    ids=["plain", "stateful", "function", "stateful function", "lambda", "builtin"],
-)  # fmt: skip
-def test_states_and_timers_are_those_that_beam_finds(dofn: Any, num: tuple[int, int], _: int) -> None:
-    found = specs_of(dofn)
-    assert found == beam_start._specs_of(dofn)
+    ("made", "num"),
+    [
+        pytest.param(Plain, (0, 0), id="plain"),
+        pytest.param(Stateful, (1, 1), id="stateful"),
+        pytest.param(lambda: wrapped(plain), (0, 0), id="function"),
+        pytest.param(lambda: wrapped(lambda x: [x]), (0, 0), id="lambda"),
+        pytest.param(lambda: beam.Map(len).dofn, (0, 0), id="builtin"),
+        pytest.param(lambda: wrapped(stateful), (0, 0), id="stateful function, which Beam leaves out"),
+        pytest.param(lambda: wrapped(Owner().stateful), (1, 0), id="stateful bound method"),
+        pytest.param(lambda: with_exceptions(Plain()), (0, 0), id="plain in a wrapper"),
+        pytest.param(lambda: with_exceptions(Stateful()), (1, 1), id="stateful in a wrapper"),
+    ],
+)
+def test_states_and_timers_are_those_that_beam_finds(
+    made: Callable[[], beam.DoFn], num: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beam_start, "_known", {})
+    others = [wrapped(plain), Plain(), with_exceptions(Plain())]
+    for dofn in (made(), made(), *others, made()):
+        found = specs_of(dofn)
+        assert found == beam_start._specs_of(dofn)
     assert (len(found[0]), len(found[1])) == num
 
 
