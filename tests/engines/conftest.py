@@ -21,14 +21,12 @@ for folder in (HERE, HERE.parent / "cloud"):
 
 from daemons import Unavailable  # noqa: E402
 from flink import Flink  # noqa: E402
-from java_engines import FLINK, FLINK_VERSION, SPARK, engine_home, job_server  # noqa: E402
-from rehearsal import LOADED, ROOT, Checkout, make_checkout, small_config  # noqa: E402
+from java_engines import CACHE, FLINK, FLINK_VERSION, SPARK, engine_home, job_server  # noqa: E402
+from rehearsal import LOADED, Checkout, make_checkout, small_config  # noqa: E402
 from slurm import Slurm  # noqa: E402
 from spark import Spark  # noqa: E402
 from started import Started, process_workers  # noqa: E402
 
-CACHE = Path(os.environ.get("ENGINES_CACHE", ROOT / ".cache" / "engines"))
-"""The folder in which downloaded and built engines are kept for later runs of the tests."""
 PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism"
 _BUILD_SECONDS = 1800
 

@@ -20,6 +20,8 @@ from daemons import Unavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 POM = ROOT / "cluster" / "job_server.xml"
+CACHE = Path(os.environ.get("ENGINES_CACHE", ROOT / ".cache" / "engines"))
+"""The folder in which downloaded and built engines are kept for later runs of the tests."""
 SPARK = "pyspark==3.5.9"
 FLINK = {"1.20": "apache-flink-libraries==1.20.5", "1.19": "apache-flink-libraries==1.19.3"}
 """The packages of Flink by its minor version."""

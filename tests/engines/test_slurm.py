@@ -4,30 +4,40 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from daemons import free_range
+from daemons import Unavailable, free_range
 from equal import assert_equal
+from java_engines import CACHE, FLINK, FLINK_VERSION, engine_home, job_server
 from rehearsal import LOADED, ROOT, Checkout, small_config
 from slurm import Slurm
 
 pytestmark = [pytest.mark.slow, pytest.mark.engines, pytest.mark.timeout(1500)]
 
-SCRIPT = ROOT / "cluster" / "slurm_pools.sbatch"
+SCRIPT = ROOT / "cluster" / "slurm.sbatch"
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL")
 
 
 class Submitted:
     """Submits a run of two sources, and watches it."""
 
-    def __init__(self, slurm: Slurm, checkout: Checkout, models: Path, out: Path, *flags: str) -> None:
+    def __init__(
+        self,
+        slurm: Slurm,
+        checkout: Checkout,
+        models: Path,
+        out: Path,
+        *flags: str,
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self.slurm, self.out, self.log_path = slurm, out, out.with_suffix(".log")
         args = ["--config", small_config(checkout), "--models", str(models), *checkout.input_flags(sources=LOADED)]
         env = {
             "PYTHON": sys.executable, "PYTHONPATH": str(checkout.root), "PYTHONUNBUFFERED": "1", "OUT": str(out),
             "ARGS": " ".join(args), "WORKERS": "2", "PORT": str(free_range(14)),
+            **(more or {}),
         }  # fmt: skip
         wanted = ["--nodes=2", "--ntasks-per-node=1", "--mem=3000", f"--chdir={checkout.root}",
                   f"--output={self.log_path}", *flags]  # fmt: skip
@@ -70,6 +80,34 @@ def test_a_run_goes_on_after_a_node_was_lost(
     assert "start 2: nodes: n1,n2" in run.log
     assert "the run ended with status 0" in run.log
     assert_equal(run.out, small_run)
+
+
+def test_flink_in_the_allocation_goes_on_after_a_node_was_lost(
+    slurm: Slurm, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
+) -> None:
+    package = FLINK[FLINK_VERSION]
+    try:
+        engine = {"FLINK_HOME": str(engine_home(CACHE, package)), "JOB_SERVER": str(job_server(CACHE, package))}
+    except Unavailable as error:
+        pytest.skip(f"Flink: {error}")
+    more = {
+        **engine,
+        "ENGINE": "flink",
+        "WORKERS": "4",
+        "TASK_HEAP_MB": "700",
+        "BOOT": str(ROOT / "cluster" / "boot.sh"),
+    }
+    run = Submitted(slurm, checkout, models, tmp_path / "out", "--time=30", more=more)
+    run.wait_until(run.is_cleaning)
+    slurm.kill("n2")
+    run.wait_until(lambda: run.restarts >= 1)
+    slurm.back("n2")
+    run.wait()
+    print(run.log)
+    assert "start 2: nodes: n1,n2" in run.log
+    assert "the run ended with status 0" in run.log
+    assert_equal(run.out, small_run)
+    assert not list(tmp_path.glob("out.flink-*")), "a Flink that did its work leaves no logs"
 
 
 def test_a_run_goes_on_after_the_time_limit(
