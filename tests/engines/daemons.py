@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import signal
 import socket
@@ -76,25 +77,33 @@ class Daemons:
             time.sleep(0.3)
 
 
+_PORTS_PER_PROCESS = 1000
+_process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_next_port = itertools.count(20_000 + _process * _PORTS_PER_PROCESS)
+"""Ports below those that the system gives to connections. Each process of pytest-xdist has ports of its own, because
+a server listens some seconds after its port was chosen.
+"""
+
+
 def free_ports(number: int) -> list[int]:
     """Returns ports on which nothing listens."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    return list(itertools.islice((port for port in _next_port if _is_free(port)), number))
 
 
 def free_range(number: int) -> int:
     """Returns the first of ``number`` consecutive ports on which nothing listens."""
     while True:
-        (first,) = free_ports(1)
-        try:
-            for port in range(first, first + number):
-                socket.create_server(("127.0.0.1", port)).close()
-        except (OSError, OverflowError):
-            continue
-        return first
+        ports = [next(_next_port) for _ in range(number)]
+        if all(map(_is_free, ports)):
+            return ports[0]
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def answers(port: int) -> bool:

