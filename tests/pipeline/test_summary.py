@@ -36,7 +36,7 @@ def test_every_number_is_that_of_the_files(small: Small, small_done: Path) -> No
         assert float(line["share"].removesuffix(" %")) == pytest.approx(mixed["share"], abs=1e-4)
         assert line["in the stream"] == f"{mixed['tokens']:,}"
         assert line["epochs"] == f"{mixed['epochs']:.2f}"
-        assert float(line["seconds"]) > 0, "what a source cost the workers"
+        assert float(line["seconds"]) >= 0, "what a source cost the workers; of no time the cell is empty"
 
 
 def test_after_the_clean_phase_there_is_no_share(small: Small, small_done: Path) -> None:
