@@ -36,7 +36,9 @@ class ParsedOptions(PipelineOptions):  # type: ignore[misc]
         return view
 
     def __getstate__(self) -> dict[str, Any]:
-        """Returns what is pickled or copied: everything but the views, which are made again."""
+        """Returns what is pickled or copied: everything but the views, which are made again. If Beam leaves an account
+        out of the copy, copied views would not share their values with it.
+        """
         return {name: value for name, value in super().__getstate__().items() if name != "_views"}
 
 
@@ -47,13 +49,12 @@ _known: dict[type, tuple[set[Any], set[Any]]] = {}
 def specs_of(dofn: Any) -> tuple[set[Any], set[Any]]:
     """Returns the states and the timers that a DoFn declares in the parameters of its methods.
 
-    Beam's function of this purpose inspects all methods at each call. Here each class is inspected once. Some objects
-    differ from others of their class: Beam's wrappers of functions have the parameters of the wrapped function, and
-    other wrappers have a method ``process`` of their own. If such an object declares something, Beam's function is
-    called for it.
+    Beam's function of this purpose inspects all methods at each call. Here each class is inspected once. The exceptions
+    are objects with a method ``process`` of their own, such as Beam's wrappers of functions. If this method declares
+    something, Beam's function is called.
     """
     kind = type(dofn)
-    if hasattr(kind, "_inspect_process") or "process" in vars(dofn):
+    if "process" in vars(dofn):
         _, defaults = core.get_function_arguments(dofn, "process")
         if any(isinstance(value, core._DoFnParam) for value in defaults):
             return _specs_of(dofn)  # type: ignore[no-any-return]

@@ -67,19 +67,24 @@ class Submitted:
         return bool(list(self.out.glob(".work/**/spill-*/*/*")))
 
 
-def test_a_run_goes_on_after_a_node_was_lost(
-    slurm: Slurm, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
-) -> None:
-    run = Submitted(slurm, checkout, models, tmp_path / "out", "--time=30")
+def assert_survives_a_lost_node(run: Submitted, small_run: Path) -> None:
+    """Kills a node in the middle of the clean phase. Fails unless the job is queued again, continues, and is equal."""
     run.wait_until(run.is_cleaning)
-    slurm.kill("n2")
+    run.slurm.kill("n2")
     run.wait_until(lambda: run.restarts >= 1)
-    slurm.back("n2")
+    run.slurm.back("n2")
     run.wait()
     print(run.log)
     assert "start 2: nodes: n1,n2" in run.log
     assert "the run ended with status 0" in run.log
     assert_equal(run.out, small_run)
+
+
+def test_a_run_goes_on_after_a_node_was_lost(
+    slurm: Slurm, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
+) -> None:
+    run = Submitted(slurm, checkout, models, tmp_path / "out", "--time=30")
+    assert_survives_a_lost_node(run, small_run)
 
 
 def test_flink_in_the_allocation_goes_on_after_a_node_was_lost(
@@ -98,15 +103,7 @@ def test_flink_in_the_allocation_goes_on_after_a_node_was_lost(
         "BOOT": str(ROOT / "cluster" / "boot.sh"),
     }
     run = Submitted(slurm, checkout, models, tmp_path / "out", "--time=30", more=more)
-    run.wait_until(run.is_cleaning)
-    slurm.kill("n2")
-    run.wait_until(lambda: run.restarts >= 1)
-    slurm.back("n2")
-    run.wait()
-    print(run.log)
-    assert "start 2: nodes: n1,n2" in run.log
-    assert "the run ended with status 0" in run.log
-    assert_equal(run.out, small_run)
+    assert_survives_a_lost_node(run, small_run)
     assert not list(tmp_path.glob("out.flink-*")), "a Flink that did its work leaves no logs"
 
 

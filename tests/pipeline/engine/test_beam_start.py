@@ -10,7 +10,13 @@ from typing import Any
 import apache_beam as beam
 import pytest
 from apache_beam.coders import BytesCoder
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions, WorkerOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    GoogleCloudOptions,
+    PipelineOptions,
+    StandardOptions,
+    WorkerOptions,
+)
 from apache_beam.transforms import core, userstate
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, TimerSpec, on_timer
@@ -125,3 +131,14 @@ def test_a_copy_has_values_of_its_own() -> None:
         4,
     )
     assert isinstance(other, ParsedOptions)
+
+
+@pytest.mark.parametrize("kind", [PipelineOptions, ParsedOptions])
+def test_a_copy_does_not_act_for_the_account_of_the_launcher(kind: type[PipelineOptions]) -> None:
+    options = kind(["--impersonate_service_account=a@b", "--direct_num_workers=3"])
+    assert options.view_as(GoogleCloudOptions).impersonate_service_account == "a@b"
+    assert options.view_as(DirectOptions).direct_num_workers == 3
+    other = copy.deepcopy(options)
+    assert other.view_as(GoogleCloudOptions).impersonate_service_account is None
+    other.view_as(DirectOptions).direct_num_workers = 4
+    assert other.get_all_options(drop_default=True) == {"direct_num_workers": 4}
