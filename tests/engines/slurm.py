@@ -17,7 +17,7 @@ from pathlib import Path
 
 from daemons import Daemons, Unavailable, free_ports
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scontrol", "squeue", "sinfo")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "squeue", "sinfo")
 DEBIAN = "apt-get install --no-install-recommends slurmctld slurmd slurm-client munge"
 _NODE_TIMEOUT = 20
 """If a node is silent for this many seconds, the controller counts it as lost."""
@@ -101,6 +101,11 @@ class Slurm(Daemons):
         """Changes a job, for example its ``TimeLimit``."""
         command = ["scontrol", "update", f"JobId={job}", setting]
         subprocess.run(command, env=self.env, capture_output=True, check=True)
+
+    def signal(self, job: str, name: str) -> None:
+        """Sends a signal to a job's script, as Slurm itself does near the time limit."""
+        command = ["scancel", "--batch", f"--signal={name}", job]
+        subprocess.run(command, env=self.env, capture_output=True, check=True, timeout=30)
 
     def count(self, state: str) -> int:
         """Returns the number of nodes in a state."""

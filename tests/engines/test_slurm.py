@@ -107,18 +107,56 @@ def test_flink_in_the_allocation_goes_on_after_a_node_was_lost(
     assert not list(tmp_path.glob("out.flink-*")), "a Flink that did its work leaves no logs"
 
 
-def test_a_run_goes_on_after_the_time_limit(
-    slurm: Slurm, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
-) -> None:
-    # The signal comes as soon as the job runs longer than the limit less 3600 s. Slurm looks once in half a minute.
-    run = Submitted(slurm, checkout, models, tmp_path / "out", "--time=60", "--signal=B:USR1@3600")
+def late_python(folder: Path, seconds: int) -> str:
+    """Writes a Python that starts the run this late, the first time that it is asked to."""
+    path = folder / "python"
+    path.write_text(
+        f'#!/bin/bash\nif [ "$2" = pipeline.run ] && mkdir "{folder}/was-late" 2>/dev/null; then sleep {seconds}; fi\n'
+        f'exec "{sys.executable}" "$@"\n'
+    )
+    path.chmod(0o755)
+    return str(path)
+
+
+def assert_continues(run: Submitted, small_run: Path) -> None:
+    """Waits until the job was queued again and has ended. Fails unless its output is equal to that of a local run."""
     run.wait_until(lambda: "the time limit is near; queued again" in run.log)
     assert not (run.out / "manifest.json").exists(), "nothing looks complete"
-    slurm.set(run.job, "TimeLimit=120")
+    run.slurm.set(run.job, "TimeLimit=120")
     run.wait()
     print(run.log)
     assert "start 2: nodes: n1,n2" in run.log
     assert_equal(run.out, small_run)
+
+
+def test_a_run_goes_on_after_the_time_limit(
+    slurm: Slurm, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
+) -> None:
+    # The signal comes as soon as the job runs longer than the limit less 3600 s. Slurm looks once in half a minute, and
+    # this run takes less. So its first start is late.
+    more = {"PYTHON": late_python(tmp_path, 60)}
+    run = Submitted(slurm, checkout, models, tmp_path / "out", "--time=60", "--signal=B:USR1@3600", more=more)
+    assert_continues(run, small_run)
+
+
+def test_a_run_that_cleans_goes_on_after_the_signal(
+    slurm: Slurm, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
+) -> None:
+    run = Submitted(slurm, checkout, models, tmp_path / "out", "--time=30")
+    run.wait_until(run.is_cleaning)
+    slurm.signal(run.job, "USR1")
+    assert_continues(run, small_run)
+    assert "interrupted" in run.log, "the run itself was told to stop"
+
+
+def test_the_signal_may_come_while_the_engine_starts(
+    slurm: Slurm, checkout: Checkout, models: Path, small_run: Path, tmp_path: Path
+) -> None:
+    run = Submitted(slurm, checkout, models, tmp_path / "out", "--time=30")
+    run.wait_until(lambda: "start 1: nodes: n1,n2" in run.log)
+    assert not run.out.exists(), "the run has not started"
+    slurm.signal(run.job, "USR1")
+    assert_continues(run, small_run)
 
 
 def test_a_wrong_request_is_not_tried_again(slurm: Slurm, checkout: Checkout, models: Path, tmp_path: Path) -> None:
