@@ -5,6 +5,8 @@
 - ``length``: drops texts with too few characters, before and after the line dedup.
 - ``line_hashes``: splits texts into lines, normalises and hashes the lines, and drops lines by their hashes.
 - ``perplexity``: scores texts with a language model of Wikipedia and sorts them into head, middle and tail.
+- ``compiled_perplexity``: gives the same scores with compiled loops. It opens KenLM's file with ``kenlm_tables``,
+  normalises texts with ``one_pass``, splits them with ``piece_kernels``, and scores them with ``ngram_kernels``.
 - ``characters``: CCNet's tables of characters, which ``line_hashes`` and ``perplexity`` share.
 
 >>> import pyarrow as pa

@@ -3,7 +3,8 @@
     --models DIR -> find: paths by key -> load: opened once per process -> step.apply(batch, models)
 
 - ``find``: finds models by the names of their files.
-- ``load``: opens models. ``stored_files``: copies models from an object store to each machine, once.
+- ``load``: opens models. ``compiled_scorer``: makes the compiled form of a perplexity model.
+- ``stored_files``: copies models from an object store to each machine, once.
 - ``checksums``: computes checksums once per file. ``fasttext_file``: reads the tables of a fastText model.
 - ``fetch``: downloads the published models. ``evals``: the evaluation sets that can be fetched, and their columns.
 - ``train_perplexity``: trains a language model as CCNet did. ``training_texts``: reads the texts for training.

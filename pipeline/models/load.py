@@ -17,6 +17,7 @@ from filters.reference import ReferenceModel
 from filters.step import Step
 from filters.url_lists import UrlEntries
 from mixtures.decontaminate.table import open_table
+from pipeline.models.compiled_scorer import compiled_scorer
 from pipeline.models.fasttext_file import read_pruned_model
 from pipeline.models.matching import check_pieces
 from pipeline.models.model_files import check_model_file
@@ -62,14 +63,15 @@ class RankFile:
 
 ModelPath = str | StoredFile | ModelFiles | RankFile
 
-_loaded: dict[tuple[str, ModelPath], tuple[Any, Any]] = {}
-"""Maps (key, path) to a pair. The first value has the sizes and times of the model's files when they were read. The
-second is the opened model."""
-_loading = threading.Lock()
+_loaded: dict[tuple[str, ModelPath, bool], tuple[Any, Any]] = {}
+"""Maps (key, path, whether the form is compiled) to a pair: the sizes and times of the model's files when they were
+read, and the opened model."""
+_loading = threading.RLock()
 
 
-def load(key: str, path: ModelPath) -> Any:
-    """Returns the opened model at a path. ``key`` is the kind of the model, for example ``language``.
+def load(key: str, path: ModelPath, *, is_compiled: bool = False) -> Any:
+    """Returns the opened model at a path. ``key`` is the kind of the model, for example ``language``. If
+    ``is_compiled``, returns the compiled form of the model, which only the kinds in :data:`COMPILED` have.
 
     A model is opened only once per process, and all steps and threads share it. If the file is replaced, it is opened
     again.
@@ -82,10 +84,11 @@ def load(key: str, path: ModelPath) -> Any:
     """
     with _loading:
         stamp = _stamp(path)
-        if (key, path) not in _loaded or _loaded[key, path][0] != stamp:
+        name = key, path, is_compiled
+        if name not in _loaded or _loaded[name][0] != stamp:
             on_disk = path if isinstance(path, ModelFiles | RankFile) or key == "exclude" else local_path(path)
-            _loaded[key, path] = stamp, _LOADERS[key](on_disk)
-        return _loaded[key, path][1]
+            _loaded[name] = stamp, _COMPILED[key](load(key, path)) if is_compiled else _LOADERS[key](on_disk)
+        return _loaded[name][1]
 
 
 def _stamp(path: ModelPath | str | StoredFile) -> Any:
@@ -318,7 +321,11 @@ def how_to_get(key: str, languages: tuple[str, ...], folder: str = "DIR") -> str
     return f"get it with `python -m pipeline.models fetch --models {folder} {lm}`, or train your own {own}"
 
 
-COMPILED = frozenset({"language"})
+_COMPILED: dict[str, Callable[[Any], Any]] = {
+    "language": lambda model: model.compiled,
+    "perplexity": lambda models: {name: compiled_scorer(model) for name, model in models.items()},
+}
+COMPILED = frozenset(_COMPILED)
 """The keys of the models that also have a compiled form. The compiled form gives the same results faster. It needs the
 compiler that :mod:`filters.compiled` uses."""
 
@@ -329,5 +336,4 @@ def loaded_models(steps: Iterable[Step], paths: Mapping[str, Any], *, is_compile
     If ``is_compiled``, the models with keys in :data:`COMPILED` are returned in their compiled form.
     """
     needed = {key for step in steps for key in step.MODELS if key in paths}
-    models = {key: load(key, paths[key]) for key in sorted(needed)}
-    return {key: model.compiled if is_compiled and key in COMPILED else model for key, model in models.items()}
+    return {key: load(key, paths[key], is_compiled=is_compiled and key in _COMPILED) for key in sorted(needed)}
