@@ -4,8 +4,6 @@ has its own address.
 
 from __future__ import annotations
 
-import json
-import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +28,10 @@ class Flink(Daemons):
     home: Path
     job_server: Path
     ports: list[int] = field(default_factory=lambda: free_ports(3))
+    _registrations: dict[str, int] = field(default_factory=dict)
+    """For each TaskManager, how often it has registered since the first start, once it will have registered again. The
+    JobManager counts a killed TaskManager as present for some time, so the present number of TaskManagers says little.
+    """
 
     def __enter__(self) -> Flink:
         for name in ("conf", "tmp", "artifacts"):
@@ -58,6 +60,7 @@ class Flink(Daemons):
 
     def start_jobmanager(self) -> None:
         """Starts the JobManager. TaskManagers that already run register with it."""
+        self._registrations = {name: self._num_registered(name) + 1 for name in self._registrations}
         main = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
         self._java("jobmanager", ["-Xmx600m"], main, "--executionMode", "cluster")
 
@@ -72,6 +75,7 @@ class Flink(Daemons):
 
     def back(self, name: str, before: Sequence[str] = (), more: Mapping[str, object] | None = None) -> None:
         """Starts a TaskManager. Its command gets the prefix ``before``. ``more`` are settings of Flink."""
+        self._registrations[name] = self._num_registered(name) + 1
         memory = ["-Xmx900m", "-XX:MaxMetaspaceSize=500m", "-XX:MaxDirectMemorySize=900m"]
         main = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
         settings = {"taskmanager.host": _HOSTS[name], "taskmanager.resource-id": name, **(more or {})}
@@ -79,8 +83,11 @@ class Flink(Daemons):
         self._java(name, memory, main, *words, before=before)
 
     def until_whole(self) -> None:
-        """Waits until both TaskManagers have registered."""
-        self.until(lambda: self._num_taskmanagers() == 2, 90, "the TaskManagers did not register")
+        """Waits until both TaskManagers have registered since they, or the JobManager, were last started."""
+        self.until(
+            lambda: all(self._num_registered(name) >= number for name, number in self._registrations.items()),
+            90, "the TaskManagers did not register",
+        )  # fmt: skip
 
     def num_ended(self) -> int:
         """Returns the number of finished tasks, summed over all jobs."""
@@ -90,12 +97,8 @@ class Flink(Daemons):
         """Returns the addresses of the TaskManagers that have finished a task."""
         return {host for name, host in _HOSTS.items() if "switched from RUNNING to FINISHED" in self.log(name)}
 
-    def _num_taskmanagers(self) -> int:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[1]}/overview", timeout=10) as answer:
-                return int(json.load(answer)["taskmanagers"])
-        except OSError:  # it does not listen yet, or listens but cannot answer yet
-            return 0
+    def _num_registered(self, name: str) -> int:
+        return self.log("jobmanager").count(f"Registering TaskManager with ResourceID {name} ")
 
     def _java(self, name: str, memory: list[str], main: str, *arguments: str, before: Sequence[str] = ()) -> None:
         log = f"-Dlog4j.configurationFile={self.folder}/log4j.properties"

@@ -4,9 +4,7 @@ address.
 
 from __future__ import annotations
 
-import json
 import re
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +22,8 @@ class Spark(Daemons):
     home: Path
     job_server: Path
     ports: list[int] = field(default_factory=lambda: free_ports(3))
+    _registrations: dict[str, int] = field(default_factory=dict)
+    """For each worker, how often it has registered since the first start, once it will have registered again."""
 
     def __enter__(self) -> Spark:
         try:
@@ -66,6 +66,7 @@ class Spark(Daemons):
 
     def back(self, name: str, before: Sequence[str] = ()) -> None:
         """Starts a worker. Its command gets the prefix ``before``."""
+        self._registrations[name] = self._num_registered(name) + 1
         self._java(
             name, "org.apache.spark.deploy.worker.Worker", "--host", _HOSTS[name], "--cores", "1", "--memory", "3000m",
             "--work-dir", f"{self.folder}/work-{name}", "--webui-port", "0", f"spark://127.0.0.1:{self.ports[0]}",
@@ -77,8 +78,11 @@ class Spark(Daemons):
         return self.folder / f"local-{name}"
 
     def until_whole(self) -> None:
-        """Waits until both workers have registered."""
-        self.until(lambda: self._alive() == len(_HOSTS), 90, "Spark's workers did not register")
+        """Waits until both workers have registered since they were last started."""
+        self.until(
+            lambda: all(self._num_registered(name) >= number for name, number in self._registrations.items()),
+            90, "Spark's workers did not register",
+        )  # fmt: skip
 
     def num_ended(self) -> int:
         """Returns the number of finished tasks, summed over all jobs."""
@@ -88,9 +92,8 @@ class Spark(Daemons):
         """Returns the addresses of the workers that have finished a task."""
         return set(re.findall(r"Finished task \S+ in stage \S+ \(TID \d+\) in \d+ ms on (\S+)", self.log("job_server")))
 
-    def _alive(self) -> int:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports[1]}/json/", timeout=10) as answer:
-            return int(json.load(answer)["aliveworkers"])
+    def _num_registered(self, name: str) -> int:
+        return self.log("master").count(f"Registering worker {_HOSTS[name]}:")
 
     def _java(self, name: str, main: str, *arguments: str, before: Sequence[str] = (), **env: str) -> None:
         java = ["java", "-Xmx256m", *JAVA_OPENS, "-cp", f"{self.home}/jars/*", main]

@@ -68,7 +68,7 @@ def assert_unfinished(run: Started) -> None:
 def assert_folder_is_missed(run: Started) -> None:
     """Fails unless the run ended because a worker does not see the folder of its output."""
     assert run.wait(300) == 1
-    assert run.last_line.startswith("error: job clean failed: --output: the worker on ")
+    assert run.last_line.startswith("error: job clean failed: --output: the worker on "), run.log[-3000:]
     assert f"does not see {run.out}/.work" in run.last_line
     assert_unfinished(run)
 
