@@ -13,19 +13,30 @@ import io
 import json
 import pstats
 import sys
+import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from pipeline.clean.batches import batches, text_bytes
+from filters.step import Step
+from pipeline.clean.batch_address import BATCH_ID
+from pipeline.clean.batches import batches, set_columns, text_bytes
+from pipeline.clean.dedup.kind import KeyTools, NumberedBatch
+from pipeline.clean.dedup.kinds import dedup_of_spilled_text, kind_of
 from pipeline.clean.joins.licences import choose_copy
-from pipeline.clean.segments import is_local
+from pipeline.clean.ledger import Ledger
+from pipeline.clean.segments import is_local, segments_of
+from pipeline.clean.sizing import is_worth_compiling, scale_of
 from pipeline.files.files import open_file
+from pipeline.files.spill import SpillFile
 from pipeline.models.find import find_models
 from pipeline.models.load import loaded_models
 from pipeline.settings.inputs import list_inputs
@@ -37,31 +48,53 @@ NUM_ENTRIES = 10
 
 
 def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
-    """Reads the input of a source and applies all steps except the dedups. Uses no Beam, to measure the steps alone.
+    """Reads the input of a source and does the work of all steps without Beam, spill files and output.
 
-    Nothing is counted or written. Returns two figures: the CPU seconds without the loading of models, and the bytes of
-    text before the first step.
+    Local steps are applied. Dedups compute the keys of all documents and sort them in memory, but do not drop
+    documents. Nothing is counted or written. Returns two figures: the CPU seconds without the loading of models, and
+    the bytes of text before the first step.
     """
     source = SOURCES[name]
     steps = tuple(step for step in source.steps if is_local(step))
-    found = find_models(models_dir)
-    models = loaded_models(steps, {k: found[k] for step in steps for k in step.MODELS if k in found})
-    listing = list_inputs(name, globs)
+    found, listing = find_models(models_dir), list_inputs(name, globs)
+    is_compiled = is_worth_compiling(listing.num_bytes, 1)
+    paths = {k: found[k] for step in steps for k in step.MODELS if k in found}
+    models = loaded_models(steps, paths, is_compiled=is_compiled)
     units = source.reader.units(listing.files, open_file)
+    passes = segments_of(source)
+    keys: dict[tuple[int, str], list[tuple[int, bytes]]] = defaultdict(list)
     begun, num_bytes = time.process_time(), 0
-    for batch in batches(documents_of(source, units), source=name, columns=source.reader.COLUMNS):
-        if batch is None:
-            continue
-        num_bytes += text_bytes(batch.column("text"))
-        for step in steps:
-            if not batch.num_rows:
-                break
-            outcome = step.apply(batch, models)
-            for column, values in outcome.columns.items():
-                at = batch.schema.get_field_index(column)
-                batch = batch.append_column(column, values) if at < 0 else batch.set_column(at, column, values)
-            batch = batch.filter(outcome.verdict.is_null())
+    with tempfile.TemporaryDirectory() as folder:
+        tools = KeyTools(scale_of(listing.num_bytes), SpillFile(folder), Ledger(name, 0))
+        numbered = enumerate(batches(documents_of(source, units), source=name, columns=source.reader.COLUMNS), 1)
+        for number, batch in numbered:
+            if batch is None:
+                continue
+            num_bytes += text_bytes(batch.column("text"))
+            for one in passes:
+                batch = applied(batch, one.local, models)
+                if not batch.num_rows:
+                    break
+                if (hashed_for := dedup_of_spilled_text(source.steps, one)) is not None:
+                    batch = kind_of(hashed_for).before_spill(batch, hashed_for)
+                if one.dedups:
+                    documents = NumberedBatch(batch, BATCH_ID.pack(0, 0, number), np.arange(batch.num_rows))
+                    for tag, key in kind_of(one.dedups[0].step).keys(documents, one.dedups, tools):
+                        keys[one.index, tag].append(key)
+        tools.spill.close()
+    for of_one_dedup in keys.values():
+        of_one_dedup.sort()
     return {"seconds": time.process_time() - begun, "bytes": num_bytes}
+
+
+def applied(batch: pa.RecordBatch, steps: Sequence[Step], models: Mapping[str, Any]) -> pa.RecordBatch:
+    """Applies local steps to a batch. Returns the kept documents."""
+    for step in steps:
+        if not batch.num_rows:
+            break
+        outcome = step.apply(batch, models)
+        batch = set_columns(batch, outcome.columns).filter(outcome.verdict.is_null())
+    return batch
 
 
 def documents_of(source: Source, units: Any) -> Iterator[dict[str, Any]]:

@@ -5,9 +5,9 @@
 
 Each source is cleaned twice, from input of two sizes. ``multiplied.py`` makes this input from real files. The
 difference between the two runs gives the CPU seconds per MB, without the time to start. For comparison, the table also
-has the CPU seconds of the same steps without Beam: the reader, the join and all steps except the dedups. This leaves
-out what a run adds: counting, writing, and comparing documents. A line below has the speed of each library that the
-source cannot do without (``bare_kernels.py``).
+has the CPU seconds of the same work without Beam: the reader, the join, all local steps, and the keys of the dedups,
+which are sorted in memory. This leaves out what a run adds: grouping, spilling, counting, and writing. A line below has
+the speed of each library that the source cannot do without (``bare_kernels.py``).
 
 Runs use one process. Seconds are the user and system time of the process and its children, not wall time, because other
 programs may use the machine. If there are several rounds, the smallest time counts, because other programs can only add
@@ -41,7 +41,6 @@ from benchmarks.multiplied import MAKERS, made_bytes, make_input
 ROOT = Path(__file__).resolve().parents[1]
 CHILD = str(ROOT / "benchmarks" / "whole_run_child.py")
 BARE = str(ROOT / "benchmarks" / "bare_kernels.py")
-MODELS = str(ROOT / "samples" / "models")
 MIXED = "c4"
 """The source whose clean documents are tokenized and mixed. Its documents have the mean length of web pages."""
 
@@ -64,13 +63,13 @@ def cpu_seconds(command: Sequence[str]) -> tuple[float, float, str]:
     return used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6, printed
 
 
-def run_arguments(folder: Path, source: str, output: Path, *flags: str) -> list[str]:
+def run_arguments(folder: Path, source: str, models: str, output: Path, *flags: str) -> list[str]:
     """Writes the configuration file of a run of one source. Returns the arguments of the run."""
     config = folder / "run.yaml"
     made = json.loads((folder / "made.json").read_text())
     settings = {
         "recipe": "llama",
-        "models": MODELS,
+        "models": models,
         "mixture": {"missing": "share"},
         "tokenizer": {"vocab_size": 8000},
         "inputs": {source: made["globs"]},
@@ -79,10 +78,10 @@ def run_arguments(folder: Path, source: str, output: Path, *flags: str) -> list[
     return [f"--config={config}", f"--sources={source}", f"--output={output}", "--direct_num_workers=1", *flags]
 
 
-def clean(folder: Path, source: str, output: Path) -> tuple[float, float]:
+def clean(folder: Path, source: str, models: str, output: Path) -> tuple[float, float]:
     """Deletes earlier output, and then cleans a source. Returns CPU seconds and peak memory in MB."""
     shutil.rmtree(output, ignore_errors=True)
-    arguments = run_arguments(folder, source, output, "--phase=clean")
+    arguments = run_arguments(folder, source, models, output, "--phase=clean")
     return cpu_seconds([sys.executable, "-m", "pipeline.run", *arguments])[:2]
 
 
@@ -93,7 +92,7 @@ def text_megabytes(output: Path, source: str) -> float:
 
 
 def measure_source(
-    source: str, folders: list[Path], scratch: Path, *, rounds: int, is_profiled: bool
+    source: str, folders: list[Path], scratch: Path, models: str, *, rounds: int, is_profiled: bool
 ) -> dict[str, Any]:
     """Cleans one source with input of two sizes. Returns the speeds, the time to start, and the peak memory."""
     outputs = [scratch / f"out-{folder.name}" for folder in folders]
@@ -101,10 +100,10 @@ def measure_source(
     peaks, kernels = [0.0, 0.0], []
     for _ in range(rounds):
         for index, (folder, output) in enumerate(zip(folders, outputs, strict=True)):
-            used, peaks[index] = clean(folder, source, output)
+            used, peaks[index] = clean(folder, source, models, output)
             seconds[index].append(used)
         globs = json.loads((folders[1] / "made.json").read_text())["globs"]
-        command = [sys.executable, CHILD, "kernels", source, *globs, "--models", MODELS]
+        command = [sys.executable, CHILD, "kernels", source, *globs, "--models", models]
         kernels.append(json.loads(cpu_seconds(command)[2].splitlines()[-1]))
     small, large = (min(s) for s in seconds)
     text = [text_megabytes(output, source) for output in outputs]
@@ -121,36 +120,36 @@ def measure_source(
         "whole_by_kernels": round(per_mb / (bare / stored[1]), 2),
         "start_seconds": round(small - per_mb * stored[0], 1),
         "peak_mb": round(max(peaks)),
-        "libraries_input_mb_per_s": library_rates(source, folders[0], outputs[0], stored[0]),
+        "libraries_input_mb_per_s": library_rates(source, folders[0], models, outputs[0], stored[0]),
     }
     if is_profiled:
         output = scratch / "out-profile"
         shutil.rmtree(output, ignore_errors=True)
-        arguments = run_arguments(folders[0], source, output, "--phase=clean")
+        arguments = run_arguments(folders[0], source, models, output, "--phase=clean")
         found["profile"] = json.loads(cpu_seconds([sys.executable, CHILD, "profile", *arguments])[2])
     return found
 
 
-def library_rates(source: str, folder: Path, output: Path, megabytes: float) -> dict[str, float]:
+def library_rates(source: str, folder: Path, models: str, output: Path, megabytes: float) -> dict[str, float]:
     """Returns the MB of input per second of each library that a source needs (``bare_kernels.py``)."""
     globs = json.loads((folder / "made.json").read_text())["globs"]
-    command = [sys.executable, BARE, source, *globs, "--models", MODELS, "--output", str(output)]
+    command = [sys.executable, BARE, source, *globs, "--models", models, "--output", str(output)]
     seconds: dict[str, float] = json.loads(cpu_seconds(command)[2].splitlines()[-1])
     return {name: round(megabytes / used, 1) for name, used in seconds.items() if used}
 
 
-def measure_mix(folders: list[Path], scratch: Path, *, rounds: int) -> dict[str, Any]:
+def measure_mix(folders: list[Path], scratch: Path, models: str, *, rounds: int) -> dict[str, Any]:
     """Tokenizes and mixes one source's clean documents (:data:`MIXED`) in two sizes. Returns speed and peak memory."""
     outputs = [scratch / f"out-{folder.name}" for folder in folders]
     for folder, output in zip(folders, outputs, strict=True):
-        clean(folder, MIXED, output)
+        clean(folder, MIXED, models, output)
     tokenizer = scratch / "mix-tokenizer.model"
     if not tokenizer.exists():
         cpu_seconds(
-            [sys.executable, "-m", "pipeline.run", *run_arguments(folders[0], MIXED, outputs[0], "--phase=mix")]
+            [sys.executable, "-m", "pipeline.run", *run_arguments(folders[0], MIXED, models, outputs[0], "--phase=mix")]
         )
         shutil.copy(outputs[0] / "tokenizer.model", tokenizer)
-        clean(folders[0], MIXED, outputs[0])
+        clean(folders[0], MIXED, models, outputs[0])
     seconds: list[list[float]] = [[], []]
     peak = tokens = 0.0
     for _ in range(rounds):
@@ -159,7 +158,7 @@ def measure_mix(folders: list[Path], scratch: Path, *, rounds: int) -> dict[str,
             mixed = scratch / "out-mix"
             shutil.rmtree(mixed, ignore_errors=True)
             used, peak, _ = cpu_seconds(
-                [sys.executable, "-m", "pipeline.run", *run_arguments(folder, MIXED, mixed, *flags)]
+                [sys.executable, "-m", "pipeline.run", *run_arguments(folder, MIXED, models, mixed, *flags)]
             )
             seconds[index].append(used)
             tokens = json.loads((mixed / "manifest.json").read_text())["tokens"]
@@ -206,6 +205,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sources", default=",".join(MAKERS), help="names, with commas (default: all)")
     parser.add_argument("--megabytes", type=int, nargs=2, default=[100, 400], help="the two sizes (default: 100 400)")
+    parser.add_argument(
+        "--models", default=str(ROOT / "samples" / "models"),
+        help="folder of models (default: the sample's, whose KenLM model is small and not compiled)",
+    )  # fmt: skip
     parser.add_argument("--rounds", type=int, default=1, help="times that each run is repeated")
     parser.add_argument("--skip-mix", action="store_true", help="do not tokenize and mix")
     parser.add_argument(
@@ -224,11 +227,13 @@ def main() -> None:
         for source in args.sources.split(","):
             folders = folders_of(source, data, scratch, args.megabytes)
             rates["sources"][source] = measure_source(
-                source, folders, scratch, rounds=args.rounds, is_profiled=args.profile
+                source, folders, scratch, args.models, rounds=args.rounds, is_profiled=args.profile
             )
             print(json.dumps({source: rates["sources"][source]}), file=sys.stderr, flush=True)
         if not args.skip_mix:
-            rates["mix"] = measure_mix(folders_of(MIXED, data, scratch, args.megabytes), scratch, rounds=args.rounds)
+            rates["mix"] = measure_mix(
+                folders_of(MIXED, data, scratch, args.megabytes), scratch, args.models, rounds=args.rounds
+            )
     rates["sources"] = {name: rates["sources"][name] for name in MAKERS if name in rates["sources"]}
     rates["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, one process"
     print_table(rates)
