@@ -108,7 +108,8 @@ def kernel(function: Callable[_P, _R]) -> Kernel[_P, _R]:
 
 
 def _type_of(value: object) -> object:
-    """Returns a key for the type of an argument. Arguments with equal keys have the same type in Numba."""
+    """Returns a key for the type of an argument. Arguments with equal keys have the same type in Numba. So the fields
+    of a named tuple must have the same types in all objects of its class."""
     if isinstance(value, np.ndarray):
         flags = value.flags
         return value.dtype.str, value.ndim, flags.c_contiguous, flags.writeable, flags.aligned

@@ -222,7 +222,7 @@ def covers(proto: model_proto.ModelProto) -> bool:
         and proto.byte_fallback
         and byte_pieces == {f"<0x{byte:02X}>" for byte in range(256)}
         and kinds <= {model_proto.NORMAL, model_proto.BYTE, model_proto.CONTROL, model_proto.UNKNOWN}
-        and not (proto.has_charsmap or proto.treat_whitespace_as_suffix or proto.remove_extra_whitespaces)
+        and not (proto.charsmap or proto.treat_whitespace_as_suffix or proto.remove_extra_whitespaces)
         and proto.escape_whitespaces
         and not any(" " in p.text or not p.text for p in normal)
         and all(len(p.text) > 1 for p in proto.pieces if p.kind != model_proto.NORMAL)

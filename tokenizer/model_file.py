@@ -40,8 +40,8 @@ class ModelProto:
     model_type: int
     byte_fallback: bool
     treat_whitespace_as_suffix: bool
-    normalizer: str
-    has_charsmap: bool
+    charsmap: bytes
+    """The rules for characters; empty if there are none."""
     add_dummy_prefix: bool
     remove_extra_whitespaces: bool
     escape_whitespaces: bool
@@ -72,16 +72,15 @@ def parse(model: bytes) -> ModelProto:
         model_type=int(trainer.get(3, UNIGRAM)),
         byte_fallback=bool(trainer.get(35, 0)),
         treat_whitespace_as_suffix=bool(trainer.get(24, 0)),
-        normalizer=_text(normalizer.get(1, b"")),
-        has_charsmap=bool(normalizer.get(2, b"")),
+        charsmap=_content(normalizer.get(2, b"")),
         add_dummy_prefix=bool(normalizer.get(3, 1)),
         remove_extra_whitespaces=bool(normalizer.get(4, 1)),
         escape_whitespaces=bool(normalizer.get(5, 1)),
     )
 
 
-def _text(value: int | bytes) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else ""
+def _content(value: int | bytes) -> bytes:
+    return value if isinstance(value, bytes) else b""
 
 
 def _piece(data: bytes) -> VocabularyPiece:

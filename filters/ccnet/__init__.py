@@ -7,6 +7,7 @@
 - ``perplexity``: scores texts with a language model of Wikipedia and sorts them into head, middle and tail.
 - ``compiled_perplexity``: gives the same scores with compiled loops. It opens KenLM's file with ``kenlm_tables``,
   normalises texts with ``one_pass``, splits them with ``piece_kernels``, and scores them with ``ngram_kernels``.
+- ``charsmap``: finds the characters that a SentencePiece model joins to others.
 - ``characters``: CCNet's tables of characters, which ``line_hashes`` and ``perplexity`` share.
 
 >>> import pyarrow as pa

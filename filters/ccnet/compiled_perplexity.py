@@ -20,6 +20,9 @@ from filters.ccnet.piece_kernels import ROOM, UNIT, Pieces, build_trie, split_te
 
 _SPACE_SYMBOL = "\u2581"
 """What SentencePiece writes for a space."""
+MAX_BYTES = 1 << 31
+"""The packages score texts of this size, because the loops count bytes with 32 bits."""
+_PROBE_PIECES = 300
 _UNKNOWN_PENALTY = np.float32(10)
 """SentencePiece subtracts this from the lowest score of a piece, for characters that no piece contains."""
 
@@ -38,7 +41,7 @@ class CompiledPerplexityModel(PerplexityModel):
         codes = self.normalizer.normalize(text)
         if not len(codes):
             return None
-        if has_other_space(codes):
+        if len(codes) >= MAX_BYTES or has_other_space(codes):
             return PerplexityModel.perplexity(self, text)
         ends, ids = np.empty((2, len(codes)), np.int32)
         num_pieces = split_text(codes, self.tables, ends, ids)
@@ -46,7 +49,9 @@ class CompiledPerplexityModel(PerplexityModel):
         return round(float(10.0 ** (-float(log10) / (num_pieces + 1))), 1)
 
 
-def compiled(model: PerplexityModel, lm_path: str, score_of_piece: Mapping[str, float]) -> PerplexityModel:
+def compiled(
+    model: PerplexityModel, lm_path: str, score_of_piece: Mapping[str, float], charsmap: bytes
+) -> PerplexityModel:
     """Returns the same model with compiled loops. If they cannot evaluate the model, returns the model itself.
 
     Args:
@@ -55,6 +60,7 @@ def compiled(model: PerplexityModel, lm_path: str, score_of_piece: Mapping[str, 
         lm_path: the path of the KenLM model. Only binary models with hash tables are evaluated.
         score_of_piece: the scores of the SentencePiece model's normal pieces. The model must have no other pieces that
             occur in texts.
+        charsmap: the SentencePiece model's rules for characters (``precompiled_charsmap``).
     """
     ngrams = open_tables(lm_path)
     pieces = sorted(text.replace(_SPACE_SYMBOL, " ").encode("utf-8") for text in score_of_piece)
@@ -62,10 +68,15 @@ def compiled(model: PerplexityModel, lm_path: str, score_of_piece: Mapping[str, 
         return model
     spellings = [piece.replace(b" ", _SPACE_SYMBOL.encode("utf-8")) for piece in pieces]
     scores = np.array([score_of_piece[spelling.decode("utf-8")] for spelling in spellings], np.float32)
-    return CompiledPerplexityModel(
-        model.pieces, model.lm, model.cutoffs, OnePassNormalizer(model.pieces), _trie_of(pieces, scores), ngrams,
-        words_in(ngrams, spellings),
-    )  # fmt: skip
+    normalizer, trie = OnePassNormalizer(model.pieces, charsmap), _trie_of(pieces, scores)
+    found = CompiledPerplexityModel(
+        model.pieces, model.lm, model.cutoffs, normalizer, trie, ngrams, words_in(ngrams, spellings)
+    )
+    probe = " ".join(
+        spellings[i].decode("utf-8") for i in range(0, len(spellings), 1 + len(spellings) // _PROBE_PIECES)
+    )
+    # They differ if the file was replaced since KenLM opened it, or if another version of a package is installed.
+    return found if found.perplexity(probe) == model.perplexity(probe) else model
 
 
 def _trie_of(pieces: Sequence[bytes], scores: npt.NDArray[np.float32]) -> Pieces:

@@ -27,10 +27,16 @@ _MAX_ORDER = 16
 
 
 def open_tables(path: str) -> Ngrams | None:
-    """Returns the tables of a binary KenLM model; None if the file is a model of another kind, for example ``trie`` or
-    ARPA."""
-    with open(path, "rb") as file:
-        head = file.read(_COUNTS_AT + 8 * _MAX_ORDER)
+    """Returns the tables of a binary KenLM model.
+
+    Returns None if the file is a model of another kind, for example ``trie`` or ARPA. Returns None also if the file is
+    damaged or no longer there.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_COUNTS_AT + 8 * _MAX_ORDER)
+    except OSError:
+        return None
     if head[: len(_MAGIC)] != _MAGIC or head[_REFERENCE_AT:_FIXED_AT] != _REFERENCE:
         return None
     order, multiplier, kind, _, search_version = struct.unpack_from("<B3xfIB3xI", head, _FIXED_AT)
@@ -48,6 +54,9 @@ def open_tables(path: str) -> Ngrams | None:
     tables = Ngrams(
         numbers, numbers.view(np.float32), np.array(firsts[:-1], np.int64), np.array(slots, np.int64), begin=0, end=0
     )
+    entries = numbers[firsts[0] : firsts[1]]
+    if (entries[2::3] > counts[0]).any():  # machine code would read outside the next table
+        return None
     begin, end = words_in(tables, [b"<s>", b"</s>"]).tolist()
     return tables._replace(begin=begin, end=end)
 

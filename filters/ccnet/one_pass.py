@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import re
 import unicodedata
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from filters.ccnet.charsmap import continuations
 from filters.ccnet.perplexity import normalize
 from filters.compiled import kernel
 
@@ -18,30 +17,32 @@ Codes = npt.NDArray[np.uint8]
 SPACE = 32
 FORM_BYTES = 8
 """The largest number of bytes of a character's normalised form."""
-RULES = ("nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf", "identity")
-"""The names of SentencePiece's own rules. They join characters only as Unicode's normal form NFKC does."""
 _NUM_CODE_POINTS = 0x20000
 _UNSEEN, _NONE = -2, -1
 _SPACE_SYMBOL = "\u2581".encode()
 """What SentencePiece writes for a space."""
 _CAPITAL_SIGMA = "\u03a3"
-_HANGUL_PARTS = re.compile("[\u1100-\u11ff\ua960-\ua97f\ud7b0-\ud7ff]")
 
 
 class OnePassNormalizer:
     """Applies two normalisers to a text at once: CCNet's rules, and those of a SentencePiece model.
 
-    Most characters have the same normalised form wherever they are. There are three exceptions: a mark can be joined to
-    the character before it, parts of Hangul syllables can be joined, and a capital sigma becomes a final sigma at the
-    end of a word. So a table has the forms of all other characters. A character is added to the table when it first
-    occurs. Texts with exceptions are left to the two normalisers.
+    Most characters have the same normalised form wherever they are. A table has these forms. A character is added to
+    the table when it first occurs. Some characters depend on the characters beside them: marks and parts of Hangul
+    syllables can be joined to the character before them, and a capital sigma becomes a final sigma at the end of a
+    word. Texts with such characters are left to the two normalisers.
 
-    The SentencePiece model must have one of the rules in :data:`RULES`, and must handle spaces as SentencePiece does by
-    default.
+    The SentencePiece model must handle spaces as SentencePiece does by default. It must not have pieces that users
+    defined.
     """
 
-    def __init__(self, pieces: Any) -> None:
+    def __init__(self, pieces: Any, charsmap: bytes) -> None:
+        """Makes the normaliser of a loaded SentencePiece model.
+
+        ``charsmap`` is ``precompiled_charsmap`` of the same model.
+        """
         self._pieces = pieces
+        self._continuations = continuations(charsmap)
         self._lengths = np.full(_NUM_CODE_POINTS, _UNSEEN, np.int8)
         self._forms = np.zeros(_NUM_CODE_POINTS * FORM_BYTES, np.uint8)
 
@@ -69,16 +70,12 @@ class OnePassNormalizer:
 
     def _form_of(self, char: str) -> bytes | None:
         """Returns the normalised form of a character; None if the form may depend on the characters beside it."""
-        plain = normalize(f"a{char}a")
+        plain = normalize(f"a{char}a")[1:-1]
         form = self._by_normalizers(f"a{char}a").removeprefix(b" a").removesuffix(b"a")
-        decomposed = unicodedata.normalize("NFD", char.lower())
-        left = {*form.decode("utf-8")}
         is_apart = (
             char not in (_CAPITAL_SIGMA, "\u2581")
-            and unicodedata.category(char) != "Cn"  # SentencePiece may know characters that Python does not know
-            and not left & _joined_to_others()
-            and not _HANGUL_PARTS.search(decomposed)
-            and not any(unicodedata.category(c).startswith("M") for c in left)
+            and not self._continuations & {*plain}
+            and not any(map(unicodedata.combining, plain))  # such marks can change places with others
             and (b" " not in form or form == b" " or plain.isascii())
             and (form in (b"", b" ") or not char.isspace())
         )
@@ -87,13 +84,6 @@ class OnePassNormalizer:
     def _by_normalizers(self, text: str) -> bytes:
         normalized: bytes = self._pieces.normalize(normalize(text).encode("utf-8"))
         return normalized.replace(_SPACE_SYMBOL, b" ")
-
-
-@functools.cache
-def _joined_to_others() -> frozenset[str]:
-    """Returns the characters that NFKC joins to the character before them. Most are marks."""
-    decompositions = (unicodedata.decomposition(chr(code)).split() for code in range(_NUM_CODE_POINTS))
-    return frozenset(chr(int(d[1], 16)) for d in decompositions if len(d) == 2 and not d[0].startswith("<"))
 
 
 @kernel

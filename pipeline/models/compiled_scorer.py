@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from filters.ccnet.compiled_perplexity import compiled
-from filters.ccnet.one_pass import RULES
 from filters.ccnet.perplexity import PerplexityModel
 from tokenizer.model_file import CONTROL, NORMAL, UNIGRAM, UNKNOWN, UNUSED, parse
 
@@ -13,14 +12,22 @@ from tokenizer.model_file import CONTROL, NORMAL, UNIGRAM, UNKNOWN, UNUSED, pars
 def compiled_scorer(model: PerplexityModel) -> PerplexityModel:
     """Returns a perplexity model in its compiled form. If it has none, returns the model itself.
 
-    Models as CCNet's have a compiled form. The SentencePiece model is of the type unigram, with the default options and
-    one of SentencePiece's own rules of normalisation. The KenLM model is a binary file with hash tables.
+    Models like CCNet's have a compiled form. The SentencePiece model is of the type unigram, with the default options.
+    The KenLM model is a binary file with hash tables.
     """
-    proto = parse(model.pieces.serialized_model_proto())
+    try:
+        proto = parse(model.pieces.serialized_model_proto())
+    except ValueError:  # SentencePiece accepts pieces that are not UTF-8
+        return model
     others = {piece.kind for piece in proto.pieces} - {NORMAL, UNKNOWN, CONTROL, UNUSED}
     is_default = proto.add_dummy_prefix and proto.remove_extra_whitespaces and proto.escape_whitespaces
-    is_other_kind = proto.model_type != UNIGRAM or proto.byte_fallback or proto.treat_whitespace_as_suffix
-    if others or is_other_kind or not is_default or proto.normalizer not in RULES:
+    if (
+        others
+        or not is_default
+        or proto.model_type != UNIGRAM
+        or proto.byte_fallback
+        or proto.treat_whitespace_as_suffix
+    ):
         return model
     scores = {piece.text: piece.score for piece in proto.pieces if piece.kind == NORMAL}
-    return compiled(model, os.fsdecode(model.lm.path), scores)
+    return compiled(model, os.fsdecode(model.lm.path), scores, proto.charsmap)

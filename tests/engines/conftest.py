@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -52,22 +53,33 @@ def models(checkout: Checkout) -> Path:
 
 
 @pytest.fixture(scope="session")
-def local_run(checkout: Checkout, models: Path) -> Path:
+def local_run(checkout: Checkout, models: Path, for_all_processes: Path) -> Path:
     """Returns the output of a local run of all seven sources, in one process."""
-    return _local(checkout, models, checkout.config("all"), "local", checkout.input_flags())
+    return _local(checkout, models, checkout.config("all"), for_all_processes / "local", checkout.input_flags())
 
 
 @pytest.fixture(scope="session")
-def small_run(checkout: Checkout, models: Path) -> Path:
+def small_run(checkout: Checkout, models: Path, for_all_processes: Path) -> Path:
     """Returns the output of a local run of two sources, in one process."""
-    return _local(checkout, models, small_config(checkout), "small", checkout.input_flags(sources=LOADED))
+    inputs = checkout.input_flags(sources=LOADED)
+    return _local(checkout, models, small_config(checkout), for_all_processes / "small", inputs)
 
 
-def _local(checkout: Checkout, models: Path, config: str, name: str, inputs: list[str]) -> Path:
-    out = checkout.work / name
-    done = checkout.run("--config", config, "--models", str(models), "--output", str(out), "--direct_num_workers=1",
-                        *inputs, timeout=900)  # fmt: skip
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="session")
+def for_all_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a folder that all processes of pytest-xdist share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _local(checkout: Checkout, models: Path, config: str, out: Path, inputs: list[str]) -> Path:
+    """Runs the pipeline locally, unless another process of pytest-xdist has done so. Returns the output."""
+    with open(out.with_suffix(".lock"), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (out / "manifest.json").exists():
+            done = checkout.run("--config", config, "--models", str(models), "--output", str(out),
+                                "--direct_num_workers=1", *inputs, timeout=900)  # fmt: skip
+            assert done.returncode == 0, done.stderr
     return out
 
 

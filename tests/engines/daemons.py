@@ -25,6 +25,10 @@ class Unavailable(RuntimeError):  # noqa: N818 - the name says what it is
     """Raised if this machine cannot run an engine. The message says what is missing."""
 
 
+SHORT_LIVED = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+"""Variables for Java programs that live for a minute. Without these flags they compile themselves for much of it."""
+
+
 @dataclass
 class Daemons:
     """Starts and ends servers. Their output is in the subfolder ``log`` of ``folder``."""
@@ -35,7 +39,7 @@ class Daemons:
     @property
     def env(self) -> dict[str, str]:
         """The environment variables of every server."""
-        return dict(os.environ)
+        return {**os.environ, **SHORT_LIVED}
 
     def start(self, name: str, command: Sequence[str], **env: str) -> None:
         """Starts a server, which gets the given name. Its output is appended to ``log/NAME.out``. The server ends when

@@ -91,9 +91,11 @@ class Slurm(Daemons):
         return done.stdout.strip()
 
     def field_of(self, job: str, name: str) -> str:
-        """Returns a field of ``scontrol show job``, for example ``JobState``."""
+        """Returns a field of ``scontrol show job``, for example ``JobState``. Returns an empty text if the controller
+        does not answer, as it may while it restarts a job.
+        """
         done = subprocess.run(
-            ["scontrol", "show", "job", job], env=self.env, capture_output=True, text=True, check=True
+            ["scontrol", "show", "job", job], env=self.env, capture_output=True, text=True, check=False
         )
         return next((w.partition("=")[2] for w in done.stdout.split() if w.startswith(f"{name}=")), "")
 
@@ -146,6 +148,7 @@ class Slurm(Daemons):
             "ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none", "JobAcctGatherType=jobacct_gather/none",
             "AccountingStorageType=accounting_storage/none", "MpiDefault=none", "SwitchType=switch/none",
             "SelectType=select/cons_tres", "SelectTypeParameters=CR_Core_Memory", "SlurmdParameters=config_overrides",
+            "SchedulerParameters=sched_interval=3,bf_interval=3",
             f"SlurmdTimeout={_NODE_TIMEOUT}", "SlurmctldTimeout=20", "ReturnToService=2", "KillWait=5", "JobRequeue=1",
         ]  # fmt: skip
         for number, (node, port) in enumerate(zip(self.nodes, ports[1:], strict=True)):

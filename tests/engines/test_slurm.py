@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from daemons import Unavailable, free_range
+from daemons import SHORT_LIVED, Unavailable, free_range
 from equal import assert_equal
 from java_engines import CACHE, FLINK, FLINK_VERSION, engine_home, job_server
 from rehearsal import LOADED, ROOT, Checkout, small_config
@@ -37,7 +37,7 @@ class Submitted:
         env = {
             "PYTHON": sys.executable, "PYTHONPATH": str(checkout.root), "PYTHONUNBUFFERED": "1", "OUT": str(out),
             "ARGS": " ".join(args), "WORKERS": "2", "PORT": str(free_range(14)),
-            **(more or {}),
+            **SHORT_LIVED, **(more or {}),
         }  # fmt: skip
         wanted = ["--nodes=2", "--ntasks-per-node=1", "--mem=3000", f"--chdir={checkout.root}",
                   f"--output={self.log_path}", *flags]  # fmt: skip

@@ -6,10 +6,12 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import random
 import shutil
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import kenlm
@@ -19,6 +21,7 @@ import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
+from filters.ccnet.charsmap import continuations
 from filters.ccnet.compiled_perplexity import CompiledPerplexityModel
 from filters.ccnet.kenlm_tables import open_tables, words_in
 from filters.ccnet.one_pass import OnePassNormalizer
@@ -27,6 +30,7 @@ from pipeline.models.compiled_scorer import compiled_scorer
 from pipeline.models.find import find_models
 from pipeline.models.load import load, loaded_models
 from pipeline.sources.common_crawl import Perplexity
+from tokenizer.model_file import NORMAL, UNUSED, parse
 
 CASES = Path(__file__).parents[1] / "cases" / "perplexity"
 SAMPLE = Path(__file__).parents[2] / "samples" / "models"
@@ -93,32 +97,132 @@ def test_long_and_strange_texts_have_the_same_perplexity(forms: Forms, text: str
     assert compiled.perplexity(text) == model.perplexity(text)
 
 
-def test_every_character_has_its_normal_form() -> None:
+def trained(**options: object) -> bytes:
+    """Returns a small SentencePiece model of the essays."""
+    made = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([*ESSAYS.splitlines()[:200], *KOREAN]), model_writer=made, minloglevel=2,
+        **{"vocab_size": 400, "model_type": "unigram", "hard_vocab_limit": False, **options},
+    )  # fmt: skip
+    return made.getvalue()
+
+
+KOREAN = ["한국어 사전 하나 가", "ㄱㅏ ㅎㅏ 하 오 가오 ㅇㅗ"] * 10
+
+
+@functools.cache
+def normalizer_of(rule: str) -> OnePassNormalizer:
+    proto = trained(normalization_rule_name=rule)
+    return OnePassNormalizer(sentencepiece.SentencePieceProcessor(model_proto=proto), parse(proto).charsmap)
+
+
+def by_both(normalizer: OnePassNormalizer, text: str) -> bytes:
+    normalized: bytes = normalizer._pieces.normalize(normalize(text).encode())
+    return normalized.replace("▁".encode(), b" ")
+
+
+RULES = ["nmt_nfkc", "nmt_nfkc_cf", "nfkc", "nfkc_cf", "identity"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_character_has_its_normal_form(rule: str) -> None:
     """Compares the table with the two normalisers, for every character alone, doubled, and between others."""
-    normalizer, pieces = NORMALIZER, NORMALIZER._pieces
-    texts = [
-        form
-        for code in range(0x30000)
-        if not 0xD800 <= code < 0xE000
-        for c in [chr(code)]
-        for form in (f"x{c}{c} {c}e", c)
-    ]
-    wrong = [
-        text
-        for text in texts
-        if bytes(normalizer.normalize(text)) != pieces.normalize(normalize(text).encode()).replace("▁".encode(), b" ")
-    ]
-    assert not wrong
+    normalizer = normalizer_of(rule)
+    codes = (code for code in range(0x30000) if not 0xD800 <= code < 0xE000)
+    texts = [form for char in map(chr, codes) for form in (f"x{char}{char} {char}e", char)]
+    assert not [text for text in texts if bytes(normalizer.normalize(text)) != by_both(normalizer, text)]
 
 
+@pytest.mark.parametrize("rule", RULES)
 @given(text=st.text(st.sampled_from(CHARS), max_size=80) | st.text(max_size=60))
-def test_the_normal_form_of_a_text_is_that_of_both_normalizers(text: str) -> None:
-    normalizer = NORMALIZER
-    expected = normalizer._pieces.normalize(normalize(text).encode()).replace("▁".encode(), b" ")
-    assert bytes(normalizer.normalize(text)) == expected
+def test_the_normal_form_of_a_text_is_that_of_both_normalizers(rule: str, text: str) -> None:
+    normalizer = normalizer_of(rule)
+    assert bytes(normalizer.normalize(text)) == by_both(normalizer, text)
 
 
-NORMALIZER = OnePassNormalizer(sentencepiece.SentencePieceProcessor(model_file=str(SAMPLE / "en.sp.model")))
+def test_no_two_characters_of_the_table_are_joined() -> None:
+    """Tries every character that is joined to another one behind every kind of character, and pairs of Hangul parts."""
+    normalizer = normalizer_of("nfkc")
+    joined = sorted(continuations(parse(trained(normalization_rule_name="nfkc")).charsmap))
+    assert {"\u0301", "\u1161", "\u11a8", "ㅏ", "ﾞ"} <= {*joined}
+    hangul = [chr(code) for code in (*range(0x1100, 0x1200), *range(0x3131, 0x318F), *range(0xFFA0, 0xFFDD))]
+    texts = [f"{a}{b}" for a in ["a", "é", "ㅎ", "カ", "ﾊ", "α", "й", "가", "한", "ﬁ", " "] for b in joined]
+    texts += [f"{a}{b}" for a in hangul for b in hangul]
+    assert not [text for text in texts if bytes(normalizer.normalize(text)) != by_both(normalizer, text)]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_models_with_other_rules_give_the_same_perplexity(rule: str) -> None:
+    model = scorer(CASES / "two.arpa.bin", trained(normalization_rule_name=rule))
+    compiled = compiled_scorer(model)
+    assert isinstance(compiled, CompiledPerplexityModel)
+    for text in (*KOREAN[:2], "a\u00a0b", "x\u2003y\u3000z", "ﬁne ①²", ESSAYS[:2000], "ㅎㅏ ㄱㅏ ㅇㅗ"):
+        assert compiled.perplexity(text) == model.perplexity(text), text
+
+
+def test_rules_of_users_are_kept_whatever_their_name_is() -> None:
+    rules = sentencepiece.SentencePieceNormalizer(norm_map=[("ab", "x"), ("th", "q"), ("w", "  ")])
+    proto = trained(normalizer=rules)
+    assert {"b", "h"} <= continuations(parse(proto).charsmap)
+    model = scorer(CASES / "two.arpa.bin", proto)
+    compiled = compiled_scorer(model)
+    for text in ("table above the", "ab", "w a w", "aw", ESSAYS[:2000]):
+        assert compiled.perplexity(text) == model.perplexity(text), text
+
+
+def test_a_damaged_charsmap_is_refused() -> None:
+    whole = parse(trained()).charsmap
+    cycle = struct.pack("<I", 1024) + struct.pack("<I", 1 << 10 | 1 << 9) * 256
+    for charsmap in (b"\1", whole[:1000], struct.pack("<I", 3) + bytes(8)):
+        with pytest.raises(ValueError, match="precompiled_charsmap is damaged"):
+            continuations(charsmap)
+    assert isinstance(continuations(cycle), frozenset)  # ends
+    assert continuations(b"") == frozenset()
+
+
+def piece(text: bytes, kind: int) -> bytes:
+    """Returns a piece as an additional field of a serialized model."""
+    inner = b"\x0a" + bytes((len(text),)) + text + b"\x15" + struct.pack("<f", -0.5) + b"\x18" + bytes((kind,))
+    return b"\x0a" + bytes((len(inner),)) + inner
+
+
+def test_unused_pieces_are_not_used() -> None:
+    proto = (SAMPLE / "en.sp.model").read_bytes() + piece("▁lobster▁is".encode(), UNUSED)
+    model = scorer(CASES / "four.arpa.bin", proto)
+    compiled = compiled_scorer(model)
+    assert isinstance(compiled, CompiledPerplexityModel)
+    text = "the lobster is red and the lobster is blue"
+    used = scorer(CASES / "four.arpa.bin", proto[:-1] + bytes((NORMAL,)))
+    assert compiled.perplexity(text) == model.perplexity(text) != used.perplexity(text)
+    assert compiled_scorer(used).perplexity(text) == used.perplexity(text)
+
+
+@pytest.mark.parametrize("more", [
+    piece(b"\xff\xfe", NORMAL), piece(b"a b", NORMAL), piece(b"a\x01", NORMAL), b"\x1a\x02\x28\x00",
+], ids=["not UTF-8", "space", "control character", "spaces are not escaped"])  # fmt: skip
+def test_strange_pieces_are_left_to_the_package(more: bytes) -> None:
+    model = scorer(CASES / "two.arpa.bin", (SAMPLE / "en.sp.model").read_bytes() + more)
+    assert compiled_scorer(model) is model
+
+
+def test_a_file_that_was_replaced_is_left_to_the_package(tmp_path: Path) -> None:
+    path = tmp_path / "en.arpa.bin"
+    shutil.copy(CASES / "four.arpa.bin", path)
+    model = scorer(path)
+    assert isinstance(compiled_scorer(model), CompiledPerplexityModel)
+    path.unlink()
+    assert compiled_scorer(model) is model
+    shutil.copy(CASES / "two.arpa.bin", path)
+    assert compiled_scorer(model) is model
+
+
+def test_threads_share_a_model(forms: Forms) -> None:
+    model, _ = forms
+    compiled = compiled_scorer(model)
+    texts = [ESSAYS[at : at + 300] + CHARS[at % 90 :] for at in range(0, 20_000, 300)]
+    expected = [model.perplexity(text) for text in texts]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(compiled.perplexity, texts)) == expected
 
 
 def test_words_have_the_numbers_that_kenlm_gives_them() -> None:
@@ -138,27 +242,27 @@ def test_other_models_are_scored_by_the_packages(tmp_path: Path) -> None:
         assert open_tables(str(lm)) is None
         assert compiled_scorer(model) is model
     whole = (CASES / "two.arpa.bin").read_bytes()
-    for name, content in {"cut": whole[:20_000], "other": whole[:88] + struct.pack("<B", 40) + whole[89:]}.items():
+    number_of_a_word = 8 * 17 + 8  # behind the header of 2-grams and that of the vocabulary
+    changed = {
+        "cut": whole[:20_000],
+        "order": whole[:88] + struct.pack("<B", 40) + whole[89:],
+        "kind": whole[:96] + struct.pack("<I", 1) + whole[100:],
+        "version": whole[:104] + struct.pack("<I", 1) + whole[108:],
+        "other machine": whole[:56] + bytes(4) * 2 + whole[64:],
+        "word": whole[:number_of_a_word] + b"\xff" * 12 * 20 + whole[number_of_a_word + 12 * 20 :],
+    }
+    for name, content in changed.items():
         (tmp_path / name).write_bytes(content)
-        assert open_tables(str(tmp_path / name)) is None
+        assert open_tables(str(tmp_path / name)) is None, name
+    assert open_tables(str(tmp_path / "none")) is None
 
 
 @pytest.mark.parametrize("options", [
     {"model_type": "bpe"}, {"byte_fallback": True}, {"user_defined_symbols": ["lobster"]}, {"add_dummy_prefix": False},
     {"remove_extra_whitespaces": False}, {"treat_whitespace_as_suffix": True},
-    {"normalization_rule_tsv": "rules.tsv"},
 ])  # fmt: skip
-def test_other_pieces_are_split_by_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, object]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("rules.tsv").write_text("61 62\t78\n")
-    made = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(ESSAYS.splitlines()[:200]), model_writer=made, minloglevel=2,
-        **{"vocab_size": 400, "model_type": "unigram", "hard_vocab_limit": False, **options},
-    )  # fmt: skip
-    model = scorer(CASES / "two.arpa.bin", made.getvalue())
+def test_other_pieces_are_split_by_the_package(options: dict[str, object]) -> None:
+    model = scorer(CASES / "two.arpa.bin", trained(**options))
     assert compiled_scorer(model) is model
 
 
