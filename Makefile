@@ -36,7 +36,7 @@ test-engines: $(STAMP)  ## Runs the sample on real engines: Spark, Flink, Slurm 
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(SLURM_DEBIAN) >/dev/null; \
 	else echo "without Slurm: apt-get install --no-install-recommends $(SLURM_DEBIAN)" >&2; fi
 	$(BIN)/python tests/engines/java_engines.py "$${ENGINES_CACHE:-.cache/engines}"
-	timeout --kill-after=60 3000 $(BIN)/python -m pytest -n 3 --dist loadgroup -m engines tests/engines
+	timeout --kill-after=60 3000 $(BIN)/python -m pytest -n 2 --dist loadscope -m engines tests/engines
 
 test-train: $(TRAIN_STAMP)  ## The trainer's side with PyTorch, in a .venv-train of its own (torch is large)
 	$(TRAIN_VENV)/bin/python -m pytest -m train tests/mixtures tests/tokenizer mixtures
