@@ -85,7 +85,7 @@ KNOWN = {"four": [None, None, 172.7, 1272.7], "two": [None, None, 176.2, 1302.2]
 
 @pytest.mark.parametrize("text", [
     "word " * 60_000,
-    "".join(random.Random(0).choices("aeiotnsrhdl ", k=250_000)),  # SentencePiece subtracts from its sums when they are large
+    "".join(random.Random(0).choices("aeiotnsrhdl ", k=250_000)),  # SentencePiece subtracts from sums this large
     "漢" * 50_000,  # one unknown piece
     "a\u0301" * 5000,
     "é" * 5000,
