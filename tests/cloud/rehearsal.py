@@ -56,7 +56,8 @@ class Checkout:
         text = "recipe: sample\n"
         if weights:
             text += "mixture:\n  weights: " + json.dumps(weights) + "\n"
-        path.write_text(text)
+        if not path.exists() or path.read_text() != text:  # another process may be reading it
+            path.write_text(text)
         return str(path)
 
 

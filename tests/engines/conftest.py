@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,8 +68,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    return make_checkout(tmp_path_factory.mktemp("engines"))
+def checkout(for_all_processes: Path) -> Checkout:
+    """Returns a copy of the code and its input. All processes share it, because outputs have the paths of the input."""
+    work = for_all_processes / "engines"
+    made = work / "inputs.json"
+    with locked(for_all_processes / "checkout.lock"):
+        if not made.exists():
+            made.write_text(json.dumps(make_checkout(work).inputs))
+    return Checkout(work / "checkout", work, json.loads(made.read_text()))
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Lets only one process of pytest-xdist at a time do something."""
+    with open(path, "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -98,8 +113,7 @@ def for_all_processes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _local(checkout: Checkout, models: Path, config: str, out: Path, inputs: list[str]) -> Path:
     """Runs the pipeline locally, unless another process of pytest-xdist has done so. Returns the output."""
-    with open(out.with_suffix(".lock"), "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(out.with_suffix(".lock")):
         if not (out / "manifest.json").exists():
             done = checkout.run("--config", config, "--models", str(models), "--output", str(out),
                                 "--direct_num_workers=1", *inputs, timeout=900)  # fmt: skip
