@@ -44,7 +44,7 @@ def stream(prefix: str, num_docs: int, doc_bytes: int) -> Callable[[], Iterator[
 def test_the_settings_are_those_of_llamas_model(model: bytes) -> None:
     proto = model_proto.parse(model)
     assert (proto.model_type, proto.byte_fallback, len(proto.pieces)) == (model_proto.BPE, True, 2000)
-    assert (proto.has_charsmap, proto.add_dummy_prefix, proto.remove_extra_whitespaces) == (False, True, False)
+    assert (proto.charsmap, proto.add_dummy_prefix, proto.remove_extra_whitespaces) == (b"", True, False)
     processor = sentencepiece.SentencePieceProcessor(model_proto=model)
     ids = (processor.unk_id(), processor.bos_id(), processor.eos_id(), processor.pad_id())
     assert ids == (0, 1, 2, -1)
