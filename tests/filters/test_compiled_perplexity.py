@@ -11,6 +11,7 @@ import io
 import random
 import shutil
 import struct
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -154,6 +155,13 @@ def test_no_two_characters_of_the_table_are_joined() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
+def test_marks_that_change_places_are_left_to_the_normalizers(rule: str) -> None:
+    normalizer, text = normalizer_of(rule), "x\U0001d16d\U0001d165y"  # two marks that no rule deletes
+    assert unicodedata.normalize("NFD", text) != text
+    assert bytes(normalizer.normalize(text)) == by_both(normalizer, text)
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_models_with_other_rules_give_the_same_perplexity(rule: str) -> None:
     model = scorer(CASES / "two.arpa.bin", trained(normalization_rule_name=rule))
     compiled = compiled_scorer(model)
@@ -182,9 +190,9 @@ def test_a_damaged_charsmap_is_refused() -> None:
     assert continuations(b"") == frozenset()
 
 
-def piece(text: bytes, kind: int) -> bytes:
+def piece(text: bytes, kind: int, score: float = -0.5) -> bytes:
     """Returns a piece as an additional field of a serialized model."""
-    inner = b"\x0a" + bytes((len(text),)) + text + b"\x15" + struct.pack("<f", -0.5) + b"\x18" + bytes((kind,))
+    inner = b"\x0a" + bytes((len(text),)) + text + b"\x15" + struct.pack("<f", score) + b"\x18" + bytes((kind,))
     return b"\x0a" + bytes((len(inner),)) + inner
 
 
@@ -197,6 +205,16 @@ def test_unused_pieces_are_not_used() -> None:
     used = scorer(CASES / "four.arpa.bin", proto[:-1] + bytes((NORMAL,)))
     assert compiled.perplexity(text) == model.perplexity(text) != used.perplexity(text)
     assert compiled_scorer(used).perplexity(text) == used.perplexity(text)
+
+
+def test_of_two_equal_ways_the_one_that_was_found_first_is_taken() -> None:
+    more = [piece(text.encode(), NORMAL, score) for text, score in (("ǁ", -1.0), ("ǂ", -1.0), ("ǁǂ", -2.0))]
+    model = scorer(CASES / "four.arpa.bin", (SAMPLE / "en.sp.model").read_bytes() + b"".join(more))
+    compiled = compiled_scorer(model)
+    assert isinstance(compiled, CompiledPerplexityModel)
+    assert model.pieces.encode("ǁǂ", out_type=str) == ["▁", "ǁǂ"]
+    for text in ("ǁǂ", "ǁ ǂ", "the ǁǂǁǂ is ǂǁǂ"):
+        assert compiled.perplexity(text) == model.perplexity(text), text
 
 
 @pytest.mark.parametrize("more", [
