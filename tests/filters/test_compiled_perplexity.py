@@ -148,6 +148,7 @@ def test_no_two_characters_of_the_table_are_joined() -> None:
     normalizer = normalizer_of("nfkc")
     joined = sorted(continuations(parse(trained(normalization_rule_name="nfkc")).charsmap))
     assert {"\u0301", "\u1161", "\u11a8", "ㅏ", "ﾞ"} <= {*joined}
+    assert not {"a", "é", "ᄀ", "か", "1"} & {*joined}, "these are only the first of such rules"
     hangul = [chr(code) for code in (*range(0x1100, 0x1200), *range(0x3131, 0x318F), *range(0xFFA0, 0xFFDD))]
     texts = [f"{a}{b}" for a in ["a", "é", "ㅎ", "カ", "ﾊ", "α", "й", "가", "한", "ﬁ", " "] for b in joined]
     texts += [f"{a}{b}" for a in hangul for b in hangul]
