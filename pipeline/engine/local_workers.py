@@ -1,12 +1,14 @@
 """Starts the worker processes of the local runner, watches them, and ends them when the run ends.
 
-Beam's own code has two problems. If a worker could not start, Beam waits for ever; with this module, the run ends. If
-the user presses Ctrl-C, the workers receive the signal too; with this module, they ignore it.
+Beam's own code has three problems. If a worker could not start, Beam waits for ever; with this module, the run ends. If
+the user presses Ctrl-C, the workers receive the signal too; with this module, they ignore it. If a worker dies, Beam
+may log a traceback of its connection before the run ends with one line; with this module, it does not.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shlex
 import subprocess
@@ -19,6 +21,7 @@ from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_fn_api_pb2_grpc, endpoints_pb2
 from apache_beam.runners.portability.fn_api_runner import worker_handlers
 from apache_beam.runners.portability.local_job_service import BeamFnLoggingServicer
+from apache_beam.runners.worker import data_plane
 from apache_beam.utils import thread_pool_executor
 from google.protobuf import json_format, text_format  # type: ignore[import-untyped]
 
@@ -28,6 +31,8 @@ from pipeline.engine.worker import PARENT_VARIABLE
 from tokenizer.interrupts import at_end, end_command
 
 PROGRAM = f"{shlex.quote(sys.executable)} -m pipeline.engine.worker"
+_READER = "read_grpc_client_inputs"
+"""The name that Beam gives to the thread that reads from a worker."""
 _END_SECONDS = 5.0
 _processes: set[subprocess.Popen[bytes]] = set()
 _starts = threading.Lock()
@@ -37,9 +42,23 @@ _is_lost = threading.Event()
 def watch_workers() -> None:
     """From now on, makes Beam's local runner start its workers through this module."""
     _is_lost.clear()
+    logging.getLogger(data_plane.__name__).addFilter(_is_not_of_connection)
+    threading.excepthook = _tell_exception
     worker_handlers.ControlConnection = WatchedConnection  # type: ignore[misc]
     worker_handlers.WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)(LocalWorkerHandler)
     at_end("workers", end_workers)
+
+
+def _is_not_of_connection(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith("Failed to read inputs in the data plane")
+
+
+def _tell_exception(args: threading.ExceptHookArgs) -> None:
+    """Prints the traceback of an exception that ended a thread, except that of a broken connection. Beam keeps this
+    exception, and raises it in the thread that waits for the worker.
+    """
+    if args.thread is None or args.thread.name != _READER:
+        threading.__excepthook__(args)
 
 
 def end_workers() -> None:
