@@ -14,12 +14,10 @@ import numpy.typing as npt
 
 from filters.ccnet.kenlm_tables import open_tables, words_in
 from filters.ccnet.ngram_kernels import Ngrams, score_pieces
-from filters.ccnet.one_pass import OnePassNormalizer, has_other_space
+from filters.ccnet.one_pass import SPACE_SYMBOL, OnePassNormalizer, has_other_space
 from filters.ccnet.perplexity import PerplexityModel
 from filters.ccnet.piece_kernels import ROOM, UNIT, Pieces, build_trie, split_text
 
-_SPACE_SYMBOL = "\u2581"
-"""What SentencePiece writes for a space."""
 MAX_BYTES = 1 << 31
 """The packages score texts of this size, because the loops count bytes with 32 bits."""
 _PROBE_PIECES = 300
@@ -63,10 +61,10 @@ def compiled(
         charsmap: the SentencePiece model's rules for characters (``precompiled_charsmap``).
     """
     ngrams = open_tables(lm_path)
-    pieces = sorted(text.replace(_SPACE_SYMBOL, " ").encode("utf-8") for text in score_of_piece)
+    pieces = sorted(text.replace(SPACE_SYMBOL, " ").encode("utf-8") for text in score_of_piece)
     if ngrams is None or not pieces or any(not text or any(c <= " " for c in text) for text in score_of_piece):
         return model
-    spellings = [piece.replace(b" ", _SPACE_SYMBOL.encode("utf-8")) for piece in pieces]
+    spellings = [piece.replace(b" ", SPACE_SYMBOL.encode("utf-8")) for piece in pieces]
     scores = np.array([score_of_piece[spelling.decode("utf-8")] for spelling in spellings], np.float32)
     normalizer, trie = OnePassNormalizer(model.pieces, charsmap), _trie_of(pieces, scores)
     found = CompiledPerplexityModel(

@@ -19,8 +19,8 @@ FORM_BYTES = 8
 """The largest number of bytes of a character's normalised form."""
 _NUM_CODE_POINTS = 0x20000
 _UNSEEN, _NONE = -2, -1
-_SPACE_SYMBOL = "\u2581".encode()
-"""What SentencePiece writes for a space."""
+SPACE_SYMBOL = "\u2581"
+"""SentencePiece replaces each space by this character."""
 _CAPITAL_SIGMA = "\u03a3"
 
 
@@ -73,7 +73,7 @@ class OnePassNormalizer:
         plain = normalize(f"a{char}a")[1:-1]
         form = self._by_normalizers(f"a{char}a").removeprefix(b" a").removesuffix(b"a")
         is_apart = (
-            char not in (_CAPITAL_SIGMA, "\u2581")
+            char not in (_CAPITAL_SIGMA, SPACE_SYMBOL)
             and not self._continuations & {*plain}
             and not any(map(unicodedata.combining, plain))  # such marks can change places with others
             and (b" " not in form or form == b" " or plain.isascii())
@@ -83,7 +83,7 @@ class OnePassNormalizer:
 
     def _by_normalizers(self, text: str) -> bytes:
         normalized: bytes = self._pieces.normalize(normalize(text).encode("utf-8"))
-        return normalized.replace(_SPACE_SYMBOL, b" ")
+        return normalized.replace(SPACE_SYMBOL.encode("utf-8"), b" ")
 
 
 @kernel

@@ -14,6 +14,7 @@ import shlex
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
@@ -43,7 +44,8 @@ def watch_workers() -> None:
     """From now on, makes Beam's local runner start its workers through this module."""
     _is_lost.clear()
     logging.getLogger(data_plane.__name__).addFilter(_is_not_of_connection)
-    threading.excepthook = _tell_exception
+    if not isinstance(threading.excepthook, _TellException):
+        threading.excepthook = _TellException(threading.excepthook)
     worker_handlers.ControlConnection = WatchedConnection  # type: ignore[misc]
     worker_handlers.WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)(LocalWorkerHandler)
     at_end("workers", end_workers)
@@ -53,12 +55,17 @@ def _is_not_of_connection(record: logging.LogRecord) -> bool:
     return not record.getMessage().startswith("Failed to read inputs in the data plane")
 
 
-def _tell_exception(args: threading.ExceptHookArgs) -> None:
-    """Prints the traceback of an exception that ended a thread, except that of a broken connection. Beam keeps this
-    exception, and raises it in the thread that waits for the worker.
+class _TellException:
+    """Hands an exception that ended a thread to the hook that was set before, except that of a broken connection. Beam
+    keeps this exception, and raises it in the thread that waits for the worker.
     """
-    if args.thread is None or args.thread.name != _READER:
-        threading.__excepthook__(args)
+
+    def __init__(self, before: Callable[[threading.ExceptHookArgs], object]) -> None:
+        self._before = before
+
+    def __call__(self, args: threading.ExceptHookArgs) -> None:
+        if args.thread is None or args.thread.name != _READER:
+            self._before(args)
 
 
 def end_workers() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from filters.ccnet.charsmap import continuations
 from filters.ccnet.compiled_perplexity import compiled
 from filters.ccnet.perplexity import PerplexityModel
 from tokenizer.model_file import CONTROL, NORMAL, UNIGRAM, UNKNOWN, UNUSED, parse
@@ -17,7 +18,8 @@ def compiled_scorer(model: PerplexityModel) -> PerplexityModel:
     """
     try:
         proto = parse(model.pieces.serialized_model_proto())
-    except ValueError:  # SentencePiece accepts pieces that are not UTF-8
+        continuations(proto.charsmap)
+    except ValueError:  # SentencePiece accepts pieces that are not UTF-8, and rules of any length
         return model
     others = {piece.kind for piece in proto.pieces} - {NORMAL, UNKNOWN, CONTROL, UNUSED}
     is_default = proto.add_dummy_prefix and proto.remove_extra_whitespaces and proto.escape_whitespaces

@@ -108,7 +108,9 @@ def test_flink_in_the_allocation_goes_on_after_a_node_was_lost(
 
 
 def late_python(folder: Path, seconds: int) -> str:
-    """Writes a Python that starts the run this late, the first time that it is asked to."""
+    """Writes a program that works as Python does, and returns its path. The program waits for some seconds before it
+    starts the run for the first time.
+    """
     path = folder / "python"
     path.write_text(
         f'#!/bin/bash\nif [ "$2" = pipeline.run ] && mkdir "{folder}/was-late" 2>/dev/null; then sleep {seconds}; fi\n'
