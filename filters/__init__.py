@@ -19,6 +19,7 @@ Read ``step.py`` first, then ``rules.py``.
 - ``urls``: recognises different spellings of one URL.
 - ``data``: tables that the rules read when they are imported.
 - ``compiled``: compiles the few loops that numpy cannot express in one pass.
+- ``text_column``: the bytes and the line ends of a column of texts.
 - ``decoding``, ``encoding_guess``, ``encoding_labels``: decoding of bytes to text, the same for all sources.
 
 >>> import pyarrow as pa

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filters.compiled import kernel
+from filters.text_column import bytes_of
 
 GROUP_BYTES = 1 << 18
 """Documents are measured in groups of at most this many bytes; a longer document is a group of its own (our choice).
@@ -38,24 +39,6 @@ class Texts:
     starts: Ints
     """The index in ``codes`` of each document's first character, then the index after the last document's last
     character."""
-
-
-def bytes_of(column: pa.Array) -> tuple[npt.NDArray[np.uint8], Ints]:
-    """Returns two arrays for a column of strings: its bytes, and the offsets of the strings. String ``i`` has the bytes
-    from ``offsets[i]`` to ``offsets[i + 1]``. Only the offsets are copied.
-
-    >>> data, starts = bytes_of(pa.array(["a", "", "é"]))
-    >>> starts.tolist(), bytes(data[1:3]).decode()
-    ([0, 1, 1, 3], 'é')
-    """
-    if not pa.types.is_large_string(column.type) and not pa.types.is_string(column.type):
-        column = column.cast(pa.large_string())
-    kind = np.int64 if pa.types.is_large_string(column.type) else np.int32
-    _, offsets, values = column.buffers()
-    if not len(column):
-        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
-    starts = np.frombuffer(offsets, kind)[column.offset : column.offset + len(column) + 1].astype(np.int64)
-    return np.frombuffer(values or b"", np.uint8), starts
 
 
 def groups_of(column: pa.Array) -> Iterator[Texts]:

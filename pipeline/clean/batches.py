@@ -173,16 +173,3 @@ def text_bytes(text: pa.Array) -> int:
     5
     """
     return pc.sum(pc.binary_length(text)).as_py() or 0
-
-
-def text_lines(text: pa.Array) -> int:
-    r"""Returns the number of lines in a column of texts.
-
-    A last line without a line end is counted too. An empty text has no lines.
-
-    >>> text_lines(pa.array(["a\nb", "a\nb\n", ""]))
-    4
-    """
-    ends = pc.sum(pc.count_substring(text, "\n")).as_py() or 0
-    unended = pc.and_(pc.greater(pc.binary_length(text), 0), pc.invert(pc.ends_with(text, "\n")))
-    return ends + (pc.sum(unended).as_py() or 0)

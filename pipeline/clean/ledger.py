@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from filters.text_column import count_lines
 from pipeline.clean import counts as c
-from pipeline.clean.batches import DROPPED_SCHEMA, signals_list, text_bytes, text_lines
+from pipeline.clean.batches import DROPPED_SCHEMA, signals_list, text_bytes
 from pipeline.clean.origin import origin_of
 from pipeline.sources.source import Rejected
 
@@ -88,11 +89,11 @@ class Ledger:
         """Counts the documents, bytes and lines of a batch as it was read, before any step has run."""
         self.count(c.READ_STAGE, c.DOCS_KEPT, batch.num_rows)
         self.count(c.READ_STAGE, c.BYTES_KEPT, text_bytes(batch.column("text")))
-        self.count(c.READ_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
+        self.count(c.READ_STAGE, c.LINES_KEPT, count_lines(batch.column("text")))
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Counts the lines of a batch that has passed all steps and is written."""
-        self.count(c.WRITE_STAGE, c.LINES_KEPT, text_lines(batch.column("text")))
+        self.count(c.WRITE_STAGE, c.LINES_KEPT, count_lines(batch.column("text")))
 
     def split(self, stage: str, before: pa.RecordBatch, after: pa.RecordBatch, verdict: pa.Array,
               detail: pa.Array | None) -> tuple[pa.RecordBatch, pa.Array]:  # fmt: skip

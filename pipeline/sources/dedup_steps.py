@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from filters.books.overlap import KEEP_ONE_IN
 from filters.ccnet.line_hashes import LINE_HASHES, LineHashes
 from filters.rules import Rule
+from filters.text_column import num_line_ends
 
 
 class DedupStep:
@@ -247,7 +247,7 @@ class LineDedup(DedupStep):
 
     def num_hashes(self, texts: pa.Array) -> pa.Array:
         """Returns the number of lines of each text."""
-        return pc.add(pc.count_substring(texts, "\n"), 1)
+        return pa.array(num_line_ends(texts) + 1)
 
     @property
     def reasons(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from filters.rule_sets import known_words, lines, repetition, splitting, strings
 from filters.rule_sets.english_words import exceptions, split, units
 from filters.rule_sets.fineweb import FineWebQuality
 from filters.rule_sets.gopher import GopherQuality, GopherRepetition
+from filters.text_column import bytes_of
 
 STEPS = (GopherQuality(), GopherRepetition(), FineWebQuality())
 PIECES = st.one_of(
@@ -265,7 +266,7 @@ def test_texts_of_the_last_batch_are_recognised(documents: list[str], data: st.D
     kept = sorted(set(rows))
     found = np.zeros(len(kept), np.int64)
     chosen = column.take(pa.array(kept, pa.int64()))
-    assert texts.find_rows(*texts.bytes_of(column), *texts.bytes_of(chosen), found)
+    assert texts.find_rows(*bytes_of(column), *bytes_of(chosen), found)
     assert column.take(pa.array(found)).equals(chosen)
 
 

@@ -12,7 +12,7 @@ import os
 import struct
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -21,13 +21,15 @@ import pyarrow.compute as pc
 from apache_beam.pvalue import TaggedOutput
 
 from filters.ccnet.line_hashes import drop_lines
+from filters.text_column import count_lines, num_line_ends
 from pipeline.clean import counts as c
 from pipeline.clean.batch_address import BATCH_ID, ROW, part_of
-from pipeline.clean.batches import SIGNAL_PREFIX, set_columns, text_lines
+from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
 from pipeline.clean.dedup.kind import Chain, DedupKind, KeyTools, NumberedBatch
 from pipeline.clean.dedup.line_keys import (
     LINE_HASHES_COLUMN,
     PartDedup,
+    any_compared,
     line_payloads,
     lines_to_keep,
     lost_lines,
@@ -76,26 +78,50 @@ class LineKind(DedupKind):
         batch, step = numbered.batch, _line_dedup(global_step.step)
         lost = verdicts.lines.get(global_step.tag, [])
         ledger.receive(f"{step.NAME} verdicts", sum(map(len, lost)))
-        keep, lines = lines_to_keep(batch, step, np.concatenate(lost) if lost else np.empty(0, np.uint64))
+        edited = _without_lines(batch, step, lost)
         if LINE_HASHES_COLUMN in batch.schema.names:  # the hashes are those of the texts before lines were removed
             batch = batch.drop_columns([LINE_HASHES_COLUMN])
-        found = drop_lines(batch.column("text"), ~keep)
-        num_kept = np.asarray(found.num_lines)
-        num_lines = np.bincount(lines.documents, minlength=batch.num_rows)
-        is_compared = np.bincount(lines.documents, weights=lines.is_compared, minlength=batch.num_rows) > 0
-        columns = {"text": pc.if_else(pa.array(is_compared), found.text, batch.column("text"))}
-        ledger.count(step.NAME, c.LINES_IN, text_lines(batch.column("text")))
-        ledger.count(step.NAME, c.LINES_KEPT, text_lines(columns["text"]))
+        num_lines, num_kept = edited.num_lines, edited.num_kept
+        ledger.count(step.NAME, c.LINES_IN, count_lines(batch.column("text")))
+        ledger.count(step.NAME, c.LINES_KEPT, count_lines(edited.text))
+        columns = {"text": edited.text}
         if "num_lines" in batch.schema.names:
             columns["num_lines"] = pa.array(num_kept, pa.int64())
             columns["original_num_lines"] = pa.array(num_lines, pa.int64())
         columns[SIGNAL_PREFIX + "duplicate_lines"] = pa.array((num_lines - num_kept).astype(np.float64))
-        is_lost = pa.array(is_compared & (num_kept == 0))
+        is_lost = pa.array(edited.is_compared & (num_kept == 0))
         (reason,) = step.reasons
         verdict = pc.if_else(is_lost, reason, pa.scalar(None, pa.string()))
         detail = pa.array([str(n) for n in num_lines], pa.string())
         kept, is_kept = ledger.split(step.NAME, batch, set_columns(batch, columns), verdict, detail)
         return kept, numbered.rows[np.asarray(is_kept)]
+
+
+class _Edited(NamedTuple):
+    """Holds the documents of a batch after the line dedup. Each array has one value per document."""
+
+    text: pa.Array
+    num_lines: np.ndarray
+    """The number of lines before the dedup."""
+    num_kept: np.ndarray
+    """The number of remaining lines. It is 0 if no line remains, and 1 if one empty line remains."""
+    is_compared: np.ndarray
+    """False for documents that the dedup leaves as they are."""
+
+
+def _without_lines(batch: pa.RecordBatch, step: LineDedup, lost: Sequence[np.ndarray]) -> _Edited:
+    """Removes lines from the documents of a batch. ``lost`` has the hashes of the lines to remove, by bucket."""
+    text, num_docs = batch.column("text"), batch.num_rows
+    if not any_compared(batch, step):  # for example published C4: no line needs to be looked at
+        assert not lost, f"{step.NAME}: a verdict names a batch in which no document is compared"
+        num_lines = num_line_ends(text) + 1
+        return _Edited(text, num_lines, num_lines, np.zeros(num_docs, bool))
+    keep, lines = lines_to_keep(batch, step, np.concatenate(lost) if lost else np.empty(0, np.uint64))
+    found = drop_lines(text, ~keep)
+    num_lines = np.bincount(lines.documents, minlength=num_docs)
+    is_compared = np.bincount(lines.documents, weights=lines.is_compared, minlength=num_docs) > 0
+    after = pc.if_else(pa.array(is_compared), found.text, text)
+    return _Edited(after, num_lines, np.asarray(found.num_lines), is_compared)
 
 
 def _line_dedup(step: DedupStep) -> LineDedup:

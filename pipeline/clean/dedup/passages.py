@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.near.passages import cut_passages, windows_of
+from filters.text_column import num_line_ends
 from pipeline.clean.batches import SIGNAL_PREFIX, set_columns
 from pipeline.clean.dedup.kind import NumberedBatch
 from pipeline.clean.dedup.line_keys import hashes_column, lines_to_keep
@@ -46,7 +47,7 @@ class PassageKind(LineKind):
         ledger.note(step.NAME, "bytes", int(found.num_bytes.sum()))
         signal = {SIGNAL_PREFIX + step.SIGNAL: pa.array(found.num_bytes.astype(np.float64))}
         if "num_lines" in batch.schema.names:
-            signal["num_lines"] = pc.add(pc.count_substring(found.text, "\n"), 1).cast(pa.int64())
+            signal["num_lines"] = pa.array(num_line_ends(found.text) + 1)
         is_empty = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(found.text)), 0)
         is_lost = pc.and_(is_empty, pa.array(found.num_passages > 0))
         verdict = pc.if_else(is_lost, step.REASON, pa.scalar(None, pa.string()))

@@ -13,9 +13,10 @@ import zlib
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from enum import Enum
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import zstandard
+from isal import isal_zlib
 
 from pipeline.sources.source import Opener, Rejected
 
@@ -37,6 +38,10 @@ MAX_SKIPPED_BYTES = 4 << 30
 was crafted to unpack to very many bytes.
 """
 _GZIP_WBITS = 31
+_FLAGS = 3
+"""The position of the flags in the header of a gzip member."""
+_RESERVED_FLAGS = b"\x20"
+"""The smallest flags with a reserved bit. Such flags must be refused (RFC 1952, section 2.3.1.2)."""
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
 _ZSTD_PIECE_BYTES = 2048
@@ -213,57 +218,97 @@ def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
         yield Rejected(location=name, reason="truncated_zstd", is_whole_file=True)
 
 
+class _End(NamedTuple):
+    """Describes how a gzip member ended."""
+
+    num_read: int
+    """The number of bytes that were read from the file, from the member's first byte on."""
+    unused: bytes = b""
+    """The last of these bytes, if they come after the member."""
+    reason: str = ""
+    """Empty if the member is whole; otherwise ``truncated_gzip`` or ``damaged_gzip``."""
+    detail: str = ""
+
+
 def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
     """Unpacks a gzip file member by member. Also yields the bytes of a damaged member up to the damage."""
     start, held, num_damaged = 0, b"", 0
-    while True:
-        unpacker = zlib.decompressobj(_GZIP_WBITS)
-        num_read = 0
-        while not unpacker.eof:
-            piece = held or file.read(_PIECE_BYTES)
-            held = b""
-            if not piece:
-                if num_read:
-                    yield _Mark.BREAK
-                    yield Rejected(location=f"{name}@{start}", reason="truncated_gzip", is_whole_file=True)
-                return
-            num_read += len(piece)
-            fault = yield from _inflated(unpacker, piece)
-            if fault:
-                break
-        else:
-            start += num_read - len(unpacker.unused_data)
-            held = unpacker.unused_data.lstrip(b"\0")  # some stores add zeros as padding
-            start += len(unpacker.unused_data) - len(held)
+    while held := held or file.read(_PIECE_BYTES):
+        end = yield from _member(file, start, held)
+        if not end.reason:
+            held = end.unused.lstrip(b"\0")  # some stores add zeros as padding
+            start += end.num_read - len(held)
             yield _Mark.SEAM
             continue
-        num_damaged += 1
-        found = _seek_member(file, start + 1) if num_damaged <= _MAX_DAMAGED_MEMBERS else None
+        num_damaged += end.reason == "damaged_gzip"
+        is_searched = end.reason == "damaged_gzip" and num_damaged <= _MAX_DAMAGED_MEMBERS
+        found = _seek_member(file, start + 1) if is_searched else None
         yield _Mark.BREAK
-        yield Rejected(location=f"{name}@{start}", reason="damaged_gzip", detail=fault, is_whole_file=found is None)
+        where = f"{name}@{start}"
+        yield Rejected(location=where, reason=end.reason, detail=end.detail, is_whole_file=found is None)
         if found is None:
             return
-        start = found
+        start, held = found, b""
 
 
-def _inflated(unpacker: zlib._Decompress, piece: bytes) -> Generator[bytes, None, str]:
-    """Yields the unpacked bytes of a piece of a gzip file. Stops at damage.
+def _member(file: BinaryIO, start: int, held: bytes) -> Generator[bytes, None, _End]:
+    """Yields the unpacked bytes of the gzip member at ``start``. ``held`` are its first bytes, which were already read.
 
-    Returns zlib's message about the damage; empty if there is none.
+    Isal unpacks twice as fast as zlib. But zlib decides which members are damaged or truncated. So if isal does not
+    reach the end of a member, zlib unpacks it again, and the bytes that isal has unpacked are not yielded again. Isal
+    does not check the reserved flags of a member's header, so zlib alone unpacks a member with such flags.
     """
-    while piece and not unpacker.eof:
-        before = unpacker.copy()
-        try:
-            out = unpacker.decompress(piece, _MAX_OUT_BYTES)
-        except zlib.error as error:  # the output of the failed call is lost, so unpack byte by byte
-            with suppress(zlib.error):
-                for at in range(len(piece)):
-                    yield before.decompress(piece[at : at + 1])
-            return str(error)
-        if out:
-            yield out
-        piece = unpacker.unconsumed_tail
-    return ""
+    unpacker = isal_zlib.decompressobj(_GZIP_WBITS)
+    num_read = num_out = 0
+    is_for_isal = b"\0" <= held[_FLAGS : _FLAGS + 1] < _RESERVED_FLAGS
+    with suppress(isal_zlib.error):
+        while is_for_isal and not unpacker.eof and (piece := held or file.read(_PIECE_BYTES)):
+            num_read, held = num_read + len(piece), b""
+            while piece and not unpacker.eof:
+                if out := unpacker.decompress(piece, _MAX_OUT_BYTES):
+                    num_out += len(out)
+                    yield out
+                piece = unpacker.unconsumed_tail
+    if unpacker.eof:
+        return _End(num_read, unpacker.unused_data)
+    file.seek(start)
+    return (yield from _member_again(file, num_out))
+
+
+def _member_again(file: BinaryIO, num_known: int) -> Generator[bytes, None, _End]:
+    """Unpacks the gzip member at the position of the file with zlib. Yields its bytes without the first ``num_known``
+    bytes.
+    """
+    unpacker, num_read = zlib.decompressobj(_GZIP_WBITS), 0
+    while not unpacker.eof:
+        piece = file.read(_PIECE_BYTES)
+        if not piece:
+            return _End(num_read, reason="truncated_gzip")
+        num_read += len(piece)
+        while piece and not unpacker.eof:
+            before = unpacker.copy()
+            try:
+                out, fault = unpacker.decompress(piece, _MAX_OUT_BYTES), ""
+            except zlib.error as error:  # the output of the failed call is lost
+                out, fault = _up_to_damage(before, piece), str(error)
+            if num_known < len(out):
+                yield out[num_known:]
+            num_known = max(num_known - len(out), 0)
+            if fault:
+                return _End(num_read, reason="damaged_gzip", detail=fault)
+            piece = unpacker.unconsumed_tail
+    return _End(num_read, unpacker.unused_data)
+
+
+def _up_to_damage(unpacker: zlib._Decompress, piece: bytes) -> bytes:
+    """Returns the unpacked bytes of a piece of a gzip file up to the damage. They are at most ``_MAX_OUT_BYTES``,
+    because zlib found the damage before it had unpacked more.
+    """
+    found = []
+    with suppress(zlib.error):
+        for at in range(len(piece)):  # a failed call loses its output, so the bytes before the damage come one by one
+            found.append(unpacker.decompress(piece[at : at + 1]))
+    return b"".join(found)
 
 
 def _seek_member(file: BinaryIO, offset: int) -> int | None:

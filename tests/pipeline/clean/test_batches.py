@@ -114,9 +114,7 @@ def test_a_signal_that_is_not_a_number_stays_one() -> None:
 
 
 @given(st.lists(st.text("ab\n\r é", max_size=12), max_size=6))
-def test_lines_are_those_that_a_file_of_them_would_have(texts: list[str]) -> None:
-    wanted = sum(len(t.split("\n")) - (t.endswith("\n") or not t) for t in texts)
-    assert d.text_lines(pa.array(texts, pa.string())) == wanted
+def test_the_bytes_of_texts_are_those_of_utf_8(texts: list[str]) -> None:
     assert d.text_bytes(pa.array(texts, pa.string())) == sum(len(t.encode()) for t in texts)
 
 

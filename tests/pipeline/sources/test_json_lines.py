@@ -1,0 +1,122 @@
+"""Tests that zlib alone decides which gzip members are damaged, although another library unpacks the sound ones."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import zlib
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.sources.formats import json_lines
+from pipeline.sources.source import Rejected
+
+MEMBER = b"".join(b'{"id": %d, "text": "%s"}\n' % (number, b"abc de" * (number % 7)) for number in range(40))
+
+
+def read(data: bytes) -> list[tuple[str, Any]]:
+    """Returns what is read from a file: objects, and rejections as tuples."""
+    return [
+        ("rejected", (one.location, one.reason, one.detail, one.is_whole_file)) if isinstance(one, Rejected) else one
+        for one in json_lines.read_json_lines("a.json.gz", lambda _: io.BytesIO(data))
+    ]
+
+
+class _Refuses:
+    """Stands for a library that unpacks nothing."""
+
+    eof, unused_data, unconsumed_tail = False, b"", b""
+
+    def decompress(self, *_: object) -> bytes:
+        raise zlib.error("refused")
+
+
+def read_by_zlib(data: bytes) -> list[tuple[str, Any]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_lines, "isal_zlib", SimpleNamespace(error=zlib.error, decompressobj=lambda _: _Refuses()))
+        return read(data)
+
+
+@st.composite
+def hurt_files(draw: st.DrawFn) -> bytes:
+    """Draws a file of one to three members, and damages it in one place."""
+    members = [
+        gzip.compress(MEMBER[: draw(st.integers(0, len(MEMBER)))], draw(st.sampled_from([0, 1, 6, 9])), mtime=0)
+        + b"\0" * draw(st.sampled_from([0, 0, 0, 5]))
+        for _ in range(draw(st.integers(1, 3)))
+    ]
+    data = bytearray(b"".join(members))
+    at, number = draw(st.integers(0, len(data) - 1)), draw(st.integers(1, 40))
+    kind = draw(st.sampled_from(["none", "cut", "bit", "header", "zeros", "more", "less", "checksum", "junk"]))
+    if kind == "cut":
+        del data[at:]
+    elif kind in ("bit", "header"):
+        data[at % 10 if kind == "header" else at] ^= 1 << draw(st.integers(0, 7))
+    elif kind == "zeros":
+        data[at : at + number] = bytes(len(data[at : at + number]))
+    elif kind == "more":
+        data[at:at] = random.Random(number).randbytes(number)
+    elif kind == "less":
+        del data[at : at + number]
+    elif kind == "checksum":
+        data[-1 - at % 8] ^= 1
+    elif kind == "junk":
+        data += [b"junk", json_lines.GZIP_MAGIC, b"\0" * 10 + b"x", gzip.compress(b"{}")[:12]][number % 4]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("piece_bytes", [1 << 18, 64, 7])
+@given(data=hurt_files(), out_bytes=st.sampled_from([1 << 20, 50]))
+@settings(deadline=None, max_examples=60)
+def test_damage_reads_as_with_zlib_alone(piece_bytes: int, data: bytes, out_bytes: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_lines, "_PIECE_BYTES", piece_bytes)
+        patch.setattr(json_lines, "_MAX_OUT_BYTES", out_bytes)
+        assert read(data) == read_by_zlib(data)
+
+
+def spy(monkeypatch: pytest.MonkeyPatch) -> Sequence[bytes]:
+    """Returns a list to which the bytes are added that zlib unpacks."""
+    seen: list[bytes] = []
+    again = json_lines._member_again
+
+    def watched(file: Any, num_known: int) -> Any:
+        end = yield from again(file, num_known)
+        seen.append(end.reason.encode())
+        return end
+
+    monkeypatch.setattr(json_lines, "_member_again", watched)
+    return seen
+
+
+def test_a_sound_file_needs_no_zlib(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = spy(monkeypatch)
+    found = read(gzip.compress(MEMBER) * 3)
+    assert [where for where, _ in found] == [f"a.json.gz:{line}" for line in range(1, 121)]
+    assert seen == []
+
+
+def test_the_lines_before_damage_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = spy(monkeypatch)
+    stored = bytearray(gzip.compress(MEMBER, mtime=0))
+    stored[-5] ^= 0xFF  # in the checksum: all lines are unpacked before the damage shows
+    *rows, last = read(bytes(stored))
+    assert [row["id"] for _, row in rows] == list(range(40))
+    assert last == (
+        "rejected",
+        ("a.json.gz@0", "damaged_gzip", "Error -3 while decompressing data: incorrect data check", True),
+    )
+    assert seen == [b"damaged_gzip"]
+
+
+def test_reserved_flags_of_a_header_are_refused() -> None:
+    stored = bytearray(gzip.compress(MEMBER, mtime=0))
+    stored[3] |= 0x20
+    ((_, (_, reason, detail, _)),) = read(bytes(stored))
+    assert (reason, detail) == ("damaged_gzip", "Error -3 while decompressing data: unknown header flags set")
