@@ -29,7 +29,7 @@ is set. The column ``_form`` of these documents has a value other than ``wet``.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -134,6 +134,9 @@ class C4Lines(Step):
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Edits every page with :meth:`clean_page`, which also decides whether the page is dropped."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
+        if not any(judged):
+            names = ("num_sentences", *(f"num_lines_{fate}" for fate in LINE_FATES))
+            return _unjudged(batch.num_rows, names, {"_line_scope": pa.nulls(batch.num_rows, pa.string())})
         texts: list[str] = batch.column("text").to_pylist()
         pages = [self.clean_page(text) if applies else None for text, applies in zip(texts, judged, strict=True)]
         signals = {
@@ -268,6 +271,8 @@ class C4SentencesAfterDedup(Step):
     def apply(self, batch: pa.RecordBatch, models: Models) -> Outcome:
         """Decides which pages are dropped, by the text that the line dedup left."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
+        if not any(judged):
+            return _unjudged(batch.num_rows, ["num_sentences_after_dedup"])
         verdict: list[str | None] = []
         detail: list[str | None] = []
         counts: list[int | None] = []
@@ -287,6 +292,16 @@ class C4SentencesAfterDedup(Step):
             detail=pa.array(detail, pa.string()),
             signals={"num_sentences_after_dedup": _doubles(counts)},
         )
+
+
+def _unjudged(num_docs: int, signals: Iterable[str], columns: Mapping[str, pa.Array] | None = None) -> Outcome:
+    """Returns the outcome for documents that are all of published C4: they are kept, and nothing is measured. So their
+    texts need not be decoded.
+    """
+    none = pa.nulls(num_docs, pa.string())
+    return Outcome(
+        verdict=none, detail=none, columns=columns or {}, signals={n: pa.nulls(num_docs, pa.float64()) for n in signals}
+    )
 
 
 def _doubles(values: list[int | None]) -> pa.Array:

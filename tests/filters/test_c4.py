@@ -61,6 +61,22 @@ def test_sentences_before_and_after_the_dedup_are_told():
     )
 
 
+@pytest.mark.parametrize("step", [C4Lines(), C4SentencesAfterDedup(), C4English()], ids=lambda step: step.NAME)
+def test_published_pages_are_left_alike_with_and_without_other_pages(step):
+    published, page = ["menu", "", "One {", "a b."], "This is one of four. Here are five words. And this is it."
+    model = {"language": load("language", find_models("samples/models")["language"])}
+    both = step.apply(batch([*published, page], _form=[*["json"] * 4, "wet"]), model)
+    alone = batch(published, _form=["json"] * 4)
+    found = step.apply(alone, model)
+    for name, values in {"verdict": found.verdict, "detail": found.detail, **found.signals}.items():
+        beside = {"verdict": both.verdict, "detail": both.detail, **both.signals}[name]
+        assert (values.type, values.to_pylist()) == (beside.type, beside.to_pylist()[:4]) == (beside.type, [None] * 4)
+    assert found.signals.keys() == both.signals.keys()
+    for name, values in both.columns.items():
+        beside = found.columns.get(name, alone.column(name) if name in alone.schema.names else None)
+        assert (beside.type, beside.to_pylist()) == (values.type, values.to_pylist()[:4])
+
+
 def test_every_reason_of_the_lines_has_a_case():
     assert {case.get("reason") for case in CASES} == {None, *C4Lines.REASONS}
     assert {fate for case in CASES for fate in case["lines"]} | {"too_long_word"} == set(LINE_FATES)

@@ -9,14 +9,18 @@ from collections import defaultdict
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.clean.batch_address import BATCH_ID, ROW
-from pipeline.clean.dedup.lines import _LostLines
+from pipeline.clean.dedup.kind import NumberedBatch
+from pipeline.clean.dedup.lines import LineKind, _LostLines
 from pipeline.clean.job import JobPlaces, JobSizes, SourceJob
+from pipeline.clean.ledger import Ledger
 from pipeline.clean.segments import GlobalStep
 from pipeline.clean.sizing import Scale
+from pipeline.clean.verdicts import Verdicts
 from pipeline.sources.common_crawl import SOURCE
 from pipeline.sources.dedup_steps import LineDedup
 
@@ -82,3 +86,31 @@ def test_through_the_disk_as_in_memory(keep: str, max_lines: int, tmp_path: Any,
     assert parted == whole
     assert counts_parted == counts
     assert os.listdir(tmp_path) == [], "nothing stays on the worker's disk"
+
+
+def test_documents_that_are_not_compared_stay_alike_with_and_without_others() -> None:
+    texts = ["a\nb\nb", "", "a\n", "c\nc\nd\na"]
+    batch = pa.record_batch(
+        {"id": list("wxyz"), "text": texts, "url": list("wxyz"), "language": ["und"] * 4, "num_lines": [9] * 4,
+         "original_num_lines": [9] * 4, "_line_scope": pa.array([None, None, None, "c4"], pa.string())}
+    )  # fmt: skip
+    step = GlobalStep(1, LineDedup(lines="c4", keep="first", scope="_line_scope", rank="url"))
+    found = {}
+    for number in (4, 3):
+        ledger, part = Ledger("c4", 0), batch.slice(0, number)
+        kept, rows = LineKind().apply(step, NumberedBatch(part, b"", np.arange(number)), Verdicts(), ledger)
+        found[number] = (kept.to_pylist(), rows.tolist(), {what: n for (_, _, what), n in ledger.counts.items()})
+    (beside, rows, counts), (alone, rows_alone, counts_alone) = found[4], found[3]
+    assert beside[:3] == alone
+    assert (rows, rows_alone) == ([0, 1, 2, 3], [0, 1, 2])
+    assert [(d["text"], d["num_lines"], d["original_num_lines"], d["signal:duplicate_lines"]) for d in beside] == [
+        ("a\nb\nb", 3, 3, 0.0), ("", 1, 1, 0.0), ("a\n", 2, 2, 0.0), ("c\nd\na", 3, 4, 1.0)
+    ]  # fmt: skip
+    assert counts_alone == sizes(documents=3, num_bytes=7, lines=4)
+    assert counts == sizes(documents=4, num_bytes=14, lines=8) | {"bytes_kept": 12, "lines_kept": 7}
+
+
+def sizes(*, documents: int, num_bytes: int, lines: int) -> dict[str, int]:
+    """Returns the counts of a step that changes nothing."""
+    numbers = {"docs": documents, "bytes": num_bytes, "lines": lines}
+    return {f"{what}_{side}": number for what, number in numbers.items() for side in ("in", "kept")}
