@@ -136,7 +136,8 @@ class C4Lines(Step):
         judged = is_judged(batch, is_for_published=self.is_for_published)
         if not any(judged):
             names = ("num_sentences", *(f"num_lines_{fate}" for fate in LINE_FATES))
-            return _unjudged(batch.num_rows, names, {"_line_scope": pa.nulls(batch.num_rows, pa.string())})
+            scope = pa.nulls(batch.num_rows, pa.string())
+            return _unjudged(batch.num_rows, names, {"text": batch.column("text"), "_line_scope": scope})
         texts: list[str] = batch.column("text").to_pylist()
         pages = [self.clean_page(text) if applies else None for text, applies in zip(texts, judged, strict=True)]
         signals = {
