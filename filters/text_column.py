@@ -43,9 +43,15 @@ def num_line_ends(texts: pa.Array) -> Ints:
     [2, 0, 0]
     """
     data, starts = bytes_of(texts)
-    found = [np.flatnonzero(is_end) + first for first, is_end in _pieces(data, starts)]
-    ends: Ints = np.concatenate(found) if found else np.zeros(0, np.int64)
-    return np.diff(np.searchsorted(ends, starts))
+    before, num_ends = np.zeros(len(starts), np.int64), 0
+    for first, is_end in _pieces(data, starts):
+        ends = np.flatnonzero(is_end)
+        here = slice(*np.searchsorted(starts, (first, first + len(is_end))))
+        before[here] = num_ends + np.searchsorted(ends, starts[here] - first)
+        num_ends += len(ends)
+    before[starts == starts[-1]] = num_ends
+    counts: Ints = np.diff(before)
+    return counts
 
 
 def count_lines(texts: pa.Array) -> int:

@@ -135,7 +135,7 @@ class C4Lines(Step):
         """Edits every page with :meth:`clean_page`, which also decides whether the page is dropped."""
         judged = is_judged(batch, is_for_published=self.is_for_published)
         if not any(judged):
-            names = ("num_sentences", *(f"num_lines_{fate}" for fate in LINE_FATES))
+            names = [*(f"num_lines_{fate}" for fate in LINE_FATES), "num_sentences"]
             scope = pa.nulls(batch.num_rows, pa.string())
             return _unjudged(batch.num_rows, names, {"text": batch.column("text"), "_line_scope": scope})
         texts: list[str] = batch.column("text").to_pylist()

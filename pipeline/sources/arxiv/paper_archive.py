@@ -9,11 +9,11 @@ from __future__ import annotations
 import posixpath
 import re
 from dataclasses import dataclass, field
-
-from isal import isal_zlib
+from typing import Any
 
 from pipeline.sources.arxiv.readme import MAX_README_BYTES, Readme, read_readme
 from pipeline.sources.formats.damaged_tar import BLOCK_BYTES, Readable, TarDamage, TarMember, TarStream, is_tar
+from pipeline.sources.formats.gzip_unpacker import GZIP_ERRORS, new_unpacker
 
 MAX_TEX_BYTES = 20_000_000
 """The largest number of bytes of TeX in one paper. All TeX of a paper is in memory at once. Our choice: the longest
@@ -25,9 +25,9 @@ MAX_RATIO = 200
 """A paper may unpack to at most 100 MB plus ``MAX_RATIO`` times its stored size. gzip can unpack to 1,032 times the
 stored size. In real papers, drawings unpack to up to 50 times their stored size.
 """
+_GZIP_MAGIC = b"\x1f\x8b"
 _PIECE_BYTES = 1 << 16
 _MAX_FILL_BYTES = 1 << 18
-_GZIP_WBITS = 31
 
 _NOT_TEX = (
     ".eps .ps .epsi .epsf .pdf .png .jpg .jpeg .gif .svg .tif .tiff .bmp .ppm .pgm .fig .xfig .bib .bst .bbl"
@@ -92,7 +92,8 @@ class Gunzip:
 
     def __init__(self, stream: Readable) -> None:
         self._stream = stream
-        self._unzip = isal_zlib.decompressobj(_GZIP_WBITS)
+        self._unzip: Any = None
+        """Unpacks the member that is read now; None before its first bytes are read."""
         self._stored = b""
         self._buffer = b""
         self._is_done = False
@@ -112,9 +113,10 @@ class Gunzip:
             self.num_stored += len(self._stored)
         if not self._stored:
             raise BadPaperError("truncated_gzip", f"after {self.num_unpacked} bytes")
+        self._unzip = self._unzip or new_unpacker(self._stored)
         try:
             self._buffer = self._unzip.decompress(self._stored, _MAX_FILL_BYTES)
-        except isal_zlib.error as error:
+        except GZIP_ERRORS as error:
             reason = "corrupt_gzip" if self.num_unpacked or self.num_stored > _PIECE_BYTES else "not_gzip"
             raise BadPaperError(reason, str(error)) from None
         self._stored = self._unzip.unconsumed_tail
@@ -125,10 +127,12 @@ class Gunzip:
             raise BadPaperError("gzip_bomb", f"{self.num_unpacked} bytes of {self.num_stored}")
 
     def _next_member(self) -> None:
-        rest = self._unzip.unused_data or self._stream.read(_PIECE_BYTES)
-        if rest.startswith(b"\x1f\x8b"):
-            self._unzip = isal_zlib.decompressobj(_GZIP_WBITS)
-            self._stored = rest
+        rest = self._unzip.unused_data
+        while len(rest) < len(_GZIP_MAGIC) and (more := self._stream.read(_PIECE_BYTES)):
+            rest += more
+            self.num_stored += len(more)
+        if rest.startswith(_GZIP_MAGIC):
+            self._unzip, self._stored = None, rest
         else:  # padding, or bytes that a mail program added at the end
             self._is_done = True
 

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 import zstandard
 from isal import isal_zlib
 
+from pipeline.sources.formats.gzip_unpacker import GZIP_WBITS, is_for_isal
 from pipeline.sources.source import Opener, Rejected
 
 Row = dict[str, Any]
@@ -37,11 +38,6 @@ MAX_SKIPPED_BYTES = 4 << 30
 """If a line has more bytes than this, the rest of the file is not read (our choice). Such a file has no line ends, or
 was crafted to unpack to very many bytes.
 """
-_GZIP_WBITS = 31
-_FLAGS = 3
-"""The position of the flags in the header of a gzip member."""
-_RESERVED_FLAGS = b"\x20"
-"""The smallest flags with a reserved bit. Such flags must be refused (RFC 1952, section 2.3.1.2)."""
 _PIECE_BYTES = 1 << 18
 _MAX_OUT_BYTES = 1 << 20
 _ZSTD_PIECE_BYTES = 2048
@@ -232,11 +228,16 @@ class _End(NamedTuple):
 
 def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
     """Unpacks a gzip file member by member. Also yields the bytes of a damaged member up to the damage."""
-    start, held, num_damaged = 0, b"", 0
+    start, held, num_damaged, is_padding = 0, b"", 0, False
     while held := held or file.read(_PIECE_BYTES):
+        if is_padding:  # some stores add zeros after a member
+            padded, held = held, held.lstrip(b"\0")
+            start += len(padded) - len(held)
+            if not held:
+                continue
         end = yield from _member(file, start, held)
-        if not end.reason:
-            held = end.unused.lstrip(b"\0")  # some stores add zeros as padding
+        if is_padding := not end.reason:
+            held = end.unused
             start += end.num_read - len(held)
             yield _Mark.SEAM
             continue
@@ -254,15 +255,15 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
 def _member(file: BinaryIO, start: int, held: bytes) -> Generator[bytes, None, _End]:
     """Yields the unpacked bytes of the gzip member at ``start``. ``held`` are its first bytes, which were already read.
 
-    Isal unpacks twice as fast as zlib. But zlib decides which members are damaged or truncated. So if isal does not
-    reach the end of a member, zlib unpacks it again, and the bytes that isal has unpacked are not yielded again. Isal
-    does not check the reserved flags of a member's header, so zlib alone unpacks a member with such flags.
+    Isal unpacks most members, because it is faster than zlib (:mod:`pipeline.sources.formats.gzip_unpacker`). If it
+    does not reach the end of a member, zlib unpacks the member again and decides what is wrong. The bytes that isal has
+    unpacked are not yielded again.
     """
-    unpacker = isal_zlib.decompressobj(_GZIP_WBITS)
+    unpacker = isal_zlib.decompressobj(GZIP_WBITS)
     num_read = num_out = 0
-    is_for_isal = b"\0" <= held[_FLAGS : _FLAGS + 1] < _RESERVED_FLAGS
+    is_tried = is_for_isal(held)
     with suppress(isal_zlib.error):
-        while is_for_isal and not unpacker.eof and (piece := held or file.read(_PIECE_BYTES)):
+        while is_tried and not unpacker.eof and (piece := held or file.read(_PIECE_BYTES)):
             num_read, held = num_read + len(piece), b""
             while piece and not unpacker.eof:
                 if out := unpacker.decompress(piece, _MAX_OUT_BYTES):
@@ -279,7 +280,7 @@ def _member_again(file: BinaryIO, num_known: int) -> Generator[bytes, None, _End
     """Unpacks the gzip member at the position of the file with zlib. Yields its bytes without the first ``num_known``
     bytes.
     """
-    unpacker, num_read = zlib.decompressobj(_GZIP_WBITS), 0
+    unpacker, num_read = zlib.decompressobj(GZIP_WBITS), 0
     while not unpacker.eof:
         piece = file.read(_PIECE_BYTES)
         if not piece:
@@ -333,6 +334,6 @@ def _seek_member(file: BinaryIO, offset: int) -> int | None:
 
 def _begins(data: bytes) -> bool:
     try:
-        return zlib.decompressobj(_GZIP_WBITS).decompress(data, 2).lstrip()[:1] == b"{"
+        return zlib.decompressobj(GZIP_WBITS).decompress(data, 2).lstrip()[:1] == b"{"
     except zlib.error:
         return False

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.sources.arxiv import paper_archive
 from pipeline.sources.formats import json_lines
 from pipeline.sources.source import Rejected
 
@@ -43,14 +44,32 @@ def read_by_zlib(data: bytes) -> list[tuple[str, Any]]:
         return read(data)
 
 
+def with_fields(member: bytes, flags: int, fill: bytes) -> bytes:
+    """Returns a gzip member with optional fields in its header: 1 marks a text, 2 adds a checksum of the header, 4 an
+    extra field, 8 a name, 16 a comment (RFC 1952)."""
+    header = member[:3] + bytes([flags]) + member[4:10]
+    if flags & 4:
+        header += len(fill).to_bytes(2, "little") + fill
+    for field in (8, 16):
+        if flags & field:
+            header += fill.replace(b"\0", b"-") + b"\0"
+    if flags & 2:
+        header += (zlib.crc32(header) & 0xFFFF).to_bytes(2, "little")
+    return header + member[10:]
+
+
+FIELDS = st.sampled_from([0, 0, 0, 1, 2, 4, 8, 8, 12, 16, 24, 30, 31])
+
+
 @st.composite
 def hurt_files(draw: st.DrawFn) -> bytes:
     """Draws a file of one to three members, and damages it in one place."""
-    members = [
-        gzip.compress(MEMBER[: draw(st.integers(0, len(MEMBER)))], draw(st.sampled_from([0, 1, 6, 9])), mtime=0)
-        + b"\0" * draw(st.sampled_from([0, 0, 0, 5]))
-        for _ in range(draw(st.integers(1, 3)))
-    ]
+    members = []
+    for _ in range(draw(st.integers(1, 3))):
+        level = draw(st.sampled_from([0, 1, 6, 9]))
+        member = gzip.compress(MEMBER[: draw(st.integers(0, len(MEMBER)))], level, mtime=0)
+        member = with_fields(member, draw(FIELDS), draw(st.binary(max_size=12)))
+        members.append(member + b"\0" * draw(st.sampled_from([0, 0, 0, 5, 600])))
     data = bytearray(b"".join(members))
     at, number = draw(st.integers(0, len(data) - 1)), draw(st.integers(1, 40))
     kind = draw(st.sampled_from(["none", "cut", "bit", "header", "zeros", "more", "less", "checksum", "junk"]))
@@ -113,6 +132,38 @@ def test_the_lines_before_damage_are_read_once(monkeypatch: pytest.MonkeyPatch) 
         ("a.json.gz@0", "damaged_gzip", "Error -3 while decompressing data: incorrect data check", True),
     )
     assert seen == [b"damaged_gzip"]
+
+
+@pytest.mark.parametrize("flags", range(32))
+@pytest.mark.parametrize("piece_bytes", range(1, 40, 3))
+def test_optional_fields_of_a_header_may_be_cut_anywhere(
+    flags: int, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_lines, "_PIECE_BYTES", piece_bytes)
+    # A name that is a block of packed data: read as the text, it would give a row that nobody wrote.
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    name = packer.compress(b'{"id": 99}\n') + packer.flush(zlib.Z_SYNC_FLUSH)
+    stored = with_fields(gzip.compress(MEMBER, mtime=0), flags, name)
+    found = read(stored * 3)
+    assert [row["id"] for _, row in found] == [*range(40)] * 3
+    monkeypatch.setattr(paper_archive, "_PIECE_BYTES", piece_bytes)
+    unpacked = paper_archive.Gunzip(io.BytesIO(stored * 3))
+    assert b"".join(iter(lambda: unpacked.read(1000), b"")) == MEMBER * 3
+
+
+@pytest.mark.parametrize("num_zeros", [1, 7, 64, 1000])
+def test_zeros_after_a_member_are_padding(num_zeros: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lines, "_PIECE_BYTES", 64)
+    sound = gzip.compress(MEMBER, mtime=0) + bytes(num_zeros)
+    found = read(sound * 2 + b"junk")
+    assert [row["id"] for _, row in found[:-1]] == [*range(40)] * 2
+    _, (location, reason, _, is_whole_file) = found[-1]
+    assert (location, reason, is_whole_file) == (f"a.json.gz@{2 * len(sound)}", "damaged_gzip", True)
+
+
+def test_zeros_before_the_first_member_are_not() -> None:
+    ((_, (location, reason, _, _)),) = read(bytes(5) + b"\x1f\x8b\x08")
+    assert (location, reason) == ("a.json.gz:1", "not_utf8")
 
 
 def test_reserved_flags_of_a_header_are_refused() -> None:
