@@ -75,7 +75,7 @@ def kernels(name: str, globs: list[str], models_dir: str) -> dict[str, float]:
                 batch = applied(batch, one.local, models)
                 if not batch.num_rows:
                     break
-                if (hashed_for := dedup_of_spilled_text(source.steps, one)) is not None:
+                if one.spills and (hashed_for := dedup_of_spilled_text(source.steps, one)) is not None:
                     batch = kind_of(hashed_for).before_spill(batch, hashed_for)
                 if one.dedups:
                     documents = NumberedBatch(batch, BATCH_ID.pack(0, 0, number), np.arange(batch.num_rows))
