@@ -6,7 +6,7 @@ damage.
 
 - ``warc_records``, ``warc_pages``: read the records of a WARC file, and the pages in them.
 - ``http_message``: reads an HTTP response. ``web_page``: extracts the text of an HTML page.
-- ``gzip_members``: reads gzip files member by member. ``gzip_unpacker``: chooses the library that unpacks a member.
+- ``gzip_members``: reads gzip files member by member. ``gzip_unpacker``: unpacks a member as a stream.
 - ``bzip2_blocks``, ``bzip2_threads``: read bzip2 files block by block, and with several threads.
 - ``json_lines``: reads files with one JSON object per line.
 - ``paths_list``: reads a crawl's list of files.

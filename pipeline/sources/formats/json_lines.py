@@ -10,15 +10,13 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from enum import Enum
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import zstandard
-from isal import isal_zlib
 
-from pipeline.sources.formats.gzip_unpacker import GZIP_WBITS, is_for_isal
+from pipeline.sources.formats.gzip_unpacker import GZIP_WBITS, PIECE_BYTES, member_bytes
 from pipeline.sources.source import Opener, Rejected
 
 Row = dict[str, Any]
@@ -38,8 +36,6 @@ MAX_SKIPPED_BYTES = 4 << 30
 """If a line has more bytes than this, the rest of the file is not read (our choice). Such a file has no line ends, or
 was crafted to unpack to very many bytes.
 """
-_PIECE_BYTES = 1 << 18
-_MAX_OUT_BYTES = 1 << 20
 _ZSTD_PIECE_BYTES = 2048
 """The number of bytes fed to the Zstandard library per call. The library does not limit its output, so its input must
 be small. Four bytes of a crafted file unpack to 128 kB, so this many bytes unpack to at most 64 MB.
@@ -186,7 +182,7 @@ def _unpacked(file: BinaryIO, name: str) -> Iterator[Piece]:
     elif head == ZSTD_MAGIC:
         yield from _unzstd(file, name)
     else:
-        while piece := file.read(_PIECE_BYTES):
+        while piece := file.read(PIECE_BYTES):
             yield piece
 
 
@@ -214,28 +210,16 @@ def _unzstd(file: BinaryIO, name: str) -> Iterator[Piece]:
         yield Rejected(location=name, reason="truncated_zstd", is_whole_file=True)
 
 
-class _End(NamedTuple):
-    """Describes how a gzip member ended."""
-
-    num_read: int
-    """The number of bytes that were read from the file, from the member's first byte on."""
-    unused: bytes = b""
-    """The last of these bytes, if they come after the member."""
-    reason: str = ""
-    """Empty if the member is whole; otherwise ``truncated_gzip`` or ``damaged_gzip``."""
-    detail: str = ""
-
-
 def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
     """Unpacks a gzip file member by member. Also yields the bytes of a damaged member up to the damage."""
     start, held, num_damaged, is_padding = 0, b"", 0, False
-    while held := held or file.read(_PIECE_BYTES):
+    while held := held or file.read(PIECE_BYTES):
         if is_padding:  # some stores add zeros after a member
             padded, held = held, held.lstrip(b"\0")
             start += len(padded) - len(held)
             if not held:
                 continue
-        end = yield from _member(file, start, held)
+        end = yield from member_bytes(file, start, held)
         if is_padding := not end.reason:
             held = end.unused
             start += end.num_read - len(held)
@@ -252,66 +236,6 @@ def _gunzipped(file: BinaryIO, name: str) -> Iterator[Piece]:
         start, held = found, b""
 
 
-def _member(file: BinaryIO, start: int, held: bytes) -> Generator[bytes, None, _End]:
-    """Yields the unpacked bytes of the gzip member at ``start``. ``held`` are its first bytes, which were already read.
-
-    Isal unpacks most members, because it is faster than zlib (:mod:`pipeline.sources.formats.gzip_unpacker`). If it
-    does not reach the end of a member, zlib unpacks the member again and decides what is wrong. The bytes that isal has
-    unpacked are not yielded again.
-    """
-    unpacker = isal_zlib.decompressobj(GZIP_WBITS)
-    num_read = num_out = 0
-    is_tried = is_for_isal(held)
-    with suppress(isal_zlib.error):
-        while is_tried and not unpacker.eof and (piece := held or file.read(_PIECE_BYTES)):
-            num_read, held = num_read + len(piece), b""
-            while piece and not unpacker.eof:
-                if out := unpacker.decompress(piece, _MAX_OUT_BYTES):
-                    num_out += len(out)
-                    yield out
-                piece = unpacker.unconsumed_tail
-    if unpacker.eof:
-        return _End(num_read, unpacker.unused_data)
-    file.seek(start)
-    return (yield from _member_again(file, num_out))
-
-
-def _member_again(file: BinaryIO, num_known: int) -> Generator[bytes, None, _End]:
-    """Unpacks the gzip member at the position of the file with zlib. Yields its bytes without the first ``num_known``
-    bytes.
-    """
-    unpacker, num_read = zlib.decompressobj(GZIP_WBITS), 0
-    while not unpacker.eof:
-        piece = file.read(_PIECE_BYTES)
-        if not piece:
-            return _End(num_read, reason="truncated_gzip")
-        num_read += len(piece)
-        while piece and not unpacker.eof:
-            before = unpacker.copy()
-            try:
-                out, fault = unpacker.decompress(piece, _MAX_OUT_BYTES), ""
-            except zlib.error as error:  # the output of the failed call is lost
-                out, fault = _up_to_damage(before, piece), str(error)
-            if num_known < len(out):
-                yield out[num_known:]
-            num_known = max(num_known - len(out), 0)
-            if fault:
-                return _End(num_read, reason="damaged_gzip", detail=fault)
-            piece = unpacker.unconsumed_tail
-    return _End(num_read, unpacker.unused_data)
-
-
-def _up_to_damage(unpacker: zlib._Decompress, piece: bytes) -> bytes:
-    """Returns the unpacked bytes of a piece of a gzip file up to the damage. They are at most ``_MAX_OUT_BYTES``,
-    because zlib found the damage before it had unpacked more.
-    """
-    found = []
-    with suppress(zlib.error):
-        for at in range(len(piece)):  # a failed call loses its output, so the bytes before the damage come one by one
-            found.append(unpacker.decompress(piece[at : at + 1]))
-    return b"".join(found)
-
-
 def _seek_member(file: BinaryIO, offset: int) -> int | None:
     """Searches for the first gzip member after ``offset`` that can be unpacked. Moves the file there.
 
@@ -319,7 +243,7 @@ def _seek_member(file: BinaryIO, offset: int) -> int | None:
     """
     file.seek(offset)
     window = b""
-    while piece := file.read(_PIECE_BYTES):
+    while piece := file.read(PIECE_BYTES):
         window += piece
         at = window.find(GZIP_MAGIC)
         while at >= 0:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.sources.arxiv import paper_archive
-from pipeline.sources.formats import json_lines
+from pipeline.sources.formats import gzip_unpacker, json_lines
 from pipeline.sources.source import Rejected
 
 MEMBER = b"".join(b'{"id": %d, "text": "%s"}\n' % (number, b"abc de" * (number % 7)) for number in range(40))
@@ -29,6 +29,12 @@ def read(data: bytes) -> list[tuple[str, Any]]:
     ]
 
 
+def set_piece(patch: pytest.MonkeyPatch, num_bytes: int) -> None:
+    """Makes the reader read this many bytes of the file at once."""
+    patch.setattr(json_lines, "PIECE_BYTES", num_bytes)
+    patch.setattr(gzip_unpacker, "PIECE_BYTES", num_bytes)
+
+
 class _Refuses:
     """Stands for a library that unpacks nothing."""
 
@@ -40,7 +46,7 @@ class _Refuses:
 
 def read_by_zlib(data: bytes) -> list[tuple[str, Any]]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_lines, "isal_zlib", SimpleNamespace(error=zlib.error, decompressobj=lambda _: _Refuses()))
+        patch.setattr(gzip_unpacker, "isal_zlib", SimpleNamespace(error=zlib.error, decompressobj=lambda _: _Refuses()))
         return read(data)
 
 
@@ -95,22 +101,22 @@ def hurt_files(draw: st.DrawFn) -> bytes:
 @settings(deadline=None, max_examples=60)
 def test_damage_reads_as_with_zlib_alone(piece_bytes: int, data: bytes, out_bytes: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_lines, "_PIECE_BYTES", piece_bytes)
-        patch.setattr(json_lines, "_MAX_OUT_BYTES", out_bytes)
+        set_piece(patch, piece_bytes)
+        patch.setattr(gzip_unpacker, "_MAX_OUT_BYTES", out_bytes)
         assert read(data) == read_by_zlib(data)
 
 
 def spy(monkeypatch: pytest.MonkeyPatch) -> Sequence[bytes]:
     """Returns a list to which the bytes are added that zlib unpacks."""
     seen: list[bytes] = []
-    again = json_lines._member_again
+    again = gzip_unpacker._member_again
 
-    def watched(file: Any, num_known: int) -> Any:
-        end = yield from again(file, num_known)
+    def watched(file: Any, held: bytes, num_known: int) -> Any:
+        end = yield from again(file, held, num_known)
         seen.append(end.reason.encode())
         return end
 
-    monkeypatch.setattr(json_lines, "_member_again", watched)
+    monkeypatch.setattr(gzip_unpacker, "_member_again", watched)
     return seen
 
 
@@ -139,7 +145,7 @@ def test_the_lines_before_damage_are_read_once(monkeypatch: pytest.MonkeyPatch) 
 def test_optional_fields_of_a_header_may_be_cut_anywhere(
     flags: int, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_lines, "_PIECE_BYTES", piece_bytes)
+    set_piece(monkeypatch, piece_bytes)
     # A name that is a block of packed data: read as the text, it would give a row that nobody wrote.
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     name = packer.compress(b'{"id": 99}\n') + packer.flush(zlib.Z_SYNC_FLUSH)
@@ -153,7 +159,7 @@ def test_optional_fields_of_a_header_may_be_cut_anywhere(
 
 @pytest.mark.parametrize("num_zeros", [1, 7, 64, 1000])
 def test_zeros_after_a_member_are_padding(num_zeros: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_lines, "_PIECE_BYTES", 64)
+    set_piece(monkeypatch, 64)
     sound = gzip.compress(MEMBER, mtime=0) + bytes(num_zeros)
     found = read(sound * 2 + b"junk")
     assert [row["id"] for _, row in found[:-1]] == [*range(40)] * 2
@@ -164,6 +170,22 @@ def test_zeros_after_a_member_are_padding(num_zeros: int, monkeypatch: pytest.Mo
 def test_zeros_before_the_first_member_are_not() -> None:
     ((_, (location, reason, _, _)),) = read(bytes(5) + b"\x1f\x8b\x08")
     assert (location, reason) == ("a.json.gz:1", "not_utf8")
+
+
+def test_members_with_an_extra_field_are_read_without_jumps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bgzip writes such members, 64 kB each. A store answers each jump with a new request."""
+    jumps: list[int] = []
+
+    class Jumps(io.BytesIO):
+        def seek(self, to: int, whence: int = 0) -> int:
+            jumps.append(to)
+            return super().seek(to, whence)
+
+    set_piece(monkeypatch, 1000)
+    data = with_fields(gzip.compress(MEMBER, mtime=0), 4, b"BC\2\0\0\0") * 50
+    rows = list(json_lines.read_json_lines("a.json.gz", lambda _: Jumps(data)))
+    assert len(rows) == 2000
+    assert jumps == [0]
 
 
 def test_reserved_flags_of_a_header_are_refused() -> None:
