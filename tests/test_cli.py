@@ -98,7 +98,7 @@ ANSWERED_AT_ONCE = [
     ["find", "x"], ["find", "x", "y", "-n", "-1"], ["shares", "x", "--first=2"], ["export", "x", "y", "--format=x"],
     ["decontaminate", "x", "--sets=y", "--workers=0"], ["report", "x", "y", "z"],
     ["run", "--config=nowhere.yaml"], ["run", "--config=lama"], ["run", "--config={config}"], ["run", "--sources=boks"],
-    ["run", "--input=boks=x"], ["run", "--input=books=nowhere/*.txt"], ["run", "--input=books=setup.py"],
+    ["run", "--input=boks=x"], ["run", "--input=books=nowhere/*.txt"], ["run", "--input=books=setup.py", "--output={output}/new"],
     ["run", "--input=c4=x", "--models=nowhere"], ["run", "--tokenizer=nowhere"], ["run", "--output=tests"],
     ["run", "--phase=mix", "--from=nowhere"], ["run", "--phase=mix", "--output=nowhere"], ["run", "--reuse=nowhere"],
     ["estimate", "--input=books=nowhere/*"], ["explain", "boks"], ["report", "nowhere"], ["report", "tests"],
