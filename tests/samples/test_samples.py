@@ -4,6 +4,8 @@ its models separate prose from junk.
 
 from __future__ import annotations
 
+import ast
+import gc
 import importlib.util
 import json
 import re
@@ -131,6 +133,29 @@ def test_articles_are_in_their_language(language_model: Any, path: Path) -> None
     found = [language_of(language_model, text) for text in prose if len(text) > 150]
     assert found
     assert set(found) == {path.stem}
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(
+    was_on: bool, maker: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages, seen, parse = maker._part("pages"), [], ast.parse
+
+    def watched(source: bytes) -> ast.Module:
+        seen.append(gc.isenabled())
+        if len(seen) > 1:
+            raise SyntaxError
+        return parse(source)
+
+    monkeypatch.setattr(ast, "parse", watched)
+    (gc.enable if was_on else gc.disable)()
+    try:
+        found = list(pages.module_pages(["argparse", "gzip"], "docs"))
+        assert (gc.isenabled(), seen, [page.title for page in found]) == (
+            was_on, [False, False], ["argparse — docs documentation"]
+        )  # fmt: skip
+    finally:
+        gc.enable()
 
 
 HELD_OUT_PROSE = (

@@ -120,8 +120,7 @@ def _without_lines(batch: pa.RecordBatch, step: LineDedup, lost: Sequence[np.nda
     found = drop_lines(text, ~keep)
     num_lines = np.bincount(lines.documents, minlength=num_docs)
     is_compared = np.bincount(lines.documents, weights=lines.is_compared, minlength=num_docs) > 0
-    after = pc.if_else(pa.array(is_compared), found.text, text)
-    return _Edited(after, num_lines, np.asarray(found.num_lines), is_compared)
+    return _Edited(found.text, num_lines, np.asarray(found.num_lines), is_compared)
 
 
 def _line_dedup(step: DedupStep) -> LineDedup:

@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 
 from isal import isal_zlib
 
+from pipeline.sources.formats.gzip_unpacker import GZIP_WBITS
+
 MAGIC = b"\x1f\x8b\x08"
-_GZIP_WBITS = 31
 _BLOCK_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 14
 """The number of bytes fed to zlib per call, about the size of a small member. More bytes would be slower: at the end of
@@ -127,7 +128,7 @@ class UnpackedChunks:
         """The offset of the first stored byte that was not used yet."""
 
     def __iter__(self) -> Iterator[bytes]:
-        unpacker = zlib.decompressobj(_GZIP_WBITS)
+        unpacker = zlib.decompressobj(GZIP_WBITS)
         while not unpacker.eof:
             piece = self._stored.read_at(self.offset, _STREAM_PIECE_BYTES)
             if not piece:
@@ -164,7 +165,7 @@ def _unpack(stored: StoredBytes, start: int, max_bytes: int) -> GzipMember:
 
 
 def _unpack_with(library: Any, stored: StoredBytes, start: int, max_bytes: int) -> GzipMember:
-    unpacker = library.decompressobj(_GZIP_WBITS)
+    unpacker = library.decompressobj(GZIP_WBITS)
     offset, num_bytes = start, 0
     chunks: list[bytes] = []
     while not unpacker.eof:
@@ -207,7 +208,7 @@ def _begins(stored: StoredBytes, offset: int, starts_with: bytes) -> bool:
     head = stored.read_across(offset, _PROBE_BYTES)
     if not head.startswith(MAGIC) or head[3:4] > b"\x1f":  # reserved flags
         return False
-    unpacker = zlib.decompressobj(_GZIP_WBITS)
+    unpacker = zlib.decompressobj(GZIP_WBITS)
     try:
         return unpacker.decompress(head, len(starts_with)) == starts_with
     except zlib.error:

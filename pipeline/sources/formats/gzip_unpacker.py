@@ -22,21 +22,17 @@ PIECE_BYTES = 1 << 18
 """The number of bytes that are read from a file at once."""
 _MAX_OUT_BYTES = 1 << 20
 _FLAGS = slice(3, 4)
-_HAS_NAME = b"\x08"
-_HEADER_BYTES = 10
+_FOR_ISAL = (b"\0", b"\x08")
+"""The flags of a header without optional fields, and of one with only the name of the file."""
 
 
 def is_for_isal(head: bytes) -> bool:
     r"""True if isal can unpack a gzip member. ``head`` are the first bytes of the member, as far as they were read.
 
-    >>> header = b"\x1f\x8b\x08" + bytes(7)
-    >>> is_for_isal(header), is_for_isal(header[:9]), is_for_isal(b"\x1f\x8b\x08\x0c" + bytes(6) + b"name\0")
+    >>> is_for_isal(b"\x1f\x8b\x08\x08name\0"), is_for_isal(b"\x1f\x8b\x08\x0c"), is_for_isal(b"\x1f\x8b\x08")
     (True, False, False)
     """
-    flags = head[_FLAGS]
-    if flags == _HAS_NAME:  # the name ends with a zero byte
-        return head.find(b"\0", _HEADER_BYTES) >= 0
-    return flags == b"\0" and len(head) >= _HEADER_BYTES
+    return head[_FLAGS] in _FOR_ISAL
 
 
 def new_unpacker(head: bytes) -> Any:
@@ -92,6 +88,8 @@ def _member_again(file: BinaryIO, held: bytes, num_known: int) -> Generator[byte
     while not unpacker.eof:
         piece, held = held or file.read(PIECE_BYTES), b""
         if not piece:
+            with suppress(zlib.error):
+                yield unpacker.flush()[num_known:]  # what did not fit into the last call's output
             return MemberEnd(num_read, reason="truncated_gzip")
         num_read += len(piece)
         while piece and not unpacker.eof:

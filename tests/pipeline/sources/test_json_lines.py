@@ -106,6 +106,31 @@ def test_damage_reads_as_with_zlib_alone(piece_bytes: int, data: bytes, out_byte
         assert read(data) == read_by_zlib(data)
 
 
+@pytest.mark.parametrize("flags", [0, 8])
+@pytest.mark.parametrize("out_bytes", [50, 1 << 20])
+@pytest.mark.parametrize("piece_bytes", [13, 200, 1 << 18])
+def test_each_cut_and_each_changed_byte_reads_as_with_zlib_alone(
+    flags: int, out_bytes: int, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_piece(monkeypatch, piece_bytes)
+    monkeypatch.setattr(gzip_unpacker, "_MAX_OUT_BYTES", out_bytes)
+    seen = spy(monkeypatch)
+    sound = with_fields(gzip.compress(MEMBER, 1, mtime=0), flags, b"name")
+    for at in range(0, len(sound), 3):
+        changed = bytearray(sound)
+        changed[at] ^= 0x10
+        for data in (sound[:at], sound + sound[:at], bytes(changed), sound + bytes(changed) + sound):
+            assert read(data) == read_by_zlib(data), (at, len(data))
+    assert {b"truncated_gzip", b"damaged_gzip"} <= set(seen)
+
+
+def test_after_many_damaged_members_the_rest_of_a_file_is_left() -> None:
+    sound = gzip.compress(MEMBER[:40], mtime=0)
+    damaged = sound[:-5] + bytes([sound[-5] ^ 0xFF]) + sound[-4:]
+    found = [one for where, one in read(damaged * 70) if where == "rejected" and one[1] == "damaged_gzip"]
+    assert [is_whole_file for _, _, _, is_whole_file in found] == [False] * 64 + [True]
+
+
 def spy(monkeypatch: pytest.MonkeyPatch) -> Sequence[bytes]:
     """Returns a list to which the bytes are added that zlib unpacks."""
     seen: list[bytes] = []
