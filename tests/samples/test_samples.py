@@ -136,9 +136,7 @@ def test_articles_are_in_their_language(language_model: Any, path: Path) -> None
 
 
 @pytest.mark.parametrize("was_on", [True, False])
-def test_the_garbage_collector_is_left_as_it_was(
-    was_on: bool, maker: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_garbage_collector_is_left_as_it_was(was_on: bool, maker: ModuleType) -> None:
     pages, seen, parse = maker._part("pages"), [], ast.parse
 
     def watched(source: bytes) -> ast.Module:
@@ -147,15 +145,14 @@ def test_the_garbage_collector_is_left_as_it_was(
             raise SyntaxError
         return parse(source)
 
-    monkeypatch.setattr(ast, "parse", watched)
     (gc.enable if was_on else gc.disable)()
-    try:
+    with pytest.MonkeyPatch.context() as patch:  # pytest itself parses the source of a test that fails
+        patch.setattr(ast, "parse", watched)
         found = list(pages.module_pages(["argparse", "gzip"], "docs"))
-        assert (gc.isenabled(), seen, [page.title for page in found]) == (
-            was_on, [False, False], ["argparse — docs documentation"]
-        )  # fmt: skip
-    finally:
-        gc.enable()
+        is_on = gc.isenabled()
+    gc.enable()
+    assert [page.title for page in found] == ["argparse — docs documentation"]
+    assert (is_on, seen) == (was_on, [False, False])
 
 
 HELD_OUT_PROSE = (

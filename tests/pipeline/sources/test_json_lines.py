@@ -106,17 +106,19 @@ def test_damage_reads_as_with_zlib_alone(piece_bytes: int, data: bytes, out_byte
         assert read(data) == read_by_zlib(data)
 
 
-@pytest.mark.parametrize("flags", [0, 8])
+@pytest.mark.parametrize(
+    ("flags", "text"), [(0, MEMBER), (8, MEMBER), (0, b'{"id": 7}\n' * 300)], ids=["plain", "name", "short"]
+)
 @pytest.mark.parametrize("out_bytes", [50, 1 << 20])
 @pytest.mark.parametrize("piece_bytes", [13, 200, 1 << 18])
 def test_each_cut_and_each_changed_byte_reads_as_with_zlib_alone(
-    flags: int, out_bytes: int, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
+    flags: int, text: bytes, out_bytes: int, piece_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_piece(monkeypatch, piece_bytes)
     monkeypatch.setattr(gzip_unpacker, "_MAX_OUT_BYTES", out_bytes)
     seen = spy(monkeypatch)
-    sound = with_fields(gzip.compress(MEMBER, 1, mtime=0), flags, b"name")
-    for at in range(0, len(sound), 3):
+    sound = with_fields(gzip.compress(text, 1, mtime=0), flags, b"name")
+    for at in range(0, len(sound), 3 if text is MEMBER else 1):
         changed = bytearray(sound)
         changed[at] ^= 0x10
         for data in (sound[:at], sound + sound[:at], bytes(changed), sound + bytes(changed) + sound):
